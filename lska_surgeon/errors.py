@@ -1,0 +1,44 @@
+"""The mistakes a user can make, one class per fact; it knows nothing about terminals or exit codes.
+
+Every message is one line: what was asked, what was found, what is allowed, what to type next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BuildError",
+    "DocumentError",
+    "GraphError",
+    "KernelError",
+    "PositionError",
+    "SurgeonError",
+    "TargetError",
+]
+
+
+class SurgeonError(Exception):
+    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
+
+
+class KernelError(SurgeonError):
+    """A kernel size, dilation or operator that does not exist."""
+
+
+class GraphError(SurgeonError):
+    """Rows that do not make a network: a bad row, or a source that is missing or looks forward."""
+
+
+class DocumentError(SurgeonError):
+    """A file that can't be read as a model YAML."""
+
+
+class PositionError(SurgeonError):
+    """A position that is misspelt, or that matches nothing in this model."""
+
+
+class TargetError(SurgeonError):
+    """An output file that must not, or can't, be written."""
+
+
+class BuildError(SurgeonError):
+    """A model that Ultralytics refuses to build."""
