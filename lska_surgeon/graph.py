@@ -1,0 +1,105 @@
+"""The network as a value: layers and the indices they read; it knows no file format, no position names, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from .errors import GraphError
+
+#: What row 0 reads: the picture itself.
+IMAGE = -1
+SECTIONS = ("backbone", "head")
+
+From = Union[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One YAML row.
+
+    Attributes:
+        index: the row's number counted through backbone + head.
+        section: "backbone" or "head".
+        frm: `from` as written: an int or a tuple of ints; negative counts back from this row.
+        repeats: the second column, before depth scaling.
+        block: the module class that the row names.
+        args: the arguments, as Ultralytics' loader would read them.
+    """
+
+    index: int
+    section: str
+    frm: From
+    repeats: int
+    block: str
+    args: tuple[Any, ...]
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """`from` as a tuple, still as written."""
+        return self.frm if isinstance(self.frm, tuple) else (self.frm,)
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The indices that this row reads, counted from 0; `IMAGE` is the picture."""
+        return tuple(self.index + tap if tap < 0 else tap for tap in self.taps)
+
+    def problem(self) -> str | None:
+        """Why this row's sources can't be, or None."""
+        for tap, source in zip(self.taps, self.sources):
+            if source >= self.index:
+                way = "itself" if source == self.index else "forward"
+                return f"reads layer {tap}, which looks {way}: a row may read 0-{self.index - 1}"
+            if source < IMAGE or (source == IMAGE and self.index > 0):
+                return f"reads {tap}, which is before layer 0: a row may read 0-{self.index - 1}"
+        return None if self.taps else "reads nothing: its first column is an empty list"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All rows, in order, and the settings beside them (nc, scales, activation, ...).
+
+    Raises:
+        GraphError: no rows, or a source that does not exist or looks forward.
+    """
+
+    layers: tuple[Layer, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "the model"
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise GraphError(f"{self.name} has no rows under backbone and head")
+        for layer in self.layers:
+            problem = layer.problem()
+            if problem:
+                raise GraphError(f"{self.name}: row {layer.index} ({layer.block}) {problem}")
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    @property
+    def output(self) -> Layer:
+        """The output layer: Ultralytics takes the last row for it."""
+        return self.layers[-1]
+
+    def readers(self, index: int) -> tuple[int, ...]:
+        """Indices of the layers that read layer `index`."""
+        return tuple(layer.index for layer in self.layers if index in layer.sources)
+
+
+def as_from(value: Any) -> From | None:
+    """A row's first column as a `From`, or None when it is not made of whole numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        taps = [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
+        return tuple(taps) if len(taps) == len(value) else None
+    return None

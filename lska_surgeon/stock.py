@@ -1,0 +1,92 @@
+"""Finding a model YAML: a path, or a stock name with its scale letter; it opens no file and never imports ultralytics."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from .errors import DocumentError
+
+# Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
+_SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
+_SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """Where a model YAML is and which scale its name asks for.
+
+    Attributes:
+        path: the file.
+        asked: the file name that was asked for, scale letter included ("yolov8s.yaml").
+        scale: the scale letter in that name, or None.
+    """
+
+    path: Path
+    asked: str
+    scale: str | None
+
+
+def scale_in_name(name: str | Path) -> str | None:
+    """The scale letter that Ultralytics reads from a file name: `yolov8s-x.yaml` -> "s"; None when it finds none."""
+    found = _SCALE_IN_NAME.search(Path(name).stem)
+    return found.group(1) if found else None
+
+
+def without_scale(name: str) -> str:
+    """The name of the file that serves all scales: `yolov8s-seg.yaml` -> `yolov8-seg.yaml`."""
+    return _SCALE_IN_PATH.sub(r"\1\3", name)
+
+
+@lru_cache(maxsize=None)
+def stock_models() -> dict[str, Path]:
+    """Name -> path of every model YAML in the installed ultralytics; empty when it is not installed."""
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    found: dict[str, Path] = {}
+    for root in spec.submodule_search_locations:
+        for path in sorted(Path(root, "cfg", "models").rglob("*.yaml")):
+            found.setdefault(path.name, path)
+    return found
+
+
+def find_model(name: str) -> FoundModel:
+    """Find a model YAML the way Ultralytics does.
+
+    Args:
+        name: a path, or a stock name ("yolov8s.yaml", "yolov8s"). A name with a scale letter also finds the file
+            without it.
+
+    Raises:
+        DocumentError: there is no such file; the message names the nearest.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise DocumentError(f"{name} is a directory: give a model YAML, such as yolov8s.yaml")
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        if path.is_file():
+            raise DocumentError(f"{name} is not a YAML file: give a model YAML, such as yolov8s.yaml")
+        path = path.with_name(f"{path.name}.yaml")
+    unified = path.with_name(without_scale(path.name))
+    for candidate in (path, unified):
+        if candidate.is_file():
+            return FoundModel(candidate, path.name, scale_in_name(path))
+    if path.parent == Path():
+        for candidate in (path, unified):
+            if candidate.name in stock_models():
+                return FoundModel(stock_models()[candidate.name], path.name, scale_in_name(path))
+    raise DocumentError(_not_found(name, path))
+
+
+def _not_found(name: str, path: Path) -> str:
+    stock = list(stock_models())
+    if not stock:
+        return f"no file {name}, and ultralytics is not installed to look for a stock model: give the path of a YAML"
+    near = difflib.get_close_matches(without_scale(path.name), stock, n=3, cutoff=0.6)
+    hint = f"near it: {', '.join(near)}" if near else "such as yolov8s.yaml"
+    return f"no file {name}, and no stock model of that name: give a path or one of ultralytics' {len(stock)} ({hint})"
