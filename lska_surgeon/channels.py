@@ -1,0 +1,177 @@
+"""Widths, strides and repeats of every layer, worked out from the rows alone as Ultralytics' parser would.
+
+It knows the parser's rules by block name (ultralytics 8.3 to 8.4) and imports nothing of it; a block it does not
+know gets no width, and a stride that is marked as a guess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .blocks import BLOCK_OPS, read_attention
+from .errors import GraphError
+from .graph import IMAGE, Graph, Layer
+
+#: Blocks whose first argument is an output width that width scaling applies to.
+WIDTH_SCALED = frozenset(
+    "Conv ConvTranspose GhostConv Bottleneck GhostBottleneck SPP SPPF C2fPSA C2PSA DWConv Focus BottleneckCSP C1 C2 "
+    "C2f C3k2 RepNCSPELAN4 ELAN1 ADown AConv SPPELAN C2fAttn C3 C3TR C3Ghost nn.ConvTranspose2d DWConvTranspose2d "
+    "C3x RepC3 PSA SCDown C2fCIB A2C2f".split()
+)
+#: Output layers: what they give is not a feature map.
+OUTPUTS = frozenset(
+    "Detect WorldDetect YOLOEDetect v10Detect Segment Segment26 YOLOESegment YOLOESegment26 Pose Pose26 OBB OBB26 "
+    "Depth SemanticSegment RTDETRDecoder Classify".split()
+)
+#: Blocks that give something else than one feature map.
+NOT_A_MAP = {"CBLinear": "a list of maps", "ImagePoolingAttn": "text features", "TorchVision": "a model's features"}
+#: Blocks that may keep their input's width and size.
+_SAME = frozenset("nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM".split())
+_KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
+# Where each down-sampling block keeps its stride, counted in the row's arguments.
+_STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,
+               "nn.AvgPool2d": 1, "ResNetLayer": 2}  # fmt: skip
+_UP_ARG = {"nn.Upsample": 1, "nn.ConvTranspose2d": 2, "ConvTranspose": 2, "DWConvTranspose2d": 2}
+_FIXED_STRIDE = {"Focus": 2, "ADown": 2, "AConv": 2, "HGStem": 4}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What a scale letter means: `[depth, width, max_channels]`."""
+
+    letter: str | None = None
+    depth: float = 1.0
+    width: float = 1.0
+    max_channels: float = math.inf
+
+    def channels(self, c: float) -> int:
+        """make_divisible(min(c, max_channels) * width, 8)."""
+        return math.ceil(min(c, self.max_channels) * self.width / 8) * 8
+
+    def repeats(self, n: int) -> int:
+        """A row's repeats after depth scaling."""
+        return max(round(n * self.depth), 1) if n > 1 else n
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a layer gives.
+
+    Attributes:
+        channels: width, or None when not known.
+        stride: pixels of the picture per cell, or None when not known or not a map.
+        guessed: True when the stride rests on a block that is not known.
+    """
+
+    channels: int | None
+    stride: float | None
+    guessed: bool = False
+
+    @property
+    def level(self) -> str | None:
+        """Pyramid level: stride 8 is "p3"."""
+        if not self.stride or self.stride < 1:
+            return None
+        exponent = math.log2(self.stride)
+        return f"p{int(exponent)}" if exponent == int(exponent) else None
+
+
+def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scaling:
+    """The scaling that Ultralytics takes for a scale letter; without a letter, the first of `scales`.
+
+    Raises:
+        GraphError: the model has no such scale, or its entry is not three numbers.
+    """
+    scales = settings.get("scales")
+    if not scales:
+        depth, width = settings.get("depth_multiple", 1.0), settings.get("width_multiple", 1.0)
+        return Scaling(letter, float(depth), float(width))
+    if not isinstance(scales, Mapping):
+        raise GraphError("scales is not a mapping such as {n: [0.33, 0.25, 1024]}")
+    letter = letter or next(iter(scales))
+    if letter not in scales:
+        raise GraphError(f"no scale {letter}: this model has {', '.join(map(str, scales))}; choose one with --scale")
+    entry = scales[letter]
+    if not isinstance(entry, list) or len(entry) != 3 or not all(isinstance(x, (int, float)) for x in entry):
+        raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
+    return Scaling(letter, *map(float, entry))
+
+
+def shapes_of(graph: Graph, scaling: Scaling) -> tuple[Shape, ...]:
+    """The shape of every layer's output, in order."""
+    shapes: list[Shape] = []
+    image = Shape(int(graph.settings.get("channels", 3)), 1.0)
+    previous = image
+    for layer in graph:
+        sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
+        block, args = _plain(layer)
+        channels = _channels(block, args, sources, previous, graph.settings, scaling)
+        stride, guessed = _stride(block, args, sources)
+        previous = Shape(channels, stride, guessed or any(source.guessed for source in sources))
+        shapes.append(previous)
+    return tuple(shapes)
+
+
+def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
+    attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
+    if attention is None or attention.host is None:
+        return layer.block, layer.args
+    return attention.host, attention.host_args
+
+
+def _channels(
+    block: str,
+    args: tuple[Any, ...],
+    sources: list[Shape],
+    previous: Shape,
+    settings: Mapping[str, Any],
+    scaling: Scaling,
+) -> int | None:
+    first = args[0] if args else None
+    if block in WIDTH_SCALED:
+        return scaling.channels(first) if isinstance(first, (int, float)) else None
+    if block == "Concat":
+        widths = [source.channels for source in sources]
+        return None if None in widths else sum(width for width in widths if width is not None)
+    if block in ("HGStem", "HGBlock"):
+        return args[1] if len(args) > 1 and isinstance(args[1], int) else None
+    if block == "ResNetLayer" and len(args) > 3 and isinstance(args[1], int):
+        return args[1] if args[3] else args[1] * 4
+    if block in ("TorchVision", "Index"):
+        return first if isinstance(first, int) else None
+    if block == "CBFuse":
+        return sources[-1].channels
+    if block in NOT_A_MAP or block in OUTPUTS:
+        return settings.get("nc") if block == "Classify" else previous.channels
+    if block in BLOCK_OPS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
+        return sources[0].channels
+    return None
+
+
+def _stride(block: str, args: tuple[Any, ...], sources: list[Shape]) -> tuple[float | None, bool]:
+    """The stride of a block's output, and whether that is a guess."""
+    source = sources[-1] if block == "CBFuse" else sources[0]
+    if block in OUTPUTS or block == "ImagePoolingAttn" or source.stride is None:
+        return None, False
+    if block == "ResNetLayer" and len(args) > 3 and args[3]:
+        return source.stride * 4, False
+    if block in _STRIDE_ARG:
+        return source.stride * _number(args, _STRIDE_ARG[block], 1), False
+    if block in _UP_ARG:
+        return source.stride / _number(args, _UP_ARG[block], 1), False
+    if block in _FIXED_STRIDE:
+        return source.stride * _FIXED_STRIDE[block], False
+    if block in _KEEPS_SIZE or block in BLOCK_OPS or block in ("CBLinear", "CBFuse"):
+        return source.stride, False
+    # A block we do not know. People's own down-sampling blocks look like Conv ([c2, 3, 2]) or say so in their name.
+    if "down" in block.lower() or ("conv" in block.lower() and _number(args, 2, 1) == 2):
+        return source.stride * 2, True
+    return source.stride, True
+
+
+def _number(args: tuple[Any, ...], at: int, default: float) -> float:
+    value = args[at] if len(args) > at else default
+    return value if isinstance(value, (int, float)) and value > 0 else default

@@ -1,0 +1,268 @@
+"""A model YAML as text with known places: read it into a Graph, write a Rewrite back with the smallest diff.
+
+It knows where things stand in the text and nothing about positions, operators or Ultralytics' parsing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .errors import DocumentError
+from .graph import SECTIONS, Graph, Layer, as_from
+from .pyyaml_scalars import read_plain
+
+# What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
+_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# `# 12`, `# 15 (P3/8-small)`, `# 0-P1/2`, `# 10 input_proj.2`, and rt-detr's `# X3 (21), fpn_blocks.1`.
+_INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
+AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open range of characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where one row and its pieces stand in the text.
+
+    Attributes:
+        whole: the row's value.
+        taps: each source scalar.
+        repeats: the second column.
+        block: the module name, quotes included.
+        args: the argument list.
+        each_arg: each argument.
+        dash: column of the dash before the row, or None in a flow section (`head: [[...], [...]]`).
+        args_column: column of the dashes before the arguments, or None when the list is in flow style.
+    """
+
+    whole: Span
+    taps: tuple[Span, ...]
+    repeats: Span
+    block: Span
+    args: Span
+    each_arg: tuple[Span, ...]
+    dash: int | None
+    args_column: int | None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where one entry of `scales` stands: its key and its value."""
+
+    key: Span
+    value: Span
+
+
+class Document:
+    """A parsed model YAML.
+
+    Args:
+        text: the file's text, newlines untouched.
+        name: what messages call it.
+
+    Raises:
+        DocumentError: not YAML, or not a model YAML; the message names the line.
+    """
+
+    def __init__(self, text: str, name: str = "the file") -> None:
+        self.text = text
+        self.name = name
+        root = self._compose()
+        self._key_starts = {key.value: key.start_mark.index for key, _ in root.value if isinstance(key, ScalarNode)}
+        self._sections = {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
+        self.rows: tuple[Row, ...] = ()
+        self._layers: list[Layer] = []
+        for section in SECTIONS:
+            self._read_section(section)
+
+    @classmethod
+    def read(cls, path: Path, name: str | None = None) -> Document:
+        """Read a file.
+
+        Raises:
+            DocumentError: it can't be opened, or it is not a model YAML.
+        """
+        try:
+            # Bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
+            text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise DocumentError(f"can't read {path}: {error.strerror}") from error
+        return cls(text, name or path.name)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The top-level keys beside backbone and head."""
+        return {key: _value(node) for key, node in self._sections.items() if key not in SECTIONS}
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The rows as layers, their sources unchecked."""
+        return tuple(self._layers)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The rows as a graph.
+
+        Raises:
+            GraphError: the sources do not make one.
+        """
+        return Graph(self.layers, self.settings, self.name)
+
+    @cached_property
+    def scales(self) -> dict[str, Scale]:
+        """Where each entry of `scales` stands; empty when the file has none."""
+        node = self._sections.get("scales")
+        if not isinstance(node, MappingNode):
+            return {}
+        return {str(k.value): Scale(_span(k), _span(v)) for k, v in node.value if isinstance(k, ScalarNode)}
+
+    @property
+    def scales_at(self) -> int:
+        """Where the key `scales` starts."""
+        return self._key_starts["scales"]
+
+    def setting_span(self, key: str) -> Span:
+        """Where a top-level entry stands, from its key to the end of its value."""
+        return Span(self._key_starts[key], _span(self._sections[key]).end)
+
+    def whole_lines(self, span: Span) -> Span:
+        """The span widened to whole lines, newline included."""
+        end = self.text.find("\n", span.end)
+        return Span(self.text.rfind("\n", 0, span.start) + 1, len(self.text) if end < 0 else end + 1)
+
+    def line_of(self, index: int) -> int:
+        """Line number, from 1, of row `index`."""
+        return self.text.count("\n", 0, self.rows[index].whole.start) + 1
+
+    def comment_index(self, index: int) -> tuple[int, Span] | None:
+        """The number in row `index`'s index comment and where it stands; None when it has no such comment."""
+        end = self.rows[index].whole.end
+        tail = AFTER_ROW.match(self.text, end)
+        if tail is None or tail.group(2) is None:
+            return None
+        found = _INDEX_COMMENT.match(self.text, tail.start(2), tail.end(2))
+        return (int(found.group(1)), Span(found.start(1), found.end(1))) if found else None
+
+    def _compose(self) -> MappingNode:
+        text = _UNPRINTABLE.sub("?", self.text)
+        try:
+            root = YAML(typ="safe", pure=True).compose(text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f", line {mark.line + 1}" if mark else ""
+            raise DocumentError(f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}") from error
+        except YAMLError as error:
+            raise DocumentError(f"{self.name} is not YAML: {_one_line(str(error))}") from error
+        if not isinstance(root, MappingNode) or not {k.value for k, _ in root.value}.issuperset(SECTIONS):
+            raise DocumentError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
+        keys = [k.value for k, _ in root.value if isinstance(k, ScalarNode)]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
+        return root
+
+    def _read_section(self, section: str) -> None:
+        node = self._sections[section]
+        if not isinstance(node, SequenceNode):
+            raise DocumentError(f"{self.name}: {section} is not a list of rows [from, repeats, module, args]")
+        seen: set[int] = set()
+        rows = []
+        for row in node.value:
+            dash = None if node.flow_style else node.start_mark.column
+            rows.append(self._read_row(section, row, dash, seen))
+        self.rows += tuple(rows)
+
+    def _read_row(self, section: str, node: Node, dash: int | None, seen: set[int]) -> Row:
+        index = len(self._layers)
+        where = f"{self.name}, line {node.start_mark.line + 1} (row {index})"
+        if not isinstance(node, SequenceNode) or len(node.value) != 4:
+            found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
+            raise DocumentError(f"{where} has {found}: a row is [from, repeats, module, args]")
+        shared = {id(part) for part in _walk(node)}
+        if shared & seen:
+            raise DocumentError(f"{where} uses a YAML alias: write the row out")
+        seen |= shared
+        frm_node, repeats_node, block_node, args_node = node.value
+        frm, repeats, block = as_from(_value(frm_node)), _value(repeats_node), _value(block_node)
+        if frm is None:
+            raise DocumentError(f"{where} reads from {_source(frm_node, self.text)}: from is a number or a list of them")
+        if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
+            raise DocumentError(f"{where}: a row is [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
+        self._layers.append(Layer(index, section, frm, repeats, block, tuple(_value(a) for a in args_node.value)))
+        tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
+        return Row(
+            whole=_span(node),
+            taps=tuple(map(_span, tap_nodes)),
+            repeats=_span(repeats_node),
+            block=_span(block_node),
+            args=_span(args_node),
+            each_arg=tuple(map(_span, args_node.value)),
+            dash=dash,
+            args_column=None if args_node.flow_style else args_node.start_mark.column,
+        )
+
+
+def format_value(value: Any) -> str:
+    """A value as flow YAML that PyYAML reads back the same."""
+    if value is None or value == "None":
+        return "None"
+    if isinstance(value, str):
+        return value if read_plain(value) == value and re.fullmatch(r"[\w.]+", value) else f'"{value}"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {format_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(map(format_value, value)) + "]"
+    return ".inf" if value == float("inf") else str(value)
+
+
+def format_row(layer: Layer) -> str:
+    """A layer as a flow row: `[-1, 1, LSKA, [c2, 35]]`."""
+    return f"[{format_value(layer.frm)}, {layer.repeats}, {layer.block}, {format_value(layer.args)}]"
+
+
+def _value(node: Node) -> Any:
+    if isinstance(node, ScalarNode):
+        return read_plain(node.value) if node.style is None else node.value
+    if isinstance(node, SequenceNode):
+        return [_value(part) for part in node.value]
+    if isinstance(node, MappingNode):
+        return {_value(key): _value(part) for key, part in node.value}
+    raise DocumentError(f"line {node.start_mark.line + 1}: can't read this YAML")  # pragma: no cover
+
+
+def _walk(node: Node) -> list[Node]:
+    if isinstance(node, SequenceNode):
+        return [node, *(inner for part in node.value for inner in _walk(part))]
+    return [node]
+
+
+def _span(node: Node) -> Span:
+    # A block collection's own end mark stands at the next token, so the last leaf tells where its text ends.
+    last = node
+    while isinstance(last, (SequenceNode, MappingNode)) and not last.flow_style and last.value:
+        last = last.value[-1] if isinstance(last, SequenceNode) else last.value[-1][1]
+    return Span(node.start_mark.index, last.end_mark.index)
+
+
+def _source(node: Node, text: str) -> str:
+    span = _span(node)
+    return text[span.start : span.end]
+
+
+def _one_line(message: str | None) -> str:
+    return " ".join((message or "unreadable").split())

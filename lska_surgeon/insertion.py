@@ -1,0 +1,245 @@
+"""Plan an insertion or a removal: from a file and what was asked to the text to be; it writes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .channels import Scaling, Shape, scaling_of, shapes_of
+from .closed_form import Operators, operators_in
+from .document import Document, Span
+from .errors import TargetError
+from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
+from .positions import Site, parse_at, resolve_at
+from .resolve import kept_letter, resolve
+from .rewriting import rewrite_text, splice
+from .scale_pin import pin_scale, unpin_scale
+from .stock import FoundModel, find_model, scale_in_name
+from .surgery import Edit, Rewrite, insert, remove
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see `lska-surgeon insert --help`."""
+
+    base: str
+    at: tuple[str, ...]
+    op: str = "lska"
+    k: int = DEFAULT_KERNEL
+    dilation: int | None = None
+    scale: str | None = None
+    resolve: bool = False
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """One edit as it will be done.
+
+    Attributes:
+        edit: the edit.
+        index: the inserted (or changed) row's index in the variant.
+        readers: who reads it there.
+        level: pyramid level, or None.
+        operators: width and number of the operators; None when a width is not known.
+    """
+
+    edit: Edit
+    index: int
+    readers: tuple[int, ...]
+    level: str | None
+    operators: Operators | None
+
+    @property
+    def site(self) -> Site:
+        return self.edit.site
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.edit.kernel
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An insertion, worked out: executing it means writing `text` to `output`."""
+
+    base: FoundModel
+    before: str
+    text: str
+    rewrite: Rewrite
+    scaling: Scaling
+    sites: tuple[SitePlan, ...]
+    output: Path | None
+    notes: tuple[str, ...]
+
+    @property
+    def params_added(self) -> int | None:
+        """Parameters of the new operators; None when a width is not known."""
+        found = [site.operators for site in self.sites]
+        return None if None in found else sum(operators.params for operators in found if operators)
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the base to the variant."""
+        return unified_diff(self.before, self.text, self.base.path.name, self.output.name if self.output else "variant")
+
+
+def plan_insert(request: Request) -> Plan:
+    """Work out an insertion.
+
+    Raises:
+        SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
+    """
+    found = find_model(request.base)
+    document = Document.read(found.path)
+    scaling, notes = _scaling(document, found, request.scale)
+    graph = document.graph
+    shapes = shapes_of(graph, scaling)
+    ats = [parse_at(text) for text in request.at]
+    sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
+    edits = [Edit(site, resolve_kernel(request.op, site.k or request.k, request.dilation)) for site in sites]
+    rewrite = insert(graph, edits)
+    after = shapes_of(rewrite.after, scaling)
+    site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
+    output = None if request.output == "-" else Path(request.output or default_name(found, request, edits))
+    label = _labels(rewrite, after)
+    if request.resolve:
+        text = _resolved_text(document, rewrite, after, scaling, label, output)
+    else:
+        variant = Document(rewrite_text(document, rewrite, label), found.path.name)
+        pinned = pin_scale(variant, scaling.letter, output.name if output else None)
+        text = pinned.text
+        notes += [pinned.note] if pinned.note else []
+    return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A removal, worked out: the base's text and which rows went."""
+
+    before: str
+    text: str
+    rewrite: Rewrite
+    output: Path | None
+    source: Path
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the variant to the base."""
+        return unified_diff(self.before, self.text, self.source.name, self.output.name if self.output else "base")
+
+
+def plan_remove(variant: str, output: str | None = None) -> Removal:
+    """Work out a removal: byte for byte what `insert` started from, or the plain network for a file that people wrote.
+
+    Raises:
+        SurgeonError: the file can't be read, or there is nothing to remove.
+    """
+    found = find_model(variant)
+    document = Document.read(found.path)
+    rewrite = remove(document.graph)
+    text = unpin_scale(Document(rewrite_text(document, rewrite), document.name))
+    target = None if output == "-" else Path(output or _base_name(found))
+    return Removal(document.text, text, rewrite, target, found.path)
+
+
+def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
+    """A unified diff of two texts, one newline style, so that it prints well."""
+    lines = (before.splitlines(), after.splitlines())
+    return "\n".join(difflib.unified_diff(*lines, f"a/{old_name}", f"b/{new_name}", lineterm=""))
+
+
+def default_name(found: FoundModel, request: Request, edits: Sequence[Edit]) -> str:
+    """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
+    stem = _stem_with_scale(found, request.scale)
+    sizes = {edit.kernel.k for edit in edits}
+    positions = []
+    for text in request.at:
+        at = parse_at(text)
+        positions.append(re.sub(r"[^\w.]+", "-", text.split("@")[0]).strip("-"))
+        if len(sizes) > 1:
+            positions[-1] += f"-k{at.k or request.k}"
+    k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
+    d = [f"d{request.dilation}"] if request.dilation else []
+    resolved = ["resolved"] if request.resolve else []
+    return "-".join([stem, request.op, *positions, *k, *d, *resolved]) + ".yaml"
+
+
+def _stem_with_scale(found: FoundModel, scale: str | None) -> str:
+    stem = Path(found.asked).stem
+    if scale is None or found.scale == scale:
+        return stem
+    if found.scale:
+        return re.sub(rf"(yolo(?:e-)?v?\d+){found.scale}", rf"\g<1>{scale}", stem, count=1)
+    with_letter = re.sub(r"(yolo(?:e-)?v?\d+)", rf"\g<1>{scale}", stem, count=1)
+    return with_letter if scale_in_name(f"{with_letter}.yaml") == scale else f"{stem}-{scale}"
+
+
+def _base_name(found: FoundModel) -> str:
+    stem = Path(found.asked).stem
+    base = re.sub(r"-(?:lska|lka)(?:-trivial|-attention)?-.+$", "", stem)
+    return f"{base if base != stem else stem + '-base'}.yaml"
+
+
+def _scaling(document: Document, found: FoundModel, asked: str | None) -> tuple[Scaling, list[str]]:
+    letter = asked or (found.scale if document.scales else None)
+    scaling = scaling_of(document.settings, letter)
+    if letter is None and len(document.scales) > 1:
+        others = ", ".join(document.scales)
+        return scaling, [f"{found.asked} names no scale: this is scale {scaling.letter} (--scale takes {others})"]
+    return scaling, []
+
+
+def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:
+    edit = rewrite.edits[index]
+    readers = () if edit.site.inside else rewrite.rewired(index)
+    operators = operators_in(rewrite.after, index, shapes, scaling)
+    return SitePlan(edit, index, readers, shapes[index].level, operators)
+
+
+def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:
+    labels = {}
+    for index in rewrite.inserted:
+        edit, shape = rewrite.edits[index], shapes[index]
+        level = f" ({shape.level.upper()}/{shape.stride:g})" if shape.level and shape.stride else ""
+        labels[index] = f"{edit.kernel.op} k{edit.kernel.k}, {edit.site.name}{level}"
+    return labels
+
+
+def _resolved_text(
+    document: Document,
+    rewrite: Rewrite,
+    shapes: tuple[Shape, ...],
+    scaling: Scaling,
+    labels: dict[int, str],
+    output: Path | None,
+) -> str:
+    resolved = replace(rewrite, after=resolve(rewrite.after, shapes, scaling))
+    letter = kept_letter(rewrite.after, scaling)
+    said = scale_in_name(output.name) if output else None
+    if letter and said and said != letter:
+        raise TargetError(
+            f"the name {output} says scale {said}, and Ultralytics builds C3k2 and A2C2f by that letter: choose a name "
+            f"with {letter} in that place, or with no scale letter"
+        )
+    text = rewrite_text(document, resolved, labels)
+    return _without_scaling(Document(text, document.name), letter)
+
+
+def _without_scaling(document: Document, letter: str | None) -> str:
+    changes: list[tuple[Span, str]] = []
+    if document.scales:
+        values = f"{{{letter}: [1.0, 1.0, 65536]}}" if letter else None
+        span = document.setting_span("scales")
+        note = "# the rows hold real widths and repeats; the letter is for the blocks that Ultralytics builds by it"
+        if values is None:
+            changes.append((document.whole_lines(span), ""))
+        else:
+            changes.append((Span(span.start, document.whole_lines(span).end), f"scales: {values} {note}\n"))
+    for key in ("depth_multiple", "width_multiple"):
+        if key in document.settings and float(document.settings[key]) != 1.0:
+            changes.append((document.setting_span(key), f"{key}: 1.0"))
+    return splice(document.text, changes)

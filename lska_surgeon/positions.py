@@ -1,0 +1,289 @@
+"""The grammar of `--at` and how each name finds its sites in a graph; it edits nothing and knows no kernel's inside.
+
+    AT     = NAME [":" PICK ("," PICK)*] ["@" K]       NAME = backbone | sppf | neck | head | residual | sppf-inner
+           | ("after" | "before") ":" SEL ["@" K]      PICK = a pyramid level (p3) or a layer index (15)
+           | "edge:" SEL "->" SEL ["@" K]              SEL  = 9 | -2 | SPPF | C2f#2
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from .blocks import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
+from .channels import NOT_A_MAP, OUTPUTS, Shape
+from .errors import PositionError
+from .graph import Graph, Layer
+
+_AT = re.compile(r"(?P<name>[a-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d+))?$")
+_SEL = re.compile(r"(?P<index>-?\d+)$|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d+))?$")
+#: Blocks that only make the map smaller: a stage that has nothing else has no block to stand behind.
+_PLAIN_DOWNSAMPLING = frozenset("Conv DWConv GhostConv SCDown ADown AConv Focus HGStem".split())
+_POOLING = frozenset(POOLING_HOSTS.values())
+
+
+@dataclass(frozen=True)
+class Site:
+    """One resolved place.
+
+    Attributes:
+        asked: the `--at` value that it came from, "neck:p3@11".
+        name: the position, "neck".
+        layer: the source that the operator goes behind, or the host that it goes into.
+        reader: the one layer that reads the operator; None for every reader of the source.
+        inside: True when the operator goes into the layer.
+        k: the kernel size given with `@`, or None.
+    """
+
+    asked: str
+    name: str
+    layer: int
+    reader: int | None = None
+    inside: bool = False
+    k: int | None = None
+
+
+@dataclass(frozen=True)
+class At:
+    """An `--at` value, parsed but not resolved."""
+
+    asked: str
+    name: str
+    rest: str | None
+    k: int | None
+
+
+def parse_at(text: str) -> At:
+    """Parse an `--at` value.
+
+    Raises:
+        PositionError: it does not follow the grammar.
+    """
+    found = _AT.match(text.strip())
+    if not found:
+        raise PositionError(f"can't read --at {text!r}: write a name such as neck, neck:p3,p4@11, after:9 or 'edge:15->22'")
+    name, rest, k = found.group("name", "rest", "k")
+    if name not in NAMES and name not in _SELECTING:
+        near = difflib.get_close_matches(name, [*NAMES, *_SELECTING], n=1, cutoff=0.5)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise PositionError(f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B")
+    if name in _SELECTING and not rest:
+        example = "edge:15->22" if name == "edge" else f"{name}:9"
+        raise PositionError(f"--at {name} needs a layer: write --at '{example}' or --at '{name}:SPPF'")
+    return At(text.strip(), name, rest, int(k) if k else None)
+
+
+def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    """The sites of a position in a graph, in row order.
+
+    Raises:
+        PositionError: it matches nothing here; the message lists what the model does have.
+    """
+    if at.name in _SELECTING:
+        return (_SELECTING[at.name](at, graph),)
+    sites = NAMES[at.name](graph, shapes)
+    if not sites:
+        raise PositionError(f"--at {at.asked} matches nothing in {graph.name}: {_has(graph, shapes)}")
+    picked = _narrow(at, sites, graph, shapes)
+    for site in picked:
+        _must_give_a_map(at.asked, graph, site.layer)
+    return tuple(_site(at, *site_key) for site_key in ((s.layer, s.reader, s.inside) for s in picked))
+
+
+def named_sites(graph: Graph, shapes: Sequence[Shape]) -> dict[str, tuple[Site, ...]]:
+    """Every position name with its sites in this graph; names that match nothing are left out."""
+    found = {name: find(graph, shapes) for name, find in NAMES.items()}
+    return {name: sites for name, sites in found.items() if sites}
+
+
+def _site(at: At, layer: int, reader: int | None = None, inside: bool = False) -> Site:
+    return Site(at.asked, at.name, layer, reader, inside, at.k)
+
+
+def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    if at.rest is None:
+        return sites
+    picked: list[Site] = []
+    for pick in at.rest.split(","):
+        pick = pick.strip().lower()
+        matching = [s for s in sites if pick in (str(s.layer), shapes[s.layer].level)]
+        if not matching:
+            there = ", ".join(f"{s.layer} ({shapes[s.layer].level or graph[s.layer].block})" for s in sites)
+            raise PositionError(f"--at {at.asked}: {at.name} has no {pick!r} in {graph.name}; it has {there}")
+        picked += [s for s in matching if s not in picked]
+    return tuple(sorted(picked, key=lambda s: (s.layer, s.reader or 0)))
+
+
+def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
+    layer = graph[index]
+    gives = "the model's output" if layer.block in OUTPUTS or layer == graph.output else NOT_A_MAP.get(layer.block)
+    if gives:
+        raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
+
+
+def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
+    named = named_sites(graph, shapes)
+    names = ", ".join(f"{name} ({', '.join(str(s.layer) for s in sites)})" for name, sites in named.items())
+    return f"it has {names or 'no named position'}; or name a layer with after:0-{len(graph) - 2}"
+
+
+# Positions by name.
+
+
+def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    sites = []
+    rows = [layer for layer in graph if layer.section == "backbone" and not is_attention(layer.block)]
+    for _, run in groupby(rows, key=lambda layer: shapes[layer.index].stride):
+        last = None
+        for position, layer in enumerate(run):
+            if layer.block in _POOLING:
+                break
+            if _is_block(layer, first=position == 0) and layer != graph.output:
+                last = layer
+        if last is not None:
+            sites.append(Site("backbone", "backbone", last.index))
+    return tuple(sites)
+
+
+def _is_block(layer: Layer, first: bool) -> bool:
+    if layer.block.startswith("nn.") or layer.block in NOT_A_MAP or layer.block in OUTPUTS or layer.block == "CBFuse":
+        return False
+    return not (first and layer.block in _PLAIN_DOWNSAMPLING)
+
+
+def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    pooling = _POOLING | set(POOLING_HOSTS) | {"SPPF_LSKA"}
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.block in pooling)
+
+
+def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    return tuple(
+        Site("neck", "neck", layer.index)
+        for layer in graph
+        if layer != graph.output and len(layer.taps) == 1 and graph[layer.sources[0]].block == "Concat"
+        if layer.section == "head" and not is_attention(layer.block)
+    )
+
+
+def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    output = graph.output
+    maps = [s for s in dict.fromkeys(output.sources) if s >= 0 and graph[s].block not in NOT_A_MAP]
+    return tuple(Site("head", "head", source, reader=output.index) for source in sorted(maps))
+
+
+def _residual(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    return tuple(
+        Site("residual", "residual", layer.index, inside=True)
+        for layer in graph
+        if layer.block in RESIDUAL_HOSTS.values() and _has_shortcut(layer, graph, shapes)
+    )
+
+
+def _sppf_inner(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
+    return tuple(Site("sppf-inner", "sppf-inner", x.index, inside=True) for x in graph if x.block in _POOLING)
+
+
+def _has_shortcut(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
+    """Whether the bottlenecks of this row add their input: the shortcut argument, where the block has one."""
+    args = layer.args
+    if layer.block == "C2f":
+        return len(args) > 1 and bool(args[1])
+    if layer.block == "C3":
+        return len(args) < 2 or bool(args[1])
+    if layer.block == "C3k2":
+        # The shortcut is argument 4 up to ultralytics 8.3 and argument 5 from 8.4 on, the only booleans there.
+        return not any(value is False for value in args[4:])
+    if layer.block == "A2C2f":
+        return len(args) > 1 and args[1] is False  # with area attention it has no bottlenecks
+    if layer.block == "Bottleneck":
+        source = layer.sources[0]
+        widths_match = layer.repeats > 1 or (source >= 0 and shapes[source].channels == shapes[layer.index].channels)
+        return widths_match and (len(args) < 2 or bool(args[1]))
+    return layer.block == "RepNCSPELAN4"
+
+
+NAMES: dict[str, Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]] = {
+    "backbone": _backbone,
+    "sppf": _sppf,
+    "neck": _neck,
+    "head": _head,
+    "residual": _residual,
+    "sppf-inner": _sppf_inner,
+}
+
+
+# Positions by layer.
+
+
+def _after(at: At, graph: Graph) -> Site:
+    layer = _select(at, at.rest or "", graph)
+    _must_give_a_map(at.asked, graph, layer)
+    if not graph.readers(layer):
+        raise PositionError(f"--at {at.asked}: nobody reads layer {layer} ({graph[layer].block}), so nothing would change")
+    return _site(at, layer)
+
+
+def _before(at: At, graph: Graph) -> Site:
+    reader = _select(at, at.rest or "", graph)
+    sources = list(dict.fromkeys(graph[reader].sources))
+    if len(sources) > 1:
+        edges = ", ".join(f"'edge:{source}->{reader}'" for source in sources)
+        block = graph[reader].block
+        raise PositionError(f"--at {at.asked}: layer {reader} ({block}) reads {len(sources)} layers; name one with --at {edges}")
+    return _edge_site(at, sources[0], reader, graph)
+
+
+def _edge(at: At, graph: Graph) -> Site:
+    ends = (at.rest or "").split("->")
+    if len(ends) != 2:
+        raise PositionError(f"can't read --at {at.asked!r}: an edge is 'edge:A->B', such as 'edge:15->22' (in quotes)")
+    source, reader = (_select(at, end.strip(), graph) for end in ends)
+    if source not in graph[reader].sources:
+        reads = ", ".join(map(str, graph[reader].sources))
+        raise PositionError(f"--at {at.asked}: layer {reader} ({graph[reader].block}) does not read {source}; it reads {reads}")
+    return _edge_site(at, source, reader, graph)
+
+
+def _edge_site(at: At, source: int, reader: int, graph: Graph) -> Site:
+    if source < 0:
+        raise PositionError(f"--at {at.asked}: layer {reader} reads the picture; an operator needs a layer before it")
+    _must_give_a_map(at.asked, graph, source)
+    return _site(at, source, reader)
+
+
+_SELECTING: dict[str, Callable[[At, Graph], Site]] = {"after": _after, "before": _before, "edge": _edge}
+
+
+def _select(at: At, text: str, graph: Graph) -> int:
+    found = _SEL.match(text)
+    if not found:
+        raise PositionError(f"can't read layer {text!r} in --at {at.asked}: write 9, -2, SPPF or C2f#2")
+    if found.group("index"):
+        index = int(found.group("index"))
+        if not -len(graph) <= index < len(graph):
+            raise PositionError(f"no layer {index}: {graph.name} has 0-{len(graph) - 1}; try --at {_near(at, graph)}")
+        return index % len(graph)
+    block = found.group("block")
+    matching = [layer.index for layer in graph if layer.block == block]
+    if not matching:
+        blocks = list(dict.fromkeys(layer.block for layer in graph))
+        raise PositionError(f"--at {at.asked}: {graph.name} has no {block}; it has {', '.join(blocks)}")
+    if found.group("nth"):
+        nth = int(found.group("nth"))
+        if nth >= len(matching):
+            raise PositionError(f"--at {at.asked}: {graph.name} has {block}#0 to #{len(matching) - 1}")
+        return matching[nth]
+    if len(matching) > 1:
+        choices = ", ".join(f"{block}#{n} ({index})" for n, index in enumerate(matching))
+        raise PositionError(f"--at {at.asked}: {graph.name} has {len(matching)} {block}; name one: {choices}")
+    return matching[0]
+
+
+def _near(at: At, graph: Graph) -> str:
+    return f"'edge:{graph.output.sources[0]}->{graph.output.index}'" if at.name == "edge" else f"{at.name}:{len(graph) - 2}"
+
+
+assert set(HOST_OF) >= _POOLING

@@ -1,0 +1,177 @@
+"""Writing a Rewrite into a document's text: only what the edit concerns changes, all else stays byte for byte.
+
+Each change is a replacement of one span; together they are applied once, from the end of the text to its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .document import AFTER_ROW, Document, Span, format_row, format_value
+from .graph import Layer
+from .surgery import Rewrite
+
+
+def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str] | None = None) -> str:
+    """The document's text after a rewrite.
+
+    Args:
+        document: the text that `rewrite.before` was read from.
+        rewrite: the edit.
+        labels: for each inserted row, by index, what its comment says after the index.
+    """
+    return _Writer(document, rewrite, labels or {}).text()
+
+
+@dataclass
+class _Writer:
+    document: Document
+    rewrite: Rewrite
+    labels: Mapping[int, str]
+    changes: list[tuple[Span, str]] = field(default_factory=list)
+
+    def text(self) -> str:
+        removed = set(range(len(self.rewrite.before))) - set(self.rewrite.index_map)
+        for index in sorted(removed):
+            self._remove(index, removed)
+        anchor, inserted = -1, []
+        for layer, origin in zip(self.rewrite.after, self.rewrite.origin):
+            if origin is None:
+                inserted.append(layer)
+                continue
+            self._insert(anchor, inserted)
+            anchor, inserted = origin, []
+            self._change(self.rewrite.before[origin], layer)
+        self._insert(anchor, inserted)
+        return splice(self.document.text, self.changes)
+
+    # Rows that stay.
+
+    def _change(self, before: Layer, after: Layer) -> None:
+        row = self.document.rows[before.index]
+        for span, old, new in zip(row.taps, before.taps, after.taps):
+            if old != new:
+                self._put(span, str(new))
+        if before.repeats != after.repeats:
+            self._put(row.repeats, str(after.repeats))
+        if before.block != after.block:
+            quote = self.document.text[row.block.start]
+            quote = quote if quote in "'\"" else ""
+            self._put(row.block, f"{quote}{after.block}{quote}")
+        if before.args != after.args:
+            self._change_args(before, after)
+        self._renumber(before.index, after.index)
+
+    def _change_args(self, before: Layer, after: Layer) -> None:
+        row = self.document.rows[before.index]
+        for span, old, new in zip(row.each_arg, before.args, after.args):
+            if old != new or type(old) is not type(new):
+                self._put(span, format_value(new))
+        kept = len(after.args)
+        if kept < len(before.args):
+            start = row.each_arg[kept - 1].end if kept else row.each_arg[0].start
+            self._put(Span(start, row.each_arg[-1].end), "")
+        added = [format_value(value) for value in after.args[len(before.args) :]]
+        if added and row.each_arg:
+            end = row.each_arg[-1].end
+            separator = ", " if row.args_column is None else f"{self._newline(end)}{' ' * row.args_column}- "
+            self._put(Span(end, end), "".join(separator + text for text in added))
+        elif added:
+            self._put(Span(row.args.start + 1, row.args.start + 1), ", ".join(added))
+
+    def _renumber(self, old: int, new: int) -> None:
+        # A right comment stays right. The swap's other half keeps the inverse exact: a comment that was wrong and
+        # would now be right by accident takes the old number, so that removing the rows turns it back.
+        found = self.document.comment_index(old)
+        if found and old != new and found[0] in (old, new):
+            self._put(found[1], str(new if found[0] == old else old))
+
+    # Rows that come.
+
+    def _insert(self, anchor: int, layers: list[Layer]) -> None:
+        if not layers:
+            return
+        row = self.document.rows[anchor]
+        end = row.whole.end
+        eol = self._line_end(end)
+        notes = [f" # {layer.index} {self.labels[layer.index]}" for layer in layers]
+        if row.dash is not None:
+            lead = f"{self._newline(end)}{' ' * row.dash}- "
+            self._put(Span(eol, eol), "".join(lead + format_row(x) + note for x, note in zip(layers, notes)))
+            return
+        if not self._alone(anchor):
+            self._put(Span(end, end), "".join(f", {format_row(layer)}" for layer in layers))
+            return
+        lead = self._newline(end) + self.document.text[self._line_start(row.whole.start) : row.whole.start]
+        commas = [","] * len(layers)
+        if not self._comma_after(anchor):
+            self._put(Span(end, end), ",")
+            commas[-1] = ""
+        lines = (lead + format_row(x) + comma + note for x, comma, note in zip(layers, commas, notes))
+        self._put(Span(eol, eol), "".join(lines))
+
+    # Rows that go.
+
+    def _remove(self, index: int, removed: set[int]) -> None:
+        rows = self.document.rows
+        row = rows[index]
+        if row.dash is None and not self._alone(index):
+            self._put(Span(rows[index - 1].whole.end, row.whole.end), "")
+            return
+        start = self._line_start(row.whole.start)
+        newline = 2 if self.document.text[max(start - 2, 0) : start] == "\r\n" else 1
+        self._put(Span(start - newline, self._line_end(row.whole.end)), "")
+        if row.dash is None and not self._comma_after(index):
+            new_last = max(set(range(index)) - removed)
+            comma = self.document.text.index(",", rows[new_last].whole.end)
+            self._put(Span(comma, comma + 1), "")
+
+    # Where things are.
+
+    def _put(self, span: Span, text: str) -> None:
+        self.changes.append((span, text))
+
+    def _alone(self, index: int) -> bool:
+        """True when a row of a flow section has its line to itself, so that lines may come and go around it."""
+        text, whole = self.document.text, self.document.rows[index].whole
+        tail = AFTER_ROW.match(text, whole.end)
+        at_line_end = tail is not None and text[tail.end() : tail.end() + 1] in ("", "\r", "\n")
+        last = index + 1 == len(self.document.rows) or self._section(index) != self._section(index + 1)
+        comma_fits = last or self._comma_after(index)
+        return at_line_end and comma_fits and not text[self._line_start(whole.start) : whole.start].strip()
+
+    def _section(self, index: int) -> str:
+        return self.document.layers[index].section
+
+    def _comma_after(self, index: int) -> bool:
+        tail = AFTER_ROW.match(self.document.text, self.document.rows[index].whole.end)
+        return bool(tail and tail.group(1))
+
+    def _line_start(self, at: int) -> int:
+        return self.document.text.rfind("\n", 0, at) + 1
+
+    def _line_end(self, at: int) -> int:
+        end = self.document.text.find("\n", at)
+        if end < 0:
+            return len(self.document.text)
+        return end - 1 if self.document.text[end - 1] == "\r" else end
+
+    def _newline(self, at: int) -> str:
+        """The line ending in use around `at`."""
+        text = self.document.text
+        end = text.find("\n", at)
+        if end < 0:
+            end = text.rfind("\n")
+        return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
+
+
+def splice(text: str, changes: list[tuple[Span, str]]) -> str:
+    """`text` with each span replaced; changes at one place keep their order."""
+    parts: list[str] = []
+    at = 0
+    for span, new in sorted(changes, key=lambda change: (change[0].start, change[0].end)):
+        assert span.start >= at, "changes overlap"
+        parts += [text[at : span.start], new]
+        at = span.end
+    return "".join([*parts, text[at:]])

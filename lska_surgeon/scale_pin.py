@@ -1,0 +1,140 @@
+"""Making a file build the scale that was asked for, whatever its name says; text in, text out.
+
+Ultralytics takes the scale from the file NAME: `yolov8s-x.yaml` builds scale s, `x.yaml` builds the first entry of
+`scales`. So a variant under a name that does not say its scale needs `scales` changed: the entry is moved to the
+front, or, where the name says another letter, that letter gets its values. A comment line above `scales` records
+the change, so that `unpin_scale` undoes it to the byte.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .document import Document, Span
+from .errors import TargetError
+from .rewriting import splice
+from .stock import scale_in_name
+
+_MARK = "# lska-surgeon:"
+_FRONT = re.compile(
+    rf"{_MARK} (\w+) stands first, so that a name without a scale letter builds it \(was ([\w, ]+)\)\r?\n[ \t]*$"
+)
+_ALIAS = re.compile(
+    rf"{_MARK} (\w+) holds the values of (\w+), the scale of this file; its name says \1 \(was ([^\r\n]+)\)\r?\n[ \t]*$"
+)
+#: Blocks that Ultralytics builds differently by scale letter, and the letters that it treats alike.
+_LETTER_GROUPS = {"C3k2": ("ns", "mlx"), "A2C2f": ("nsm", "lx")}
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A text and what was done to it: None when nothing had to be."""
+
+    text: str
+    note: str | None
+
+
+def pin_scale(document: Document, scale: str | None, name: str | None) -> Pinned:
+    """The document's text, changed where that is needed so that it builds `scale` under the file name `name`.
+
+    Args:
+        document: a model YAML.
+        scale: the scale letter; None when the model has no scales.
+        name: the file's name to be; None when it is not known (standard output).
+
+    Raises:
+        TargetError: the name says another letter, and no text could make that build `scale`.
+    """
+    scales = list(document.scales)
+    said = scale_in_name(name) if name else None
+    if scale is None or not scales or said == scale:
+        return Pinned(document.text, None)
+    if said is not None:
+        return _alias(document, said, scale, name or "")
+    if scales[0] == scale:
+        return Pinned(document.text, None)
+    order = [scale, *(letter for letter in scales if letter != scale)]
+    mark = f"{_MARK} {scale} stands first, so that a name without a scale letter builds it (was {', '.join(scales)})"
+    text = _reorder(document, order, mark)
+    return Pinned(text, f"scale {scale} was moved to the front of scales, for the file's name has no scale letter")
+
+
+def unpin_scale(document: Document) -> str:
+    """The document's text with what `pin_scale` did undone; the same text when it did nothing."""
+    if not document.scales:
+        return document.text
+    above = document.text[: document.scales_at]
+    front, alias = _FRONT.search(above), _ALIAS.search(above)
+    if front:
+        order = front.group(2).split(", ")
+        if sorted(order) != sorted(document.scales):
+            return document.text
+        mark_line = Span(front.start(), front.end() - _indent(front.group()))
+        return _reorder(document, order, None, mark_line)
+    if alias and alias.group(1) in document.scales:
+        mark_line = Span(alias.start(), alias.end() - _indent(alias.group()))
+        value = document.scales[alias.group(1)].value
+        return splice(document.text, [(mark_line, ""), (value, alias.group(3))])
+    return document.text
+
+
+def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
+    if said not in document.scales:
+        letters = ", ".join(document.scales)
+        raise TargetError(
+            f"the name {name} says scale {said}, and {document.name} has {letters}: choose a name with {scale} in that place"
+        )
+    blocks = {layer.block.replace("LSKA", "") for layer in document.layers}
+    for block in sorted(blocks & set(_LETTER_GROUPS)):
+        if not any(said in group and scale in group for group in _LETTER_GROUPS[block]):
+            raise TargetError(
+                f"the name {name} says scale {said}, and Ultralytics builds {block} by that letter, so the file can't "
+                f"be {scale}: choose a name with {scale} in that place, or with no scale letter"
+            )
+    value = document.scales[said].value
+    old = document.text[value.start : value.end]
+    new = document.text[document.scales[scale].value.start : document.scales[scale].value.end]
+    if "\n" in old:
+        raise TargetError(f"the name {name} says scale {said}, not {scale}: choose a name with {scale} in that place")
+    mark = f"{_MARK} {said} holds the values of {scale}, the scale of this file; its name says {said} (was {old})"
+    text = splice(document.text, [(_mark_place(document), _mark_text(document, mark)), (value, new)])
+    return Pinned(text, f"the name says scale {said}: in this file {said} holds the values of {scale}")
+
+
+def _reorder(document: Document, order: list[str], mark: str | None, mark_line: Span | None = None) -> str:
+    """Put the entries of `scales` in another order; what stands between them (newlines, commas) keeps its place."""
+    slots = [_entry(document, letter) for letter in document.scales]
+    texts = {letter: document.text[slot.start : slot.end] for letter, slot in zip(document.scales, slots)}
+    changes = [(slot, texts[letter]) for slot, letter in zip(slots, order)]
+    if mark is not None:
+        changes.append((_mark_place(document), _mark_text(document, mark)))
+    if mark_line is not None:
+        changes.append((mark_line, ""))
+    return splice(document.text, changes)
+
+
+def _entry(document: Document, letter: str) -> Span:
+    """The entry's key and value; with the comment behind it when it has the line to itself."""
+    entry, text = document.scales[letter], document.text
+    line_start = text.rfind("\n", 0, entry.key.start) + 1
+    eol = re.compile(r"[^\r\n]*").match(text, entry.value.end)
+    assert eol is not None
+    rest = eol.group().strip()
+    own_line = not text[line_start : entry.key.start].strip() and (not rest or rest.startswith("#"))
+    return Span(entry.key.start, eol.end() if own_line else entry.value.end)
+
+
+def _mark_place(document: Document) -> Span:
+    return Span(document.scales_at, document.scales_at)
+
+
+def _mark_text(document: Document, mark: str) -> str:
+    text, at = document.text, document.scales_at
+    end = text.find("\n", at)
+    newline = "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
+    return mark + newline + text[text.rfind("\n", 0, at) + 1 : at]
+
+
+def _indent(matched: str) -> int:
+    return len(matched) - len(matched.rstrip(" \t"))

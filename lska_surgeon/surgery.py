@@ -1,0 +1,182 @@
+"""Edits on a graph: insert operators at sites, take them out again; it knows no text, no torch, no position names.
+
+Both are one computation. The new rows are laid out first, which gives the index map; then each source of each kept
+row is mapped to the layer that now stands for it. A source keeps its style: one that was written relative (-1) stays
+relative, one that was written absolute stays absolute. That makes `remove` the exact inverse of `insert`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from .blocks import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
+from .errors import PositionError
+from .graph import IMAGE, From, Graph, Layer
+from .kernel import OP_BLOCKS, Kernel
+from .positions import Site
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One operator at one site."""
+
+    site: Site
+    kernel: Kernel
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A graph before and after an edit.
+
+    Attributes:
+        before, after: the graphs.
+        origin: for each layer of `after`, the index it had in `before`; None for an inserted layer.
+        edits: for each inserted layer or changed host, by its index in `after`, the edit that made it.
+    """
+
+    before: Graph
+    after: Graph
+    origin: tuple[int | None, ...]
+    edits: Mapping[int, Edit] = field(default_factory=dict)
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Old index -> new index, for every layer that is still there."""
+        return {old: new for new, old in enumerate(self.origin) if old is not None}
+
+    @property
+    def inserted(self) -> tuple[int, ...]:
+        """Indices, in `after`, of the inserted layers."""
+        return tuple(new for new, old in enumerate(self.origin) if old is None)
+
+    def rewired(self, inserted: int) -> tuple[int, ...]:
+        """Indices, in `after`, of the kept layers that read an inserted layer, through further inserted ones too."""
+        found: list[int] = []
+        for reader in self.after.readers(inserted):
+            found += [reader] if self.origin[reader] is not None else self.rewired(reader)
+        return tuple(sorted(set(found)))
+
+
+def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
+    """Insert operators.
+
+    Several edits behind one layer stack in the order given: first those for every reader, each reading the one
+    before; then, for each reader that has edits of its own, a branch that this reader alone reads.
+
+    Raises:
+        PositionError: two edits want the same place.
+    """
+    _refuse_duplicates(graph, edits)
+    layout = _Layout(graph)
+    for layer in graph:
+        layout.keep(layer.index)
+        here = [edit for edit in edits if not edit.site.inside and edit.site.layer == layer.index]
+        layout.add_trunk(layer.index, [edit for edit in here if edit.site.reader is None])
+        for reader in sorted({edit.site.reader for edit in here if edit.site.reader is not None}):
+            layout.add_branch(layer.index, reader, [edit for edit in here if edit.site.reader == reader])
+    hosted = {edit.site.layer: edit for edit in edits if edit.site.inside}
+
+    def host(layer: Layer) -> Layer:
+        edit = hosted.get(layer.index)
+        if edit is None:
+            return layer
+        return replace(layer, block=HOST_OF[layer.block], args=(*layer.args, host_spec(edit.kernel)))
+
+    rewrite = layout.finish(host)
+    new = rewrite.index_map
+    return replace(rewrite, edits={**rewrite.edits, **{new[index]: edit for index, edit in hosted.items()}})
+
+
+def remove(graph: Graph) -> Rewrite:
+    """Take every operator row out and turn every host row back into its plain block.
+
+    Raises:
+        PositionError: there is nothing to take out.
+    """
+    if not any(is_attention(layer.block) for layer in graph):
+        raise PositionError(f"{graph.name} has no LSKA to remove: none of its {len(graph)} rows is an operator or a host")
+    gone = {layer.index for layer in graph if layer.block in BLOCK_OPS}
+    layout = _Layout(graph, gone)
+    for layer in graph:
+        if layer.index not in gone:
+            layout.keep(layer.index)
+
+    def plain(layer: Layer) -> Layer:
+        attention = read_attention(layer.block, layer.args)
+        if attention is None or attention.host is None:
+            return layer
+        return replace(layer, block=attention.host, args=attention.host_args)
+
+    return layout.finish(plain)
+
+
+def _refuse_duplicates(graph: Graph, edits: Sequence[Edit]) -> None:
+    seen: dict[tuple[int, int | None, bool], Edit] = {}
+    for edit in edits:
+        other = seen.setdefault((edit.site.layer, edit.site.reader, edit.site.inside), edit)
+        if other is not edit:
+            layer = graph[edit.site.layer]
+            raise PositionError(
+                f"--at {other.site.asked} and --at {edit.site.asked} both name layer {layer.index} ({layer.block}): "
+                "name it once"
+            )
+
+
+class _Layout:
+    """The rows of the graph to be, in order, and which of them stands for which old source."""
+
+    def __init__(self, graph: Graph, gone: set[int] | None = None) -> None:
+        self.graph = graph
+        self.gone = gone or set()
+        self.origin: list[int | None] = []
+        self.new_layers: dict[int, Layer] = {}
+        self.edits: dict[int, Edit] = {}
+        self.new: dict[int, int] = {}
+        self.stands_for: dict[int, int] = {}
+        self.branch: dict[tuple[int, int], int] = {}
+
+    def keep(self, index: int) -> None:
+        self.new[index] = self.stands_for[index] = len(self.origin)
+        self.origin.append(index)
+
+    def add_trunk(self, source: int, edits: Sequence[Edit]) -> None:
+        self.stands_for[source] = self._chain(source, self.stands_for[source], edits)
+
+    def add_branch(self, source: int, reader: int, edits: Sequence[Edit]) -> None:
+        self.branch[source, reader] = self._chain(source, self.stands_for[source], edits)
+
+    def _chain(self, source: int, end: int, edits: Sequence[Edit]) -> int:
+        for edit in edits:
+            index = len(self.origin)
+            # c2, which Ultralytics sets to the width of the row before, is right for a second branch too: all rows
+            # since the source keep its width.
+            frm = -1 if end == index - 1 else end
+            args = ("c2", *edit.kernel.args)
+            section = self.graph[source].section
+            self.new_layers[index] = Layer(index, section, frm, 1, OP_BLOCKS[edit.kernel.op], args)
+            self.edits[index] = edit
+            self.origin.append(None)
+            end = index
+        return end
+
+    def finish(self, change: Callable[[Layer], Layer]) -> Rewrite:
+        layers = []
+        for index, old in enumerate(self.origin):
+            if old is None:
+                layers.append(self.new_layers[index])
+                continue
+            layer = change(self.graph[old])
+            taps = tuple(self._tap(layer, tap, source) for tap, source in zip(layer.taps, layer.sources))
+            frm: From = taps if isinstance(layer.frm, tuple) else taps[0]
+            layers.append(replace(layer, index=index, frm=frm))
+        after = Graph(tuple(layers), self.graph.settings, self.graph.name)
+        return Rewrite(self.graph, after, tuple(self.origin), self.edits)
+
+    def _tap(self, layer: Layer, tap: int, source: int) -> int:
+        while source in self.gone:
+            source = self.graph[source].sources[0]
+        if source == IMAGE:
+            return tap
+        target = self.branch.get((source, layer.index), self.stands_for[source])
+        return target - self.new[layer.index] if tap < 0 else target
