@@ -165,7 +165,9 @@ class Document:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f", line {mark.line + 1}" if mark else ""
-            raise DocumentError(f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}") from error
+            raise DocumentError(
+                f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}"
+            ) from error
         except YAMLError as error:
             raise DocumentError(f"{self.name} is not YAML: {_one_line(str(error))}") from error
         if not isinstance(root, MappingNode) or not {k.value for k, _ in root.value}.issuperset(SECTIONS):
@@ -200,7 +202,9 @@ class Document:
         frm_node, repeats_node, block_node, args_node = node.value
         frm, repeats, block = as_from(_value(frm_node)), _value(repeats_node), _value(block_node)
         if frm is None:
-            raise DocumentError(f"{where} reads from {_source(frm_node, self.text)}: from is a number or a list of them")
+            raise DocumentError(
+                f"{where} reads from {_source(frm_node, self.text)}: from is a number or a list of them"
+            )
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise DocumentError(f"{where}: a row is [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
         self._layers.append(Layer(index, section, frm, repeats, block, tuple(_value(a) for a in args_node.value)))

@@ -42,3 +42,19 @@ class TargetError(SurgeonError):
 
 class BuildError(SurgeonError):
     """A model that Ultralytics refuses to build."""
+
+
+class CheckpointError(SurgeonError):
+    """A file that can't be read as a checkpoint, or that holds no model."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A checkpoint that would run what is not on the allow-list.
+
+    Attributes:
+        refused: what it would run, by name, complete; the message may shorten it.
+    """
+
+    def __init__(self, message: str, refused: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.refused = refused

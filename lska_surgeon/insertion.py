@@ -11,7 +11,7 @@ from pathlib import Path
 from .channels import Scaling, Shape, scaling_of, shapes_of
 from .closed_form import Operators, operators_in
 from .document import Document, Span
-from .errors import TargetError
+from .errors import GraphError, TargetError
 from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
 from .positions import Site, parse_at, resolve_at
 from .resolve import kept_letter, resolve
@@ -93,9 +93,7 @@ def plan_insert(request: Request) -> Plan:
     Raises:
         SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
     """
-    found = find_model(request.base)
-    document = Document.read(found.path)
-    scaling, notes = _scaling(document, found, request.scale)
+    found, document, scaling, notes = open_model(request.base, request.scale)
     graph = document.graph
     shapes = shapes_of(graph, scaling)
     ats = [parse_at(text) for text in request.at]
@@ -184,13 +182,27 @@ def _base_name(found: FoundModel) -> str:
     return f"{base if base != stem else stem + '-base'}.yaml"
 
 
-def _scaling(document: Document, found: FoundModel, asked: str | None) -> tuple[Scaling, list[str]]:
-    letter = asked or (found.scale if document.scales else None)
+def open_model(name: str, scale: str | None = None) -> tuple[FoundModel, Document, Scaling, list[str]]:
+    """Find and read a model YAML and settle its scale; the last item is what the user should be told.
+
+    Raises:
+        SurgeonError: no such file, not a model YAML, or no such scale.
+    """
+    found = find_model(name)
+    document = Document.read(found.path)
+    if scale and not document.scales:
+        raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: drop --scale")
+    letter = scale or (found.scale if document.scales else None)
     scaling = scaling_of(document.settings, letter)
     if letter is None and len(document.scales) > 1:
         others = ", ".join(document.scales)
-        return scaling, [f"{found.asked} names no scale: this is scale {scaling.letter} (--scale takes {others})"]
-    return scaling, []
+        return (
+            found,
+            document,
+            scaling,
+            [f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"],
+        )
+    return found, document, scaling, []
 
 
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:

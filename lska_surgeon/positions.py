@@ -1,8 +1,8 @@
 """The grammar of `--at` and how each name finds its sites in a graph; it edits nothing and knows no kernel's inside.
 
-    AT     = NAME [":" PICK ("," PICK)*] ["@" K]       NAME = backbone | sppf | neck | head | residual | sppf-inner
-           | ("after" | "before") ":" SEL ["@" K]      PICK = a pyramid level (p3) or a layer index (15)
-           | "edge:" SEL "->" SEL ["@" K]              SEL  = 9 | -2 | SPPF | C2f#2
+AT     = NAME [":" PICK ("," PICK)*] ["@" K]       NAME = backbone | sppf | neck | head | residual | sppf-inner
+       | ("after" | "before") ":" SEL ["@" K]      PICK = a pyramid level (p3) or a layer index (15)
+       | "edge:" SEL "->" SEL ["@" K]              SEL  = 9 | -2 | SPPF | C2f#2
 """
 
 from __future__ import annotations
@@ -64,12 +64,16 @@ def parse_at(text: str) -> At:
     """
     found = _AT.match(text.strip())
     if not found:
-        raise PositionError(f"can't read --at {text!r}: write a name such as neck, neck:p3,p4@11, after:9 or 'edge:15->22'")
+        raise PositionError(
+            f"can't read --at {text!r}: write a name such as neck, neck:p3,p4@11, after:9 or 'edge:15->22'"
+        )
     name, rest, k = found.group("name", "rest", "k")
     if name not in NAMES and name not in _SELECTING:
         near = difflib.get_close_matches(name, [*NAMES, *_SELECTING], n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise PositionError(f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B")
+        raise PositionError(
+            f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B"
+        )
     if name in _SELECTING and not rest:
         example = "edge:15->22" if name == "edge" else f"{name}:9"
         raise PositionError(f"--at {name} needs a layer: write --at '{example}' or --at '{name}:SPPF'")
@@ -222,7 +226,9 @@ def _after(at: At, graph: Graph) -> Site:
     layer = _select(at, at.rest or "", graph)
     _must_give_a_map(at.asked, graph, layer)
     if not graph.readers(layer):
-        raise PositionError(f"--at {at.asked}: nobody reads layer {layer} ({graph[layer].block}), so nothing would change")
+        raise PositionError(
+            f"--at {at.asked}: nobody reads layer {layer} ({graph[layer].block}), so nothing would change"
+        )
     return _site(at, layer)
 
 
@@ -232,7 +238,9 @@ def _before(at: At, graph: Graph) -> Site:
     if len(sources) > 1:
         edges = ", ".join(f"'edge:{source}->{reader}'" for source in sources)
         block = graph[reader].block
-        raise PositionError(f"--at {at.asked}: layer {reader} ({block}) reads {len(sources)} layers; name one with --at {edges}")
+        raise PositionError(
+            f"--at {at.asked}: layer {reader} ({block}) reads {len(sources)} layers; name one with --at {edges}"
+        )
     return _edge_site(at, sources[0], reader, graph)
 
 
@@ -243,7 +251,9 @@ def _edge(at: At, graph: Graph) -> Site:
     source, reader = (_select(at, end.strip(), graph) for end in ends)
     if source not in graph[reader].sources:
         reads = ", ".join(map(str, graph[reader].sources))
-        raise PositionError(f"--at {at.asked}: layer {reader} ({graph[reader].block}) does not read {source}; it reads {reads}")
+        raise PositionError(
+            f"--at {at.asked}: layer {reader} ({graph[reader].block}) does not read {source}; it reads {reads}"
+        )
     return _edge_site(at, source, reader, graph)
 
 
@@ -283,7 +293,11 @@ def _select(at: At, text: str, graph: Graph) -> int:
 
 
 def _near(at: At, graph: Graph) -> str:
-    return f"'edge:{graph.output.sources[0]}->{graph.output.index}'" if at.name == "edge" else f"{at.name}:{len(graph) - 2}"
+    return (
+        f"'edge:{graph.output.sources[0]}->{graph.output.index}'"
+        if at.name == "edge"
+        else f"{at.name}:{len(graph) - 2}"
+    )
 
 
 assert set(HOST_OF) >= _POOLING

@@ -95,7 +95,9 @@ def remove(graph: Graph) -> Rewrite:
         PositionError: there is nothing to take out.
     """
     if not any(is_attention(layer.block) for layer in graph):
-        raise PositionError(f"{graph.name} has no LSKA to remove: none of its {len(graph)} rows is an operator or a host")
+        raise PositionError(
+            f"{graph.name} has no LSKA to remove: none of its {len(graph)} rows is an operator or a host"
+        )
     gone = {layer.index for layer in graph if layer.block in BLOCK_OPS}
     layout = _Layout(graph, gone)
     for layer in graph:

@@ -1,0 +1,1 @@
+"""One module per command: parse, call, report; they work nothing out themselves."""

@@ -1,0 +1,84 @@
+"""`lska-surgeon insert`."""
+
+from __future__ import annotations
+
+import click
+
+from ..insertion import Request, plan_insert
+from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
+from ..output import check_target, write_text
+from ..report import insertion_json, insertion_line, insertion_table
+
+_SIZES = ", ".join(map(str, PAPER_DILATIONS))
+
+
+@click.command()
+@click.argument("base")
+@click.option("--at", multiple=True, required=True, metavar="POSITION[@K]", help="Where; may be given several times.")
+@click.option(
+    "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
+)
+@click.option("--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator.")
+@click.option("--dilation", type=int, metavar="D", help="Dilation, for kernel sizes that the paper does not have.")
+@click.option("--scale", metavar="LETTER", help="Scale to build, where BASE's name does not say it.")
+@click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
+@click.option("-o", "--output", metavar="FILE", help="File to write; - for standard output.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and the diff; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The plan as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+def insert(
+    base: str,
+    at: tuple[str, ...],
+    k: int,
+    op: str,
+    dilation: int | None,
+    scale: str | None,
+    resolve: bool,
+    output: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Put LSKA into the model YAML BASE and write the variant.
+
+    BASE is a path, or a stock Ultralytics name with its scale letter. Layer indices, sources, the output layer's
+    inputs and index comments are renumbered; everything else stays byte for byte.
+
+    \b
+    Positions:
+      backbone     after the last block of each stage
+      sppf         after the SPPF
+      neck         after each fusion block
+      head         before the output layer, on each of its inputs
+      residual     inside each bottleneck that has a shortcut
+      sppf-inner   inside the SPPF, before its last convolution
+      after:SEL    before:SEL    edge:A->B      (SEL: 9, -2, SPPF, C2f#2)
+    A name may be narrowed (neck:p3,p4  residual:2,4) and take its own kernel size (neck:p3@11).
+    `lska-surgeon positions BASE` shows what a model has.
+
+    \b
+    Examples:
+      lska-surgeon insert yolov8s.yaml --at neck --k 35
+      lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
+      lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
+    """
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - both want standard output: give -o a file name, or drop one")
+    plan = plan_insert(Request(base, at, op, k, dilation, scale, resolve, output))
+    if not quiet and not as_json:
+        for note in plan.notes:
+            click.echo(f"Note: {note}", err=True)
+    if plan.output is not None:
+        check_target(plan.output, force=force or dry_run)
+    if plan.output is not None and not dry_run:
+        write_text(plan.output, plan.text, force=force)
+    if as_json:
+        click.echo(insertion_json(plan))
+    elif dry_run:
+        click.echo(f"{insertion_line(plan)}\n\n{insertion_table(plan)}\n\n{plan.diff}")
+    elif plan.output is None:
+        click.echo(plan.text.encode("utf-8", errors="surrogateescape"), nl=False)
+    elif not quiet:
+        click.echo(f"Wrote {insertion_line(plan)}")

@@ -1,0 +1,36 @@
+"""`lska-surgeon positions`."""
+
+from __future__ import annotations
+
+import click
+
+from ..channels import shapes_of
+from ..insertion import open_model
+from ..positions import named_sites
+from ..report import layers_json, layers_table, names_table
+
+
+@click.command()
+@click.argument("model")
+@click.option("--scale", metavar="LETTER", help="Scale to show, where MODEL's name does not say it.")
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def positions(model: str, scale: str | None, as_json: bool) -> None:
+    """Show every layer of MODEL and every position that --at accepts there.
+
+    MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark rests on a
+    block that lska-surgeon does not know.
+
+    \b
+    Example:
+      lska-surgeon positions yolov8s.yaml
+    """
+    found, document, scaling, notes = open_model(model, scale)
+    graph = document.graph
+    shapes = shapes_of(graph, scaling)
+    named = named_sites(graph, shapes)
+    if as_json:
+        click.echo(layers_json(graph, shapes, named, scaling.letter, str(found.path)))
+        return
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    click.echo(f"{layers_table(graph, shapes)}\n\n{names_table(graph, shapes, named)}")

@@ -1,0 +1,42 @@
+"""`lska-surgeon remove`."""
+
+from __future__ import annotations
+
+import click
+
+from ..insertion import plan_remove
+from ..output import check_target, write_text
+from ..report import removal_json, removal_line
+
+
+@click.command()
+@click.argument("variant")
+@click.option("-o", "--output", metavar="FILE", help="File to write; - for standard output.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="What was removed as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+def remove(variant: str, output: str | None, force: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Take LSKA out of the model YAML VARIANT and write the base.
+
+    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go,
+    hosts such as SPPF_LSKA become plain again, and every source and index comment is renumbered.
+
+    \b
+    Example:
+      lska-surgeon remove yolov8s-lska-neck-k35.yaml -o base.yaml
+    """
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - both want standard output: give -o a file name, or drop one")
+    removal = plan_remove(variant, output)
+    if removal.output is not None and not dry_run:
+        check_target(removal.output, force=force)
+        write_text(removal.output, removal.text, force=force)
+    if as_json:
+        click.echo(removal_json(removal))
+    elif dry_run:
+        click.echo(f"{removal_line(removal)}\n\n{removal.diff}")
+    elif removal.output is None:
+        click.echo(removal.text.encode("utf-8", errors="surrogateescape"), nl=False)
+    elif not quiet:
+        click.echo(f"Wrote {removal_line(removal)}")

@@ -1,0 +1,211 @@
+"""Results as text: what `insert`, `remove` and `positions` found, as lines, tables and JSON; it works nothing out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from .channels import Shape
+from .document import format_value
+from .graph import Graph, Layer
+from .insertion import Plan, Removal, SitePlan
+from .positions import Site
+
+#: Version of every JSON report here; it changes when a key changes its meaning or goes.
+SCHEMA = 1
+
+
+def insertion_line(plan: Plan) -> str:
+    """What was done, in one line."""
+    target = plan.output or "standard output"
+    scale = f" at scale {plan.scaling.letter}" if plan.scaling.letter else ""
+    return f"{target}: {plan.base.asked}{scale} with {_what(plan.sites)}{_params(plan.params_added)}"
+
+
+def insertion_table(plan: Plan) -> str:
+    """The plan as a table: one row per site."""
+    header = ("position", "layer", "block", "level", "operator", "channels", "row", "read by", "params")
+    rows = []
+    for site in plan.sites:
+        layer = plan.rewrite.before[site.site.layer]
+        block = f"in {layer.block}" if site.site.inside else f"after {layer.block}"
+        readers = "itself" if site.site.inside else _numbers(site.readers)
+        count = f"{site.operators.count} x {site.operators.channels}" if site.operators else "not known"
+        params = f"{site.operators.params:,}" if site.operators else "not known"
+        kernel = site.kernel
+        operator = f"{kernel.op} k{kernel.k}" + (f" d{kernel.d}" if kernel.explicit_dilation else "")
+        level = site.level or "-"
+        rows.append(
+            (site.site.asked, str(layer.index), block, level, operator, count, str(site.index), readers, params)
+        )
+    return table(header, rows)
+
+
+def insertion_json(plan: Plan) -> str:
+    """The plan as JSON."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "base": str(plan.base.path),
+            "scale": plan.scaling.letter,
+            "output": str(plan.output) if plan.output else None,
+            "params_added": plan.params_added,
+            "sites": [_site_json(plan, site) for site in plan.sites],
+            "index_map": {str(old): new for old, new in plan.rewrite.index_map.items()},
+            "notes": list(plan.notes),
+            "diff": plan.diff,
+        }
+    )
+
+
+def removal_line(removal: Removal) -> str:
+    """What was taken out, in one line."""
+    before, index_map = removal.rewrite.before, removal.rewrite.index_map
+    gone = [layer for layer in before if layer.index not in index_map]
+    hosts = [layer for layer in before if layer.index in index_map and _changed(removal, layer)]
+    parts = []
+    if gone:
+        parts.append(f"{len(gone)} operator row{_s(gone)} ({_numbers([x.index for x in gone])})")
+    if hosts:
+        parts.append(f"{len(hosts)} host{_s(hosts)} made plain ({_numbers([x.index for x in hosts])})")
+    return f"{removal.output or 'standard output'}: {removal.source.name} without {' and '.join(parts)}"
+
+
+def removal_json(removal: Removal) -> str:
+    """The removal as JSON."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "variant": str(removal.source),
+            "output": str(removal.output) if removal.output else None,
+            "index_map": {str(old): new for old, new in removal.rewrite.index_map.items()},
+            "diff": removal.diff,
+        }
+    )
+
+
+def layers_table(graph: Graph, shapes: Sequence[Shape]) -> str:
+    """Every layer of a model."""
+    header = ("layer", "section", "sources", "repeats", "block", "args", "channels", "stride", "level", "read by")
+    rows = [
+        (
+            str(layer.index),
+            layer.section,
+            _numbers(layer.sources).replace("-1", "picture"),
+            str(layer.repeats),
+            layer.block,
+            format_value(layer.args),
+            _channels(shape),
+            _stride(shape),
+            shape.level or "-",
+            _numbers(graph.readers(layer.index)) or "-",
+        )
+        for layer, shape in zip(graph, shapes)
+    ]
+    return table(header, rows)
+
+
+def names_table(graph: Graph, shapes: Sequence[Shape], named: dict[str, tuple[Site, ...]]) -> str:
+    """Every name that `--at` accepts in a model, with its sites."""
+    rows = []
+    for name, sites in named.items():
+        places = ", ".join(f"{s.layer} ({shapes[s.layer].level or graph[s.layer].block})" for s in sites)
+        rows.append((f"--at {name}", places, _who_reads(name)))
+    rows.append(("--at after:SEL", f"0-{len(graph) - 2}, or a block such as {graph[0].block}#0", "every reader"))
+    rows.append(("--at before:SEL", f"1-{len(graph) - 1}", "that layer alone"))
+    rows.append(("--at 'edge:A->B'", "any connection above", "B alone"))
+    return table(("position", "sites", "who reads the new layer"), rows)
+
+
+def layers_json(
+    graph: Graph, shapes: Sequence[Shape], named: dict[str, tuple[Site, ...]], scale: str | None, path: str
+) -> str:
+    """Layers and positions as JSON."""
+    layers = [
+        {
+            "index": layer.index,
+            "section": layer.section,
+            "sources": list(layer.sources),
+            "repeats": layer.repeats,
+            "block": layer.block,
+            "args": list(layer.args),
+            "channels": shape.channels,
+            "stride": shape.stride,
+            "level": shape.level,
+            "readers": list(graph.readers(layer.index)),
+        }
+        for layer, shape in zip(graph, shapes)
+    ]
+    positions = {name: [site.layer for site in sites] for name, sites in named.items()}
+    return _dump({"schema": SCHEMA, "model": path, "scale": scale, "layers": layers, "positions": positions})
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, aligned; drawn by hand because importing rich would double the time of the whole command."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def _site_json(plan: Plan, site: SitePlan) -> dict[str, Any]:
+    layer = plan.rewrite.before[site.site.layer]
+    return {
+        "at": site.site.asked,
+        "position": site.site.name,
+        "layer": layer.index,
+        "block": layer.block,
+        "inside": site.site.inside,
+        "level": site.level,
+        "op": site.kernel.op,
+        "k": site.kernel.k,
+        "d": site.kernel.d,
+        "channels": site.operators.channels if site.operators else None,
+        "count": site.operators.count if site.operators else None,
+        "params": site.operators.params if site.operators else None,
+        "row": site.index,
+        "readers": list(site.readers),
+    }
+
+
+def _what(sites: Sequence[SitePlan]) -> str:
+    groups: dict[tuple[str, int, str], list[int]] = {}
+    for site in sites:
+        groups.setdefault((site.kernel.op, site.kernel.k, site.site.asked.split("@")[0]), []).append(site.index)
+    return ", ".join(f"{op} k{k} at {at} (row{_s(r)} {_numbers(r)})" for (op, k, at), r in groups.items())
+
+
+def _who_reads(name: str) -> str:
+    if name in ("residual", "sppf-inner"):
+        return "in place"
+    return "the output layer alone" if name == "head" else "every reader"
+
+
+def _changed(removal: Removal, layer: Layer) -> bool:
+    return removal.rewrite.after[removal.rewrite.index_map[layer.index]].block != layer.block
+
+
+def _params(count: int | None) -> str:
+    return "" if count is None else f", {count:,} parameters more"
+
+
+def _channels(shape: Shape) -> str:
+    if shape.stride is None:
+        return "-"
+    return "?" if shape.channels is None else str(shape.channels)
+
+
+def _stride(shape: Shape) -> str:
+    return "-" if shape.stride is None else f"{shape.stride:g}{'?' if shape.guessed else ''}"
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _s(values: Sequence[Any]) -> str:
+    return "" if len(values) == 1 else "s"
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False)
