@@ -17,19 +17,27 @@ from .graph import IMAGE, Graph, Layer
 
 #: Blocks whose first argument is an output width that width scaling applies to.
 WIDTH_SCALED = frozenset(
-    "Conv ConvTranspose GhostConv Bottleneck GhostBottleneck SPP SPPF C2fPSA C2PSA DWConv Focus BottleneckCSP C1 C2 "
-    "C2f C3k2 RepNCSPELAN4 ELAN1 ADown AConv SPPELAN C2fAttn C3 C3TR C3Ghost nn.ConvTranspose2d DWConvTranspose2d "
-    "C3x RepC3 PSA SCDown C2fCIB A2C2f".split()
+    """
+    Conv ConvTranspose GhostConv DWConv Focus nn.ConvTranspose2d DWConvTranspose2d ADown AConv SCDown
+    Bottleneck GhostBottleneck BottleneckCSP C1 C2 C2f C2fAttn C2fCIB C2fPSA C2PSA C3 C3TR C3Ghost C3x C3k2 A2C2f
+    RepC3 RepNCSPELAN4 ELAN1 PSA SPP SPPF SPPELAN
+    """.split()
 )
 #: Output layers: what they give is not a feature map.
 OUTPUTS = frozenset(
-    "Detect WorldDetect YOLOEDetect v10Detect Segment Segment26 YOLOESegment YOLOESegment26 Pose Pose26 OBB OBB26 "
-    "Depth SemanticSegment RTDETRDecoder Classify".split()
+    """
+    Detect WorldDetect YOLOEDetect v10Detect Segment Segment26 YOLOESegment YOLOESegment26 Pose Pose26 OBB OBB26
+    Depth SemanticSegment RTDETRDecoder Classify
+    """.split()
 )
 #: Blocks that give something else than one feature map.
 NOT_A_MAP = {"CBLinear": "a list of maps", "ImagePoolingAttn": "text features", "TorchVision": "a model's features"}
 #: Blocks that may keep their input's width and size.
-_SAME = frozenset("nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM".split())
+_SAME = frozenset(
+    """
+    nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM
+    """.split()
+)
 _KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
 # Where each down-sampling block keeps its stride, counted in the row's arguments.
 _STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,

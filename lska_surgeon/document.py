@@ -83,7 +83,9 @@ class Document:
         self.text = text
         self.name = name
         root = self._compose()
-        self._key_starts = {key.value: key.start_mark.index for key, _ in root.value if isinstance(key, ScalarNode)}
+        self._key_starts: dict[str, int] = {
+            key.value: key.start_mark.index for key, _ in root.value if isinstance(key, ScalarNode)
+        }
         self._sections = {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
         self.rows: tuple[Row, ...] = ()
         self._layers: list[Layer] = []
@@ -134,7 +136,7 @@ class Document:
     @property
     def scales_at(self) -> int:
         """Where the key `scales` starts."""
-        return self._key_starts["scales"]
+        return self.setting_span("scales").start
 
     def setting_span(self, key: str) -> Span:
         """Where a top-level entry stands, from its key to the end of its value."""

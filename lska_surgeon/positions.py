@@ -21,7 +21,7 @@ from .graph import Graph, Layer
 _AT = re.compile(r"(?P<name>[a-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d+))?$")
 _SEL = re.compile(r"(?P<index>-?\d+)$|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d+))?$")
 #: Blocks that only make the map smaller: a stage that has nothing else has no block to stand behind.
-_PLAIN_DOWNSAMPLING = frozenset("Conv DWConv GhostConv SCDown ADown AConv Focus HGStem".split())
+_PLAIN_DOWNSAMPLING = frozenset(["Conv", "DWConv", "GhostConv", "SCDown", "ADown", "AConv", "Focus", "HGStem"])
 _POOLING = frozenset(POOLING_HOSTS.values())
 
 

@@ -83,7 +83,8 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
     if said not in document.scales:
         letters = ", ".join(document.scales)
         raise TargetError(
-            f"the name {name} says scale {said}, and {document.name} has {letters}: choose a name with {scale} in that place"
+            f"the name {name} says scale {said}, and {document.name} has {letters}: "
+            f"choose a name with {scale} in that place"
         )
     blocks = {layer.block.replace("LSKA", "") for layer in document.layers}
     for block in sorted(blocks & set(_LETTER_GROUPS)):

@@ -1,4 +1,4 @@
-"""Finding a model YAML: a path, or a stock name with its scale letter; it opens no file and never imports ultralytics."""
+"""Finding a model YAML: a path, or a stock name with its scale letter; it opens no file, imports no ultralytics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from .errors import DocumentError
@@ -42,7 +42,7 @@ def without_scale(name: str) -> str:
     return _SCALE_IN_PATH.sub(r"\1\3", name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def stock_models() -> dict[str, Path]:
     """Name -> path of every model YAML in the installed ultralytics; empty when it is not installed."""
     spec = importlib.util.find_spec("ultralytics")
