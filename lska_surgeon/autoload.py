@@ -1,0 +1,94 @@
+"""Autoload: plain `yolo`, and every other fresh process of this environment, finds the block names.
+
+Opt-in and reversible: one `.pth` file in the environment's site-packages, which Python runs at every start; it knows
+nothing of Ultralytics (see `startup`), and stays silent where this package has been uninstalled.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import TargetError
+from .output import write_text
+
+PTH_NAME = "lska_surgeon_autoload.pth"
+_START = "try:\n    from lska_surgeon import startup\n    startup.install()\nexcept Exception:\n    pass"
+PTH_TEXT = (
+    "# Lets Ultralytics find the blocks of lska-surgeon; made by `lska-surgeon autoload on`, removed by `... off`.\n"
+    f"import sys; exec({_START!r})\n"  # Python runs a line only if it begins with `import`
+)
+
+
+@dataclass(frozen=True)
+class AutoloadStatus:
+    """What is there, and what it does.
+
+    Attributes:
+        path: the `.pth` file, whether it exists or not.
+        enabled: the file is there.
+        working: a fresh interpreter of this environment runs it, and finds this package.
+    """
+
+    path: Path
+    enabled: bool
+    working: bool
+
+
+def enable() -> AutoloadStatus:
+    """Turn autoload on for this environment; a second call changes nothing.
+
+    Raises:
+        TargetError: site-packages can't be written, or a fresh interpreter does not find this package.
+    """
+    path = _pth_path()
+    try:
+        write_text(path, PTH_TEXT, force=True)
+    except TargetError as error:
+        raise TargetError(
+            f"{error}: turn autoload on in a virtual environment of your own, or use `lska-surgeon yolo ...` without it"
+        ) from error
+    found = status()
+    if not found.working:
+        disable()
+        raise TargetError(
+            "autoload would have no effect: a fresh Python of this environment does not find lska_surgeon; "
+            f"install it there first, {sys.executable} -m pip install lska-surgeon"
+        )
+    return found
+
+
+def disable() -> bool:
+    """Turn autoload off; returns whether it was on.
+
+    Raises:
+        TargetError: the file can't be removed.
+    """
+    path = _pth_path()
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise TargetError(f"can't remove {path}: {error.strerror}; remove it as the user who owns it") from error
+    return True
+
+
+def status() -> AutoloadStatus:
+    """Look, and try it in a fresh interpreter."""
+    path = _pth_path()
+    enabled = path.is_file()
+    return AutoloadStatus(path, enabled, enabled and _works_in_fresh_process())
+
+
+def _pth_path() -> Path:
+    return Path(sysconfig.get_path("purelib")) / PTH_NAME
+
+
+def _works_in_fresh_process() -> bool:
+    question = "import sys; sys.exit('lska_surgeon.startup' not in sys.modules)"
+    # Away from the working folder, for a checkout in it is found by chance.
+    return subprocess.run([sys.executable, "-c", question], cwd=sys.prefix, check=False).returncode == 0

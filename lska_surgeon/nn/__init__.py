@@ -1,0 +1,74 @@
+"""The operators and host blocks, as torch modules; importing this package makes their names known to Ultralytics.
+
+So does unpickling a checkpoint that holds one: the blocks are pickled as `lska_surgeon.nn.LSKA` and the like. That path
+is permanent, whichever file of this package defines the class.
+"""
+
+from __future__ import annotations
+
+from .hosts import (
+    C3LSKA,
+    HOST_CLASSES,
+    SPPELANLSKA,
+    SPPFLSKA,
+    SPPLSKA,
+    BottleneckLSKA,
+    C2f_LSKA_Attention,
+    C2fLSKA,
+    C3k2LSKA,
+    Host,
+    RepBottleneckLSKA,
+    RepNCSPELAN4LSKA,
+    attach,
+)
+from .operators import (
+    LKA,
+    LSKA,
+    OPERATORS,
+    LKATrivial,
+    LSKAAttention,
+    LSKATrivial,
+    Operator,
+    build_operator,
+    named_operators,
+)
+
+__all__ = [
+    "BLOCK_CLASSES",
+    "C3LSKA",
+    "LKA",
+    "LSKA",
+    "SPPELANLSKA",
+    "SPPFLSKA",
+    "SPPLSKA",
+    "BottleneckLSKA",
+    "C2fLSKA",
+    "C2f_LSKA_Attention",
+    "C3k2LSKA",
+    "Host",
+    "LKATrivial",
+    "LSKAAttention",
+    "LSKATrivial",
+    "Operator",
+    "RepBottleneckLSKA",
+    "RepNCSPELAN4LSKA",
+    "attach",
+    "build_operator",
+    "named_operators",
+    "register",
+]
+
+#: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
+BLOCK_CLASSES = frozenset({*OPERATORS.values(), *HOST_CLASSES.values(), RepBottleneckLSKA})
+
+for _block in BLOCK_CLASSES:
+    _block.__module__ = __name__
+    globals()[_block.__name__] = _block
+if "A2C2fLSKA" in globals():
+    __all__ += ["A2C2fLSKA"]
+
+# Last on purpose: the import of Ultralytics above can come back here (autoload), and must not find `register` before
+# the classes are all there.
+from ..host import register  # noqa: E402
+
+register()

@@ -1,0 +1,235 @@
+"""Ultralytics blocks with an operator inside (host blocks); they know no YAML file and no model around them.
+
+A host block is a real subclass of its plain block. It keeps every parameter name of the plain block and adds `lska.*`:
+
+1. A residual host (`C2fLSKA`): each of its bottlenecks computes x + LSKA(f(x)); LSKA(f(x)) where it has no shortcut.
+2. A pooling host (`SPPFLSKA`): LSKA works on the concatenated features, before the last convolution.
+
+Each is built like its plain block with the operator as one more, last, argument: the mapping that ends its YAML row, or
+a `Kernel`. `C2fLSKA(64, 64, 2, True, {"k": 35})`. A class whose plain block the installed Ultralytics lacks is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from ultralytics.nn.modules import block as plain
+
+from ..blocks import HOST_OF, HOSTS, read_attention
+from ..errors import BuildError, KernelError
+from ..kernel import Kernel, resolve_kernel
+from .operators import Operator, build_operator, named_operators
+
+
+class Host(nn.Module):
+    """What every host block shares: construction from the plain block's arguments, conversion, and the identity."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        *own, last = args or (None,)
+        kernel = _read_spec(type(self), last)
+        super().__init__(*own, **kwargs)
+        self._insert(self, kernel)
+
+    @classmethod
+    def plain_block(cls) -> type[nn.Module]:
+        """The Ultralytics class that this one extends."""
+        return cls.__bases__[-1]
+
+    @classmethod
+    def convert(cls, module: nn.Module, kernel: Kernel) -> nn.Module:
+        """Turn a built plain block into this host, in place: its tensors, hooks and layer attributes stay.
+
+        Raises:
+            BuildError: the block has no place for the operator; it is left as it was.
+        """
+        cls._insert(module, kernel)
+        module.__class__ = cls
+        return module
+
+    @property
+    def kernel(self) -> Kernel:
+        """The operator inside."""
+        return next(operator for _, operator in named_operators(self)).kernel
+
+    def init_identity_(self) -> Host:
+        """Make every operator inside the exact identity: the block computes what its plain block computes."""
+        for _, operator in named_operators(self):
+            operator.init_identity_()
+        return self
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        """Add the operator to a plain block, which `convert` then gives this class; all or nothing."""
+        raise NotImplementedError
+
+
+class BottleneckLSKA(Host, plain.Bottleneck):
+    """Bottleneck with an operator in its residual branch: x + LSKA(cv2(cv1(x)))."""
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.lska(self.cv2(self.cv1(x)))
+        return x + y if self.add else y
+
+
+class RepBottleneckLSKA(BottleneckLSKA, plain.RepBottleneck):
+    """RepBottleneck, the bottleneck of RepNCSPELAN4, with an operator in its residual branch."""
+
+
+class ResidualHost(Host):
+    """A host whose operators sit in its bottlenecks, however deep."""
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        hosts = {plain.Bottleneck: BottleneckLSKA, plain.RepBottleneck: RepBottleneckLSKA}
+        bottlenecks = [inner for inner in module.modules() if type(inner) in hosts]
+        if not bottlenecks:
+            name = type(module).__name__.replace("LSKA", "")
+            raise BuildError(f"{name} has no bottleneck to hold an operator (A2C2f has none with a2=True)")
+        for bottleneck in bottlenecks:
+            hosts[type(bottleneck)].convert(bottleneck, kernel)
+
+
+class C2fLSKA(ResidualHost, plain.C2f):
+    """C2f of `BottleneckLSKA`s."""
+
+
+class C3LSKA(ResidualHost, plain.C3):
+    """C3 of `BottleneckLSKA`s."""
+
+
+class C3k2LSKA(ResidualHost, plain.C3k2):
+    """C3k2 of `BottleneckLSKA`s, those inside of its C3k blocks included."""
+
+
+class RepNCSPELAN4LSKA(ResidualHost, plain.RepNCSPELAN4):
+    """RepNCSPELAN4 of `RepBottleneckLSKA`s."""
+
+
+if hasattr(plain, "A2C2f"):
+
+    class A2C2fLSKA(ResidualHost, plain.A2C2f):
+        """A2C2f without area attention (a2=False), of `BottleneckLSKA`s inside of its C3k blocks."""
+
+
+class SPPFLSKA(Host, plain.SPPF):
+    """SPPF with an operator on the concatenated features; the parameter names are those of the public SPPF_LSKA."""
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = [self.cv1(x)]
+        # `n` and `add` came with later releases, and pickles of older ones lack them.
+        y.extend(self.m(y[-1]) for _ in range(getattr(self, "n", 3)))
+        out: Tensor = self.cv2(self.lska(torch.cat(y, 1)))
+        return out + x if getattr(self, "add", False) else out
+
+
+class SPPLSKA(Host, plain.SPP):
+    """SPP with an operator on the concatenated features."""
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.cv1(x)
+        out: Tensor = self.cv2(self.lska(torch.cat([x, *(pool(x) for pool in self.m)], 1)))
+        return out
+
+
+class SPPELANLSKA(Host, plain.SPPELAN):
+    """SPPELAN with an operator on the concatenated features."""
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        module.lska = _operator_beside(module.cv5.conv, kernel, module.cv5.conv.in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = [self.cv1(x)]
+        y.extend(pool(y[-1]) for pool in (self.cv2, self.cv3, self.cv4))
+        out: Tensor = self.cv5(self.lska(torch.cat(y, 1)))
+        return out
+
+
+class C2f_LSKA_Attention(Host, plain.C2f):
+    """C2f whose bottlenecks are replaced by attention blocks, as people wrote it; its `m.*` are `LSKAAttention`s.
+
+    The one host that is not its plain block plus something: `init_identity_` makes each attention block the identity.
+    """
+
+    def __init__(
+        self, c1: int, c2: int, n: int = 1, shortcut: bool = False, g: int = 1, e: float = 0.5, k_size: int = 7
+    ) -> None:
+        super(Host, self).__init__(c1, c2, n, shortcut, g, e)
+        self._insert(self, resolve_kernel("lska-attention", k_size))
+
+    @staticmethod
+    def _insert(module: nn.Module, kernel: Kernel) -> None:
+        conv, width = module.cv1.conv, module.c
+        module.m = nn.ModuleList(_operator_beside(conv, kernel, width) for _ in module.m)
+
+
+_CLASSES: tuple[type[Host], ...] = tuple(
+    found for found in (globals().get(name) for name in (*HOSTS, "C2f_LSKA_Attention")) if found is not None
+)
+#: Block name in a row, ours or hand-written -> the host class that the row builds.
+HOST_CLASSES: dict[str, type[Host]] = {
+    **{cls.__name__: cls for cls in _CLASSES},
+    "SPPF_LSKA": SPPFLSKA,
+    "C2f_LSKA": C2fLSKA,
+}
+
+
+def attach(module: nn.Module, kernel: Kernel, block: str | None = None) -> nn.Module:
+    """Turn a built plain block into its host, in place.
+
+    Args:
+        module: the block, or the nn.Sequential of blocks that a row with repeats builds.
+        kernel: the operator to put inside.
+        block: the host to become, a key of `HOST_CLASSES`; None finds the one for `module`.
+
+    Returns:
+        `module`.
+
+    Raises:
+        BuildError: the block has no host here, is one already, or has no place for the operator.
+    """
+    if type(module) is nn.Sequential and len(module):
+        for part in module:
+            attach(part, kernel, block)
+        return module
+    found = type(module).__name__
+    name = block or HOST_OF.get(found, "")
+    if name not in HOST_CLASSES:
+        known = ", ".join(cls.plain_block().__name__ for cls in _CLASSES[:-1])
+        raise BuildError(f"no host block for {found}: an operator fits into {known} of the installed ultralytics")
+    host = HOST_CLASSES[name]
+    if type(module) is not host.plain_block():
+        raise BuildError(f"{name} is made from a plain {host.plain_block().__name__}, found {found}")
+    return host.convert(module, kernel)
+
+
+def _operator_beside(conv: nn.Conv2d, kernel: Kernel, channels: int) -> Operator:
+    """An operator on the device, in the precision and in the mode of a neighbour."""
+    operator = build_operator(kernel, channels).train(conv.training)
+    return operator.to(device=conv.weight.device, dtype=conv.weight.dtype)
+
+
+def _read_spec(host: type[Host], spec: Any) -> Kernel:
+    if isinstance(spec, Kernel):
+        return spec
+    block = next(cls.__name__ for cls in host.__mro__ if cls.__name__ in HOSTS)
+    if not isinstance(spec, Mapping):
+        raise KernelError(f"{block} takes its operator as the last argument, {{'k': 35}} or a Kernel; found {spec!r}")
+    attention = read_attention(block, [spec])
+    assert attention is not None
+    return attention.kernel

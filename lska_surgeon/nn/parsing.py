@@ -1,0 +1,147 @@
+"""Ultralytics' `parse_model`, taught the rows of this project by translation; it changes no installed file.
+
+`parse_model` looks block names up in the globals of `ultralytics.nn.tasks`, and treats a class that it does not know as
+one that keeps its input's width and takes its arguments verbatim. So, before the original runs, a row becomes:
+
+1. `[-1, 1, LSKA, [c2, 35]]`: itself; such a row builds on an untouched `parse_model`, too, once the name is there.
+2. `[-1, 1, LSKA, [11]]`, `[-1, 1, LSKA, [256, 35]]`: case 1, for the width is the source's and nothing else.
+3. `[4, 1, LSKA, [256, 35]]`: an `OperatorOfSource`, for `c2` is the width of the row before only.
+4. a host row: its plain block's row. The operator is put into the built block after the original has run.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from torch import nn
+
+from ..blocks import Attention, host_spec, is_attention, read_attention
+from ..errors import BuildError, SurgeonError
+from ..kernel import Kernel
+from .hosts import HOST_CLASSES, attach
+from .operators import OPERATORS, Operator, build_operator, named_operators
+
+_MARK = "_lska_surgeon"
+
+#: Block name in a row -> the class that it stands for.
+BLOCKS: dict[str, type[nn.Module]] = {**{cls.__name__: cls for cls in OPERATORS.values()}, **HOST_CLASSES}
+
+
+class OperatorOfSource(nn.Module):
+    """Builds an operator as wide as any layer before it; a class, since a restricted `parse_model` takes nothing else.
+
+    In a row, the argument "ch" is `parse_model`'s own list of the widths so far.
+    """
+
+    def __new__(cls, widths: Sequence[int], source: int, kernel: Kernel) -> Operator:
+        return build_operator(kernel, widths[source])
+
+
+def install(tasks: Any) -> None:
+    """Put the names into `tasks` (`ultralytics.nn.tasks`), where they are free, and wrap its `parse_model`, once."""
+    for name, cls in (*BLOCKS.items(), (OperatorOfSource.__name__, OperatorOfSource)):
+        vars(tasks).setdefault(name, cls)
+    if not getattr(tasks.parse_model, _MARK, False):
+        tasks.parse_model = _wrap(tasks.parse_model, tasks)
+
+
+def owned_names(tasks: Any) -> frozenset[str]:
+    """The block names that mean our classes in `tasks`; the others somebody had defined before."""
+    return frozenset(name for name, cls in BLOCKS.items() if vars(tasks).get(name) is cls)
+
+
+def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
+        translated, hosts = _translate(d, owned_names(tasks))
+        built = original(translated, ch, verbose, *args, **kwargs)
+        for index, (block, attention) in hosts.items():
+            _convert(built[0], index, block, attention)
+        if verbose and hosts:
+            _log(tasks, built[0], hosts)
+        if translated is not d:
+            _restore_types(built[0])
+        return built
+
+    setattr(parse_model, _MARK, True)
+    return parse_model
+
+
+def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str, Attention]]]:
+    """`d` with every row of ours in the form that the original builds, and what to put into which layer afterwards.
+
+    `d` itself is returned where it has no row of ours; it is never changed.
+    """
+    sections = {name: d[name] for name in ("backbone", "head")}
+    rows = [row for section in sections.values() for row in section]
+    if not any(_is_row(row) and row[2] in owned for row in rows):
+        return d, {}
+    translated, hosts = deepcopy(rows), {}
+    for index, row in enumerate(translated):
+        if not _is_row(row) or row[2] not in owned:
+            continue
+        attention = _read(index, row)
+        if attention.host is None:
+            _translate_operator(index, row, attention)
+        else:
+            hosts[index] = (row[2], attention)
+            row[2:] = [attention.host, list(attention.host_args)]
+    split = len(sections["backbone"])
+    return {**d, "backbone": translated[:split], "head": translated[split:]}, hosts
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 4 and isinstance(row[2], str) and is_attention(row[2])
+
+
+def _read(index: int, row: list[Any]) -> Attention:
+    try:
+        attention = read_attention(row[2], row[3])
+    except SurgeonError as error:
+        raise type(error)(f"layer {index}: {error}") from error
+    assert attention is not None
+    return attention
+
+
+def _translate_operator(index: int, row: list[Any], attention: Attention) -> None:
+    source = row[0]
+    if not isinstance(source, int):
+        raise BuildError(f"layer {index}: {row[2]} reads one source, found {source}; give a single index")
+    if source != -1:
+        row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
+    elif attention.channels != "c2":
+        row[3] = ["c2", *attention.kernel.args]
+
+
+def _convert(layers: nn.Sequential, index: int, block: str, attention: Attention) -> None:
+    try:
+        layer = attach(layers[index], attention.kernel, block)
+    except SurgeonError as error:
+        raise type(error)(f"layer {index} ({block}): {error}") from error
+    layer.np = sum(parameter.numel() for parameter in layer.parameters())
+    layer.type = _type_name(HOST_CLASSES[block])
+
+
+def _restore_types(layers: nn.Sequential) -> None:
+    for layer in layers:
+        if layer.type.endswith(OperatorOfSource.__name__):
+            first = next(operator for _, operator in named_operators(layer))
+            layer.type = _type_name(type(first))
+
+
+def _type_name(cls: type) -> str:
+    """As `parse_model` writes it."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _log(tasks: Any, layers: nn.Sequential, hosts: Mapping[int, tuple[str, Attention]]) -> None:
+    """The rows above show plain blocks; say in the same columns what became of them (n: operators inside)."""
+    tasks.LOGGER.info("with the operators inside:")
+    for index, (_, attention) in hosts.items():
+        layer = layers[index]
+        count = sum(1 for _ in named_operators(layer))
+        spec = str(host_spec(attention.kernel))
+        tasks.LOGGER.info(f"{index:>3}{layer.f!s:>20}{count:>3}{layer.np:10.0f}  {layer.type:<45}{spec:<30}")
