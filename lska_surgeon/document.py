@@ -24,7 +24,23 @@ from .pyyaml_scalars import read_plain
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # `# 12`, `# 15 (P3/8-small)`, `# 0-P1/2`, `# 10 input_proj.2`, and rt-detr's `# X3 (21), fpn_blocks.1`.
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
+#: The block of the layer that stands in for a row that can't be read.
+BAD_ROW = "?"
 AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
+
+
+class RowError(DocumentError):
+    """A row that is not `[from, repeats, module, args]`.
+
+    Attributes:
+        line: line number, from 1.
+        index: the row's index.
+        problem: what is wrong with it, without the place.
+    """
+
+    def __init__(self, name: str, line: int, index: int, problem: str) -> None:
+        super().__init__(f"{name}, line {line} (row {index}) {problem}")
+        self.line, self.index, self.problem = line, index, problem
 
 
 @dataclass(frozen=True)
@@ -74,14 +90,18 @@ class Document:
     Args:
         text: the file's text, newlines untouched.
         name: what messages call it.
+        bad_rows: takes the rows that can't be read, where the caller wants them all; each leaves a layer of the block
+            `BAD_ROW` that reads the row before, so that the other rows keep their indices.
 
     Raises:
         DocumentError: not YAML, or not a model YAML; the message names the line.
+        RowError: a row that can't be read, unless `bad_rows` is given.
     """
 
-    def __init__(self, text: str, name: str = "the file") -> None:
+    def __init__(self, text: str, name: str = "the file", bad_rows: list[RowError] | None = None) -> None:
         self.text = text
         self.name = name
+        self._bad_rows = bad_rows
         root = self._compose()
         self._key_starts: dict[str, int] = {
             key.value: key.start_mark.index for key, _ in root.value if isinstance(key, ScalarNode)
@@ -93,7 +113,7 @@ class Document:
             self._read_section(section)
 
     @classmethod
-    def read(cls, path: Path, name: str | None = None) -> Document:
+    def read(cls, path: Path, name: str | None = None, bad_rows: list[RowError] | None = None) -> Document:
         """Read a file.
 
         Raises:
@@ -104,7 +124,7 @@ class Document:
             text = path.read_bytes().decode("utf-8", errors="surrogateescape")
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
-        return cls(text, name or path.name)
+        return cls(text, name or path.name, bad_rows)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -188,27 +208,34 @@ class Document:
         rows = []
         for row in node.value:
             dash = None if node.flow_style else node.start_mark.column
-            rows.append(self._read_row(section, row, dash, seen))
+            try:
+                rows.append(self._read_row(section, row, dash, seen))
+            except RowError as error:
+                if self._bad_rows is None:
+                    raise
+                self._bad_rows.append(error)
+                rows.append(self._stand_in(section, row, dash))
         self.rows += tuple(rows)
 
     def _read_row(self, section: str, node: Node, dash: int | None, seen: set[int]) -> Row:
         index = len(self._layers)
-        where = f"{self.name}, line {node.start_mark.line + 1} (row {index})"
+
+        def bad(problem: str) -> RowError:
+            return RowError(self.name, node.start_mark.line + 1, index, problem)
+
         if not isinstance(node, SequenceNode) or len(node.value) != 4:
             found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
-            raise DocumentError(f"{where} has {found}: a row is [from, repeats, module, args]")
+            raise bad(f"has {found}: a row is [from, repeats, module, args]")
         shared = {id(part) for part in _walk(node)}
         if shared & seen:
-            raise DocumentError(f"{where} uses a YAML alias: write the row out")
+            raise bad("uses a YAML alias: write the row out")
         seen |= shared
         frm_node, repeats_node, block_node, args_node = node.value
         frm, repeats, block = as_from(_value(frm_node)), _value(repeats_node), _value(block_node)
         if frm is None:
-            raise DocumentError(
-                f"{where} reads from {_source(frm_node, self.text)}: from is a number or a list of them"
-            )
+            raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
-            raise DocumentError(f"{where}: a row is [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
+            raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
         self._layers.append(Layer(index, section, frm, repeats, block, tuple(_value(a) for a in args_node.value)))
         tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
@@ -221,6 +248,11 @@ class Document:
             dash=dash,
             args_column=None if args_node.flow_style else args_node.start_mark.column,
         )
+
+    def _stand_in(self, section: str, node: Node, dash: int | None) -> Row:
+        self._layers.append(Layer(len(self._layers), section, -1, 1, BAD_ROW, ()))
+        nothing = Span(_span(node).end, _span(node).end)
+        return Row(_span(node), (nothing,), nothing, nothing, nothing, (), dash, None)
 
 
 def format_value(value: Any) -> str:
