@@ -6,6 +6,7 @@ import click
 
 from .. import host
 
+_WORDS = (SyntaxError, FileNotFoundError)
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
@@ -24,7 +25,10 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         return
     try:
         code = host.run_yolo(list(words))
-    except (SyntaxError, FileNotFoundError) as error:  # how Ultralytics says that a word, or a file it names, is wrong
+    except Exception as error:
+        # How Ultralytics says that a word, or a file that it names, is wrong; anything else is not ours to explain.
+        if not isinstance(error, _WORDS) and not isinstance(error.__cause__, _WORDS):
+            raise
         first = " ".join(str(error).strip().split("\n\n")[0].split())
         raise click.UsageError(f"ultralytics: {first}") from error
     ctx.exit(code)
