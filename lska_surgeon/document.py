@@ -18,6 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .errors import DocumentError
 from .graph import SECTIONS, Graph, Layer, as_from
+from .lines import line_end, line_number, line_start, newline_at
 from .pyyaml_scalars import read_plain
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
@@ -164,12 +165,13 @@ class Document:
 
     def whole_lines(self, span: Span) -> Span:
         """The span widened to whole lines, newline included."""
-        end = self.text.find("\n", span.end)
-        return Span(self.text.rfind("\n", 0, span.start) + 1, len(self.text) if end < 0 else end + 1)
+        end = line_end(self.text, span.end)
+        newline = newline_at(self.text, end) if end < len(self.text) else ""
+        return Span(line_start(self.text, span.start), end + len(newline))
 
     def line_of(self, index: int) -> int:
         """Line number, from 1, of row `index`."""
-        return self.text.count("\n", 0, self.rows[index].whole.start) + 1
+        return line_number(self.text, self.rows[index].whole.start)
 
     def comment_index(self, index: int) -> tuple[int, Span] | None:
         """The number in row `index`'s index comment and where it stands; None when it has no such comment."""

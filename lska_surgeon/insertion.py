@@ -12,7 +12,9 @@ from .channels import Scaling, Shape, scaling_of, shapes_of
 from .closed_form import Operators, operators_in
 from .document import Document, Span
 from .errors import GraphError, TargetError
+from .graph import Graph
 from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
+from .lines import line_end
 from .positions import Site, parse_at, resolve_at
 from .resolve import kept_letter, resolve
 from .rewriting import rewrite_text, splice
@@ -96,9 +98,7 @@ def plan_insert(request: Request) -> Plan:
     found, document, scaling, notes = open_model(request.base, request.scale)
     graph = document.graph
     shapes = shapes_of(graph, scaling)
-    ats = [parse_at(text) for text in request.at]
-    sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
-    edits = [Edit(site, resolve_kernel(request.op, site.k or request.k, request.dilation)) for site in sites]
+    edits = edits_for(request, graph, shapes)
     rewrite = insert(graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
@@ -112,6 +112,18 @@ def plan_insert(request: Request) -> Plan:
         text = pinned.text
         notes += [pinned.note] if pinned.note else []
     return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
+
+
+def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
+    """The edits that a request asks for in a graph, in the order asked.
+
+    Raises:
+        PositionError: a position is misspelt or matches nothing.
+        KernelError: a kernel does not exist.
+    """
+    ats = [parse_at(text) for text in request.at]
+    sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
+    return [Edit(site, resolve_kernel(request.op, site.k or request.k, request.dilation)) for site in sites]
 
 
 @dataclass(frozen=True)
@@ -152,7 +164,12 @@ def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
 
 def default_name(found: FoundModel, request: Request, edits: Sequence[Edit]) -> str:
     """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
-    stem = _stem_with_scale(found, request.scale)
+    resolved = "-resolved" if request.resolve else ""
+    return f"{variant_stem(_stem_with_scale(found, request.scale), request, edits)}{resolved}.yaml"
+
+
+def variant_stem(stem: str, request: Request, edits: Sequence[Edit]) -> str:
+    """The base's name with what was done to it: `yolov8s-lska-neck-k35`."""
     sizes = {edit.kernel.k for edit in edits}
     positions = []
     for text in request.at:
@@ -162,8 +179,7 @@ def default_name(found: FoundModel, request: Request, edits: Sequence[Edit]) -> 
             positions[-1] += f"-k{at.k or request.k}"
     k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
     d = [f"d{request.dilation}"] if request.dilation else []
-    resolved = ["resolved"] if request.resolve else []
-    return "-".join([stem, request.op, *positions, *k, *d, *resolved]) + ".yaml"
+    return "-".join([stem, request.op, *positions, *k, *d])
 
 
 def _stem_with_scale(found: FoundModel, scale: str | None) -> str:
@@ -250,7 +266,7 @@ def _without_scaling(document: Document, letter: str | None) -> str:
         if values is None:
             changes.append((document.whole_lines(span), ""))
         else:
-            changes.append((Span(span.start, document.whole_lines(span).end), f"scales: {values} {note}\n"))
+            changes.append((Span(span.start, line_end(document.text, span.end)), f"scales: {values} {note}"))
     for key in ("depth_multiple", "width_multiple"):
         if key in document.settings and float(document.settings[key]) != 1.0:
             changes.append((document.setting_span(key), f"{key}: 1.0"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from .document import AFTER_ROW, Document, Span, format_row, format_value
 from .graph import Layer
+from .lines import line_end, line_start, newline_at
 from .surgery import Rewrite
 
 
@@ -75,7 +76,8 @@ class _Writer:
         added = [format_value(value) for value in after.args[len(before.args) :]]
         if added and row.each_arg:
             end = row.each_arg[-1].end
-            separator = ", " if row.args_column is None else f"{self._newline(end)}{' ' * row.args_column}- "
+            newline = newline_at(self.document.text, end)
+            separator = ", " if row.args_column is None else f"{newline}{' ' * row.args_column}- "
             self._put(Span(end, end), "".join(separator + text for text in added))
         elif added:
             self._put(Span(row.args.start + 1, row.args.start + 1), ", ".join(added))
@@ -92,18 +94,18 @@ class _Writer:
     def _insert(self, anchor: int, layers: list[Layer]) -> None:
         if not layers:
             return
-        row = self.document.rows[anchor]
+        row, text = self.document.rows[anchor], self.document.text
         end = row.whole.end
-        eol = self._line_end(end)
+        eol, newline = line_end(text, end), newline_at(text, end)
         notes = [f" # {layer.index} {self.labels[layer.index]}" for layer in layers]
         if row.dash is not None:
-            lead = f"{self._newline(end)}{' ' * row.dash}- "
+            lead = f"{newline}{' ' * row.dash}- "
             self._put(Span(eol, eol), "".join(lead + format_row(x) + note for x, note in zip(layers, notes)))
             return
         if not self._alone(anchor):
             self._put(Span(end, end), "".join(f", {format_row(layer)}" for layer in layers))
             return
-        lead = self._newline(end) + self.document.text[self._line_start(row.whole.start) : row.whole.start]
+        lead = newline + text[line_start(text, row.whole.start) : row.whole.start]
         commas = [","] * len(layers)
         if not self._comma_after(anchor):
             self._put(Span(end, end), ",")
@@ -115,16 +117,16 @@ class _Writer:
 
     def _remove(self, index: int, removed: set[int]) -> None:
         rows = self.document.rows
-        row = rows[index]
+        row, text = rows[index], self.document.text
         if row.dash is None and not self._alone(index):
             self._put(Span(rows[index - 1].whole.end, row.whole.end), "")
             return
-        start = self._line_start(row.whole.start)
-        newline = 2 if self.document.text[max(start - 2, 0) : start] == "\r\n" else 1
-        self._put(Span(start - newline, self._line_end(row.whole.end)), "")
+        start = line_start(text, row.whole.start)
+        newline = 2 if text[max(start - 2, 0) : start] == "\r\n" else 1
+        self._put(Span(start - newline, line_end(text, row.whole.end)), "")
         if row.dash is None and not self._comma_after(index):
             new_last = max(set(range(index)) - removed)
-            comma = self.document.text.index(",", rows[new_last].whole.end)
+            comma = text.index(",", rows[new_last].whole.end)
             self._put(Span(comma, comma + 1), "")
 
     # Where things are.
@@ -139,7 +141,7 @@ class _Writer:
         at_line_end = tail is not None and text[tail.end() : tail.end() + 1] in ("", "\r", "\n")
         last = index + 1 == len(self.document.rows) or self._section(index) != self._section(index + 1)
         comma_fits = last or self._comma_after(index)
-        return at_line_end and comma_fits and not text[self._line_start(whole.start) : whole.start].strip()
+        return at_line_end and comma_fits and not text[line_start(text, whole.start) : whole.start].strip()
 
     def _section(self, index: int) -> str:
         return self.document.layers[index].section
@@ -147,23 +149,6 @@ class _Writer:
     def _comma_after(self, index: int) -> bool:
         tail = AFTER_ROW.match(self.document.text, self.document.rows[index].whole.end)
         return bool(tail and tail.group(1))
-
-    def _line_start(self, at: int) -> int:
-        return self.document.text.rfind("\n", 0, at) + 1
-
-    def _line_end(self, at: int) -> int:
-        end = self.document.text.find("\n", at)
-        if end < 0:
-            return len(self.document.text)
-        return end - 1 if self.document.text[end - 1] == "\r" else end
-
-    def _newline(self, at: int) -> str:
-        """The line ending in use around `at`."""
-        text = self.document.text
-        end = text.find("\n", at)
-        if end < 0:
-            end = text.rfind("\n")
-        return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
 
 
 def splice(text: str, changes: list[tuple[Span, str]]) -> str:

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 
 from .document import Document, Span
 from .errors import TargetError
+from .lines import line_end, line_start, newline_at
 from .rewriting import splice
 from .stock import scale_in_name
 
 _MARK = "# lska-surgeon:"
+_EOL = r"(?:\r\n?|\n)[ \t]*$"
 _FRONT = re.compile(
-    rf"{_MARK} (\w+) stands first, so that a name without a scale letter builds it \(was ([\w, ]+)\)\r?\n[ \t]*$"
+    rf"{_MARK} (\w+) stands first, so that a name without a scale letter builds it \(was ([\w, ]+)\){_EOL}"
 )
 _ALIAS = re.compile(
-    rf"{_MARK} (\w+) holds the values of (\w+), the scale of this file; its name says \1 \(was ([^\r\n]+)\)\r?\n[ \t]*$"
+    rf"{_MARK} (\w+) holds the values of (\w+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
 )
 #: Blocks that Ultralytics builds differently by scale letter, and the letters that it treats alike.
 _LETTER_GROUPS = {"C3k2": ("ns", "mlx"), "A2C2f": ("nsm", "lx")}
@@ -96,7 +98,7 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
     value = document.scales[said].value
     old = document.text[value.start : value.end]
     new = document.text[document.scales[scale].value.start : document.scales[scale].value.end]
-    if "\n" in old:
+    if len(old.splitlines()) > 1:
         raise TargetError(f"the name {name} says scale {said}, not {scale}: choose a name with {scale} in that place")
     mark = f"{_MARK} {said} holds the values of {scale}, the scale of this file; its name says {said} (was {old})"
     text = splice(document.text, [(_mark_place(document), _mark_text(document, mark)), (value, new)])
@@ -118,12 +120,12 @@ def _reorder(document: Document, order: list[str], mark: str | None, mark_line: 
 def _entry(document: Document, letter: str) -> Span:
     """The entry's key and value; with the comment behind it when it has the line to itself."""
     entry, text = document.scales[letter], document.text
-    line_start = text.rfind("\n", 0, entry.key.start) + 1
-    eol = re.compile(r"[^\r\n]*").match(text, entry.value.end)
-    assert eol is not None
-    rest = eol.group().strip()
-    own_line = not text[line_start : entry.key.start].strip() and (not rest or rest.startswith("#"))
-    return Span(entry.key.start, eol.end() if own_line else entry.value.end)
+    eol = line_end(text, entry.value.end)
+    rest = text[entry.value.end : eol].strip()
+    own_line = not text[line_start(text, entry.key.start) : entry.key.start].strip() and (
+        not rest or rest.startswith("#")
+    )
+    return Span(entry.key.start, eol if own_line else entry.value.end)
 
 
 def _mark_place(document: Document) -> Span:
@@ -132,9 +134,7 @@ def _mark_place(document: Document) -> Span:
 
 def _mark_text(document: Document, mark: str) -> str:
     text, at = document.text, document.scales_at
-    end = text.find("\n", at)
-    newline = "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
-    return mark + newline + text[text.rfind("\n", 0, at) + 1 : at]
+    return mark + newline_at(text, at) + text[line_start(text, at) : at]
 
 
 def _indent(matched: str) -> int:

@@ -1,0 +1,32 @@
+"""Where lines of a text begin and end, whichever of the three line endings is in use; it knows nothing about YAML."""
+
+from __future__ import annotations
+
+import re
+
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+def line_start(text: str, at: int) -> int:
+    """Where the line around `at` begins."""
+    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+
+
+def line_end(text: str, at: int) -> int:
+    """Where the line around `at` ends, its line ending not counted."""
+    found = _BREAK.search(text, at)
+    return found.start() if found else len(text)
+
+
+def newline_at(text: str, at: int) -> str:
+    """The line ending in use around `at`: the line's own, or that of the line before; "\\n" when there is none."""
+    found = _BREAK.search(text, at)
+    if found:
+        return found.group()
+    start = line_start(text, at)
+    return "\r\n" if text[:start].endswith("\r\n") else text[start - 1 : start] or "\n"
+
+
+def line_number(text: str, at: int) -> int:
+    """The number, from 1, of the line around `at`."""
+    return sum(1 for _ in _BREAK.finditer(text, 0, at)) + 1
