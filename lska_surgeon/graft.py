@@ -1,0 +1,254 @@
+"""Carry a trained checkpoint through an edit: plan, certify, and the new checkpoint's content; it writes no file.
+
+The product predicts exactly what the original predicts: the trained layers move as they are (`transplant`), and the new
+operators start as the exact identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import __version__, host
+from .certificate import Certificate, certify, picture_from, random_pictures
+from .channels import scaling_of, shapes_of
+from .checkpoint import Checkpoint
+from .errors import CheckpointError
+from .graph import Graph
+from .insertion import Request, edits_for
+from .surgery import Rewrite, insert, remove
+from .transplant import excise_, graph_of, operators_of, transplant_
+
+#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
+RECORD = "lska_surgeon"
+#: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
+TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
+
+
+@dataclass(frozen=True)
+class Graft:
+    """A graft, done in memory and proven.
+
+    Attributes:
+        base: the checkpoint that it started from.
+        rewrite: what was done to the rows.
+        data: the new checkpoint's content.
+        copied: state-dict names of the original's tensors, in their new place.
+        new: state-dict names of the new operators' tensors.
+        dropped: state-dict name of an original tensor that the target has no place for -> why.
+        certificate: the proof, or what is left of it.
+        notes: what the user should be told.
+    """
+
+    base: Checkpoint
+    rewrite: Rewrite
+    data: dict[str, Any]
+    copied: tuple[str, ...]
+    new: tuple[str, ...]
+    dropped: Mapping[str, str]
+    certificate: Certificate
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done, as it is stored in the file."""
+        record: dict[str, Any] = self.data[RECORD]
+        return record
+
+
+def plan_graft(checkpoint: Checkpoint, request: Request) -> Rewrite:
+    """The rewrite of a checkpoint's own architecture; no tensor is touched.
+
+    Raises:
+        SurgeonError: the checkpoint holds no model, a position matches nothing, a kernel does not exist, ...
+    """
+    graph = stored_graph(checkpoint)
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    return insert(graph, edits_for(request, graph, shapes_of(graph, scaling)))
+
+
+def graft(checkpoint: Checkpoint, rewrite: Rewrite, *, identity: bool = True, image: Path | None = None) -> Graft:
+    """Do a planned graft in memory.
+
+    Args:
+        checkpoint: the original; it is not changed.
+        rewrite: from `plan_graft`.
+        identity: start the operators as the identity; otherwise at the paper's random init.
+        image: a real picture, for one more run of the certificate.
+
+    Raises:
+        CheckpointError: the outputs would differ although the operators are the identity.
+    """
+    trial = checkpoint.float_model()
+    pictures = _pictures(trial, image)
+    certificate = certify(trial, lambda model: transplant_(model, rewrite, identity=identity), pictures)
+    if identity and not certificate.exact:
+        raise CheckpointError(
+            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}): "
+            "nothing was written; add --init default if that is meant"
+        )
+    del trial
+    model = deepcopy(checkpoint.model)
+    assert model is not None
+    originals = list(model.state_dict())
+    new = transplant_(model, rewrite, identity=identity)
+    fresh = set(new)
+    copied = tuple(name for name in model.state_dict() if name not in fresh)
+    assert len(copied) == len(originals), "a tensor was lost"
+    record = _record(checkpoint, rewrite, identity, certificate, len(copied), len(new))
+    data = _product(checkpoint, model, record)
+    return Graft(checkpoint, rewrite, data, copied, tuple(new), {}, certificate, _notes(checkpoint, model))
+
+
+@dataclass(frozen=True)
+class Ungraft:
+    """A graft taken back, in memory.
+
+    Attributes:
+        source: the grafted checkpoint.
+        data: the content without operators.
+        removed: state-dict names of the operators' tensors.
+        certificate: how far the outputs moved; exact while the operators were still the identity.
+    """
+
+    source: Checkpoint
+    rewrite: Rewrite
+    data: dict[str, Any]
+    removed: tuple[str, ...]
+    certificate: Certificate
+
+
+def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
+    """Take every operator out of a checkpoint.
+
+    Raises:
+        PositionError: it has none.
+        CheckpointError: the operators have learned something, and `lossy` is off.
+    """
+    rewrite = remove(stored_graph(checkpoint))
+    trial = checkpoint.float_model()
+    certificate = certify(trial, lambda model: excise_(model, rewrite), random_pictures(trial))
+    if not certificate.exact and not lossy:
+        raise CheckpointError(
+            f"the operators in {checkpoint.path} are no longer the identity: without them the outputs move by up to "
+            f"{certificate.max_delta:g}; add --lossy to take them out all the same"
+        )
+    del trial
+    model = deepcopy(checkpoint.model)
+    assert model is not None
+    names = list(model.state_dict())
+    operators = tuple(f"{prefix}." for prefix in operators_of(model))
+    excise_(model, rewrite)
+    model.yaml.pop(RECORD, None)
+    data = {key: value for key, value in _product(checkpoint, model, None).items() if key != RECORD}
+    return Ungraft(checkpoint, rewrite, data, tuple(n for n in names if n.startswith(operators)), certificate)
+
+
+def stored_graph(checkpoint: Checkpoint) -> Graph:
+    """The graph of the architecture stored in a checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if checkpoint.model is None:
+        raise CheckpointError(
+            f"{checkpoint.path} holds tensors without a model: name the architecture that they belong to with --into YAML"
+        )
+    yaml = checkpoint.yaml
+    if not isinstance(yaml, dict) or not isinstance(getattr(checkpoint.model, "model", None), nn.Sequential):
+        raise CheckpointError(
+            f"{checkpoint.path} holds a {type(checkpoint.model).__name__}, not an Ultralytics YAML model"
+        )
+    return graph_of(yaml, checkpoint.path.name)
+
+
+def _pictures(model: nn.Module, image: Path | None) -> dict[str, Tensor]:
+    pictures = random_pictures(model)
+    if image is not None:
+        pictures[image.name] = picture_from(image, model)
+    return pictures
+
+
+def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | None) -> dict[str, Any]:
+    """The content of the new file: the original's, with the model changed and what belongs to its training gone."""
+    data = {key: value for key, value in checkpoint.data.items() if key not in ("model", "ema")}
+    for key in TRAINING_STATE:
+        if key in data:
+            data[key] = None
+    if checkpoint.kind == "checkpoint":
+        data["epoch"] = -1
+    data = {"model": model, "ema": None, **data}
+    if record is not None:
+        data[RECORD] = record
+        model.yaml[RECORD] = {key: record[key] for key in ("base", "base_sha256", "edits", "version")}
+    return data
+
+
+def _record(
+    checkpoint: Checkpoint, rewrite: Rewrite, identity: bool, certificate: Certificate, copied: int, new: int
+) -> dict[str, Any]:
+    earlier = checkpoint.data.get(RECORD)
+    return {
+        "schema": 1,
+        "version": __version__,
+        "base": checkpoint.path.name,
+        "base_sha256": checkpoint.sha256,
+        "edits": [
+            {
+                "at": edit.site.asked,
+                "layer": edit.site.layer,
+                "row": row,
+                "inside": edit.site.inside,
+                "op": edit.kernel.op,
+                "k": edit.kernel.k,
+                "d": edit.kernel.d,
+            }
+            for row, edit in sorted(rewrite.edits.items())
+        ],
+        "index_map": {str(old): new for old, new in rewrite.index_map.items()},
+        "init": "identity" if identity else "default",
+        "tensors": {"copied": copied, "new": new, "dropped": 0},
+        "certificate": certificate.as_dict(),
+        "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
+        **({"earlier": earlier} if isinstance(earlier, dict) else {}),
+    }
+
+
+def _notes(checkpoint: Checkpoint, model: nn.Module) -> tuple[str, ...]:
+    notes = []
+    if checkpoint.refused:
+        notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
+    if checkpoint.data.get("optimizer") is not None:
+        notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
+    lost = rebuilt_differently(model)
+    if lost:
+        notes.append(
+            f"training rebuilds the model from its YAML, and the installed ultralytics builds {len(lost)} of its "
+            f"{len(model.state_dict())} tensors in another shape ({lost[0]}): those start anew, with or without a graft"
+        )
+    return tuple(notes)
+
+
+def rebuilt_differently(model: nn.Module) -> list[str]:
+    """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape."""
+    tasks = host.import_offline()
+    with host.quiet(), torch.device("meta"):
+        yaml = deepcopy(model.yaml)
+        layers, _ = tasks.parse_model(yaml, ch=yaml.get("ch", yaml.get("channels", 3)), verbose=False)
+    built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
+    return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]
+
+
+def _ultralytics_version() -> str:
+    import ultralytics
+
+    return str(ultralytics.__version__)
+
+
+__all__ = ["Graft", "Ungraft", "graft", "plan_graft", "rebuilt_differently", "stored_graph", "ungraft"]
