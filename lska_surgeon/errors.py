@@ -7,12 +7,14 @@ from __future__ import annotations
 
 __all__ = [
     "BuildError",
+    "CheckpointError",
     "DocumentError",
     "GraphError",
     "KernelError",
     "PositionError",
     "SurgeonError",
     "TargetError",
+    "UnsafeCheckpointError",
 ]
 
 

@@ -1,0 +1,89 @@
+"""Binary files written whole or not at all, killed or not; it knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from .errors import TargetError
+from .output import check_target
+
+_STALE = 600  # seconds after which the unfinished file of an earlier run is removed
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:
+    """Write a file beside its target and move it into place: whoever looks sees the old file or the new one.
+
+    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which a later one removes.
+
+    Args:
+        path: the target; of a symbolic link, the file behind it.
+        write: writes the content to the open file that it is given.
+        force: replace a file that is there.
+
+    Raises:
+        TargetError: the file is there and `force` is off, the target is no place for a file, or the system refuses.
+    """
+    target = Path(os.path.realpath(path))
+    check_target(target, force=force)
+    _remove_stale(target)
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(target))
+        _move(temporary, target, force)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise TargetError(f"can't write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):  # moved away, as it should be
+                os.unlink(temporary)
+
+
+def _move(temporary: str, target: Path, force: bool) -> None:
+    """Give the finished file its name; without `force`, fail where somebody was faster."""
+    if not force:
+        try:
+            os.link(temporary, target)  # unlike a rename, it never replaces
+            return
+        except OSError:  # the target is there now, or the file system has no links
+            check_target(target, force=force)
+    os.replace(temporary, target)
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what runs that were killed have left; a file that still grows is somebody's work."""
+    for found in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - found.stat().st_mtime > _STALE:
+                found.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name survive a power failure, where the system lets a directory be opened."""
+    with suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _mode(path: Path) -> int:
+    """The mode of the file that is replaced, or what a new file would get."""
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
