@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from . import host
 from .errors import CheckpointError
+from .transplant import channels_in
 
 #: Seed of the random pictures.
 SEED = 0
@@ -69,7 +70,7 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: 
 def random_pictures(model: nn.Module) -> dict[str, Tensor]:
     """Seeded pictures at two sizes, one wide and one high, the smallest that the model's largest stride allows."""
     stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
-    channels = int(model.yaml.get("ch", model.yaml.get("channels", 3)))
+    channels = channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
     sizes = ((2 * stride, 3 * stride), (4 * stride, 2 * stride))
     return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}

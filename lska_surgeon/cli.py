@@ -24,6 +24,9 @@ COMMANDS = {
     "positions": ("Show a model's layers and where LSKA may go.", "positions"),
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
+    "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
+    "inspect": ("Show what a checkpoint holds.", "inspect"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
 }

@@ -6,9 +6,10 @@ operators start as the exact identity.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from . import __version__, host
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .channels import scaling_of, shapes_of
 from .checkpoint import Checkpoint
+from .document import Document
 from .errors import CheckpointError
 from .graph import Graph
 from .insertion import Request, edits_for
+from .into import find_target
+from .stock import find_model
 from .surgery import Rewrite, insert, remove
-from .transplant import excise_, graph_of, operators_of, transplant_
+from .transplant import channels_in, excise_, graph_of, operators_of, transplant_, yaml_of
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
@@ -36,8 +40,7 @@ class Graft:
     """A graft, done in memory and proven.
 
     Attributes:
-        base: the checkpoint that it started from.
-        rewrite: what was done to the rows.
+        plan: what it was to do.
         data: the new checkpoint's content.
         copied: state-dict names of the original's tensors, in their new place.
         new: state-dict names of the new operators' tensors.
@@ -46,8 +49,7 @@ class Graft:
         notes: what the user should be told.
     """
 
-    base: Checkpoint
-    rewrite: Rewrite
+    plan: GraftPlan
     data: dict[str, Any]
     copied: tuple[str, ...]
     new: tuple[str, ...]
@@ -62,48 +64,117 @@ class Graft:
         return record
 
 
-def plan_graft(checkpoint: Checkpoint, request: Request) -> Rewrite:
-    """The rewrite of a checkpoint's own architecture; no tensor is touched.
+@dataclass(frozen=True)
+class GraftPlan:
+    """What a graft will do.
+
+    Attributes:
+        checkpoint: the original.
+        rewrite: old rows -> new rows.
+        yaml: the model dictionary to be.
+        lost: base layers that the target has no row for, by index.
+    """
+
+    checkpoint: Checkpoint
+    rewrite: Rewrite
+    yaml: dict[str, Any]
+    lost: tuple[int, ...] = ()
+
+
+def plan_graft(checkpoint: Checkpoint, request: Request) -> GraftPlan:
+    """Plan operators at positions of a checkpoint's own architecture; no tensor is touched.
 
     Raises:
         SurgeonError: the checkpoint holds no model, a position matches nothing, a kernel does not exist, ...
     """
     graph = stored_graph(checkpoint)
     scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
-    return insert(graph, edits_for(request, graph, shapes_of(graph, scaling)))
+    rewrite = insert(graph, edits_for(request, graph, shapes_of(graph, scaling)))
+    return GraftPlan(checkpoint, rewrite, yaml_of(rewrite.after, checkpoint.yaml or {}))
 
 
-def graft(checkpoint: Checkpoint, rewrite: Rewrite, *, identity: bool = True, image: Path | None = None) -> Graft:
-    """Do a planned graft in memory.
+def plan_graft_into(checkpoint: Checkpoint, variant: str) -> GraftPlan:
+    """Plan a graft into a variant that somebody wrote; a state dict alone will do, when its base is the variant
+    without its operators.
+
+    Raises:
+        SurgeonError: the variant can't be read or built, or the checkpoint's network is not in it.
+    """
+    if checkpoint.model is None:
+        checkpoint = with_model(checkpoint, variant)
+    graph = stored_graph(checkpoint)
+    assert checkpoint.model is not None
+    target = find_target(variant, graph, checkpoint.yaml or {}, list(checkpoint.model.model))
+    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost)
+
+
+def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:
+    """Do a planned graft in memory; the checkpoint is not changed.
 
     Args:
-        checkpoint: the original; it is not changed.
-        rewrite: from `plan_graft`.
+        plan: from `plan_graft` or `plan_graft_into`.
         identity: start the operators as the identity; otherwise at the paper's random init.
         image: a real picture, for one more run of the certificate.
 
     Raises:
-        CheckpointError: the outputs would differ although the operators are the identity.
+        CheckpointError: the outputs would differ although the operators are the identity, or layers have no place in
+            the target and `identity` asks for the same outputs.
     """
+    checkpoint = plan.checkpoint
+    _refuse_loss(plan, identity)
+
+    def operate(model: nn.Module) -> list[str]:
+        return transplant_(model, plan.rewrite, identity=identity, yaml=plan.yaml)
+
     trial = checkpoint.float_model()
-    pictures = _pictures(trial, image)
-    certificate = certify(trial, lambda model: transplant_(model, rewrite, identity=identity), pictures)
+    certificate = certify(trial, operate, _pictures(trial, image))
+    del trial
     if identity and not certificate.exact:
         raise CheckpointError(
-            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}): "
-            "nothing was written; add --init default if that is meant"
+            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}), so nothing "
+            "was written; add --init default if that is meant"
         )
-    del trial
     model = deepcopy(checkpoint.model)
     assert model is not None
     originals = list(model.state_dict())
-    new = transplant_(model, rewrite, identity=identity)
-    fresh = set(new)
-    copied = tuple(name for name in model.state_dict() if name not in fresh)
-    assert len(copied) == len(originals), "a tensor was lost"
-    record = _record(checkpoint, rewrite, identity, certificate, len(copied), len(new))
+    fresh = operate(model)
+    new = set(fresh)
+    copied = tuple(name for name in model.state_dict() if name not in new)
+    lost = tuple(name for name in originals if _layer_of(name) in plan.lost)
+    assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
+    dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
+    record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
     data = _product(checkpoint, model, record)
-    return Graft(checkpoint, rewrite, data, copied, tuple(new), {}, certificate, _notes(checkpoint, model))
+    return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(checkpoint, model))
+
+
+def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
+    """A state dict as a checkpoint: its model is the variant without operators, with these tensors.
+
+    Raises:
+        CheckpointError: the tensors are not those of that network.
+    """
+    found = find_model(variant)
+    document = Document.read(found.path)
+    rewrite = remove(document.graph)
+    yaml = yaml_of(rewrite.after, dict(document.settings))
+    tensors = checkpoint.state_dict
+    problems = []
+    for letter in [found.scale, *document.scales] if document.scales else [None]:
+        classes = _classes_in(tensors)
+        model = host.build({**yaml, **({"nc": classes} if classes else {}), **({"scale": letter} if letter else {})})
+        wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        wrong = [name for name in wanted.keys() | tensors.keys() if wanted.get(name) != _shape(tensors.get(name))]
+        if not wrong:
+            model.load_state_dict(dict(tensors))
+            data = {"model": model.eval(), "ema": None, "train_args": {}}
+            return replace(checkpoint, kind="checkpoint", data=data, key="model")
+        problems.append((len(wrong), min(wrong)))
+    count, first = min(problems)
+    raise CheckpointError(
+        f"the tensors in {checkpoint.path} are not those of {variant} without its operators: {count} differ, {first} "
+        "among them; give the variant of the network that they belong to"
+    )
 
 
 @dataclass(frozen=True)
@@ -158,7 +229,7 @@ def stored_graph(checkpoint: Checkpoint) -> Graph:
     """
     if checkpoint.model is None:
         raise CheckpointError(
-            f"{checkpoint.path} holds tensors without a model: name the architecture that they belong to with --into YAML"
+            f"{checkpoint.path} holds tensors without a model: give the variant that they go into with --into YAML"
         )
     yaml = checkpoint.yaml
     if not isinstance(yaml, dict) or not isinstance(getattr(checkpoint.model, "model", None), nn.Sequential):
@@ -190,9 +261,35 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     return data
 
 
-def _record(
-    checkpoint: Checkpoint, rewrite: Rewrite, identity: bool, certificate: Certificate, copied: int, new: int
-) -> dict[str, Any]:
+def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
+    if plan.lost and identity:
+        before = plan.rewrite.before
+        lost = ", ".join(f"{index} ({before[index].block})" for index in plan.lost[:8])
+        more = f" and {len(plan.lost) - 8} more" if len(plan.lost) > 8 else ""
+        raise CheckpointError(
+            f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't predict "
+            "the same; add --init default to graft what fits and drop the rest"
+        )
+
+
+def _layer_of(name: str) -> int:
+    """The layer that a state-dict name belongs to; -1 for none."""
+    index = name.split(".")[1] if name.startswith("model.") else ""
+    return int(index) if index.isdigit() else -1
+
+
+def _classes_in(tensors: Mapping[str, Tensor]) -> int | None:
+    """The number of classes, from the class branch of a detection head or the last layer of a classifier."""
+    found = [tensor for name, tensor in tensors.items() if re.search(r"\.cv3\.0\.2\.bias$|\.linear\.bias$", name)]
+    return int(found[0].shape[0]) if found else None
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape
+
+
+def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: dict[str, int]) -> dict[str, Any]:
+    checkpoint, rewrite = plan.checkpoint, plan.rewrite
     earlier = checkpoint.data.get(RECORD)
     return {
         "schema": 1,
@@ -213,7 +310,7 @@ def _record(
         ],
         "index_map": {str(old): new for old, new in rewrite.index_map.items()},
         "init": "identity" if identity else "default",
-        "tensors": {"copied": copied, "new": new, "dropped": 0},
+        "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
         **({"earlier": earlier} if isinstance(earlier, dict) else {}),
@@ -240,7 +337,7 @@ def rebuilt_differently(model: nn.Module) -> list[str]:
     tasks = host.import_offline()
     with host.quiet(), torch.device("meta"):
         yaml = deepcopy(model.yaml)
-        layers, _ = tasks.parse_model(yaml, ch=yaml.get("ch", yaml.get("channels", 3)), verbose=False)
+        layers, _ = tasks.parse_model(yaml, ch=channels_in(yaml), verbose=False)
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]
 
@@ -249,6 +346,3 @@ def _ultralytics_version() -> str:
     import ultralytics
 
     return str(ultralytics.__version__)
-
-
-__all__ = ["Graft", "Ungraft", "graft", "plan_graft", "rebuilt_differently", "stored_graph", "ungraft"]

@@ -44,7 +44,7 @@ def insertion_table(plan: Plan) -> str:
 
 def insertion_json(plan: Plan) -> str:
     """The plan as JSON."""
-    return _dump(
+    return dump(
         {
             "schema": SCHEMA,
             "base": str(plan.base.path),
@@ -74,7 +74,7 @@ def removal_line(removal: Removal) -> str:
 
 def removal_json(removal: Removal) -> str:
     """The removal as JSON."""
-    return _dump(
+    return dump(
         {
             "schema": SCHEMA,
             "variant": str(removal.source),
@@ -138,7 +138,7 @@ def layers_json(
         for layer, shape in zip(graph, shapes)
     ]
     positions = {name: [site.layer for site in sites] for name, sites in named.items()}
-    return _dump({"schema": SCHEMA, "model": path, "scale": scale, "layers": layers, "positions": positions})
+    return dump({"schema": SCHEMA, "model": path, "scale": scale, "layers": layers, "positions": positions})
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -207,5 +207,6 @@ def _s(values: Sequence[Any]) -> str:
     return "" if len(values) == 1 else "s"
 
 
-def _dump(data: dict[str, Any]) -> str:
+def dump(data: dict[str, Any]) -> str:
+    """JSON as all reports write it."""
     return json.dumps(data, indent=2, ensure_ascii=False)

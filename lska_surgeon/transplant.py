@@ -53,43 +53,40 @@ def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
     return {**yaml, **rows}
 
 
-def transplant_(model: nn.Module, rewrite: Rewrite, *, identity: bool = True) -> list[str]:
+def transplant_(
+    model: nn.Module, rewrite: Rewrite, *, identity: bool = True, yaml: Mapping[str, Any] | None = None
+) -> list[str]:
     """Apply a rewrite to a built model, in place.
 
     Args:
         model: an Ultralytics task model whose layers are those of `rewrite.before`.
         rewrite: what to do.
         identity: start the new operators as the exact identity; otherwise at the paper's random init.
+        yaml: the model dictionary to be; None keeps the model's own with the rows of `rewrite.after`.
 
     Returns:
         The state-dict names of the new tensors, in order.
 
     Raises:
-        BuildError: the model's layers are not those of the rewrite.
+        BuildError: the model's layers are not those of the rewrite, or the rows to be do not build.
     """
     layers = list(model.model)
     if len(layers) != len(rewrite.before):
         raise BuildError(f"the model has {len(layers)} layers and its stored YAML {len(rewrite.before)} rows")
-    yaml = yaml_of(rewrite.after, model.yaml)
-    old_names = set(model.state_dict())
-    reference = next(model.parameters())
+    yaml = dict(yaml or yaml_of(rewrite.after, model.yaml))
+    old_names = list(model.state_dict())
+    reference, training = next(model.parameters()), bool(model.training)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        widths = _widths(yaml)
-        new = [_layer(rewrite, row, layers, widths) for row in rewrite.after]
+        fresh = _Fresh(rewrite, yaml)
+        new = [_layer(rewrite, row, layers, fresh) for row in rewrite.after]
     for row, layer in zip(rewrite.after, new):
-        frm = list(row.frm) if isinstance(row.frm, tuple) else row.frm
-        layer.i, layer.f = row.index, frm
-        if row.index in rewrite.edits:
-            _settle(layer, reference, identity)
-    model.model = nn.Sequential(*new)
-    model.model.training = reference_mode = bool(model.training)
-    for index in rewrite.edits:
-        new[index].train(reference_mode)
-    model.save = saved_indices(rewrite.after)
-    model.yaml = yaml
-    back = {f"model.{old}.": f"model.{new}." for old, new in rewrite.index_map.items()}
-    kept = {_renamed(name, back) for name in old_names}
+        layer.i, layer.f = row.index, list(row.frm) if isinstance(row.frm, tuple) else row.frm
+        if row.index in rewrite.edits or rewrite.origin[row.index] is None:
+            _settle(layer, reference, training, identity)
+    _set_layers(model, new, rewrite.after, yaml)
+    places = rewrite.index_map
+    kept = {_moved(name, places) for name in old_names}
     return [name for name in model.state_dict() if name not in kept]
 
 
@@ -109,11 +106,7 @@ def excise_(model: nn.Module, rewrite: Rewrite) -> None:
         frm = list(row.frm) if isinstance(row.frm, tuple) else row.frm
         layer.i, layer.f = row.index, frm
         new.append(layer)
-    training = model.model.training
-    model.model = nn.Sequential(*new)
-    model.model.training = training
-    model.save = saved_indices(rewrite.after)
-    model.yaml = yaml_of(rewrite.after, model.yaml)
+    _set_layers(model, new, rewrite.after, yaml_of(rewrite.after, model.yaml))
 
 
 def saved_indices(graph: Graph) -> list[int]:
@@ -121,43 +114,76 @@ def saved_indices(graph: Graph) -> list[int]:
     return sorted(tap % layer.index for layer in graph for tap in layer.taps if tap != -1)
 
 
+def channels_in(yaml: Mapping[str, Any]) -> int:
+    """Channels of the picture."""
+    return int(yaml.get("ch") or yaml.get("channels") or 3)
+
+
 def operators_of(model: nn.Module) -> dict[str, nn.Module]:
     """Every operator in a model, by its state-dict prefix."""
-    return {name: operator for name, operator in named_operators(model)}
+    return dict(named_operators(model))
 
 
-def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], widths: Sequence[int]) -> nn.Module:
+class _Fresh:
+    """New layers for the inserted rows, as wide as Ultralytics' own parser makes them."""
+
+    def __init__(self, rewrite: Rewrite, yaml: Mapping[str, Any]) -> None:
+        tasks = host.import_offline()
+        ours = all(read_attention(rewrite.after[row].block, rewrite.after[row].args) for row in rewrite.inserted)
+        # Operators are built one by one, so shapes suffice; what others have registered only their parser can build.
+        device = "meta" if ours and not _replaced(rewrite) else "cpu"
+        with host.quiet(), torch.device(device):
+            self.layers, _ = tasks.parse_model(deepcopy(dict(yaml)), ch=channels_in(yaml), verbose=False)
+
+    def __call__(self, row: Layer) -> nn.Module:
+        layer = self.layers[row.index]
+        shapes = [operator for _, operator in named_operators(layer)]
+        if not any(parameter.is_meta for operator in shapes for parameter in operator.parameters()):
+            return layer
+        operators = [build_operator(shape.kernel, next(shape.parameters()).shape[0]) for shape in shapes]
+        built = nn.Sequential(*operators) if type(layer) is nn.Sequential else operators[0]
+        built.type = layer.type
+        return built
+
+
+def _replaced(rewrite: Rewrite) -> bool:
+    """True when a kept layer gets another class that is no host of ours."""
+    kept = ((row, rewrite.origin[row.index]) for row in rewrite.after if row.index not in rewrite.edits)
+    return any(origin is not None and rewrite.before[origin].block != row.block for row, origin in kept)
+
+
+def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], fresh: _Fresh) -> nn.Module:
     origin = rewrite.origin[row.index]
     if origin is None:
-        attention = read_attention(row.block, row.args)
-        assert attention is not None
-        operator = build_operator(attention.kernel, widths[row.index])
-        operator.type = f"{type(operator).__module__}.{type(operator).__qualname__}"
-        return operator
+        return fresh(row)
     layer = layers[origin]
     if row.index in rewrite.edits:
         attach(layer, rewrite.edits[row.index].kernel, row.block)
         layer.type = f"{type(layer).__module__}.{row.block}"
+    elif row.block != rewrite.before[origin].block:
+        replacement = fresh(row)
+        replacement.load_state_dict(layer.state_dict())
+        return replacement
     return layer
 
 
-def _settle(layer: nn.Module, reference: nn.Parameter, identity: bool) -> None:
-    """Give new operators the precision, place and trainability of the model, and their starting point."""
-    for _, operator in named_operators(layer):
-        if identity:
-            operator.init_identity_()
-        operator.to(device=reference.device, dtype=reference.dtype)
-        operator.requires_grad_(reference.requires_grad)
+def _settle(layer: nn.Module, reference: nn.Parameter, training: bool, identity: bool) -> None:
+    """Give a new layer the precision, place, mode and trainability of the model, and its operators their start."""
+    operators = [operator for _, operator in named_operators(layer)]
+    for operator in operators if identity else ():
+        operator.init_identity_()
+    for part in operators or [layer]:
+        part.to(device=reference.device, dtype=reference.dtype).requires_grad_(reference.requires_grad)
+    layer.train(training)
     layer.np = sum(parameter.numel() for parameter in layer.parameters())
 
 
-def _widths(yaml: Mapping[str, Any]) -> list[int]:
-    """The width of each inserted row, as Ultralytics' own parser finds it; nothing is allocated."""
-    tasks = host.import_offline()
-    with host.quiet(), torch.device("meta"):
-        layers, _ = tasks.parse_model(deepcopy(dict(yaml)), ch=yaml.get("ch", yaml.get("channels", 3)), verbose=False)
-    found = [next((operator for _, operator in named_operators(layer)), None) for layer in layers]
-    return [next(operator.parameters()).shape[0] if operator is not None else 0 for operator in found]
+def _set_layers(model: nn.Module, layers: Sequence[nn.Module], graph: Graph, yaml: dict[str, Any]) -> None:
+    training = model.model.training
+    model.model = nn.Sequential(*layers)
+    model.model.training = training
+    model.save = saved_indices(graph)
+    model.yaml = yaml
 
 
 def _make_plain(layer: nn.Module) -> None:
@@ -171,6 +197,10 @@ def _make_plain(layer: nn.Module) -> None:
         part.__class__ = plain()
 
 
-def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
-    head, index, rest = name.split(".", 2) if name.count(".") >= 2 else (name, "", "")
-    return prefixes.get(f"{head}.{index}.", f"{head}.{index}.") + rest if index else name
+def _moved(name: str, places: Mapping[int, int]) -> str | None:
+    """A state-dict name under the new index; None when its layer is gone."""
+    root, _, rest = name.partition(".")
+    index, dot, tail = rest.partition(".")
+    if root != "model" or not index.isdigit():
+        return name
+    return f"model.{places[int(index)]}{dot}{tail}" if int(index) in places else None

@@ -1,0 +1,83 @@
+"""`lska-surgeon graft`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..insertion import Request, variant_stem
+from .options import trust as trust_option
+from .options import where_and_what, writing
+
+
+@click.command()
+@click.argument("checkpoint")
+@where_and_what(required=False)
+@click.option("--into", metavar="YAML", help="A variant that somebody wrote, to graft into instead of --at.")
+@click.option("--init", type=click.Choice(["identity", "default"]), default="identity", show_default=True,
+              help="How new operators start: as the exact identity, or at the paper's random init.")  # fmt: skip
+@click.option("--image", metavar="FILE", help="A picture for one more run of the certificate.")
+@trust_option
+@writing
+def graft(
+    checkpoint: str,
+    at: tuple[str, ...],
+    k: int,
+    op: str,
+    dilation: int | None,
+    into: str | None,
+    init: str,
+    image: str | None,
+    trust: bool,
+    output: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Put LSKA into the trained CHECKPOINT without losing a weight.
+
+    The architecture is the one stored in the file, whatever its task. Every tensor is carried over, the new operators
+    start as the exact identity, and a certificate proves it: all outputs, before and after, must be equal in float32.
+    The product is an ordinary Ultralytics checkpoint: YOLO("....pt") predicts, validates and trains it.
+
+    \b
+    Examples:
+      lska-surgeon graft yolov8s.pt --at neck --k 35
+      lska-surgeon graft best.pt --at head:p4,p5 --at sppf -o grafted.pt
+      lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
+    """
+    if bool(at) == bool(into):
+        raise click.UsageError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
+    # Imported here, for torch takes seconds and a mistake above should not wait for it.
+    from .. import graft as surgery
+    from ..checkpoint import read_checkpoint, write_checkpoint
+    from ..graft_report import graft_json, graft_text, plan_table
+    from ..output import check_target
+
+    request = Request(checkpoint, at, op, k, dilation)
+    target = Path(output) if output else None
+    if target is not None and not dry_run:
+        check_target(target, force=force)
+    base = read_checkpoint(checkpoint, trust=trust)
+    plan = surgery.plan_graft_into(base, into) if into else surgery.plan_graft(base, request)
+    if target is None:
+        stem = Path(checkpoint).stem
+        edits = list(plan.rewrite.edits.values())
+        target = Path(f"{stem}-{Path(into).stem}.pt" if into else f"{variant_stem(stem, request, edits)}.pt")
+        if not dry_run:
+            check_target(target, force=force)
+    done = surgery.graft(plan, identity=init == "identity", image=Path(image) if image else None)
+    if not dry_run:
+        write_checkpoint(target, done.data, force=force)
+    if as_json:
+        click.echo(graft_json(done, None if dry_run else target))
+        return
+    if not quiet:
+        for note in done.notes:
+            click.echo(f"Note: {note}", err=True)
+    if dry_run:
+        click.echo(f"{plan_table(plan)}\n\nWould write {graft_text(done, target)}")
+    elif not quiet:
+        click.echo(f"Wrote {graft_text(done, target)}")

@@ -1,0 +1,29 @@
+"""`lska-surgeon inspect`."""
+
+from __future__ import annotations
+
+import click
+
+from .options import trust as trust_option
+
+
+@click.command()
+@click.argument("checkpoint")
+@trust_option
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def inspect(checkpoint: str, trust: bool, as_json: bool) -> None:
+    """Show what CHECKPOINT holds, and the record of its surgery if it was grafted.
+
+    A checkpoint is a program; this one is looked through before anything of it runs, and what is not on the
+    allow-list is named.
+
+    \b
+    Example:
+      lska-surgeon inspect yolov8s-lska-neck-k35.pt
+    """
+    from ..checkpoint import globals_of, read_checkpoint
+    from ..graft_report import contents, contents_text
+    from ..report import dump
+
+    found = contents(read_checkpoint(checkpoint, trust=trust), globals_of(checkpoint))
+    click.echo(dump(found) if as_json else contents_text(found))

@@ -1,0 +1,51 @@
+"""`lska-surgeon ungraft`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import trust as trust_option
+from .options import writing
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("--lossy", is_flag=True, help="Take operators out although they have learned something.")
+@trust_option
+@writing
+def ungraft(
+    checkpoint: str,
+    lossy: bool,
+    trust: bool,
+    output: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Take LSKA out of the grafted CHECKPOINT and give the original's tensors back.
+
+    Exact while the operators are still the identity. Once they have been trained, taking them out changes what the
+    model predicts: that is refused, with the measured difference, unless --lossy asks for it.
+
+    \b
+    Example:
+      lska-surgeon ungraft yolov8s-lska-neck-k35.pt -o original.pt
+    """
+    from .. import graft as surgery
+    from ..checkpoint import read_checkpoint, write_checkpoint
+    from ..graft_report import ungraft_json, ungraft_text
+    from ..output import check_target
+
+    target = Path(output or f"{Path(checkpoint).stem}-ungrafted.pt")
+    if not dry_run:
+        check_target(target, force=force)
+    done = surgery.ungraft(read_checkpoint(checkpoint, trust=trust), lossy=lossy)
+    if not dry_run:
+        write_checkpoint(target, done.data, force=force)
+    if as_json:
+        click.echo(ungraft_json(done, None if dry_run else target))
+    elif not quiet:
+        click.echo(f"{'Would write' if dry_run else 'Wrote'} {ungraft_text(done, target)}")
