@@ -233,9 +233,8 @@ def stored_graph(checkpoint: Checkpoint) -> Graph:
         )
     yaml = checkpoint.yaml
     if not isinstance(yaml, dict) or not isinstance(getattr(checkpoint.model, "model", None), nn.Sequential):
-        raise CheckpointError(
-            f"{checkpoint.path} holds a {type(checkpoint.model).__name__}, not an Ultralytics YAML model"
-        )
+        kind = type(checkpoint.model).__name__
+        raise CheckpointError(f"{checkpoint.path} holds a {kind}, which is not built from an Ultralytics YAML")
     return graph_of(yaml, checkpoint.path.name)
 
 
@@ -267,8 +266,8 @@ def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
         lost = ", ".join(f"{index} ({before[index].block})" for index in plan.lost[:8])
         more = f" and {len(plan.lost) - 8} more" if len(plan.lost) > 8 else ""
         raise CheckpointError(
-            f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't predict "
-            "the same; add --init default to graft what fits and drop the rest"
+            f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't "
+            "predict the same; add --init default to graft what fits and drop the rest"
         )
 
 

@@ -117,7 +117,7 @@ def contents_text(found: dict[str, Any]) -> str:
     names = list(found["names"].values())
     shown["names"] = ", ".join(map(str, names[:8])) + (f", ... ({len(names)})" if len(names) > 8 else "") or None
     refused = found["globals"]["refused"]
-    shown["pickle"] = f"{found['globals']['allowed']} globals, all on the allow-list" if not refused else refused
+    shown["pickle"] = refused or f"{found['globals']['allowed']} globals, all on the allow-list"
     lines = [f"{key:<12} {_cell(value)}" for key, value in shown.items() if value not in (None, [])]
     return "\n".join([*lines, f"{'surgery':<12} {_surgery(found['surgery'])}"])
 

@@ -5,28 +5,17 @@ from __future__ import annotations
 import click
 
 from ..insertion import Request, plan_insert
-from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..output import check_target, write_text
 from ..report import insertion_json, insertion_line, insertion_table
-
-_SIZES = ", ".join(map(str, PAPER_DILATIONS))
+from .options import where_and_what, writing
 
 
 @click.command()
 @click.argument("base")
-@click.option("--at", multiple=True, required=True, metavar="POSITION[@K]", help="Where; may be given several times.")
-@click.option(
-    "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
-)
-@click.option("--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator.")
-@click.option("--dilation", type=int, metavar="D", help="Dilation, for kernel sizes that the paper does not have.")
+@where_and_what(required=True)
 @click.option("--scale", metavar="LETTER", help="Scale to build, where BASE's name does not say it.")
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
-@click.option("-o", "--output", metavar="FILE", help="File to write; - for standard output.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and the diff; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="The plan as JSON on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@writing
 def insert(
     base: str,
     at: tuple[str, ...],

@@ -16,7 +16,9 @@ _SIZES = ", ".join(map(str, PAPER_DILATIONS))
 def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
     """`--at`, `--k`, `--op` and `--dilation`."""
     options = [
-        click.option("--at", multiple=True, required=required, metavar="POSITION[@K]", help="Where; may be repeated."),
+        click.option(
+            "--at", multiple=True, required=required, metavar="POSITION[@K]", help="Where; may be given several times."
+        ),
         click.option(
             "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
         ),
@@ -33,7 +35,7 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
 def writing(function: AnyFunction) -> AnyFunction:
     """`-o`, `--force`, `--dry-run`, `--json` and `--quiet`."""
     options = [
-        click.option("-o", "--output", metavar="FILE", help="File to write."),
+        click.option("-o", "--output", metavar="FILE", help="File to write; a YAML also to - (standard output)."),
         click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
         click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
         click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),

@@ -7,15 +7,12 @@ import click
 from ..insertion import plan_remove
 from ..output import check_target, write_text
 from ..report import removal_json, removal_line
+from .options import writing
 
 
 @click.command()
 @click.argument("variant")
-@click.option("-o", "--output", metavar="FILE", help="File to write; - for standard output.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
-@click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="What was removed as JSON on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@writing
 def remove(variant: str, output: str | None, force: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 
