@@ -27,7 +27,7 @@ from .insertion import Request, edits_for
 from .into import find_target
 from .stock import find_model
 from .surgery import Rewrite, insert, remove
-from .transplant import channels_in, excise_, graph_of, operators_of, transplant_, yaml_of
+from .transplant import channels_in, excise_, graph_of, moved_name, transplant_, yaml_of
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
@@ -196,13 +196,13 @@ class Ungraft:
 
 
 def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
-    """Take every operator out of a checkpoint.
+    """Take the operators out that a graft put in; in a checkpoint without a record of one, every operator.
 
     Raises:
         PositionError: it has none.
         CheckpointError: the operators have learned something, and `lossy` is off.
     """
-    rewrite = remove(stored_graph(checkpoint))
+    rewrite = remove(stored_graph(checkpoint), _grafted_rows(checkpoint))
     trial = checkpoint.float_model()
     certificate = certify(trial, lambda model: excise_(model, rewrite), random_pictures(trial))
     if not certificate.exact and not lossy:
@@ -214,11 +214,22 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
     model = deepcopy(checkpoint.model)
     assert model is not None
     names = list(model.state_dict())
-    operators = tuple(f"{prefix}." for prefix in operators_of(model))
     excise_(model, rewrite)
+    record = checkpoint.data.get(RECORD)
+    earlier = record.get("earlier") if isinstance(record, dict) else None
     model.yaml.pop(RECORD, None)
-    data = {key: value for key, value in _product(checkpoint, model, None).items() if key != RECORD}
-    return Ungraft(checkpoint, rewrite, data, tuple(n for n in names if n.startswith(operators)), certificate)
+    back = {new: old for old, new in rewrite.index_map.items()}
+    kept = {moved_name(name, back) for name in model.state_dict()}
+    data = _product(checkpoint, model, earlier if isinstance(earlier, dict) else None)
+    return Ungraft(checkpoint, rewrite, data, tuple(name for name in names if name not in kept), certificate)
+
+
+def _grafted_rows(checkpoint: Checkpoint) -> list[int] | None:
+    """The rows that the record of the graft names; None without a record."""
+    record = (checkpoint.yaml or {}).get(RECORD)
+    edits = record.get("edits") if isinstance(record, dict) else None
+    rows = [edit.get("row") for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    return [row for row in rows if isinstance(row, int)] or None
 
 
 def stored_graph(checkpoint: Checkpoint) -> Graph:
@@ -247,7 +258,7 @@ def _pictures(model: nn.Module, image: Path | None) -> dict[str, Tensor]:
 
 def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | None) -> dict[str, Any]:
     """The content of the new file: the original's, with the model changed and what belongs to its training gone."""
-    data = {key: value for key, value in checkpoint.data.items() if key not in ("model", "ema")}
+    data = {key: value for key, value in checkpoint.data.items() if key not in ("model", "ema", RECORD)}
     for key in TRAINING_STATE:
         if key in data:
             data[key] = None

@@ -127,7 +127,8 @@ def import_offline() -> ModuleType:
     before = {name: os.environ.get(name) for name in overrides}
     os.environ.update(overrides)
     try:
-        register()
+        with quiet():
+            register()
     except Exception as error:
         raise BuildError(environment_problem() or f"ultralytics can't be imported: {_in_one_line(error)}") from error
     finally:

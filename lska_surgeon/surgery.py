@@ -7,7 +7,7 @@ relative, one that was written absolute stays absolute. That makes `remove` the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .blocks import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
@@ -88,24 +88,29 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
     return replace(rewrite, edits={**rewrite.edits, **{new[index]: edit for index, edit in hosted.items()}})
 
 
-def remove(graph: Graph) -> Rewrite:
-    """Take every operator row out and turn every host row back into its plain block.
+def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
+    """Take operator rows out and turn host rows back into their plain blocks.
+
+    Args:
+        graph: the graph.
+        rows: the indices of the rows to treat; None treats every one.
 
     Raises:
         PositionError: there is nothing to take out.
     """
-    if not any(is_attention(layer.block) for layer in graph):
+    chosen = {x.index for x in graph if is_attention(x.block) and (rows is None or x.index in rows)}
+    if not chosen:
         raise PositionError(
-            f"{graph.name} has no LSKA to remove: none of its {len(graph)} rows is an operator or a host"
+            f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host"
         )
-    gone = {layer.index for layer in graph if layer.block in BLOCK_OPS}
+    gone = {index for index in chosen if graph[index].block in BLOCK_OPS}
     layout = _Layout(graph, gone)
     for layer in graph:
         if layer.index not in gone:
             layout.keep(layer.index)
 
     def plain(layer: Layer) -> Layer:
-        attention = read_attention(layer.block, layer.args)
+        attention = read_attention(layer.block, layer.args) if layer.index in chosen else None
         if attention is None or attention.host is None:
             return layer
         return replace(layer, block=attention.host, args=attention.host_args)

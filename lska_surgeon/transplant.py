@@ -86,7 +86,7 @@ def transplant_(
             _settle(layer, reference, training, identity)
     _set_layers(model, new, rewrite.after, yaml)
     places = rewrite.index_map
-    kept = {_moved(name, places) for name in old_names}
+    kept = {moved_name(name, places) for name in old_names}
     return [name for name in model.state_dict() if name not in kept]
 
 
@@ -117,11 +117,6 @@ def saved_indices(graph: Graph) -> list[int]:
 def channels_in(yaml: Mapping[str, Any]) -> int:
     """Channels of the picture."""
     return int(yaml.get("ch") or yaml.get("channels") or 3)
-
-
-def operators_of(model: nn.Module) -> dict[str, nn.Module]:
-    """Every operator in a model, by its state-dict prefix."""
-    return dict(named_operators(model))
 
 
 class _Fresh:
@@ -197,7 +192,7 @@ def _make_plain(layer: nn.Module) -> None:
         part.__class__ = plain()
 
 
-def _moved(name: str, places: Mapping[int, int]) -> str | None:
+def moved_name(name: str, places: Mapping[int, int]) -> str | None:
     """A state-dict name under the new index; None when its layer is gone."""
     root, _, rest = name.partition(".")
     index, dot, tail = rest.partition(".")

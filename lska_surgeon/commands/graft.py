@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .. import host
 from ..insertion import Request, variant_stem
 from .options import trust as trust_option
 from .options import where_and_what, writing
@@ -50,7 +51,7 @@ def graft(
     """
     if bool(at) == bool(into):
         raise click.UsageError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
-    # Imported here, for torch takes seconds and a mistake above should not wait for it.
+    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import graft_json, graft_text, plan_table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .. import host
 from .options import trust as trust_option
 
 
@@ -21,6 +22,7 @@ def inspect(checkpoint: str, trust: bool, as_json: bool) -> None:
     Example:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
     """
+    host.import_offline()
     from ..checkpoint import globals_of, read_checkpoint
     from ..graft_report import contents, contents_text
     from ..report import dump

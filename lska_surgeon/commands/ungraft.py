@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .. import host
 from .options import trust as trust_option
 from .options import writing
 
@@ -34,6 +35,7 @@ def ungraft(
     Example:
       lska-surgeon ungraft yolov8s-lska-neck-k35.pt -o original.pt
     """
+    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import ungraft_json, ungraft_text
