@@ -1,0 +1,89 @@
+"""`lska-surgeon flops`."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import click
+
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+
+
+def _image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """`640`, or `H,W`."""
+    found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A number, `40M`, `1.5k`."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", value.replace(",", "").lower())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no amount: give a number, or one with k, M or G (40M)")
+    return int(Decimal(found[1]) * _FACTORS[found[2]])
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--imgsz", callback=_image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures in the input.")
+@click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")
+@click.option("--per-layer", is_flag=True, help="Show every layer, down to its convolutions, with its share.")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N costliest layers; with --per-layer, only those."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "md"]),
+    default="table",
+    show_default=True,
+    help="With --per-layer or --top, csv has layers instead of totals.",
+)
+@click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
+@click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
+@click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
+@click.pass_context
+def flops(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    imgsz: tuple[int, int],
+    batch: int,
+    no_fuse: bool,
+    per_layer: bool,
+    top: int | None,
+    form: str,
+    max_gflops: float | None,
+    max_params: int | None,
+    trust: bool,
+) -> None:
+    """Count parameters, GMACs and GFLOPs of each MODEL, and how they differ from the first.
+
+    MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale letter. GMACs are billions of
+    multiply-accumulates of one forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in
+    which Ultralytics publishes its models. Ops that fvcore does not count are listed.
+
+    \b
+    Examples:
+      lska-surgeon flops yolov8n.yaml yolov8s.yaml
+      lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
+      lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
+    """
+    from ..cost import count_source
+    from ..cost_lines import Detail
+    from ..cost_report import above_limits, render
+
+    costs = [count_source(model, imgsz, batch, not no_fuse, trust=trust) for model in models]
+    click.echo(render(costs, form, Detail(per_layer, top)))
+    lines = above_limits(costs, max_gflops, max_params)
+    for line in lines:
+        click.echo(line, err=True)
+    if lines:
+        ctx.exit(1)
