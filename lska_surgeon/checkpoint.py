@@ -29,8 +29,8 @@ import torch
 from torch import nn
 
 from . import allowlist, container, host
-from .atomic import write_whole
 from .errors import CheckpointError, SurgeonError, UnsafeCheckpointError
+from .output import write_whole
 from .rehearsal import Missing, Rehearsal, Use, clean, first_line
 from .unpickling import load_safely, load_trusted
 

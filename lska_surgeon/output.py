@@ -1,12 +1,19 @@
-"""Files that are written whole or not at all; it knows nothing of what is in them."""
+"""Files that are written whole or not at all, killed or not; it knows nothing of what is in them."""
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from .errors import TargetError
+
+_STALE = 600  # seconds after which the unfinished file of an earlier run is removed
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -23,28 +30,76 @@ def check_target(path: Path, *, force: bool) -> None:
         raise TargetError(f"{path} is already there: choose another name with -o, or add --force to overwrite it")
 
 
-def write_text(path: Path, text: str, *, force: bool = False) -> None:
-    """Write `text` beside its target, then move it into place; newlines and odd bytes stay as they are.
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:
+    """Write a file beside its target and move it into place: whoever looks sees the old file or the new one.
+
+    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which a later one removes.
+
+    Args:
+        path: the target; of a symbolic link, the file behind it.
+        write: writes the content to the open file that it is given.
+        force: replace a file that is there.
 
     Raises:
-        TargetError: as `check_target`, or the system refuses.
+        TargetError: the file is there and `force` is off, the target is no place for a file, or the system refuses.
     """
-    check_target(path, force=force)
-    temporary = None
+    target = Path(os.path.realpath(path))
+    check_target(target, force=force)
+    _remove_stale(target)
+    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", errors="surrogateescape"))
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-        temporary = None
+        os.chmod(temporary, _mode(target))
+        _move(temporary, target, force)
+        _sync_directory(target.parent)
     except OSError as error:
-        raise TargetError(f"can't write {path}: {error.strerror}") from error
+        raise TargetError(f"can't write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            os.unlink(temporary)
+            with suppress(OSError):  # moved away, as it should be
+                os.unlink(temporary)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) -> None:
+    """Write a text whole; newlines, and bytes that were no UTF-8 when they were read, stay as they are.
+
+    Raises:
+        TargetError: as `write_whole`.
+    """
+    write_whole(path, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")), force=force)
+
+
+def _move(temporary: str, target: Path, force: bool) -> None:
+    """Give the finished file its name; without `force`, fail where somebody was faster."""
+    if not force:
+        try:
+            os.link(temporary, target)  # unlike a rename, it never replaces
+            return
+        except OSError:  # the target is there now, or the file system has no links
+            check_target(target, force=force)
+    os.replace(temporary, target)
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what runs that were killed have left; a file that still grows is somebody's work."""
+    for found in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - found.stat().st_mtime > _STALE:
+                found.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name survive a power failure, where the system lets a directory be opened."""
+    with suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _mode(path: Path) -> int:
