@@ -10,6 +10,7 @@ from typing import Any
 
 from .cost_lines import Detail, Line
 from .cost_types import Cost, ModuleCost
+from .tables import table
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
@@ -44,12 +45,15 @@ def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: in
 
 def _table(costs: Sequence[Cost], detail: Detail) -> str:
     totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [_heading(costs[0]), _columns(_TOTALS_HEADER, totals, 1)]
+    parts = [_heading(costs[0]), table(_TOTALS_HEADER, totals, right=range(1, len(_TOTALS_HEADER)))]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
             cells = [("  " * line.depth + line.label, *_line(cost, line)) for line in lines]
-            parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", _columns(_LINES_HEADER, cells, 2)]
+            parts += [
+                f"{cost.name}: {_what_is_shown(cost, detail)}",
+                table(_LINES_HEADER, cells, right=range(2, len(_LINES_HEADER))),
+            ]
     parts.append("\n".join(_footnotes(costs)))
     return "\n\n".join(parts)
 
@@ -64,19 +68,6 @@ def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
             cells = [(line.path, *_line(cost, line)) for line in lines]
             parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", _pipes(_LINES_HEADER, cells, 2)]
     return "\n\n".join(parts + _footnotes(costs))
-
-
-def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns, the first `left` of them to the left."""
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    lines = []
-    for cells in (header, ["-" * width for width in widths], *rows):
-        aligned = [
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths))
-        ]
-        lines.append("  ".join(aligned).rstrip())
-    return "\n".join(lines)
 
 
 def _pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .report import SCHEMA, dump, table
+from .report import SCHEMA, dump
+from .tables import table
 
 if TYPE_CHECKING:
     from .certificate import Certificate

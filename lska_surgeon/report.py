@@ -11,6 +11,7 @@ from .document import format_value
 from .graph import Graph, Layer
 from .insertion import Plan, Removal, SitePlan
 from .positions import Site
+from .tables import table
 
 #: Version of every JSON report here; it changes when a key changes its meaning or goes.
 SCHEMA = 1
@@ -139,13 +140,6 @@ def layers_json(
     ]
     positions = {name: [site.layer for site in sites] for name, sites in named.items()}
     return dump({"schema": SCHEMA, "model": path, "scale": scale, "layers": layers, "positions": positions})
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns, aligned; drawn by hand because importing rich would double the time of the whole command."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def _site_json(plan: Plan, site: SitePlan) -> dict[str, Any]:
