@@ -79,10 +79,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where one entry of `scales` stands: its key and its value."""
+    """Where one entry of `scales` stands: its key and its value; `on_lines` when each entry has lines of its own."""
 
     key: Span
     value: Span
+    on_lines: bool
 
 
 class Document:
@@ -152,7 +153,9 @@ class Document:
         node = self._sections.get("scales")
         if not isinstance(node, MappingNode):
             return {}
-        return {str(k.value): Scale(_span(k), _span(v)) for k, v in node.value if isinstance(k, ScalarNode)}
+        on_lines = not node.flow_style
+        keys = [(k, v) for k, v in node.value if isinstance(k, ScalarNode)]
+        return {str(_value(k)): Scale(_span(k), _span(v), on_lines) for k, v in keys}
 
     @property
     def scales_at(self) -> int:
@@ -174,13 +177,18 @@ class Document:
         return line_number(self.text, self.rows[index].whole.start)
 
     def comment_index(self, index: int) -> tuple[int, Span] | None:
-        """The number in row `index`'s index comment and where it stands; None when it has no such comment."""
-        end = self.rows[index].whole.end
-        tail = AFTER_ROW.match(self.text, end)
-        if tail is None or tail.group(2) is None:
+        """The number in row `index`'s index comment and where it stands; None when it has no such comment.
+
+        A comment behind several rows on one line is nobody's.
+        """
+        tail = AFTER_ROW.match(self.text, self.rows[index].whole.end)
+        if tail is None or tail.group(2) is None or self._shares_line(index):
             return None
         found = _INDEX_COMMENT.match(self.text, tail.start(2), tail.end(2))
         return (int(found.group(1)), Span(found.start(1), found.end(1))) if found else None
+
+    def _shares_line(self, index: int) -> bool:
+        return index > 0 and self.rows[index - 1].whole.end > line_start(self.text, self.rows[index].whole.start)
 
     def _compose(self) -> MappingNode:
         text = _UNPRINTABLE.sub("?", self.text)

@@ -86,7 +86,8 @@ class _Writer:
         # A right comment stays right. The swap's other half keeps the inverse exact: a comment that was wrong and
         # would now be right by accident takes the old number, so that removing the rows turns it back.
         found = self.document.comment_index(old)
-        if found and old != new and found[0] in (old, new):
+        joined = new + 1 in self.rewrite.inserted and self._inline(old)
+        if found and not joined and old != new and found[0] in (old, new):
             self._put(found[1], str(new if found[0] == old else old))
 
     # Rows that come.
@@ -102,7 +103,7 @@ class _Writer:
             lead = f"{newline}{' ' * row.dash}- "
             self._put(Span(eol, eol), "".join(lead + format_row(x) + note for x, note in zip(layers, notes)))
             return
-        if not self._alone(anchor):
+        if self._inline(anchor):
             self._put(Span(end, end), "".join(f", {format_row(layer)}" for layer in layers))
             return
         lead = newline + text[line_start(text, row.whole.start) : row.whole.start]
@@ -118,7 +119,7 @@ class _Writer:
     def _remove(self, index: int, removed: set[int]) -> None:
         rows = self.document.rows
         row, text = rows[index], self.document.text
-        if row.dash is None and not self._alone(index):
+        if self._inline(index):
             self._put(Span(rows[index - 1].whole.end, row.whole.end), "")
             return
         start = line_start(text, row.whole.start)
@@ -134,14 +135,16 @@ class _Writer:
     def _put(self, span: Span, text: str) -> None:
         self.changes.append((span, text))
 
-    def _alone(self, index: int) -> bool:
-        """True when a row of a flow section has its line to itself, so that lines may come and go around it."""
+    def _inline(self, index: int) -> bool:
+        """True when rows come and go behind this one on its own line: in a flow section, unless it has the line to itself."""
         text, whole = self.document.text, self.document.rows[index].whole
+        if self.document.rows[index].dash is not None:
+            return False
         tail = AFTER_ROW.match(text, whole.end)
         at_line_end = tail is not None and text[tail.end() : tail.end() + 1] in ("", "\r", "\n")
         last = index + 1 == len(self.document.rows) or self._section(index) != self._section(index + 1)
         comma_fits = last or self._comma_after(index)
-        return at_line_end and comma_fits and not text[line_start(text, whole.start) : whole.start].strip()
+        return not (at_line_end and comma_fits and not text[line_start(text, whole.start) : whole.start].strip())
 
     def _section(self, index: int) -> str:
         return self.document.layers[index].section

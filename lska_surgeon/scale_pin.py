@@ -18,12 +18,12 @@ from .rewriting import splice
 from .stock import scale_in_name
 
 _MARK = "# lska-surgeon:"
-_EOL = r"(?:\r\n?|\n)[ \t]*$"
+_EOL = r"(?:\r\n?|\n)\Z"
 _FRONT = re.compile(
-    rf"{_MARK} (\w+) stands first, so that a name without a scale letter builds it \(was ([\w, ]+)\){_EOL}"
+    rf"{_MARK} (\S+) stands first, so that a name without a scale letter builds it \(was ([^\r\n]+)\){_EOL}"
 )
 _ALIAS = re.compile(
-    rf"{_MARK} (\w+) holds the values of (\w+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
+    rf"{_MARK} (\S+) holds the values of (\S+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
 )
 #: Blocks that Ultralytics builds differently by scale letter, and the letters that it treats alike.
 _LETTER_GROUPS = {"C3k2": ("ns", "mlx"), "A2C2f": ("nsm", "lx")}
@@ -58,7 +58,7 @@ def pin_scale(document: Document, scale: str | None, name: str | None) -> Pinned
         return Pinned(document.text, None)
     order = [scale, *(letter for letter in scales if letter != scale)]
     mark = f"{_MARK} {scale} stands first, so that a name without a scale letter builds it (was {', '.join(scales)})"
-    text = _reorder(document, order, mark)
+    text = _reorder(document, order, _mark_line(document, mark))
     return Pinned(text, f"scale {scale} was moved to the front of scales, for the file's name has no scale letter")
 
 
@@ -66,18 +66,16 @@ def unpin_scale(document: Document) -> str:
     """The document's text with what `pin_scale` did undone; the same text when it did nothing."""
     if not document.scales:
         return document.text
-    above = document.text[: document.scales_at]
+    above = document.text[: _mark_place(document).start]
     front, alias = _FRONT.search(above), _ALIAS.search(above)
     if front:
         order = front.group(2).split(", ")
         if sorted(order) != sorted(document.scales):
             return document.text
-        mark_line = Span(front.start(), front.end() - _indent(front.group()))
-        return _reorder(document, order, None, mark_line)
+        return _reorder(document, order, (Span(*front.span()), ""))
     if alias and alias.group(1) in document.scales:
-        mark_line = Span(alias.start(), alias.end() - _indent(alias.group()))
         value = document.scales[alias.group(1)].value
-        return splice(document.text, [(mark_line, ""), (value, alias.group(3))])
+        return splice(document.text, [(Span(*alias.span()), ""), (value, alias.group(3))])
     return document.text
 
 
@@ -98,44 +96,35 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
     value = document.scales[said].value
     old = document.text[value.start : value.end]
     new = document.text[document.scales[scale].value.start : document.scales[scale].value.end]
-    if len(old.splitlines()) > 1:
+    if len(old.splitlines()) > 1 or len(new.splitlines()) > 1:
         raise TargetError(f"the name {name} says scale {said}, not {scale}: choose a name with {scale} in that place")
     mark = f"{_MARK} {said} holds the values of {scale}, the scale of this file; its name says {said} (was {old})"
-    text = splice(document.text, [(_mark_place(document), _mark_text(document, mark)), (value, new)])
+    text = splice(document.text, [_mark_line(document, mark), (value, new)])
     return Pinned(text, f"the name says scale {said}: in this file {said} holds the values of {scale}")
 
 
-def _reorder(document: Document, order: list[str], mark: str | None, mark_line: Span | None = None) -> str:
+def _reorder(document: Document, order: list[str], mark: tuple[Span, str]) -> str:
     """Put the entries of `scales` in another order; what stands between them (newlines, commas) keeps its place."""
     slots = [_entry(document, letter) for letter in document.scales]
     texts = {letter: document.text[slot.start : slot.end] for letter, slot in zip(document.scales, slots)}
-    changes = [(slot, texts[letter]) for slot, letter in zip(slots, order)]
-    if mark is not None:
-        changes.append((_mark_place(document), _mark_text(document, mark)))
-    if mark_line is not None:
-        changes.append((mark_line, ""))
-    return splice(document.text, changes)
+    return splice(document.text, [mark, *((slot, texts[letter]) for slot, letter in zip(slots, order))])
 
 
 def _entry(document: Document, letter: str) -> Span:
     """The entry's key and value; with the comment behind it when it has the line to itself."""
     entry, text = document.scales[letter], document.text
     eol = line_end(text, entry.value.end)
-    rest = text[entry.value.end : eol].strip()
-    own_line = not text[line_start(text, entry.key.start) : entry.key.start].strip() and (
-        not rest or rest.startswith("#")
-    )
-    return Span(entry.key.start, eol if own_line else entry.value.end)
+    comment = text[entry.value.end : eol].lstrip().startswith("#")
+    return Span(entry.key.start, eol if comment and entry.on_lines else entry.value.end)
+
+
+def _mark_line(document: Document, mark: str) -> tuple[Span, str]:
+    place = _mark_place(document)
+    return place, mark + newline_at(document.text, document.scales_at)
 
 
 def _mark_place(document: Document) -> Span:
-    return Span(document.scales_at, document.scales_at)
-
-
-def _mark_text(document: Document, mark: str) -> str:
-    text, at = document.text, document.scales_at
-    return mark + newline_at(text, at) + text[line_start(text, at) : at]
-
-
-def _indent(matched: str) -> int:
-    return len(matched) - len(matched.rstrip(" \t"))
+    """The start of the line with the key `scales`; a byte order mark stays first in the file."""
+    start = line_start(document.text, document.scales_at)
+    start += document.text.startswith("\ufeff", start)
+    return Span(start, start)
