@@ -77,9 +77,12 @@ def conflicts() -> dict[str, str]:
     """Block names of ours that somebody else had defined in `ultralytics.nn.tasks` -> where theirs comes from."""
     from .nn import parsing
 
-    tasks = importlib.import_module(_TASKS)
-    foreign = {name: vars(tasks)[name] for name in parsing.BLOCKS.keys() - parsing.owned_names(tasks)}
-    return {name: f"{theirs.__module__}.{theirs.__qualname__}" for name, theirs in sorted(foreign.items())}
+    names = vars(importlib.import_module(_TASKS))
+    foreign = {
+        name: names[name] for name in sorted(parsing.BLOCKS) if names.get(name) not in (parsing.BLOCKS[name], None)
+    }
+    owners = {name: theirs if hasattr(theirs, "__qualname__") else type(theirs) for name, theirs in foreign.items()}
+    return {name: f"{owner.__module__}.{owner.__qualname__}" for name, owner in owners.items()}
 
 
 def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verbose: bool = False) -> nn.Module:

@@ -257,6 +257,12 @@ def test_the_callers_dict_is_not_changed() -> None:
     assert content == before
 
 
+def test_rows_may_be_tuples() -> None:
+    rows = [(-1, 1, "C2fLSKA", (64, True, {"k": 7})), (-1, 1, "LSKA", (11,))]
+    layers = host.build(model_of(*rows)).model
+    assert [type(layer).__name__ for layer in layers[2:4]] == ["C2fLSKA", "LSKA"]
+
+
 def test_the_model_remembers_its_rows_and_is_rebuilt_from_them() -> None:
     """As the trainer does: a new model from `model.yaml`, for the data's number of classes."""
     rows = [[-1, 3, "C2fLSKA", [64, True, {"k": 35}]], [-1, 1, "SPPF_LSKA", [64, 5]], [-1, 1, "LSKA", ["c2", 35]]]

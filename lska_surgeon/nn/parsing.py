@@ -79,7 +79,7 @@ def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str,
     rows = [row for section in sections.values() for row in section]
     if not any(_is_row(row) and row[2] in owned for row in rows):
         return d, {}
-    translated, hosts = deepcopy(rows), {}
+    translated, hosts = [list(row) for row in deepcopy(rows)], {}
     for index, row in enumerate(translated):
         if not _is_row(row) or row[2] not in owned:
             continue
@@ -94,7 +94,7 @@ def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str,
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, list) and len(row) == 4 and isinstance(row[2], str) and is_attention(row[2])
+    return isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str) and is_attention(row[2])
 
 
 def _read(index: int, row: list[Any]) -> Attention:
