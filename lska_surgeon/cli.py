@@ -26,6 +26,7 @@ COMMANDS = {
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
+    "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),

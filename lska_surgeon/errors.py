@@ -14,6 +14,7 @@ __all__ = [
     "PositionError",
     "SurgeonError",
     "TargetError",
+    "TrainingError",
     "UnsafeCheckpointError",
 ]
 
@@ -40,6 +41,10 @@ class PositionError(SurgeonError):
 
 class TargetError(SurgeonError):
     """An output file that must not, or can't, be written."""
+
+
+class TrainingError(SurgeonError):
+    """Arguments, data or a device that training can't work with."""
 
 
 class BuildError(SurgeonError):

@@ -1,0 +1,134 @@
+"""Ultralytics' trainers as a graft needs them, in whatever process they run; they know no command line and no stages.
+
+Multi-GPU training runs in fresh processes, which import a trainer's module (or unpickle its class) before they build a
+model. A trainer from here brings the block names along, for this package registers them on import. It downloads
+nothing, and keeps the running statistics of frozen layers, which releases before 8.3.32 let go on moving.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from ultralytics.data import utils as data_utils
+from ultralytics.models import yolo
+from ultralytics.utils import downloads
+
+from ..errors import TrainingError
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Let Ultralytics, in this process and in those that it starts, neither download nor install a thing.
+
+    It then takes the way that it has for a machine without network: a font is left out, the check of mixed precision
+    is skipped.
+    """
+    environment = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    before = {name: os.environ.get(name) for name in environment}
+    originals = downloads.safe_download, downloads.is_url
+    os.environ.update(environment)
+    downloads.safe_download = data_utils.safe_download = _refuse(downloads.safe_download)
+    downloads.is_url = _offline(downloads.is_url)
+    try:
+        yield
+    finally:
+        downloads.safe_download, downloads.is_url = originals
+        data_utils.safe_download = originals[0]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _refuse(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def safe_download(url: Any, *args: Any, **kwargs: Any) -> Any:
+        if "://" not in str(url) and os.path.isfile(url):
+            return original(url, *args, **kwargs)  # an archive that is here is only unpacked
+        raise ConnectionError(f"{url} is not here, and nothing is downloaded")
+
+    return safe_download
+
+
+def _offline(original: Callable[..., bool]) -> Callable[..., bool]:
+    @functools.wraps(original)
+    def is_url(url: Any, check: bool = False) -> bool:
+        return not check and original(url)
+
+    return is_url
+
+
+def first_paragraph(error: BaseException) -> str:
+    """What Ultralytics says is wrong, in one line: its first paragraph, without colours."""
+    text = str(error).strip().split("\n\n")[0]
+    return " ".join(_COLOUR.sub("", text).split())
+
+
+class SurgeonTrainer:
+    """What the five share; in front of an Ultralytics trainer.
+
+    Raises:
+        TrainingError: Ultralytics refuses the device.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            with no_downloads():
+                super().__init__(*args, **kwargs)
+        except ValueError as error:
+            raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
+        if not hasattr(self, "_model_train"):  # the method in which newer releases do it themselves
+            self.add_callback("on_train_batch_start", hold_statistics)  # type: ignore[attr-defined]
+
+    def train(self) -> Any:
+        with no_downloads():
+            return super().train()  # type: ignore[misc]
+
+
+class SurgeonDetectionTrainer(SurgeonTrainer, yolo.detect.DetectionTrainer):
+    """For detect."""
+
+
+class SurgeonSegmentationTrainer(SurgeonTrainer, yolo.segment.SegmentationTrainer):
+    """For segment."""
+
+
+class SurgeonPoseTrainer(SurgeonTrainer, yolo.pose.PoseTrainer):
+    """For pose."""
+
+
+class SurgeonOBBTrainer(SurgeonTrainer, yolo.obb.OBBTrainer):
+    """For obb."""
+
+
+class SurgeonClassificationTrainer(SurgeonTrainer, yolo.classify.ClassificationTrainer):
+    """For classify."""
+
+
+#: Task -> its trainer.
+TRAINERS: dict[str, type[SurgeonTrainer]] = {
+    "detect": SurgeonDetectionTrainer,
+    "segment": SurgeonSegmentationTrainer,
+    "pose": SurgeonPoseTrainer,
+    "obb": SurgeonOBBTrainer,
+    "classify": SurgeonClassificationTrainer,
+}
+
+
+def hold_statistics(trainer: Any) -> None:
+    """Put every norm of a frozen layer into eval mode, so that its running mean and variance stay."""
+    frozen = trainer.args.freeze
+    names = range(frozen) if isinstance(frozen, int) else frozen or ()
+    prefixes = [f"model.{name}." for name in names]
+    for name, module in trainer.model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and any(prefix in name for prefix in prefixes):
+            module.eval()

@@ -1,0 +1,236 @@
+"""Ultralytics' own training of a grafted checkpoint or a variant, in stages; it knows no optimizer and no epoch.
+
+A stage is one run of Ultralytics' trainer. `attention` freezes all but the operators, through Ultralytics' own `freeze`
+argument, so that the run's files say what was frozen and `resume=True` freezes it again; `all` freezes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from . import host
+from .checkpoint import Checkpoint, read_checkpoint
+from .errors import CheckpointError, TrainingError
+from .nn import Operator, named_operators
+from .stock import find_model
+
+#: `--stage` value -> the runs that it stands for.
+STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}
+#: Arguments of Ultralytics that the command line has a place of its own for.
+_ELSEWHERE = ("model", "mode", "task")
+#: Arguments that may name one more checkpoint.
+_CHECKPOINTS = ("pretrained", "distill_model")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of Ultralytics' trainer.
+
+    Attributes:
+        name: "attention" or "all".
+        options: the arguments of `YOLO.train`.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is to be trained, checked as far as it can be without a start.
+
+    Attributes:
+        source: the checkpoint or model YAML, as Ultralytics takes it.
+        stages: the runs; each one after the first goes on from the weights that the one before has left.
+    """
+
+    source: str
+    stages: tuple[Stage, ...]
+
+
+def plan_training(
+    source: str, words: Sequence[str], *, stage: str = "all", warm: int = 1, trust: bool = False
+) -> Training:
+    """Check everything that can be checked before training begins; nothing is written.
+
+    Args:
+        source: a checkpoint (.pt), or a model YAML.
+        words: Ultralytics' arguments, `key=value`.
+        stage: one of `STAGES`.
+        warm: epochs of the first run of "both".
+        trust: load a checkpoint even if it names code that is not on the allow-list.
+
+    Raises:
+        SurgeonError: the source can't be read or built, an argument is wrong, or the data are not here.
+    """
+    host.import_offline()
+    options = read_options(words)
+    for key in _CHECKPOINTS:
+        if isinstance(options.get(key), str):
+            read_checkpoint(options[key], trust=trust)
+    if Path(source).suffix.lower() in (".yaml", ".yml"):
+        model = _check_yaml(source, stage, options)
+    else:
+        checkpoint = read_checkpoint(source, trust=trust)
+        model = _check_checkpoint(checkpoint, stage, options)
+    _check_data(model, options)
+    return Training(source, tuple(_stages(model, stage, warm, options)))
+
+
+def train(training: Training) -> list[Path]:
+    """Train, stage after stage.
+
+    Returns:
+        The folder of each run.
+
+    Raises:
+        TrainingError: Ultralytics refuses the device, or multi-GPU training misses a package.
+    """
+    from ultralytics import YOLO
+
+    from .nn.trainers import TRAINERS, no_downloads
+
+    folders: list[Path] = []
+    source = training.source
+    for stage in training.stages:
+        with no_downloads():
+            network = YOLO(source)
+            try:
+                network.train(trainer=TRAINERS[network.task], **stage.options)
+            except ModuleNotFoundError as error:
+                raise TrainingError(
+                    f"ultralytics needs {error.name} for this, and installs nothing here: pip install {error.name}"
+                ) from error
+        folders.append(Path(network.trainer.save_dir))
+        source = str(network.trainer.last)
+    return folders
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words as Ultralytics reads them: a bare word switches a flag on, `cfg=FILE` reads many from a file.
+
+    Raises:
+        TrainingError: a word is no argument of Ultralytics, or has a wrong value; the message is Ultralytics'.
+    """
+    from ultralytics import cfg
+
+    from .nn.trainers import first_paragraph
+
+    options: dict[str, Any] = {}
+    try:
+        with host.quiet():
+            for word in cfg.merge_equals_args(list(words)):
+                key, value = cfg.parse_key_value_pair(word) if "=" in word else (word, True)
+                if key == "cfg":
+                    options = {**cfg.cfg2dict(value), **options}
+                elif value is True and "=" not in word and not isinstance(cfg.DEFAULT_CFG_DICT.get(key), bool):
+                    raise TrainingError(f"{word!r} is no argument: give Ultralytics' as key=value, such as epochs=100")
+                else:
+                    options[key] = value
+            found = [key for key in _ELSEWHERE if options.get(key) is not None and key in options]
+            if found:
+                raise TrainingError(f"{found[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
+            cfg.get_cfg(cfg.DEFAULT_CFG, options)
+    except (AssertionError, OSError, SyntaxError, TypeError, ValueError) as error:
+        raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
+    return options
+
+
+def frozen_parts(model: nn.Module) -> list[int | str]:
+    """What `freeze` has to list so that the operators alone train: layers, and inside of host blocks their parts."""
+    return [int(name) if name.isdigit() else name for name in _without_operator(model.model)]
+
+
+def _without_operator(module: nn.Module, prefix: str = "") -> Iterator[str]:
+    """The largest parts of a module that hold no operator and something to freeze."""
+    for name, child in module.named_children():
+        name = f"{prefix}.{name}" if prefix else name
+        if isinstance(child, Operator):
+            continue
+        if any(True for _ in named_operators(child)):
+            yield from _without_operator(child, name)
+        elif any(True for _ in child.parameters()):
+            yield name
+
+
+def _stages(model: nn.Module, stage: str, warm: int, options: Mapping[str, Any]) -> Iterator[Stage]:
+    for name in STAGES[stage]:
+        chosen = dict(options)
+        if name == "attention":
+            chosen["freeze"] = frozen_parts(model)
+        if name == "attention" and stage == "both":
+            chosen["epochs"] = warm
+            chosen["name"] = f"{options.get('name') or 'train'}-warm"
+        yield Stage(name, chosen)
+
+
+def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Module:
+    """The model of a YAML, built to see that it does."""
+    if stage != "all":
+        raise TrainingError(
+            f"--stage {stage} keeps trained layers as they are, and {source} has none: give a grafted checkpoint"
+        )
+    if options.get("resume"):
+        raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
+    found = find_model(source)
+    return host.build(found.path, scale=found.scale)
+
+
+def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
+    path, model = checkpoint.path, checkpoint.model
+    if model is None:
+        raise CheckpointError(f"{path} holds tensors without a model: graft it first, with --into YAML")
+    if checkpoint.kind != "checkpoint" or path.suffix != ".pt":
+        raise CheckpointError(f"ultralytics trains .pt files that model.save(FILE) wrote: save {path} that way")
+    if options.get("resume"):
+        _check_resume(checkpoint, stage, options)
+    elif stage != "all" and not any(True for _ in named_operators(model)):
+        raise TrainingError(f"{path} has no operator to train: put one in with lska-surgeon graft {path} --at neck")
+    if stage == "attention" and options.get("freeze") is not None:
+        raise TrainingError("--stage attention says what is frozen: drop freeze=, or take --stage all")
+    return model
+
+
+def _check_resume(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> None:
+    path = checkpoint.path
+    if stage != "all":
+        raise TrainingError(f"resume=True goes on with the stage that {path} is in: drop --stage {stage}")
+    if options["resume"] is not True:
+        raise TrainingError(f"give the file to resume as the model: lska-surgeon train {options['resume']} resume=True")
+    if checkpoint.data.get("optimizer") is None:
+        raise TrainingError(f"{path} has no interrupted training to resume: drop resume=True to start a new one")
+
+
+def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
+    """Raise where Ultralytics would not find the data, or would fetch them."""
+    from ultralytics.data.utils import DATASETS_DIR, check_det_dataset
+    from ultralytics.nn.tasks import guess_model_task
+
+    from .nn.trainers import TRAINERS, first_paragraph, no_downloads
+
+    with host.quiet():
+        task = guess_model_task(model)
+    if task not in TRAINERS:
+        raise TrainingError(f"no training for {task} models here, only for {', '.join(TRAINERS)}: use yolo train")
+    data = options.get("data")
+    if data is None and options.get("resume"):
+        return
+    if not isinstance(data, str):
+        raise TrainingError("say what to train on: data=FILE.yaml (for a classifier data=FOLDER)")
+    fetch = f"data={data} is not here, and nothing is downloaded for you: fetch it first, and give its path"
+    if "://" in data or data.endswith(".ndjson"):
+        raise TrainingError(fetch)
+    if task == "classify":
+        if not (Path(data).is_dir() or Path(DATASETS_DIR, data).is_dir()):
+            raise TrainingError(fetch)
+        return
+    try:
+        with host.quiet(), no_downloads():
+            check_det_dataset(data, autodownload=False)
+    except (ConnectionError, FileNotFoundError, SyntaxError, TypeError) as error:
+        raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
