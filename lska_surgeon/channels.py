@@ -95,14 +95,14 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     """
     scales = settings.get("scales")
     if not scales:
-        depth, width = settings.get("depth_multiple", 1.0), settings.get("width_multiple", 1.0)
-        return Scaling(letter, float(depth), float(width))
+        return Scaling(letter, _multiple(settings, "depth_multiple"), _multiple(settings, "width_multiple"))
     if not isinstance(scales, Mapping):
         raise GraphError("scales is not a mapping such as {n: [0.33, 0.25, 1024]}")
-    letter = letter or next(iter(scales))
-    if letter not in scales:
-        raise GraphError(f"no scale {letter}: this model has {', '.join(map(str, scales))}; choose one with --scale")
-    entry = scales[letter]
+    entries = {str(key): entry for key, entry in scales.items()}
+    letter = letter or next(iter(entries))
+    if letter not in entries:
+        raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}; choose one with --scale")
+    entry = entries[letter]
     if not isinstance(entry, list) or len(entry) != 3 or not all(isinstance(x, (int, float)) for x in entry):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
     return Scaling(letter, *map(float, entry))
@@ -111,7 +111,8 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
 def shapes_of(graph: Graph, scaling: Scaling) -> tuple[Shape, ...]:
     """The shape of every layer's output, in order."""
     shapes: list[Shape] = []
-    image = Shape(int(graph.settings.get("channels", 3)), 1.0)
+    channels_in = graph.settings.get("channels", 3)
+    image = Shape(channels_in if isinstance(channels_in, int) else None, 1.0)
     previous = image
     for layer in graph:
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
@@ -121,6 +122,13 @@ def shapes_of(graph: Graph, scaling: Scaling) -> tuple[Shape, ...]:
         previous = Shape(channels, stride, guessed or any(source.guessed for source in sources))
         shapes.append(previous)
     return tuple(shapes)
+
+
+def _multiple(settings: Mapping[str, Any], key: str) -> float:
+    value = settings.get(key, 1.0)
+    if not isinstance(value, (int, float)):
+        raise GraphError(f"{key} is {value!r}: it needs a number")
+    return float(value)
 
 
 def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
@@ -140,7 +148,7 @@ def _channels(
 ) -> int | None:
     first = args[0] if args else None
     if block in WIDTH_SCALED:
-        return scaling.channels(first) if isinstance(first, (int, float)) else None
+        return scaling.channels(first) if isinstance(first, (int, float)) and math.isfinite(first) else None
     if block == "Concat":
         widths = [source.channels for source in sources]
         return None if None in widths else sum(width for width in widths if width is not None)

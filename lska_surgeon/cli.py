@@ -79,11 +79,13 @@ class SurgeonGroup(click.Group):
             click.echo("Stopped.", err=True)
             code = 130
         except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise
-            # The reader of our output has gone (`| head`); let the interpreter's own flush fail quietly.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
+            if error.errno == errno.EPIPE:
+                # The reader of our output has gone (`| head`); let the interpreter's own flush fail quietly.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                code = 1
+            else:  # what the system refuses and no module foresaw: a name too long, a full disk
+                click.echo(f"Error: {error.strerror}: {str(error.filename)[:80]}", err=True)
+                code = EXIT_MISTAKE
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -43,7 +43,10 @@ def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: S
     repeats = scaling.repeats(layer.repeats)
     if attention.host is None:
         return Operators(attention.kernel, width_in, repeats)
-    channels, count = _inside(attention.host, attention.host_args, width_in, width_out, repeats, scaling)
+    try:
+        channels, count = _inside(attention.host, attention.host_args, width_in, width_out, repeats, scaling)
+    except (IndexError, TypeError, ValueError):  # arguments that the host does not take
+        return None
     return Operators(attention.kernel, channels, count)
 
 

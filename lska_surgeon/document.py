@@ -93,7 +93,8 @@ class Document:
         text: the file's text, newlines untouched.
         name: what messages call it.
         bad_rows: takes the rows that can't be read, where the caller wants them all; each leaves a layer of the block
-            `BAD_ROW` that reads the row before, so that the other rows keep their indices.
+            `BAD_ROW` that reads the row before, so that the other rows keep their indices. Rows that use a YAML alias
+            can be read, but not changed; they pass then.
 
     Raises:
         DocumentError: not YAML, or not a model YAML; the message names the line.
@@ -104,15 +105,12 @@ class Document:
         self.text = text
         self.name = name
         self._bad_rows = bad_rows
-        root = self._compose()
-        self._key_starts: dict[str, int] = {
-            key.value: key.start_mark.index for key, _ in root.value if isinstance(key, ScalarNode)
-        }
-        self._sections = {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
         self.rows: tuple[Row, ...] = ()
         self._layers: list[Layer] = []
-        for section in SECTIONS:
-            self._read_section(section)
+        try:
+            self._read()
+        except RecursionError as error:
+            raise DocumentError(f"{name} is nested too deep, or contains itself: write it out plainly") from error
 
     @classmethod
     def read(cls, path: Path, name: str | None = None, bad_rows: list[RowError] | None = None) -> Document:
@@ -127,11 +125,6 @@ class Document:
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
         return cls(text, name or path.name, bad_rows)
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The top-level keys beside backbone and head."""
-        return {key: _value(node) for key, node in self._sections.items() if key not in SECTIONS}
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -190,6 +183,15 @@ class Document:
     def _shares_line(self, index: int) -> bool:
         return index > 0 and self.rows[index - 1].whole.end > line_start(self.text, self.rows[index].whole.start)
 
+    def _read(self) -> None:
+        keys = [(key, value) for key, value in self._compose().value if isinstance(key, ScalarNode)]
+        self._key_starts: dict[str, int] = {key.value: key.start_mark.index for key, _ in keys}
+        self._sections = {key.value: value for key, value in keys}
+        for section in SECTIONS:
+            self._read_section(section)
+        #: The top-level keys beside backbone and head.
+        self.settings: dict[str, Any] = {key: _value(x) for key, x in self._sections.items() if key not in SECTIONS}
+
     def _compose(self) -> MappingNode:
         text = _UNPRINTABLE.sub("?", self.text)
         try:
@@ -202,13 +204,14 @@ class Document:
             ) from error
         except YAMLError as error:
             raise DocumentError(f"{self.name} is not YAML: {_one_line(str(error))}") from error
-        if not isinstance(root, MappingNode) or not {k.value for k, _ in root.value}.issuperset(SECTIONS):
+        mapping = root if isinstance(root, MappingNode) else MappingNode("", [])
+        keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
+        if not set(keys).issuperset(SECTIONS):
             raise DocumentError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
-        keys = [k.value for k, _ in root.value if isinstance(k, ScalarNode)]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
-        return root
+        return mapping
 
     def _read_section(self, section: str) -> None:
         node = self._sections[section]
@@ -237,8 +240,8 @@ class Document:
             found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
             raise bad(f"has {found}: a row is [from, repeats, module, args]")
         shared = {id(part) for part in _walk(node)}
-        if shared & seen:
-            raise bad("uses a YAML alias: write the row out")
+        if shared & seen and self._bad_rows is None:
+            raise bad("uses a YAML alias: write the row out")  # to change it here would change it there
         seen |= shared
         frm_node, repeats_node, block_node, args_node = node.value
         frm, repeats, block = as_from(_value(frm_node)), _value(repeats_node), _value(block_node)
@@ -288,9 +291,9 @@ def _value(node: Node) -> Any:
         return read_plain(node.value) if node.style is None else node.value
     if isinstance(node, SequenceNode):
         return [_value(part) for part in node.value]
-    if isinstance(node, MappingNode):
+    if isinstance(node, MappingNode) and all(isinstance(key, ScalarNode) for key, _ in node.value):
         return {_value(key): _value(part) for key, part in node.value}
-    raise DocumentError(f"line {node.start_mark.line + 1}: can't read this YAML")  # pragma: no cover
+    raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
 
 
 def _walk(node: Node) -> list[Node]:

@@ -48,11 +48,12 @@ class Layer:
     def problem(self) -> str | None:
         """Why this row's sources can't be, or None."""
         for tap, source in zip(self.taps, self.sources):
+            allowed = f"a row may read 0-{self.index - 1}" if self.index else "row 0 reads -1, the picture"
             if source >= self.index:
-                way = "itself" if source == self.index else "forward"
-                return f"reads layer {tap}, which looks {way}: a row may read 0-{self.index - 1}"
+                way = "is the row itself" if source == self.index else "looks forward"
+                return f"reads layer {tap}, which {way}: {allowed}"
             if source < IMAGE or (source == IMAGE and self.index > 0):
-                return f"reads {tap}, which is before layer 0: a row may read 0-{self.index - 1}"
+                return f"reads {tap}, which is before layer 0: {allowed}"
         return None if self.taps else "reads nothing: its first column is an empty list"
 
 

@@ -10,15 +10,14 @@ from pathlib import Path
 
 from .channels import Scaling, Shape, scaling_of, shapes_of
 from .closed_form import Operators, operators_in
-from .document import Document, Span
-from .errors import GraphError, TargetError
+from .document import Document
+from .errors import DocumentError, GraphError, TargetError
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
-from .lines import line_end
 from .positions import Site, parse_at, resolve_at
 from .resolve import kept_letter, resolve
-from .rewriting import rewrite_text, splice
-from .scale_pin import pin_scale, unpin_scale
+from .rewriting import rewrite_text
+from .scale_pin import pin_scale, unpin_scale, without_scaling
 from .stock import FoundModel, find_model, scale_in_name
 from .surgery import Edit, Rewrite, insert, remove
 
@@ -107,10 +106,12 @@ def plan_insert(request: Request) -> Plan:
     if request.resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, output)
     else:
-        variant = Document(rewrite_text(document, rewrite, label), found.path.name)
+        variant = _reread(rewrite_text(document, rewrite, label), rewrite.after)
         pinned = pin_scale(variant, scaling.letter, output.name if output else None)
         text = pinned.text
         notes += [pinned.note] if pinned.note else []
+        if pinned.note:
+            _reread(text, rewrite.after)
     return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
 
 
@@ -123,7 +124,8 @@ def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list
     """
     ats = [parse_at(text) for text in request.at]
     sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
-    return [Edit(site, resolve_kernel(request.op, site.k or request.k, request.dilation)) for site in sites]
+    sizes = [request.k if site.k is None else site.k for site in sites]
+    return [Edit(site, resolve_kernel(request.op, k, request.dilation)) for site, k in zip(sites, sizes)]
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,9 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
 
 
 def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
-    """A unified diff of two texts, one newline style, so that it prints well."""
-    lines = (before.splitlines(), after.splitlines())
+    """A unified diff of two texts, one newline style and no undecodable bytes, so that it prints well."""
+    old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
+    lines = (old.splitlines(), new.splitlines())
     return "\n".join(difflib.unified_diff(*lines, f"a/{old_name}", f"b/{new_name}", lineterm=""))
 
 
@@ -176,7 +179,7 @@ def variant_stem(stem: str, request: Request, edits: Sequence[Edit]) -> str:
         at = parse_at(text)
         positions.append(re.sub(r"[^\w.]+", "-", text.split("@")[0]).strip("-"))
         if len(sizes) > 1:
-            positions[-1] += f"-k{at.k or request.k}"
+            positions[-1] += f"-k{request.k if at.k is None else at.k}"
     k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
     d = [f"d{request.dilation}"] if request.dilation else []
     return "-".join([stem, request.op, *positions, *k, *d])
@@ -253,21 +256,21 @@ def _resolved_text(
             f"the name {output} says scale {said}, and Ultralytics builds C3k2 and A2C2f by that letter: choose a name "
             f"with {letter} in that place, or with no scale letter"
         )
-    text = rewrite_text(document, resolved, labels)
-    return _without_scaling(Document(text, document.name), letter)
+    variant = _reread(rewrite_text(document, resolved, labels), resolved.after)
+    text = without_scaling(variant, letter)
+    _reread(text, resolved.after)
+    return text
 
 
-def _without_scaling(document: Document, letter: str | None) -> str:
-    changes: list[tuple[Span, str]] = []
-    if document.scales:
-        values = f"{{{letter}: [1.0, 1.0, 65536]}}" if letter else None
-        span = document.setting_span("scales")
-        note = "# the rows hold real widths and repeats; the letter is for the blocks that Ultralytics builds by it"
-        if values is None:
-            changes.append((document.whole_lines(span), ""))
-        else:
-            changes.append((Span(span.start, line_end(document.text, span.end)), f"scales: {values} {note}"))
-    for key in ("depth_multiple", "width_multiple"):
-        if key in document.settings and float(document.settings[key]) != 1.0:
-            changes.append((document.setting_span(key), f"{key}: 1.0"))
-    return splice(document.text, changes)
+def _reread(text: str, graph: Graph) -> Document:
+    """The text as a document again, which has to hold the graph that was to be written: nothing is written wrong."""
+    try:
+        document = Document(text, graph.name)
+        right = document.layers == graph.layers
+    except DocumentError:
+        right = False
+    if not right:
+        raise DocumentError(
+            f"{graph.name} is laid out in a way that can't be edited safely (aliases?): write its rows and scales out"
+        )
+    return document

@@ -23,7 +23,10 @@ def read_plain(text: str) -> str | int | float | bool | None:
     if text.lower() in _BOOLS and text in (text.lower(), text.capitalize(), text.upper()):
         return _BOOLS[text.lower()]
     if _INT.match(text):
-        return _int(text.replace("_", ""))
+        try:
+            return _int(text.replace("_", ""))
+        except ValueError:  # `0x_`, or more digits than Python converts: PyYAML refuses the whole file
+            return text
     if _FLOAT.match(text):
         number = text.replace("_", "").lower()
         return float(number.replace(".inf", "inf").replace(".nan", "nan"))

@@ -16,6 +16,7 @@ from typing import Any
 
 from .blocks import BLOCK_OPS, read_attention
 from .channels import WIDTH_SCALED, Scaling, Shape
+from .errors import GraphError
 from .graph import Graph, Layer
 
 _BUILT_BY_LETTER = frozenset({"C3k2", "A2C2f"})
@@ -23,7 +24,11 @@ _PROTOTYPES = frozenset({"Segment", "Segment26", "YOLOESegment", "YOLOESegment26
 
 
 def resolve(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Graph:
-    """The graph whose rows, taken literally, build what `graph` builds at `scaling`."""
+    """The graph whose rows, taken literally, build what `graph` builds at `scaling`.
+
+    Raises:
+        GraphError: a row's width is not a number.
+    """
     layers = tuple(_resolve_layer(layer, graph, shapes, scaling) for layer in graph)
     return Graph(layers, graph.settings, graph.name)
 
@@ -41,7 +46,11 @@ def _resolve_layer(layer: Layer, graph: Graph, shapes: tuple[Shape, ...], scalin
         if args and args[0] == "c2":
             args[0] = shapes[layer.index].channels
     elif block in WIDTH_SCALED:
-        args[0] = scaling.channels(args[0])
+        width = shapes[layer.index].channels
+        if width is None:
+            found = args[0] if args else "missing"
+            raise GraphError(f"--resolve needs real widths, and that of row {layer.index} ({layer.block}) is {found}")
+        args[0] = width
         if block == "C2fAttn":
             args[1:3] = _attn_args(args, scaling)
     elif block in _PROTOTYPES and len(args) > 2:

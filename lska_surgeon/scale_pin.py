@@ -79,6 +79,32 @@ def unpin_scale(document: Document) -> str:
     return document.text
 
 
+def without_scaling(document: Document, letter: str | None) -> str:
+    """The document's text with nothing left to scale: for rows that hold real widths and repeats.
+
+    Args:
+        document: such rows, under the scales of their base.
+        letter: the one scale to keep, with neutral values, for blocks that Ultralytics builds by letter; None for none.
+    """
+    changes: list[tuple[Span, str]] = []
+    text = document.text
+    if document.scales:
+        span = document.setting_span("scales")
+        start, end = _mark_place(document).start, line_end(text, span.end)
+        kept = f"scales: {{{letter}: [1.0, 1.0, 65536]}}" if letter else ""
+        if text[start : span.start].strip() or text[span.end : end].lstrip()[:1] not in ("", "#"):
+            changes.append((span, kept or "scales: null"))  # beside other keys, as in a JSON file
+        elif letter:
+            note = "# the rows hold real widths and repeats; the letter is for the blocks that Ultralytics builds by it"
+            changes.append((Span(span.start, end), f"{kept} {note}"))
+        else:
+            changes.append((Span(start, document.whole_lines(span).end), ""))
+    for key in ("depth_multiple", "width_multiple"):
+        if document.settings.get(key, 1.0) != 1.0:
+            changes.append((document.setting_span(key), f"{key}: 1.0"))
+    return splice(text, changes)
+
+
 def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
     if said not in document.scales:
         letters = ", ".join(document.scales)

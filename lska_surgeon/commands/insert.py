@@ -56,13 +56,13 @@ def insert(
     if as_json and output == "-":
         raise click.UsageError("--json and -o - both want standard output: give -o a file name, or drop one")
     plan = plan_insert(Request(base, at, op, k, dilation, scale, resolve, output))
-    if not quiet and not as_json:
-        for note in plan.notes:
-            click.echo(f"Note: {note}", err=True)
     if plan.output is not None:
         check_target(plan.output, force=force or dry_run)
     if plan.output is not None and not dry_run:
         write_text(plan.output, plan.text, force=force)
+    if not quiet and not as_json:
+        for note in plan.notes:
+            click.echo(f"Note: {note}", err=True)
     if as_json:
         click.echo(insertion_json(plan))
     elif dry_run:
