@@ -101,7 +101,9 @@ def plan_insert(request: Request) -> Plan:
     rewrite = insert(graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    output = None if request.output == "-" else Path(request.output or default_name(found, request, edits))
+    output = (
+        None if request.output == "-" else target_path(request.output or default_name(found, request, edits), ".yaml")
+    )
     label = _labels(rewrite, after)
     if request.resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, output)
@@ -151,10 +153,10 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
         SurgeonError: the file can't be read, or there is nothing to remove.
     """
     found = find_model(variant)
-    document = Document.read(found.path)
+    document = Document.read(found.path, found.asked)
     rewrite = remove(document.graph)
     text = unpin_scale(Document(rewrite_text(document, rewrite), document.name))
-    target = None if output == "-" else Path(output or _base_name(found))
+    target = None if output == "-" else target_path(output or _base_name(found), ".yaml")
     return Removal(document.text, text, rewrite, target, found.path)
 
 
@@ -208,7 +210,7 @@ def open_model(name: str, scale: str | None = None) -> tuple[FoundModel, Documen
         SurgeonError: no such file, not a model YAML, or no such scale.
     """
     found = find_model(name)
-    document = Document.read(found.path)
+    document = Document.read(found.path, found.asked)
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: drop --scale")
     letter = scale or (found.scale if document.scales else None)

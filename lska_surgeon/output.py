@@ -16,6 +16,20 @@ from .errors import TargetError
 _STALE = 600  # seconds after which the unfinished file of an earlier run is removed
 
 
+def target_path(name: str, suffix: str) -> Path:
+    """The path of a file to be, checked for the ending that Ultralytics knows it by.
+
+    Raises:
+        TargetError: another ending, or a directory's name.
+    """
+    path = Path(name)
+    if name.endswith(("/", os.sep)) or path.is_dir():
+        raise TargetError(f"{name} is a directory: give a file name with -o, such as {path / ('variant' + suffix)}")
+    if path.suffix.lower() not in ((".yaml", ".yml") if suffix == ".yaml" else (suffix,)):
+        raise TargetError(f"{name} does not end in {suffix}, by which Ultralytics would know it: try -o {path}{suffix}")
+    return path
+
+
 def check_target(path: Path, *, force: bool) -> None:
     """Refuse a target that must not, or can't, be written; call it before any work.
 

@@ -55,10 +55,10 @@ def graft(
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import graft_json, graft_text, plan_table
-    from ..output import check_target
+    from ..output import check_target, target_path
 
     request = Request(checkpoint, at, op, k, dilation)
-    target = Path(output) if output else None
+    target = target_path(output, ".pt") if output else None
     if target is not None and not dry_run:
         check_target(target, force=force)
     base = read_checkpoint(checkpoint, trust=trust)

@@ -39,9 +39,9 @@ def ungraft(
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import ungraft_json, ungraft_text
-    from ..output import check_target
+    from ..output import check_target, target_path
 
-    target = Path(output or f"{Path(checkpoint).stem}-ungrafted.pt")
+    target = target_path(output or f"{Path(checkpoint).stem}-ungrafted.pt", ".pt")
     if not dry_run:
         check_target(target, force=force)
     done = surgery.ungraft(read_checkpoint(checkpoint, trust=trust), lossy=lossy)
