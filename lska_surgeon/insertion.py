@@ -14,6 +14,7 @@ from .document import Document
 from .errors import DocumentError, GraphError, TargetError
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
+from .output import target_path
 from .positions import Site, parse_at, resolve_at
 from .resolve import kept_letter, resolve
 from .rewriting import rewrite_text
