@@ -5,9 +5,10 @@ It knows neither checkpoints nor what was done in between.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 
 from . import host
 from .errors import CheckpointError
-from .transplant import channels_in
 
 #: Seed of the random pictures.
 SEED = 0
@@ -47,8 +47,19 @@ class Certificate:
         return bool(self.runs) and self.max_delta == 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, to be stored."""
-        return {**asdict(self), "max_delta": self.max_delta, "dtype": "float32", "torch": str(torch.__version__)}
+        """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
+        runs = {name: _number(delta) for name, delta in self.runs.items()}
+        return {
+            "runs": runs,
+            "skipped": dict(self.skipped),
+            "max_delta": _number(self.max_delta),
+            "dtype": "float32",
+            "torch": str(torch.__version__),
+        }
+
+
+def _number(delta: float) -> float | None:
+    return delta if math.isfinite(delta) else None
 
 
 def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: Mapping[str, Tensor]) -> Certificate:
@@ -70,7 +81,7 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: 
 def random_pictures(model: nn.Module) -> dict[str, Tensor]:
     """Seeded pictures at two sizes, one wide and one high, the smallest that the model's largest stride allows."""
     stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
-    channels = channels_in(model.yaml)
+    channels = host.channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
     sizes = ((2 * stride, 3 * stride), (4 * stride, 2 * stride))
     return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from . import __version__, host
+from .blocks import is_attention
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .channels import scaling_of, shapes_of
 from .checkpoint import Checkpoint
@@ -27,7 +28,7 @@ from .insertion import Request, edits_for
 from .into import find_target
 from .stock import find_model
 from .surgery import Rewrite, insert, remove
-from .transplant import channels_in, excise_, graph_of, moved_name, transplant_, yaml_of
+from .transplant import excise_, graph_of, moved_name, transplant_, yaml_of
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
@@ -156,9 +157,10 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
     """
     found = find_model(variant)
     document = Document.read(found.path)
-    rewrite = remove(document.graph)
-    yaml = yaml_of(rewrite.after, dict(document.settings))
-    tensors = checkpoint.state_dict
+    graph = document.graph
+    base = remove(graph).after if any(is_attention(layer.block) for layer in graph) else graph
+    yaml = yaml_of(base, dict(document.settings))
+    tensors = _as_in_a_model(checkpoint.state_dict)
     problems = []
     for letter in [found.scale, *document.scales] if document.scales else [None]:
         classes = _classes_in(tensors)
@@ -167,6 +169,7 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
         wrong = [name for name in wanted.keys() | tensors.keys() if wanted.get(name) != _shape(tensors.get(name))]
         if not wrong:
             model.load_state_dict(dict(tensors))
+            model.to(next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()))
             data = {"model": model.eval(), "ema": None, "train_args": {}}
             return replace(checkpoint, kind="checkpoint", data=data, key="model")
         problems.append((len(wrong), min(wrong)))
@@ -227,8 +230,11 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
 def _grafted_rows(checkpoint: Checkpoint) -> list[int] | None:
     """The rows that the record of the graft names; None without a record."""
     record = (checkpoint.yaml or {}).get(RECORD)
-    edits = record.get("edits") if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    edits, inserted = record.get("edits"), record.get("inserted")
     rows = [edit.get("row") for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    rows += inserted if isinstance(inserted, list) else []
     return [row for row in rows if isinstance(row, int)] or None
 
 
@@ -267,7 +273,7 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     data = {"model": model, "ema": None, **data}
     if record is not None:
         data[RECORD] = record
-        model.yaml[RECORD] = {key: record[key] for key in ("base", "base_sha256", "edits", "version")}
+        model.yaml[RECORD] = {key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version")}
     return data
 
 
@@ -286,6 +292,12 @@ def _layer_of(name: str) -> int:
     """The layer that a state-dict name belongs to; -1 for none."""
     index = name.split(".")[1] if name.startswith("model.") else ""
     return int(index) if index.isdigit() else -1
+
+
+def _as_in_a_model(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """`YOLO("x.pt").state_dict()` puts one more `model.` before the names of the model inside."""
+    wrapped = all(name.startswith("model.model.") for name in tensors)
+    return {name[len("model.") :]: tensor for name, tensor in tensors.items()} if wrapped else tensors
 
 
 def _classes_in(tensors: Mapping[str, Tensor]) -> int | None:
@@ -318,6 +330,7 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
             }
             for row, edit in sorted(rewrite.edits.items())
         ],
+        "inserted": list(rewrite.inserted),
         "index_map": {str(old): new for old, new in rewrite.index_map.items()},
         "init": "identity" if identity else "default",
         "tensors": tensors,
@@ -344,10 +357,7 @@ def _notes(checkpoint: Checkpoint, model: nn.Module) -> tuple[str, ...]:
 
 def rebuilt_differently(model: nn.Module) -> list[str]:
     """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape."""
-    tasks = host.import_offline()
-    with host.quiet(), torch.device("meta"):
-        yaml = deepcopy(model.yaml)
-        layers, _ = tasks.parse_model(yaml, ch=channels_in(yaml), verbose=False)
+    layers = host.layers_of(model.yaml, "the model")
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]
 

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build",
+    "channels_in",
     "conflicts",
     "environment_problem",
     "import_offline",
+    "layers_of",
     "quiet",
     "register",
     "registered_names",
@@ -109,12 +111,43 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
             _set_scale(content, scale)
             _forbid_downloads(content)
-            model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
+            with _same_default_activation(tasks):
+                model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
         except SurgeonError:
             raise
         except Exception as error:
             raise BuildError(f"{shown} does not build: {_in_one_line(error)}") from error
     return model
+
+
+def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Sequential:
+    """The layers alone that Ultralytics builds from a model dictionary, which is not changed.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in an error.
+        device: where the tensors live; on "meta" they are shapes without numbers, at no cost.
+
+    Raises:
+        BuildError: Ultralytics refuses; the message names the layer.
+        KernelError: a row asks for an operator that does not exist.
+    """
+    tasks = import_offline()
+    content = deepcopy(dict(yaml))
+    try:
+        with quiet(), _same_default_activation(tasks), importlib.import_module("torch").device(device):
+            _forbid_downloads(content)
+            layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
+    except SurgeonError:
+        raise
+    except Exception as error:
+        raise BuildError(f"{name} does not build: {_in_one_line(error)}") from error
+    return layers
+
+
+def channels_in(yaml: Mapping[str, Any]) -> int:
+    """Channels of the picture that a model reads."""
+    return int(yaml.get("ch") or yaml.get("channels") or 3)
 
 
 def import_offline() -> ModuleType:
@@ -243,6 +276,16 @@ def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
     ancestors = getattr(output_layer, "__mro__", ())
     found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
     return getattr(tasks, found)
+
+
+@contextmanager
+def _same_default_activation(tasks: ModuleType) -> Iterator[None]:
+    """Ultralytics sets a YAML's `activation` for the whole process, so that it stays for every model built later."""
+    before = tasks.Conv.default_act
+    try:
+        yield
+    finally:
+        tasks.Conv.default_act = before
 
 
 @contextmanager

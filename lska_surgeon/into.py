@@ -3,9 +3,14 @@
 Rows are matched by what they are and by what they read, never by their number:
 
 1. Base layers are taken in order; each looks for the first row behind the last match that fits.
-2. A row fits when its tensors have the names and shapes of the layer's (a host row may have its operator's besides),
-   and when it reads what stands for the layer's sources, through inserted rows or not.
-3. A layer that no row fits is not aligned; its readers then have to read a row that is no layer's either.
+2. A row fits when it builds what the layer is: the same tensors by name and shape, in parts of the same class with the
+   same settings (kernel sizes, strides, shortcuts); a host row may have its operator besides. A row of another class
+   fits when the tensors do: it is built anew, and the certificate tells whether it computes the same.
+3. It must also read what stands for the layer's sources, through inserted rows or not.
+4. A layer that no row fits is not aligned; its readers then have to read a row that is no layer's either.
+
+What a layer is, its row says too: both networks are built, so that two releases' ways to build one row make no
+difference.
 """
 
 from __future__ import annotations
@@ -15,7 +20,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from . import host
@@ -24,14 +28,53 @@ from .document import Document
 from .errors import BuildError, CheckpointError, SurgeonError
 from .graph import IMAGE, Graph, Layer
 from .kernel import Kernel
+from .nn import named_operators
 from .positions import Site
 from .stock import find_model
 from .surgery import Edit, Rewrite
-from .transplant import channels_in, graph_of
+from .transplant import graph_of
 
-Shapes = dict[str, tuple[int, ...]]
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")
+
+
+#: Attributes of a built layer that belong to its place, not to what it computes.
+_OF_THE_PLACE = ("i", "f", "np", "type", "training")
+
+
+@dataclass(frozen=True)
+class _Make:
+    """What a built layer is.
+
+    Attributes:
+        shapes: of its tensors, by name.
+        parts: part name -> its class, and its settings by name; parts of operators are left out.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    parts: Mapping[str, tuple[type, Mapping[str, Any]]]
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> _Make:
+        operators = tuple(name for name, _ in named_operators(layer))
+        parts = {
+            name: (_plain_class(part), {key: value for key, value in vars(part).items() if _is_setting(key, value)})
+            for name, part in layer.named_modules()
+            if not any(name == inside or name.startswith(f"{inside}.") for inside in operators if inside)
+        }
+        return cls({name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}, parts)
+
+
+def _plain_class(part: nn.Module) -> type:
+    """The part's class; of a host, the class that it extends."""
+    plain = getattr(type(part), "plain_block", None)
+    return type(part) if plain is None else plain()
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_setting(name, item) for item in value)
+    return not name.startswith("_") and name not in _OF_THE_PLACE and isinstance(value, (bool, int, float, str))
 
 
 @dataclass(frozen=True)
@@ -66,21 +109,21 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     graph = document.graph
     best: Target | None = None
     problem: SurgeonError | None = None
-    tensors = [_shapes(layer) for layer in layers]
+    makes = [_Make.of(layer) for layer in _as_its_rows_say(base, base_yaml, layers)]
     for letter in _letters(found.scale, base_yaml, document.settings):
         yaml = _yaml_at(graph, document.settings, base_yaml, letter)
         try:
-            target = _align(base, tensors, graph_of(yaml, document.name), yaml)
+            target = _align(base, makes, graph_of(yaml, document.name), yaml)
         except SurgeonError as error:
             problem = problem or error
             continue
-        if best is None or _aligned(target, tensors) > _aligned(best, tensors):
+        if best is None or _aligned(target, makes) > _aligned(best, makes):
             best = target
         if not best.lost:
             break
     if best is None:
         raise problem or BuildError(f"{name} does not build")
-    if _aligned(best, tensors) == 0:
+    if _aligned(best, makes) == 0:
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
     return best
 
@@ -112,14 +155,23 @@ def _yaml_at(
     return yaml
 
 
-def _align(base: Graph, tensors: Sequence[Shapes], variant: Graph, yaml: dict[str, Any]) -> Target:
-    built = [_shapes(layer) for layer in _built(yaml)]
+def _as_its_rows_say(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> Sequence[nn.Module]:
+    """The base's layers as this release builds them; as stored, where it does not."""
+    try:
+        built = host.layers_of(yaml, base.name)
+    except SurgeonError:
+        return layers
+    return built if len(built) == len(layers) else layers
+
+
+def _align(base: Graph, makes: Sequence[_Make], variant: Graph, yaml: dict[str, Any]) -> Target:
+    built = [_Make.of(layer) for layer in host.layers_of(yaml, variant.name)]
     match: dict[int, int] = {}
     taken: dict[int, int] = {}
     start = 0
     for layer in base:
         for row in variant.layers[start:]:
-            if _holds(built[row.index], tensors[layer.index], layer, row) and _reads_alike(
+            if _holds(built[row.index], makes[layer.index], layer, row) and _reads_alike(
                 layer, row, match, taken, variant
             ):
                 match[layer.index], taken[row.index] = row.index, layer.index
@@ -130,43 +182,24 @@ def _align(base: Graph, tensors: Sequence[Shapes], variant: Graph, yaml: dict[st
     return Target(yaml, Rewrite(base, variant, origin, _edits(base, variant, taken)), lost)
 
 
-def _built(yaml: Mapping[str, Any]) -> nn.Sequential:
-    tasks = host.import_offline()
-    try:
-        with host.quiet(), torch.device("meta"):
-            layers, _ = tasks.parse_model(deepcopy(dict(yaml)), ch=channels_in(yaml), verbose=False)
-    except SurgeonError:
-        raise
-    except KeyError as error:
-        raise BuildError(
-            f"the variant names {error.args[0]}, which ultralytics does not know: register its class"
-        ) from error
-    except Exception as error:
-        raise BuildError(
-            f"the variant does not build: {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from error
-    assert isinstance(layers, nn.Sequential)
-    return layers
-
-
-def _holds(there: Shapes, here: Shapes, layer: Layer, row: Layer) -> bool:
-    """Case 2, the tensors."""
-    if layer.block == row.block or (here and there == here):
+def _holds(there: _Make, here: _Make, layer: Layer, row: Layer) -> bool:
+    """Case 2."""
+    if layer.block == row.block:
         return there == here
     attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
-    if attention is None or attention.host != layer.block:
-        return False
-    return all(there.get(name) == shape for name, shape in here.items())
+    if attention is not None and attention.host == layer.block:
+        return there.parts == here.parts and here.shapes.items() <= there.shapes.items()
+    return bool(here.shapes) and there.shapes == here.shapes
 
 
 def _reads_alike(layer: Layer, row: Layer, match: Mapping[int, int], taken: Mapping[int, int], variant: Graph) -> bool:
-    """Case 2, the sources."""
+    """Case 3."""
     if len(layer.taps) != len(row.taps):
         return False
     for wanted, source in zip(layer.sources, row.sources):
         while source != IMAGE and source not in taken and len(variant[source].taps) == 1:
             if wanted != IMAGE and wanted not in match:
-                break  # case 3: the source is a row that replaces it
+                break  # case 4: the source is a row that replaces it
             source = variant[source].sources[0]
         stands = IMAGE if wanted == IMAGE else match.get(wanted)
         if stands is None and source in taken:
@@ -194,9 +227,5 @@ def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> Kernel | N
     return attention.kernel
 
 
-def _aligned(target: Target, tensors: Sequence[Shapes]) -> int:
-    return sum(len(found) for index, found in enumerate(tensors) if index not in target.lost)
-
-
-def _shapes(layer: nn.Module) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}
+def _aligned(target: Target, makes: Sequence[_Make]) -> int:
+    return sum(len(make.shapes) for index, make in enumerate(makes) if index not in target.lost)

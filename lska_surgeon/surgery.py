@@ -93,17 +93,18 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
 
     Args:
         graph: the graph.
-        rows: the indices of the rows to treat; None treats every one.
+        rows: the indices of the rows to treat, where a row that is no host is taken out whatever its block is; None
+            treats every operator and host.
 
     Raises:
         PositionError: there is nothing to take out.
     """
-    chosen = {x.index for x in graph if is_attention(x.block) and (rows is None or x.index in rows)}
+    chosen = {x.index for x in graph if (is_attention(x.block) if rows is None else x.index in rows)}
     if not chosen:
         raise PositionError(
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host"
         )
-    gone = {index for index in chosen if graph[index].block in BLOCK_OPS}
+    gone = {index for index in chosen if graph[index].block in BLOCK_OPS or not is_attention(graph[index].block)}
     layout = _Layout(graph, gone)
     for layer in graph:
         if layer.index not in gone:

@@ -20,6 +20,7 @@ from .blocks import read_attention
 from .errors import BuildError
 from .graph import Graph, Layer, as_from
 from .nn import attach, build_operator, named_operators
+from .nn.hosts import HOST_CLASSES
 from .surgery import Rewrite
 
 #: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
@@ -75,15 +76,15 @@ def transplant_(
         raise BuildError(f"the model has {len(layers)} layers and its stored YAML {len(rewrite.before)} rows")
     yaml = dict(yaml or yaml_of(rewrite.after, model.yaml))
     old_names = list(model.state_dict())
-    reference, training = next(model.parameters()), bool(model.training)
+    model_wide = _ModelWide(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         fresh = _Fresh(rewrite, yaml)
         new = [_layer(rewrite, row, layers, fresh) for row in rewrite.after]
     for row, layer in zip(rewrite.after, new):
         layer.i, layer.f = row.index, list(row.frm) if isinstance(row.frm, tuple) else row.frm
-        if row.index in rewrite.edits or rewrite.origin[row.index] is None:
-            _settle(layer, reference, training, identity)
+        if all(layer is not old for old in layers) or row.index in rewrite.edits:
+            model_wide.settle_(layer, identity)
     _set_layers(model, new, rewrite.after, yaml)
     places = rewrite.index_map
     kept = {moved_name(name, places) for name in old_names}
@@ -103,6 +104,8 @@ def excise_(model: nn.Module, rewrite: Rewrite) -> None:
         layer = layers[origin]
         if rewrite.before[origin].block != row.block:
             _make_plain(layer)
+            layer.type = _plain_type(layer, row.block)
+            layer.np = sum(parameter.numel() for parameter in layer.parameters())
         frm = list(row.frm) if isinstance(row.frm, tuple) else row.frm
         layer.i, layer.f = row.index, frm
         new.append(layer)
@@ -114,21 +117,14 @@ def saved_indices(graph: Graph) -> list[int]:
     return sorted(tap % layer.index for layer in graph for tap in layer.taps if tap != -1)
 
 
-def channels_in(yaml: Mapping[str, Any]) -> int:
-    """Channels of the picture."""
-    return int(yaml.get("ch") or yaml.get("channels") or 3)
-
-
 class _Fresh:
     """New layers for the inserted rows, as wide as Ultralytics' own parser makes them."""
 
     def __init__(self, rewrite: Rewrite, yaml: Mapping[str, Any]) -> None:
-        tasks = host.import_offline()
         ours = all(read_attention(rewrite.after[row].block, rewrite.after[row].args) for row in rewrite.inserted)
         # Operators are built one by one, so shapes suffice; what others have registered only their parser can build.
         device = "meta" if ours and not _replaced(rewrite) else "cpu"
-        with host.quiet(), torch.device(device):
-            self.layers, _ = tasks.parse_model(deepcopy(dict(yaml)), ch=channels_in(yaml), verbose=False)
+        self.layers = host.layers_of(yaml, rewrite.after.name, device)
 
     def __call__(self, row: Layer) -> nn.Module:
         layer = self.layers[row.index]
@@ -154,23 +150,37 @@ def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], fresh: _Fr
     layer = layers[origin]
     if row.index in rewrite.edits:
         attach(layer, rewrite.edits[row.index].kernel, row.block)
-        layer.type = f"{type(layer).__module__}.{row.block}"
+        layer.type = f"{HOST_CLASSES[row.block].__module__}.{HOST_CLASSES[row.block].__qualname__}"
     elif row.block != rewrite.before[origin].block:
         replacement = fresh(row)
         replacement.load_state_dict(layer.state_dict())
+        if hasattr(layer, "stride"):  # of an output layer: measured once, when its model was built
+            replacement.stride = layer.stride
         return replacement
     return layer
 
 
-def _settle(layer: nn.Module, reference: nn.Parameter, training: bool, identity: bool) -> None:
-    """Give a new layer the precision, place, mode and trainability of the model, and its operators their start."""
-    operators = [operator for _, operator in named_operators(layer)]
-    for operator in operators if identity else ():
-        operator.init_identity_()
-    for part in operators or [layer]:
-        part.to(device=reference.device, dtype=reference.dtype).requires_grad_(reference.requires_grad)
-    layer.train(training)
-    layer.np = sum(parameter.numel() for parameter in layer.parameters())
+class _ModelWide:
+    """What all layers of a model have in common: precision, place, mode, trainability, and how its norms are set."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.reference = next(model.parameters())
+        self.training = bool(model.training)
+        self.norm = next((part for part in model.modules() if type(part) is nn.BatchNorm2d), None)
+
+    def settle_(self, layer: nn.Module, identity: bool) -> None:
+        """Give a new layer all of that, and its operators their start."""
+        operators = [operator for _, operator in named_operators(layer)]
+        for operator in operators if identity else ():
+            operator.init_identity_()
+        for part in operators or [layer]:
+            part.to(device=self.reference.device, dtype=self.reference.dtype)
+            part.requires_grad_(self.reference.requires_grad)
+            for norm in part.modules():
+                if type(norm) is nn.BatchNorm2d and self.norm is not None:
+                    norm.eps, norm.momentum = self.norm.eps, self.norm.momentum
+        layer.train(self.training)
+        layer.np = sum(parameter.numel() for parameter in layer.parameters())
 
 
 def _set_layers(model: nn.Module, layers: Sequence[nn.Module], graph: Graph, yaml: dict[str, Any]) -> None:
@@ -190,6 +200,12 @@ def _make_plain(layer: nn.Module) -> None:
             raise BuildError("C2f_LSKA_Attention has attention blocks where C2f has bottlenecks: it has no plain form")
         part._modules.pop("lska", None)
         part.__class__ = plain()
+
+
+def _plain_type(layer: nn.Module, block: str) -> str:
+    """The name of the class that a row builds, as `parse_model` writes it."""
+    cls = next(type(part) for part in layer.modules() if type(part).__name__ == block)
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def moved_name(name: str, places: Mapping[int, int]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .. import host
 from ..insertion import Request, variant_stem
@@ -51,6 +52,9 @@ def graft(
     """
     if bool(at) == bool(into):
         raise click.UsageError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
+    given = [name for name in ("k", "op", "dilation") if into and _was_given(name)]
+    if given:
+        raise click.UsageError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
     host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
@@ -82,3 +86,7 @@ def graft(
         click.echo(f"{plan_table(plan)}\n\nWould write {graft_text(done, target)}")
     elif not quiet:
         click.echo(f"Wrote {graft_text(done, target)}")
+
+
+def _was_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
