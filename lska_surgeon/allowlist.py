@@ -267,6 +267,8 @@ def _is_activation(text: Any) -> bool:
 
 def _is_layer(block: str) -> bool:
     """True for a layer, and for a name that nobody knows: building that fails by itself."""
+    if block == "TorchVision":  # its arguments may ask for trained weights
+        return False
     if block.startswith("torchvision.ops."):
         found = getattr(_module("torchvision.ops"), block[len("torchvision.ops.") :], None)
         return isinstance(found, type) and issubclass(found, nn.Module)
@@ -275,7 +277,7 @@ def _is_layer(block: str) -> bool:
     found = vars(_module("ultralytics.nn.tasks")).get(block)
     if found is None:
         return True
-    if not (isinstance(found, type) and issubclass(found, nn.Module)) or block == "TorchVision":
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
         return False
     return not found.__module__.startswith("ultralytics.") or found.__module__.startswith("ultralytics.nn.modules.")
 

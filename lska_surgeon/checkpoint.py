@@ -139,10 +139,12 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Che
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found = _rehearse(path, kind, file)
-        _refuse_foreign(path, found)
+        found, damage = _rehearse(kind, file)
+        _refuse_yolov5(path, found)
         if not trust:
             _refuse_names(path, found)
+            _refuse_damage(path, kind, damage)
+        _refuse_missing(path, found)
         _refuse_format(path, kind, found, trust)
         digest = _sha256(file)
         file.seek(0)
@@ -161,7 +163,11 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     """
     path = Path(path)
     with container.opened(path) as file:
-        return _rehearse(path, container.kind_of(path, file), file)
+        kind = container.kind_of(path, file)
+        found, damage = _rehearse(kind, file)
+    if not found.refused:
+        _refuse_damage(path, kind, damage)
+    return found
 
 
 def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, force: bool = False) -> None:
@@ -179,7 +185,8 @@ def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, f
     write_whole(path, lambda file: torch.serialization.save(data, file), force=force)
 
 
-def _rehearse(path: Path, kind: str, file: IO[bytes]) -> Globals:
+def _rehearse(kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
+    """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
     problems: dict[str, None] = {}
     protocol = 2
@@ -199,19 +206,24 @@ def _rehearse(path: Path, kind: str, file: IO[bytes]) -> Globals:
         damage = error
     refused = [*sorted(name for name, use in names.items() if use is None), *problems]
     missing = sorted(name for name, use in names.items() if isinstance(use, Missing))
-    if damage is not None and kind == container.ZIP and not refused:
-        raise CheckpointError(f"{path} is damaged ({first_line(damage)}): copy or download it again") from damage
     allowed = sorted(name for name, use in names.items() if isinstance(use, Use))
-    return Globals(tuple(allowed), tuple(map(clean, refused)), tuple(map(clean, missing)), protocol)
+    return Globals(tuple(allowed), tuple(map(clean, refused)), tuple(map(clean, missing)), protocol), damage
 
 
-def _refuse_foreign(path: Path, found: Globals) -> None:
-    """Raise for what can't be loaded here, trusted or not."""
-    if any(name.startswith(_YOLOV5) for name in found.refused):
+def _refuse_yolov5(path: Path, found: Globals) -> None:
+    if found.refused and all(name.startswith(_YOLOV5) for name in found.refused):
         raise CheckpointError(
             f"{path} is a checkpoint of the YOLOv5 repository, whose layers are not those of ultralytics: "
             "use one that ultralytics trained, such as yolov5su.pt"
         )
+
+
+def _refuse_damage(path: Path, kind: str, damage: Exception | None) -> None:
+    if damage is not None and kind == container.ZIP:
+        raise CheckpointError(f"{path} is damaged ({first_line(damage)}): copy or download it again") from damage
+
+
+def _refuse_missing(path: Path, found: Globals) -> None:
     if found.missing:
         packages = " ".join(sorted({name.partition(".")[0] for name in found.missing}))
         raise CheckpointError(
@@ -222,18 +234,18 @@ def _refuse_foreign(path: Path, found: Globals) -> None:
 
 def _refuse_names(path: Path, found: Globals) -> None:
     """Raise for what must not be loaded without trust."""
-    scripted = [name for name in found.refused if name.startswith("__main__.")]
-    if scripted:
+    if not found.refused:
+        return
+    if all(name.startswith("__main__.") for name in found.refused):
         raise UnsafeCheckpointError(
-            f"{path} needs {_listed(scripted)}, defined in the script that saved it, so no other program has it: "
+            f"{path} needs {_listed(found.refused)}, defined in the script that saved it, so no other program has it: "
             "save it again with that class in a module",
             found.refused,
         )
-    if found.refused:
-        raise UnsafeCheckpointError(
-            f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
-            found.refused,
-        )
+    raise UnsafeCheckpointError(
+        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
+        found.refused,
+    )
 
 
 def _refuse_format(path: Path, kind: str, found: Globals, trust: bool) -> None:

@@ -95,7 +95,7 @@ def _check_zip(path: Path, file: IO[bytes]) -> None:
     file.seek(0)
     try:
         reader = torch._C.PyTorchFileReader(file)
-    except RuntimeError as error:
+    except Exception as error:  # torch raises what its archive code, or the seek before it, happens to raise
         file.seek(0)
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:

@@ -83,7 +83,8 @@ class Name:
     def __setstate__(self, state: Any) -> None:
         self._log.problem(f"attributes set on {self.full}")
 
-    def _new(self, _: Any, *args: Any) -> Made:
+    def _new(self, _: Any, *args: Any, **named: Any) -> Made:
+        args = (*args, *named.values())
         if isinstance(self.use, Use) and not (self.use.new and args == ()):
             self._log.problem(f"{self.full}.__new__({_show(args)})")
         return Made(self, args, self._log)
@@ -182,7 +183,7 @@ class Rehearsal(pickle._Unpickler):
 
 def clean(text: str, width: int = 120) -> str:
     """Text of the file's choice, made fit for one line of a terminal."""
-    text = text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
+    text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
