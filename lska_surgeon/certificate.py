@@ -162,7 +162,8 @@ def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
             continue
         difference = (a.double() - b.double()).abs()
         difference[a.isnan() & b.isnan() | (a == b)] = 0.0
-        worst = max(worst, float(difference.max()))
-        if worst != worst:
-            return worst
+        largest = float(difference.max())
+        if math.isnan(largest):
+            return largest  # which `max` below would pass over
+        worst = max(worst, largest)
     return worst
