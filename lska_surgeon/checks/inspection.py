@@ -1,0 +1,70 @@
+"""All rules on one file; it words nothing for a terminal and writes no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..document import Document
+from . import flow, rows
+from .findings import ERROR, Finding
+from .subject import Subject
+
+_RULES = (
+    rows.bad_rows,
+    rows.sources,
+    rows.modules,
+    rows.kernels,
+    rows.scale,
+    rows.channels,
+    rows.comments,
+    flow.taps,
+    flow.inputs,
+    flow.unread,
+    flow.strides,
+    flow.fused_output,
+)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one file's check found.
+
+    Attributes:
+        path: the file.
+        document: the file, parsed.
+        findings: by line.
+        stock: the stock model that its sources were compared with; None when it resembles none.
+        scale: the scale letter that the file was asked for by, or None.
+    """
+
+    path: Path
+    document: Document
+    findings: tuple[Finding, ...]
+    stock: str | None
+    scale: str | None
+
+    def count(self, severity: str) -> int:
+        """How many findings are of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def failed(self, strict: bool = False) -> bool:
+        """True when the file has errors; with `strict`, also when it has warnings."""
+        return any(strict or finding.severity == ERROR for finding in self.findings)
+
+
+def inspect(name: str) -> Inspection:
+    """Check a model YAML.
+
+    Args:
+        name: a path, or a stock name.
+
+    Raises:
+        DocumentError: there is no such file, or it is no model YAML.
+        GraphError: it has no rows.
+    """
+    subject = Subject(name)
+    findings = [finding for rule in _RULES for finding in rule(subject)]
+    stock = subject.alignment.stock.name if subject.alignment else None
+    findings.sort(key=lambda finding: (finding.line, finding.severity))
+    return Inspection(subject.path, subject.document, tuple(findings), stock, subject.found.scale)

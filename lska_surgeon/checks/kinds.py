@@ -1,0 +1,41 @@
+"""What a row does in the network, guessed from its block's name where that is all there is; it knows no alignment."""
+
+from __future__ import annotations
+
+import re
+
+from ..blocks import BLOCK_OPS
+from ..channels import NOT_A_MAP
+from ..graph import Layer
+
+# Tried in this order. The names beside Ultralytics' own are those of blocks that people put in their place.
+_KINDS = (
+    ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),
+    ("psa", re.compile(r"psa", re.IGNORECASE)),
+    ("pool", re.compile(r"spp|^rfb|aifi", re.IGNORECASE)),
+    ("block", re.compile(r"c2|c3|csp|elan|vov|bottleneck|hgblock|^c1$|resnetlayer|repblock", re.IGNORECASE)),
+    ("down", re.compile(r"down|aconv|focus|stem|spd|patchmerging|patchembed", re.IGNORECASE)),
+)
+
+
+def kind(layer: Layer, output: int) -> str:
+    """One of output, fuse, up, psa, pool, block, down, conv, operator, other.
+
+    Args:
+        layer: the row.
+        output: the output layer's index.
+    """
+    if layer.index == output:
+        return "output"
+    if len(layer.taps) > 1 or layer.block == "Concat":
+        return "fuse"
+    if layer.block in BLOCK_OPS:
+        return "operator"
+    if layer.block in NOT_A_MAP:
+        return "other"
+    for answer, pattern in _KINDS:
+        if pattern.search(layer.block):
+            return answer
+    if "conv" in layer.block.lower():
+        return "down" if layer.args[2:3] == (2,) else "conv"
+    return "other"

@@ -1,0 +1,141 @@
+"""Rules that look at one row at a time: its columns, its block, its numbers; they know no other row's wiring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..blocks import BLOCK_OPS, read_attention
+from ..channels import scaling_of
+from ..document import BAD_ROW
+from ..errors import GraphError, KernelError
+from ..graph import IMAGE
+from .findings import ERROR, WARNING, Correction, Finding
+from .names import is_slip, is_unknown, nearest
+from .strides import shapes_or_none
+from .subject import Subject
+
+_ANOTHER_NUMBER = re.compile(r"[ \t]+\d")
+
+
+def bad_rows(subject: Subject) -> Iterator[Finding]:
+    """Rule `row`: a row has four columns."""
+    for error in subject.bad_rows:
+        yield Finding(ERROR, "row", error.line, error.index, error.problem)
+
+
+def sources(subject: Subject) -> Iterator[Finding]:
+    """Rule `source`: what a row reads exists and comes before it."""
+    if subject.has_packed_backbone:
+        message = f"the numbers count row 0 ({subject.layers[0].block}) as 5 layers: plain Ultralytics can't build that"
+        yield Finding(WARNING, "source", subject.line(0), 0, message)
+        return
+    intended = {(moved.row, moved.tap): moved.expected for moved in subject.moved}
+    for layer in subject.layers:
+        if not layer.taps:
+            yield Finding(ERROR, "source", subject.line(layer.index), layer.index, f"{layer.problem()}")
+        for tap, number in enumerate(layer.taps):
+            problem = replace(layer, frm=number).problem()
+            if problem:
+                expected = intended.get((layer.index, tap))
+                suggestion = None if expected is None else f"write {expected} ({subject.layers[expected].block})"
+                fix = () if expected is None else (Correction(layer.index, tap, expected),)
+                yield Finding(ERROR, "source", subject.line(layer.index), layer.index, problem, suggestion, fix)
+
+
+def modules(subject: Subject) -> Iterator[Finding]:
+    """Rule `module`: a block's name is known; each name is told once.
+
+    A name that is surely misspelt is an error. Any other is a warning: it may be a class of the user's own that is put
+    into Ultralytics before the model is built.
+    """
+    first = {layer.block: layer for layer in reversed(subject.layers)}
+    for layer in first.values():
+        if layer.block == BAD_ROW or not is_unknown(layer.block):
+            continue
+        near = nearest(layer.block)
+        message = f"the installed ultralytics knows no block {layer.block}"
+        line = subject.line(layer.index)
+        if near and is_slip(layer.block, near):
+            yield Finding(ERROR, "module", line, layer.index, message, f"write {near}")
+        else:
+            suggestion = "it must be registered before the model is built" + (f"; the nearest name is {near}" if near else "")
+            yield Finding(WARNING, "module", line, layer.index, message, suggestion)
+
+
+def kernels(subject: Subject) -> Iterator[Finding]:
+    """Rule `kernel`: an operator's numbers make an operator."""
+    for layer in subject.layers:
+        try:
+            read_attention(layer.block, layer.args)
+        except KernelError as error:
+            yield Finding(ERROR, "kernel", subject.line(layer.index), layer.index, str(error))
+
+
+def scale(subject: Subject) -> Iterator[Finding]:
+    """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
+    try:
+        for letter in _letters(subject):
+            scaling_of(subject.document.settings, letter)
+    except GraphError as error:
+        at = subject.document.text.count("\n", 0, subject.document.scales_at) + 1 if "scales" in subject.document.settings else 1
+        yield Finding(ERROR, "scale", at, None, str(error))
+
+
+def channels(subject: Subject) -> Iterator[Finding]:
+    """Rule `channels`: a width that an operator row spells out is its source's width, whatever the scale.
+
+    A warning: the operators here take the width of their source, but the paper's own class believes the number.
+    """
+    for layer in subject.layers:
+        said = layer.args[0] if layer.block in BLOCK_OPS and len(layer.args) > 1 else None
+        if not isinstance(said, int) or layer.sources[:1] in ((), (IMAGE,)):
+            continue
+        widths = _widths(subject, layer.sources[0])
+        if not widths or set(widths.values()) <= {said}:
+            continue
+        where = ", ".join(f"{width} at scale {letter}" if letter else f"{width}" for letter, width in widths.items())
+        message = f"{layer.block} says {said} channels, but {subject.named(layer.sources[0])} gives {where}"
+        yield Finding(WARNING, "channels", subject.line(layer.index), layer.index, message, "write c2 in place of the number")
+
+
+def comments(subject: Subject) -> Iterator[Finding]:
+    """Rule `comment`: the number in an index comment is the row's index."""
+    if subject.has_packed_backbone:
+        return
+    for layer in subject.layers:
+        found = subject.document.comment_index(layer.index)
+        if found is None or found[0] == layer.index:
+            continue
+        number, span = found
+        # A number larger than any index is a width or a size, and so is the first of several.
+        if number > len(subject.layers) + 9 or _ANOTHER_NUMBER.match(subject.document.text, span.end):
+            continue
+        fix = (Correction(layer.index, None, layer.index),)
+        message = f"the comment says {number}, the row's index is {layer.index}"
+        yield Finding(WARNING, "comment", subject.line(layer.index), layer.index, message, f"write {layer.index}", fix)
+
+
+def _letters(subject: Subject) -> list[str | None]:
+    """The scale of the file's name, or every scale where the name leaves it open."""
+    scales = subject.document.settings.get("scales")
+    if not scales or not isinstance(scales, dict):
+        return [None]
+    return [subject.found.scale] if subject.found.scale else list(scales)
+
+
+def _widths(subject: Subject, source: int) -> dict[str | None, int]:
+    """The width of a layer at each scale that the file may be built at; empty where it is not known."""
+    widths: dict[str | None, int] = {}
+    for letter in _letters(subject):
+        try:
+            scaling = scaling_of(subject.document.settings, letter)
+        except GraphError:
+            return {}
+        shapes = shapes_or_none(subject.layers, None, scaling)
+        width = shapes[source].channels if shapes else None
+        if width is None:
+            return {}
+        widths[letter] = width
+    return widths

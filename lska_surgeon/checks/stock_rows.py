@@ -1,0 +1,66 @@
+"""The stock models' rows, read fast: their files have one row to a line, so no YAML parser is needed; it judges nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import GraphError
+from ..graph import Graph, Layer, as_from
+from ..pyyaml_scalars import read_plain
+from ..stock import stock_models
+
+_ROW = re.compile(r"^[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
+_BLOCK = re.compile(r"^[ \t]*- \[(?:\[[^\]]*\]|[^,\[]+),[ \t]*\d+,[ \t]*([\w.]+)", re.MULTILINE)
+_SECTION = re.compile(r"^(backbone|head):", re.MULTILINE)
+_TOKEN = re.compile(r"""[ \t]*(\[|\]|,|"[^"]*"|'[^']*'|[^\[\],]+)""")
+
+
+@cache
+def stock_blocks() -> dict[str, tuple[str, ...]]:
+    """Stock file name -> its blocks in order."""
+    return {name: tuple(_BLOCK.findall(_text(path))) for name, path in stock_models().items()}
+
+
+@cache
+def stock_graph(name: str) -> Graph | None:
+    """A stock model's graph without its settings; None when its file is not written one row to a line."""
+    text = _text(stock_models()[name])
+    starts = {found.group(1): found.start() for found in _SECTION.finditer(text)}
+    layers: list[Layer] = []
+    for found in _ROW.finditer(text):
+        row = _flow(found.group(1))
+        frm = as_from(row[0]) if len(row) == 4 else None
+        if frm is None or not isinstance(row[2], str) or not isinstance(row[3], list):
+            return None
+        section = "head" if found.start() > starts.get("head", len(text)) else "backbone"
+        layers.append(Layer(len(layers), section, frm, row[1], row[2], tuple(row[3])))
+    try:
+        return Graph(tuple(layers), name=name)
+    except GraphError:
+        return None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _flow(text: str) -> list[Any]:
+    value = _value(iter(_TOKEN.findall(text)))
+    return value if isinstance(value, list) else []
+
+
+def _value(tokens: Iterator[str]) -> Any:
+    stack: list[list[Any]] = [[]]
+    for token in tokens:
+        if token == "[":
+            stack.append([])
+        elif token == "]":
+            done = stack.pop()
+            stack[-1].append(done)
+        elif token != ",":
+            stack[-1].append(token[1:-1] if token[0] in "'\"" else read_plain(token.strip()))
+    return stack[0][0]

@@ -1,0 +1,65 @@
+"""Strides of a file's layers, and the rows where strides do not fit together; it knows no YAML and no wording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..blocks import HANDWRITTEN_HOSTS, HOSTS, read_attention
+from ..channels import Scaling, Shape, shapes_of
+from ..errors import GraphError, KernelError
+from ..graph import IMAGE, Graph, Layer
+from .alignment import Alignment
+
+_PICTURE = Shape(None, 1.0)
+
+
+def shapes_or_none(
+    layers: Sequence[Layer], alignment: Alignment | None = None, scaling: Scaling | None = None
+) -> tuple[Shape, ...] | None:
+    """The shapes of all layers; None when their sources do not make a graph.
+
+    A block that is not known takes its stride from the stock row in whose place it stands; it stays a guess.
+    """
+    try:
+        graph = Graph(tuple(map(_readable, layers)))
+    except GraphError:
+        return None
+    return shapes_of(graph, scaling or Scaling(), _ratios(alignment) if alignment else None)
+
+
+def input_shapes(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    """The shapes of what a layer reads."""
+    return [_PICTURE if source == IMAGE else shapes[source] for source in layer.sources]
+
+
+def conflicts(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
+    """Rows whose inputs' strides, guesses included, do not fit: a Concat of several, an output layer out of order."""
+    found = set()
+    for layer in layers:
+        strides = [shape.stride for shape in input_shapes(layer, shapes) if shape.stride is not None]
+        if layer.block == "Concat" and len(set(strides)) > 1:
+            found.add(layer.index)
+        if layer is layers[-1] and strides != sorted(set(strides)):
+            found.add(layer.index)
+    return found
+
+
+def _ratios(alignment: Alignment) -> dict[int, float]:
+    stock = shapes_of(alignment.stock, Scaling())
+    ratios = {}
+    for old, new in alignment.rows.items():
+        before, after = input_shapes(alignment.stock[old], stock)[0].stride, stock[old].stride
+        if before and after and len(alignment.stock[old].taps) == 1:
+            ratios[new] = after / before
+    return ratios
+
+
+def _readable(layer: Layer) -> Layer:
+    """The layer; its host's plain block where what it says of the operator can't be read (another rule tells that)."""
+    try:
+        read_attention(layer.block, layer.args)
+    except KernelError:
+        host = HOSTS.get(layer.block) or HANDWRITTEN_HOSTS.get(layer.block)
+        return replace(layer, block=host, args=layer.args[:1]) if host else layer
+    return layer

@@ -1,0 +1,88 @@
+"""`lska-surgeon check`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from ..checks import ERROR, Finding, Inspection, inspect
+from ..checks.wording import finding_line, findings_json, proposal, summary
+from ..errors import SurgeonError
+
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option("--fix", is_flag=True, help="Print a diff with the numbers put right; findings go to standard error.")
+@click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
+@click.pass_context
+def check(
+    ctx: click.Context, files: tuple[str, ...], strict: bool, fix: bool, build: bool, as_json: bool, quiet: bool
+) -> None:
+    """Find the mistakes that people make in model YAMLs by hand, before training does.
+
+    Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
+    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors.
+
+    \b
+    Rules (errors, unless the word warning stands behind them):
+      row        a row is not [from, repeats, module, args]
+      source     a source does not exist, or looks forward
+      tap        a source is not what the stock model reads there
+      bypass     a source is read around an inserted attention (warning)
+      inputs     a Concat, or the output layer (warning), has fewer inputs than in the stock model
+      unread     a layer that nobody reads
+      stride     a Concat's inputs have different strides
+      output     the output layer's inputs are unordered, doubled, or a bare Concat
+      module     no such block (warning, unless it is surely misspelt)
+      kernel     an operator's kernel size or arguments are not supported
+      channels   a literal width that its source does not have (warning)
+      scale      the scale that the file's name asks for is not there
+      comment    an index comment is stale (warning)
+      build      Ultralytics refuses to build it
+
+    \b
+    Examples:
+      lska-surgeon check my-yolov8s.yaml
+      lska-surgeon check models/*.yaml --strict
+      lska-surgeon check my-yolov8s.yaml --fix | patch -p1
+    """
+    inspections = [inspect(name) for name in files]
+    if build:
+        inspections = _built(inspections)
+    if as_json:
+        click.echo(findings_json(inspections, strict=strict, fix=fix))
+    else:
+        for one in inspections:
+            for finding in one.findings:
+                click.echo(finding_line(one, finding, _mark), err=fix)
+            if fix and proposal(one):
+                click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+        if not quiet:
+            click.echo(summary(inspections), err=fix)
+    if any(one.failed(strict) for one in inspections):
+        ctx.exit(1)
+
+
+def _mark(severity: str, text: str) -> str:
+    return click.style(text, fg=_COLOURS[severity], bold=True)
+
+
+def _built(inspections: list[Inspection]) -> list[Inspection]:
+    from ..host import build, import_offline
+
+    import_offline()
+    done = []
+    for one in inspections:
+        if not one.failed():
+            try:
+                build(one.path, scale=one.scale)
+            except SurgeonError as error:
+                one = replace(one, findings=(*one.findings, Finding(ERROR, "build", 1, None, str(error))))
+        done.append(one)
+    return done
