@@ -360,6 +360,14 @@ def test_a_second_pickle_of_the_same_name_is_no_way_around(marker: Path, tmp_pat
         assert not marker.exists()
 
 
+def test_nothing_is_loaded_of_a_pickle_that_could_not_be_looked_at_to_its_end(tmp_path: Path) -> None:
+    """torch itself reads this one: arguments that are no tuple, and behind them a constructor's call."""
+    identity = name("torch.nn.modules.linear.Identity")
+    odd = name("collections.OrderedDict") + call(name("torch.Size"), b")") + b"R"
+    body = mapping(state_dict=mapping(w=tensor()), layer=create(identity), odd=odd, built=call(identity))
+    assert "is damaged" in str(refusal(write_zip(tmp_path / "hostile.pt", pickle_of(body))))
+
+
 def test_text_of_the_file_is_made_fit_for_a_terminal(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "hostile.pt", pickle_of(mapping(a=b"c\x1b[2Jevil\xc3\xa9\n" + b"x" * 500 + b"\n")))
     error = refusal(path)
