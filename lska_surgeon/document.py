@@ -5,6 +5,8 @@ It knows where things stand in the text and nothing about positions, operators o
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -270,15 +272,18 @@ class Document:
 
 def format_value(value: Any) -> str:
     """A value as flow YAML that PyYAML reads back the same."""
-    if value is None or value == "None":
-        return "None"
+    if value is None:
+        return "null"
     if isinstance(value, str):
-        return value if read_plain(value) == value and re.fullmatch(r"[\w.]+", value) else f'"{value}"'
+        plain = read_plain(value) == value and re.fullmatch(r"[\w.]+", value)
+        return value if plain else json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {format_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, Sequence):
         return "[" + ", ".join(map(format_value, value)) + "]"
-    return ".inf" if value == float("inf") else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if value != value else f"{'-' if value < 0 else ''}.inf"
+    return re.sub(r"^(-?\d+)e", r"\1.0e", str(value))  # PyYAML takes `1e-05` for a word
 
 
 def format_row(layer: Layer) -> str:

@@ -156,7 +156,7 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
     found = find_model(variant)
     document = Document.read(found.path, found.asked)
     rewrite = remove(document.graph)
-    text = unpin_scale(Document(rewrite_text(document, rewrite), document.name))
+    text = unpin_scale(_reread(rewrite_text(document, rewrite), rewrite.after))
     target = None if output == "-" else target_path(output or _base_name(found), ".yaml")
     return Removal(document.text, text, rewrite, target, found.path)
 

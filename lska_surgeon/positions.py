@@ -75,8 +75,8 @@ def parse_at(text: str) -> At:
             f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B"
         )
     if name in _SELECTING and not rest:
-        example = "edge:15->22" if name == "edge" else f"{name}:9"
-        raise PositionError(f"--at {name} needs a layer: write --at '{example}' or --at '{name}:SPPF'")
+        examples = ("edge:15->22", "edge:SPPF->20") if name == "edge" else (f"{name}:9", f"{name}:SPPF")
+        raise PositionError(f"--at {name} needs a layer: write --at '{examples[0]}' or --at '{examples[1]}'")
     return At(text.strip(), name, rest, int(k) if k else None)
 
 

@@ -34,8 +34,12 @@ class _Writer:
 
     def text(self) -> str:
         removed = set(range(len(self.rewrite.before))) - set(self.rewrite.index_map)
-        for index in sorted(removed):
-            self._remove(index, removed)
+        for run in self._runs(sorted(removed)):
+            if any(map(self._inline, run)):
+                self._put(self._inline_span(run), "")
+            else:
+                for index in run:
+                    self._remove_lines(index, removed)
         anchor, inserted = -1, []
         for layer, origin in zip(self.rewrite.after, self.rewrite.origin):
             if origin is None:
@@ -116,12 +120,19 @@ class _Writer:
 
     # Rows that go.
 
-    def _remove(self, index: int, removed: set[int]) -> None:
-        rows = self.document.rows
-        row, text = rows[index], self.document.text
-        if self._inline(index):
-            self._put(Span(rows[index - 1].whole.end, row.whole.end), "")
-            return
+    def _runs(self, removed: list[int]) -> list[list[int]]:
+        """The removed rows, those that follow one another in a section together."""
+        runs: list[list[int]] = []
+        for index in removed:
+            if runs and runs[-1][-1] == index - 1 and self._section(index - 1) == self._section(index):
+                runs[-1].append(index)
+            else:
+                runs.append([index])
+        return runs
+
+    def _remove_lines(self, index: int, removed: set[int]) -> None:
+        rows, text = self.document.rows, self.document.text
+        row = rows[index]
         start = line_start(text, row.whole.start)
         newline = 2 if text[max(start - 2, 0) : start] == "\r\n" else 1
         self._put(Span(start - newline, line_end(text, row.whole.end)), "")
@@ -130,13 +141,23 @@ class _Writer:
             comma = text.index(",", rows[new_last].whole.end)
             self._put(Span(comma, comma + 1), "")
 
+    def _inline_span(self, run: list[int]) -> Span:
+        """What goes with a run of rows on shared lines: the comma before it, or the one behind it."""
+        rows, first, last = self.document.rows, run[0], run[-1]
+        start, end = rows[first].whole.start, rows[last].whole.end
+        leads = first == 0 or self._section(first - 1) != self._section(first)
+        trails = last + 1 == len(rows) or self._section(last) != self._section(last + 1)
+        if not leads and (trails or line_end(self.document.text, rows[first - 1].whole.end) > start):
+            return Span(rows[first - 1].whole.end, end)
+        return Span(start, end if trails else rows[last + 1].whole.start)
+
     # Where things are.
 
     def _put(self, span: Span, text: str) -> None:
         self.changes.append((span, text))
 
     def _inline(self, index: int) -> bool:
-        """True when rows come and go behind this one on its own line: in a flow section, unless it has the line to itself."""
+        """True when rows come and go behind this one on its line: in a flow section, where it shares that line."""
         text, whole = self.document.text, self.document.rows[index].whole
         if self.document.rows[index].dash is not None:
             return False

@@ -104,6 +104,13 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
         raise PositionError(
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host"
         )
+    for layer in graph:
+        if rows is None and layer.block in BLOCK_OPS and len(layer.taps) > 1:
+            found = ", ".join(map(str, layer.taps))
+            raise PositionError(
+                f"{graph.name}: row {layer.index} ({layer.block}) reads {found}: an operator reads one layer, so it is "
+                "not clear what its readers should read instead"
+            )
     gone = {index for index in chosen if graph[index].block in BLOCK_OPS or not is_attention(graph[index].block)}
     layout = _Layout(graph, gone)
     for layer in graph:
@@ -185,6 +192,6 @@ class _Layout:
         while source in self.gone:
             source = self.graph[source].sources[0]
         if source == IMAGE:
-            return tap
+            return IMAGE if self.new[layer.index] == 0 else tap
         target = self.branch.get((source, layer.index), self.stands_for[source])
         return target - self.new[layer.index] if tap < 0 else target
