@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from . import host
-from .blocks import read_attention
+from .blocks import BLOCK_OPS
 from .errors import BuildError
 from .graph import Graph, Layer, as_from
 from .nn import attach, build_operator, named_operators
@@ -121,9 +121,9 @@ class _Fresh:
     """New layers for the inserted rows, as wide as Ultralytics' own parser makes them."""
 
     def __init__(self, rewrite: Rewrite, yaml: Mapping[str, Any]) -> None:
-        ours = all(read_attention(rewrite.after[row].block, rewrite.after[row].args) for row in rewrite.inserted)
-        # Operators are built one by one, so shapes suffice; what others have registered only their parser can build.
-        device = "meta" if ours and not _replaced(rewrite) else "cpu"
+        plain = all(rewrite.after[row].block in BLOCK_OPS for row in rewrite.inserted)
+        # Operators are built one by one, so shapes suffice; any other block only Ultralytics' parser can build.
+        device = "meta" if plain and not _replaced(rewrite) else "cpu"
         self.layers = host.layers_of(yaml, rewrite.after.name, device)
 
     def __call__(self, row: Layer) -> nn.Module:
