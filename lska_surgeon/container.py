@@ -14,6 +14,7 @@ from typing import IO
 import torch
 
 from .errors import CheckpointError
+from .rehearsal import clean
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
 ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
@@ -21,6 +22,7 @@ ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 began its files with
 _LEGACY_PICKLES = 5  # that number, a protocol, the machine, the object, the names of its storages
 _HEAD = 4096
+_REMEDY = "give a .pt that Ultralytics or torch.save wrote"
 #: How a file begins -> what it is, and what to do.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -70,7 +72,9 @@ def kind_of(path: Path, file: IO[bytes]) -> str:
         return TAR
     if head.startswith(b"\x80") and 2 <= head[1] <= 5:
         return PICKLE
-    raise CheckpointError(f"{path} is not a checkpoint but {_description(path, head)}")
+    found = _description(path, head)
+    remedy = "" if ":" in found else f": {_REMEDY}"
+    raise CheckpointError(f"{path} is not a checkpoint but {found}{remedy}")
 
 
 def pickles(kind: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -99,13 +103,15 @@ def _check_zip(path: Path, file: IO[bytes]) -> None:
         file.seek(0)
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
-                inside = ", ".join(archive.namelist()[:3])
-            raise CheckpointError(f"{path} is a zip archive that torch.save did not write (with {inside})") from error
+                inside = clean(", ".join(archive.namelist()[:3]))
+            raise CheckpointError(
+                f"{path} is a zip archive that torch.save did not write (with {inside}): {_REMEDY}"
+            ) from error
         raise CheckpointError(f"{path} is cut short or damaged: copy or download it again") from error
     if reader.has_record("constants.pkl"):
         raise CheckpointError(f"{path} is a TorchScript export: use the .pt that it was exported from")
     if not reader.has_record("data.pkl"):
-        raise CheckpointError(f"{path} is a zip archive that torch.save did not write (without data.pkl)")
+        raise CheckpointError(f"{path} is a zip archive that torch.save did not write (without data.pkl): {_REMEDY}")
 
 
 def _description(path: Path, head: bytes) -> str:
@@ -117,10 +123,10 @@ def _description(path: Path, head: bytes) -> str:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path):
         return "a safetensors file: load its tensors and torch.save them as a state dict"
     if not _is_text(head):
-        return "of an unknown kind"
+        return "a file of another kind"
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "a web page: the download gave a page instead of the file"
-    return "a model YAML" if path.suffix in (".yaml", ".yml") else "a text file"
+    return "a YAML: give the .pt, and this file to --into" if path.suffix in (".yaml", ".yml") else "a text file"
 
 
 def _is_text(head: bytes) -> bool:

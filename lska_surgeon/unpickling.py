@@ -42,7 +42,9 @@ def load_trusted(path: Path, file: IO[bytes]) -> Any:
     try:
         return torch.serialization.load(file, map_location="cpu", weights_only=False, pickle_module=_TRUSTING)
     except ModuleNotFoundError as error:
-        raise CheckpointError(f"{path} needs the module {error.name}: install it first, nothing is for you") from error
+        raise CheckpointError(
+            f"{path} needs the module {error.name}: install it first, since nothing is installed for you"
+        ) from error
     except Exception as error:  # the file runs what it likes
         raise CheckpointError(f"{path} can't be loaded: {type(error).__name__}: {first_line(error)}") from error
 

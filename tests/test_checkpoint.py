@@ -286,7 +286,10 @@ def zip_of(member: str) -> Callable[[Path], Path]:
 SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 FILES = {
     "empty": (of(b""), "is empty (0 bytes)"),
-    "JPEG": (of(b"\xff\xd8\xff\xe0" + bytes(40)), "not a checkpoint but a JPEG image"),
+    "JPEG": (
+        of(b"\xff\xd8\xff\xe0" + bytes(40)),
+        "not a checkpoint but a JPEG image: give a .pt that Ultralytics or torch.save wrote",
+    ),
     "PNG": (of(b"\x89PNG\r\n\x1a\n" + bytes(40)), "not a checkpoint but a PNG image"),
     "gzip": (of(b"\x1f\x8b\x08" + bytes(40)), "a gzip archive: unpack it first"),
     "HDF5": (of(b"\x89HDF\r\n\x1a\n" + bytes(40)), "an HDF5 file"),
@@ -296,11 +299,11 @@ FILES = {
     "long text": (of("é".encode() * 5000), "a text file"),
     "web page": (of(b"\n<!DOCTYPE html><html>"), "a web page"),
     "LFS pointer": (of(b"version https://git-lfs.github.com/spec/v1\noid"), "git lfs pull"),
-    "noise": (of(bytes(range(256))), "of an unknown kind"),
+    "noise": (of(bytes(range(256))), "a file of another kind: give a .pt"),
     "plain pickle": (of(pickle.dumps({"a": 1}, protocol=4)), "a plain pickle, not written by torch.save"),
     "legacy": (legacy, "the format of torch before 1.6"),
     "TorchScript": (torchscript, "a TorchScript export"),
-    "NumPy archive": (zip_of("a.npy"), "a zip archive that torch.save did not write"),
+    "NumPy archive": (zip_of("a.npy"), "a zip archive that torch.save did not write (with a.npy): give a .pt"),
     "foreign zip": (zip_of("folder/a.txt"), "a zip archive that torch.save did not write"),
     "protocol 4": (lambda path: save(path, {"a": torch.zeros(1)}, pickle_protocol=4), "has pickle protocol 4"),
 }
@@ -315,7 +318,7 @@ def test_names_other_files(kind: str, tmp_path: Path) -> None:
 def test_names_a_yaml(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("nc: 80\n")
-    assert "not a checkpoint but a model YAML" in str(refusal(path))
+    assert "not a checkpoint but a YAML: give the .pt" in str(refusal(path))
 
 
 def test_names_a_missing_file_and_fetches_nothing(
