@@ -1,4 +1,4 @@
-"""Grafts in processes that know nothing of this package but that it is installed: training, resuming, multi-GPU starts."""
+"""Grafts in fresh processes that were told nothing of this package: training, resuming, multi-GPU start files."""
 
 from __future__ import annotations
 

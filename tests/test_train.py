@@ -239,11 +239,11 @@ def test_freeze_names_everything_but_the_operators(model: str, at: str, tmp_path
     rules = [f"model.{part}." for part in frozen_parts(network)]
     operators = tuple(f"{prefix}." for prefix, _ in named_operators(network))
     assert operators
-    for name, _ in network.named_parameters():
-        assert any(rule in name for rule in rules) is not name.startswith(operators), name
-    for name, module in network.named_modules():
+    for parameter, _ in network.named_parameters():
+        assert any(rule in parameter for rule in rules) is not parameter.startswith(operators), parameter
+    for part, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
-            assert any(rule in name for rule in rules), name
+            assert any(rule in part for rule in rules), part
 
 
 def _rows(path: Path) -> dict[str, object]:
