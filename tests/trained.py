@@ -107,7 +107,7 @@ def outputs(model: nn.Module, mode: str = "eval", size: tuple[int, int] = (64, 6
     channels = int(model.yaml.get("ch") or model.yaml.get("channels") or 3)
     pictures = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        found = list(_tensors(model(pictures)))
+        found = list(tensors_in(model(pictures)))
     assert found
     assert all(tensor.isfinite().all() for tensor in found)
     return found
@@ -147,9 +147,9 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor.detach().reshape(-1).contiguous().view(torch.uint8)
 
 
-def _tensors(found: Any) -> Iterator[Tensor]:
+def tensors_in(found: Any) -> Iterator[Tensor]:
     if isinstance(found, Tensor):
         yield found
     elif isinstance(found, (dict, list, tuple)):
         for value in found.values() if isinstance(found, dict) else found:
-            yield from _tensors(value)
+            yield from tensors_in(value)
