@@ -8,6 +8,7 @@ from .. import host
 
 _WORDS = (SyntaxError, FileNotFoundError)
 
+
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
