@@ -107,7 +107,7 @@ def test_predictions_of_a_picture_are_the_same(real: Path, tmp_path: Path) -> No
     found = []
     for path in (real, tmp_path / "grafted.pt"):
         with host.quiet():
-            result = yolo(path).predict(picture, imgsz=256, conf=0.001, verbose=False, device="cpu")[0]
+            result = yolo(path).predict(picture, imgsz=256, conf=1e-6, verbose=False, device="cpu")[0]
         kind = result.obb if FILES[real.name][0] == "obb" else result.boxes
         found.append(kind.data)
     assert len(found[0]) > 0
