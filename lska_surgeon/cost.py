@@ -7,6 +7,7 @@ left in eval mode is two per element, a nearest upsampling one per output elemen
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -21,10 +22,21 @@ from .cost_types import Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, pictures
 from .stock import find_model
 
-__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source"]
+__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
 
 DEFAULT_IMGSZ = (640, 640)
 _MESSAGE_LENGTH = 200  # torch.jit puts whole tensors into its messages
+
+
+def load() -> None:
+    """Import now what counting imports on its first call, Ultralytics and fvcore.
+
+    Raises:
+        BuildError: the environment can't import it; the message says why and what to do.
+    """
+    with host.quiet():
+        host.import_offline()
+        importlib.import_module("fvcore.nn")
 
 
 def count(
@@ -42,7 +54,7 @@ def count(
     Raises:
         CostError: `imgsz` does not fit the model's strides, or the forward pass fails.
     """
-    with host.quiet():
+    with host.quiet(), torch.random.fork_rng(devices=[]):
         return _measure(copy.deepcopy(model), imgsz, batch, fuse, name)
 
 
@@ -75,7 +87,7 @@ def _build(source: str) -> tuple[nn.Module, tuple[str, ...]]:
     found = find_model(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
     scale = None if found.path.name == found.asked else found.scale
-    with torch.no_grad(), ShapesOnly():
+    with ShapesOnly():
         model = host.build(os.fspath(found.path), scale=scale)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
@@ -92,10 +104,10 @@ def _measure(
     _forget_anchors(model)
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     try:
-        if fuse and hasattr(model, "fuse"):
-            model.fuse(verbose=False)
-        inputs = torch.zeros(batch, _input_channels(model), *imgsz)
-        counted, uncounted = _analyze(model, inputs)
+        with ShapesOnly():
+            if fuse and hasattr(model, "fuse"):
+                model.fuse(verbose=False)
+            counted, uncounted = _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
     except Exception as error:
         raise CostError(f"{name} can't be counted at {imgsz[0]}x{imgsz[1]}: {_in_one_line(error)}") from error
     ops = {op: round(macs) for op, macs in counted[""].items()}
@@ -127,8 +139,7 @@ def _analyze(model: nn.Module, inputs: torch.Tensor) -> tuple[Mapping[str, Mappi
 
     analysis = FlopCountAnalysis(model, inputs).set_op_handle("aten::_convolution", convolution)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.no_grad(), ShapesOnly():
-        return analysis.by_module_and_operator(), analysis.unsupported_ops()
+    return analysis.by_module_and_operator(), analysis.unsupported_ops()
 
 
 def _tree(path: str, name: str, module: nn.Module, counted: Mapping[str, Mapping[str, float]]) -> ModuleCost:

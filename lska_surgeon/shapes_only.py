@@ -3,12 +3,13 @@
 Costs depend on shapes, and nearly all of a forward pass goes into convolutions and SiLUs. Under `ShapesOnly`:
 
 1. A convolution or SiLU of 4-D maps runs on none of the pictures, `x[:0]`, which gives the right channels, height and
-   width at no cost; the result is then a new map for all pictures, whose values are whatever the memory held.
+   width at no cost; the result then grows to all pictures, its values whatever the memory held.
 2. `torch.nn.init.kaiming_uniform_`, the bulk of building a model, fills nothing.
+3. There is one thread: to wake others for the little that is left takes longer than doing it.
 
-All else runs as it is. torch.jit traces case 1 as `aten::slice`, the op itself, `aten::new_empty`; `pictures` says for
-such an op how many pictures it stood for. The meta device would be the natural way to do this, but torch.jit does not
-trace convolutions there.
+All else runs as it is. torch.jit traces case 1 as `aten::slice` and the op itself; `pictures` says for such an op how
+many pictures it stood for. The meta device would be the natural way to do this, but torch.jit does not trace
+convolutions there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,19 @@ _PER_PICTURE = frozenset({torch.conv2d, torch.conv_transpose2d, functional.silu}
 
 
 class ShapesOnly(TorchFunctionMode):
-    """Within this context a model's outputs have the right shapes and meaningless values."""
+    """Within this context a model's outputs have the right shapes and meaningless values, and no gradients."""
+
+    def __enter__(self) -> ShapesOnly:
+        self._threads, self._gradients = torch.get_num_threads(), torch.is_grad_enabled()
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        torch.set_num_threads(self._threads)
+        torch.set_grad_enabled(self._gradients)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -52,17 +65,19 @@ def pictures(value: Any) -> int:
 
 def _on_no_picture(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     out = func(args[0][:0], *args[1:], **kwargs)
-    with _untraced():
-        shape = (args[0].shape[0], *out.shape[1:])
-    return out.new_empty(shape)
+    with _untraced() as tracing:
+        out.resize_((args[0].shape[0], *out.shape[1:]))
+    if tracing:
+        torch._C._get_value_trace(out).inferTypeFrom(out)
+    return out
 
 
 @contextmanager
-def _untraced() -> Iterator[None]:
-    """Keep torch.jit from recording each look at a shape as ops of their own, which would cost more than the op."""
+def _untraced() -> Iterator[bool]:
+    """Keep torch.jit from recording looks at shapes, which cost it more than the op; yields whether it is tracing."""
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        yield
+        yield state is not None
     finally:
         torch._C._set_tracing_state(state)
