@@ -28,7 +28,7 @@ head:
   - [[8, 5], 1, Detect, [nc]] # 9
 """
 #: What every training here is told besides its data.
-QUICK = ["epochs=1", "imgsz=64", "batch=2", "device=cpu", "workers=0", "plots=False", "seed=0"]
+QUICK = ["epochs=1", "imgsz=64", "batch=2", "nbs=2", "device=cpu", "workers=0", "plots=False", "seed=0"]
 
 
 def write_network(folder: Path) -> Path:

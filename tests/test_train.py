@@ -78,6 +78,31 @@ def test_stage_attention_moves_the_operators_alone(grafted: Path, data: Path) ->
         assert {n for n in moved if n.startswith(f"{prefix}.conv1.")}, f"{prefix} did not train"
 
 
+def test_warm_up_of_biases_leaves_the_gates_alone(grafted: Path, data: Path) -> None:
+    words = ["optimizer=SGD", "lr0=0.000000001", "warmup_bias_lr=0.1", "warmup_epochs=1", "epochs=2"]
+    train(grafted, data, *words)
+    moved = changed(grafted, last_of("run"))
+    assert "model.0.bn.bias" in moved
+    assert not {name for name in moved if name.endswith("lska.conv1.bias")}
+
+
+def test_gates_are_in_the_group_of_norms_for_a_step_only(grafted: Path) -> None:
+    from lska_surgeon.nn.trainers import gates_among_norms
+
+    model = read_checkpoint(grafted).float_model()
+    named = dict(model.named_parameters())
+    biases, others = [], []
+    for key, parameter in named.items():
+        (biases if key.endswith("bias") else others).append(parameter)
+    optimizer = torch.optim.SGD([{"params": biases}, {"params": others}], lr=0.1)
+    with gates_among_norms(model, optimizer):
+        sizes = [len(group["params"]) for group in optimizer.param_groups]
+    gates = len(list(named_operators(model)))
+    assert sizes == [len(biases) - gates, len(others) + gates]
+    left = [group["params"] for group in optimizer.param_groups]
+    assert [list(map(id, params)) for params in left] == [list(map(id, biases)), list(map(id, others))]
+
+
 def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data: Path) -> None:
     train(grafted, data, "--stage", "both", "--warm", "2", "warmup_epochs=0")
     warm, run = last_of("run-warm"), last_of("run")

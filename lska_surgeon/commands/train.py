@@ -34,6 +34,9 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
     if warm is not None and stage != "both":
         raise click.UsageError("--warm is for --stage both, whose first run it sets the length of")
     # Imported here, for torch takes seconds and a mistake above should not wait for it.
+    from .. import host
+
+    host.import_offline()  # first of all, for `training` imports Ultralytics as well
     from .. import training
 
     plan = training.plan_training(model, words, stage=stage, warm=warm or 1, trust=trust)

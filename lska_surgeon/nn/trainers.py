@@ -2,7 +2,7 @@
 
 Multi-GPU training runs in fresh processes, which import a trainer's module (or unpickle its class) before they build a
 model. A trainer from here brings the block names along, for this package registers them on import. It downloads
-nothing, and keeps the running statistics of frozen layers, which releases before 8.3.32 let go on moving.
+nothing, warms the operators up as it does norms, and keeps the statistics of frozen norms, which old releases let move.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 from torch import nn
 from ultralytics.data import utils as data_utils
 from ultralytics.models import yolo
-from ultralytics.utils import downloads
+from ultralytics.utils import checks, downloads
 
 from ..errors import TrainingError
+from .operators import LSKAAttention, Operator, named_operators
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,18 +32,25 @@ def no_downloads() -> Iterator[None]:
     It then takes the way that it has for a machine without network: a font is left out, the check of mixed precision
     is skipped.
     """
+    changes: list[tuple[Any, str, Any]] = [
+        (downloads, "safe_download", _refuse(downloads.safe_download)),
+        (data_utils, "safe_download", _refuse(data_utils.safe_download)),
+        (downloads, "is_url", _offline(downloads.is_url)),
+        (checks, "ONLINE", False),
+        (checks, "AUTOINSTALL", False),
+    ]
+    before = [getattr(module, name) for module, name, _ in changes]
     environment = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    before = {name: os.environ.get(name) for name in environment}
-    originals = downloads.safe_download, downloads.is_url
+    environment_before = {name: os.environ.get(name) for name in environment}
+    for module, name, value in changes:
+        setattr(module, name, value)
     os.environ.update(environment)
-    downloads.safe_download = data_utils.safe_download = _refuse(downloads.safe_download)
-    downloads.is_url = _offline(downloads.is_url)
     try:
         yield
     finally:
-        downloads.safe_download, downloads.is_url = originals
-        data_utils.safe_download = originals[0]
-        for name, value in before.items():
+        for (module, name, _), value in zip(changes, before):
+            setattr(module, name, value)
+        for name, value in environment_before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -93,6 +101,10 @@ class SurgeonTrainer:
         with no_downloads():
             return super().train()  # type: ignore[misc]
 
+    def optimizer_step(self) -> Any:
+        with gates_among_norms(self.model, self.optimizer):  # type: ignore[attr-defined]
+            return super().optimizer_step()  # type: ignore[misc]
+
 
 class SurgeonDetectionTrainer(SurgeonTrainer, yolo.detect.DetectionTrainer):
     """For detect."""
@@ -122,6 +134,35 @@ TRAINERS: dict[str, type[SurgeonTrainer]] = {
     "obb": SurgeonOBBTrainer,
     "classify": SurgeonClassificationTrainer,
 }
+
+
+@contextmanager
+def gates_among_norms(model: nn.Module, optimizer: Any) -> Iterator[None]:
+    """Step the biases that make operators the identity as the norms' weights are stepped: without decay, and in the
+    warm-up from a learning rate of 0.
+
+    All other biases start at `warmup_bias_lr`, 0.1, which throws a graft off its start. The groups are put back, so
+    that a checkpoint holds the optimizer as Ultralytics made it, and plain Ultralytics can resume it.
+    """
+    gates = {id(gate_bias(operator)) for _, operator in named_operators(model)}
+    norm = next((module.weight for module in model.modules() if isinstance(module, nn.BatchNorm2d)), None)
+    groups = [group for group in optimizer.param_groups if norm is not None]
+    before = [group["params"] for group in groups]
+    moved = [parameter for parameters in before for parameter in parameters if id(parameter) in gates]
+    try:
+        for group, parameters in zip(groups, before):
+            rest = [parameter for parameter in parameters if id(parameter) not in gates]
+            group["params"] = rest + moved if any(parameter is norm for parameter in rest) else rest
+        yield
+    finally:
+        for group, parameters in zip(groups, before):
+            group["params"] = parameters
+
+
+def gate_bias(operator: Operator) -> nn.Parameter:
+    """The bias that decides, at the identity, what an operator does to its input."""
+    last: nn.Conv2d = operator.proj_2 if isinstance(operator, LSKAAttention) else operator.conv1
+    return last.bias
 
 
 def hold_statistics(trainer: Any) -> None:
