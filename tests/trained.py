@@ -89,7 +89,7 @@ def save(path: Path, data: Any) -> Path:
 
 def finished(path: Path, model: nn.Module) -> Path:
     """The file at the end of a training: half precision, frozen, stripped by Ultralytics itself."""
-    save(path, {**in_training(model), "optimizer": None})
+    save(path, {**in_training(model), "optimizer": None, "scaler": None})
     with host.quiet():
         strip_optimizer(path)
     return path
@@ -126,6 +126,15 @@ def new_index(model: nn.Module) -> dict[int, int]:
     """Old index -> new index of every layer that is no operator, found by counting."""
     kept = [index for index, layer in enumerate(model.model) if not isinstance(layer, Operator)]
     return dict(enumerate(kept))
+
+
+def described(model: nn.Module) -> list[tuple[Any, ...]]:
+    """What Ultralytics notes on each layer: its place, its sources, its class and its parameters.
+
+    Older releases note the last on the class, where it says nothing.
+    """
+    counts = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model.model]
+    return [(layer.i, layer.f, layer.type, vars(layer).get("np", count)) for layer, count in zip(model.model, counts)]
 
 
 def assert_carried(before: nn.Module, after: nn.Module, index: Mapping[int, int] | None = None) -> list[str]:
