@@ -108,8 +108,15 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     return Scaling(letter, *map(float, entry))
 
 
-def shapes_of(graph: Graph, scaling: Scaling) -> tuple[Shape, ...]:
-    """The shape of every layer's output, in order."""
+def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None = None) -> tuple[Shape, ...]:
+    """The shape of every layer's output, in order.
+
+    Args:
+        graph: the layers.
+        scaling: the scale.
+        ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
+    """
+    ratios = ratios or {}
     shapes: list[Shape] = []
     channels_in = graph.settings.get("channels", 3)
     image = Shape(channels_in if isinstance(channels_in, int) else None, 1.0)
@@ -119,6 +126,8 @@ def shapes_of(graph: Graph, scaling: Scaling) -> tuple[Shape, ...]:
         block, args = _plain(layer)
         channels = _channels(block, args, sources, previous, graph.settings, scaling)
         stride, guessed = _stride(block, args, sources)
+        if guessed and layer.index in ratios and sources[0].stride is not None:
+            stride = sources[0].stride * ratios[layer.index]
         previous = Shape(channels, stride, guessed or any(source.guessed for source in sources))
         shapes.append(previous)
     return tuple(shapes)

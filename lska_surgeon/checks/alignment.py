@@ -18,6 +18,7 @@ from .stock_rows import stock_blocks, stock_graph
 
 #: How many stock models are aligned in full after a look at their blocks.
 _CANDIDATES = 5
+_SURE = 0.9
 _NEVER = -1e9
 _MISSING = -0.6  # a stock row that the file does not have
 #: What an inserted row weighs beside the stock's rows; an operator weighs nothing, a second neck much.
@@ -39,6 +40,11 @@ class Alignment:
     rows: dict[int, int]
     likeness: dict[int, float]
     confidence: float
+
+    @property
+    def is_sure(self) -> bool:
+        """True where little but insertions and replaced blocks sets the file apart."""
+        return self.confidence >= _SURE
 
     @cached_property
     def stock_row(self) -> dict[int, int]:
@@ -131,7 +137,7 @@ class _Row:
         if "output" in (self.kind, other.kind):
             if self.kind != other.kind:
                 return _NEVER
-            return 1.0 if self.block == other.block else 0.9
+            return 1.0 - 0.1 * (self.block != other.block) - 0.3 * (self.arity != other.arity)
         same_width = self.args[:1] == other.args[:1]
         if self.block == other.block:
             value = 1.0 if self.args == other.args else 0.9 if same_width else 0.7

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..document import Document
-from . import flow, rows
+from . import levels, rows, taps
 from .findings import ERROR, Finding
 from .subject import Subject
 
@@ -18,11 +18,11 @@ _RULES = (
     rows.scale,
     rows.channels,
     rows.comments,
-    flow.taps,
-    flow.inputs,
-    flow.unread,
-    flow.strides,
-    flow.fused_output,
+    taps.taps,
+    taps.inputs,
+    taps.unread,
+    levels.strides,
+    levels.bare_concat,
 )
 
 

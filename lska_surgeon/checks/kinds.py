@@ -8,6 +8,8 @@ from ..blocks import BLOCK_OPS
 from ..channels import NOT_A_MAP
 from ..graph import Layer
 
+#: Kinds of rows that attention may be; "other" is a block that is not known.
+ATTENTION = ("operator", "other", "psa")
 # Tried in this order. The names beside Ultralytics' own are those of blocks that people put in their place.
 _KINDS = (
     ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),

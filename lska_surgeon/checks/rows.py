@@ -29,19 +29,21 @@ def sources(subject: Subject) -> Iterator[Finding]:
     """Rule `source`: what a row reads exists and comes before it."""
     if subject.has_packed_backbone:
         message = f"the numbers count row 0 ({subject.layers[0].block}) as 5 layers: plain Ultralytics can't build that"
-        yield Finding(WARNING, "source", subject.line(0), 0, message)
+        yield subject.finding(WARNING, "source", 0, message)
         return
     intended = {(moved.row, moved.tap): moved.expected for moved in subject.moved}
     for layer in subject.layers:
         if not layer.taps:
-            yield Finding(ERROR, "source", subject.line(layer.index), layer.index, f"{layer.problem()}")
+            yield subject.finding(ERROR, "source", layer.index, str(layer.problem()))
         for tap, number in enumerate(layer.taps):
             problem = replace(layer, frm=number).problem()
-            if problem:
-                expected = intended.get((layer.index, tap))
-                suggestion = None if expected is None else f"write {expected} ({subject.layers[expected].block})"
-                fix = () if expected is None else (Correction(layer.index, tap, expected),)
-                yield Finding(ERROR, "source", subject.line(layer.index), layer.index, problem, suggestion, fix)
+            expected = intended.get((layer.index, tap))
+            if problem and expected is None:
+                yield subject.finding(ERROR, "source", layer.index, problem)
+            elif problem and expected is not None:
+                fix = Correction(layer.index, tap, expected)
+                suggestion = f"write {expected} ({subject.layers[expected].block})"
+                yield subject.finding(ERROR, "source", layer.index, problem, suggestion, fix)
 
 
 def modules(subject: Subject) -> Iterator[Finding]:
@@ -50,18 +52,18 @@ def modules(subject: Subject) -> Iterator[Finding]:
     A name that is surely misspelt is an error. Any other is a warning: it may be a class of the user's own that is put
     into Ultralytics before the model is built.
     """
-    first = {layer.block: layer for layer in reversed(subject.layers)}
-    for layer in first.values():
-        if layer.block == BAD_ROW or not is_unknown(layer.block):
+    first = {layer.block: layer.index for layer in reversed(subject.layers)}
+    for block, index in first.items():
+        if block == BAD_ROW or not is_unknown(block):
             continue
-        near = nearest(layer.block)
-        message = f"the installed ultralytics knows no block {layer.block}"
-        line = subject.line(layer.index)
-        if near and is_slip(layer.block, near):
-            yield Finding(ERROR, "module", line, layer.index, message, f"write {near}")
+        near = nearest(block)
+        message = f"the installed ultralytics knows no block {block}"
+        if near and is_slip(block, near):
+            yield subject.finding(ERROR, "module", index, message, f"write {near}")
         else:
-            suggestion = "it must be registered before the model is built" + (f"; the nearest name is {near}" if near else "")
-            yield Finding(WARNING, "module", line, layer.index, message, suggestion)
+            hint = f"; the nearest name is {near}" if near else ""
+            suggestion = f"it must be registered before the model is built{hint}"
+            yield subject.finding(WARNING, "module", index, message, suggestion)
 
 
 def kernels(subject: Subject) -> Iterator[Finding]:
@@ -70,17 +72,18 @@ def kernels(subject: Subject) -> Iterator[Finding]:
         try:
             read_attention(layer.block, layer.args)
         except KernelError as error:
-            yield Finding(ERROR, "kernel", subject.line(layer.index), layer.index, str(error))
+            yield subject.finding(ERROR, "kernel", layer.index, str(error))
 
 
 def scale(subject: Subject) -> Iterator[Finding]:
     """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
+    document = subject.document
     try:
         for letter in _letters(subject):
-            scaling_of(subject.document.settings, letter)
+            scaling_of(document.settings, letter)
     except GraphError as error:
-        at = subject.document.text.count("\n", 0, subject.document.scales_at) + 1 if "scales" in subject.document.settings else 1
-        yield Finding(ERROR, "scale", at, None, str(error))
+        line = document.text.count("\n", 0, document.scales_at) + 1 if "scales" in document.settings else 1
+        yield Finding(ERROR, "scale", line, None, str(error))
 
 
 def channels(subject: Subject) -> Iterator[Finding]:
@@ -93,11 +96,11 @@ def channels(subject: Subject) -> Iterator[Finding]:
         if not isinstance(said, int) or layer.sources[:1] in ((), (IMAGE,)):
             continue
         widths = _widths(subject, layer.sources[0])
-        if not widths or set(widths.values()) <= {said}:
+        if set(widths.values()) <= {said}:
             continue
         where = ", ".join(f"{width} at scale {letter}" if letter else f"{width}" for letter, width in widths.items())
         message = f"{layer.block} says {said} channels, but {subject.named(layer.sources[0])} gives {where}"
-        yield Finding(WARNING, "channels", subject.line(layer.index), layer.index, message, "write c2 in place of the number")
+        yield subject.finding(WARNING, "channels", layer.index, message, "write c2 in place of the number")
 
 
 def comments(subject: Subject) -> Iterator[Finding]:
@@ -112,9 +115,9 @@ def comments(subject: Subject) -> Iterator[Finding]:
         # A number larger than any index is a width or a size, and so is the first of several.
         if number > len(subject.layers) + 9 or _ANOTHER_NUMBER.match(subject.document.text, span.end):
             continue
-        fix = (Correction(layer.index, None, layer.index),)
         message = f"the comment says {number}, the row's index is {layer.index}"
-        yield Finding(WARNING, "comment", subject.line(layer.index), layer.index, message, f"write {layer.index}", fix)
+        fix = Correction(layer.index, None, layer.index)
+        yield subject.finding(WARNING, "comment", layer.index, message, f"write {layer.index}", fix)
 
 
 def _letters(subject: Subject) -> list[str | None]:

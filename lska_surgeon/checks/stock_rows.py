@@ -1,9 +1,8 @@
-"""The stock models' rows, read fast: their files have one row to a line, so no YAML parser is needed; it judges nothing."""
+"""The stock models' rows, read fast: they stand one to a line, so that takes no YAML parser; it judges nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,13 +48,9 @@ def _text(path: Path) -> str:
 
 
 def _flow(text: str) -> list[Any]:
-    value = _value(iter(_TOKEN.findall(text)))
-    return value if isinstance(value, list) else []
-
-
-def _value(tokens: Iterator[str]) -> Any:
+    """The value of a list in flow style."""
     stack: list[list[Any]] = [[]]
-    for token in tokens:
+    for token in _TOKEN.findall(text):
         if token == "[":
             stack.append([])
         elif token == "]":
@@ -63,4 +58,5 @@ def _value(tokens: Iterator[str]) -> Any:
             stack[-1].append(done)
         elif token != ",":
             stack[-1].append(token[1:-1] if token[0] in "'\"" else read_plain(token.strip()))
-    return stack[0][0]
+    value = stack[0][0]
+    return value if isinstance(value, list) else []

@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ..channels import Shape
+from ..channels import NOT_A_MAP, Shape
 from ..document import BAD_ROW, Document, RowError
 from ..errors import GraphError
 from ..graph import Layer
 from ..stock import FoundModel, find_model
 from .alignment import Alignment, align
+from .findings import Correction, Finding
 from .kinds import kind
 from .strides import shapes_or_none
 from .wiring import ENOUGH, Moved, moved_taps, put_right
@@ -61,7 +62,7 @@ class Subject:
         return moved_taps(self.layers, self.alignment) if self.alignment else []
 
     @cached_property
-    def right(self) -> list[Layer]:
+    def put_right(self) -> list[Layer]:
         """The layers with the taps put right that read another layer, not those that read around one."""
         return put_right(self.layers, [moved for moved in self.moved if not moved.around])
 
@@ -77,7 +78,7 @@ class Subject:
         Some copies of Ultralytics have a parser patched for that. Plain Ultralytics can't build such a file.
         """
         first = shapes_or_none(self.layers[:1])
-        if first is None or not first[0].guessed:
+        if first is None or not first[0].guessed or self.layers[0].block in NOT_A_MAP:
             return False
         shift = _BACKBONE_LAYERS - 1
         shifted = [replace(layer, index=layer.index + shift) for layer in self.layers[1:]]
@@ -87,9 +88,11 @@ class Subject:
         """Indices of the layers that read layer `index`."""
         return [layer.index for layer in self.layers if index in layer.sources]
 
-    def line(self, index: int) -> int:
-        """Line number, from 1, of row `index`."""
-        return self.document.line_of(index)
+    def finding(
+        self, severity: str, rule: str, index: int, message: str, suggestion: str | None = None, *fixes: Correction
+    ) -> Finding:
+        """A finding about row `index`."""
+        return Finding(severity, rule, self.document.line_of(index), index, message, suggestion, fixes)
 
     def comment(self, index: int) -> str:
         """The text of the line behind row `index`."""

@@ -9,8 +9,10 @@ from ..graph import IMAGE, Layer
 from .alignment import Alignment
 from .strides import conflicts, shapes_or_none
 
-#: Below this confidence nothing is said; below the second, only of taps that still say the stock model's number.
-ENOUGH, _SURE = 0.8, 0.9
+#: Below this confidence nothing is said; until it is sure, only of taps that still say the stock model's number.
+ENOUGH = 0.8
+#: From here on a number may be off by as much as it likes.
+_SAME = 0.95
 #: A stock row says nothing of its place where the row in that place is less like it than this; the second when sure.
 _LIKE, _LIKE_WHEN_SURE = 0.6, 0.2
 
@@ -40,8 +42,8 @@ def moved_taps(layers: Sequence[Layer], alignment: Alignment) -> list[Moved]:
     """The taps that read another layer, as far as the alignment can be trusted, in row order.
 
     1. An alignment without confidence says nothing.
-    2. A slip is a number that was not changed, or that is off by no more than the number of rows that came and went,
-       or the right number at another place of the same row.
+    2. A slip is a number that was not changed, or the right number at another place of the same row; and, where the
+       alignment is sure, one that is off by no more than the number of rows that came and went.
     3. If the taps, put right, made strides clash that fit before, then the network was rebuilt on purpose.
     """
     if alignment.confidence < ENOUGH:
@@ -86,36 +88,36 @@ class _Wiring:
 
     def is_slip(self, moved: Moved) -> bool:
         """Case 2 of `moved_taps`."""
-        sure = self.alignment.confidence >= _SURE
+        sure = self.alignment.is_sure
         base = moved.expected
         while base not in self.stock_row:
             base = self.layers[base].sources[0]
         if self.alignment.likeness[self.stock_row[base]] < (_LIKE_WHEN_SURE if sure else _LIKE):
             return False
         swapped = moved.expected in self.layers[moved.row].sources
-        return moved.stale or swapped or (sure and abs(moved.reads - moved.expected) <= self.room)
+        near = abs(moved.reads - moved.expected) <= self.room or self.alignment.confidence >= _SAME
+        return moved.stale or swapped or (sure and near)
 
     def row(self, index: int) -> list[Moved]:
         """What is to say of the row that stands for stock row `index`."""
         old, new = self.stock[index], self.layers[self.rows[index]]
         if len(old.taps) != len(new.taps):
             return []
-        in_order = new.index == len(self.layers) - 1
-        pairs = list(enumerate(old.sources)) if in_order else self._paired(old, new)
-        return [found for tap, source in pairs for found in self._tap(old, new, tap, source)]
+        return [found for tap, source in self._paired(old, new) for found in self._tap(old, new, tap, source)]
 
     def _paired(self, old: Layer, new: Layer) -> list[tuple[int, int]]:
-        """Each tap with the stock source that it is for; a Concat may have them in another order."""
-        free, pairs = list(old.sources), {}
+        """Each tap with the stock source that it is for; a Concat, or what stands for one, may have another order."""
+        in_place = list(enumerate(old.sources))
+        if new.index == len(self.layers) - 1 or (old.block == new.block != "Concat"):
+            return in_place
+        pairs = {tap: source for tap, source in in_place if self._explains(source, new.sources[tap], new.index)}
+        free = [source for tap, source in in_place if tap not in pairs]
         for tap, reads in enumerate(new.sources):
-            fitting = [source for source in free if self._explains(source, reads, new.index)]
+            fitting = [source for source in free if tap not in pairs and self._explains(source, reads, new.index)]
             if fitting:
                 pairs[tap] = fitting[0]
                 free.remove(fitting[0])
-        for tap in range(len(new.taps)):
-            if tap not in pairs:
-                pairs[tap] = free.pop(0)
-        return sorted(pairs.items())
+        return [(tap, pairs[tap] if tap in pairs else free.pop(0)) for tap in range(len(new.taps))]
 
     def _tap(self, old: Layer, new: Layer, tap: int, source: int) -> list[Moved]:
         reads, stand = new.sources[tap], self._stand_in(source)
