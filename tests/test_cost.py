@@ -271,6 +271,9 @@ def test_the_input_has_as_many_channels_as_the_model_was_built_for() -> None:
     with host.quiet():
         grey = host.import_offline().DetectionModel("yolov8n.yaml", ch=1, verbose=False)
     assert count_source("yolov8n.yaml", (64, 64)).params - count(grey, (64, 64)).params == 2 * 9 * 16
+    rows = [[-1, 1, "Focus", [16, 3]], [-1, 1, "Conv", [32, 3, 2]]]  # its first convolution reads 12 channels
+    focus = host.build({"nc": 1, "backbone": rows, "head": [[[1], 1, "Detect", ["nc"]]]})
+    assert dict(count(focus, (64, 64)).tree.walk())["model.0.conv.conv"].macs == 12 * 9 * 16 * 32 * 32
 
 
 @pytest.mark.parametrize(
@@ -364,8 +367,8 @@ def test_shapes_only_gives_the_shapes_of_a_real_forward_pass() -> None:
     )
     x = torch.zeros(2, 3, 9, 11)
     with ShapesOnly():
-        shape = model(x).shape
-    assert shape == model(x).shape
+        several, one, vector = model(x).shape, model(x[0]).shape, nn.functional.silu(x[0, 0, 0]).shape
+    assert (several, one, vector) == (model(x).shape, model(x[0]).shape, (11,))
 
 
 def test_shapes_only_leaves_no_trace_behind_it() -> None:
