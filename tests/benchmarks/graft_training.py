@@ -9,7 +9,7 @@ which are blurred and noisy, from these starts:
 
 - control: the trained network as it is
 - graft: `lska-surgeon graft --at neck --k 23`, trained as Ultralytics trains anything
-- protected: the same file; the gates' biases warm up like weights, from a learning rate of 0
+- protected: the same file through `lska-surgeon train`: the gates' biases warm up from a learning rate of 0
 - default-init: `graft --init default`
 - load: `YOLO("variant.yaml").load("base.pt")`, Ultralytics' own way
 
@@ -41,8 +41,8 @@ import torch
 import ultralytics
 from ultralytics import YOLO
 
-import lska_surgeon.nn
 from lska_surgeon.cli import main as surgeon
+from lska_surgeon.nn.trainers import TRAINERS
 
 SIZE = 96
 EPOCHS = 5
@@ -113,21 +113,7 @@ def make_starts(folder: Path) -> None:
 def start_of(arm: str, folder: Path) -> YOLO:
     if arm == "load":
         return YOLO(folder / "yolov8n-variant.yaml").load(folder / "base.pt")
-    network = YOLO(folder / {"control": "base.pt", "protected": "graft.pt"}.get(arm, f"{arm}.pt"))
-    if arm == "protected":
-        network.add_callback("on_pretrain_routine_end", protect_gates)
-    return network
-
-
-def protect_gates(trainer: Any) -> None:
-    """Move the gates' biases from the group of biases to that of norms: no decay either, but a warm-up from zero."""
-    gates = {id(operator.conv1.bias) for _, operator in lska_surgeon.nn.named_operators(trainer.model)}
-    groups = {group["param_group"]: group for group in trainer.optimizer.param_groups}
-    biases = groups["bias"]["params"]
-    moved = [bias for bias in biases if id(bias) in gates]
-    assert len(moved) == len(gates) == 4
-    groups["bias"]["params"] = [bias for bias in biases if id(bias) not in gates]
-    groups["bn"]["params"] = [*groups["bn"]["params"], *moved]
+    return YOLO(folder / {"control": "base.pt", "protected": "graft.pt"}.get(arm, f"{arm}.pt"))
 
 
 def skip_last_validation(trainer: Any) -> None:
@@ -151,6 +137,8 @@ def measure(arm: str, optimizer: str, seed: int, folder: Path, data: Path) -> Ru
     network.add_callback("on_fit_epoch_end", lambda trainer: curve.append(trainer.metrics["metrics/mAP50-95(B)"]))
     network.add_callback("on_train_start", skip_last_validation)
     chosen: dict[str, Any] = {"optimizer": optimizer, **OPTIMIZERS[optimizer]}
+    if arm == "protected":
+        chosen["trainer"] = TRAINERS["detect"]
     place = {"project": str(folder), "name": "run", "exist_ok": True}
     network.train(data=str(data), epochs=EPOCHS, seed=seed, **chosen, **place, **COMMON)
     seconds = round(time.perf_counter() - begin, 1)
@@ -185,6 +173,8 @@ def table(runs: list[Run]) -> str:
 
 
 def _cell(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
     return f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
