@@ -1,0 +1,158 @@
+"""The command line as a user meets it: exact output, one line for a mistake, and help whose examples run."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lska_surgeon.cli import COMMANDS, main
+from lska_surgeon.stock import stock_models
+
+VARIANT = "yolov8s-lska-neck-k35.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(words: str) -> Result:
+    # click kept the two streams apart only if asked, until 8.2 made it the only way.
+    apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+    return CliRunner(**apart).invoke(main, shlex.split(words), prog_name="lska-surgeon")
+
+
+def test_insert_says_what_it_wrote_and_remove_gives_the_base_back() -> None:
+    inserted = run("insert yolov8s.yaml --at neck --k 35")
+    assert inserted.output == (
+        f"Wrote {VARIANT}: yolov8s.yaml at scale s with lska k35 at neck (rows 13, 17, 21, 25), "
+        "452,224 parameters more\n"
+    )
+    removed = run(f"remove {VARIANT}")
+    assert removed.output == f"Wrote yolov8s.yaml: {VARIANT} without 4 operator rows (13, 17, 21, 25)\n"
+    assert Path("yolov8s.yaml").read_bytes() == stock_models()["yolov8.yaml"].read_bytes()
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing() -> None:
+    shown = run("insert yolov8s.yaml --at neck:p3@11 --at residual:2 --dry-run").output
+    assert "residual:2  2      in C2f     p2     lska k23  1 x 32    2    itself   1,952\n" in shown
+    assert "neck:p3@11  15     after C2f  p3     lska k11  1 x 128   16   17, 23   19,072\n" in shown
+    assert "+  - [[16, 19, 22], 1, Detect, [nc]] # Detect(P3, P4, P5)" in shown
+    assert not list(Path().iterdir())
+
+
+def test_json_is_the_plan() -> None:
+    plan = json.loads(run("insert yolov8s.yaml --at sppf --json").output)
+    assert plan["schema"] == 1
+    assert plan["params_added"] == plan["sites"][0]["params"] == 512**2 + 512 * (2 * 5 + 2 * 7 + 5)
+    assert plan["index_map"]["9"] == 9
+    assert plan["index_map"]["10"] == 11
+    assert Path(plan["output"]).is_file()
+
+
+def test_standard_output_gets_the_yaml_alone() -> None:
+    text = run("insert yolov8s.yaml --at sppf -o -").stdout
+    assert "  - [-1, 1, LSKA, [c2, 23]] # 10 lska k23, sppf (P5/32)\n" in text
+    assert text.startswith("# Ultralytics")
+
+
+def test_quiet_says_nothing() -> None:
+    assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
+
+
+def test_positions_lists_layers_and_names() -> None:
+    shown = run("positions yolov8s.yaml").stdout
+    assert (
+        "15     head      14          3        C2f          [256]               128       8       p3     16, 22\n"
+        in shown
+    )
+    assert "--at neck         12 (p4), 15 (p3), 18 (p4), 21 (p5)  every reader\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("insert", "Missing argument 'BASE' (see lska-surgeon insert --help)"),
+        ("insert yolov8s.yaml", "Missing option '--at' (see lska-surgeon insert --help)"),
+        ("insert yolov8s.yaml --at neck --op foo", "Invalid value for '--op'"),
+        ("insert nope.yaml --at neck", "no file nope.yaml, and no stock model of that name"),
+        ("insert yolov8s.yaml --at nek", "no position 'nek' (did you mean neck?)"),
+        ("insert yolov8s.yaml --at neck --k 8", "kernel size 8 is not an odd number"),
+        (
+            "insert yolov8s.yaml --at neck --k 9",
+            "no kernel size 9 for lska in the paper: use one of 7, 11, 23, 35, 41, 53",
+        ),
+        ("insert yolov8s.yaml --at sppf:p3", "--at sppf:p3: sppf has no 'p3' in yolov8s.yaml; it has 9 (p5)"),
+        ("insert yolov8s.yaml --at after:31", "no layer 31: yolov8s.yaml has 0-22; try --at after:21"),
+        (
+            "insert yolov8s.yaml --at neck --at neck:p3",
+            "--at neck and --at neck:p3 both name layer 15 (C2f): name it once",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o missing/x.yaml",
+            "can't write missing/x.yaml: there is no directory missing",
+        ),
+        ("insert yolov8s.yaml --at neck -o x.txt", "x.txt does not end in .yaml"),
+        ("insert yolo11s.yaml --at neck -o yolo11m-x.yaml", "the name yolo11m-x.yaml says scale m"),
+        ("remove yolov8s.yaml", "yolov8s.yaml has no LSKA to remove"),
+        ("positions nope.yaml", "no file nope.yaml"),
+        ("graft missing.pt", "say where: --at POSITION"),
+        ("frobnicate", "No such command 'frobnicate' (see lska-surgeon --help)"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
+    result = run(words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert not list(Path().iterdir())
+
+
+def test_a_file_that_is_there_is_kept_unless_forced() -> None:
+    Path(VARIANT).write_text("mine", encoding="utf-8")
+    refused = run("insert yolov8s.yaml --at neck --k 35")
+    assert refused.exit_code == 2
+    assert "is already there" in refused.stderr
+    assert Path(VARIANT).read_text(encoding="utf-8") == "mine"
+    assert run("insert yolov8s.yaml --at neck --k 35 --force").exit_code == 0
+    assert Path(VARIANT).read_text(encoding="utf-8") != "mine"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_in_an_example(command: str) -> None:
+    text = run(f"{command} --help").output
+    assert re.search(rf"Examples?:\n +lska-surgeon {command}", text), text
+
+
+@pytest.mark.parametrize("command", ["insert", "positions", "remove", "flops"])
+def test_examples_of_help_run(command: str) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    examples = re.findall(rf"^ +lska-surgeon ({command} .+)$", run(f"{command} --help").output, re.MULTILINE)
+    assert examples
+    for example in examples:
+        result = run(f"{example} --force" if command == "insert" else example)
+        assert result.exit_code == 0, (example, result.output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "insert yolov8s.yaml --at neck", "positions yolov8s.yaml", f"remove {VARIANT}", f"check {VARIANT}"],
+)
+def test_quick_commands_never_import_torch(words: str) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    script = (
+        "import sys\nfrom lska_surgeon.cli import main\n"
+        f"try:\n    main({shlex.split(words)!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'torch', 'ultralytics', 'numpy', 'yaml'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
