@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from . import host
-from .cost_types import Cost, CostError, ModuleCost
+from .cost_types import CHECKPOINT_SUFFIXES, Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, pictures
 from .stock import find_model
 
@@ -71,7 +71,7 @@ def count_source(
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.
     """
-    if Path(source).suffix in (".pt", ".pth"):
+    if Path(source).suffix in CHECKPOINT_SUFFIXES:
         from .checkpoint import read_checkpoint
 
         with host.quiet():

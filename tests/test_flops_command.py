@@ -146,9 +146,18 @@ def test_a_file_that_is_no_model_is_one_line_and_exit_code_2(tmp_path: Path, nam
     assert name in err
 
 
-def test_one_bad_model_among_many_prints_no_half_report() -> None:
-    code, out, _ = run("yolov8n.yaml", "nope.yaml", "--imgsz", "64")
-    assert (code, out) == (2, "")
+def test_a_misspelt_name_among_many_is_told_before_anything_is_counted() -> None:
+    code = """if True:
+        import sys
+        from lska_surgeon.cli import main
+        try:
+            main(["flops", "yolov8n.yaml", "nope.yaml"])
+        finally:
+            assert "torch" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_help_ends_its_words_in_an_example_and_imports_no_torch() -> None:

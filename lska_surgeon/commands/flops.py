@@ -6,8 +6,12 @@ import gc
 import re
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import click
+
+from ..cost_types import CHECKPOINT_SUFFIXES
+from ..stock import find_model
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
@@ -95,6 +99,9 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
+    for model in models:  # a misspelt name is told before torch is imported
+        if Path(model).suffix not in CHECKPOINT_SUFFIXES:
+            find_model(model)
     _import_unwatched()
     from ..cost import count_source
     from ..cost_lines import Detail
