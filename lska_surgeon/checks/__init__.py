@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .checking import CheckedFile, check_file
 from .correction import corrected_text
 from .findings import ERROR, WARNING, Correction, Finding
-from .inspection import Inspection, inspect
 
-__all__ = ["ERROR", "WARNING", "Correction", "Finding", "Inspection", "corrected_text", "inspect"]
+__all__ = ["ERROR", "WARNING", "CheckedFile", "Correction", "Finding", "check_file", "corrected_text"]

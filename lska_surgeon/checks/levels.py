@@ -18,7 +18,7 @@ def strides(subject: Subject) -> Iterator[Finding]:
     if shapes is None:
         return
     told = {moved.row for moved in subject.moved if not moved.around}
-    for layer in subject.layers:
+    for layer in subject.put_right:
         read = input_shapes(layer, shapes)
         known = [shape.stride for shape in read if shape.stride is not None and not shape.guessed]
         if layer.index in told or len(known) < len(read):
@@ -26,7 +26,7 @@ def strides(subject: Subject) -> Iterator[Finding]:
         if layer.block == "Concat" and len(set(known)) > 1:
             message = f"Concat needs one stride, but its inputs have different ones: {_listed(layer.sources, known)}"
             yield subject.finding(ERROR, "stride", layer.index, message, _with_stride(subject, layer.index, known[0]))
-        if layer is subject.output and known != sorted(set(known)):
+        if layer.index == subject.output.index and known != sorted(set(known)):
             yield from _output(subject, known)
 
 

@@ -77,13 +77,20 @@ def kernels(subject: Subject) -> Iterator[Finding]:
 
 def scale(subject: Subject) -> Iterator[Finding]:
     """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
-    document = subject.document
-    try:
-        for letter in _letters(subject):
-            scaling_of(document.settings, letter)
-    except GraphError as error:
-        line = document.text.count("\n", 0, document.scales_at) + 1 if "scales" in document.settings else 1
-        yield Finding(ERROR, "scale", line, None, str(error))
+    document, asked = subject.document, subject.found.scale
+    if document.settings.get("scales"):
+        line = document.text.count("\n", 0, document.scales_at) + 1
+        if document.scales and asked and asked not in document.scales:
+            message = (
+                f"the name {subject.found.asked} asks for scale {asked}, and scales has {', '.join(document.scales)}"
+            )
+            yield Finding(ERROR, "scale", line, None, message, "rename the file, or add the entry")
+            return
+        try:
+            for letter in _letters(subject):
+                scaling_of(document.settings, letter)
+        except GraphError as error:
+            yield Finding(ERROR, "scale", line, None, str(error))
 
 
 def channels(subject: Subject) -> Iterator[Finding]:

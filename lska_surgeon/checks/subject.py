@@ -68,8 +68,11 @@ class Subject:
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...] | None:
-        """Strides of all layers; None when a source does not exist, or when a row can't be read."""
-        return None if self.bad_rows or self.has_packed_backbone else shapes_or_none(self.layers, self.alignment)
+        """Strides of the layers put right, so that one wrong tap is not told again of every layer behind it.
+
+        None when a source does not exist, or when a row can't be read.
+        """
+        return None if self.bad_rows or self.has_packed_backbone else shapes_or_none(self.put_right, self.alignment)
 
     @cached_property
     def has_packed_backbone(self) -> bool:

@@ -17,12 +17,14 @@ _FOR_ONE_READER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
 def taps(subject: Subject) -> Iterator[Finding]:
     """Rules `tap` and `bypass`: each tap reads the stock model's source, or the layers inserted on it."""
-    wrong = {moved.row for moved in subject.moved if not moved.around and not _may_be_meant(subject, moved)}
+    wrong = [moved for moved in subject.moved if not moved.around and not _may_be_meant(subject, moved)]
+    rows = {moved.row for moved in wrong}
+    kept = any(moved.stale for moved in wrong) and not _renumbered(subject)
     for moved in subject.moved:
         if not 0 <= moved.reads < moved.row:
             continue  # rule `source` tells it
-        if not moved.around or (moved.stale and moved.row in wrong):
-            yield _tap(subject, moved, meant=moved.row not in wrong)
+        if not moved.around or (moved.stale and (kept or moved.row in rows)):
+            yield _tap(subject, moved, meant=not moved.around and moved.row not in rows)
         elif all(map(subject.readers, moved.around)) and _is_bypass(subject, moved):
             yield _bypass(subject, moved)
 
@@ -97,6 +99,19 @@ def _may_be_meant(subject: Subject, moved: Moved) -> bool:
     other_fusion = subject.kind(new.index) == "fuse" and new.block != old.block and not moved.stale
     unread = moved.reads not in stock_row and not any(moved.reads in layer.sources for layer in subject.put_right)
     return other_fusion or unread
+
+
+def _renumbered(subject: Subject) -> bool:
+    """True where the author changed at least one of the stock model's numbers, and rightly."""
+    if subject.alignment is None:
+        return False
+    told = {(moved.row, moved.tap) for moved in subject.moved}
+    pairs = [(subject.alignment.stock[old], subject.layers[new]) for old, new in subject.alignment.rows.items()]
+    return any(
+        min(number, usual) >= 0 and number != usual and (new.index, tap) not in told
+        for old, new in pairs
+        for tap, (usual, number) in enumerate(zip(old.taps, new.taps))
+    )
 
 
 def _is_bypass(subject: Subject, moved: Moved) -> bool:

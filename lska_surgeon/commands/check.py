@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from ..checks import ERROR, Finding, Inspection, inspect
+from ..checks import ERROR, CheckedFile, Finding, check_file
 from ..checks.wording import finding_line, findings_json, proposal, summary
 from ..errors import SurgeonError
 
@@ -16,7 +16,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--fix", is_flag=True, help="Print a diff with the numbers put right; findings go to standard error.")
+@click.option("--fix", is_flag=True, help="Print a diff for `patch -p1` that puts the numbers right; findings go to standard error.")
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
@@ -48,24 +48,23 @@ def check(
 
     \b
     Examples:
-      lska-surgeon check my-yolov8s.yaml
-      lska-surgeon check models/*.yaml --strict
-      lska-surgeon check my-yolov8s.yaml --fix | patch -p1
+      lska-surgeon check yolov8s-lska-neck-k35.yaml
+      lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
     """
-    inspections = [inspect(name) for name in files]
+    checked = [check_file(name) for name in files]
     if build:
-        inspections = _built(inspections)
+        checked = _built(checked)
     if as_json:
-        click.echo(findings_json(inspections, strict=strict, fix=fix))
+        click.echo(findings_json(checked, strict=strict, fix=fix))
     else:
-        for one in inspections:
+        for one in checked:
             for finding in one.findings:
                 click.echo(finding_line(one, finding, _mark), err=fix)
             if fix and proposal(one):
                 click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
-            click.echo(summary(inspections), err=fix)
-    if any(one.failed(strict) for one in inspections):
+            click.echo(summary(checked), err=fix)
+    if any(one.failed(strict) for one in checked):
         ctx.exit(1)
 
 
@@ -73,12 +72,12 @@ def _mark(severity: str, text: str) -> str:
     return click.style(text, fg=_COLOURS[severity], bold=True)
 
 
-def _built(inspections: list[Inspection]) -> list[Inspection]:
+def _built(checked: list[CheckedFile]) -> list[CheckedFile]:
     from ..host import build, import_offline
 
     import_offline()
     done = []
-    for one in inspections:
+    for one in checked:
         if not one.failed():
             try:
                 build(one.path, scale=one.scale)

@@ -27,7 +27,7 @@ _RULES = (
 
 
 @dataclass(frozen=True)
-class Inspection:
+class CheckedFile:
     """What one file's check found.
 
     Attributes:
@@ -53,7 +53,7 @@ class Inspection:
         return any(strict or finding.severity == ERROR for finding in self.findings)
 
 
-def inspect(name: str) -> Inspection:
+def check_file(name: str) -> CheckedFile:
     """Check a model YAML.
 
     Args:
@@ -67,4 +67,4 @@ def inspect(name: str) -> Inspection:
     findings = [finding for rule in _RULES for finding in rule(subject)]
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
-    return Inspection(subject.path, subject.document, tuple(findings), stock, subject.found.scale)
+    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale)
