@@ -197,9 +197,9 @@ def test_miswired_files_are_found(name: str, at: tuple[str, ...], tmp_path: Path
 @slow
 @pytest.mark.parametrize("at", [(), ("neck",), ("backbone", "head"), ("sppf",)], ids=" ".join)
 @pytest.mark.parametrize("name", [name for name in STOCK if {"neck", "head"} <= set(names_of(name))])
-def test_every_miswired_file_is_found(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
+def test_miswired_files_are_found_everywhere(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
     if set(at) <= set(names_of(name)):
-        check_mutants(name, tmp_path / "mutant.yaml", mutants(name, at))
+        check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(mutants(name, at), 16))
 
 
 # Names.
@@ -322,7 +322,10 @@ def test_json(wrong: str) -> None:
     assert (report["schema"], report["ok"]) == (1, False)
     mine, stock = report["files"]
     assert (mine["file"], mine["stock"], mine["errors"], mine["warnings"]) == (wrong, "yolov8.yaml", 1, 1)
-    assert [(f["rule"], f["line"], f["row"]) for f in mine["findings"]] == [("comment", 37, 13), ("tap", 51, 23)]
+    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("tap", 23)]
+    lines = Path(wrong).read_text(encoding="utf-8").splitlines()
+    assert lines[mine["findings"][0]["line"] - 1].endswith("# 12")
+    assert "1, Detect, [nc]" in lines[mine["findings"][1]["line"] - 1]
     assert mine["findings"][1]["corrections"] == [{"row": 23, "tap": 2, "value": 22}]
     assert mine["diff"].count("\n+ ") == 2
     assert (stock["findings"], stock["diff"]) == ([], "")
