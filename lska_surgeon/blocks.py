@@ -89,7 +89,7 @@ def _read_operator(block: str, args: list[Any]) -> Attention:
     op = BLOCK_OPS[block]
     channels: int | str | None = None
     # `[c2, 35]`, `[256, 35]`, `[256, 9, 2]` give the width first; `[11]` and `[]` leave it to the source.
-    if args and (isinstance(args[0], str) or len(args) > 1 or _is_even(args[0])):
+    if args and (isinstance(args[0], str) or len(args) > 1 or _is_width(args[0])):
         channels = args.pop(0)
     if len(args) > 2:
         raise KernelError(f"{block} takes [c2, k] or [c2, k, d], found {len(args) + 1} arguments")
@@ -125,5 +125,6 @@ def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:
         raise KernelError(f"{block}: {error}") from error
 
 
-def _is_even(value: Any) -> bool:
-    return isinstance(value, int) and value % 2 == 0
+def _is_width(value: Any) -> bool:
+    """Whether a lone number is a width: those are even and not as small as a mistaken kernel size, `[8]`."""
+    return isinstance(value, int) and value % 2 == 0 and value >= 16

@@ -70,7 +70,7 @@ class SurgeonGroup(click.Group):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            click.echo(f"Error: {error.format_message().rstrip('.')} (see {words} --help)", err=True)
+            click.echo(f"Error: {' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)", err=True)
             code = EXIT_MISTAKE
         except (SurgeonError, click.ClickException) as error:
             click.echo(f"Error: {error}", err=True)

@@ -14,6 +14,7 @@ from .errors import KernelError
 #: Kernel size -> dilation of the dilated convolution, as in the paper's own code.
 PAPER_DILATIONS = {7: 2, 11: 2, 23: 3, 35: 3, 41: 3, 53: 3}
 DEFAULT_KERNEL = 23
+LARGEST_KERNEL = 999
 
 #: `--op` value -> block name in a YAML row.
 OP_BLOCKS = {
@@ -104,6 +105,10 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
     sizes = ", ".join(map(str, PAPER_DILATIONS))
     if not isinstance(k, int) or isinstance(k, bool) or k < 3 or k % 2 == 0:
         raise KernelError(f"kernel size {k} is not an odd number >= 3: use one of {sizes}, or an odd k with --dilation")
+    if k > LARGEST_KERNEL:
+        raise KernelError(
+            f"kernel size {k} is larger than any feature map: use one of {sizes}, or at most {LARGEST_KERNEL}"
+        )
     if op in TRIVIAL_OPS:
         if dilation not in (None, 1):
             raise KernelError(f"{op} has one dense kernel and no dilation: drop --dilation {dilation}")

@@ -18,8 +18,8 @@ from .channels import NOT_A_MAP, OUTPUTS, Shape
 from .errors import PositionError
 from .graph import Graph, Layer
 
-_AT = re.compile(r"(?P<name>[a-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z")
-_SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z")
+_AT = re.compile(r"(?P<name>[a-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
+_SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
 #: Blocks that only make the map smaller: a stage that has nothing else has no block to stand behind.
 _PLAIN_DOWNSAMPLING = frozenset(["Conv", "DWConv", "GhostConv", "SCDown", "ADown", "AConv", "Focus", "HGStem"])
 _POOLING = frozenset(POOLING_HOSTS.values())

@@ -16,7 +16,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
         rows: the cells.
         right: which columns are aligned to the right.
     """
-    return _rich(header, rows, right) if sys.stdout.isatty() else _plain(header, rows, right)
+    return _rich(header, rows, right) if sys.stdout is not None and sys.stdout.isatty() else _plain(header, rows, right)
 
 
 def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
