@@ -1,0 +1,62 @@
+"""README's table of supported positions: each network in it is built in Ultralytics, with an operator, and run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from lska_surgeon import host
+from lska_surgeon.channels import shapes_of
+from lska_surgeon.insertion import Request, open_model, plan_insert
+from lska_surgeon.nn import named_operators
+from lska_surgeon.positions import NAMES, named_sites
+from lska_surgeon.stock import stock_models, without_scale
+
+README = Path(__file__).parents[1] / "README.md"
+_SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
+#: One model of each family and task, at its smallest scale.
+MODELS = (
+    "yolov3-tiny yolov3-spp yolov5n yolov5n-p6 yolov6n yolov8n yolov8n-p2 yolov8n-p6 yolov8n-ghost yolov8n-seg "
+    "yolov8n-pose yolov8n-obb yolov8n-cls yolov8n-world yolov8n-worldv2 yolov8n-rtdetr yoloe-v8n yolov9t yolov10n "
+    "yolo11n yolo11n-seg yolo11n-cls yolo12n yolo26n yolo26n-sem yolo26n-depth rtdetr-l rtdetr-resnet50"
+).split()
+HERE = [model for model in MODELS if {f"{model}.yaml", without_scale(f"{model}.yaml")} & set(stock_models())]
+
+
+def run(model: str, position: str, folder: Path) -> int:
+    """Build a model with operators at a position, and run it; the number of places that it has there."""
+    found, document, scaling, _ = open_model(model)
+    sites = named_sites(document.graph, shapes_of(document.graph, scaling)).get(position, ())
+    if not sites:
+        return 0
+    plan = plan_insert(
+        Request(model, (position,), k=7, output=str(folder / f"{Path(found.asked).stem}-{position}.yaml"))
+    )
+    assert plan.output is not None
+    plan.output.write_text(plan.text, encoding="utf-8")
+    built = host.build(plan.output).eval()
+    assert sum(1 for _ in named_operators(built)) == sum(site.operators.count for site in plan.sites if site.operators)
+    with torch.inference_mode():
+        built(torch.zeros(1, 3, 64, 64))
+    return len(sites)
+
+
+def test_readme_says_what_was_built_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    rows = [
+        f"| {model} | {' | '.join(str(run(model, position, tmp_path) or '–') for position in NAMES)} |"
+        for model in HERE
+    ]
+    text = README.read_text(encoding="utf-8")
+    if request.config.getoption("--update-readme"):
+        header = f"| model | {' | '.join(f'`{name}`' for name in NAMES)} |\n|---|{'---:|' * len(NAMES)}\n"
+        table = header + "".join(f"{row}\n" for row in rows)
+        README.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
+        return
+    found = _SECTION.search(text)
+    assert found
+    shown = [line for line in found[2].splitlines() if line.startswith("| yolo") or line.startswith("| rtdetr")]
+    assert [row for row in shown if row.split()[1] in HERE] == rows
+    assert [row.split()[1] for row in shown] == MODELS
