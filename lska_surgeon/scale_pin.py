@@ -122,6 +122,8 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
     value = document.scales[said].value
     old = document.text[value.start : value.end]
     new = document.text[document.scales[scale].value.start : document.scales[scale].value.end]
+    if old == new:
+        return Pinned(document.text, None)
     if len(old.splitlines()) > 1 or len(new.splitlines()) > 1:
         raise TargetError(f"the name {name} says scale {said}, not {scale}: choose a name with {scale} in that place")
     mark = f"{_MARK} {said} holds the values of {scale}, the scale of this file; its name says {said} (was {old})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,3 +22,9 @@ settings.load_profile("project")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite the outputs in tests/cases")
     parser.addoption("--update-readme", action="store_true", help="rewrite README's table of supported positions")
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the variants of stock models, so that each is built once for all tests."""
+    return tmp_path_factory.mktemp("variants")

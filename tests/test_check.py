@@ -69,7 +69,9 @@ def test_stock_models_are_right(name: str) -> None:
 def check_variants(name: str, path: Path, ats: list[tuple[str, ...]], **request: object) -> None:
     for at in ats:
         path.write_text(variant(name, *at, **request), encoding="utf-8")
-        assert check_file(str(path)).findings == (), at
+        checked = check_file(str(path))
+        assert checked.findings == (), at
+        assert checked.stock is not None, at
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -80,6 +82,7 @@ def test_what_insert_writes_is_right(name: str, tmp_path: Path) -> None:
     ]
     branches = [tuple(random.Random(name).sample(edges, 3)), ("after:1", edges[0], "before:3")]
     check_variants(name, tmp_path / "variant.yaml", [tuple(names), (names[-1],), *branches])
+    check_variants(name, tmp_path / "variant.yaml", [(names[0],)], resolve=True)
 
 
 @slow

@@ -5,10 +5,14 @@ Wiring is judged by `yaml_oracle`, which reads files as Ultralytics does and kno
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import builds
 import pytest
 import yaml_oracle as oracle
 import yaml_styles
@@ -262,3 +266,79 @@ def test_any_network_in_any_layout_keeps_the_contracts(
     note(plan.text)
     if layout.section == "rows":
         check_lines(unpinned(text), unpinned(plan.text), {place.source for place in places if place.inside})
+
+
+# Contract 4: the variant builds in Ultralytics, with as many parameters as the base and the closed form together.
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_stock_model_builds_and_runs_with_each_position(model: str, variants: Path) -> None:
+    base = builds.built(model, None, variants)
+    for position in builds.positions_of(model):
+        variant = builds.built(model, position, variants)
+        assert (variant.params, variant.maps) == (base.params + variant.added, base.maps), position
+
+
+@pytest.mark.parametrize("model", STOCK)
+def test_stock_model_has_the_parameters_of_the_closed_form_at_each_scale(model: str, variants: Path) -> None:
+    for scaling in builds.sweep(model):
+        base = builds.parse(stock_models()[model], scaling.letter)
+        variant = builds.full_variant(model, scaling, variants)
+        assert variant.params == builds.parameters(base) + (variant.added or 0)
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_widths_and_strides_are_those_of_the_built_network(model: str, variants: Path) -> None:
+    graph = Document.read(stock_models()[model]).graph
+    found = [
+        (scaling, builds.maps_of(builds.parse(stock_models()[model], scaling.letter)), 64)
+        for scaling in builds.sweep(model)
+    ]
+    real = builds.built(model, None, variants)
+    for scaling, maps, size in [*found, (found[0][0], list(real.maps), real.size)]:
+        shapes = shapes_of(graph, scaling)
+        for layer, shape, given_map in zip(graph, shapes, maps):
+            if given_map is None or layer.block == "TorchVision":
+                continue
+            padding = 1 if layer.block == "nn.ZeroPad2d" else 0
+            assert (shape.channels, size / (shape.stride or 0) + padding) == given_map, (scaling.letter, layer)
+            assert not shape.guessed
+
+
+UNTOUCHED = """
+import sys
+import torch
+from torch import nn
+from ultralytics.nn import tasks
+
+class LSKA(nn.Module):
+    def __init__(self, dim, k_size):
+        super().__init__()
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x):
+        return x * self.conv1(x)
+
+assert not any("lska_surgeon" in name for name in sys.modules)
+tasks.LSKA = LSKA
+for path in sys.argv[1:]:
+    model = (tasks.ClassificationModel if "-cls" in path else tasks.DetectionModel)(path, verbose=False).eval()
+    model(torch.zeros(1, 3, 64, 64))
+    print(sum(type(layer) is LSKA for layer in model.model))
+"""
+
+
+def test_operator_rows_build_on_an_untouched_parser(tmp_path: Path) -> None:
+    paths, expected = [], []
+    for model in ("yolov8.yaml", "yolov8-p2.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolov8-cls.yaml", "yolov5.yaml"):
+        scale = builds.scalings_of(model)[-1 if model == "yolov8.yaml" else 0].letter
+        plan = plan_insert(Request(str(stock_models()[model]), builds.in_full(model)[0], scale=scale))
+        paths.append(str(tmp_path / str(plan.output)))
+        Path(paths[-1]).write_text(plan.text, encoding="utf-8")
+        expected.append(len(plan.rewrite.inserted))
+    command = [sys.executable, "-c", UNTOUCHED, *paths]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "YOLO_OFFLINE": "true"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert [int(line) for line in done.stdout.splitlines()] == expected

@@ -16,7 +16,9 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--fix", is_flag=True, help="Print a diff for `patch -p1` that puts the numbers right; findings go to standard error.")
+@click.option(
+    "--fix", is_flag=True, help="Print a diff that puts the numbers right (for `patch -p1`); findings go to stderr."
+)
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
