@@ -27,6 +27,7 @@ from lska_surgeon.shapes_only import ShapesOnly
 from lska_surgeon.stock import stock_models
 
 MODELS = sorted(stock_models())
+torch.set_num_threads(1)  # networks and pictures are small: to wake other threads takes longer than the work
 Map = tuple[int, int]
 
 
