@@ -137,7 +137,7 @@ class _Row:
         if "output" in (self.kind, other.kind):
             if self.kind != other.kind:
                 return _NEVER
-            return 1.0 - 0.1 * (self.block != other.block) - 0.3 * (self.arity != other.arity)
+            return 1.0 if self.block == other.block else 0.9
         same_width = self.args[:1] == other.args[:1]
         if self.block == other.block:
             value = 1.0 if self.args == other.args else 0.9 if same_width else 0.7

@@ -64,7 +64,15 @@ def check_file(name: str) -> CheckedFile:
         GraphError: it has no rows.
     """
     subject = Subject(name)
-    findings = [finding for rule in _RULES for finding in rule(subject)]
+    findings = _without_echoes([finding for rule in _RULES for finding in rule(subject)])
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
     return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale)
+
+
+def _without_echoes(findings: list[Finding]) -> list[Finding]:
+    """The findings without the unread layers that another finding's correction would give a reader."""
+    told = {correction for finding in findings if finding.rule != "unread" for correction in finding.corrections}
+    return [
+        one for one in findings if one.rule != "unread" or not one.corrections or not told.issuperset(one.corrections)
+    ]

@@ -44,13 +44,15 @@ def is_unknown(block: str) -> bool:
 @cache
 def nearest(block: str) -> str | None:
     """The known name most like an unknown one, or None when none is near."""
-    torch_layers = {name.lower(): f"nn.{name}" for name in known_torch_layers() or () if name[0].isupper()}
-    blocks = {name.lower(): name for name in sorted(known_blocks() or ()) if name[0].isupper() or "Detect" in name}
-    known = torch_layers if block.startswith("nn.") else {**torch_layers, **blocks}
     name = block.rpartition(".")[2]
-    slips = sorted(found for found in blocks.values() if is_slip(name, found))
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return slips[0] if slips and not block.startswith("nn.") else known[near[0]] if near else None
+    torch_layers = {known.lower(): f"nn.{known}" for known in known_torch_layers() or () if known[0].isupper()}
+    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if known[0].isupper() or "Detect" in known}
+    candidates = torch_layers if block.startswith("nn.") else blocks
+    if name.lower() in torch_layers:
+        return torch_layers[name.lower()]
+    slips = sorted(known for known in candidates.values() if is_slip(name, known))
+    near = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
+    return slips[0] if slips else candidates[near[0]] if near else None
 
 
 def is_slip(name: str, meant: str) -> bool:

@@ -15,8 +15,10 @@ from .alignment import Alignment, align
 from .findings import Correction, Finding
 from .kinds import kind
 from .strides import shapes_or_none
-from .wiring import ENOUGH, Moved, moved_taps, put_right
+from .wiring import Moved, moved_taps, put_right
 
+#: Below this confidence an alignment says nothing: the file is a network of its own.
+_ENOUGH = 0.8
 #: How many layers a patched parser counts a whole backbone for, when one row holds it.
 _BACKBONE_LAYERS = 5
 
@@ -54,7 +56,7 @@ class Subject:
     def alignment(self) -> Alignment | None:
         """The stock model that this file was made from, or None when it resembles none."""
         found = None if self.has_packed_backbone else align(self.layers)
-        return found if found and found.confidence >= ENOUGH else None
+        return found if found and found.confidence >= _ENOUGH else None
 
     @cached_property
     def moved(self) -> list[Moved]:

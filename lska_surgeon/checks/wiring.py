@@ -9,9 +9,7 @@ from ..graph import IMAGE, Layer
 from .alignment import Alignment
 from .strides import conflicts, shapes_or_none
 
-#: Below this confidence nothing is said; until it is sure, only of taps that still say the stock model's number.
-ENOUGH = 0.8
-#: From here on a number may be off by as much as it likes.
+#: From this confidence on a number may be off by as much as it likes.
 _SAME = 0.95
 #: A stock row says nothing of its place where the row in that place is less like it than this; the second when sure.
 _LIKE, _LIKE_WHEN_SURE = 0.6, 0.2
@@ -41,13 +39,10 @@ class Moved:
 def moved_taps(layers: Sequence[Layer], alignment: Alignment) -> list[Moved]:
     """The taps that read another layer, as far as the alignment can be trusted, in row order.
 
-    1. An alignment without confidence says nothing.
-    2. A slip is a number that was not changed, or the right number at another place of the same row; and, where the
+    1. A slip is a number that was not changed, or the right number at another place of the same row; and, where the
        alignment is sure, one that is off by no more than the number of rows that came and went.
-    3. If the taps, put right, made strides clash that fit before, then the network was rebuilt on purpose.
+    2. If the taps, put right, made strides clash that fit before, then the network was rebuilt on purpose.
     """
-    if alignment.confidence < ENOUGH:
-        return []
     wiring = _Wiring(layers, alignment)
     every = [found for old in alignment.rows for found in wiring.row(old)]
     rows = {found.row for found in every if not found.around and wiring.is_slip(found)}
@@ -87,7 +82,7 @@ class _Wiring:
         self.room = came + went + 1
 
     def is_slip(self, moved: Moved) -> bool:
-        """Case 2 of `moved_taps`."""
+        """Case 1 of `moved_taps`."""
         sure = self.alignment.is_sure
         base = moved.expected
         while base not in self.stock_row:
