@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from .channels import Scaling, Shape, scaling_of, shapes_of
@@ -18,7 +19,7 @@ from .output import target_path
 from .positions import Site, parse_at, resolve_at
 from .resolve import kept_letter, resolve
 from .rewriting import rewrite_text
-from .scale_pin import pin_scale, unpin_scale, without_scaling
+from .scale_pin import names_scale, pin_scale, unpin_scale, without_scaling
 from .stock import FoundModel, find_model, scale_in_name
 from .surgery import Edit, Rewrite, insert, remove
 
@@ -89,32 +90,69 @@ class Plan:
         return unified_diff(self.before, self.text, self.base.path.name, self.output.name if self.output else "variant")
 
 
+@dataclass(frozen=True)
+class OpenModel:
+    """A model YAML, read, at a scale.
+
+    Attributes:
+        found: where it is.
+        document: its text and rows.
+        scaling: its scale.
+        notes: what the user should be told.
+    """
+
+    found: FoundModel
+    document: Document
+    scaling: Scaling
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What each layer gives."""
+        return shapes_of(self.document.graph, self.scaling)
+
+
 def plan_insert(request: Request) -> Plan:
     """Work out an insertion.
 
     Raises:
         SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
     """
-    found, document, scaling, notes = open_model(request.base, request.scale)
-    graph = document.graph
-    shapes = shapes_of(graph, scaling)
-    edits = edits_for(request, graph, shapes)
-    rewrite = insert(graph, edits)
+    return plan_insert_into(open_model(request.base, request.scale), request)
+
+
+def plan_insert_into(base: OpenModel, request: Request, *, reread: bool = True) -> Plan:
+    """Work out an insertion into a base that is read already, as one does that plans many.
+
+    Args:
+        base: the base, read.
+        request: what is asked for; its `base` and `scale` are those of `base`.
+        reread: read the text again before it is trusted; only who compares it with a file that was written after such
+            a reading may go without, which saves nine tenths of the time.
+
+    Raises:
+        SurgeonError: as `plan_insert`.
+    """
+    found, document, scaling, notes = base.found, base.document, base.scaling, list(base.notes)
+    edits = edits_for(request, document.graph, base.shapes)
+    rewrite = insert(document.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
     output = (
         None if request.output == "-" else target_path(request.output or default_name(found, request, edits), ".yaml")
     )
     label = _labels(rewrite, after)
+    name = output.name if output else None
     if request.resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, output)
     else:
-        variant = _reread(rewrite_text(document, rewrite, label), rewrite.after)
-        pinned = pin_scale(variant, scaling.letter, output.name if output else None)
-        text = pinned.text
-        notes += [pinned.note] if pinned.note else []
-        if pinned.note:
-            _reread(text, rewrite.after)
+        text = rewrite_text(document, rewrite, label)
+        if reread or not names_scale(document, scaling.letter, name):
+            pinned = pin_scale(_reread(text, rewrite.after), scaling.letter, name)
+            text = pinned.text
+            notes += [pinned.note] if pinned.note else []
+            if pinned.note:
+                _reread(text, rewrite.after)
     return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
 
 
@@ -204,8 +242,8 @@ def _base_name(found: FoundModel) -> str:
     return f"{base if base != stem else stem + '-base'}.yaml"
 
 
-def open_model(name: str, scale: str | None = None) -> tuple[FoundModel, Document, Scaling, list[str]]:
-    """Find and read a model YAML and settle its scale; the last item is what the user should be told.
+def open_model(name: str, scale: str | None = None) -> OpenModel:
+    """Find and read a model YAML and settle its scale.
 
     Raises:
         SurgeonError: no such file, not a model YAML, or no such scale.
@@ -218,13 +256,9 @@ def open_model(name: str, scale: str | None = None) -> tuple[FoundModel, Documen
     scaling = scaling_of(document.settings, letter)
     if letter is None and len(document.scales) > 1:
         others = ", ".join(document.scales)
-        return (
-            found,
-            document,
-            scaling,
-            [f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"],
-        )
-    return found, document, scaling, []
+        note = f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"
+        return OpenModel(found, document, scaling, (note,))
+    return OpenModel(found, document, scaling)
 
 
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:

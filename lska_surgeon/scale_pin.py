@@ -48,10 +48,11 @@ def pin_scale(document: Document, scale: str | None, name: str | None) -> Pinned
     Raises:
         TargetError: the name says another letter, and no text could make that build `scale`.
     """
+    if names_scale(document, scale, name):
+        return Pinned(document.text, None)
+    assert scale is not None
     scales = list(document.scales)
     said = scale_in_name(name) if name else None
-    if scale is None or not scales or said == scale:
-        return Pinned(document.text, None)
     if said is not None:
         return _alias(document, said, scale, name or "")
     if scales[0] == scale:
@@ -60,6 +61,11 @@ def pin_scale(document: Document, scale: str | None, name: str | None) -> Pinned
     mark = f"{_MARK} {scale} stands first, so that a name without a scale letter builds it (was {', '.join(scales)})"
     text = _reorder(document, order, _mark_line(document, mark))
     return Pinned(text, f"scale {scale} was moved to the front of scales, for the file's name has no scale letter")
+
+
+def names_scale(document: Document, scale: str | None, name: str | None) -> bool:
+    """True when the file name says all about the scale that has to be said."""
+    return scale is None or not document.scales or (name is not None and scale_in_name(name) == scale)
 
 
 def unpin_scale(document: Document) -> str:

@@ -176,6 +176,7 @@ def test_stock_names_lead_to_the_scale_that_ultralytics_takes(model: str) -> Non
         name = re.sub(r"^(yolo(?:e-)?v?\d+)", rf"\g<1>{scaling.letter}", model)
         with host.quiet():
             content = tasks.yaml_model_load(name)
-        found, _, chosen, notes = open_model(name)
-        assert (chosen.letter, found.asked, notes) == (content["scale"], name, []) == (scaling.letter, name, [])
-        assert found.path.samefile(stock_models()[model])
+        opened = open_model(name)
+        said = (opened.scaling.letter, opened.found.asked, opened.notes)
+        assert said == (content["scale"], name, ()) == (scaling.letter, name, ())
+        assert opened.found.path.samefile(stock_models()[model])

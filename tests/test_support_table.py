@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lska_surgeon import host
-from lska_surgeon.channels import shapes_of
 from lska_surgeon.insertion import Request, open_model, plan_insert
 from lska_surgeon.nn import named_operators
 from lska_surgeon.positions import NAMES, named_sites
@@ -28,12 +27,12 @@ HERE = [model for model in MODELS if {f"{model}.yaml", without_scale(f"{model}.y
 
 def run(model: str, position: str, folder: Path) -> int:
     """Build a model with operators at a position, and run it; the number of places that it has there."""
-    found, document, scaling, _ = open_model(model)
-    sites = named_sites(document.graph, shapes_of(document.graph, scaling)).get(position, ())
+    opened = open_model(model)
+    sites = named_sites(opened.document.graph, opened.shapes).get(position, ())
     if not sites:
         return 0
     plan = plan_insert(
-        Request(model, (position,), k=7, output=str(folder / f"{Path(found.asked).stem}-{position}.yaml"))
+        Request(model, (position,), k=7, output=str(folder / f"{Path(opened.found.asked).stem}-{position}.yaml"))
     )
     assert plan.output is not None
     plan.output.write_text(plan.text, encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from ..channels import shapes_of
 from ..insertion import open_model
 from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
@@ -24,13 +23,12 @@ def positions(model: str, scale: str | None, as_json: bool) -> None:
     Example:
       lska-surgeon positions yolov8s.yaml
     """
-    found, document, scaling, notes = open_model(model, scale)
-    graph = document.graph
-    shapes = shapes_of(graph, scaling)
+    opened = open_model(model, scale)
+    graph, shapes = opened.document.graph, opened.shapes
     named = named_sites(graph, shapes)
     if as_json:
-        click.echo(layers_json(graph, shapes, named, scaling.letter, str(found.path)))
+        click.echo(layers_json(graph, shapes, named, opened.scaling.letter, str(opened.found.path)))
         return
-    for note in notes:
+    for note in opened.notes:
         click.echo(f"Note: {note}", err=True)
     click.echo(f"{layers_table(graph, shapes)}\n\n{names_table(graph, shapes, named)}")
