@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# The networks are small and the tests run side by side, the processes that they start too: more threads only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run: a test that passes once passes always.
 settings.register_profile(
