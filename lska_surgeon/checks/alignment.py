@@ -1,7 +1,6 @@
 """Which stock model a file was made from, and which row of it each row is; it judges no wiring.
 
-The rows of the two are aligned as sequences (Needleman and Wunsch): rows match by what they do and by their
-arguments, never by what they read, so that a wrong source does not hide the row that has it.
+Rows match by what they do and by their arguments, never by what they read (see `row_alignment`).
 """
 
 from __future__ import annotations
@@ -10,19 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from ..graph import Graph, Layer
-from .kinds import kind
+from ..row_alignment import Row, align_rows, is_width
 from .stock_rows import stock_blocks, stock_graph
 
 #: How many stock models are aligned in full after a look at their blocks.
 _CANDIDATES = 5
 _SURE = 0.9
-_NEVER = -1e9
 _MISSING = -0.6  # a stock row that the file does not have
-#: What an inserted row weighs beside the stock's rows; an operator weighs nothing, a second neck much.
-_WEIGHTS = {"operator": 0.0, "other": 0.0, "fuse": 1.0, "up": 1.0}
 
 
 @dataclass(frozen=True)
@@ -73,78 +68,22 @@ def _candidates(layers: Sequence[Layer]) -> list[str]:
 
 
 def _align_with(stock: Graph, layers: Sequence[Layer]) -> Alignment:
-    ours = [_Row(layer, len(layers) - 1) for layer in layers]
-    theirs = [_Row(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
-    score = _scores(theirs, ours)
-    likeness: dict[int, float] = {}
-    rows: dict[int, int] = {}
-    i, j = len(theirs), len(ours)
-    while i and j:
-        here = theirs[i - 1].likeness(ours[j - 1])
-        if score[i][j] == score[i - 1][j - 1] + here:
-            i, j = i - 1, j - 1
-            rows[i], likeness[i] = j, here
-        elif score[i][j] == score[i][j - 1] + ours[j - 1].cost_of_insertion:
-            j -= 1
-        else:
-            i -= 1
-    added = sum(row.weight for j, row in enumerate(ours) if j not in rows.values())
-    total = max(sum(likeness.values()), 0.0)
-    confidence = 2 * total / (len(theirs) + len(rows) + added)
-    return Alignment(stock, dict(sorted(rows.items())), likeness, confidence)
+    ours = [Row(layer, len(layers) - 1) for layer in layers]
+    theirs = [Row(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
 
+    def likeness(old: int, new: int) -> float:
+        return theirs[old].likeness(ours[new])
 
-def _scores(theirs: Sequence[_Row], ours: Sequence[_Row]) -> list[list[float]]:
-    """The best score for each pair of beginnings, [rows of the stock model + 1][rows of the file + 1]."""
-    inserted = [row.cost_of_insertion for row in ours]
-    first = [0.0]
-    for cost in inserted:
-        first.append(first[-1] + cost)
-    score = [first]
-    for row in theirs:
-        above = score[-1]
-        here = [above[0] + _MISSING]
-        for j, other in enumerate(ours):
-            here.append(max(above[j] + row.likeness(other), above[j + 1] + _MISSING, here[j] + inserted[j]))
-        score.append(here)
-    return score
+    rows = align_rows(likeness, [_MISSING] * len(theirs), [row.cost_of_insertion for row in ours])
+    found = {old: likeness(old, new) for old, new in rows.items()}
+    there = set(rows.values())
+    added = sum(row.weight for new, row in enumerate(ours) if new not in there)
+    confidence = 2 * max(sum(found.values()), 0.0) / (len(theirs) + len(rows) + added)
+    return Alignment(stock, rows, found, confidence)
 
 
 def _width_factor(stock: Layer, ours: Layer) -> float:
     """How much narrower a file is throughout that spells out the widths of one scale, judged by its first row."""
-    if not stock.args or not ours.args or not _is_width(stock.args[0]) or not _is_width(ours.args[0]):
+    if not stock.args or not ours.args or not is_width(stock.args[0]) or not is_width(ours.args[0]):
         return 1.0
     return float(ours.args[0] / stock.args[0])
-
-
-def _is_width(value: Any) -> bool:
-    return isinstance(value, int) and value >= 8
-
-
-class _Row:
-    """A row as the alignment sees it; a stock model's with its width made the file's by a factor."""
-
-    def __init__(self, layer: Layer, output: int, factor: float = 1.0) -> None:
-        args = layer.args
-        self.args = (args[0] * factor, *args[1:]) if args and _is_width(args[0]) else args
-        self.block, self.section, self.arity = layer.block, layer.section, len(layer.taps)
-        self.kind = kind(layer, output)
-        self.weight = _WEIGHTS.get(self.kind, 0.5)
-        self.cost_of_insertion = -0.05 if self.kind in ("operator", "other") else -0.3
-
-    def likeness(self, other: _Row) -> float:
-        """From 1 for the same row down; `_NEVER` where `other`, of the file, can't stand for this one."""
-        if "output" in (self.kind, other.kind):
-            if self.kind != other.kind:
-                return _NEVER
-            return 1.0 if self.block == other.block else 0.9
-        same_width = self.args[:1] == other.args[:1]
-        if self.block == other.block:
-            value = 1.0 if self.args == other.args else 0.9 if same_width else 0.7
-        elif self.kind == other.kind:
-            value = 0.8 if same_width else 0.6
-        elif other.kind == "other" and self.kind != "fuse":
-            value = 0.4 if same_width else 0.2
-        else:
-            return _NEVER
-        return value - 0.3 * (self.section != other.section) - 0.1 * (self.arity != other.arity)

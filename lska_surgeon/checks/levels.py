@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ..channels import OUTPUTS
 from ..graph import IMAGE
+from ..kinds import ATTENTION
 from .findings import ERROR, WARNING, Correction, Finding
-from .kinds import ATTENTION
 from .strides import input_shapes
 from .subject import Subject
 

@@ -10,10 +10,10 @@ from ..channels import NOT_A_MAP, Shape
 from ..document import BAD_ROW, Document, RowError
 from ..errors import GraphError
 from ..graph import Layer
+from ..kinds import kind
 from ..stock import FoundModel, find_model
 from .alignment import Alignment, align
 from .findings import Correction, Finding
-from .kinds import kind
 from .strides import shapes_or_none
 from .wiring import Moved, moved_taps, put_right
 

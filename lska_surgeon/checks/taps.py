@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..graph import IMAGE
+from ..kinds import ATTENTION
 from .findings import ERROR, WARNING, Correction, Finding
-from .kinds import ATTENTION
 from .subject import Subject
 from .wiring import Moved
 

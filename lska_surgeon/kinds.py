@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..blocks import BLOCK_OPS
-from ..channels import NOT_A_MAP
-from ..graph import Layer
+from .blocks import BLOCK_OPS
+from .channels import NOT_A_MAP
+from .graph import Layer
 
 #: Kinds of rows that attention may be; "other" is a block that is not known.
 ATTENTION = ("operator", "other", "psa")
