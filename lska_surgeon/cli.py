@@ -24,6 +24,7 @@ COMMANDS = {
     "positions": ("Show a model's layers and where LSKA may go.", "positions"),
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),

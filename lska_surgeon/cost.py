@@ -59,13 +59,20 @@ def count(
 
 
 def count_source(
-    source: str, imgsz: tuple[int, int] = DEFAULT_IMGSZ, batch: int = 1, fuse: bool = True, *, trust: bool = False
+    source: str,
+    imgsz: tuple[int, int] = DEFAULT_IMGSZ,
+    batch: int = 1,
+    fuse: bool = True,
+    *,
+    scale: str | None = None,
+    trust: bool = False,
 ) -> Cost:
     """Build a model YAML with random weights, or read a checkpoint, and count it.
 
     Args:
         source: path of a `.yaml` or `.pt` file, or a stock name with its scale letter ("yolov8s.yaml").
         imgsz, batch, fuse: as for `count`.
+        scale: scale letter of a YAML; None takes the one of its name.
         trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
 
     Raises:
@@ -78,15 +85,15 @@ def count_source(
             host.import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
             return _measure(model, imgsz, batch, fuse, source)
-    model, notes = _build(source)
+    model, notes = _build(source, scale)
     with host.quiet():
         return _measure(model, imgsz, batch, fuse, source, notes)
 
 
-def _build(source: str) -> tuple[nn.Module, tuple[str, ...]]:
+def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:
     found = find_model(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
-    scale = None if found.path.name == found.asked else found.scale
+    scale = scale or (None if found.path.name == found.asked else found.scale)
     with ShapesOnly():
         model = host.build(os.fspath(found.path), scale=scale)
     scales = list(model.yaml.get("scales") or ())

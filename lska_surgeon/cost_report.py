@@ -10,7 +10,7 @@ from typing import Any
 
 from .cost_lines import Detail, Line
 from .cost_types import Cost, ModuleCost
-from .tables import table
+from .tables import pipes, table
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
@@ -60,19 +60,14 @@ def _table(costs: Sequence[Cost], detail: Detail) -> str:
 
 def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
     totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [_heading(costs[0]), _pipes(_TOTALS_HEADER, totals, 1)]
+    parts = [_heading(costs[0]), pipes(_TOTALS_HEADER, totals, 1)]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
             # Markdown drops leading blanks, so the full path stands in for the indent.
             cells = [(line.path, *_line(cost, line)) for line in lines]
-            parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", _pipes(_LINES_HEADER, cells, 2)]
+            parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", pipes(_LINES_HEADER, cells, 2)]
     return "\n\n".join(parts + _footnotes(costs))
-
-
-def _pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    rule = ["---" if index < left else "---:" for index in range(len(header))]
-    return "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in (header, rule, *rows))
 
 
 def _json(costs: Sequence[Cost], detail: Detail) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "GraphError",
     "KernelError",
     "PositionError",
+    "RecipeError",
     "SurgeonError",
     "TargetError",
     "TrainingError",
@@ -37,6 +38,10 @@ class DocumentError(SurgeonError):
 
 class PositionError(SurgeonError):
     """A position that is misspelt, or that matches nothing in this model."""
+
+
+class RecipeError(SurgeonError):
+    """A recipe that can't be read or followed; the message names file, line and field."""
 
 
 class TargetError(SurgeonError):

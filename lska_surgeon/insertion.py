@@ -47,6 +47,7 @@ class SitePlan:
         index: the inserted (or changed) row's index in the variant.
         readers: who reads it there.
         level: pyramid level, or None.
+        stride: pixels of the picture per cell of the operator's map, or None when not known for sure.
         operators: width and number of the operators; None when a width is not known.
     """
 
@@ -54,6 +55,7 @@ class SitePlan:
     index: int
     readers: tuple[int, ...]
     level: str | None
+    stride: float | None
     operators: Operators | None
 
     @property
@@ -83,6 +85,16 @@ class Plan:
         """Parameters of the new operators; None when a width is not known."""
         found = [site.operators for site in self.sites]
         return None if None in found else sum(operators.params for operators in found if operators)
+
+    def macs_added(self, height: int, width: int) -> int | None:
+        """Multiply-accumulates of the new operators for a picture of height x width pixels; None when not known."""
+        total = 0
+        for site in self.sites:
+            stride = site.stride
+            if site.operators is None or not stride or height % stride or width % stride:
+                return None
+            total += site.operators.macs(int(height / stride), int(width / stride))
+        return total
 
     @property
     def diff(self) -> str:
@@ -212,18 +224,36 @@ def default_name(found: FoundModel, request: Request, edits: Sequence[Edit]) -> 
     return f"{variant_stem(_stem_with_scale(found, request.scale), request, edits)}{resolved}.yaml"
 
 
+def name_fields(base: OpenModel, request: Request, edits: Sequence[Edit]) -> dict[str, str]:
+    """What a file name may be made of: base (with its scale letter), scale, op, at, k and d."""
+    kernels = [edit.kernel for edit in edits]
+    return {
+        "base": _stem_with_scale(base.found, request.scale),
+        "scale": base.scaling.letter or "",
+        "op": request.op,
+        "at": "-".join(map(_in_a_name, request.at)),
+        "k": "-".join(dict.fromkeys(str(kernel.k) for kernel in kernels)),
+        "d": "-".join(dict.fromkeys(str(kernel.d) for kernel in kernels)),
+    }
+
+
 def variant_stem(stem: str, request: Request, edits: Sequence[Edit]) -> str:
     """The base's name with what was done to it: `yolov8s-lska-neck-k35`."""
     sizes = {edit.kernel.k for edit in edits}
     positions = []
     for text in request.at:
         at = parse_at(text)
-        positions.append(re.sub(r"[^\w.]+", "-", text.split("@")[0]).strip("-"))
+        positions.append(_in_a_name(text))
         if len(sizes) > 1:
             positions[-1] += f"-k{request.k if at.k is None else at.k}"
     k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
     d = [f"d{request.dilation}"] if request.dilation else []
     return "-".join([stem, request.op, *positions, *k, *d])
+
+
+def _in_a_name(at: str) -> str:
+    """An `--at` value as a part of a file name, its kernel size left out."""
+    return re.sub(r"[^\w.]+", "-", at.split("@")[0]).strip("-")
 
 
 def _stem_with_scale(found: FoundModel, scale: str | None) -> str:
@@ -242,13 +272,18 @@ def _base_name(found: FoundModel) -> str:
     return f"{base if base != stem else stem + '-base'}.yaml"
 
 
-def open_model(name: str, scale: str | None = None) -> OpenModel:
+def open_model(name: str, scale: str | None = None, folder: Path | None = None) -> OpenModel:
     """Find and read a model YAML and settle its scale.
+
+    Args:
+        name: a path, or a stock name with its scale letter.
+        scale: scale letter, where the name does not say it.
+        folder: where a relative path starts; None for the working folder.
 
     Raises:
         SurgeonError: no such file, not a model YAML, or no such scale.
     """
-    found = find_model(name)
+    found = find_model(name, folder)
     document = Document.read(found.path, found.asked)
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: drop --scale")
@@ -265,7 +300,8 @@ def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling:
     edit = rewrite.edits[index]
     readers = () if edit.site.inside else rewrite.rewired(index)
     operators = operators_in(rewrite.after, index, shapes, scaling)
-    return SitePlan(edit, index, readers, shapes[index].level, operators)
+    shape = shapes[index]
+    return SitePlan(edit, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
 
 
 def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -74,8 +75,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
         raise TargetError(f"can't write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            with suppress(OSError):  # moved away, as it should be
-                os.unlink(temporary)
+            _remove(temporary)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) -> None:
@@ -85,6 +85,77 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
         TargetError: as `write_whole`.
     """
     write_whole(path, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")), force=force)
+
+
+def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> None:
+    """Write and delete many files, folders included: all of them or, when anything fails, none.
+
+    Everything is written beside its target first. A run that is killed while the finished files are being moved leaves
+    some old and some new, each of them whole.
+
+    Args:
+        texts: content by path; what is there is replaced.
+        delete: files to delete.
+
+    Raises:
+        TargetError: the system refuses; then everything is as it was.
+    """
+    with ExitStack() as undo, ExitStack() as done:
+        path = Path()
+        try:
+            staged = []
+            for path, text in texts.items():
+                _make_folders(path.parent, undo)
+                staged.append((_stage(path, text, done), path))
+            for temporary, path in [*staged, *((None, path) for path in delete)]:
+                aside = _set_aside(path, done)
+                undo.callback(_put_back, path, aside)
+                if temporary is None:
+                    path.unlink()
+                else:
+                    os.replace(temporary, path)
+        except OSError as error:
+            raise TargetError(f"can't write {path}: {error.strerror or error}") from error
+        undo.pop_all()
+
+
+def _make_folders(folder: Path, undo: ExitStack) -> None:
+    for missing in [parent for parent in (*reversed(folder.parents), folder) if not parent.exists()]:
+        missing.mkdir()
+        undo.callback(missing.rmdir)
+
+
+def _stage(path: Path, text: str, done: ExitStack) -> str:
+    """A finished file beside `path`, removed in the end if nobody moves it."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    done.callback(_remove, temporary)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text.encode("utf-8", errors="surrogateescape"))
+    os.chmod(temporary, _mode(path))
+    return temporary
+
+
+def _set_aside(path: Path, done: ExitStack) -> str | None:
+    """A copy of the file that is there, removed in the end."""
+    if not path.exists():
+        return None
+    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    done.callback(_remove, aside)
+    shutil.copy2(path, aside)
+    return aside
+
+
+def _put_back(path: Path, aside: str | None) -> None:
+    if aside is not None:
+        os.replace(aside, path)
+    else:
+        _remove(path)
+
+
+def _remove(path: str | Path) -> None:
+    with suppress(OSError):  # moved away, as it should be
+        os.unlink(path)
 
 
 def _move(temporary: str, target: Path, force: bool) -> None:

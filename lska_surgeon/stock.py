@@ -55,17 +55,18 @@ def stock_models() -> dict[str, Path]:
     return found
 
 
-def find_model(name: str) -> FoundModel:
+def find_model(name: str, folder: Path | None = None) -> FoundModel:
     """Find a model YAML the way Ultralytics does.
 
     Args:
         name: a path, or a stock name ("yolov8s.yaml", "yolov8s"). A name with a scale letter also finds the file
             without it.
+        folder: where a relative path starts; None for the working folder.
 
     Raises:
         DocumentError: there is no such file; the message names the nearest.
     """
-    path = Path(name)
+    path = folder / name if folder else Path(name)
     if path.is_dir():
         raise DocumentError(f"{name} is a directory: give a model YAML, such as yolov8s.yaml")
     if path.suffix.lower() not in (".yaml", ".yml"):
@@ -76,7 +77,7 @@ def find_model(name: str) -> FoundModel:
     for candidate in (path, unified):
         if candidate.is_file():
             return FoundModel(candidate, path.name, scale_in_name(path))
-    if path.parent == Path():
+    if path.parent == (folder or Path()):
         for candidate in (path, unified):
             if candidate.name in stock_models():
                 return FoundModel(stock_models()[candidate.name], path.name, scale_in_name(path))

@@ -19,6 +19,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     return _rich(header, rows, right) if sys.stdout is not None and sys.stdout.isatty() else _plain(header, rows, right)
 
 
+def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table without a newline at the end; the first `left` columns are aligned to the left."""
+    rule = ["---" if index < left else "---:" for index in range(len(header))]
+    return "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in (header, rule, *rows))
+
+
 def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     lines = []

@@ -1,0 +1,111 @@
+"""What came of a recipe, in words, as JSON, or as GitHub's annotations; it decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from .annotations import annotation
+from .report import dump
+from .upkeep import Outcome
+from .variant_files import EDITED, FOREIGN, LEFT_OVER, MISSING
+
+#: Version of the JSON; it changes when a key changes its meaning or goes.
+SCHEMA = 1
+_LINES = 40  # of one diff; the rest is counted
+
+
+def summary(outcome: Outcome) -> str:
+    """All in one line."""
+    name, total = outcome.recipe.path, len(outcome.index.variants)
+    variants = f"{total} variant{'' if total == 1 else 's'}"
+    if outcome.checked:
+        return _what_failed(outcome, f"{name}: {variants}") or f"{name}: {variants}, all up to date"
+    deleted = sum(found.state == LEFT_OVER and found.file in outcome.written for found in outcome.findings)
+    parts = [f"{len(outcome.written) - deleted} files written"] if len(outcome.written) > deleted else []
+    parts += [f"{deleted} deleted"] if deleted else []
+    done = "nothing written" if outcome.broken else ", ".join(parts) or "all up to date"
+    return _what_failed(outcome, f"{name}: {variants}, {done}") or f"{name}: {variants}, {done}"
+
+
+def lines(outcome: Outcome) -> list[str]:
+    """One text for each problem; of a file that differs, with the diff to what it should be."""
+    texts = []
+    if outcome.checked:
+        for found in outcome.findings:
+            texts.append(f"{found.file} {found.message}" + (f"\n{_shortened(found.diff)}" if found.diff else ""))
+    texts += [f"{file} does not pass: {problem}" for file, problem in outcome.broken]
+    return texts + [f"{file} is over the budget: {problem}" for file, problem in outcome.over_budget]
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """What the user should be told beside the result."""
+    left = [found.file for found in outcome.findings if found.state == LEFT_OVER and found.file not in outcome.written]
+    if outcome.checked or not left:
+        return []
+    it = "it" if len(left) == 1 else "them"
+    return [f"the recipe no longer asks for {', '.join(left)}: add --prune to delete {it}"]
+
+
+def as_json(outcome: Outcome) -> str:
+    """Everything, for machines."""
+    return dump(
+        {
+            "schema": SCHEMA,
+            "recipe": str(outcome.recipe.path),
+            "check": outcome.checked,
+            "failed": outcome.failed,
+            "written": list(outcome.written),
+            "findings": [
+                {"file": found.file, "state": found.state, "edited": found.edited, "diff": found.diff}
+                for found in outcome.findings
+            ],
+            "over_budget": [{"file": file, "problem": problem} for file, problem in outcome.over_budget],
+            "broken": [{"file": file, "problem": problem} for file, problem in outcome.broken],
+            "index": json.loads(outcome.index.json()),
+        }
+    )
+
+
+def as_annotations(outcome: Outcome) -> list[str]:
+    """One GitHub workflow command for each problem, and one for the result."""
+    folder = outcome.recipe.folder
+    said = [
+        *((found.file, found.message, found.state) for found in outcome.findings if outcome.checked),
+        *((file, problem, "broken") for file, problem in outcome.broken),
+        *((file, problem, "over budget") for file, problem in outcome.over_budget),
+    ]
+    # A missing file can't carry an annotation; the recipe can.
+    texts = [
+        annotation(
+            "error",
+            f"{file}: {problem}",
+            file=str(outcome.recipe.path if title == MISSING else folder / file),
+            line=1,
+            title=title,
+        )
+        for file, problem, title in said
+    ]
+    level = "error" if outcome.failed else "notice"
+    return [*texts, annotation(level, summary(outcome), file=str(outcome.recipe.path), line=1, title="variants")]
+
+
+def _what_failed(outcome: Outcome, start: str) -> str | None:
+    counts = Counter(found.state for found in outcome.findings if outcome.checked)
+    parts = [f"{number} {state}" for state, number in counts.items()]
+    parts += [f"{len(outcome.broken)} broken"] if outcome.broken else []
+    over = len({file for file, _ in outcome.over_budget})
+    parts += [f"{over} over budget"] if over else []
+    if not parts:
+        return None
+    prune = " --prune" if counts[LEFT_OVER] else ""
+    # By hand: what a file was edited for has to go into the recipe, or be given up.
+    force = " --force" if counts[EDITED] or counts[FOREIGN] else ""
+    remedy = f"; run `lska-surgeon variants {outcome.recipe.path}{prune}{force}`" if counts else ""
+    return f"{start}, {', '.join(parts)}{remedy}"
+
+
+def _shortened(diff: str) -> str:
+    found = diff.splitlines()
+    rest = len(found) - _LINES
+    return "\n".join(found[:_LINES] + ([f"... and {rest} more lines"] if rest > 0 else []))

@@ -1,0 +1,145 @@
+"""From a recipe to its variants, each with its text and its cost; it reads no index and writes no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from .base_costs import Costs, Counted, ModelText, sha256
+from .errors import RecipeError, SurgeonError
+from .insertion import OpenModel, Plan, Request, default_name, edits_for, name_fields, open_model, plan_insert_into
+from .recipe import Recipe, Wanted
+
+DEFAULT_FOLDER = "variants"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a variant costs.
+
+    Attributes:
+        params, macs: the whole variant's, for one picture, fused; None when not known.
+        params_added, macs_added: what it has more than its base; None when not known.
+        base: the base's count; None when not known.
+    """
+
+    params: int | None
+    macs: int | None
+    params_added: int | None
+    macs_added: int | None
+    base: Counted | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant of a recipe, worked out.
+
+    Attributes:
+        wanted: what the recipe asks for.
+        base: the base, read.
+        plan: the insertion; `plan.text` is the file's text to be.
+        file: where it goes, relative to the recipe's folder, with forward slashes.
+    """
+
+    wanted: Wanted
+    base: OpenModel
+    plan: Plan
+    file: str
+
+    @property
+    def text(self) -> str:
+        return self.plan.text
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file to be."""
+        return sha256(self.text)
+
+    @property
+    def base_text(self) -> ModelText:
+        """The base, for counting."""
+        return _model_text(self.base)
+
+    def cost(self, costs: Costs) -> Cost:
+        """The base's count plus the closed form; where a width is not known, a count of the whole."""
+        base = costs.of(self.base_text)
+        params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
+        if params is not None and macs is not None:
+            if base is None:
+                return Cost(None, None, params, macs, None)
+            return Cost(base.params + params, base.macs + macs, params, macs, base)
+        scale = self.base.scaling.letter
+        whole = costs.of(ModelText(Path(self.file).name, self.text, scale))
+        if whole is None or base is None:
+            return Cost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)
+        return Cost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
+
+
+def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
+    """Every variant that a recipe asks for, in its order, without costs.
+
+    The texts are not read again: that is for `reread`, once it is known which of them will be written.
+
+    Raises:
+        RecipeError: a base can't be read, a position matches nothing, two variants want one file; with file and line.
+    """
+    bases: dict[tuple[str, str | None], OpenModel] = {}
+    files: dict[str, Variant] = {}
+    for wanted in recipe.wanted:
+        try:
+            if (wanted.base, wanted.scale) not in bases:
+                bases[wanted.base, wanted.scale] = open_model(wanted.base, wanted.scale, recipe.folder)
+            variant = _plan(recipe, wanted, bases[wanted.base, wanted.scale])
+        except RecipeError:
+            raise
+        except SurgeonError as error:
+            raise recipe.error(wanted, error) from error
+        other = files.setdefault(variant.file, variant)
+        if other is not variant and other.text != variant.text:
+            differing = ", ".join(_differing(other.wanted, wanted))
+            problem = f"two variants want the file {variant.file}: tell them apart in `out`, with {differing}"
+            raise recipe.error(wanted, problem)
+    return tuple(files.values())
+
+
+def reread(recipe: Recipe, variants: Iterable[Variant]) -> None:
+    """Read the texts of variants again, to be sure that they say what was planned.
+
+    Raises:
+        RecipeError: one does not.
+    """
+    for variant in variants:
+        try:
+            again = plan_insert_into(variant.base, _request(recipe, variant.wanted, variant.file))
+        except SurgeonError as error:
+            raise recipe.error(variant.wanted, error) from error
+        assert again.text == variant.text
+
+
+def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
+    request = _request(recipe, wanted, None)
+    edits = edits_for(request, base.document.graph, base.shapes)
+    if wanted.out is None:
+        file = f"{DEFAULT_FOLDER}/{default_name(base.found, request, edits)}"
+    else:
+        file = wanted.out.format(**name_fields(base, request, edits))
+    if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
+        raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
+    plan = plan_insert_into(base, _request(recipe, wanted, file), reread=False)
+    return Variant(wanted, base, plan, file)
+
+
+def _request(recipe: Recipe, wanted: Wanted, file: str | None) -> Request:
+    output = str(recipe.folder / file) if file else None
+    return Request(wanted.base, wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.scale, recipe.resolve, output)
+
+
+def _model_text(base: OpenModel) -> ModelText:
+    return ModelText(base.found.asked, base.document.text, base.scaling.letter)
+
+
+def _differing(one: Wanted, other: Wanted) -> list[str]:
+    names = {"base": "base", "scale": "scale", "op": "op", "at": "at", "k": "k", "dilation": "d"}
+    return [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
