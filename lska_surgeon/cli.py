@@ -25,6 +25,7 @@ COMMANDS = {
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
+    "templates": ("Recipes and CI files to start from.", "templates"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),

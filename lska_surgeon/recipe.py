@@ -142,7 +142,7 @@ class _Reader(YamlFields):
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
         )
-        return [self._checked(Wanted(*side, line, "matrix.at", self.out), fields["matrix"]) for side in product(*sides)]
+        return [self._checked(Wanted(*side, line, "matrix.at", self.out), matrix, "matrix") for side in product(*sides)]
 
     def _included(self, root: Node, node: Node | None, bases: list[str]) -> list[Wanted]:
         found = []
@@ -167,7 +167,7 @@ class _Reader(YamlFields):
                     field,
                     self._out(given["out"], f"{field}.out") if "out" in given else self.out,
                 )
-                found.append(self._checked(wanted, item))
+                found.append(self._checked(wanted, given, field))
         return found
 
     def _without_excluded(self, node: Node | None, wanted: list[Wanted]) -> list[Wanted]:
@@ -183,15 +183,15 @@ class _Reader(YamlFields):
             wanted = left
         return wanted
 
-    def _checked(self, wanted: Wanted, node: Node) -> Wanted:
+    def _checked(self, wanted: Wanted, given: Mapping[str, Node], field: str) -> Wanted:
         """The combination, its kernels known to exist."""
-        field = wanted.field.partition(".")[0]
         for at in wanted.at:
             own = parse_at(at).k
+            name = "k" if own is None and "k" in given else "at"
             try:
                 resolve_kernel(wanted.op, wanted.k if own is None else own, wanted.dilation)
             except SurgeonError as error:
-                raise self.bad(node, field, error) from error
+                raise self.bad(given[name], f"{field}.{name}", error) from error
         return wanted
 
     # Single fields.

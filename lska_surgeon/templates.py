@@ -1,0 +1,76 @@
+"""The recipes and CI files that ship with the package; it knows their names and places, not what they say."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import TargetError
+
+SCHEMA = "recipe.schema.json"
+#: Name -> (file, where a copy goes by default).
+_TEMPLATES = {
+    "kernel-ablation": ("kernel-ablation.yaml", "kernel-ablation.yaml"),
+    "position-ablation": ("position-ablation.yaml", "position-ablation.yaml"),
+    "designs": ("designs.yaml", "designs.yaml"),
+    "recommended": ("recommended.yaml", "recommended.yaml"),
+    "recipe-schema": (SCHEMA, SCHEMA),
+    "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
+    "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
+    "pre-commit": ("pre-commit-config.yaml", ".pre-commit-config.yaml"),
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One file that ships with the package.
+
+    Attributes:
+        name: what users call it.
+        path: the file.
+        target: where a copy goes by default.
+    """
+
+    name: str
+    path: Path
+    target: Path
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def summary(self) -> str:
+        """What it is for: its first comment that is for people."""
+        for line in self.text.splitlines():
+            if line.startswith("# ") and "$schema" not in line:
+                return line[2:]
+        return "JSON Schema of recipes, for editors."
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether it is a recipe, which names the schema as a file beside it."""
+        return f"$schema={SCHEMA}" in self.text
+
+
+def templates() -> tuple[Template, ...]:
+    """All of them."""
+    # Inside the package when it is installed; beside it in a checkout.
+    here = Path(__file__).parent
+    folder = here / "templates" if (here / "templates").is_dir() else here.parent / "templates"
+    return tuple(Template(name, folder / file, Path(target)) for name, (file, target) in _TEMPLATES.items())
+
+
+def template(name: str) -> Template:
+    """The template of that name.
+
+    Raises:
+        TargetError: there is none; the message names the nearest.
+    """
+    found = {one.name: one for one in templates()}
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise TargetError(f"no template {name!r}{hint}: there are {', '.join(found)}")
+    return found[name]
