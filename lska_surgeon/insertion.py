@@ -13,6 +13,7 @@ from .channels import Scaling, Shape, scaling_of, shapes_of
 from .closed_form import Operators, operators_in
 from .document import Document
 from .errors import DocumentError, GraphError, TargetError
+from .family import family_notes
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, Kernel, resolve_kernel
 from .output import target_path
@@ -153,6 +154,7 @@ def plan_insert_into(base: OpenModel, request: Request, *, reread: bool = True) 
     output = (
         None if request.output == "-" else target_path(request.output or default_name(found, request, edits), ".yaml")
     )
+    notes += family_notes(document.graph, output)
     label = _labels(rewrite, after)
     name = output.name if output else None
     if request.resolve:
@@ -208,6 +210,7 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
     rewrite = remove(document.graph)
     text = unpin_scale(_reread(rewrite_text(document, rewrite), rewrite.after))
     target = None if output == "-" else target_path(output or _base_name(found), ".yaml")
+    family_notes(document.graph, target)
     return Removal(document.text, text, rewrite, target, found.path)
 
 

@@ -123,6 +123,12 @@ def maps_of(layers: nn.Sequential, size: int = 64) -> list[Map | None]:
 # Variants with operators everywhere.
 
 
+def in_family(model: str, name: str) -> str:
+    """A file name by which Ultralytics builds the family of a stock model: YOLO-World, YOLOE or neither."""
+    name = f"yoloe-{name}" if model.startswith("yoloe") else name
+    return name.replace(".yaml", "-world.yaml") if "-world" in model else name
+
+
 def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: bool = False) -> Plan:
     """A variant with one operator at every place that has a name; each model and scale has another operator."""
     ops = list(OP_BLOCKS)

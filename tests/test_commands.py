@@ -64,6 +64,17 @@ def test_standard_output_gets_the_yaml_alone() -> None:
     assert text.startswith("# Ultralytics")
 
 
+def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
+    assert run("insert yolov8s-world.yaml --at neck -o -").stderr == (
+        "Note: ultralytics builds this as YOLO-World only under a name with -world in it\n"
+        "Note: scale s was moved to the front of scales, for the file's name has no scale letter\n"
+    )
+    run("insert yolov8s-world.yaml --at neck")
+    refused = run("remove yolov8s-world-lska-neck-k23.yaml -o base.yaml")
+    assert refused.stderr.startswith("Error: ultralytics would build base.yaml as a plain model by its name")
+    assert run("remove yolov8s-world-lska-neck-k23.yaml").exit_code == 0
+
+
 def test_quiet_says_nothing() -> None:
     assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
 
@@ -102,6 +113,22 @@ def test_positions_lists_layers_and_names() -> None:
         ),
         ("insert yolov8s.yaml --at neck -o x.txt", "x.txt does not end in .yaml"),
         ("insert yolo11s.yaml --at neck -o yolo11m-x.yaml", "the name yolo11m-x.yaml says scale m"),
+        (
+            "insert yolov8s-world.yaml --at neck -o mine.yaml",
+            "ultralytics would build mine.yaml as a plain model by its name, and its output layer is WorldDetect: "
+            "give a name with -world in it with -o",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o hello-world.yaml",
+            "ultralytics would build hello-world.yaml as a YOLO-World model by its name, and its output layer is "
+            "Detect: give a name without -world with -o",
+        ),
+        (
+            "insert yoloe-v8s.yaml --at neck -o my-world.yaml",
+            "ultralytics would build my-world.yaml as a YOLO-World model by its name, and its output layer is "
+            "YOLOEDetect: give a name with yoloe in it and without -world with -o",
+        ),
+        ("insert yolov8s.yaml --at neck -o yoloexp.yaml", "ultralytics would build yoloexp.yaml as a YOLOE model"),
         ("remove yolov8s.yaml", "yolov8s.yaml has no LSKA to remove"),
         ("positions nope.yaml", "no file nope.yaml"),
         ("graft missing.pt", "say where: --at POSITION"),

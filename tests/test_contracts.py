@@ -144,7 +144,7 @@ def check_contracts(path: Path, request: Request, places: list[Place]) -> Plan:
     check_scale(base, variant, request)
     kept = [n for n, row in enumerate(oracle.rows_of(oracle.load(variant))) if row[2] not in oracle.OPERATORS]
     assert plan.rewrite.index_map == dict(enumerate(kept))
-    written = path.parent / "variant.yaml"
+    written = path.with_name(f"{path.stem}-variant.yaml")
     written.write_bytes(variant)
     assert as_bytes(plan_remove(str(written)).text) == base
     return plan
@@ -152,10 +152,10 @@ def check_contracts(path: Path, request: Request, places: list[Place]) -> Plan:
 
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_model_keeps_the_contracts_at_each_position(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "base.yaml"
+    path = tmp_path / builds.in_family(name, "base.yaml")
     path.write_bytes(stock_models()[name].read_bytes())
     for position, places in positions_of(path).items():
-        plan = check_contracts(path, Request(str(path), (position,), output="base.yaml"), places)
+        plan = check_contracts(path, Request(str(path), (position,), output=path.name), places)
         check_lines(plan.before, plan.text, {place.source for place in places if place.inside})
 
 
@@ -164,9 +164,9 @@ def test_stock_model_keeps_the_contracts_at_all_positions_together(name: str, tm
     text = stock_models()[name].read_bytes().decode("utf-8")
     at, places = at_once(stock_models()[name])
     for style, styled in text_styles(text).items():
-        path = tmp_path / f"{style}.yaml"
+        path = tmp_path / builds.in_family(name, f"{style}.yaml")
         path.write_bytes(as_bytes(styled))
-        request = Request(str(path), at, output="variant.yaml")
+        request = Request(str(path), at, output=builds.in_family(name, "variant.yaml"))
         plan = check_contracts(path, request, places)
         check_lines(styled, plan.text, {place.source for place in places if place.inside})
         assert plan_insert(request).text == plan.text

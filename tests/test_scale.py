@@ -13,6 +13,7 @@ import yaml_oracle as oracle
 from lska_surgeon import host
 from lska_surgeon.document import Document
 from lska_surgeon.errors import SurgeonError, TargetError
+from lska_surgeon.family import check_family
 from lska_surgeon.insertion import Request, open_model, plan_insert, plan_remove
 from lska_surgeon.scale_pin import pin_scale, unpin_scale
 from lska_surgeon.stock import scale_in_name, stock_models, without_scale
@@ -35,8 +36,8 @@ def test_any_name_builds_the_scale_that_was_asked_for_or_is_refused(model: str, 
     for scaling in builds.scalings_of(model)[1::2]:
         expected = builds.full_variant(model, scaling, variants).tensors
         said = letters[letters.index(str(scaling.letter)) - 1]
-        for name in ("mine.yaml", f"yolov8{said}-mine.yaml"):
-            if name != "mine.yaml" and refusing_block(model, said, str(scaling.letter)):
+        for name in (builds.in_family(model, name) for name in ("mine.yaml", f"yolov8{said}-mine.yaml")):
+            if scale_in_name(name) and refusing_block(model, said, str(scaling.letter)):
                 continue
             text = builds.full_plan(model, scaling, name).text
             assert builds.tensor_shapes(builds.parse_text(text, variants, name)) == expected, (scaling.letter, name)
@@ -180,3 +181,20 @@ def test_stock_names_lead_to_the_scale_that_ultralytics_takes(model: str) -> Non
         said = (opened.scaling.letter, opened.found.asked, opened.notes)
         assert said == (content["scale"], name, ()) == (scaling.letter, name, ())
         assert opened.found.path.samefile(stock_models()[model])
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine-world.yaml", "yoloexp.yaml", "yoloe-world.yaml", "myworld.yaml"])
+def test_families_are_refused_where_ultralytics_would_build_another(name: str, tmp_path: Path) -> None:
+    ultralytics = pytest.importorskip("ultralytics")
+    path = tmp_path / name
+    path.write_text("nc: 1\n" + REST.replace("- [-1, 1, Detect", "- [[-1], 1, Detect"), encoding="utf-8")
+    host.import_offline()
+    if "yoloe" in name and not hasattr(ultralytics, "YOLOE"):
+        pytest.skip("a release before YOLOE")
+    with host.quiet():
+        built = type(ultralytics.YOLO(path)).__name__
+    if built == "YOLO":
+        check_family(Document.read(path).graph, name)
+    else:
+        with pytest.raises(TargetError, match="would build"):
+            check_family(Document.read(path).graph, name)
