@@ -1,7 +1,7 @@
 """Which of Ultralytics' model families a YAML's file NAME asks for, beside the scale; it opens no file.
 
-`YOLO(file)` builds a model as YOLO-World where the name has `-world`, as YOLOE where it has `yoloe`, and else as the plain
-model of its task, whatever the output layer is (ultralytics 8.3 to 8.4; `engine/model.py` and `models/yolo/model.py`).
+`YOLO(file)` builds a model as YOLO-World where the name has `-world`, as YOLOE where it has `yoloe`, and else as the
+plain model of its task, whatever the output layer is (ultralytics 8.3 to 8.4, `models/yolo/model.py`).
 """
 
 from __future__ import annotations
