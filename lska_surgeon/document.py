@@ -5,6 +5,7 @@ It knows where things stand in the text and nothing about positions, operators o
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .errors import DocumentError
+from .errors import DocumentError, NotAModelError
 from .graph import SECTIONS, Graph, Layer, as_from
 from .lines import line_end, line_number, line_start, newline_at
 from .pyyaml_scalars import read_plain
@@ -99,7 +100,8 @@ class Document:
             can be read, but not changed; they pass then.
 
     Raises:
-        DocumentError: not YAML, or not a model YAML; the message names the line.
+        DocumentError: not YAML; the message names the line.
+        NotAModelError: not a model YAML.
         RowError: a row that can't be read, unless `bad_rows` is given.
     """
 
@@ -122,11 +124,13 @@ class Document:
             DocumentError: it can't be opened, or it is not a model YAML.
         """
         try:
-            # Bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
-            text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+            content = path.read_bytes()
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
-        return cls(text, name or path.name, bad_rows)
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DocumentError(f"{name or path.name} is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8")
+        # Bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
+        return cls(content.decode("utf-8", errors="surrogateescape"), name or path.name, bad_rows)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -201,19 +205,21 @@ class Document:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f", line {mark.line + 1}" if mark else ""
-            raise DocumentError(
-                f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}"
-            ) from error
+            problem = f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}"
+            raise self._unreadable(problem) from error
         except YAMLError as error:
-            raise DocumentError(f"{self.name} is not YAML: {_one_line(str(error))}") from error
+            raise self._unreadable(f"{self.name} is not YAML: {_one_line(str(error))}") from error
         mapping = root if isinstance(root, MappingNode) else MappingNode("", [])
         keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
         if not set(keys).issuperset(SECTIONS):
-            raise DocumentError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
+            raise NotAModelError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
         return mapping
+
+    def _unreadable(self, problem: str) -> DocumentError:
+        return DocumentError(problem) if all(key in self.text for key in SECTIONS) else NotAModelError(problem)
 
     def _read_section(self, section: str) -> None:
         node = self._sections[section]

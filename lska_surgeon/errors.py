@@ -11,6 +11,7 @@ __all__ = [
     "DocumentError",
     "GraphError",
     "KernelError",
+    "NotAModelError",
     "PositionError",
     "RecipeError",
     "SurgeonError",
@@ -34,6 +35,10 @@ class GraphError(SurgeonError):
 
 class DocumentError(SurgeonError):
     """A file that can't be read as a model YAML."""
+
+
+class NotAModelError(DocumentError):
+    """A file that has nothing of a model YAML, such as one that names a dataset."""
 
 
 class PositionError(SurgeonError):

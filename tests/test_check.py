@@ -210,14 +210,30 @@ def test_miswired_files_are_found_everywhere(name: str, at: tuple[str, ...], tmp
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("C2F", "C2f"), ("Cocnat", "Concat"), ("nn.upsample", "nn.Upsample"), ("Detct", "Detect"), ("LKSA", "LSKA")],
+    [
+        ("C2F", "C2f"),
+        ("Cocnat", "Concat"),
+        ("nn.upsample", "nn.Upsample"),
+        ("Detct", "Detect"),
+        ("LKSA", "LSKA"),
+        ("SPFF", "SPPF"),
+    ],
 )
 def test_a_slip_names_what_was_meant(name: str, meant: str) -> None:
     assert nearest(name) == meant
     assert is_slip(name, meant)
 
 
-@pytest.mark.parametrize("name", ["DSConv", "C2f_Faster", "C3k2_X", "RepConvN", "Detect_X", "SPPF2", "LSK", "Zoom_cat"])
+#: Names of modules in public YAMLs that stand near those of stock ones.
+PEOPLES_OWN = (
+    "SPPM AKConv ARConv BiStem C2PSSA C2fS C2fGhost C2f_CA C2f_DCN S2f CFF PPA SA LCA ODConv RFAConv MBConv ScConv SPF "
+    "SKBlock DetectX SPPFF SPPFCSPC ResConv Convs C3STR C33 stem"
+).split()
+
+
+@pytest.mark.parametrize(
+    "name", ["DSConv", "C2f_Faster", "C3k2_X", "RepConvN", "Detect_X", "SPPF2", "LSK", "Zoom_cat", *PEOPLES_OWN]
+)
 def test_a_module_of_ones_own_is_no_slip(name: str) -> None:
     near = nearest(name)
     assert near is None or not is_slip(name, near)
@@ -230,6 +246,17 @@ def test_an_unknown_name_is_told_once_with_the_nearest(tmp_path: Path) -> None:
     assert (finding.rule, finding.severity) == ("module", "warning")
     assert finding.suggestion is not None
     assert finding.suggestion.endswith("the nearest name is LSKATrivial")
+
+
+def test_a_misspelt_block_is_an_error_that_names_the_right_one(wrong: str) -> None:
+    text = variant("yolov8s.yaml", "neck").replace("SPPF", "SPFF")
+    Path("my-yolov8s.yaml").write_text(text, encoding="utf-8")
+    result = run("my-yolov8s.yaml")
+    assert result.exit_code == 1
+    assert result.output == (
+        "my-yolov8s.yaml:30: error[module]: the installed ultralytics knows no block SPFF; write SPPF\n"
+        "1 file: 1 error\n"
+    )
 
 
 def fork(folder: Path, tasks: str) -> None:
@@ -295,7 +322,7 @@ def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_exit_codes(wrong: str) -> None:
     assert run("yolov8s.yaml").exit_code == 0
     assert run("yolov8s.yaml", wrong).exit_code == 1
-    missing = run(wrong, "nothing.yaml")
+    missing = run("nothing.yaml")
     assert missing.exit_code == 2
     assert missing.output.startswith("Error: no file nothing.yaml")
     Path("stale.yaml").write_text(Path(wrong).read_text(encoding="utf-8").replace("21], 1", "22], 1"), encoding="utf-8")
@@ -309,6 +336,29 @@ def test_a_file_that_is_no_model_is_a_mistake_of_its_user(wrong: str) -> None:
     for name, message in [("data.yaml", "needs the keys backbone and head"), ("empty.yaml", "has no rows")]:
         result = run(wrong, name)
         assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(wrong: str) -> None:
+    Path("data.yaml").write_text("train: images\n", encoding="utf-8")
+    Path("broken.yaml").write_text("backbone: [\nhead: 1\n", encoding="utf-8")
+    done = fresh(
+        "from lska_surgeon.cli import main\n"
+        f"main(['check', 'nothing.yaml', 'data.yaml', {wrong!r}, 'broken.yaml', 'yolov8n.yaml'])",
+        Path.cwd(),
+    )
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "2 files: 1 error, 1 warning"
+    missing, data, broken = done.stderr.splitlines()
+    assert missing.startswith("Error: no file nothing.yaml, and no stock model of that name: give a path or one of ")
+    assert data == "Error: data.yaml is not a model YAML: it needs the keys backbone and head"
+    assert broken.startswith("Error: broken.yaml, line ")
+    over = run("data.yaml", wrong, "broken.yaml", "--models-only", "--json")
+    assert over.exit_code == 2
+    assert '"ok": false' in over.output
+    assert '"file": "broken.yaml"' in over.output
+    assert "data.yaml" not in over.output
+    assert run("data.yaml", "yolov8n.yaml", "--models-only").exit_code == 0
+    assert run("data.yaml", "--models-only", "-q").output == ""
 
 
 def test_several_files_and_a_stock_name_in_one_call(wrong: str) -> None:

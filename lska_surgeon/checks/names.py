@@ -12,6 +12,7 @@ from ..blocks import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
+_DOUBLED = re.compile(r"(.)\1+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OURS = frozenset(BLOCK_OPS) | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
 
@@ -56,9 +57,10 @@ def nearest(block: str) -> str | None:
 
 
 def is_slip(name: str, meant: str) -> bool:
-    """True when `name` is surely `meant` misspelt: other case, two letters swapped, one doubled or lost.
+    """True when `name` is surely `meant` misspelt: other case, two letters swapped, one doubled or lost, or another one
+    doubled (SPFF for SPPF).
 
-    A letter replaced, or one added at an end, is how people name modules of their own (DSConv, C2fX).
+    Any other letter replaced, or one added at an end, is how people name modules of their own (SPPM, DSConv, C2fX).
     """
     meant = meant.rpartition(".")[2]
     name = name.rpartition(".")[2]
@@ -68,7 +70,7 @@ def is_slip(name: str, meant: str) -> bool:
         return False
     swapped = (name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1))
     if len(name) == len(meant):
-        return meant in swapped
+        return meant in swapped or _DOUBLED.sub(r"\1", name) == _DOUBLED.sub(r"\1", meant)
     short, long = sorted((name, meant), key=len)
     if len(meant) < 6 or not long.isalpha() or len(long) - len(short) != 1:
         return False

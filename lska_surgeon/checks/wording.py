@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from ..insertion import unified_diff
@@ -26,14 +26,20 @@ def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str],
     return f"{file.path}:{finding.line}: {label}: {finding.message}{suggestion}"
 
 
-def summary(checked: Sequence[CheckedFile]) -> str:
-    """All files in one line, and the files whose sources there was nothing to compare with."""
+def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
+    """All files in one line, and the files whose sources there was nothing to compare with.
+
+    Args:
+        checked: the files.
+        passed_over: how many others are no model YAMLs.
+    """
     errors, warnings = (sum(one.count(severity) for one in checked) for severity in (ERROR, WARNING))
     parts = [_number(errors, "error")] if errors else []
     parts += [_number(warnings, "warning")] if warnings else []
     alone = [one.path.name for one in checked if one.stock is None]
     note = f" (like no stock model, so compared with none: {', '.join(alone)})" if alone else ""
-    return f"{_number(len(checked), 'file')}: {', '.join(parts) or 'no mistakes found'}{note}"
+    others = f"; {_number(passed_over, 'other')} no model YAML" if passed_over else ""
+    return f"{_number(len(checked), 'file')}: {', '.join(parts) or 'no mistakes found'}{others}{note}"
 
 
 def proposal(file: CheckedFile) -> str:
@@ -43,8 +49,15 @@ def proposal(file: CheckedFile) -> str:
     return unified_diff(before, after, str(file.path), str(file.path))
 
 
-def findings_json(checked: Sequence[CheckedFile], *, strict: bool, fix: bool) -> str:
-    """Everything for a machine; with `fix`, each file's diff too."""
+def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, strict: bool, fix: bool) -> str:
+    """Everything for a machine; with `fix`, each file's diff too.
+
+    Args:
+        checked: the files that could be read.
+        unread: those that could not -> why.
+        strict: whether a warning is a failure.
+        fix: whether to add the diffs.
+    """
     files = []
     for one in checked:
         content = {
@@ -55,8 +68,10 @@ def findings_json(checked: Sequence[CheckedFile], *, strict: bool, fix: bool) ->
             "findings": [asdict(finding) for finding in one.findings],
         }
         files.append({**content, "diff": proposal(one)} if fix else content)
-    failed = any(one.failed(strict) for one in checked)
-    return json.dumps({"schema": SCHEMA, "ok": not failed, "files": files}, indent=2, ensure_ascii=False)
+    failed = bool(unread) or any(one.failed(strict) for one in checked)
+    problems = [{"file": name, "problem": problem} for name, problem in unread.items()]
+    report = {"schema": SCHEMA, "ok": not failed, "files": files, "unread": problems}
+    return json.dumps(report, indent=2, ensure_ascii=False)
 
 
 def _number(count: int, what: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from ..checks import ERROR, CheckedFile, Finding, check_file
 from ..checks.wording import finding_line, findings_json, proposal, summary
-from ..errors import SurgeonError
+from ..errors import NotAModelError, SurgeonError
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -20,16 +20,25 @@ _COLOURS = {"error": "red", "warning": "yellow"}
     "--fix", is_flag=True, help="Print a diff that puts the numbers right (for `patch -p1`); findings go to stderr."
 )
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
+@click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
 @click.pass_context
 def check(
-    ctx: click.Context, files: tuple[str, ...], strict: bool, fix: bool, build: bool, as_json: bool, quiet: bool
+    ctx: click.Context,
+    files: tuple[str, ...],
+    strict: bool,
+    fix: bool,
+    build: bool,
+    models_only: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Find the mistakes that people make in model YAMLs by hand, before training does.
 
     Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
-    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors.
+    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors, 2 when a
+    FILE can't be read; the others are checked all the same.
 
     \b
     Rules (errors, unless the word warning stands behind them):
@@ -52,12 +61,13 @@ def check(
     Examples:
       lska-surgeon check yolov8s-lska-neck-k35.yaml
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
+      lska-surgeon check --models-only *.yaml
     """
-    checked = [check_file(name) for name in files]
+    checked, problems = _read(files, models_only)
     if build:
         checked = _built(checked)
     if as_json:
-        click.echo(findings_json(checked, strict=strict, fix=fix))
+        click.echo(findings_json(checked, problems, strict=strict, fix=fix))
     else:
         for one in checked:
             for finding in one.findings:
@@ -65,9 +75,29 @@ def check(
             if fix and proposal(one):
                 click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
-            click.echo(summary(checked), err=fix)
+            click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
+    for problem in problems.values():
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        ctx.exit(2)
     if any(one.failed(strict) for one in checked):
         ctx.exit(1)
+
+
+def _read(files: tuple[str, ...], models_only: bool) -> tuple[list[CheckedFile], dict[str, str]]:
+    """Check each file; those that can't be read come back by name, with the reason, unless there is one file only."""
+    checked: list[CheckedFile] = []
+    problems: dict[str, str] = {}
+    for name in files:
+        try:
+            checked.append(check_file(name))
+        except SurgeonError as error:
+            if models_only and isinstance(error, NotAModelError):
+                continue
+            if len(files) == 1:
+                raise
+            problems[name] = str(error)
+    return checked, problems
 
 
 def _mark(severity: str, text: str) -> str:
