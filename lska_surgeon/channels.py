@@ -23,6 +23,8 @@ WIDTH_SCALED = frozenset(
     RepC3 RepNCSPELAN4 ELAN1 PSA SPP SPPF SPPELAN
     """.split()
 )
+#: More than any network has: a slip of the keyboard.
+MOST_REPEATS, MOST_CHANNELS = 1000, 65536
 #: Output layers: what they give is not a feature map.
 OUTPUTS = frozenset(
     """
@@ -103,7 +105,7 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     if letter not in entries:
         raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}; choose one with --scale")
     entry = entries[letter]
-    if not isinstance(entry, list) or len(entry) != 3 or not all(isinstance(x, (int, float)) for x in entry):
+    if not isinstance(entry, list) or len(entry) != 3 or not (all(map(_is_factor, entry[:2])) and _is_most(entry[2])):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
     return Scaling(letter, *map(float, entry))
 
@@ -133,11 +135,36 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
     return tuple(shapes)
 
 
+def size_problem(layer: Layer, scaling: Scaling) -> str | None:
+    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one.
+
+    Raises:
+        KernelError: a host's operator does not exist.
+    """
+    block, args = _plain(layer)
+    if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
+        return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
+    width = args[0] if block in WIDTH_SCALED and args else None
+    if not isinstance(width, (int, float)) or not math.isfinite(width):
+        return None
+    if not 0 < scaling.channels(width) <= MOST_CHANNELS:
+        return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
+    return None
+
+
 def _multiple(settings: Mapping[str, Any], key: str) -> float:
     value = settings.get(key, 1.0)
-    if not isinstance(value, (int, float)):
+    if not _is_factor(value):
         raise GraphError(f"{key} is {value!r}: it needs a number")
     return float(value)
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < math.inf
+
+
+def _is_most(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 0
 
 
 def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from .channels import Scaling, Shape, scaling_of, shapes_of
+from .channels import Scaling, Shape, scaling_of, shapes_of, size_problem
 from .closed_form import Operators, operators_in
 from .document import Document
 from .errors import DocumentError, GraphError, TargetError
@@ -284,7 +284,7 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         folder: where a relative path starts; None for the working folder.
 
     Raises:
-        SurgeonError: no such file, not a model YAML, or no such scale.
+        SurgeonError: no such file, not a model YAML, no such scale, or a row with repeats or a width that make no layer.
     """
     found = find_model(name, folder)
     document = Document.read(found.path, found.asked)
@@ -292,6 +292,10 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: drop --scale")
     letter = scale or (found.scale if document.scales else None)
     scaling = scaling_of(document.settings, letter)
+    for layer in document.graph:
+        problem = size_problem(layer, scaling)
+        if problem:
+            raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
     if letter is None and len(document.scales) > 1:
         others = ", ".join(document.scales)
         note = f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"

@@ -12,7 +12,7 @@ import yaml_oracle as oracle
 
 from lska_surgeon import host
 from lska_surgeon.document import Document
-from lska_surgeon.errors import SurgeonError, TargetError
+from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.family import check_family
 from lska_surgeon.insertion import Request, open_model, plan_insert, plan_remove
 from lska_surgeon.scale_pin import pin_scale, unpin_scale
@@ -123,6 +123,8 @@ def plan(tmp_path: Path, name: str, text: str, **asked: str | None) -> str:
         ("scales: [n, s]\n" + REST, None, "scales is not a mapping such as {n: [0.33, 0.25, 1024]}"),
         ("scales: {n: [1, 2]}\n" + REST, None, "scale n is [1, 2]: it needs [depth, width, max_channels]"),
         ("scales: {n: [a, 1, 2]}\n" + REST, None, "scale n is ['a', 1, 2]: it needs [depth, width, max_channels]"),
+        ("scales: {n: [.nan, 1, 2]}\n" + REST, None, "scale n is [nan, 1, 2]: it needs [depth, width, max_channels]"),
+        ("depth_multiple: -1\n" + REST, None, "depth_multiple is -1: it needs a number"),
         ("width_multiple: wide\n" + REST, None, "width_multiple is 'wide': it needs a number"),
     ],
 )
@@ -130,6 +132,30 @@ def test_scales_that_are_not_there_are_refused(tmp_path: Path, text: str, scale:
     with pytest.raises(SurgeonError) as refused:
         plan(tmp_path, "my.yaml", text, scale=scale)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("[-1, -3, Conv, [64, 3, 2]]", "has -3 repeats: it may have 1 to 1000"),
+        ("[-1, 9999, C2f, [64]]", "has 9999 repeats: it may have 1 to 1000"),
+        ("[-1, 1, Conv, [-64, 3, 2]]", "is -64 channels wide: it may be 1 to 65536"),
+        ("[-1, 1, Conv, [0, 3, 2]]", "is 0 channels wide: it may be 1 to 65536"),
+        ("[-1, 1, Conv, [9999999, 3, 2]]", "is 9999999 channels wide: it may be 1 to 65536"),
+    ],
+)
+def test_sizes_that_make_no_layer_are_refused(tmp_path: Path, row: str, message: str) -> None:
+    text = REST.replace("[-1, 1, Conv, [64, 3, 2]]", row)
+    with pytest.raises(GraphError) as refused:
+        plan(tmp_path, "my.yaml", text)
+    assert str(refused.value) == f"my.yaml: row 0 ({row.split(', ')[2]}) {message}"
+
+
+@pytest.mark.parametrize(
+    "row", ["[-1, 0, Conv, [64, 3, 2]]", "[-1, 2999, C2f, [64]]", "[-1, 1, Conv, [9999999, 3, 2]]"]
+)
+def test_sizes_that_ultralytics_builds_are_taken(tmp_path: Path, row: str) -> None:
+    assert f"- {row}\n" in plan(tmp_path, "my.yaml", SCALES + REST.replace("[-1, 1, Conv, [64, 3, 2]]", row), scale="n")
 
 
 def test_a_name_that_asks_for_a_missing_scale_is_refused(tmp_path: Path) -> None:

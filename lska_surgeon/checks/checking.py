@@ -12,6 +12,7 @@ from .subject import Subject
 
 _RULES = (
     rows.bad_rows,
+    rows.sizes,
     rows.sources,
     rows.modules,
     rows.kernels,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..blocks import BLOCK_OPS, read_attention
-from ..channels import scaling_of
+from ..channels import Scaling, scaling_of, size_problem
 from ..document import BAD_ROW
 from ..errors import GraphError, KernelError
 from ..graph import IMAGE
@@ -23,6 +23,18 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
     """Rule `row`: a row has four columns."""
     for error in subject.bad_rows:
         yield Finding(ERROR, "row", error.line, error.index, error.problem)
+
+
+def sizes(subject: Subject) -> Iterator[Finding]:
+    """Rule `row`: its repeats and its width make a layer, at each scale."""
+    for layer in subject.layers:
+        try:
+            found = [size_problem(layer, scaling) for scaling in _scalings(subject)]
+        except KernelError:
+            continue  # rule `kernel` tells that
+        problem = next(filter(None, found), None)
+        if problem:
+            yield subject.finding(ERROR, "row", layer.index, problem)
 
 
 def sources(subject: Subject) -> Iterator[Finding]:
@@ -133,6 +145,14 @@ def _letters(subject: Subject) -> list[str | None]:
     if not scales or not isinstance(scales, dict):
         return [None]
     return [subject.found.scale] if subject.found.scale else list(scales)
+
+
+def _scalings(subject: Subject) -> list[Scaling]:
+    """What the scales of `_letters` mean; none where that can't be read, which rule `scale` tells."""
+    try:
+        return [scaling_of(subject.document.settings, letter) for letter in _letters(subject)]
+    except GraphError:
+        return []
 
 
 def _widths(subject: Subject, source: int) -> dict[str | None, int]:
