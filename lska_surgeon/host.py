@@ -28,6 +28,7 @@ __all__ = [
     "conflicts",
     "environment_problem",
     "import_offline",
+    "in_one_line",
     "layers_of",
     "quiet",
     "register",
@@ -116,7 +117,7 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         except SurgeonError:
             raise
         except Exception as error:
-            raise BuildError(f"{shown} does not build: {_in_one_line(error)}") from error
+            raise BuildError(f"{shown} does not build: {in_one_line(error)}") from error
     return model
 
 
@@ -141,7 +142,7 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Se
     except SurgeonError:
         raise
     except Exception as error:
-        raise BuildError(f"{name} does not build: {_in_one_line(error)}") from error
+        raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
     return layers
 
 
@@ -166,7 +167,7 @@ def import_offline() -> ModuleType:
         with quiet():
             register()
     except Exception as error:
-        raise BuildError(environment_problem() or f"ultralytics can't be imported: {_in_one_line(error)}") from error
+        raise BuildError(environment_problem() or f"ultralytics can't be imported: {in_one_line(error)}") from error
     finally:
         for name, value in before.items():
             if value is None:
@@ -239,7 +240,7 @@ def environment_problem() -> str | None:
                     f"torchvision does not match torch {versions['torch']} ({error}): "
                     "install both from the same index in one command, pip install --force-reinstall torch torchvision"
                 )
-            return f"{name} can't be imported ({_in_one_line(error)}): reinstall it"
+            return f"{name} can't be imported ({in_one_line(error)}): reinstall it"
     return None
 
 
@@ -297,7 +298,7 @@ def _quiet_unless(verbose: bool) -> Iterator[None]:
             yield
 
 
-def _in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """The error, with the layer at which Ultralytics was when it happened."""
     where, block = _layer_of(error.__traceback__)
     text = " ".join(str(error).split())

@@ -284,7 +284,7 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         folder: where a relative path starts; None for the working folder.
 
     Raises:
-        SurgeonError: no such file, not a model YAML, no such scale, or a row with repeats or a width that make no layer.
+        SurgeonError: no such file, not a model YAML, no such scale, or a row whose repeats or width make no layer.
     """
     found = find_model(name, folder)
     document = Document.read(found.path, found.asked)

@@ -15,7 +15,8 @@ from torch import nn
 
 from . import host
 from .checkpoint import Checkpoint, read_checkpoint
-from .errors import CheckpointError, TrainingError
+from .errors import CheckpointError, SurgeonError, TrainingError
+from .mistakes import first_paragraph, mistake
 from .nn import Operator, named_operators
 from .stock import find_model
 
@@ -89,7 +90,7 @@ def train(training: Training) -> list[Path]:
         The folder of each run.
 
     Raises:
-        TrainingError: Ultralytics refuses the device, or multi-GPU training misses a package.
+        TrainingError: Ultralytics refuses the device or an argument, or misses a package.
     """
     from ultralytics import YOLO
 
@@ -102,10 +103,11 @@ def train(training: Training) -> list[Path]:
             network = YOLO(source)
             try:
                 network.train(trainer=TRAINERS[network.task], **stage.options)
-            except ModuleNotFoundError as error:
-                raise TrainingError(
-                    f"ultralytics needs {error.name} for this, and installs nothing here: pip install {error.name}"
-                ) from error
+            except Exception as error:
+                told = None if isinstance(error, SurgeonError) else mistake(error)
+                if told is None:
+                    raise
+                raise TrainingError(f"ultralytics: {told}") from error
         folders.append(Path(network.trainer.save_dir))
         source = str(network.trainer.last)
     return folders
@@ -118,8 +120,6 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
         TrainingError: a word is no argument of Ultralytics, or has a wrong value; the message is Ultralytics'.
     """
     from ultralytics import cfg
-
-    from .nn.trainers import first_paragraph
 
     options: dict[str, Any] = {}
     try:
@@ -211,7 +211,7 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     from ultralytics.data.utils import DATASETS_DIR, check_det_dataset
     from ultralytics.nn.tasks import guess_model_task
 
-    from .nn.trainers import TRAINERS, first_paragraph, no_downloads
+    from .nn.trainers import TRAINERS, no_downloads
 
     with host.quiet():
         task = guess_model_task(model)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from .. import host
-
-_WORDS = (SyntaxError, FileNotFoundError)
+from ..errors import SurgeonError
+from ..mistakes import mistake
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -26,10 +26,11 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         return
     try:
         code = host.run_yolo(list(words))
+    except SurgeonError:
+        raise
     except Exception as error:
-        # How Ultralytics says that a word, or a file that it names, is wrong; anything else is not ours to explain.
-        if not isinstance(error, _WORDS) and not isinstance(error.__cause__, _WORDS):
-            raise
-        first = " ".join(str(error).strip().split("\n\n")[0].split())
-        raise click.UsageError(f"ultralytics: {first}") from error
+        told = mistake(error)
+        if told is None:
+            raise  # a bug is not ours to hide
+        raise click.UsageError(f"ultralytics: {told}") from error
     ctx.exit(code)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +19,8 @@ from ultralytics.models import yolo
 from ultralytics.utils import checks, downloads
 
 from ..errors import TrainingError
+from ..mistakes import first_paragraph
 from .operators import LSKAAttention, Operator, named_operators
-
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextmanager
@@ -73,12 +71,6 @@ def _offline(original: Callable[..., bool]) -> Callable[..., bool]:
         return not check and original(url)
 
     return is_url
-
-
-def first_paragraph(error: BaseException) -> str:
-    """What Ultralytics says is wrong, in one line: its first paragraph, without colours."""
-    text = str(error).strip().split("\n\n")[0]
-    return " ".join(_COLOUR.sub("", text).split())
 
 
 class SurgeonTrainer:
