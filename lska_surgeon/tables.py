@@ -22,7 +22,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
 def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table without a newline at the end; the first `left` columns are aligned to the left."""
     rule = ["---" if index < left else "---:" for index in range(len(header))]
-    return "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in (header, rule, *rows))
+    lines = ([cell.strip().replace("|", "\\|") for cell in line] for line in (header, rule, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:

@@ -12,16 +12,9 @@ import click
 
 from ..cost_types import CHECKPOINT_SUFFIXES
 from ..stock import find_model
+from .options import imgsz as size_option
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-
-
-def _image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
-    """`640`, or `H,W`."""
-    found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
-    return int(found[1]), int(found[2] or found[1])
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -53,9 +46,7 @@ def _import_unwatched() -> None:
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option(
-    "--imgsz", callback=_image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
-)
+@size_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures in the input.")
 @click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")
 @click.option("--per-layer", is_flag=True, help="Show every layer, down to its convolutions, with its share.")

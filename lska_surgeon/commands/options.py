@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -44,6 +46,37 @@ def writing(function: AnyFunction) -> AnyFunction:
     return _all_of(options)(function)
 
 
+def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
+    """`--format` with these forms, the first of them the default, and `--json`; the command gets `form`."""
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        @wraps(function)
+        def chosen(*args: Any, form: str | None, as_json: bool, **rest: Any) -> Any:
+            if as_json and form not in (None, "json"):
+                raise click.UsageError(f"--json is short for --format json: drop it, or --format {form}")
+            return function(*args, form="json" if as_json else form or forms[0], **rest)
+
+        wrapped = cast(AnyFunction, chosen)
+        options = [
+            click.option("--format", "form", type=click.Choice(forms), help=f"How to write it.  [default: {forms[0]}]"),
+            click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+        ]
+        return _all_of(options)(wrapped)
+
+    return decorate
+
+
+def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """`640`, or `H,W`."""
+    found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
+    return int(found[1]), int(found[2] or found[1])
+
+
+imgsz = click.option(
+    "--imgsz", callback=image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
+)
 trust = click.option(
     "--trust",
     is_flag=True,
