@@ -26,6 +26,15 @@ settings.load_profile("project")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite the outputs in tests/cases")
     parser.addoption("--update-readme", action="store_true", help="rewrite README's table of supported positions")
+    parser.addoption(
+        "--exhaustive", action="store_true", help="count every variant of every YOLOv8 model (half an hour)"
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither read nor fill the user's cache of costs."""
+    os.environ["LSKA_SURGEON_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
