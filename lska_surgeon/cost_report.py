@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from .annotations import annotation
 from .cost_lines import Detail, Line
 from .cost_types import Cost, ModuleCost
 from .tables import pipes, table
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
-FORMATS = ("table", "json", "csv", "md")
+FORMATS = ("table", "json", "csv", "md", "github")
 _TOTALS_HEADER = ("model", "params", "GMACs", "GFLOPs", "layers", "gradients")
 _LINES_HEADER = ("layer", "block", "params", "GMACs", "share")
 _UNIT = "GFLOPs = 2 x GMACs: one multiply-accumulate is two floating-point operations (fvcore counts it as one)."
@@ -29,17 +30,17 @@ def render(costs: Sequence[Cost], form: str, detail: Detail) -> str:
         form: one of `FORMATS`.
         detail: which modules to show below the totals; in CSV, instead of the totals.
     """
-    return {"table": _table, "json": _json, "csv": _csv, "md": _markdown}[form](costs, detail)
+    return {"table": _table, "json": _json, "csv": _csv, "md": _markdown, "github": _github}[form](costs, detail)
 
 
-def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: int | None) -> list[str]:
-    """One line for each limit that a model is above."""
+def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: int | None) -> list[tuple[Cost, str]]:
+    """For each limit that a model is above, the model and a line that says so."""
     lines = []
     for cost in costs:
         if max_gflops is not None and cost.gflops > max_gflops:
-            lines.append(f"{cost.name} has {cost.gflops:.3f} GFLOPs, above the limit of {max_gflops:g}")
+            lines.append((cost, f"{cost.name} has {cost.gflops:.3f} GFLOPs, above the limit of {max_gflops:g}"))
         if max_params is not None and cost.params > max_params:
-            lines.append(f"{cost.name} has {cost.params:,} parameters, above the limit of {max_params:,}")
+            lines.append((cost, f"{cost.name} has {cost.params:,} parameters, above the limit of {max_params:,}"))
     return lines
 
 
@@ -68,6 +69,26 @@ def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
             cells = [(line.path, *_line(cost, line)) for line in lines]
             parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", pipes(_LINES_HEADER, cells, 2)]
     return "\n\n".join(parts + _footnotes(costs))
+
+
+def _github(costs: Sequence[Cost], detail: Detail) -> str:
+    """One notice for each model; what `detail` asks for are its lines."""
+    notices = []
+    for cost in costs:
+        cells = [(line.path, *_line(cost, line)) for line in detail.lines(cost)]
+        lines = [
+            f"{path} ({block}): {params} params, {macs} GMACs, {share}" for path, block, params, macs, share in cells
+        ]
+        title = f"{cost.name}: {_in_words(cost, costs[0])}"
+        notices.append(annotation("notice", "\n".join([_heading(cost), *lines]), file=cost.name, title=title))
+    return "\n".join(notices)
+
+
+def _in_words(cost: Cost, first: Cost) -> str:
+    cells = [_totals(cost), *_difference(cost, first)]
+    return "; difference ".join(
+        f"{params} params, {gmacs} GMACs, {gflops} GFLOPs" for _, params, gmacs, gflops, *_ in cells
+    )
 
 
 def _json(costs: Sequence[Cost], detail: Detail) -> str:

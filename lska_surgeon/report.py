@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from .annotations import annotation
 from .channels import Shape
 from .document import format_value
 from .graph import Graph, Layer
@@ -22,6 +23,13 @@ def insertion_line(plan: Plan) -> str:
     target = plan.output or "standard output"
     scale = f" at scale {plan.scaling.letter}" if plan.scaling.letter else ""
     return f"{target}: {plan.base.asked}{scale} with {_what(plan.sites)}{_params(plan.params_added)}"
+
+
+def insertion_notice(plan: Plan, written: bool) -> str:
+    """The plan as GitHub's annotation."""
+    text = "\n".join([insertion_line(plan), *plan.notes])
+    title = "variant written" if written else "variant planned"
+    return annotation("notice", text, file=str(plan.output), title=f"lska-surgeon insert: {title}")
 
 
 def insertion_table(plan: Plan) -> str:

@@ -208,7 +208,7 @@ def test_a_model_without_cost_is_shown_like_any_other(form: str) -> None:
 
 
 def test_limits_name_the_model_the_number_and_the_limit() -> None:
-    assert above_limits([SMALL, LARGE], 0.016, 5_000) == [
+    assert [line for _, line in above_limits([SMALL, LARGE], 0.016, 5_000)] == [
         "a-larger-one.yaml has 0.020 GFLOPs, above the limit of 0.016",
         "a-larger-one.yaml has 1,005,000 parameters, above the limit of 5,000",
     ]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
+from ..annotations import annotation
 from ..insertion import unified_diff
 from ..report import SCHEMA
 from .checking import CheckedFile
@@ -24,6 +25,15 @@ def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str],
     label = mark(finding.severity, f"{finding.severity}[{finding.rule}]")
     suggestion = f"; {finding.suggestion}" if finding.suggestion else ""
     return f"{file.path}:{finding.line}: {label}: {finding.message}{suggestion}"
+
+
+def finding_annotation(file: CheckedFile, finding: Finding) -> str:
+    """The same for GitHub, which shows it at that line of the file."""
+    suggestion = f"; {finding.suggestion}" if finding.suggestion else ""
+    title = f"lska-surgeon check: {finding.rule}"
+    return annotation(
+        finding.severity, f"{finding.message}{suggestion}", file=str(file.path), line=finding.line, title=title
+    )
 
 
 def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import click
 
+from ..annotations import annotation
 from ..checks import ERROR, CheckedFile, Finding, check_file
-from ..checks.wording import finding_line, findings_json, proposal, summary
+from ..checks.wording import finding_annotation, finding_line, findings_json, proposal, summary
 from ..errors import NotAModelError, SurgeonError
+from .options import formats
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -21,7 +23,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 )
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
-@click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
+@formats("text", "json", "github")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
 @click.pass_context
 def check(
@@ -31,7 +33,7 @@ def check(
     fix: bool,
     build: bool,
     models_only: bool,
-    as_json: bool,
+    form: str,
     quiet: bool,
 ) -> None:
     """Find the mistakes that people make in model YAMLs by hand, before training does.
@@ -66,18 +68,22 @@ def check(
     checked, problems = _read(files, models_only)
     if build:
         checked = _built(checked)
-    if as_json:
+    if form == "json":
         click.echo(findings_json(checked, problems, strict=strict, fix=fix))
     else:
         for one in checked:
             for finding in one.findings:
-                click.echo(finding_line(one, finding, _mark), err=fix)
+                line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
+                click.echo(line, err=fix)
             if fix and proposal(one):
                 click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
             click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
-    for problem in problems.values():
-        click.echo(f"Error: {problem}", err=True)
+    for name, problem in problems.items():
+        if form == "github":
+            click.echo(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
+        else:
+            click.echo(f"Error: {problem}", err=True)
     if problems:
         ctx.exit(2)
     if any(one.failed(strict) for one in checked):

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import click
 
+from ..annotations import annotation
 from ..cost_types import CHECKPOINT_SUFFIXES
 from ..stock import find_model
+from .options import formats
 from .options import imgsz as size_option
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
@@ -51,16 +53,12 @@ def _import_unwatched() -> None:
 @click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")
 @click.option("--per-layer", is_flag=True, help="Show every layer, down to its convolutions, with its share.")
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N costliest layers; with --per-layer, only those."
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show the N costliest layers; with --per-layer, only those.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    default="table",
-    show_default=True,
-    help="With --per-layer or --top, csv has layers instead of totals.",
-)
+@formats("table", "json", "csv", "md", "github")
 @click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
@@ -84,6 +82,8 @@ def flops(
     multiply-accumulates of one forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in
     which Ultralytics publishes its models. Ops that fvcore does not count are listed.
 
+    With --per-layer or --top, --format csv has layers instead of totals.
+
     \b
     Examples:
       lska-surgeon flops yolov8n.yaml yolov8s.yaml
@@ -100,8 +100,10 @@ def flops(
 
     costs = [count_source(model, imgsz, batch, not no_fuse, trust=trust) for model in models]
     click.echo(render(costs, form, Detail(per_layer, top)))
-    lines = above_limits(costs, max_gflops, max_params)
-    for line in lines:
-        click.echo(line, err=True)
-    if lines:
+    above = above_limits(costs, max_gflops, max_params)
+    for cost, line in above:
+        if form == "github":
+            line = annotation("error", line, file=cost.name, title="lska-surgeon flops: above the limit")
+        click.echo(line, err=form != "github")
+    if above:
         ctx.exit(1)

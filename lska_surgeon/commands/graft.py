@@ -9,8 +9,8 @@ from click.core import ParameterSource
 
 from .. import host
 from ..insertion import Request, variant_stem
+from .options import formats, where_and_what, writing
 from .options import trust as trust_option
-from .options import where_and_what, writing
 
 
 @click.command()
@@ -22,6 +22,7 @@ from .options import where_and_what, writing
 @click.option("--image", metavar="FILE", help="A picture for one more run of the certificate.")
 @trust_option
 @writing
+@formats("text", "json")
 def graft(
     checkpoint: str,
     at: tuple[str, ...],
@@ -35,8 +36,8 @@ def graft(
     output: str | None,
     force: bool,
     dry_run: bool,
-    as_json: bool,
     quiet: bool,
+    form: str,
 ) -> None:
     """Put LSKA into the trained CHECKPOINT without losing a weight.
 
@@ -76,7 +77,7 @@ def graft(
     done = surgery.graft(plan, identity=init == "identity", image=Path(image) if image else None)
     if not dry_run:
         write_checkpoint(target, done.data, force=force)
-    if as_json:
+    if form == "json":
         click.echo(graft_json(done, None if dry_run else target))
         return
     if not quiet:

@@ -6,8 +6,8 @@ import click
 
 from ..insertion import Request, plan_insert
 from ..output import check_target, write_text
-from ..report import insertion_json, insertion_line, insertion_table
-from .options import where_and_what, writing
+from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
+from .options import formats, refuse_two_texts, where_and_what, writing
 
 
 @click.command()
@@ -16,6 +16,7 @@ from .options import where_and_what, writing
 @click.option("--scale", metavar="LETTER", help="Scale to build, where BASE's name does not say it.")
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @writing
+@formats("text", "json", "github")
 def insert(
     base: str,
     at: tuple[str, ...],
@@ -27,8 +28,8 @@ def insert(
     output: str | None,
     force: bool,
     dry_run: bool,
-    as_json: bool,
     quiet: bool,
+    form: str,
 ) -> None:
     """Put LSKA into the model YAML BASE and write the variant.
 
@@ -53,18 +54,19 @@ def insert(
       lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
     """
-    if as_json and output == "-":
-        raise click.UsageError("--json and -o - both want standard output: give -o a file name, or drop one")
+    refuse_two_texts(form, output)
     plan = plan_insert(Request(base, at, op, k, dilation, scale, resolve, output))
     if plan.output is not None:
         check_target(plan.output, force=force or dry_run)
     if plan.output is not None and not dry_run:
         write_text(plan.output, plan.text, force=force)
-    if not quiet and not as_json:
+    if not quiet and form == "text":
         for note in plan.notes:
             click.echo(f"Note: {note}", err=True)
-    if as_json:
+    if form == "json":
         click.echo(insertion_json(plan))
+    elif form == "github":
+        click.echo(insertion_notice(plan, written=not dry_run))
     elif dry_run:
         click.echo(f"{insertion_line(plan)}\n\n{insertion_table(plan)}\n\n{plan.diff}")
     elif plan.output is None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from .. import host
+from .options import formats
 from .options import trust as trust_option
 
 
 @click.command()
 @click.argument("checkpoint")
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
-def inspect(checkpoint: str, trust: bool, as_json: bool) -> None:
+@formats("text", "json")
+def inspect(checkpoint: str, trust: bool, form: str) -> None:
     """Show what CHECKPOINT holds, and the record of its surgery if it was grafted.
 
     A checkpoint is a program; this one is looked through before anything of it runs, and what is not on the
@@ -28,4 +29,4 @@ def inspect(checkpoint: str, trust: bool, as_json: bool) -> None:
     from ..report import dump
 
     found = contents(read_checkpoint(checkpoint, trust=trust), globals_of(checkpoint))
-    click.echo(dump(found) if as_json else contents_text(found))
+    click.echo(dump(found) if form == "json" else contents_text(found))

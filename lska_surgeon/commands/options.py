@@ -35,19 +35,18 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
 
 
 def writing(function: AnyFunction) -> AnyFunction:
-    """`-o`, `--force`, `--dry-run`, `--json` and `--quiet`."""
+    """`-o`, `--force`, `--dry-run` and `--quiet`."""
     options = [
         click.option("-o", "--output", metavar="FILE", help="File to write; a YAML also to - (standard output)."),
         click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
         click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
-        click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well."),
     ]
     return _all_of(options)(function)
 
 
 def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
-    """`--format` with these forms, the first of them the default, and `--json`; the command gets `form`."""
+    """`--format` with these forms, the first of them the default, and `--json` for short; the command gets `form`."""
 
     def decorate(function: AnyFunction) -> AnyFunction:
         @wraps(function)
@@ -77,6 +76,14 @@ def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
 imgsz = click.option(
     "--imgsz", callback=image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
 )
+
+
+def refuse_two_texts(form: str, output: str | None) -> None:
+    """Refuse to write both a report for a machine and the YAML itself to standard output."""
+    if form != "text" and output == "-":
+        raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+
+
 trust = click.option(
     "--trust",
     is_flag=True,

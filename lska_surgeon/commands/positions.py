@@ -7,13 +7,14 @@ import click
 from ..insertion import open_model
 from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
+from .options import formats
 
 
 @click.command()
 @click.argument("model")
 @click.option("--scale", metavar="LETTER", help="Scale to show, where MODEL's name does not say it.")
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
-def positions(model: str, scale: str | None, as_json: bool) -> None:
+@formats("text", "json")
+def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 
     MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark rests on a
@@ -26,7 +27,7 @@ def positions(model: str, scale: str | None, as_json: bool) -> None:
     opened = open_model(model, scale)
     graph, shapes = opened.document.graph, opened.shapes
     named = named_sites(graph, shapes)
-    if as_json:
+    if form == "json":
         click.echo(layers_json(graph, shapes, named, opened.scaling.letter, str(opened.found.path)))
         return
     for note in opened.notes:

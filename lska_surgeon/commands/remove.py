@@ -7,13 +7,14 @@ import click
 from ..insertion import plan_remove
 from ..output import check_target, write_text
 from ..report import removal_json, removal_line
-from .options import writing
+from .options import formats, refuse_two_texts, writing
 
 
 @click.command()
 @click.argument("variant")
 @writing
-def remove(variant: str, output: str | None, force: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+@formats("text", "json")
+def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 
     A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go,
@@ -23,13 +24,12 @@ def remove(variant: str, output: str | None, force: bool, dry_run: bool, as_json
     Example:
       lska-surgeon remove yolov8s-lska-neck-k35.yaml -o base.yaml
     """
-    if as_json and output == "-":
-        raise click.UsageError("--json and -o - both want standard output: give -o a file name, or drop one")
+    refuse_two_texts(form, output)
     removal = plan_remove(variant, output)
     if removal.output is not None and not dry_run:
         check_target(removal.output, force=force)
         write_text(removal.output, removal.text, force=force)
-    if as_json:
+    if form == "json":
         click.echo(removal_json(removal))
     elif dry_run:
         click.echo(f"{removal_line(removal)}\n\n{removal.diff}")

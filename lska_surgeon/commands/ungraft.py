@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from .. import host
+from .options import formats, writing
 from .options import trust as trust_option
-from .options import writing
 
 
 @click.command()
@@ -16,6 +16,7 @@ from .options import writing
 @click.option("--lossy", is_flag=True, help="Take operators out although they have learned something.")
 @trust_option
 @writing
+@formats("text", "json")
 def ungraft(
     checkpoint: str,
     lossy: bool,
@@ -23,8 +24,8 @@ def ungraft(
     output: str | None,
     force: bool,
     dry_run: bool,
-    as_json: bool,
     quiet: bool,
+    form: str,
 ) -> None:
     """Take LSKA out of the grafted CHECKPOINT and give the original's tensors back.
 
@@ -47,7 +48,7 @@ def ungraft(
     done = surgery.ungraft(read_checkpoint(checkpoint, trust=trust), lossy=lossy)
     if not dry_run:
         write_checkpoint(target, done.data, force=force)
-    if as_json:
+    if form == "json":
         click.echo(ungraft_json(done, None if dry_run else target))
     elif not quiet:
         click.echo(f"{'Would write' if dry_run else 'Wrote'} {ungraft_text(done, target)}")
