@@ -100,12 +100,13 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
     Raises:
         TargetError: the system refuses; then everything is as it was.
     """
-    with ExitStack() as undo, ExitStack() as done:
+    # Left from the last to the first: targets are put back, then what lies beside them goes, then the new folders.
+    with ExitStack() as folders, ExitStack() as done, ExitStack() as undo:
         path = Path()
         try:
             staged = []
             for path, text in texts.items():
-                _make_folders(path.parent, undo)
+                _make_folders(path.parent, folders)
                 staged.append((_stage(path, text, done), path))
             for temporary, path in [*staged, *((None, path) for path in delete)]:
                 aside = _set_aside(path, done)
@@ -117,6 +118,7 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
         except OSError as error:
             raise TargetError(f"can't write {path}: {error.strerror or error}") from error
         undo.pop_all()
+        folders.pop_all()
 
 
 def _make_folders(folder: Path, undo: ExitStack) -> None:

@@ -213,7 +213,8 @@ class _Reader(YamlFields):
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
             if op not in OP_BLOCKS:
-                raise self.bad(node, f"{field}.op", f"no operator {op!r}{near(op, OP_BLOCKS)}")
+                problem = f"no operator {op!r}{near(op, OP_BLOCKS)}: there are {', '.join(OP_BLOCKS)}"
+                raise self.bad(node, f"{field}.op", problem)
         return ops
 
     def _budget(self, node: Node) -> Budget:

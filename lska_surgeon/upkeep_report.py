@@ -22,7 +22,8 @@ def summary(outcome: Outcome) -> str:
     if outcome.checked:
         return _what_failed(outcome, f"{name}: {variants}") or f"{name}: {variants}, all up to date"
     deleted = sum(found.state == LEFT_OVER and found.file in outcome.written for found in outcome.findings)
-    parts = [f"{len(outcome.written) - deleted} files written"] if len(outcome.written) > deleted else []
+    written = len(outcome.written) - deleted
+    parts = [f"{written} file{'' if written == 1 else 's'} written"] if written else []
     parts += [f"{deleted} deleted"] if deleted else []
     done = "nothing written" if outcome.broken else ", ".join(parts) or "all up to date"
     return _what_failed(outcome, f"{name}: {variants}, {done}") or f"{name}: {variants}, {done}"

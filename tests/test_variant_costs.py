@@ -62,9 +62,9 @@ def index_of(model: str, position: str, folder: Path) -> dict[tuple[str, int], t
     here.mkdir()
     letter = next(iter(Document.read(stock_models()[model]).scales), None)
     scale = f", scale: {letter}" if letter else ""
+    ops, sizes = ", ".join(OP_BLOCKS), ", ".join(map(str, PAPER_DILATIONS))
     (here / "recipe.yaml").write_text(
-        f"base: {model}\nimgsz: [{SIZE[0]}, {SIZE[1]}]\n"
-        f"matrix: {{at: {position}, op: [{', '.join(OP_BLOCKS)}], k: [{', '.join(map(str, PAPER_DILATIONS))}]{scale}}}\n"
+        f"base: {model}\nimgsz: [{SIZE[0]}, {SIZE[1]}]\nmatrix: {{at: {position}, op: [{ops}], k: [{sizes}]{scale}}}\n"
     )
     done = CliRunner().invoke(main, ["variants", str(here / "recipe.yaml"), "--costs", "--quiet"])
     assert done.exit_code == 0, done.output
