@@ -70,12 +70,14 @@ class Costs:
     Attributes:
         imgsz: height and width, pixels.
         may_count: count what is not known, which imports torch.
+        renew: count also what other releases of ultralytics or fvcore than those here counted.
         known: counts that somebody kept, by `key`.
         used: those that were asked for, in that order.
     """
 
     imgsz: tuple[int, int]
     may_count: bool = False
+    renew: bool = False
     known: Mapping[tuple[str, str | None], Counted] = field(default_factory=dict)
     used: dict[tuple[str, str | None], tuple[ModelText, Counted]] = field(default_factory=dict)
 
@@ -95,7 +97,7 @@ class Costs:
 
     def _find(self, model: ModelText) -> Counted | None:
         kept = self.known.get((model.sha256, model.scale))
-        if kept and (not self.may_count or kept.counted_with == counted_with()):
+        if kept and not (self.renew and _is_outdated(kept)):
             return kept
         found = _read_cache(model, self.imgsz)
         if found is None and self.may_count:
@@ -107,6 +109,10 @@ class Costs:
 def sha256(text: str) -> str:
     """SHA-256 of a text as it is written to a file, in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
+
+
+def _is_outdated(kept: Counted) -> bool:
+    return any(kept.counted_with.get(name) != release for name, release in counted_with().items())
 
 
 def _count(model: ModelText, imgsz: tuple[int, int]) -> Counted:

@@ -35,6 +35,8 @@ COMMANDS = {
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
 }
 EXIT_MISTAKE = 2
+#: What many commands can do without, and an environment may leave out.
+HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
 class SurgeonGroup(click.Group):
@@ -77,6 +79,11 @@ class SurgeonGroup(click.Group):
             code = EXIT_MISTAKE
         except (SurgeonError, click.ClickException) as error:
             click.echo(f"Error: {error}", err=True)
+            code = EXIT_MISTAKE
+        except ModuleNotFoundError as error:
+            if error.name not in HEAVY:
+                raise
+            click.echo(f"Error: this needs {error.name}, which is not installed: pip install {error.name}", err=True)
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped.", err=True)

@@ -57,7 +57,7 @@ class Template:
 def templates() -> tuple[Template, ...]:
     """All of them."""
     # Inside the package when it is installed; beside it in a checkout.
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     folder = here / "templates" if (here / "templates").is_dir() else here.parent / "templates"
     return tuple(Template(name, folder / file, Path(target)) for name, (file, target) in _TEMPLATES.items())
 

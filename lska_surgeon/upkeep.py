@@ -71,7 +71,8 @@ def keep(task: Task, track: Track) -> Outcome:
     recipe = read_recipe(task.recipe)
     variants = plan_variants(recipe)
     owned = read_owned(recipe)
-    costs = known_costs(recipe, owned, may_count=not task.check and (task.costs or bool(recipe.budget)))
+    may_count = not task.check and (task.costs or bool(recipe.budget))
+    costs = known_costs(recipe, owned, may_count=may_count, renew=task.costs and not task.check)
     index = _index(recipe, variants, costs, {}, track)
     left = left_over(recipe, variants, owned, index.markdown_name)
     if left and not task.prune:

@@ -86,10 +86,10 @@ def read_owned(recipe: Recipe) -> Owned | None:
     return owned
 
 
-def known_costs(recipe: Recipe, owned: Owned | None, *, may_count: bool) -> Costs:
+def known_costs(recipe: Recipe, owned: Owned | None, *, may_count: bool, renew: bool) -> Costs:
     """Costs that start from those in the index; an index that was edited by hand counts for nothing."""
     usable = owned is not None and owned.imgsz == recipe.imgsz and not owned.edited
-    return Costs(recipe.imgsz, may_count, owned.counts if usable and owned else {})
+    return Costs(recipe.imgsz, may_count, renew, owned.counts if usable and owned else {})
 
 
 def compare(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[Finding]:
