@@ -55,6 +55,15 @@ class SurgeonGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C leaves a line of its own only where the terminal has shown `^C`."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            if sys.stderr.isatty():
+                click.echo(err=True)
+            raise click.Abort from stop
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any of them."""
         with formatter.section("Commands"):
@@ -94,7 +103,8 @@ class SurgeonGroup(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 code = 1
             else:  # what the system refuses and no module foresaw: a name too long, a full disk
-                click.echo(f"Error: {error.strerror}: {str(error.filename)[:80]}", err=True)
+                where = str(error.filename)[:80] if error.filename else "the output can't be written"
+                click.echo(f"Error: {error.strerror or error}: {where}", err=True)
                 code = EXIT_MISTAKE
         sys.exit(code if isinstance(code, int) else 0)
 

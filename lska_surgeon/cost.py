@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from . import host
-from .cost_types import CHECKPOINT_SUFFIXES, Cost, CostError, ModuleCost
+from .cost_types import Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, pictures
-from .stock import find_model
+from .stock import CHECKPOINT_SUFFIXES, find_model
 
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 
 from .errors import SurgeonError
 
-#: Files that hold a built model; all others are read as YAMLs.
-CHECKPOINT_SUFFIXES = (".pt", ".pth")
-
 
 class CostError(SurgeonError):
     """A model that can't be counted: its input has the wrong size, or a forward pass fails."""

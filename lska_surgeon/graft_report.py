@@ -33,10 +33,11 @@ def plan_table(plan: GraftPlan) -> str:
 def graft_text(graft: Graft, output: Path) -> str:
     """The report of a graft, a few lines."""
     total = len(graft.copied) + len(graft.dropped)
+    rows = len(graft.plan.rewrite.edits) or len(graft.plan.rewrite.inserted)
     lines = [
         f"{output}: copied {len(graft.copied)}/{total}, new {len(graft.new)}, dropped {len(graft.dropped)}",
         "  copied: the original's tensors, each in its layer's new place",
-        f"  new: {len(graft.plan.rewrite.edits) or len(graft.plan.rewrite.inserted)} operator rows, "
+        f"  new: {rows} operator {'row' if rows == 1 else 'rows'}, "
         + ("started as the exact identity" if graft.record["init"] == "identity" else "at the paper's random init"),
         f"  {certificate_line(graft.certificate)}",
     ]

@@ -18,7 +18,7 @@ from .channels import NOT_A_MAP, OUTPUTS, Shape
 from .errors import PositionError
 from .graph import Graph, Layer
 
-_AT = re.compile(r"(?P<name>[a-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
+_AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
 #: Blocks that only make the map smaller: a stage that has nothing else has no block to stand behind.
 _PLAIN_DOWNSAMPLING = frozenset(["Conv", "DWConv", "GhostConv", "SCDown", "ADown", "AConv", "Focus", "HGStem"])
@@ -69,7 +69,7 @@ def parse_at(text: str) -> At:
         )
     name, rest, k = found.group("name", "rest", "k")
     if name not in NAMES and name not in _SELECTING:
-        near = difflib.get_close_matches(name, [*NAMES, *_SELECTING], n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.lower(), [*NAMES, *_SELECTING], n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise PositionError(
             f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B"

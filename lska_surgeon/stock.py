@@ -13,6 +13,8 @@ from .errors import DocumentError
 
 # Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
 _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
+#: Files that hold a built model; all others are read as YAMLs.
+CHECKPOINT_SUFFIXES = (".pt", ".pth")
 _SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
 
 
@@ -69,6 +71,11 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
     path = folder / name if folder else Path(name)
     if path.is_dir():
         raise DocumentError(f"{name} is a directory: give a model YAML, such as yolov8s.yaml")
+    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+        raise DocumentError(
+            f"{name} is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, ungraft takes it "
+            "out, and inspect shows what it holds"
+        )
     if path.suffix.lower() not in (".yaml", ".yml"):
         if path.is_file():
             raise DocumentError(f"{name} is not a YAML file: give a model YAML, such as yolov8s.yaml")

@@ -75,6 +75,36 @@ def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
     assert run("remove yolov8s-world-lska-neck-k23.yaml").exit_code == 0
 
 
+def test_quiet_dry_run_shows_the_plan_alone() -> None:
+    shown = run("insert yolov8.yaml --at sppf --dry-run --quiet")
+    assert shown.output.startswith("yolov8-lska-sppf-k23.yaml: ")
+    assert shown.stderr == ""
+
+
+def test_interrupted_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lska_surgeon.commands.positions.open_model", interrupt)
+    stopped = run("positions yolov8s.yaml")
+    assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_in_one_line() -> None:
+    command = [sys.executable, "-m", "lska_surgeon", "positions", "yolov8s.yaml"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device: the output can't be written\n")
+
+
+def test_utf_16_is_told() -> None:
+    Path("mine.yaml").write_bytes(stock_models()["yolov8.yaml"].read_text(encoding="utf-8").encode("utf-16"))
+    assert run("positions mine.yaml").stderr == (
+        "Error: mine.yaml is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8\n"
+    )
+
+
 def test_quiet_says_nothing() -> None:
     assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
 
@@ -111,7 +141,40 @@ def test_positions_lists_layers_and_names() -> None:
             "insert yolov8s.yaml --at neck -o missing/x.yaml",
             "can't write missing/x.yaml: there is no directory missing",
         ),
-        ("insert yolov8s.yaml --at neck -o x.txt", "x.txt does not end in .yaml"),
+        (
+            "insert yolov8s.yaml --at neck -o x.txt",
+            "x.txt does not end in .yaml, by which Ultralytics would know it: try -o x.yaml",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o x-v1.2",
+            "x-v1.2 does not end in .yaml, by which Ultralytics would know it: try -o x-v1.2.yaml",
+        ),
+        (
+            "graft yolov8s.pt --at neck -o x.yaml",
+            "x.yaml does not end in .pt, by which Ultralytics would know it: try -o x.pt",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o ''",
+            "Invalid value for '-o' / '--output': it is empty (see lska-surgeon insert --help)",
+        ),
+        (
+            "positions yolov8s.yaml --scale ''",
+            "Invalid value for '--scale': it is empty (see lska-surgeon positions --help)",
+        ),
+        *(
+            (
+                words,
+                "yolov8s.pt is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, "
+                "ungraft takes it out, and inspect shows what it holds",
+            )
+            for words in (
+                "insert yolov8s.pt --at neck",
+                "positions yolov8s.pt",
+                "check yolov8s.pt",
+                "remove yolov8s.pt",
+            )
+        ),
+        ("insert yolov8s.yaml --at NECK", "no position 'NECK' (did you mean neck?): there are backbone, "),
         ("insert yolo11s.yaml --at neck -o yolo11m-x.yaml", "the name yolo11m-x.yaml says scale m"),
         (
             "insert yolov8s-world.yaml --at neck -o mine.yaml",

@@ -92,6 +92,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, folder: Path) -> 
     assert result.code == 0
     assert "head:p4@11" in result.out
     assert "Would write things-lska-head-p4-k11.pt" in result.out
+    assert "  new: 1 operator row, started as the exact identity\n" in result.out
     assert "certificate: max |Δ| 0.0" in result.out
     assert files(folder) == {"things.pt"}
 
@@ -115,6 +116,12 @@ def test_json(run: Run, folder: Path) -> None:
 
 def test_quiet_is_quiet(run: Run) -> None:
     assert run("graft", "things.pt", "--at", "sppf", "-q") == Result(0, "", "")
+
+
+def test_quiet_dry_run_still_shows_what_it_would_do(run: Run) -> None:
+    assert "Would write g.pt" in run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q", "--dry-run").out
+    run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q")
+    assert "Would write g-ungrafted.pt" in run("ungraft", "g.pt", "-q", "--dry-run").out
 
 
 def test_init_default_says_that_the_outputs_moved(run: Run, folder: Path) -> None:

@@ -154,7 +154,7 @@ ALL_NAMES = "there are backbone, sppf, neck, head, residual, sppf-inner, after:S
         ("neck@3x", f"can't read --at 'neck@3x': {GRAMMAR}"),
         ("neck@-3", f"can't read --at 'neck@-3': {GRAMMAR}"),
         ("neck@7@9", f"can't read --at 'neck@7@9': {GRAMMAR}"),
-        ("NECK", f"can't read --at 'NECK': {GRAMMAR}"),
+        ("NECK", f"no position 'NECK' (did you mean neck?): {ALL_NAMES}"),
         ("neck sppf", f"can't read --at 'neck sppf': {GRAMMAR}"),
         ("neck\nsppf", f"can't read --at 'neck\\nsppf': {GRAMMAR}"),
         (f"neck@{'1' * 5000}", f"can't read --at 'neck@{'1' * 5000}': {GRAMMAR}"),

@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 
 from ..annotations import annotation
-from ..cost_types import CHECKPOINT_SUFFIXES
-from ..stock import find_model
+from ..stock import CHECKPOINT_SUFFIXES, find_model
 from .options import formats
 from .options import imgsz as size_option
 

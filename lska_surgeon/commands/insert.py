@@ -7,13 +7,15 @@ import click
 from ..insertion import Request, plan_insert
 from ..output import check_target, write_text
 from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
-from .options import formats, refuse_two_texts, where_and_what, writing
+from .options import formats, not_empty, refuse_two_texts, where_and_what, writing
 
 
 @click.command()
 @click.argument("base")
 @where_and_what(required=True)
-@click.option("--scale", metavar="LETTER", help="Scale to build, where BASE's name does not say it.")
+@click.option(
+    "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."
+)
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @writing
 @formats("text", "json", "github")

@@ -15,6 +15,13 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _SIZES = ", ".join(map(str, PAPER_DILATIONS))
 
 
+def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A callback for an option that has no meaning when it is given empty, as an unset shell variable gives it."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty")
+    return value
+
+
 def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
     """`--at`, `--k`, `--op` and `--dilation`."""
     options = [
@@ -37,10 +44,21 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
 def writing(function: AnyFunction) -> AnyFunction:
     """`-o`, `--force`, `--dry-run` and `--quiet`."""
     options = [
-        click.option("-o", "--output", metavar="FILE", help="File to write; a YAML also to - (standard output)."),
+        click.option(
+            "-o",
+            "--output",
+            callback=not_empty,
+            metavar="FILE",
+            help="File to write; a YAML also to - (standard output).",
+        ),
         click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
         click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Say nothing when all went well; a dry run still shows what it would do.",
+        ),
     ]
     return _all_of(options)(function)
 

@@ -7,12 +7,14 @@ import click
 from ..insertion import open_model
 from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
-from .options import formats
+from .options import formats, not_empty
 
 
 @click.command()
 @click.argument("model")
-@click.option("--scale", metavar="LETTER", help="Scale to show, where MODEL's name does not say it.")
+@click.option(
+    "--scale", callback=not_empty, metavar="LETTER", help="Scale to show, where MODEL's name does not say it."
+)
 @formats("text", "json")
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.

@@ -50,5 +50,5 @@ def ungraft(
         write_checkpoint(target, done.data, force=force)
     if form == "json":
         click.echo(ungraft_json(done, None if dry_run else target))
-    elif not quiet:
+    elif dry_run or not quiet:
         click.echo(f"{'Would write' if dry_run else 'Wrote'} {ungraft_text(done, target)}")
