@@ -252,7 +252,7 @@ def _renamed(name: str, target: Any) -> type:
 
 
 def _is_activation(text: Any) -> bool:
-    """`nn.LeakyReLU(0.1)` or `torch.nn.SiLU()`: one torch module with literal arguments."""
+    """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
     try:
         call = ast.parse(text.strip(), mode="eval").body if isinstance(text, str) else None
         if not isinstance(call, ast.Call):
@@ -262,6 +262,8 @@ def _is_activation(text: Any) -> bool:
         prefix, _, name = ast.unparse(call.func).rpartition(".")
     except (SyntaxError, ValueError):
         return False
+    if not prefix:
+        return name in vars(_module("ultralytics.nn.tasks")) and name != "TorchVision" and _is_layer(name)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 

@@ -31,11 +31,13 @@ __all__ = [
     "in_one_line",
     "layers_of",
     "quiet",
+    "refuse_code",
     "register",
     "registered_names",
     "run_yolo",
 ]
 
+_SECTIONS = ("backbone", "head")
 _TASKS = "ultralytics.nn.tasks"
 #: Output layer -> the task model that holds it; a subclass of an output layer counts as that one.
 _TASK_MODELS = {
@@ -100,7 +102,8 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         The model, randomly initialised (also where its YAML asks for downloaded weights), in training mode.
 
     Raises:
-        BuildError: the file is missing, the scale does not exist, or Ultralytics refuses; the message names the layer.
+        BuildError: the file is missing, the scale does not exist, the YAML would run more than layers, or Ultralytics
+            refuses; the message names the layer.
         KernelError: a row asks for an operator that does not exist.
     """
     shown = "the model" if isinstance(source, dict) else str(source)
@@ -112,6 +115,7 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
             _set_scale(content, scale)
             _forbid_downloads(content)
+            refuse_code(content, shown)
             with _same_default_activation(tasks):
                 model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
         except SurgeonError:
@@ -119,6 +123,25 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         except Exception as error:
             raise BuildError(f"{shown} does not build: {in_one_line(error)}") from error
     return model
+
+
+def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
+    """Refuse a model dictionary that would run more than layers when it is built; see `unsafe_architecture`.
+
+    A TorchVision row is none of these here, for its weights are left out.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in the error.
+
+    Raises:
+        BuildError: it would.
+    """
+    from .allowlist import unsafe_architecture
+
+    found = unsafe_architecture({**yaml, **{section: _without_torchvision(yaml[section]) for section in _SECTIONS}})
+    if found:
+        raise BuildError(f"{name} would run more than layers: {', '.join(found)}; nothing of it was run")
 
 
 def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Sequential:
@@ -269,6 +292,10 @@ def _forbid_downloads(content: dict[str, Any]) -> None:
     for row in (*content["backbone"], *content["head"]):
         if row[2] == "TorchVision":
             row[3][2:3] = [None]
+
+
+def _without_torchvision(rows: Any) -> list[Any]:
+    return [row for row in rows if row[2] != "TorchVision"]
 
 
 def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:

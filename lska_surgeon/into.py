@@ -107,6 +107,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     found = find_model(name)
     document = Document.read(found.path)
     graph = document.graph
+    host.refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
     best: Target | None = None
     problem: SurgeonError | None = None
     makes = [_Make.of(layer) for layer in _as_its_rows_say(base, base_yaml, layers)]

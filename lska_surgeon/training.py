@@ -100,8 +100,8 @@ def train(training: Training) -> list[Path]:
     source = training.source
     for stage in training.stages:
         with no_downloads():
-            network = YOLO(source)
             try:
+                network = YOLO(source)
                 network.train(trainer=TRAINERS[network.task], **stage.options)
             except Exception as error:
                 told = None if isinstance(error, SurgeonError) else mistake(error)

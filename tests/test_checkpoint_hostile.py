@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 import torch
 from checkpoints import finished, refusal, save, trained
+from click.testing import CliRunner
 from hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_tar, write_zip
 
 from lska_surgeon import host
 from lska_surgeon.allowlist import lookup, unsafe_architecture
 from lska_surgeon.checkpoint import globals_of, read_checkpoint
+from lska_surgeon.cli import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.rehearsal import Missing, Use
 
@@ -422,6 +424,47 @@ def test_refuses_a_yaml_that_would_run_more_than_layers(kind: str, marker: Path,
     assert [found for found in error.refused if found.startswith(said)]
     assert not marker.exists()
     assert read_checkpoint(path, trust=True).yaml == model.yaml
+
+
+@pytest.mark.parametrize(
+    "command", ["flops {yaml}", "check --build {yaml}", "train {yaml} data=x.yaml", "graft {into}"]
+)
+def test_a_users_yaml_runs_nothing_either(command: str, marker: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"nc: 1\nactivation: __import__('os').system('touch {marker}')\n"
+        "backbone:\n- [-1, 1, Conv, [16, 3, 2]]\nhead:\n- [[0], 1, Detect, [nc]]\n",
+        encoding="utf-8",
+    )
+    base = save(tmp_path / "base.pt", finished(trained("classify")))
+    words = command.format(yaml=path, into=f"{base} --into {path}").split()
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == (1 if command.startswith("check") else 2), done.output
+    assert "would run more than layers: activation: __import__('os').system" in done.output
+    assert "nothing of it was run" in done.output
+    assert not marker.exists()
+
+
+def test_weights_that_a_row_asks_for_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TorchVision rows ask for trained weights by default."""
+    if isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), Missing):
+        pytest.skip("this ultralytics has no TorchVision block")
+    fetched: list[str] = []
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, *rest, **more: fetched.append(url))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "nc: 2\nbackbone:\n- [-1, 1, TorchVision, [512, resnet18, DEFAULT, True, 2]]\n"
+        "head:\n- [-1, 1, Classify, [nc]]\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "data").mkdir()
+    assert CliRunner().invoke(main, ["flops", str(path), "--imgsz", "64"]).exit_code == 0
+    assert CliRunner().invoke(main, ["check", "--build", str(path)]).exit_code == 0
+    trained_with = CliRunner().invoke(main, ["train", str(path), f"data={tmp_path / 'data'}", f"project={tmp_path}"])
+    assert trained_with.exit_code == 2
+    assert ".pth is not here, and nothing is downloaded\n" in trained_with.output
+    assert fetched == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 from ultralytics.data import utils as data_utils
 from ultralytics.models import yolo
@@ -32,6 +33,7 @@ def no_downloads() -> Iterator[None]:
     """
     changes: list[tuple[Any, str, Any]] = [
         (downloads, "safe_download", _refuse(downloads.safe_download)),
+        (torch.hub, "download_url_to_file", _refuse(torch.hub.download_url_to_file)),
         (data_utils, "safe_download", _refuse(data_utils.safe_download)),
         (downloads, "is_url", _offline(downloads.is_url)),
         (checks, "ONLINE", False),
