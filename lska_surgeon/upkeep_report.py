@@ -83,12 +83,13 @@ def as_annotations(outcome: Outcome) -> list[str]:
             f"{file}: {problem}",
             file=str(outcome.recipe.path if title == MISSING else folder / file),
             line=1,
-            title=title,
+            title=f"lska-surgeon variants: {title}",
         )
         for file, problem, title in said
     ]
-    level = "error" if outcome.failed else "notice"
-    return [*texts, annotation(level, summary(outcome), file=str(outcome.recipe.path), line=1, title="variants")]
+    level, result = ("error", "failed") if outcome.failed else ("notice", "passed")
+    title = f"lska-surgeon variants: {result}"
+    return [*texts, annotation(level, summary(outcome), file=str(outcome.recipe.path), line=1, title=title)]
 
 
 def _what_failed(outcome: Outcome, start: str) -> str | None:

@@ -149,8 +149,9 @@ def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str])
     lab.commit()
     passed, printed, _ = lab.run("light", light)
     assert passed, printed
-    assert printed.startswith(
-        "::notice file=recipe.yaml,line=1,title=variants::recipe.yaml: 4 variants, all up to date"
+    assert printed == (
+        "::notice file=recipe.yaml,line=1,title=lska-surgeon variants%3A passed::"
+        "recipe.yaml: 4 variants, all up to date\n"
     )
     (folder / "README").write_text("x", encoding="utf-8")
     lab.commit()
@@ -162,7 +163,7 @@ def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str])
     passed, printed, _ = lab.run("light", light)
     assert not passed
     missing = "variants/yolov8n-lska-neck-k35.yaml: is missing"
-    assert f"::error file=recipe.yaml,line=1,title=missing::{missing}" in printed
+    assert f"::error file=recipe.yaml,line=1,title=lska-surgeon variants%3A missing::{missing}" in printed
 
     # Regenerated, even where there is no torch: the base is counted already.
     right("lska-surgeon variants recipe.yaml", folder, light)
@@ -178,7 +179,10 @@ def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str])
     recipe.write_text(recipe.read_text(encoding="utf-8").replace("1.15x", "1.03x"), encoding="utf-8")
     passed, printed, _ = lab.run("light", light)
     assert not passed
-    assert "title=over budget::variants/yolov8n-lska-neck-k35.yaml: 9.015 GFLOPs are above 9.009" in printed
+    assert (
+        "title=lska-surgeon variants%3A over budget::variants/yolov8n-lska-neck-k35.yaml: 9.015 GFLOPs are above 9.009"
+        in printed
+    )
 
 
 @pytest.mark.parametrize(

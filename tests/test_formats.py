@@ -28,7 +28,7 @@ JSON = {
         f"yolov8n.yaml {VARIANT}",
         "different before after compared settings added removed changed rewired index_map costs",
     ),
-    "variants": ("recipe.yaml", None),
+    "variants": ("recipe.yaml", "recipe check failed written findings over_budget broken index"),
     "templates": ("", "templates"),
     "graft": ("things.pt --at sppf --k 11 --dry-run", None),
     "ungraft": ("grafted.pt --dry-run", "output removed certificate"),

@@ -46,9 +46,17 @@ def test_first_set_up_line_writes_the_variant_that_readme_names(
     assert f"writes `{written.name}`" in README.replace("\n", " ")
 
 
-def test_quick_start_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("marker", ["ci: quick start", "ci: variants"])
+def test_commands_run_from_top_to_bottom(marker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = block_after("ci: quick start").splitlines()
+    lines = block_after(marker).splitlines()
     assert len(lines) > 3
     for line in lines:
         invoke(shlex.split(line, comments=True))
+
+
+def test_the_recipe_in_readme_works(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(base: .*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    invoke(["lska-surgeon", "variants", str(tmp_path / "recipe.yaml")])
+    assert len(list(tmp_path.glob("variants/*.yaml"))) == 47

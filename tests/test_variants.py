@@ -264,8 +264,8 @@ def test_check_as_json_and_as_annotations() -> None:
     marked = run("variants recipe.yaml --check --format github")
     assert marked.exit_code == 1
     assert marked.stdout == (
-        f"::error file=recipe.yaml,line=1,title=missing::{FIRST}: is missing\n"
-        "::error file=recipe.yaml,line=1,title=variants::recipe.yaml: 8 variants, 1 missing; "
+        f"::error file=recipe.yaml,line=1,title=lska-surgeon variants%3A missing::{FIRST}: is missing\n"
+        "::error file=recipe.yaml,line=1,title=lska-surgeon variants%3A failed::recipe.yaml: 8 variants, 1 missing; "
         "run `lska-surgeon variants recipe.yaml`\n"
     )
 

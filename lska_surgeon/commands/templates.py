@@ -10,12 +10,13 @@ from .. import templates as shipped
 from ..output import check_target, replace_all
 from ..report import SCHEMA, dump
 from ..tables import table
+from .options import formats
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
+@formats("table", "json")
 @click.pass_context
-def templates(ctx: click.Context, as_json: bool) -> None:
+def templates(ctx: click.Context, /, form: str) -> None:
     """List, show or copy recipes and CI files to start from.
 
     \b
@@ -26,7 +27,7 @@ def templates(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    if as_json:
+    if form == "json":
         found = [
             {"name": one.name, "summary": one.summary, "target": one.target.as_posix()} for one in shipped.templates()
         ]

@@ -12,6 +12,7 @@ import click
 from ..upkeep import Outcome, Task, keep
 from ..upkeep_report import as_annotations, as_json, lines, notes, summary
 from ..variant_index import FORMATS
+from .options import formats
 
 
 @click.command()
@@ -22,19 +23,19 @@ from ..variant_index import FORMATS
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or that somebody else wrote.")
 @click.option("--verify", type=click.Choice(["build"]), help="Build every variant in Ultralytics and run it once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --verify.")
-@click.option("--format", "form", type=click.Choice([*FORMATS, "github"]), help="Show the costs; github: annotations.")
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
 @click.pass_context
-def variants(ctx: click.Context, /, form: str | None, quiet: bool, verify: str | None, **asked: Any) -> None:
+def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, **asked: Any) -> None:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.
 
     RECIPE is a YAML file: which bases, positions, kernel sizes and operators; `lska-surgeon templates` lists some to
     start from. Only files that this recipe wrote are replaced, and none that was edited by hand. All are written, or
     none.
 
-    Costs are one count by fvcore for each base, which is kept, and the exact closed form of what was inserted. A
-    check takes them from the index and needs no torch. A budget that is exceeded is exit code 1.
+    Costs are one count by fvcore for each base, which is kept, and the exact closed form of what was inserted; the
+    formats table, md and csv show them. A check takes them from the index and needs no torch. A budget that is
+    exceeded is exit code 1.
 
     \b
     Examples:
@@ -44,19 +45,19 @@ def variants(ctx: click.Context, /, form: str | None, quiet: bool, verify: str |
       lska-surgeon variants recipe.yaml --check --verify build --jobs 4
     """
     outcome = keep(Task(**asked, verify=verify is not None), _track)
-    _show(outcome, form or ("table" if asked["costs"] and not quiet else None), quiet)
+    _show(outcome, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
     if outcome.failed:
         ctx.exit(1)
 
 
-def _show(outcome: Outcome, form: str | None, quiet: bool) -> None:
+def _show(outcome: Outcome, form: str, quiet: bool) -> None:
     if form == "json":
         click.echo(as_json(outcome))
         return
     if form == "github":
         click.echo("\n".join(as_annotations(outcome)))
         return
-    if form:
+    if form != "text":
         click.echo(outcome.index.render(form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
     for text in lines(outcome):
