@@ -1,4 +1,4 @@
-"""1,000 variants with costs beside building each in Ultralytics, in one run: `python tests/benchmarks/variant_speed.py`.
+"""1,000 variants with costs beside building each in Ultralytics: `python tests/benchmarks/variant_speed.py`.
 
 Both sides are whole processes. The rival builds a sample of the same variants with `YOLO(yaml)` in one process, with
 the blocks registered, and lets Ultralytics count each; its time for all is the sample's, scaled up. The cache of costs
