@@ -130,6 +130,7 @@ def _make_folders(folder: Path, undo: ExitStack) -> None:
 
 def _stage(path: Path, text: str, done: ExitStack) -> str:
     """A finished file beside `path`, removed in the end if nobody moves it."""
+    _remove_stale(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     done.callback(_remove, temporary)
     with os.fdopen(handle, "wb") as file:

@@ -197,6 +197,35 @@ def test_a_folder_that_was_made_goes_when_writing_fails(monkeypatch: pytest.Monk
     assert not Path("variants").exists()
 
 
+@pytest.mark.parametrize("after", [0, 3, 5, 7])
+def test_killed_while_writing_the_next_run_makes_it_whole(after: int) -> None:
+    """Four files and the index come, four go; the process is killed before one of these steps."""
+    ok("variants recipe.yaml")
+    Path("recipe.yaml").write_text(RECIPE.replace("yolov8n", "yolo11n"), encoding="utf-8")
+    code = (
+        "import os, pathlib, sys\n"
+        "from lska_surgeon import output\n"
+        "from lska_surgeon.cli import main\n"
+        "steps = []\n"
+        "def counted(step):\n"
+        "    def run(*names):\n"
+        f"        if len(steps) == {after}: os._exit(9)\n"
+        "        steps.append(names)\n"
+        "        return step(*names)\n"
+        "    return run\n"
+        "os.replace = counted(os.replace)\n"
+        "pathlib.Path.unlink = counted(pathlib.Path.unlink)\n"
+        "main(['variants', 'recipe.yaml', '--prune'])"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert killed.returncode == 9, killed.stderr
+    for path in Path("variants").glob("*.yaml"):
+        assert path.read_bytes().endswith(b"Detect(P3, P4, P5)\n")
+    ok("variants recipe.yaml --prune")
+    assert ok("variants recipe.yaml --check") == "recipe.yaml: 8 variants, all up to date\n"
+    assert len(list(Path("variants").glob("*.yaml"))) == 8
+
+
 # Checking.
 
 
