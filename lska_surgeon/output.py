@@ -91,8 +91,8 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
 def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> None:
     """Write and delete many files, folders included: all of them or, when anything fails, none.
 
-    Everything is written beside its target first. A run that is killed while the finished files are being moved leaves
-    some old and some new, each of them whole.
+    Everything is written beside its target first; then files are deleted, then the new ones moved into place, in the
+    order given. A run that is killed meanwhile leaves some old and some new, each of them whole.
 
     Args:
         texts: content by path; what is there is replaced.
@@ -109,7 +109,7 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
             for path, text in texts.items():
                 _make_folders(path.parent, folders)
                 staged.append((_stage(path, text, done), path))
-            for temporary, path in [*staged, *((None, path) for path in delete)]:
+            for temporary, path in [*((None, path) for path in delete), *staged]:
                 aside = _set_aside(path, done)
                 undo.callback(_put_back, path, aside)
                 if temporary is None:
