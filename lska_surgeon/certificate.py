@@ -91,8 +91,11 @@ def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     """A real picture as the model would see it: longest side `longest`, padded to the stride; shape (1, 3, H, W).
 
     Raises:
-        CheckpointError: the file can't be read as a picture.
+        CheckpointError: the file can't be read as a picture, or the model does not read 3 channels.
     """
+    channels = host.channels_in(model.yaml)
+    if channels != 3:
+        raise CheckpointError(f"a picture has 3 channels, and this model reads {channels}: drop --image {path}")
     import cv2
     import numpy
 

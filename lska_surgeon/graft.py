@@ -218,13 +218,21 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
     assert model is not None
     names = list(model.state_dict())
     excise_(model, rewrite)
-    record = checkpoint.data.get(RECORD)
-    earlier = record.get("earlier") if isinstance(record, dict) else None
+    record = record_of(checkpoint)
+    earlier = record.get("earlier") if record else None
     model.yaml.pop(RECORD, None)
     back = {new: old for old, new in rewrite.index_map.items()}
     kept = {moved_name(name, back) for name in model.state_dict()}
     data = _product(checkpoint, model, earlier if isinstance(earlier, dict) else None)
     return Ungraft(checkpoint, rewrite, data, tuple(name for name in names if name not in kept), certificate)
+
+
+def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The record of the newest graft: in full, or what training has left of it; None without one."""
+    for record in (checkpoint.data.get(RECORD), (checkpoint.yaml or {}).get(RECORD)):
+        if isinstance(record, dict):
+            return record
+    return None
 
 
 def _grafted_rows(checkpoint: Checkpoint) -> list[int] | None:
@@ -273,8 +281,15 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     data = {"model": model, "ema": None, **data}
     if record is not None:
         data[RECORD] = record
-        model.yaml[RECORD] = {key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version")}
+        model.yaml[RECORD] = _in_short(record)
     return data
+
+
+def _in_short(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a model's YAML carries it, those of earlier grafts included."""
+    short = {key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version") if key in record}
+    earlier = record.get("earlier")
+    return {**short, "earlier": _in_short(earlier)} if isinstance(earlier, dict) else short
 
 
 def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
@@ -312,7 +327,7 @@ def _shape(tensor: Tensor | None) -> torch.Size | None:
 
 def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: dict[str, int]) -> dict[str, Any]:
     checkpoint, rewrite = plan.checkpoint, plan.rewrite
-    earlier = checkpoint.data.get(RECORD)
+    earlier = record_of(checkpoint)
     return {
         "schema": 1,
         "version": __version__,
@@ -336,7 +351,7 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
-        **({"earlier": earlier} if isinstance(earlier, dict) else {}),
+        **({"earlier": earlier} if earlier else {}),
     }
 
 

@@ -83,6 +83,10 @@ def ungraft_json(done: Ungraft, output: Path | None) -> str:
     )
 
 
+#: How many grafts upon each other are shown; a file may claim to have any number.
+_MOST_GRAFTS = 9
+
+
 def contents(checkpoint: Checkpoint, found: Globals) -> dict[str, Any]:
     """What a checkpoint holds, as plain data."""
     model = checkpoint.model
@@ -124,7 +128,7 @@ def contents_text(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"{'surgery':<12} {_surgery(found['surgery'])}"])
 
 
-def _surgery(record: Any) -> str:
+def _surgery(record: Any, depth: int = 0) -> str:
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(
@@ -140,6 +144,9 @@ def _surgery(record: Any) -> str:
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
         lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+    earlier = record.get("earlier")
+    if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
+        lines.append(f"before that: {_surgery(earlier, depth + 1)}")
     return f"\n{'':<13}".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -14,9 +15,10 @@ import trained as t
 from torch import nn
 
 from lska_surgeon import host
-from lska_surgeon.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.graft import RECORD, Graft, graft, plan_graft, ungraft
+from lska_surgeon.graft_report import contents, contents_text
 from lska_surgeon.insertion import Request
 from lska_surgeon.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import LSKA, Operator, named_operators
@@ -426,6 +428,17 @@ def test_ungraft_of_trained_operators_costs_something(files: Files, tmp_path: Pa
     assert t.assert_carried(t.load(path)["model"], model_of(done.data)) == []
 
 
+def test_a_picture_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
+    yaml = t.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
+    model = host.import_offline().DetectionModel(yaml, ch=4, verbose=False)
+    model.args, model.task = t.trained_model(yaml).args, "detect"
+    base = read_checkpoint(t.finished(tmp_path / "four.pt", model))
+    with pytest.raises(CheckpointError) as refused:
+        grafted(base, "sppf", image=Path("a.jpg"))
+    assert str(refused.value) == "a picture has 3 channels, and this model reads 4: drop --image a.jpg"
+    assert grafted(base, "sppf").certificate.exact
+
+
 def test_grafts_come_off_one_by_one(files: Files, tmp_path: Path) -> None:
     path = files("yolov8", "detect")
     once = written(tmp_path / "once.pt", grafted(read_checkpoint(path), "backbone"))
@@ -438,6 +451,25 @@ def test_grafts_come_off_one_by_one(files: Files, tmp_path: Path) -> None:
     second = ungraft(read_checkpoint(tmp_path / "back.pt"))
     assert model_of(second.data).yaml == t.load(path)["model"].yaml
     assert RECORD not in second.data
+
+
+def test_grafts_come_off_one_by_one_after_training_too(files: Files, tmp_path: Path) -> None:
+    """Training writes a file with keys of its own: what is left of the records is in the model's YAML."""
+    path = files("yolov8", "detect")
+    once = written(tmp_path / "once.pt", grafted(read_checkpoint(path), "backbone"))
+    done = grafted(read_checkpoint(once), "sppf")
+    del done.data[RECORD]
+    trained = written(tmp_path / "trained.pt", done)
+    shown = contents_text(contents(read_checkpoint(trained), globals_of(trained)))
+    assert re.search(r"lska k\d+ at sppf \(row 14\)\n +before that: lska-surgeon .*\n +lska k\d+ at backbone", shown), (
+        shown
+    )
+    first = ungraft(read_checkpoint(trained))
+    assert model_of(first.data).yaml == t.load(once)["model"].yaml
+    assert first.data[RECORD] == t.load(once)["model"].yaml[RECORD]
+    write_checkpoint(tmp_path / "back.pt", first.data)
+    second = ungraft(read_checkpoint(tmp_path / "back.pt"))
+    assert model_of(second.data).yaml == t.load(path)["model"].yaml
 
 
 def test_operators_that_came_with_the_model_stay(tmp_path: Path) -> None:
