@@ -24,7 +24,7 @@ from .checkpoint import Checkpoint
 from .document import Document
 from .errors import CheckpointError
 from .graph import Graph
-from .insertion import Request, edits_for
+from .insertion import Request, edits_for, stacking_notes
 from .into import find_target
 from .stock import find_model
 from .surgery import Rewrite, insert, remove
@@ -146,7 +146,7 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
     record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
     data = _product(checkpoint, model, record)
-    return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(checkpoint, model))
+    return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
 
 
 def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
@@ -355,8 +355,8 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
     }
 
 
-def _notes(checkpoint: Checkpoint, model: nn.Module) -> tuple[str, ...]:
-    notes = []
+def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
+    checkpoint, notes = plan.checkpoint, stacking_notes(plan.rewrite)
     if checkpoint.refused:
         notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
     if checkpoint.data.get("optimizer") is not None:

@@ -154,7 +154,7 @@ def plan_insert_into(base: OpenModel, request: Request, *, reread: bool = True) 
     output = (
         None if request.output == "-" else target_path(request.output or default_name(found, request, edits), ".yaml")
     )
-    notes += family_notes(document.graph, output)
+    notes += [*family_notes(document.graph, output), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
     name = output.name if output else None
     if request.resolve:
@@ -168,6 +168,13 @@ def plan_insert_into(base: OpenModel, request: Request, *, reread: bool = True) 
             if pinned.note:
                 _reread(text, rewrite.after)
     return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
+
+
+def stacking_notes(rewrite: Rewrite) -> list[str]:
+    """What to say where an operator comes to stand right before or behind one that was there."""
+    pairs = ", ".join(f"{first} and {second}" for first, second in rewrite.stacked)
+    had = f"{rewrite.before.name} had an operator in this place already, so that two follow each other"
+    return [f"{had}: rows {pairs}"] if pairs else []
 
 
 def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:

@@ -57,6 +57,13 @@ class Rewrite:
             found += [reader] if self.origin[reader] is not None else self.rewired(reader)
         return tuple(sorted(set(found)))
 
+    @property
+    def stacked(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of operator rows, in `after`, of which the second reads the first and one alone was there before."""
+        pairs = [(source, row.index) for row in self.after for source in row.sources if source != IMAGE]
+        operators = [pair for pair in pairs if all(self.after[index].block in BLOCK_OPS for index in pair)]
+        return tuple(pair for pair in operators if [self.origin[index] for index in pair].count(None) == 1)
+
 
 def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
     """Insert operators.

@@ -75,6 +75,17 @@ def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
     assert run("remove yolov8s-world-lska-neck-k23.yaml").exit_code == 0
 
 
+def test_operators_that_come_to_stand_one_behind_another_are_told() -> None:
+    run("insert yolov8s.yaml --at neck --at residual:4 -o yolov8s-first.yaml")
+    note = "Note: yolov8s-first.yaml had an operator in this place already, so that two follow each other: rows {}\n"
+    assert run("insert yolov8s-first.yaml --at neck:p3 --at head:p5").stderr == note.format("17 and 18, 26 and 27")
+    assert run("insert yolov8s-first.yaml --at sppf --at after:14").stderr == ""
+    again = run("insert yolov8s-first.yaml --at residual:4").stderr
+    assert again.startswith(
+        "Error: --at residual:4: residual has no '4' in yolov8s-first.yaml; it has 2 (p2), 6 (p4), 8"
+    )
+
+
 def test_quiet_dry_run_shows_the_plan_alone() -> None:
     shown = run("insert yolov8.yaml --at sppf --dry-run --quiet")
     assert shown.output.startswith("yolov8-lska-sppf-k23.yaml: ")
