@@ -33,6 +33,7 @@ COMMANDS = {
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
+    "doctor": ("Look for the known traps of this environment.", "doctor"),
 }
 EXIT_MISTAKE = 2
 #: What many commands can do without, and an environment may leave out.

@@ -183,21 +183,28 @@ def import_offline() -> ModuleType:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
+    try:
+        with _offline(), quiet():
+            register()
+    except Exception as error:
+        raise BuildError(environment_problem() or f"ultralytics can't be imported: {in_one_line(error)}") from error
+    return sys.modules[_TASKS]
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """What Ultralytics reads from the environment while it is imported: no look at the network, no pip."""
     overrides = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     before = {name: os.environ.get(name) for name in overrides}
     os.environ.update(overrides)
     try:
-        with quiet():
-            register()
-    except Exception as error:
-        raise BuildError(environment_problem() or f"ultralytics can't be imported: {in_one_line(error)}") from error
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return sys.modules[_TASKS]
 
 
 def run_yolo(args: list[str]) -> int:
@@ -251,7 +258,7 @@ def environment_problem() -> str | None:
     versions = {}
     for name in ("torch", "torchvision", "ultralytics"):
         try:
-            with quiet():
+            with _offline(), quiet():
                 versions[name] = importlib.import_module(name).__version__
         except ModuleNotFoundError as error:
             if error.name == name:

@@ -33,6 +33,7 @@ JSON = {
     "graft": ("things.pt --at sppf --k 11 --dry-run", None),
     "ungraft": ("grafted.pt --dry-run", "output removed certificate"),
     "inspect": ("things.pt", None),
+    "doctor": ("", "ok versions traps notes"),
 }
 SCHEMA = 1
 
@@ -76,7 +77,7 @@ def test_json_has_its_version_and_keys(name: str, things: Path) -> None:
         assert run("graft things.pt --at sppf --k 11 -o grafted.pt").exit_code == 0
     Path("recipe.yaml").write_text(RECIPE, encoding="utf-8")
     result = run(f"{name} {words} --json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0 or name == "doctor", result.output
     report = json.loads(result.stdout)
     assert report.pop("schema") == SCHEMA
     assert keys is None or list(report) == keys.split()

@@ -1,0 +1,227 @@
+"""What is installed here, and the known traps of such an environment with their remedies; it repairs nothing.
+
+Versions and files are looked up without importing anything. Only the last check imports torch, torchvision and
+Ultralytics, for nothing else tells whether they work together.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from . import __version__, autoload, host
+from .errors import SurgeonError
+
+PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
+EXTRAS = ("onnx", "onnxruntime", "onnxslim")
+_NO_TRAPZ = (2, 4)  # NumPy's first release without `trapz`
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Something that will go wrong, or already does.
+
+    Attributes:
+        name: one word.
+        problem: what was found.
+        remedy: what to type, or to set.
+    """
+
+    name: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        versions: package -> its version; None where it is not installed.
+        traps: in the order in which they should be dealt with.
+        notes: what is worth knowing and no trap.
+    """
+
+    versions: dict[str, str | None]
+    traps: tuple[Trap, ...]
+    notes: tuple[str, ...]
+
+
+def diagnose() -> Diagnosis:
+    """Look for every known trap."""
+    versions: dict[str, str | None] = {"python": platform.python_version(), "lska-surgeon": __version__}
+    versions.update((name, _version(name)) for name in (*PACKAGES, *EXTRAS))
+    traps = [*_too_old(versions), *_shadowed(), *_changed(), *_without_trapz(), *_settings(), *_autoload()]
+    if versions["torch"] and versions["ultralytics"]:
+        traps += _imports()
+    return Diagnosis(versions, tuple(traps), tuple(_notes(versions)))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`2.4.1+cpu` -> (2, 4, 1)."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _too_old(versions: dict[str, str | None]) -> Iterator[Trap]:
+    """Packages below the minimum that this package was installed with."""
+    try:
+        required = importlib.metadata.requires("lska-surgeon") or []
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return
+    for line in required:
+        found = re.match(r"([\w.-]+)>=([\d.]+)[^;]*$", line)
+        version = versions.get(found[1]) if found else None
+        if found and version and _numbers(version) < _numbers(found[2]):
+            problem = f"{found[1]} {version} is older than {found[2]}, the first that lska-surgeon works with"
+            yield Trap("too-old", problem, f"pip install -U '{found[1]}>={found[2]}'")
+
+
+def _shadowed() -> Iterator[Trap]:
+    """Another `ultralytics` stands before the installed one."""
+    installed = _installed_files()
+    if not installed:
+        return
+    home = next(iter(installed)).parent
+    here = Path("ultralytics", "__init__.py")
+    spec = PathFinder.find_spec("ultralytics")
+    imported = Path(spec.origin) if spec and spec.origin else None
+    if here.is_file() and here.resolve().parent != home:
+        folder, why = here.resolve().parent, "scripts that run in this folder import it"
+    elif imported and imported.resolve().parent != home:
+        folder, why = imported.parent, "PYTHONPATH or a .pth file puts it first"
+    else:
+        return
+    remedy = f"rename {folder}, or work in another folder and unset PYTHONPATH"
+    yield Trap("shadowed", f"{folder} hides the installed ultralytics in {home}: {why}", remedy)
+
+
+def _changed() -> Iterator[Trap]:
+    """Installed files that are not what was installed, such as a tasks.py that somebody pasted LSKA into."""
+    installed = _installed_files()
+    changed = [path for path, digest in installed.items() if path.is_file() and digest != _digest(path)]
+    added = []
+    if installed:
+        home = next(iter(installed)).parent
+        added = [path for path in sorted(home.glob("nn/**/*.py")) if path not in installed]
+    if not changed and not added:
+        return
+    named = [path.name for path in (*changed, *added)]
+    shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
+    version = _version("ultralytics")
+    yield Trap(
+        "changed",
+        f"installed files of ultralytics were changed or added: {shown}; a block that was pasted in keeps its name",
+        f"pip install --force-reinstall --no-deps ultralytics=={version}",
+    )
+
+
+def _installed_files() -> dict[Path, str]:
+    """The Python files that came with Ultralytics -> their digests, `__init__.py` first; empty when not known."""
+    try:
+        files = importlib.metadata.distribution("ultralytics").files or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    found = {
+        Path(str(file.locate())).resolve(): file.hash.value
+        for file in files
+        if file.hash and file.hash.mode == "sha256" and file.parts[0] == "ultralytics" and file.suffix == ".py"
+    }
+    first = [path for path in found if path.parts[-2:] == ("ultralytics", "__init__.py")]
+    return {path: found[path] for path in (*first, *found)} if first else {}
+
+
+def _digest(path: Path) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
+
+
+def _without_trapz() -> Iterator[Trap]:
+    """Old releases of Ultralytics call `numpy.trapz`."""
+    numpy = _version("numpy")
+    metrics = next((path for path in _installed_files() if path.parts[-2:] == ("utils", "metrics.py")), None)
+    if numpy is None or _numbers(numpy) < _NO_TRAPZ or metrics is None or not metrics.is_file():
+        return
+    text = metrics.read_text(encoding="utf-8", errors="replace")
+    if "np.trapz" in text and "trapezoid" not in text:
+        problem = f"ultralytics {_version('ultralytics')} calls numpy.trapz, which numpy {numpy} no longer has"
+        yield Trap("numpy", f"{problem}: validation fails", "pip install 'numpy<2.4', or pip install -U ultralytics")
+
+
+def _settings() -> Iterator[Trap]:
+    """Ultralytics writes its settings on import."""
+    folder = _settings_folder()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return
+    problem = f"Ultralytics can't write its settings into {folder}"
+    yield Trap("settings", problem, "set YOLO_CONFIG_DIR to a folder that you can write to")
+
+
+def _settings_folder() -> Path:
+    given = os.environ.get("YOLO_CONFIG_DIR")
+    if given:
+        return Path(given).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        return home / "AppData" / "Roaming" / "Ultralytics"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "Ultralytics"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "Ultralytics")
+
+
+def _autoload() -> Iterator[Trap]:
+    found = autoload.status()
+    if found.enabled and not found.working:
+        problem = f"autoload is on, but a fresh Python does not find lska_surgeon: {found.path}"
+        yield Trap("autoload", problem, "lska-surgeon autoload off")
+
+
+def _imports() -> Iterator[Trap]:
+    """What fails when all of it is imported, and names that somebody else defined."""
+    problem = host.environment_problem()
+    if problem:
+        found, _, remedy = problem.rpartition(": ")
+        yield Trap("import", found, remedy)
+        return
+    try:
+        host.import_offline()
+    except SurgeonError as error:
+        yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U lska-surgeon ultralytics")
+        return
+    for name, owner in host.conflicts().items():
+        remedy = "take it out of that file; lska-surgeon has a block of that name"
+        yield Trap("conflict", f"{name} in ultralytics.nn.tasks is {owner}, not lska-surgeon's", remedy)
+
+
+def _notes(versions: dict[str, str | None]) -> Iterator[str]:
+    missing = [name for name in ("torch", "torchvision", "ultralytics", "fvcore") if not versions[name]]
+    if missing:
+        yield (
+            f"{' and '.join(missing)} not installed: insert, remove, positions, check and diff work without; flops, "
+            f"graft and train need pip install {' '.join(missing)}"
+        )
+    if not versions["ultralytics"]:
+        yield "without ultralytics there are no stock models: give model YAMLs as paths"
+    if not all(versions[name] for name in EXTRAS):
+        yield "export to ONNX needs more: pip install 'lska-surgeon[onnx]'"
+    if not autoload.status().enabled:
+        yield "autoload is off: plain `yolo` does not know the blocks before lska-surgeon autoload on"
+    if os.environ.get("YOLO_AUTOINSTALL", "true").lower() not in ("false", "0"):
+        yield "Ultralytics may run pip by itself outside of lska-surgeon: YOLO_AUTOINSTALL=false forbids it"
