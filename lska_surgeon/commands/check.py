@@ -10,13 +10,14 @@ from ..annotations import annotation
 from ..checks import ERROR, CheckedFile, Finding, check_file
 from ..checks.wording import finding_annotation, finding_line, findings_json, proposal, summary
 from ..errors import NotAModelError, SurgeonError
+from . import completion
 from .options import formats
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completion.models)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option(
     "--fix", is_flag=True, help="Print a diff that puts the numbers right (for `patch -p1`); findings go to stderr."

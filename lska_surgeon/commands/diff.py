@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from ..errors import SurgeonError
+from . import completion
 from .options import formats
 from .options import imgsz as size_option
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="BEFORE AFTER")
+@click.argument("models", nargs=-1, required=True, metavar="BEFORE AFTER", shell_complete=completion.models)
 @click.option("--costs", is_flag=True, help="Build both and count them with fvcore.")
 @size_option
 @formats("text", "md", "json", "github")

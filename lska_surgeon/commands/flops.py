@@ -12,6 +12,7 @@ import click
 
 from ..annotations import annotation
 from ..stock import CHECKPOINT_SUFFIXES, find_model
+from . import completion
 from .options import formats
 from .options import imgsz as size_option
 
@@ -46,7 +47,7 @@ def _import_unwatched() -> None:
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=completion.models)
 @size_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures in the input.")
 @click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")

@@ -9,19 +9,30 @@ from click.core import ParameterSource
 
 from .. import host
 from ..insertion import Request, variant_stem
+from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=completion.files)
 @where_and_what(required=False)
 @click.option(
-    "--into", callback=not_empty, metavar="YAML", help="A variant that somebody wrote, to graft into instead of --at."
+    "--into",
+    callback=not_empty,
+    metavar="YAML",
+    shell_complete=completion.models,
+    help="A variant that somebody wrote, to graft into instead of --at.",
 )
 @click.option("--init", type=click.Choice(["identity", "default"]), default="identity", show_default=True,
               help="How new operators start: as the exact identity, or at the paper's random init.")  # fmt: skip
-@click.option("--image", callback=not_empty, metavar="FILE", help="A picture for one more run of the certificate.")
+@click.option(
+    "--image",
+    callback=not_empty,
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="A picture for one more run of the certificate.",
+)
 @trust_option
 @writing
 @formats("text", "json")

@@ -7,11 +7,12 @@ import click
 from ..insertion import Request, plan_insert
 from ..output import check_target, write_text
 from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
+from . import completion
 from .options import formats, not_empty, refuse_two_texts, where_and_what, writing
 
 
 @click.command()
-@click.argument("base")
+@click.argument("base", shell_complete=completion.models)
 @where_and_what(required=True)
 @click.option(
     "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."

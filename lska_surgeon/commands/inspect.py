@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from .. import host
+from . import completion
 from .options import formats
 from .options import trust as trust_option
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=completion.files)
 @trust_option
 @formats("text", "json")
 def inspect(checkpoint: str, trust: bool, form: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
+from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _SIZES = ", ".join(map(str, PAPER_DILATIONS))
@@ -26,7 +27,12 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
     """`--at`, `--k`, `--op` and `--dilation`."""
     options = [
         click.option(
-            "--at", multiple=True, required=required, metavar="POSITION[@K]", help="Where; may be given several times."
+            "--at",
+            shell_complete=completion.positions,
+            multiple=True,
+            required=required,
+            metavar="POSITION[@K]",
+            help="Where; may be given several times.",
         ),
         click.option(
             "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
@@ -49,6 +55,7 @@ def writing(function: AnyFunction) -> AnyFunction:
             "--output",
             callback=not_empty,
             metavar="FILE",
+            shell_complete=completion.files,
             help="File to write; a YAML also to - (standard output).",
         ),
         click.option("--force", is_flag=True, help="Overwrite the file if it is there."),

@@ -7,11 +7,12 @@ import click
 from ..insertion import open_model
 from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
+from . import completion
 from .options import formats, not_empty
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.models)
 @click.option(
     "--scale", callback=not_empty, metavar="LETTER", help="Scale to show, where MODEL's name does not say it."
 )

@@ -7,11 +7,12 @@ import click
 from ..insertion import plan_remove
 from ..output import check_target, write_text
 from ..report import removal_json, removal_line
+from . import completion
 from .options import formats, refuse_two_texts, writing
 
 
 @click.command()
-@click.argument("variant")
+@click.argument("variant", shell_complete=completion.files)
 @writing
 @formats("text", "json")
 def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str) -> None:

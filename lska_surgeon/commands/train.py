@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from . import completion
 from .options import trust as trust_option
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.files)
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=click.Choice(["all", "attention", "both"]), default="all", show_default=True,
               help="What to train: every layer, the operators alone, or first these and then every layer.")  # fmt: skip

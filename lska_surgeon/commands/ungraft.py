@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from .. import host
+from . import completion
 from .options import formats, writing
 from .options import trust as trust_option
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", shell_complete=completion.files)
 @click.option("--lossy", is_flag=True, help="Take operators out although they have learned something.")
 @trust_option
 @writing

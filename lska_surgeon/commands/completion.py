@@ -1,0 +1,60 @@
+"""What a shell offers for a word that is being typed; it knows names only, for each press of a key starts a process."""
+
+from __future__ import annotations
+
+import re
+from glob import escape
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..positions import NAMES
+from ..stock import scale_in_name, stock_models, without_scale
+
+_SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
+_LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
+_FAMILY = re.compile(r"yolo(?:e-)?v?\d+")
+
+
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Stock models, with their scale letters as soon as something is typed, and files.
+
+    Shells complete files on their own, but not beside other words; so where both match, the files are listed here.
+    """
+    stock = _stock_names(incomplete)
+    if not stock:
+        return files(ctx, param, incomplete)
+    here = [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{escape(incomplete)}*"))]
+    found = [name for name in here if name.endswith(("/", ".yaml", ".yml", ".pt")) and not name.startswith(".")]
+    return [CompletionItem(name) for name in dict.fromkeys([*found, *stock])]
+
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Whatever files the shell offers."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names that `--at` takes; behind a colon every model has its own."""
+    return [CompletionItem(name) for name in (*NAMES, "after:", "before:", "edge:") if name.startswith(incomplete)]
+
+
+def _stock_names(incomplete: str) -> list[str]:
+    found = []
+    for name, path in stock_models().items():
+        found.append(name)
+        if incomplete:
+            found += _at_each_scale(name, path, incomplete)
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
+def _at_each_scale(name: str, path: Path, incomplete: str) -> list[str]:
+    """`yolov8-seg.yaml` -> `yolov8n-seg.yaml`, ...: those names of it by which Ultralytics finds the file."""
+    family = _FAMILY.match(name)
+    if family is None or not incomplete.startswith(family[0][: len(incomplete)]):
+        return []
+    scales = _SCALES.search(path.read_text(encoding="utf-8", errors="replace"))
+    letters = _LETTER.findall(scales[1]) if scales else []
+    names = [f"{name[: family.end()]}{letter}{name[family.end() :]}" for letter in letters]
+    return [one for one in names if scale_in_name(one) and without_scale(one) == name]
