@@ -197,11 +197,6 @@ def test_positions_lists_layers_and_names() -> None:
             "ultralytics would build hello-world.yaml as a YOLO-World model by its name, and its output layer is "
             "Detect: give a name without -world with -o",
         ),
-        (
-            "insert yoloe-v8s.yaml --at neck -o my-world.yaml",
-            "ultralytics would build my-world.yaml as a YOLO-World model by its name, and its output layer is "
-            "YOLOEDetect: give a name with yoloe in it and without -world with -o",
-        ),
         ("insert yolov8s.yaml --at neck -o yoloexp.yaml", "ultralytics would build yoloexp.yaml as a YOLOE model"),
         ("remove yolov8s.yaml", "yolov8s.yaml has no LSKA to remove"),
         ("positions nope.yaml", "no file nope.yaml"),

@@ -224,3 +224,25 @@ def test_families_are_refused_where_ultralytics_would_build_another(name: str, t
     else:
         with pytest.raises(TargetError, match="would build"):
             check_family(Document.read(path).graph, name)
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "wanted"),
+    [
+        ("YOLOEDetect", "my-world.yaml", "with yoloe in it and without -world"),
+        ("YOLOESegment26", "mine.yaml", "with yoloe in it"),
+        ("WorldDetect", "yoloe.yaml", "with -world in it and without yoloe"),
+        ("Segment", "yoloexp.yaml", "without yoloe"),
+        ("WorldDetect", "yoloe-world.yaml", None),
+        ("YOLOESegment", "my-yoloe.yaml", None),
+        ("MyWorldDetect", "mine.yaml", None),
+    ],
+)
+def test_a_wrong_family_says_what_the_name_needs(block: str, name: str, wanted: str | None) -> None:
+    graph = Document(REST.replace("Detect", block)).graph
+    if wanted is None:
+        check_family(graph, name)
+        return
+    with pytest.raises(TargetError) as refused:
+        check_family(graph, name)
+    assert str(refused.value).endswith(f"and its output layer is {block}: give a name {wanted} with -o")
