@@ -69,7 +69,8 @@ class Costs:
 
     Attributes:
         imgsz: height and width, pixels.
-        may_count: count what is not known, which imports torch.
+        may_count: take what is not known from the cache, or count it, which imports torch. Without it nothing depends
+            on what this machine has done before.
         renew: count also what other releases of ultralytics or fvcore than those here counted.
         known: counts that somebody kept, by `key`.
         used: those that were asked for, in that order.
@@ -99,11 +100,13 @@ class Costs:
         kept = self.known.get((model.sha256, model.scale))
         if kept and not (self.renew and _is_outdated(kept)):
             return kept
+        if not self.may_count:
+            return None
         found = _read_cache(model, self.imgsz)
-        if found is None and self.may_count:
+        if found is None:
             found = _count(model, self.imgsz)
             _write_cache(model, self.imgsz, found)
-        return found or kept
+        return found
 
 
 def sha256(text: str) -> str:

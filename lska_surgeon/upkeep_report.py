@@ -41,11 +41,18 @@ def lines(outcome: Outcome) -> list[str]:
 
 def notes(outcome: Outcome) -> list[str]:
     """What the user should be told beside the result."""
-    left = [found.file for found in outcome.findings if found.state == LEFT_OVER and found.file not in outcome.written]
-    if outcome.checked or not left:
+    if outcome.checked:
         return []
-    it = "it" if len(left) == 1 else "them"
-    return [f"the recipe no longer asks for {', '.join(left)}: add --prune to delete {it}"]
+    texts = []
+    left = [found.file for found in outcome.findings if found.state == LEFT_OVER and found.file not in outcome.written]
+    if left:
+        it = "it" if len(left) == 1 else "them"
+        texts.append(f"the recipe no longer asks for {', '.join(left)}: add --prune to delete {it}")
+    if outcome.written and any(cost.params is None for _, cost in outcome.index.variants):
+        texts.append(
+            "the index says what each variant adds, not what it costs as a whole: add --costs to count the bases"
+        )
+    return texts
 
 
 def as_json(outcome: Outcome) -> str:
