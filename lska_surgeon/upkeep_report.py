@@ -49,9 +49,7 @@ def notes(outcome: Outcome) -> list[str]:
         it = "it" if len(left) == 1 else "them"
         texts.append(f"the recipe no longer asks for {', '.join(left)}: add --prune to delete {it}")
     if outcome.written and any(cost.params is None for _, cost in outcome.index.variants):
-        texts.append(
-            "the index says what each variant adds, not what it costs as a whole: add --costs to count the bases"
-        )
+        texts.append("the index says what each variant adds, not what it costs in all: add --costs to count the bases")
     return texts
 
 
