@@ -18,7 +18,7 @@ from .base_costs import Costs, Counted, sha256
 from .errors import RecipeError
 from .recipe import Recipe
 from .tables import pipes, table
-from .variants import Cost, Variant
+from .variants import Variant, VariantCost
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
@@ -61,7 +61,7 @@ class Index:
 
     recipe: Recipe
     name: str
-    variants: Sequence[tuple[Variant, Cost]]
+    variants: Sequence[tuple[Variant, VariantCost]]
     costs: Costs
     left_over: Mapping[str, str] = field(default_factory=dict)
 
@@ -152,7 +152,7 @@ def read_index(text: str, name: str) -> Owned:
 _ANEW = "take it back from version control, or move it away and run `lska-surgeon variants` again"
 
 
-def _variant(variant: Variant, cost: Cost) -> dict[str, Any]:
+def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
     return {
         "file": variant.file,
         "sha256": variant.sha256,
@@ -215,13 +215,13 @@ def _base_name(variant: Variant) -> str:
     return asked if variant.base.found.scale or not letter else f"{asked} at scale {letter}"
 
 
-def _amounts(cost: Cost | Counted | None) -> tuple[str, str, str]:
+def _amounts(cost: VariantCost | Counted | None) -> tuple[str, str, str]:
     if cost is None or cost.params is None or cost.macs is None:
         return _UNKNOWN, _UNKNOWN, _UNKNOWN
     return f"{cost.params:,}", f"{cost.macs / 1e9:.3f}", f"{2 * cost.macs / 1e9:.3f}"
 
 
-def _differences(cost: Cost) -> tuple[str, str]:
+def _differences(cost: VariantCost) -> tuple[str, str]:
     params, macs = cost.params_added, cost.macs_added
     base = cost.base
     return (

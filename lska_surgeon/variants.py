@@ -16,7 +16,7 @@ DEFAULT_FOLDER = "variants"
 
 
 @dataclass(frozen=True)
-class Cost:
+class VariantCost:
     """What a variant costs.
 
     Attributes:
@@ -62,19 +62,19 @@ class Variant:
         """The base, for counting."""
         return _model_text(self.base)
 
-    def cost(self, costs: Costs) -> Cost:
+    def cost(self, costs: Costs) -> VariantCost:
         """The base's count plus the closed form; where a width is not known, a count of the whole."""
         base = costs.of(self.base_text)
         params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
         if params is not None and macs is not None:
             if base is None:
-                return Cost(None, None, params, macs, None)
-            return Cost(base.params + params, base.macs + macs, params, macs, base)
+                return VariantCost(None, None, params, macs, None)
+            return VariantCost(base.params + params, base.macs + macs, params, macs, base)
         scale = self.base.scaling.letter
         whole = costs.of(ModelText(Path(self.file).name, self.text, scale))
         if whole is None or base is None:
-            return Cost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)
-        return Cost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
+            return VariantCost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)
+        return VariantCost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
 
 
 def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
