@@ -25,10 +25,11 @@ def other_letter(scaling: Scaling) -> str:
 
 @pytest.mark.parametrize("model", [model for model in builds.MODELS if builds.positions_of(model)])
 def test_resolved_variant_builds_the_same_network_under_any_name(model: str, variants: Path) -> None:
+    free = builds.in_family(model, "free.yaml")
     for scaling in builds.sweep(model):
         expected = builds.full_variant(model, scaling, variants).tensors
-        text = builds.full_plan(model, scaling, "free.yaml", resolve=True).text
-        assert builds.tensor_shapes(builds.parse_text(text, variants, "free.yaml")) == expected
+        text = builds.full_plan(model, scaling, free, resolve=True).text
+        assert builds.tensor_shapes(builds.parse_text(text, variants, free)) == expected
         scales = oracle.load(text.encode()).get("scales") or {}
         assert list(scales) == ([scaling.letter] if by_letter(model) else [])
 
@@ -36,9 +37,9 @@ def test_resolved_variant_builds_the_same_network_under_any_name(model: str, var
 @pytest.mark.parametrize("model", [model for model in builds.MODELS if by_letter(model)])
 def test_resolved_variant_keeps_the_letter_that_blocks_are_built_by(model: str, variants: Path) -> None:
     scaling = builds.scalings_of(model)[-1]
-    name = f"yolov8{scaling.letter}-r.yaml"
+    name = builds.in_family(model, f"yolov8{scaling.letter}-r.yaml")
     text = builds.full_plan(model, scaling, name, resolve=True).text
-    assert text == builds.full_plan(model, scaling, "free.yaml", resolve=True).text
+    assert text == builds.full_plan(model, scaling, builds.in_family(model, "free.yaml"), resolve=True).text
     expected = builds.full_variant(model, scaling, variants).tensors
     assert builds.tensor_shapes(builds.parse_text(text, variants, name)) == expected
 
@@ -46,13 +47,13 @@ def test_resolved_variant_keeps_the_letter_that_blocks_are_built_by(model: str, 
 @pytest.mark.parametrize("model", [model for model in builds.MODELS if builds.positions_of(model)])
 def test_resolved_variant_under_another_letter_is_the_same_or_refused(model: str, variants: Path) -> None:
     scaling = builds.scalings_of(model)[0]
-    name = f"yolov8{other_letter(scaling)}-r.yaml"
+    name = builds.in_family(model, f"yolov8{other_letter(scaling)}-r.yaml")
     if by_letter(model):
         with pytest.raises(TargetError) as refused:
             builds.full_plan(model, scaling, name, resolve=True)
         assert str(refused.value) == (
-            f"the name {name} says scale {name[6]}, and Ultralytics builds C3k2 and A2C2f by that letter: choose a "
-            f"name with {scaling.letter} in that place, or with no scale letter"
+            f"the name {name} says scale {other_letter(scaling)}, and Ultralytics builds C3k2 and A2C2f by that letter: "
+            f"choose a name with {scaling.letter} in that place, or with no scale letter"
         )
         return
     text = builds.full_plan(model, scaling, name, resolve=True).text
