@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from releases import published_head
 from torch import nn
 
 from lska_surgeon import host
@@ -24,13 +25,6 @@ from lska_surgeon.stock import find_model, stock_models, without_scale
 
 #: The table in Ultralytics' documentation of YOLOv8, GFLOPs at 640 pixels.
 PUBLISHED = {"n": 8.7, "s": 28.6, "m": 78.9, "l": 165.2, "x": 257.8}
-
-host.import_offline()
-from ultralytics.nn.modules import Detect  # noqa: E402 # only after the line above does importing it stay offline
-
-published_head = pytest.mark.skipif(
-    not hasattr(Detect, "legacy"), reason="this Ultralytics builds YOLOv8 with the head of YOLO11"
-)
 
 
 @pytest.fixture(autouse=True)

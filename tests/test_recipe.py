@@ -159,7 +159,10 @@ def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Pa
             "base: nope.yaml\nmatrix: {at: sppf}",
             "line 2, matrix.at: no file nope.yaml, and no stock model of that name",
         ),
-        ("base: yolo12n.yaml\nmatrix: {at: sppf}", "line 2, matrix.at: --at sppf matches nothing in yolo12n.yaml"),
+        (
+            "base: yolov8n-cls.yaml\nmatrix: {at: sppf}",
+            "line 2, matrix.at: --at sppf matches nothing in yolov8n-cls.yaml",
+        ),
         (
             "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf}\nout: x.yaml",
             "line 2, matrix.at: two variants want the file x.yaml: tell them apart in `out`, with {base}",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from releases import published_head
 
 from lska_surgeon import output
 from lska_surgeon.cli import main
@@ -268,9 +269,7 @@ def test_check_names_what_was_edited_by_hand_and_what_is_left_over() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [('"params": 3151904', '"params": 3151905'), ("lska k7 at sppf", "lska k9 at sppf")]
-)
+@pytest.mark.parametrize(("old", "new"), [('"macs": ', '"macs": 1'), ("lska k7 at sppf", "lska k9 at sppf")])
 def test_check_finds_numbers_that_were_edited(old: str, new: str) -> None:
     ok("variants recipe.yaml --costs")
     for name in ("variants/index.json", "variants/index.md"):
@@ -339,6 +338,7 @@ def test_costs_are_those_of_flops() -> None:
     assert int(row["macs_added"]) == counted["difference"]["macs"]
 
 
+@published_head
 def test_costs_as_a_table_for_people() -> None:
     assert (
         "| variants/yolov8s-lska-neck-k35.yaml | lska k35 at neck | 11,608,768 | 14.782 | 29.564 "
@@ -371,6 +371,7 @@ def test_a_block_of_ones_own_is_counted_whole(monkeypatch: pytest.MonkeyPatch) -
     ok("variants recipe.yaml --check")
 
 
+@published_head
 def test_budget_names_each_variant_that_is_above_it() -> None:
     Path("recipe.yaml").write_text(RECIPE + "budget: {max_gflops: 1.03x, max_params: 11.5M}\n", encoding="utf-8")
     done = run("variants recipe.yaml")
