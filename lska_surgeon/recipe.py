@@ -111,7 +111,6 @@ class _Reader(YamlFields):
         self.out = self._out(fields["out"], "out") if "out" in fields else None
         bases = self.words(fields["base"], "base") if "base" in fields else []
         wanted = self._from_matrix(root, fields, bases) if "matrix" in fields else []
-        wanted = self._without_excluded(fields.get("exclude"), wanted)
         wanted += self._included(root, fields.get("include"), bases)
         if not wanted:
             raise self.bad(root, "", "it asks for nothing: all of its matrix is excluded")
@@ -142,7 +141,9 @@ class _Reader(YamlFields):
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
         )
-        return [self._checked(Wanted(*side, line, "matrix.at", self.out), matrix, "matrix") for side in product(*sides)]
+        every = [Wanted(*side, line, "matrix.at", self.out) for side in product(*sides)]
+        left = self._without_excluded(fields.get("exclude"), every)
+        return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
     def _included(self, root: Node, node: Node | None, bases: list[str]) -> list[Wanted]:
         found = []

@@ -55,6 +55,13 @@ out: variants/{base}-{op}-{at}-k{k}.yaml
     ]
 
 
+def test_what_is_excluded_need_not_exist(tmp_path: Path) -> None:
+    text = "base: yolov8n.yaml\nmatrix: {at: sppf, k: 9, dilation: 2, op: [lska, lka-trivial]}\n"
+    with pytest.raises(RecipeError, match="lka-trivial has one dense kernel"):
+        recipe(tmp_path, text)
+    assert len(recipe(tmp_path, text + "exclude: [{op: lka-trivial, dilation: 2}]\n").wanted) == 1
+
+
 def test_several_positions_in_one_variant_and_names_as_insert_gives_them(tmp_path: Path) -> None:
     found = recipe(tmp_path, "base: yolov8n.yaml\nmatrix: {at: [[sppf, 'neck:p3@11']], k: 35, op: lka}\n")
     assert files(found) == ["variants/yolov8n-lka-sppf-k35-neck-p3-k11.yaml"]
