@@ -52,8 +52,8 @@ def test_resolved_variant_under_another_letter_is_the_same_or_refused(model: str
         with pytest.raises(TargetError) as refused:
             builds.full_plan(model, scaling, name, resolve=True)
         assert str(refused.value) == (
-            f"the name {name} says scale {other_letter(scaling)}, and Ultralytics builds C3k2 and A2C2f by that letter: "
-            f"choose a name with {scaling.letter} in that place, or with no scale letter"
+            f"the name {name} says scale {other_letter(scaling)}, and Ultralytics builds C3k2 and A2C2f by that letter"
+            f": choose a name with {scaling.letter} in that place, or with no scale letter"
         )
         return
     text = builds.full_plan(model, scaling, name, resolve=True).text
