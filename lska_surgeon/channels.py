@@ -83,7 +83,7 @@ class Shape:
     @property
     def level(self) -> str | None:
         """Pyramid level: stride 8 is "p3"."""
-        if not self.stride or self.stride < 1:
+        if not self.stride or not 1 <= self.stride < math.inf:
             return None
         exponent = math.log2(self.stride)
         return f"p{int(exponent)}" if exponent == int(exponent) else None

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from lska_surgeon.canonical import canonical_text
 from lska_surgeon.cli import main
-from lska_surgeon.document import format_value
+from lska_surgeon.document import Document, format_value
 from lska_surgeon.errors import PositionError
 from lska_surgeon.graph import Graph
 from lska_surgeon.insertion import OpenModel, Request, edits_for, open_model, plan_insert
@@ -70,7 +70,7 @@ def test_text_says_the_whole_network(name: str) -> None:
         assert rows_of(canonical_text(graph)) == rows_in(graph), at
 
 
-@pytest.mark.parametrize("name", ["yolov5s", "yolov8s", "yolov8s-p2", "yolov8s-seg", "yolo12s"])
+@pytest.mark.parametrize("name", ["yolov5s", "yolov8s", "yolov8s-p2", "yolov8s-seg", "yolo11s"])
 @pytest.mark.parametrize("at", ["neck", "head", "backbone"])
 def test_insertion_adds_lines_and_changes_none(name: str, at: str) -> None:
     base = open_model(name)
@@ -105,6 +105,12 @@ def test_what_is_no_model_is_shown_as_it_is(text: str, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, text)
     assert result.stderr.startswith("Note: shown as it is: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stride", [".inf", ".nan", "0", "1000000000000000000000"])
+def test_stride_that_is_none_has_no_level(stride: str) -> None:
+    rows = f"backbone:\n  - [-1, 1, Conv, [64, 3, {stride}]]\nhead:\n  - [-1, 1, Detect, [nc]]\n"
+    assert re.search(r"\nbackbone\.(p0\.)?(down|conv) = Conv\[", canonical_text(Document(rows).graph))
 
 
 def test_textconv_of_nothing_is_a_mistake(tmp_path: Path) -> None:

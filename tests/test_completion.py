@@ -82,7 +82,7 @@ def test_stock_models_with_their_scales() -> None:
     found = offered("insert yolov8")
     assert {"yolov8.yaml", "yolov8n.yaml", "yolov8x-seg.yaml"} <= set(found)
     assert found == sorted(found)
-    assert "yolo12m.yaml" in offered("positions yolo12")
+    assert "yolo11m.yaml" in offered("positions yolo11")
     assert offered("check rtdetr-l") == ["rtdetr-l.yaml"]  # names no scale, so it has no letters
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,13 @@ def test_mistake_is_one_line(words: tuple[str, ...], message: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {message}")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("form", ["text", "md", "json", "github"])
+def test_name_that_is_not_utf8_comes_out_as_it_is(form: str) -> None:
+    name = os.fsdecode(b"d\xe9.yaml")
+    Path(name).write_bytes(Path(VARIANT).read_bytes())
+    result = run("diff", VARIANT, name, "--format", form)
+    assert result.exit_code == 0, result.exception
+    assert b"d\xe9.yaml" in result.stdout_bytes

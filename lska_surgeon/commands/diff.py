@@ -57,7 +57,8 @@ def diff(
     for note in dict.fromkeys((*before.notes, *after.notes)):
         click.echo(f"Note: {note}", err=True)
     found = counted_costs(models[0], models[1], imgsz) if costs else closed_form_costs(difference, imgsz)
-    click.echo(REPORTS[form](difference, found))
+    report = REPORTS[form](difference, found)
+    click.echo(report.encode("utf-8", errors="surrogateescape"))  # a file's name may have bytes that are not UTF-8
     if exit_code and difference:
         ctx.exit(1)
 
