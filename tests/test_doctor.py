@@ -34,7 +34,7 @@ class Site:
         self.path, self.work = folder / "site", folder / "work"
         self.path.mkdir()
         self.work.mkdir()
-        self.install("torch", "2.9.0", {"torch/__init__.py": "__version__ = '2.9.0'\n"})
+        self.install("torch", "2.10.0", {"torch/__init__.py": "__version__ = '2.10.0'\n"})
         self.install("torchvision", "0.9.0", {"torchvision/__init__.py": NMS})
         self.install("ultralytics", "8.4.0", PACKAGE)
 
@@ -73,7 +73,7 @@ class Site:
         done = self.doctor("--json", **environment)
         assert done.returncode == 1, done.stderr
         found = {trap["name"]: (trap["problem"], trap["remedy"]) for trap in json.loads(done.stdout)["traps"]}
-        assert "torchvision does not match torch 2.9.0" in found.pop("import")[0]
+        assert "torchvision does not match torch 2.10.0" in found.pop("import")[0]
         return found
 
 
@@ -87,10 +87,10 @@ def test_torchvision_that_does_not_match_is_told_with_its_remedy(site: Site) -> 
     done = site.doctor(YOLO_AUTOINSTALL="false")
     assert done.returncode == 1
     assert done.stderr == ""
-    assert "\nultralytics   8.4.0\ntorch         2.9.0\ntorchvision   0.9.0\n" in done.stdout
+    assert "\nultralytics   8.4.0\ntorch         2.10.0\ntorchvision   0.9.0\n" in done.stdout
     assert done.stdout.count("trap[") == 1
     assert (
-        "\n\ntrap[import]: torchvision does not match torch 2.9.0 (operator torchvision::nms does not exist)\n"
+        "\n\ntrap[import]: torchvision does not match torch 2.10.0 (operator torchvision::nms does not exist)\n"
         "  remedy: install both from the same index in one command, "
         "pip install --force-reinstall torch torchvision\n"
     ) in done.stdout

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..positions import NAMES
-from ..stock import scale_in_name, stock_models, without_scale
+from ..stock import stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
 _LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
@@ -50,11 +50,10 @@ def _stock_names(incomplete: str) -> list[str]:
 
 
 def _at_each_scale(name: str, path: Path, incomplete: str) -> list[str]:
-    """`yolov8-seg.yaml` -> `yolov8n-seg.yaml`, ...: those names of it by which Ultralytics finds the file."""
+    """`yolov8-seg.yaml` -> `yolov8n-seg.yaml`, ...: the names by which Ultralytics finds the file."""
     family = _FAMILY.match(name)
     if family is None or not incomplete.startswith(family[0][: len(incomplete)]):
         return []
     scales = _SCALES.search(path.read_text(encoding="utf-8", errors="replace"))
     letters = _LETTER.findall(scales[1]) if scales else []
-    names = [f"{name[: family.end()]}{letter}{name[family.end() :]}" for letter in letters]
-    return [one for one in names if scale_in_name(one) and without_scale(one) == name]
+    return [f"{name[: family.end()]}{letter}{name[family.end() :]}" for letter in letters]
