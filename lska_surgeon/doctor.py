@@ -61,7 +61,7 @@ def diagnose() -> Diagnosis:
     """Look for every known trap."""
     versions: dict[str, str | None] = {"python": platform.python_version(), "lska-surgeon": __version__}
     versions.update((name, _version(name)) for name in (*PACKAGES, *EXTRAS))
-    traps = [*_too_old(versions), *_shadowed(), *_changed(), *_without_trapz(), *_settings(), *_autoload()]
+    traps = [*_too_old(), *_shadowed(), *_changed(), *_without_trapz(), *_settings(), *_autoload()]
     if versions["torch"] and versions["ultralytics"]:
         traps += _imports()
     return Diagnosis(versions, tuple(traps), tuple(_notes(versions)))
@@ -80,7 +80,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def _too_old(versions: dict[str, str | None]) -> Iterator[Trap]:
+def _too_old() -> Iterator[Trap]:
     """Packages below the minimum that this package was installed with."""
     try:
         required = importlib.metadata.requires("lska-surgeon") or []
@@ -88,7 +88,7 @@ def _too_old(versions: dict[str, str | None]) -> Iterator[Trap]:
         return
     for line in required:
         found = re.match(r"([\w.-]+)>=([\d.]+)[^;]*$", line)
-        version = versions.get(found[1]) if found else None
+        version = _version(found[1]) if found else None
         if found and version and _numbers(version) < _numbers(found[2]):
             problem = f"{found[1]} {version} is older than {found[2]}, the first that lska-surgeon works with"
             yield Trap("too-old", problem, f"pip install -U '{found[1]}>={found[2]}'")

@@ -37,6 +37,9 @@ class Site:
         self.install("torch", "2.10.0", {"torch/__init__.py": "__version__ = '2.10.0'\n"})
         self.install("torchvision", "0.9.0", {"torchvision/__init__.py": NMS})
         self.install("ultralytics", "8.4.0", PACKAGE)
+        self.install("lska-surgeon", "0.1.0")
+        for line in ("torch>=2.4", "ultralytics>=8.3.0", "ruamel-yaml>=0.17.2", "nothing>=99; extra == 'test'"):
+            self.add_line("lska_surgeon-0.1.0.dist-info/METADATA", f"Requires-Dist: {line}")
 
     def install(self, name: str, version: str, files: Mapping[str, str] = {}) -> None:
         record = []
@@ -48,9 +51,13 @@ class Site:
             old.unlink()
             old.with_name("RECORD").unlink()
             old.parent.rmdir()
-        info = f"{name}-{version}.dist-info"
+        info = f"{name.replace('-', '_')}-{version}.dist-info"
         self.write(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         self.write(f"{info}/RECORD", "".join(record))
+
+    def add_line(self, file: str, line: str) -> None:
+        with (self.path / file).open("a", encoding="utf-8") as opened:
+            opened.write(f"{line}\n")
 
     def write(self, file: str, text: str) -> None:
         path = self.path / file
@@ -99,6 +106,13 @@ def test_torchvision_that_does_not_match_is_told_with_its_remedy(site: Site) -> 
 def test_nothing_else_is_wrong_with_the_site_of_these_tests(site: Site) -> None:
     site.install("numpy", "2.0.0")
     assert site.traps() == {}
+
+
+def test_old_package_whose_name_is_written_in_another_way(site: Site) -> None:
+    site.install("ruamel.yaml", "0.9.1")
+    problem, remedy = site.traps()["too-old"]
+    assert problem.startswith("ruamel-yaml 0.9.1 is older than 0.17.2,")
+    assert remedy == "pip install -U 'ruamel-yaml>=0.17.2'"
 
 
 def test_old_release(site: Site) -> None:
