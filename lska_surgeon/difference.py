@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import GraphError
 from .graph import IMAGE, Graph, Layer
-from .insertion import OpenModel
+from .opening import OpenModel
 from .resolve import kept_letter, resolve
 from .row_alignment import Row, align_rows
 

@@ -14,7 +14,7 @@ from .closed_form import operators_in
 from .difference import Difference
 from .errors import PositionError
 from .graph import Graph
-from .insertion import OpenModel
+from .opening import OpenModel
 from .surgery import remove
 
 

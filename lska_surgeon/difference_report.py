@@ -10,7 +10,7 @@ from .difference import Change, Difference
 from .difference_costs import Costs
 from .document import format_value
 from .graph import IMAGE, Graph
-from .insertion import OpenModel
+from .opening import OpenModel
 from .report import dump
 from .stock import stock_models
 from .tables import pipes, table

@@ -24,8 +24,9 @@ from .checkpoint import Checkpoint
 from .document import Document
 from .errors import CheckpointError
 from .graph import Graph
-from .insertion import Request, edits_for, stacking_notes
+from .insertion import stacking_notes
 from .into import find_target
+from .request import Request, edits_for
 from .stock import find_model
 from .surgery import Rewrite, insert, remove
 from .transplant import excise_, graph_of, moved_name, transplant_, yaml_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 _BREAK = re.compile(r"\r\n|\r|\n")
@@ -30,3 +31,10 @@ def newline_at(text: str, at: int) -> str:
 def line_number(text: str, at: int) -> int:
     """The number, from 1, of the line around `at`."""
     return sum(1 for _ in _BREAK.finditer(text, 0, at)) + 1
+
+
+def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
+    """A unified diff of two texts, one newline style and no undecodable bytes, so that it prints well."""
+    old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
+    lines = (old.splitlines(), new.splitlines())
+    return "\n".join(difflib.unified_diff(*lines, f"a/{old_name}", f"b/{new_name}", lineterm=""))

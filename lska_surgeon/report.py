@@ -10,8 +10,9 @@ from .annotations import annotation
 from .channels import Shape
 from .document import format_value
 from .graph import Graph, Layer
-from .insertion import Plan, Removal, SitePlan
+from .insertion import Plan, SitePlan
 from .positions import Site
+from .removal import Removal
 from .tables import table
 
 #: Version of every JSON report here; it changes when a key changes its meaning or goes.

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .document import AFTER_ROW, Document, Span, format_row, format_value
-from .graph import Layer
+from .errors import DocumentError
+from .graph import Graph, Layer
 from .lines import line_end, line_start, newline_at
 from .surgery import Rewrite
 
@@ -23,6 +24,24 @@ def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str]
         labels: for each inserted row, by index, what its comment says after the index.
     """
     return _Writer(document, rewrite, labels or {}).text()
+
+
+def reread(text: str, graph: Graph) -> Document:
+    """The text as a document again, which has to hold the graph that was to be written: nothing is written wrong.
+
+    Raises:
+        DocumentError: it does not.
+    """
+    try:
+        document = Document(text, graph.name)
+        right = document.layers == graph.layers
+    except DocumentError:
+        right = False
+    if not right:
+        raise DocumentError(
+            f"{graph.name} is laid out in a way that can't be edited safely (aliases?): write its rows and scales out"
+        )
+    return document
 
 
 @dataclass

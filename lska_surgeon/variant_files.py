@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from .base_costs import Costs, sha256
 from .errors import RecipeError, TargetError
-from .insertion import unified_diff
+from .lines import unified_diff
 from .output import replace_all
 from .recipe import Recipe
 from .variant_index import Index, Owned, read_index

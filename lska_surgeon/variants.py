@@ -9,8 +9,11 @@ from pathlib import Path
 
 from .base_costs import Costs, Counted, ModelText, sha256
 from .errors import RecipeError, SurgeonError
-from .insertion import OpenModel, Plan, Request, default_name, edits_for, name_fields, open_model, plan_insert_into
+from .insertion import Plan, plan_insert_into
+from .naming import default_name, name_fields
+from .opening import OpenModel, open_model
 from .recipe import Recipe, Wanted
+from .request import Request, edits_for
 
 DEFAULT_FOLDER = "variants"
 
@@ -127,7 +130,7 @@ def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
         file = wanted.out.format(**name_fields(base, request, edits))
     if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
-    plan = plan_insert_into(base, _request(recipe, wanted, file), reread=False)
+    plan = plan_insert_into(base, _request(recipe, wanted, file), verify=False)
     return Variant(wanted, base, plan, file)
 
 

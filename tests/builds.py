@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from lska_surgeon import host
 from lska_surgeon.channels import Scaling, scaling_of, shapes_of
 from lska_surgeon.document import Document
-from lska_surgeon.insertion import Plan, Request, plan_insert
+from lska_surgeon.insertion import Plan, plan_insert
 from lska_surgeon.kernel import OP_BLOCKS
 from lska_surgeon.nn import Operator
 from lska_surgeon.positions import named_sites
+from lska_surgeon.request import Request
 from lska_surgeon.shapes_only import ShapesOnly
 from lska_surgeon.stock import stock_models
 

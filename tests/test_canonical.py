@@ -17,8 +17,10 @@ from lska_surgeon.cli import main
 from lska_surgeon.document import Document, format_value
 from lska_surgeon.errors import PositionError
 from lska_surgeon.graph import Graph
-from lska_surgeon.insertion import OpenModel, Request, edits_for, open_model, plan_insert
+from lska_surgeon.insertion import plan_insert
+from lska_surgeon.opening import OpenModel, open_model
 from lska_surgeon.positions import named_sites
+from lska_surgeon.request import Request, edits_for
 from lska_surgeon.stock import stock_models
 from lska_surgeon.surgery import insert
 

@@ -22,8 +22,9 @@ from lska_surgeon.checks.stock_rows import stock_blocks, stock_graph
 from lska_surgeon.cli import main
 from lska_surgeon.document import Document, Span
 from lska_surgeon.graph import Layer
-from lska_surgeon.insertion import Request, plan_insert
+from lska_surgeon.insertion import plan_insert
 from lska_surgeon.positions import named_sites
+from lska_surgeon.request import Request
 from lska_surgeon.rewriting import splice
 from lska_surgeon.stock import stock_models
 

@@ -19,9 +19,9 @@ from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, wri
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.graft import RECORD, Graft, graft, plan_graft, ungraft
 from lska_surgeon.graft_report import contents, contents_text
-from lska_surgeon.insertion import Request
 from lska_surgeon.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import LSKA, Operator, named_operators
+from lska_surgeon.request import Request
 
 Files = Callable[[str, str], Path]
 

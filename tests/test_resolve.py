@@ -10,7 +10,8 @@ import yaml_oracle as oracle
 
 from lska_surgeon.channels import Scaling
 from lska_surgeon.errors import GraphError, TargetError
-from lska_surgeon.insertion import Request, plan_insert
+from lska_surgeon.insertion import plan_insert
+from lska_surgeon.request import Request
 
 BY_LETTER = ("C3k2", "A2C2f")
 

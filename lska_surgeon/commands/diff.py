@@ -50,7 +50,7 @@ def diff(
     from ..difference import compare
     from ..difference_costs import closed_form_costs, counted_costs
     from ..difference_report import REPORTS
-    from ..insertion import open_model
+    from ..opening import open_model
 
     before, after = (open_model(model) for model in models)
     difference = compare(before, after)

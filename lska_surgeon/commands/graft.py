@@ -8,7 +8,8 @@ import click
 from click.core import ParameterSource
 
 from .. import host
-from ..insertion import Request, variant_stem
+from ..naming import variant_stem
+from ..request import Request
 from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option

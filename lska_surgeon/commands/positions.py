@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..insertion import open_model
+from ..opening import open_model
 from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
 from . import completion

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..insertion import plan_remove
 from ..output import check_target, write_text
+from ..removal import plan_remove
 from ..report import removal_json, removal_line
 from . import completion
 from .options import formats, refuse_two_texts, writing

@@ -1,0 +1,47 @@
+"""Plan a removal: from a variant to its base's text to be; it writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .document import Document
+from .family import family_notes
+from .lines import unified_diff
+from .naming import base_name
+from .output import target_path
+from .rewriting import reread, rewrite_text
+from .scale_pin import unpin_scale
+from .stock import find_model
+from .surgery import Rewrite, remove
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A removal, worked out: the base's text and which rows went."""
+
+    before: str
+    text: str
+    rewrite: Rewrite
+    output: Path | None
+    source: Path
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the variant to the base."""
+        return unified_diff(self.before, self.text, self.source.name, self.output.name if self.output else "base")
+
+
+def plan_remove(variant: str, output: str | None = None) -> Removal:
+    """Work out a removal: byte for byte what `insert` started from, or the plain network for a file that people wrote.
+
+    Raises:
+        SurgeonError: the file can't be read, or there is nothing to remove.
+    """
+    found = find_model(variant)
+    document = Document.read(found.path, found.asked)
+    rewrite = remove(document.graph)
+    text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
+    target = None if output == "-" else target_path(output or base_name(found), ".yaml")
+    family_notes(document.graph, target)
+    return Removal(document.text, text, rewrite, target, found.path)

@@ -1,0 +1,38 @@
+"""What the user asks for, and the edits that this means in a graph; it reads no file and writes no text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .channels import Shape
+from .graph import Graph
+from .kernel import DEFAULT_KERNEL, resolve_kernel
+from .positions import parse_at, resolve_at
+from .surgery import Edit
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see `lska-surgeon insert --help`."""
+
+    base: str
+    at: tuple[str, ...]
+    op: str = "lska"
+    k: int = DEFAULT_KERNEL
+    dilation: int | None = None
+    scale: str | None = None
+    resolve: bool = False
+    output: str | None = None
+
+
+def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
+    """The edits that a request asks for in a graph, in the order asked.
+
+    Raises:
+        PositionError: a position is misspelt or matches nothing.
+        KernelError: a kernel does not exist.
+    """
+    ats = [parse_at(text) for text in request.at]
+    sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
+    sizes = [request.k if site.k is None else site.k for site in sites]
+    return [Edit(site, resolve_kernel(request.op, k, request.dilation)) for site, k in zip(sites, sizes)]
