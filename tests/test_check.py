@@ -47,6 +47,12 @@ def names_of(name: str) -> list[str]:
     return list(named_sites(document.graph, shapes_of(document.graph, scaling_of(document.settings))))
 
 
+def with_bodies_of_their_own() -> list[str]:
+    """The stock models without those that differ from another in their output layer alone."""
+    bodies = {repr(Document.read(stock_models()[name]).layers[:-1]): name for name in reversed(STOCK)}
+    return sorted(bodies.values())
+
+
 # What is right.
 
 
@@ -88,7 +94,7 @@ def test_what_insert_writes_is_right(name: str, tmp_path: Path) -> None:
 
 @slow
 @pytest.mark.parametrize("resolve", [False, True], ids=["as-it-is", "resolved"])
-@pytest.mark.parametrize("name", [name for name in STOCK if names_of(name)])
+@pytest.mark.parametrize("name", [name for name in with_bodies_of_their_own() if names_of(name)])
 def test_what_insert_writes_is_right_everywhere(name: str, resolve: bool, tmp_path: Path) -> None:
     names = names_of(name)
     check_variants(name, tmp_path / "variant.yaml", [(one,) for one in names] + [tuple(names)], resolve=resolve)
@@ -200,7 +206,9 @@ def test_miswired_files_are_found(name: str, at: tuple[str, ...], tmp_path: Path
 
 @slow
 @pytest.mark.parametrize("at", [(), ("neck",), ("backbone", "head"), ("sppf",)], ids=" ".join)
-@pytest.mark.parametrize("name", [name for name in STOCK if {"neck", "head"} <= set(names_of(name))])
+@pytest.mark.parametrize(
+    "name", [name for name in with_bodies_of_their_own() if {"neck", "head"} <= set(names_of(name))]
+)
 def test_miswired_files_are_found_everywhere(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
     if set(at) <= set(names_of(name)):
         check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(mutants(name, at), 6))
