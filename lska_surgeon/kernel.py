@@ -104,18 +104,22 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
         raise KernelError(f"no operator {op!r}: --op takes {', '.join(OP_BLOCKS)}")
     sizes = ", ".join(map(str, PAPER_DILATIONS))
     if not isinstance(k, int) or isinstance(k, bool) or k < 3 or k % 2 == 0:
-        raise KernelError(f"kernel size {k} is not an odd number >= 3: use one of {sizes}, or an odd k with --dilation")
+        raise KernelError(
+            f"kernel size {k} is not an odd number >= 3: use one of {sizes}, or an odd k with its dilation"
+        )
     if k > LARGEST_KERNEL:
         raise KernelError(
             f"kernel size {k} is larger than any feature map: use one of {sizes}, or at most {LARGEST_KERNEL}"
         )
     if op in TRIVIAL_OPS:
         if dilation not in (None, 1):
-            raise KernelError(f"{op} has one dense kernel and no dilation: drop --dilation {dilation}")
+            raise KernelError(f"{op} has one dense kernel and no dilation: drop {dilation}")
         return Kernel(op, k, 1)
     if dilation is None:
         if k not in PAPER_DILATIONS:
-            raise KernelError(f"no kernel size {k} for {op} in the paper: use one of {sizes}, or add --dilation D")
+            raise KernelError(
+                f"no kernel size {k} for {op} in the paper: use one of {sizes}, or give its dilation too (--dilation D; [c2, k, d] in a row)"
+            )
         return Kernel(op, k, PAPER_DILATIONS[k])
     if not isinstance(dilation, int) or dilation < 2 or k // dilation < 3:
         most = k // 3

@@ -72,21 +72,21 @@ def test_one_dense_kernel_takes_any_odd_size_and_no_dilation(op: str) -> None:
 
 
 SIX = "use one of 7, 11, 23, 35, 41, 53"
-NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with --dilation"
+NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
 
 
 @pytest.mark.parametrize(
     ("op", "k", "dilation", "message"),
     [
         ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, lska-attention"),
-        ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or add --dilation D"),
+        ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; [c2, k, d] in a row)"),
         ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
         ("lska-trivial", 1, None, f"kernel size 1 is {NOT_ODD}"),
         ("lka", -7, 2, f"kernel size -7 is {NOT_ODD}"),
         ("lka", 9, 4, "dilation 4 does not fit kernel size 9: allowed is 2 to 3"),
         ("lka", 9, 1, "dilation 1 does not fit kernel size 9: allowed is 2 to 3"),
         ("lka", 5, 2, "dilation 2 does not fit kernel size 5: allowed is no dilation (7 is the smallest k)"),
-        ("lka-trivial", 9, 2, "lka-trivial has one dense kernel and no dilation: drop --dilation 2"),
+        ("lka-trivial", 9, 2, "lka-trivial has one dense kernel and no dilation: drop 2"),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_refused_with_what_does(op: str, k: int, dilation: int | None, message: str) -> None:
