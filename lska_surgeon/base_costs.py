@@ -129,7 +129,7 @@ def _count(model: ModelText, imgsz: tuple[int, int]) -> Counted:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, model.name)
         write_text(path, model.text)
-        cost = count_source(str(path), imgsz, scale=model.scale)
+        cost = count_source(str(path), imgsz, scale=model.scale, name=model.name)
     return Counted(cost.params, cost.macs, counted_with())
 
 

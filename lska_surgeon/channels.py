@@ -103,7 +103,7 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     entries = {str(key): entry for key, entry in scales.items()}
     letter = letter or next(iter(entries))
     if letter not in entries:
-        raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}; choose one with --scale")
+        raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}")
     entry = entries[letter]
     if not isinstance(entry, list) or len(entry) != 3 or not (all(map(_is_factor, entry[:2])) and _is_most(entry[2])):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")

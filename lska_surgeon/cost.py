@@ -65,6 +65,7 @@ def count_source(
     fuse: bool = True,
     *,
     scale: str | None = None,
+    name: str | None = None,
     trust: bool = False,
 ) -> Cost:
     """Build a model YAML with random weights, or read a checkpoint, and count it.
@@ -73,6 +74,7 @@ def count_source(
         source: path of a `.yaml` or `.pt` file, or a stock name with its scale letter ("yolov8s.yaml").
         imgsz, batch, fuse: as for `count`.
         scale: scale letter of a YAML; None takes the one of its name.
+        name: what the result and mistakes call it; None for `source`.
         trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
 
     Raises:
@@ -84,10 +86,10 @@ def count_source(
         with host.quiet():
             host.import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
-            return _measure(model, imgsz, batch, fuse, source)
+            return _measure(model, imgsz, batch, fuse, name or source)
     model, notes = _build(source, scale)
     with host.quiet():
-        return _measure(model, imgsz, batch, fuse, source, notes)
+        return _measure(model, imgsz, batch, fuse, name or source, notes)
 
 
 def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:

@@ -47,8 +47,9 @@ def variant_stem(stem: str, request: Request, edits: Sequence[Edit]) -> str:
 
 
 def _in_a_name(at: str) -> str:
-    """An `--at` value as a part of a file name, its kernel size left out."""
-    return re.sub(r"[^\w.]+", "-", at.split("@")[0]).strip("-")
+    """An `--at` value as a part of a file name, its kernel size left out; after:-2 is another place than after:2."""
+    spelt = re.sub(r"(?<=[:>])\s*-(?=\d)", "minus", at.split("@")[0])
+    return re.sub(r"[^\w.]+", "-", spelt).strip("-")
 
 
 def _stem_with_scale(found: FoundModel, scale: str | None) -> str:

@@ -48,7 +48,7 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
     found = find_model(name, folder)
     document = Document.read(found.path, found.asked)
     if scale and not document.scales:
-        raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: drop --scale")
+        raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)
     scaling = scaling_of(document.settings, letter)
     for layer in document.graph:

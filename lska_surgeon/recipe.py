@@ -24,6 +24,7 @@ FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", 
 DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
+LARGEST_SIDE = 16384  # pixels
 _BUDGET = ("max_gflops", "max_params")
 
 
@@ -35,8 +36,7 @@ class Wanted:
         base: a model YAML, as written.
         scale: scale letter, or None for what the base's name says.
         op, at, k, dilation: as for `lska-surgeon insert`.
-        line: where the recipe says so, from 1.
-        field: the field there, "matrix.at".
+        places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
 
@@ -46,8 +46,7 @@ class Wanted:
     at: tuple[str, ...]
     k: int
     dilation: int | None
-    line: int
-    field: str
+    places: Mapping[str, tuple[int, str]]
     out: str | None
 
 
@@ -77,9 +76,10 @@ class Recipe:
     def folder(self) -> Path:
         return self.path.parent
 
-    def error(self, wanted: Wanted, problem: object) -> RecipeError:
+    def error(self, wanted: Wanted, problem: object, dimension: str = "at") -> RecipeError:
         """A mistake in what a recipe asks for, with its place."""
-        return RecipeError(f"{self.path}, line {wanted.line}, {wanted.field}: {problem}")
+        line, field = wanted.places[dimension]
+        return RecipeError(f"{self.path}, line {line}, {field}: {problem}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -111,7 +111,7 @@ class _Reader(YamlFields):
         self.out = self._out(fields["out"], "out") if "out" in fields else None
         bases = self.words(fields["base"], "base") if "base" in fields else []
         wanted = self._from_matrix(root, fields, bases) if "matrix" in fields else []
-        wanted += self._included(root, fields.get("include"), bases)
+        wanted += self._included(fields, bases)
         if not wanted:
             raise self.bad(root, "", "it asks for nothing: all of its matrix is excluded")
         return Recipe(
@@ -132,7 +132,7 @@ class _Reader(YamlFields):
         matrix = self.mapping(fields["matrix"], "matrix", DIMENSIONS[1:])
         if "at" not in matrix:
             raise self.bad(fields["matrix"], "matrix", "it needs positions, such as at: [sppf, neck]")
-        line = matrix["at"].start_mark.line + 1
+        places = {"base": (_line(fields["base"]), "base"), **_places(matrix, "matrix")}
         sides = (
             bases,
             self.words(matrix["scale"], "matrix.scale") if "scale" in matrix else [None],
@@ -141,12 +141,14 @@ class _Reader(YamlFields):
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
         )
-        every = [Wanted(*side, line, "matrix.at", self.out) for side in product(*sides)]
+        every = [Wanted(*side, places, self.out) for side in product(*sides)]
         left = self._without_excluded(fields.get("exclude"), every)
         return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
-    def _included(self, root: Node, node: Node | None, bases: list[str]) -> list[Wanted]:
+    def _included(self, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
         found = []
+        node = fields.get("include")
+        general = {"base": (_line(fields["base"]), "base")} if "base" in fields else {}
         for number, item in enumerate(self.sequence(node, "include") if node else ()):
             field = f"include[{number}]"
             given = self.mapping(item, field, (*DIMENSIONS, "out"))
@@ -164,8 +166,7 @@ class _Reader(YamlFields):
                     at,
                     self.number(given["k"], f"{field}.k") if "k" in given else DEFAULT_KERNEL,
                     self.number(given["dilation"], f"{field}.dilation") if "dilation" in given else None,
-                    item.start_mark.line + 1,
-                    field,
+                    {**general, **_places(given, field)},
                     self._out(given["out"], f"{field}.out") if "out" in given else self.out,
                 )
                 found.append(self._checked(wanted, given, field))
@@ -188,10 +189,12 @@ class _Reader(YamlFields):
         """The combination, its kernels known to exist."""
         for at in wanted.at:
             own = parse_at(at).k
-            name = "k" if own is None and "k" in given else "at"
             try:
                 resolve_kernel(wanted.op, wanted.k if own is None else own, wanted.dilation)
             except SurgeonError as error:
+                name = "k" if own is None and "k" in given else "at"
+                if "dilation" in given and "dilation" in str(error).partition(":")[0]:
+                    name = "dilation"
                 raise self.bad(given[name], f"{field}.{name}", error) from error
         return wanted
 
@@ -232,8 +235,8 @@ class _Reader(YamlFields):
 
     def _imgsz(self, node: Node) -> tuple[int, int]:
         sides = self.numbers(node, "imgsz")
-        if len(sides) > 2 or min(sides) < 1:
-            raise self.bad(node, "imgsz", "it is one number of pixels, or [height, width]")
+        if len(sides) > 2 or min(sides) < 1 or max(sides) > LARGEST_SIDE:
+            raise self.bad(node, "imgsz", f"it is one number of pixels, 1 to {LARGEST_SIDE}, or [height, width]")
         return sides[0], sides[-1]
 
     def _out(self, node: Node, field: str) -> str:
@@ -261,6 +264,14 @@ class _Reader(YamlFields):
         if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:|\\", text) or ".." in re.split(r"[/\\]", text):
             raise self.bad(node, field, f"{text!r} leaves the recipe's folder: name a place below it")
         return text
+
+
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _places(given: Mapping[str, Node], field: str) -> dict[str, tuple[int, str]]:
+    return {name: (_line(node), f"{field}.{name}") for name, node in given.items()}
 
 
 def _matches(wanted: Wanted, name: str, values: set[Any]) -> bool:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .base_costs import Costs
+from .cost_types import CostError
+from .errors import RecipeError, SurgeonError
+from .ownership import index_name, read_owned
 from .recipe import Recipe, read_recipe
-from .variant_files import Finding, compare, index_name, known_costs, left_over, read_owned, update
+from .variant_files import Finding, compare, known_costs, left_over, update
 from .variant_index import Index
-from .variants import Variant, plan_variants
+from .variants import Variant, VariantCost, plan_variants
 
 #: Shows how far an iteration is: (what is iterated, what is done, how many) -> the same items.
 Track = Callable[[Iterator[Any], str, int], Iterator[Any]]
@@ -23,6 +26,7 @@ class Task:
 
     recipe: Path
     check: bool = False
+    dry_run: bool = False
     costs: bool = False
     prune: bool = False
     force: bool = False
@@ -36,26 +40,35 @@ class Outcome:
 
     Attributes:
         recipe: the recipe.
-        checked: whether this was a check, which writes nothing.
+        task: what was to be done.
         index: the index to be, with all variants and costs.
         findings: files that were not as the recipe asks for them.
-        written: files that were written or deleted.
-        over_budget: file and reason, of variants that cost too much, or whose cost is not known.
+        written: files that were written or deleted; with `--dry-run`, that would be.
+        over_budget: file and reason, of variants that cost too much.
+        uncounted: variants whose cost is not known, where there is a budget to check.
         broken: file and reason, of variants that Ultralytics does not build or run.
+        built: how many it does.
     """
 
     recipe: Recipe
-    checked: bool
+    task: Task
     index: Index
     findings: tuple[Finding, ...]
     written: tuple[str, ...]
     over_budget: tuple[tuple[str, str], ...]
+    uncounted: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
+    built: int
+
+    @property
+    def checked(self) -> bool:
+        """Whether this was a check, which writes nothing."""
+        return self.task.check
 
     @property
     def failed(self) -> bool:
         """Whether CI should stop here."""
-        return bool(self.over_budget or self.broken or (self.checked and self.findings))
+        return bool(self.over_budget or self.uncounted or self.broken or (self.checked and self.findings))
 
 
 def keep(task: Task, track: Track) -> Outcome:
@@ -70,7 +83,7 @@ def keep(task: Task, track: Track) -> Outcome:
     """
     recipe = read_recipe(task.recipe)
     variants = plan_variants(recipe)
-    owned = read_owned(recipe)
+    owned = read_owned(recipe, [variant.file for variant in variants])
     may_count = not task.check and (task.costs or bool(recipe.budget))
     costs = known_costs(recipe, owned, may_count=may_count, renew=task.costs and not task.check)
     index = _index(recipe, variants, costs, {}, track)
@@ -81,14 +94,33 @@ def keep(task: Task, track: Track) -> Outcome:
     findings = compare(index, owned, left)
     written: list[str] = []
     if not task.check and not broken:
-        written = update(index, findings, force=task.force, prune=task.prune)
-    return Outcome(recipe, task.check, index, tuple(findings), tuple(written), tuple(_over_budget(index)), broken)
+        written = update(index, findings, force=task.force, prune=task.prune, dry_run=task.dry_run)
+    return Outcome(
+        recipe,
+        task,
+        index,
+        tuple(findings),
+        tuple(written),
+        tuple(_over_budget(index)),
+        tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
+        broken,
+        len(variants) - len(broken) if task.verify else 0,
+    )
 
 
 def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: Costs, left: dict[str, str], track: Track) -> Index:
-    counted = ((variant, variant.cost(costs)) for variant in variants)
+    counted = ((variant, _cost(recipe, variant, costs)) for variant in variants)
     what = "counting" if costs.may_count else "planning"
     return Index(recipe, index_name(recipe), tuple(track(counted, what, len(variants))), costs, left)
+
+
+def _cost(recipe: Recipe, variant: Variant, costs: Costs) -> VariantCost:
+    try:
+        return variant.cost(costs)
+    except CostError as error:
+        raise RecipeError(f"{recipe.path}, imgsz: {str(error).replace('--imgsz', 'imgsz')}") from error
+    except SurgeonError as error:
+        raise recipe.error(variant.wanted, error, "base") from error
 
 
 def _broken(variants: tuple[Variant, ...], jobs: int, track: Track) -> tuple[tuple[str, str], ...]:
@@ -104,8 +136,6 @@ def _over_budget(index: Index) -> Iterator[tuple[str, str]]:
         return
     for variant, cost in index.variants:
         if cost.params is None or cost.macs is None or cost.base is None:
-            command = f"lska-surgeon variants {index.recipe.path} --costs"
-            yield variant.file, f"what it costs is not known, so the budget can't be checked: run `{command}`"
             continue
         for excess in budget.excess(cost.params, cost.macs, cost.base.params, cost.base.macs):
             yield variant.file, excess

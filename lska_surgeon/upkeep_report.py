@@ -12,6 +12,7 @@ from .variant_files import EDITED, FOREIGN, LEFT_OVER, MISSING
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
+_TITLE = "lska-surgeon variants: not counted"
 _LINES = 40  # of one diff; the rest is counted
 
 
@@ -19,24 +20,35 @@ def summary(outcome: Outcome) -> str:
     """All in one line."""
     name, total = outcome.recipe.path, len(outcome.index.variants)
     variants = f"{total} variant{'' if total == 1 else 's'}"
+    built = f", {outcome.built} built and run" if outcome.built else ""
     if outcome.checked:
-        return _what_failed(outcome, f"{name}: {variants}") or f"{name}: {variants}, all up to date"
+        start = f"{name}: {variants}{built}"
+        return _what_failed(outcome, start) or f"{start}, all up to date"
     deleted = sum(found.state == LEFT_OVER and found.file in outcome.written for found in outcome.findings)
     written = len(outcome.written) - deleted
-    parts = [f"{written} file{'' if written == 1 else 's'} written"] if written else []
-    parts += [f"{deleted} deleted"] if deleted else []
+    dry_run = outcome.task.dry_run
+    parts = [f"{written} file{'' if written == 1 else 's'} {'to write' if dry_run else 'written'}"] if written else []
+    parts += [f"{deleted} {'to delete' if dry_run else 'deleted'}"] if deleted else []
     done = "nothing written" if outcome.broken else ", ".join(parts) or "all up to date"
-    return _what_failed(outcome, f"{name}: {variants}, {done}") or f"{name}: {variants}, {done}"
+    start = f"{name}: {variants}{built}, {done}"
+    return _what_failed(outcome, start) or start
 
 
 def lines(outcome: Outcome) -> list[str]:
     """One text for each problem; of a file that differs, with the diff to what it should be."""
     texts = []
-    if outcome.checked:
+    if outcome.checked or outcome.task.dry_run:
         for found in outcome.findings:
             texts.append(f"{found.file} {found.message}" + (f"\n{_shortened(found.diff)}" if found.diff else ""))
     texts += [f"{file} does not pass: {problem}" for file, problem in outcome.broken]
-    return texts + [f"{file} is over the budget: {problem}" for file, problem in outcome.over_budget]
+    texts += [f"{file} is over the budget: {problem}" for file, problem in outcome.over_budget]
+    return texts + ([_uncounted(outcome)] if outcome.uncounted else [])
+
+
+def _uncounted(outcome: Outcome) -> str:
+    command = f"lska-surgeon variants {outcome.recipe.path} --costs"
+    many = f"{len(outcome.uncounted)} variant{'' if len(outcome.uncounted) == 1 else 's'}"
+    return f"the budget can't be checked, for the index does not say what {many} cost: run `{command}`"
 
 
 def notes(outcome: Outcome) -> list[str]:
@@ -66,8 +78,11 @@ def as_json(outcome: Outcome) -> str:
                 {"file": found.file, "state": found.state, "edited": found.edited, "diff": found.diff}
                 for found in outcome.findings
             ],
+            "dry_run": outcome.task.dry_run,
+            "uncounted": list(outcome.uncounted),
             "over_budget": [{"file": file, "problem": problem} for file, problem in outcome.over_budget],
             "broken": [{"file": file, "problem": problem} for file, problem in outcome.broken],
+            "built": outcome.built,
             "index": json.loads(outcome.index.json()),
         }
     )
@@ -92,6 +107,8 @@ def as_annotations(outcome: Outcome) -> list[str]:
         )
         for file, problem, title in said
     ]
+    if outcome.uncounted:
+        texts.append(annotation("error", _uncounted(outcome), file=str(outcome.recipe.path), line=1, title=_TITLE))
     level, result = ("error", "failed") if outcome.failed else ("notice", "passed")
     title = f"lska-surgeon variants: {result}"
     return [*texts, annotation(level, summary(outcome), file=str(outcome.recipe.path), line=1, title=title)]
@@ -103,6 +120,7 @@ def _what_failed(outcome: Outcome, start: str) -> str | None:
     parts += [f"{len(outcome.broken)} broken"] if outcome.broken else []
     over = len({file for file, _ in outcome.over_budget})
     parts += [f"{over} over budget"] if over else []
+    parts += [f"{len(outcome.uncounted)} not counted"] if outcome.uncounted else []
     if not parts:
         return None
     prune = " --prune" if counts[LEFT_OVER] else ""

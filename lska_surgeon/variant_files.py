@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .base_costs import Costs, sha256
-from .errors import RecipeError, TargetError
+from .errors import TargetError
 from .lines import unified_diff
 from .output import replace_all
 from .recipe import Recipe
-from .variant_index import Index, Owned, read_index
-from .variants import DEFAULT_FOLDER, Variant, reread
+from .variant_index import Index, Owned
+from .variants import Variant, reread
 
 MISSING, STALE, EDITED, FOREIGN, LEFT_OVER = "missing", "stale", "edited", "foreign", "left over"
 _MEANING = {
@@ -50,42 +50,6 @@ class Finding:
         return _MEANING[self.state] + (", and was edited by hand" if self.edited else "")
 
 
-def index_name(recipe: Recipe) -> str:
-    """The index's file, relative to the recipe's folder: beside the variants, where `index` does not say it."""
-    if recipe.index:
-        return recipe.index
-    if recipe.out is None:
-        return f"{DEFAULT_FOLDER}/index.json"
-    fixed = recipe.out.partition("{")[0]
-    folder = fixed.rpartition("/")[0]
-    return f"{folder}/index.json" if folder else "index.json"
-
-
-def read_owned(recipe: Recipe) -> Owned | None:
-    """What the index on disk says; None when there is none.
-
-    Raises:
-        RecipeError: it can't be read, or it is another recipe's.
-    """
-    name = index_name(recipe)
-    path = recipe.folder / name
-    try:
-        owned = read_index(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"can't read the index {path}: {getattr(error, 'strerror', None) or error}") from error
-    if owned.recipe != recipe.path.name:
-        raise RecipeError(
-            f"{path} is the index of {owned.recipe}: give {recipe.path.name} another folder (out:) or an index of its "
-            "own (index: NAME.json)"
-        )
-    for file in owned.files:
-        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
-            raise RecipeError(f"{path} names {file}, which is outside of the recipe's folder: correct the index")
-    return owned
-
-
 def known_costs(recipe: Recipe, owned: Owned | None, *, may_count: bool, renew: bool) -> Costs:
     """Costs that start from those in the index; an index that was edited by hand counts for nothing."""
     usable = owned is not None and owned.imgsz == recipe.imgsz and not owned.edited
@@ -100,7 +64,6 @@ def compare(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[
         owned: what the index on disk says.
         left: hash by file, of those that are left over.
     """
-    files = owned.files if owned else {}
     findings = []
     for file, text in texts_of(index).items():
         found = _read(index.recipe.folder / file)
@@ -108,15 +71,21 @@ def compare(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[
             findings.append(Finding(file, MISSING))
         elif found != text:
             diff = unified_diff(found, text, file, file)
-            if file == index.name:
-                state = EDITED if owned and owned.edited else STALE
-            else:
-                state = FOREIGN if file not in files else STALE if sha256(found) == files[file] else EDITED
-            findings.append(Finding(file, state, diff))
+            findings.append(Finding(file, _state(index, file, found, owned), diff))
     for file, digest in left.items():
         found = _read(index.recipe.folder / file)
         findings.append(Finding(file, LEFT_OVER, edited=found is not None and sha256(found) != digest))
     return findings
+
+
+def _state(index: Index, file: str, found: str, owned: Owned | None) -> str:
+    """Why a file that is there is not as it should be."""
+    if file == index.name:
+        return EDITED if owned and owned.edited else STALE
+    if owned is None or file not in owned.files:
+        mine = file == index.markdown_name and found.startswith(index.heading)  # whose index was moved away
+        return STALE if mine else FOREIGN
+    return STALE if sha256(found) == owned.files[file] else EDITED
 
 
 def left_over(recipe: Recipe, variants: Sequence[Variant], owned: Owned | None, table: str) -> dict[str, str]:
@@ -126,8 +95,10 @@ def left_over(recipe: Recipe, variants: Sequence[Variant], owned: Owned | None, 
     return {file: digest for file, digest in files.items() if file not in wanted and (recipe.folder / file).is_file()}
 
 
-def update(index: Index, findings: Sequence[Finding], *, force: bool, prune: bool) -> list[str]:
+def update(index: Index, findings: Sequence[Finding], *, force: bool, prune: bool, dry_run: bool = False) -> list[str]:
     """Write what differs and, with `prune`, delete what is left over: all of it or nothing; the files touched.
+
+    With `dry_run` everything is done but the writing.
 
     Raises:
         TargetError: a file was edited by hand, or is not this recipe's, and `force` is off; or the system refuses.
@@ -145,7 +116,8 @@ def update(index: Index, findings: Sequence[Finding], *, force: bool, prune: boo
     reread(index.recipe, [variant for variant, _ in index.variants if variant.file in touched])
     folder = index.recipe.folder
     texts = {folder / file: text for file, text in texts_of(index).items() if file in touched}
-    replace_all(texts, [folder / found.file for found in gone])
+    if not dry_run:
+        replace_all(texts, [folder / found.file for found in gone])
     return [found.file for found in (*changed, *gone)]
 
 

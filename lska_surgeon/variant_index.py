@@ -70,6 +70,12 @@ class Index:
         """The file of the table for people, beside the index."""
         return str(PurePosixPath(self.name).with_suffix(".md"))
 
+    @property
+    def heading(self) -> str:
+        """How that file begins."""
+        name = self.recipe.path.name
+        return f"# Variants of {name}\n\nWritten by `lska-surgeon variants {name}`"
+
     def json(self) -> str:
         """The index itself, a newline at its end."""
         content: dict[str, Any] = {
@@ -87,10 +93,8 @@ class Index:
     def markdown(self) -> str:
         """The table for people, a newline at its end."""
         height, width = self.costs.imgsz
-        name = self.recipe.path.name
         return (
-            f"# Variants of {name}\n\n"
-            f"Written by `lska-surgeon variants {name}`. One picture of {height}x{width} (height x width), fused, eval "
+            f"{self.heading}. One picture of {height}x{width} (height x width), fused, eval "
             f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{pipes(_HEADER, self._rows(), left=2)}\n"
         )
 
@@ -126,12 +130,20 @@ class Index:
         return buffer.getvalue().rstrip("\n")
 
 
+def is_index(text: str) -> bool:
+    """Whether a text begins as every index does."""
+    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:100]
+
+
 def read_index(text: str, name: str) -> Owned:
     """Read an index that `Index.json` wrote.
 
     Raises:
         RecipeError: it is something else.
     """
+    conflict = next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<<<<<<< ")), None)
+    if conflict:
+        raise RecipeError(f"{name}, line {conflict} has a merge conflict: {_ANEW}")
     try:
         content = json.loads(text)
         schema = content["schema"]
@@ -149,7 +161,7 @@ def read_index(text: str, name: str) -> Owned:
         raise RecipeError(f"{name} is not an index that lska-surgeon wrote: {_ANEW}") from error
 
 
-_ANEW = "take it back from version control, or move it away and run `lska-surgeon variants` again"
+_ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"
 
 
 def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:

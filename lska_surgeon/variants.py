@@ -91,9 +91,9 @@ def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
     bases: dict[tuple[str, str | None], OpenModel] = {}
     files: dict[str, Variant] = {}
     for wanted in recipe.wanted:
+        if (wanted.base, wanted.scale) not in bases:
+            bases[wanted.base, wanted.scale] = _open(recipe, wanted)
         try:
-            if (wanted.base, wanted.scale) not in bases:
-                bases[wanted.base, wanted.scale] = open_model(wanted.base, wanted.scale, recipe.folder)
             variant = _plan(recipe, wanted, bases[wanted.base, wanted.scale])
         except RecipeError:
             raise
@@ -101,9 +101,7 @@ def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
             raise recipe.error(wanted, error) from error
         other = files.setdefault(variant.file, variant)
         if other is not variant and other.text != variant.text:
-            differing = ", ".join(_differing(other.wanted, wanted))
-            problem = f"two variants want the file {variant.file}: tell them apart in `out`, with {differing}"
-            raise recipe.error(wanted, problem)
+            raise recipe.error(wanted, f"two variants want the file {variant.file}: {_apart(other.wanted, wanted)}")
     return tuple(files.values())
 
 
@@ -143,6 +141,24 @@ def _model_text(base: OpenModel) -> ModelText:
     return ModelText(base.found.asked, base.document.text, base.scaling.letter)
 
 
-def _differing(one: Wanted, other: Wanted) -> list[str]:
+def _open(recipe: Recipe, wanted: Wanted) -> OpenModel:
+    try:
+        opened = open_model(wanted.base, None, recipe.folder)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, "base") from error
+    if wanted.scale is None:
+        return opened
+    try:
+        return open_model(wanted.base, wanted.scale, recipe.folder)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, "scale") from error
+
+
+def _apart(one: Wanted, other: Wanted) -> str:
+    """How to tell two variants apart by their files."""
     names = {"base": "base", "scale": "scale", "op": "op", "at": "at", "k": "k", "dilation": "d"}
-    return [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
+    differing = [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
+    missing = [name for name in differing if name not in (other.out or "")]
+    if missing:
+        return f"tell them apart in `out`, with {', '.join(missing)}"
+    return f"their {', '.join(differing)} read alike in a name; give one of them an `out` of its own, under include"

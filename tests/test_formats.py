@@ -28,7 +28,10 @@ JSON = {
         f"yolov8n.yaml {VARIANT}",
         "different before after compared settings added removed changed rewired index_map costs",
     ),
-    "variants": ("recipe.yaml", "recipe check failed written findings over_budget broken index"),
+    "variants": (
+        "recipe.yaml",
+        "recipe check failed written findings dry_run uncounted over_budget broken built index",
+    ),
     "templates": ("", "templates"),
     "graft": ("things.pt --at sppf --k 11 --dry-run", None),
     "ungraft": ("grafted.pt --dry-run", "output removed certificate"),

@@ -131,7 +131,10 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
             "base: yolov8n.yaml\nmatrix: {at: sppf}\nbudget: {max_gflops: 0x}",
             ", line 3, budget.max_gflops: '0x' is no limit",
         ),
-        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: [1, 2, 3]", ", line 3, imgsz: it is one number of pixels, or"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: [1, 2, 3]",
+            ", line 3, imgsz: it is one number of pixels, 1 to 16384",
+        ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nresolve: 1", ", line 3, resolve: '1' is neither true nor false"),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: x.txt", ", line 3, out: 'x.txt' does not end in .yaml"),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{bas}.yaml'", ", line 3, out: '{bas}.yaml' has braces"),
@@ -147,6 +150,14 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
         (
             "base: yolov8n.yaml\nmatrix: {at: sppf}\nexclude: [{at: sppf}]",
             ", line 1: it asks for nothing: all of its matrix",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: sppf\n  k: 11\n  dilation: [99]",
+            ", line 5, matrix.dilation: dilation 99 does not fit kernel size 11",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: 99999",
+            ", line 3, imgsz: it is one number of pixels, 1 to 16384",
         ),
         ("include: [{at: sppf}]", ", line 1, include[0]: it needs a base, such as base: yolov8m-seg.yaml"),
         ("include: [{base: yolov8n.yaml}]", ", line 1, include[0]: it needs positions"),
@@ -164,7 +175,7 @@ def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Pa
     [
         (
             "base: nope.yaml\nmatrix: {at: sppf}",
-            "line 2, matrix.at: no file nope.yaml, and no stock model of that name",
+            "line 1, base: no file nope.yaml, and no stock model of that name",
         ),
         (
             "base: yolov8n-cls.yaml\nmatrix: {at: sppf}",
@@ -173,6 +184,14 @@ def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Pa
         (
             "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf}\nout: x.yaml",
             "line 2, matrix.at: two variants want the file x.yaml: tell them apart in `out`, with {base}",
+        ),
+        (
+            "base: yolov8.yaml\nmatrix:\n  at: sppf\n  scale: [q]",
+            "line 4, matrix.scale: no scale q: this model has n, s, m, l, x",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: ['neck@7', 'neck@11']}\nout: '{at}.yaml'",
+            "the file neck.yaml: their {at} read alike in a name; give one of them an `out` of its own, under include",
         ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: recipe.yaml", "which the recipe itself reads: change `out`"),
     ],

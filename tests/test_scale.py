@@ -121,8 +121,8 @@ def plan(tmp_path: Path, name: str, text: str, **asked: str | None) -> str:
 @pytest.mark.parametrize(
     ("text", "scale", "message"),
     [
-        (SCALES + REST, "x", "no scale x: this model has n, s, m; choose one with --scale"),
-        (REST, "s", "my.yaml has no scales, so there is no scale s: drop --scale"),
+        (SCALES + REST, "x", "no scale x: this model has n, s, m"),
+        (REST, "s", "my.yaml has no scales, so there is no scale s: leave it out"),
         ("scales: [n, s]\n" + REST, None, "scales is not a mapping such as {n: [0.33, 0.25, 1024]}"),
         ("scales: {n: [1, 2]}\n" + REST, None, "scale n is [1, 2]: it needs [depth, width, max_channels]"),
         ("scales: {n: [a, 1, 2]}\n" + REST, None, "scale n is ['a', 1, 2]: it needs [depth, width, max_channels]"),
@@ -162,7 +162,7 @@ def test_sizes_that_ultralytics_builds_are_taken(tmp_path: Path, row: str) -> No
 
 
 def test_a_name_that_asks_for_a_missing_scale_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SurgeonError, match=r"^no scale x: this model has n, s, m; choose one with --scale$"):
+    with pytest.raises(SurgeonError, match=r"^no scale x: this model has n, s, m$"):
         plan(tmp_path, "yolov8x.yaml", SCALES + REST)
     assert plan(tmp_path, "yolov8x.yaml", SCALES + REST, scale="s")
 

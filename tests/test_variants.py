@@ -160,6 +160,62 @@ def test_two_recipes_do_not_share_an_index() -> None:
     )
 
 
+def test_a_file_of_another_recipe_is_not_taken_over() -> None:
+    ok("variants recipe.yaml")
+    Path("other.yaml").write_text(RECIPE + "index: other.json\n", encoding="utf-8")
+    done = run("variants other.yaml --prune --force")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "Error: other.yaml asks for variants/yolov8n-lska-neck-k35.yaml, which is a file of recipe.yaml (by "
+        "variants/index.json): give one of the two recipes another `out`\n",
+    )
+    Path("other.yaml").write_text(RECIPE.replace("[7, 35]", "[11]") + "index: other.json\n", encoding="utf-8")
+    ok("variants other.yaml")
+    ok("variants other.yaml --check")
+    ok("variants recipe.yaml --check")
+
+
+def test_an_index_that_moved_leaves_the_old_one_over() -> None:
+    ok("variants recipe.yaml --costs")
+    Path("recipe.yaml").write_text(RECIPE + "index: costs/all.json\n", encoding="utf-8")
+    done = run("variants recipe.yaml")
+    assert done.stdout == "recipe.yaml: 8 variants, 2 files written\n"
+    assert "no longer asks for variants/index.md, variants/index.json: add --prune" in done.stderr
+    assert ok("variants recipe.yaml --prune") == "recipe.yaml: 8 variants, 1 file written, 2 deleted\n"
+    assert not Path("variants/index.json").exists()
+    assert json.loads(Path("costs/all.json").read_text(encoding="utf-8"))["variants"][0]["params"]
+    ok("variants recipe.yaml --check")
+
+
+def test_dry_run_says_what_would_be_done() -> None:
+    done = ok("variants recipe.yaml --dry-run")
+    assert f"{FIRST} is missing\n" in done
+    assert done.endswith("recipe.yaml: 8 variants, 10 files to write\n")
+    assert sorted(content()) == ["recipe.yaml"]
+    ok("variants recipe.yaml")
+    Path("recipe.yaml").write_text(RECIPE.replace("[7, 35]", "7"), encoding="utf-8")
+    before = content()
+    assert ok("variants recipe.yaml --dry-run --prune").endswith("4 variants, 2 files to write, 4 to delete\n")
+    assert content() == before
+
+
+@pytest.mark.parametrize("option", ["--prune", "--force", "--dry-run"])
+def test_a_check_takes_no_option_that_writes(option: str) -> None:
+    done = run(f"variants recipe.yaml --check {option}")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: --check writes nothing: drop {option}, or --check")
+
+
+def test_a_size_that_the_model_cannot_take() -> None:
+    Path("recipe.yaml").write_text(RECIPE + "imgsz: 641\n", encoding="utf-8")
+    done = run("variants recipe.yaml --costs")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "Error: recipe.yaml, imgsz: yolov8n.yaml can't take 641x641 pixels: its largest stride is 32, so sides are "
+        "multiples of that; try imgsz 640,640\n",
+    )
+
+
 def test_an_index_of_its_own() -> None:
     Path("recipe.yaml").write_text(RECIPE + "index: costs/all.json\n", encoding="utf-8")
     ok("variants recipe.yaml")
@@ -299,7 +355,7 @@ def test_check_as_json_and_as_annotations() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": 99}', "<<<<<<< HEAD\n"])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": 99}'])
 def test_a_broken_index_is_named(text: str) -> None:
     ok("variants recipe.yaml")
     Path("variants/index.json").write_text(text, encoding="utf-8")
@@ -308,6 +364,22 @@ def test_a_broken_index_is_named(text: str) -> None:
     assert done.stderr.startswith("Error: variants/index.json ")
     assert "take it back from version control" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_merge_conflict_is_called_one_and_the_way_out_works() -> None:
+    ok("variants recipe.yaml")
+    path = Path("variants/index.json")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(' "imgsz"', '<<<<<<< HEAD\n "imgsz"'), encoding="utf-8")
+    done = run("variants recipe.yaml")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "Error: variants/index.json, line 4 has a merge conflict: take it back from version control, or delete it, and "
+        "run `lska-surgeon variants` again\n",
+    )
+    path.unlink()
+    Path("variants/index.md").write_text(Path("variants/index.md").read_text(encoding="utf-8") + "x", encoding="utf-8")
+    assert ok("variants recipe.yaml") == "recipe.yaml: 8 variants, 2 files written\n"
 
 
 def test_an_index_that_names_a_file_elsewhere_deletes_nothing(tmp_path: Path) -> None:
@@ -392,7 +464,15 @@ def test_a_check_does_not_pass_a_budget_that_it_cannot_check() -> None:
     Path("recipe.yaml").write_text(RECIPE + "budget: {max_gflops: 40}\n", encoding="utf-8")
     done = run("variants recipe.yaml --check")
     assert done.exit_code == 1
-    assert "what it costs is not known, so the budget can't be checked" in done.stdout
+    assert done.stdout.endswith(
+        "the budget can't be checked, for the index does not say what 8 variants cost: "
+        "run `lska-surgeon variants recipe.yaml --costs`\n"
+        "recipe.yaml: 8 variants, 8 not counted\n"
+    )
+    assert "over the budget" not in done.stdout
+    marked = run("variants recipe.yaml --check --format github").stdout
+    assert marked.count("::error ") == 2
+    assert "title=lska-surgeon variants%3A not counted::the budget can't be checked" in marked
 
 
 # In fresh processes.
@@ -422,7 +502,9 @@ def test_a_second_run_needs_no_torch() -> None:
 def test_without_a_cache_counting_says_that_it_needs_torch(empty_cache: Path) -> None:
     done = lean("variants recipe.yaml --costs")
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: what yolov8n.yaml costs is not known, and to count it needs torch: ")
+    assert done.stderr.startswith(
+        "Error: recipe.yaml, line 1, base: what yolov8n.yaml costs is not known, and to count it needs torch: "
+    )
     assert done.stderr.count("\n") == 1
     assert sorted(content()) == ["recipe.yaml"]
 
@@ -442,7 +524,7 @@ def test_a_damaged_cache_is_counted_anew(empty_cache: Path) -> None:
 def test_verify_builds_every_variant(jobs: int) -> None:
     ok("variants recipe.yaml")
     done = ok(f"variants recipe.yaml --check --verify build --jobs {jobs}")
-    assert done == "recipe.yaml: 8 variants, all up to date\n"
+    assert done == "recipe.yaml: 8 variants, 8 built and run, all up to date\n"
 
 
 def test_verify_names_what_does_not_build_and_nothing_is_written() -> None:

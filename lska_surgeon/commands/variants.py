@@ -18,6 +18,7 @@ from .options import formats
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where a file is not up to date, with a diff.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option("--costs", is_flag=True, help="Count what is not counted yet (needs torch), and show the costs.")
 @click.option("--prune", is_flag=True, help="Delete files that the recipe wrote and no longer asks for.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or that somebody else wrote.")
@@ -44,6 +45,10 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
       lska-surgeon variants recipe.yaml --costs --format md
       lska-surgeon variants recipe.yaml --check --verify build --jobs 4
     """
+    if asked["check"]:
+        for name in ("dry_run", "prune", "force"):
+            if asked[name]:
+                raise click.UsageError(f"--check writes nothing: drop --{name.replace('_', '-')}, or --check")
     outcome = keep(Task(**asked, verify=verify is not None), _track)
     _show(outcome, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
     if outcome.failed:
