@@ -55,6 +55,11 @@ out: variants/{base}-{op}-{at}-k{k}.yaml
     ]
 
 
+def test_counted_from_the_end_is_another_name(tmp_path: Path) -> None:
+    text = "base: yolov8n.yaml\nmatrix: {at: ['after:2', 'after:-2', 'edge:-9->-8'], k: 7}\nout: '{at}.yaml'\n"
+    assert files(recipe(tmp_path, text)) == ["after-2.yaml", "after-minus2.yaml", "edge-minus9-minus8.yaml"]
+
+
 def test_what_is_excluded_need_not_exist(tmp_path: Path) -> None:
     text = "base: yolov8n.yaml\nmatrix: {at: sppf, k: 9, dilation: 2, op: [lska, lka-trivial]}\n"
     with pytest.raises(RecipeError, match="lka-trivial has one dense kernel"):
