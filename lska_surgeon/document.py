@@ -19,15 +19,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .errors import DocumentError, NotAModelError
+from .errors import DocumentError, EndlessError, NotAModelError
 from .graph import SECTIONS, Graph, Layer, as_from
 from .lines import line_end, line_number, line_start, newline_at
 from .pyyaml_scalars import read_plain
+from .standing import no_file
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # `# 12`, `# 15 (P3/8-small)`, `# 0-P1/2`, `# 10 input_proj.2`, and rt-detr's `# X3 (21), fpn_blocks.1`.
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
+#: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
+_MOST_NODES = 1_000_000
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
 AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
@@ -101,6 +104,7 @@ class Document:
 
     Raises:
         DocumentError: not YAML; the message names the line.
+        EndlessError: it contains itself, or its aliases stand for too much.
         NotAModelError: not a model YAML.
         RowError: a row that can't be read, unless `bad_rows` is given.
     """
@@ -114,7 +118,7 @@ class Document:
         try:
             self._read()
         except RecursionError as error:
-            raise DocumentError(f"{name} is nested too deep, or contains itself: write it out plainly") from error
+            raise EndlessError(f"{name} is nested too deep, or contains itself: write it out plainly") from error
 
     @classmethod
     def read(cls, path: Path, name: str | None = None, bad_rows: list[RowError] | None = None) -> Document:
@@ -123,6 +127,9 @@ class Document:
         Raises:
             DocumentError: it can't be opened, or it is not a model YAML.
         """
+        found = no_file(path)
+        if found:
+            raise DocumentError(f"can't read {path}: it is {found}")
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -216,6 +223,8 @@ class Document:
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
+        if _written_out(mapping, {}) > _MOST_NODES:
+            raise EndlessError(f"{self.name} has YAML aliases that stand for too much: write it out plainly")
         return mapping
 
     def _unreadable(self, problem: str) -> DocumentError:
@@ -305,6 +314,19 @@ def _value(node: Node) -> Any:
     if isinstance(node, MappingNode) and all(isinstance(key, ScalarNode) for key, _ in node.value):
         return {_value(key): _value(part) for key, part in node.value}
     raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
+
+
+def _written_out(node: Node, known: dict[int, int]) -> int:
+    """How many nodes a node is with every alias written out; RecursionError when it contains itself."""
+    if isinstance(node, ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = -1
+        inside = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
+        known[id(node)] = 1 + sum([_written_out(part, known) for part in inside])
+    elif known[id(node)] < 0:
+        raise RecursionError
+    return known[id(node)]
 
 
 def _walk(node: Node) -> list[Node]:

@@ -9,6 +9,7 @@ __all__ = [
     "BuildError",
     "CheckpointError",
     "DocumentError",
+    "EndlessError",
     "GraphError",
     "KernelError",
     "NotAModelError",
@@ -35,6 +36,10 @@ class GraphError(SurgeonError):
 
 class DocumentError(SurgeonError):
     """A file that can't be read as a model YAML."""
+
+
+class EndlessError(DocumentError):
+    """A file whose YAML is nested too deep, contains itself, or grows without measure through its aliases."""
 
 
 class NotAModelError(DocumentError):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lska_surgeon.document import Document, format_row, format_value
-from lska_surgeon.errors import DocumentError
+from lska_surgeon.errors import DocumentError, EndlessError
 from lska_surgeon.graph import Layer
 from lska_surgeon.pyyaml_scalars import read_plain
 from lska_surgeon.removal import plan_remove
@@ -135,6 +135,17 @@ NESTED = "bad.yaml is nested too deep, or contains itself: write it out plainly"
             id="alias of arguments",
         ),
         pytest.param(BASE.replace("nc: 80", "nc: &a [*a]"), NESTED, id="contains itself"),
+        pytest.param(BASE.replace("nc: 80", "scales: &a {n: [*a]}"), NESTED, id="scales contain themselves"),
+        pytest.param(BASE.replace("[128, True]", "&a [*a]"), NESTED, id="arguments contain themselves"),
+        pytest.param(BASE.replace("[-1, 3", "[&a [*a], 3"), NESTED, id="from contains itself"),
+        pytest.param("backbone: &a\n  - *a\nhead:\n  - *a\n", NESTED, id="rows contain themselves"),
+        pytest.param(
+            BASE.replace(
+                "nc: 80", "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+            ),
+            "bad.yaml has YAML aliases that stand for too much: write it out plainly",
+            id="aliases of aliases",
+        ),
         pytest.param(BASE.replace("[128, True]", "[" * 5000 + "]" * 5000), NESTED, id="nested deep"),
         pytest.param(
             BASE.replace("nc: 80", "names: {[a]: b}"),
@@ -149,6 +160,13 @@ def test_what_is_no_model_yaml_is_refused_with_its_line(text: str, message: str)
     assert str(refused.value) == message
 
 
+@pytest.mark.parametrize("row", ["*a", "[*a, 1, Conv, [8]]", "[-1, 1, Conv, *a]"])
+def test_what_contains_itself_is_refused_where_all_bad_rows_are_wanted_too(row: str) -> None:
+    with pytest.raises(EndlessError) as refused:
+        Document(f"nc: 80\nbackbone: &a\n  - {row}\nhead:\n  - {row}\n", "bad.yaml", bad_rows=[])
+    assert str(refused.value) == NESTED
+
+
 def test_binary_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.yaml"
     path.write_bytes(bytes(range(256)) * 9)
@@ -157,7 +175,7 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_can_not_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"^can't read .*: Is a directory$"):
+    with pytest.raises(DocumentError, match=r"^can't read .*: it is a directory$"):
         Document.read(tmp_path)
 
 
