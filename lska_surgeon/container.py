@@ -15,6 +15,7 @@ import torch
 
 from .errors import CheckpointError
 from .rehearsal import clean
+from .standing import check_checkpoint
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
 ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
@@ -40,14 +41,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         CheckpointError: there is no such file, it is a folder, or the system refuses.
     """
-    if path.is_dir():
-        inside = sorted(found.name for found in path.glob("*.pt"))
-        example = inside[0] if inside else "weights/best.pt"
-        raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
+    check_checkpoint(path)
     try:
         file = path.open("rb")
-    except FileNotFoundError:
-        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; nothing is downloaded") from None
     except OSError as error:
         raise CheckpointError(f"can't read {path}: {error.strerror}") from error
     with file:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import TargetError
+from .standing import DANGLING, no_file
 
 _STALE = 600  # seconds after which the unfinished file of an earlier run is removed
 
@@ -36,14 +37,23 @@ def check_target(path: Path, *, force: bool) -> None:
     """Refuse a target that must not, or can't, be written; call it before any work.
 
     Raises:
-        TargetError: the file is there and `force` is off, its folder is not there, or the path is a folder.
+        TargetError: the file is there and `force` is off, its folder is not there, or the path is no file.
     """
-    if path.is_dir():
-        raise TargetError(f"{path} is a directory: give a file name with -o")
+    found = no_file(path)
+    if found and found != DANGLING:
+        raise TargetError(f"{path} is {found}: give a file name with -o")
     if not path.parent.is_dir():
-        raise TargetError(f"can't write {path}: there is no directory {path.parent}")
+        raise TargetError(f"can't write {path}: {_no_directory(path.parent)}")
     if path.exists() and not force:
         raise TargetError(f"{path} is already there: choose another name with -o, or add --force to overwrite it")
+
+
+def _no_directory(folder: Path) -> str:
+    """Why nothing can be written into a folder; where a parent is what is wrong, that parent is named."""
+    there = next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent)), folder)
+    if os.path.lexists(there) and not there.is_dir():
+        return f"{there} is {no_file(there) or 'a file'}, not a directory"
+    return f"there is no directory {folder}"
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import DocumentError
+from .standing import no_file
 
 # Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
 _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
@@ -66,11 +67,12 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
         folder: where a relative path starts; None for the working folder.
 
     Raises:
-        DocumentError: there is no such file; the message names the nearest.
+        DocumentError: there is no such file, and the message names the nearest; or what is there is no file.
     """
+    if not name.strip():
+        raise DocumentError("the model's name is empty: give a model YAML, such as yolov8s.yaml")
     path = folder / name if folder else Path(name)
-    if path.is_dir():
-        raise DocumentError(f"{name} is a directory: give a model YAML, such as yolov8s.yaml")
+    _refuse_no_file(name, path)
     if path.suffix.lower() in CHECKPOINT_SUFFIXES:
         raise DocumentError(
             f"{name} is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, ungraft takes it "
@@ -82,6 +84,7 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
         path = path.with_name(f"{path.name}.yaml")
     unified = path.with_name(without_scale(path.name))
     for candidate in (path, unified):
+        _refuse_no_file(str(candidate), candidate)
         if candidate.is_file():
             return FoundModel(candidate, path.name, scale_in_name(path))
     if path.parent == (folder or Path()):
@@ -89,6 +92,12 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
             if candidate.name in stock_models():
                 return FoundModel(stock_models()[candidate.name], path.name, scale_in_name(path))
     raise DocumentError(_not_found(name, path))
+
+
+def _refuse_no_file(name: str, path: Path) -> None:
+    found = no_file(path)
+    if found:
+        raise DocumentError(f"{name} is {found}: give a model YAML, such as yolov8s.yaml")
 
 
 def _not_found(name: str, path: Path) -> str:

@@ -201,6 +201,7 @@ def test_positions_lists_layers_and_names() -> None:
         ("remove yolov8s.yaml", "yolov8s.yaml has no LSKA to remove"),
         ("positions nope.yaml", "no file nope.yaml"),
         ("graft missing.pt", "say where: --at POSITION"),
+        ("insert '' --at neck", "the model's name is empty: give a model YAML, such as yolov8s.yaml"),
         ("frobnicate", "No such command 'frobnicate' (see lska-surgeon --help)"),
     ],
 )
