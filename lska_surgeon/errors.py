@@ -58,6 +58,10 @@ class TargetError(SurgeonError):
     """An output file that must not, or can't, be written."""
 
 
+#: What training says that is told no data.
+NO_DATA = "say what to train on: data=FILE.yaml (for a classifier data=FOLDER)"
+
+
 class TrainingError(SurgeonError):
     """Arguments, data or a device that training can't work with."""
 

@@ -26,6 +26,7 @@ from .errors import CheckpointError
 from .graph import Graph
 from .insertion import stacking_notes
 from .into import find_target
+from .refusal import refuse_sizes
 from .request import Request, edits_for
 from .stock import find_model
 from .surgery import Rewrite, insert, remove
@@ -102,6 +103,7 @@ def plan_graft_into(checkpoint: Checkpoint, variant: str) -> GraftPlan:
     Raises:
         SurgeonError: the variant can't be read or built, or the checkpoint's network is not in it.
     """
+    refuse_sizes(variant)
     if checkpoint.model is None:
         checkpoint = with_model(checkpoint, variant)
     graph = stored_graph(checkpoint)

@@ -18,6 +18,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import BuildError, SurgeonError
+from .refusal import refuse_sizes, refuse_sources
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,11 +105,14 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
     Raises:
         BuildError: the file is missing, the scale does not exist, the YAML would run more than layers, or Ultralytics
             refuses; the message names the layer.
+        GraphError: a row is too large to be built, or a source does not exist.
         KernelError: a row asks for an operator that does not exist.
     """
     shown = "the model" if isinstance(source, dict) else str(source)
     if "://" in shown:
         raise BuildError(f"{shown} is not a local file: download it first")
+    if not isinstance(source, dict):
+        refuse_sizes(source, scale)
     with _quiet_unless(verbose):
         tasks = import_offline()
         try:
@@ -121,6 +125,8 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         except SurgeonError:
             raise
         except Exception as error:
+            if not isinstance(source, dict):
+                refuse_sources(source)
             raise BuildError(f"{shown} does not build: {in_one_line(error)}") from error
     return model
 

@@ -25,6 +25,17 @@ class Request:
     output: str | None = None
 
 
+def check_request(request: Request) -> None:
+    """Check what is asked for as far as that goes without a model.
+
+    Raises:
+        PositionError: a position is misspelt.
+        KernelError: a kernel does not exist.
+    """
+    for at in map(parse_at, request.at):
+        resolve_kernel(request.op, request.k if at.k is None else at.k, request.dilation)
+
+
 def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
     """The edits that a request asks for in a graph, in the order asked.
 

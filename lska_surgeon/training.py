@@ -15,7 +15,7 @@ from torch import nn
 
 from . import host
 from .checkpoint import Checkpoint, read_checkpoint
-from .errors import CheckpointError, SurgeonError, TrainingError
+from .errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
 from .mistakes import first_paragraph, mistake
 from .nn import Operator, named_operators
 from .stock import find_model
@@ -221,7 +221,7 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     if data is None and options.get("resume"):
         return
     if not isinstance(data, str):
-        raise TrainingError("say what to train on: data=FILE.yaml (for a classifier data=FOLDER)")
+        raise TrainingError(NO_DATA)
     fetch = f"data={data} is not here, and nothing is downloaded for you: fetch it first, and give its path"
     if "://" in data or data.endswith(".ndjson"):
         raise TrainingError(fetch)

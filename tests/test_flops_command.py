@@ -109,6 +109,8 @@ def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: i
     [
         (["nope.yaml"], "no file nope.yaml"),
         (["yolov8n.yaml", "--imgsz", "100"], "try --imgsz 96,96"),
+        (["yolov8n.yaml", "--imgsz", "99999999"], "'99999999' is out of range: a side has 1 to 16384 pixels"),
+        (["yolov8n.yaml", "--imgsz", "640,16385"], "a side has 1 to 16384 pixels"),
         (["yolov8n.yaml", "--imgsz", "0"], "'0' is no size in pixels"),
         (["yolov8n.yaml", "--imgsz", "640x480"], "give one number for a square, or H,W (480,640)"),
         (["yolov8n.yaml", "--max-params", "40MB"], "'40MB' is no amount"),

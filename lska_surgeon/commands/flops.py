@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from ..annotations import annotation
+from ..refusal import refuse_sizes
+from ..standing import check_checkpoint
 from ..stock import CHECKPOINT_SUFFIXES, find_model
 from . import completion
 from .options import formats
@@ -90,9 +92,12 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
-    for model in models:  # a misspelt name is told before torch is imported
-        if Path(model).suffix not in CHECKPOINT_SUFFIXES:
+    for model in models:  # what can be told without torch is told before it is imported
+        if Path(model).suffix in CHECKPOINT_SUFFIXES:
+            check_checkpoint(Path(model))
+        else:
             find_model(model)
+            refuse_sizes(model)
     _import_unwatched()
     from ..cost import count_source
     from ..cost_lines import Detail

@@ -9,7 +9,11 @@ from click.core import ParameterSource
 
 from .. import host
 from ..naming import variant_stem
-from ..request import Request
+from ..output import check_target, target_path
+from ..refusal import refuse_sizes
+from ..request import Request, check_request
+from ..standing import check_checkpoint
+from ..stock import find_model
 from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option
@@ -70,16 +74,20 @@ def graft(
     given = [name for name in ("k", "op", "dilation") if into and _was_given(name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
+    request = Request(checkpoint, at, op, k, dilation)
+    check_request(request)
+    target = target_path(output, ".pt") if output else None
+    if target is not None and not dry_run:
+        check_target(target, force=force)
+    check_checkpoint(Path(checkpoint))
+    if into:
+        find_model(into)
+        refuse_sizes(into)
     host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import graft_json, graft_text, plan_table
-    from ..output import check_target, target_path
 
-    request = Request(checkpoint, at, op, k, dilation)
-    target = target_path(output, ".pt") if output else None
-    if target is not None and not dry_run:
-        check_target(target, force=force)
     base = read_checkpoint(checkpoint, trust=trust)
     plan = surgery.plan_graft_into(base, into) if into else surgery.plan_graft(base, request)
     if target is None:

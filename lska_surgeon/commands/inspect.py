@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from .. import host
+from ..standing import check_checkpoint
 from . import completion
 from .options import formats
 from .options import trust as trust_option
@@ -24,7 +27,8 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
     Example:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
     """
-    host.import_offline()
+    check_checkpoint(Path(checkpoint))
+    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from ..checkpoint import globals_of, read_checkpoint
     from ..graft_report import contents, contents_text
     from ..report import dump

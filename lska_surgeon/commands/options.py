@@ -13,6 +13,8 @@ from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+#: The longest side of a picture; what a network keeps of a larger one fits into no memory.
+LARGEST_SIDE = 16384
 _SIZES = ", ".join(map(str, PAPER_DILATIONS))
 
 
@@ -95,7 +97,10 @@ def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
     found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
     if found is None:
         raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
-    return int(found[1]), int(found[2] or found[1])
+    height, width = int(found[1]), int(found[2] or found[1])
+    if max(height, width) > LARGEST_SIDE:
+        raise click.BadParameter(f"{value!r} is out of range: a side has 1 to {LARGEST_SIDE} pixels")
+    return height, width
 
 
 imgsz = click.option(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ..errors import NO_DATA, TrainingError
+from ..refusal import refuse_sizes
+from ..standing import check_checkpoint
+from ..stock import find_model
 from . import completion
 from .options import trust as trust_option
+
+#: Arguments that say what to train on, or where that is said.
+_NAMES_DATA = ("data", "cfg", "resume")
 
 
 @click.command()
@@ -34,6 +43,7 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
     """
     if warm is not None and stage != "both":
         raise click.UsageError("--warm is for --stage both, whose first run it sets the length of")
+    _check(model, words)
     # Imported here, for torch takes seconds and a mistake above should not wait for it.
     from .. import host
 
@@ -43,3 +53,14 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
     plan = training.plan_training(model, words, stage=stage, warm=warm or 1, trust=trust)
     for stage_done, folder in zip(plan.stages, training.train(plan)):
         click.echo(f"Trained {stage_done.name}: {folder}")
+
+
+def _check(model: str, words: tuple[str, ...]) -> None:
+    """What can be told without torch; `plan_training` looks at all of it again, and at the rest."""
+    if Path(model).suffix.lower() in (".yaml", ".yml"):
+        find_model(model)
+        refuse_sizes(model)
+    else:
+        check_checkpoint(Path(model))
+    if not any(word.split("=")[0].strip() in _NAMES_DATA for word in words):
+        raise TrainingError(NO_DATA)

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from .. import host
+from ..output import check_target, target_path
+from ..standing import check_checkpoint
 from . import completion
 from .options import formats, writing
 from .options import trust as trust_option
@@ -37,15 +39,15 @@ def ungraft(
     Example:
       lska-surgeon ungraft yolov8s-lska-neck-k35.pt -o original.pt
     """
+    target = target_path(output or f"{Path(checkpoint).stem}-ungrafted.pt", ".pt")
+    check_checkpoint(Path(checkpoint))
+    if not dry_run:
+        check_target(target, force=force)
     host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from .. import graft as surgery
     from ..checkpoint import read_checkpoint, write_checkpoint
     from ..graft_report import ungraft_json, ungraft_text
-    from ..output import check_target, target_path
 
-    target = target_path(output or f"{Path(checkpoint).stem}-ungrafted.pt", ".pt")
-    if not dry_run:
-        check_target(target, force=force)
     done = surgery.ungraft(read_checkpoint(checkpoint, trust=trust), lossy=lossy)
     if not dry_run:
         write_checkpoint(target, done.data, force=force)

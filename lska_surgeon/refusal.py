@@ -1,0 +1,74 @@
+"""What our own reader says of a YAML that Ultralytics is to build; what it can't read, it leaves to Ultralytics.
+
+Sizes are looked at before a build, for an absurd one keeps it busy for hours. Sources only behind a build that failed:
+a block or a parser of the user's own may make sense of what we do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .channels import Scaling, scaling_of, size_problem
+from .document import Document
+from .errors import EndlessError, GraphError, SurgeonError
+from .graph import Layer
+from .stock import FoundModel, find_model, stock_models
+
+
+def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
+    """Refuse a model YAML with a row that is far too large to be built.
+
+    Args:
+        name: a path, or a stock name.
+        scale: scale letter; None takes that of the name.
+
+    Raises:
+        EndlessError: the file contains itself, or its aliases stand for too much.
+        GraphError: a row has too many repeats, or is too wide.
+    """
+    found, document = _read(name)
+    if document is None:
+        return
+    try:
+        scaling = scaling_of(document.settings, scale or (found.scale if document.scales else None))
+    except GraphError:
+        return
+    _refuse(found, ((layer, _size_problem(layer, scaling)) for layer in document.layers))
+
+
+def refuse_sources(name: str | Path) -> None:
+    """Refuse a model YAML with a source that does not exist.
+
+    Raises:
+        GraphError: a source is missing, or looks forward.
+    """
+    found, document = _read(name)
+    if document is not None:
+        _refuse(found, ((layer, layer.problem()) for layer in document.layers))
+
+
+def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
+    """The file, read as far as it can be; stock models are sound, and reading one takes time."""
+    found = FoundModel(Path(name), str(name), None)
+    try:
+        found = find_model(str(name))
+        stock = found.path in stock_models().values()
+        return found, None if stock else Document.read(found.path, found.asked, bad_rows=[])
+    except EndlessError:
+        raise
+    except SurgeonError:
+        return found, None
+
+
+def _refuse(found: FoundModel, problems: Iterator[tuple[Layer, str | None]]) -> None:
+    for layer, problem in problems:
+        if problem:
+            raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
+
+
+def _size_problem(layer: Layer, scaling: Scaling) -> str | None:
+    try:
+        return size_problem(layer, scaling) if layer.repeats > 0 else None
+    except SurgeonError:  # a block that has the name of one of ours, or a row that the build will refuse
+        return None
