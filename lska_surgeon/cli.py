@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from . import __version__
-from .errors import SurgeonError
+from .errors import INSTALL, SurgeonError
 
 #: Command -> (one line of help, module). The order is the order of `--help`.
 COMMANDS = {
@@ -99,7 +99,7 @@ class SurgeonGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name not in HEAVY:
                 raise
-            click.echo(f"Error: this needs {error.name}, which is not installed: pip install {error.name}", err=True)
+            click.echo(f"Error: this needs {error.name}, which is not installed: {INSTALL}", err=True)
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped.", err=True)

@@ -19,7 +19,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from . import __version__, autoload, host
-from .errors import SurgeonError
+from .errors import INSTALL, SurgeonError
 
 PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
@@ -215,12 +215,12 @@ def _notes(versions: dict[str, str | None]) -> Iterator[str]:
     if missing:
         yield (
             f"{' and '.join(missing)} not installed: insert, remove, positions, check and diff work without; flops, "
-            f"graft and train need pip install {' '.join(missing)}"
+            f"graft and train need {INSTALL}"
         )
     if not versions["ultralytics"]:
         yield "without ultralytics there are no stock models: give model YAMLs as paths"
     if not all(versions[name] for name in EXTRAS):
-        yield "export to ONNX needs more: pip install 'lska-surgeon[onnx]'"
+        yield f"export to ONNX needs more: pip install {' '.join(EXTRAS)}"
     if not autoload.status().enabled:
         yield "autoload is off: plain `yolo` does not know the blocks before lska-surgeon autoload on"
     if os.environ.get("YOLO_AUTOINSTALL", "true").lower() not in ("false", "0"):

@@ -22,6 +22,10 @@ __all__ = [
 ]
 
 
+#: The remedy for every missing package: these two bring torch, torchvision, OpenCV and the rest that they need.
+INSTALL = "pip install ultralytics fvcore"
+
+
 class SurgeonError(Exception):
     """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
 

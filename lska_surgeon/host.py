@@ -17,8 +17,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import BuildError, SurgeonError
-from .refusal import refuse_sizes, refuse_sources
+from .errors import INSTALL, BuildError, SurgeonError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,6 +107,8 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         GraphError: a row is too large to be built, or a source does not exist.
         KernelError: a row asks for an operator that does not exist.
     """
+    from .refusal import refuse_sizes, refuse_sources  # reads YAML, which a process that only registers never does
+
     shown = "the model" if isinstance(source, dict) else str(source)
     if "://" in shown:
         raise BuildError(f"{shown} is not a local file: download it first")
@@ -268,8 +269,8 @@ def environment_problem() -> str | None:
                 versions[name] = importlib.import_module(name).__version__
         except ModuleNotFoundError as error:
             if error.name == name:
-                return f"{name} is not installed: pip install {name}"
-            return f"{name} misses the module {error.name}: pip install {error.name}"
+                return f"{name} is not installed: {INSTALL}"
+            return f"{name} misses the module {error.name}: {INSTALL}"
         except Exception as error:
             if name == "torchvision" and "torchvision::nms" in str(error):
                 return (

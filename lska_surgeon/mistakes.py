@@ -24,7 +24,7 @@ _OURS = ("lska_surgeon", "ultralytics")
 def mistake(error: Exception) -> str | None:
     """What the user did wrong, in one line; None for a bug."""
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
-        return f"this needs {error.name}: pip install {error.name}"
+        return host.environment_problem() or f"this needs {error.name}: pip install {error.name}"
     if isinstance(error, KeyError) and _innermost(error)[1] == "parse_model":
         return host.in_one_line(error)
     return first_paragraph(error) if _is_told(error) else None

@@ -208,7 +208,7 @@ def test_commands_that_need_torch_say_so(command: str, tmp_path: Path, light: di
     done = sh(f"lska-surgeon {command}", tmp_path, light)
     assert done.returncode == 2
     assert "torch" in done.stderr
-    assert "not installed: pip install torch" in done.stderr
+    assert "not installed: pip install ultralytics fvcore\n" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

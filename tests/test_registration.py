@@ -23,7 +23,7 @@ from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
 from lska_surgeon import host
-from lska_surgeon.errors import BuildError, KernelError
+from lska_surgeon.errors import INSTALL, BuildError, KernelError
 from lska_surgeon.kernel import resolve_kernel
 from lska_surgeon.nn import LKA, LSKA, named_operators
 
@@ -615,14 +615,15 @@ def test_the_environment_is_sound() -> None:
             "raise RuntimeError('operator torchvision::nms does not exist')",
             f"torchvision does not match torch {torch.__version__} (operator torchvision::nms does not exist): install",
         ),
-        ("torchvision", "import no_such_module", "torchvision misses the module no_such_module: pip install no_such"),
+        ("torchvision", "import no_such_module", "torchvision misses the module no_such_module: " + INSTALL),
+        ("ultralytics", "import cv2.no_such", "ultralytics misses the module cv2.no_such: " + INSTALL),
         (
             "ultralytics",
             "raise ImportError('broken\\n twice')",
             "ultralytics can't be imported (ImportError: broken twice)",
         ),
     ],
-    ids=["mismatch", "missing", "broken"],
+    ids=["mismatch", "missing", "missing of ultralytics", "broken"],
 )
 def test_a_broken_environment_is_named(package: str, body: str, message: str, tmp_path: Path) -> None:
     (tmp_path / package).mkdir()
