@@ -99,14 +99,22 @@ def test_reader_of_a_branch_does_change() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["a: 1\n", "backbone: [\n", "backbone: [[5, 1, Conv, [8]]]\nhead: []\n"])
-def test_what_is_no_model_is_shown_as_it_is(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a: 1\n", ""),
+        ("backbone: [\n", ""),
+        ("backbone: [\nhead: []\n", "Note: shown as it is: x.yaml, line "),
+        ("backbone: [[5, 1, Conv, [8]]]\nhead: []\n", "Note: shown as it is: x.yaml: row 0 (Conv) reads layer 5"),
+    ],
+)
+def test_what_is_no_model_is_shown_as_it_is(text: str, note: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text, encoding="utf-8")
     result = CliRunner().invoke(main, ["diff", "--textconv", str(path)])
     assert (result.exit_code, result.stdout) == (0, text)
-    assert result.stderr.startswith("Note: shown as it is: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(note)
+    assert result.stderr.count("\n") == (1 if note else 0)
 
 
 @pytest.mark.parametrize("stride", [".inf", ".nan", "0", "1000000000000000000000"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import SurgeonError
+from ..errors import NotAModelError, SurgeonError
 from . import completion
 from .options import formats
 from .options import imgsz as size_option
@@ -73,6 +73,7 @@ def _index_free(path: Path) -> bytes:
     except SurgeonError as error:
         if not path.is_file():
             raise
-        click.echo(f"Note: shown as it is: {error}", err=True)
+        if not isinstance(error, NotAModelError):
+            click.echo(f"Note: shown as it is: {error}", err=True)
         return path.read_bytes()
     return text.encode("utf-8", errors="surrogateescape")
