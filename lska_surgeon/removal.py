@@ -12,7 +12,7 @@ from .naming import base_name
 from .output import target_path
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
-from .stock import find_model
+from .stock import FoundModel, find_model, scale_in_name
 from .surgery import Rewrite, remove
 
 
@@ -25,6 +25,7 @@ class Removal:
     rewrite: Rewrite
     output: Path | None
     source: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def diff(self) -> str:
@@ -44,4 +45,19 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     target = None if output == "-" else target_path(output or base_name(found), ".yaml")
     family_notes(document.graph, target)
-    return Removal(document.text, text, rewrite, target, found.path)
+    return Removal(document.text, text, rewrite, target, found.path, _notes(found, document, target))
+
+
+def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:
+    """What to tell of a name that does not say the scale that the variant's name says."""
+    if target is None or found.scale not in document.scales or len(document.scales) < 2:
+        return ()
+    said = scale_in_name(target.name)
+    if said == found.scale:
+        return ()
+    built = said if said in document.scales else next(iter(document.scales))
+    note = (
+        f"{found.asked} says scale {found.scale} and {target.name} does not, so ultralytics builds it at scale "
+        f"{built}: a name such as {base_name(found)} keeps it"
+    )
+    return (note,)

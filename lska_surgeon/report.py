@@ -90,6 +90,7 @@ def removal_json(removal: Removal) -> str:
             "variant": str(removal.source),
             "output": str(removal.output) if removal.output else None,
             "index_map": {str(old): new for old, new in removal.rewrite.index_map.items()},
+            "notes": list(removal.notes),
             "diff": removal.diff,
         }
     )

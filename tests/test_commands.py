@@ -41,6 +41,22 @@ def test_insert_says_what_it_wrote_and_remove_gives_the_base_back() -> None:
     assert Path("yolov8s.yaml").read_bytes() == stock_models()["yolov8.yaml"].read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("output", "scale"), [("base.yaml", "n"), ("yolov8m-base.yaml", "m"), ("yolov8s-base.yaml", None), ("-", None)]
+)
+def test_remove_tells_of_a_name_that_loses_the_scale(output: str, scale: str | None) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    note = (
+        f"Note: {VARIANT} says scale s and {output} does not, so ultralytics builds it at scale {scale}: "
+        "a name such as yolov8s.yaml keeps it\n"
+    )
+    removed = run(f"remove {VARIANT} -o {output}")
+    assert (removed.exit_code, removed.stderr) == (0, note if scale else "")
+    told = json.loads(run(f"remove {VARIANT} -o {output} --force --json").stdout)["notes"] if output != "-" else []
+    assert [f"Note: {one}\n" for one in told] == ([note] if scale else [])
+    assert run(f"remove {VARIANT} -o {output} --force --quiet").stderr == ""
+
+
 def test_dry_run_shows_the_plan_and_writes_nothing() -> None:
     shown = run("insert yolov8s.yaml --at neck:p3@11 --at residual:2 --dry-run").output
     assert "residual:2  2      in C2f     p2     lska k23  1 x 32    2    itself   1,952\n" in shown

@@ -23,13 +23,16 @@ def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: 
 
     \b
     Example:
-      lska-surgeon remove yolov8s-lska-neck-k35.yaml -o base.yaml
+      lska-surgeon remove yolov8s-lska-neck-k35.yaml -o yolov8s-base.yaml
     """
     refuse_two_texts(form, output)
     removal = plan_remove(variant, output)
     if removal.output is not None and not dry_run:
         check_target(removal.output, force=force)
         write_text(removal.output, removal.text, force=force)
+    if not quiet and form == "text":
+        for note in removal.notes:
+            click.echo(f"Note: {note}", err=True)
     if form == "json":
         click.echo(removal_json(removal))
     elif dry_run:
