@@ -20,7 +20,7 @@ JSON = {
         "yolov8n.yaml --at neck",
         "base scale output params_added sites index_map notes diff",
     ),
-    "remove": (VARIANT, "variant output index_map diff"),
+    "remove": (VARIANT, "variant output index_map notes diff"),
     "positions": ("yolov8n.yaml", "model scale layers positions"),
     "check": (VARIANT, "ok files unread"),
     "flops": ("yolov8n.yaml --imgsz 64", "unit imgsz batch fused models"),
