@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from .errors import SurgeonError
 
+#: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
+LARGEST_SIDE = 16384
+
 
 class CostError(SurgeonError):
     """A model that can't be counted: its input has the wrong size, or a forward pass fails."""

@@ -14,9 +14,11 @@ from string import Formatter
 from typing import Any
 
 from .budget import Budget, Limit, parse_limit
+from .cost_types import LARGEST_SIDE
 from .errors import RecipeError, SurgeonError
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
 from .positions import parse_at
+from .standing import no_file
 from .yaml_fields import Node, YamlFields, near
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index")
@@ -24,7 +26,6 @@ FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", 
 DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
-LARGEST_SIDE = 16384  # pixels
 _BUDGET = ("max_gflops", "max_params")
 
 
@@ -89,6 +90,9 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: it can't be opened, is no YAML, or asks for something that does not exist; the message names file,
             line and field.
     """
+    found = no_file(path)
+    if found:
+        raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

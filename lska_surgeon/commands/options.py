@@ -9,12 +9,11 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from ..cost_types import LARGEST_SIDE
 from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-#: The longest side of a picture; what a network keeps of a larger one fits into no memory.
-LARGEST_SIDE = 16384
 _SIZES = ", ".join(map(str, PAPER_DILATIONS))
 
 
