@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import re
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ..stock import CHECKPOINT_SUFFIXES, find_model
 from . import completion
 from .options import formats
 from .options import imgsz as size_option
+from .unwatched import unwatched
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
@@ -29,23 +28,6 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     if found is None:
         raise click.BadParameter(f"{value!r} is no amount: give a number, or one with k, M or G (40M)")
     return int(Decimal(found[1]) * _FACTORS[found[2]])
-
-
-def _import_unwatched() -> None:
-    """Import what counting needs, and keep the garbage collector from ever looking through it.
-
-    These imports make a great many objects that live until the end; looking through them takes a fifth of the command.
-    """
-    if "torch" in sys.modules or not gc.isenabled():
-        return  # in somebody else's process, whose collector is not ours to set
-    gc.disable()
-    try:
-        from ..cost import load
-
-        load()
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 @click.command()
@@ -98,8 +80,10 @@ def flops(
         else:
             find_model(model)
             refuse_sizes(model)
-    _import_unwatched()
-    from ..cost import count_source
+    with unwatched():
+        from ..cost import count_source, load
+
+        load()
     from ..cost_lines import Detail
     from ..cost_report import above_limits, render
 

@@ -17,6 +17,7 @@ from ..stock import find_model
 from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option
+from .unwatched import unwatched
 
 
 @click.command()
@@ -83,10 +84,11 @@ def graft(
     if into:
         find_model(into)
         refuse_sizes(into)
-    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
-    from .. import graft as surgery
-    from ..checkpoint import read_checkpoint, write_checkpoint
-    from ..graft_report import graft_json, graft_text, plan_table
+    with unwatched():  # here, for it takes seconds and no mistake above should wait for it
+        host.import_offline()
+        from .. import graft as surgery
+        from ..checkpoint import read_checkpoint, write_checkpoint
+        from ..graft_report import graft_json, graft_text, plan_table
 
     base = read_checkpoint(checkpoint, trust=trust)
     plan = surgery.plan_graft_into(base, into) if into else surgery.plan_graft(base, request)

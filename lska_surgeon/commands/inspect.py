@@ -11,6 +11,7 @@ from ..standing import check_checkpoint
 from . import completion
 from .options import formats
 from .options import trust as trust_option
+from .unwatched import unwatched
 
 
 @click.command()
@@ -28,10 +29,11 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
     """
     check_checkpoint(Path(checkpoint))
-    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
-    from ..checkpoint import globals_of, read_checkpoint
-    from ..graft_report import contents, contents_text
-    from ..report import dump
+    with unwatched():  # here, for it takes seconds and no mistake above should wait for it
+        host.import_offline()
+        from ..checkpoint import globals_of, read_checkpoint
+        from ..graft_report import contents, contents_text
+        from ..report import dump
 
     found = contents(read_checkpoint(checkpoint, trust=trust), globals_of(checkpoint))
     click.echo(dump(found) if form == "json" else contents_text(found))

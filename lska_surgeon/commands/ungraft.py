@@ -12,6 +12,7 @@ from ..standing import check_checkpoint
 from . import completion
 from .options import formats, writing
 from .options import trust as trust_option
+from .unwatched import unwatched
 
 
 @click.command()
@@ -43,10 +44,11 @@ def ungraft(
     check_checkpoint(Path(checkpoint))
     if not dry_run:
         check_target(target, force=force)
-    host.import_offline()  # here, for it takes seconds and no mistake above should wait for it
-    from .. import graft as surgery
-    from ..checkpoint import read_checkpoint, write_checkpoint
-    from ..graft_report import ungraft_json, ungraft_text
+    with unwatched():  # here, for it takes seconds and no mistake above should wait for it
+        host.import_offline()
+        from .. import graft as surgery
+        from ..checkpoint import read_checkpoint, write_checkpoint
+        from ..graft_report import ungraft_json, ungraft_text
 
     done = surgery.ungraft(read_checkpoint(checkpoint, trust=trust), lossy=lossy)
     if not dry_run:
