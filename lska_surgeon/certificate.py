@@ -79,11 +79,13 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: 
 
 
 def random_pictures(model: nn.Module) -> dict[str, Tensor]:
-    """Seeded pictures at two sizes, one wide and one high, the smallest that the model's largest stride allows."""
+    """Seeded pictures at two sizes, one wide and one high, about the smallest that the model takes."""
     stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
     channels = host.channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
-    sizes = ((2 * stride, 3 * stride), (4 * stride, 2 * stride))
+    # A decoder picks its queries from the cells of the maps, and in older releases fails where these are fewer.
+    unit = stride * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
+    sizes = ((2 * unit, 3 * unit), (4 * unit, 2 * unit))
     return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from lska_surgeon.checks.names import is_unknown
 from lska_surgeon.cli import main
 
 CASES = Path(__file__).parent / "cases" / "check"
 OUTPUT = "# ===== output =====\n"
+#: Blocks in the cases that came after the oldest release.
+NEWER = ("A2C2f", "TorchVision")
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -23,6 +26,9 @@ def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, req
     command, _, given = before.partition("\n")
     _, program, *words = command.split()
     assert program == "lska-surgeon"
+    newer = [block for block in NEWER if f" {block}," in given and is_unknown(block)]
+    if newer:
+        pytest.skip(f"this ultralytics has no {newer[0]}")
     Path(words[1]).write_text(given, encoding="utf-8")
     result = CliRunner().invoke(main, words)
     if request.config.getoption("--update-goldens"):

@@ -330,8 +330,12 @@ def test_other_families(tmp_path: Path, stock: str) -> None:
     base = read_checkpoint(t.finished(tmp_path / "base.pt", t.trained_model(yaml)))
     done = grafted(base, "backbone", "head")
     assert done.certificate.exact
-    t.assert_carried(base.model, model_of(done.data))
-    assert t.same_predictions(base.model, model_of(done.data))
+    model = model_of(done.data)
+    t.assert_carried(base.model, model)
+    if stock.startswith("rtdetr"):  # whose older releases want 300 cells, and targets in training mode
+        assert t.equal(t.outputs(base.model, "eval", (160, 160)), t.outputs(model, "eval", (160, 160)))
+    else:
+        assert t.same_predictions(base.model, model)
 
 
 # Certificates.
