@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,10 @@ def keep(task: Task, track: Track) -> Outcome:
     owned = read_owned(recipe, [variant.file for variant in variants])
     may_count = not task.check and (task.costs or bool(recipe.budget))
     costs = known_costs(recipe, owned, may_count=may_count, renew=task.costs and not task.check)
-    index = _index(recipe, variants, costs, {}, track)
+    index = _index(recipe, variants, costs, track)
     left = left_over(recipe, variants, owned, index.markdown_name)
     if left and not task.prune:
-        index = _index(recipe, variants, costs, left, track)
+        index = replace(index, left_over=left)
     broken = _broken(variants, task.jobs, track) if task.verify else ()
     findings = compare(index, owned, left)
     written: list[str] = []
@@ -108,10 +108,10 @@ def keep(task: Task, track: Track) -> Outcome:
     )
 
 
-def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: Costs, left: dict[str, str], track: Track) -> Index:
+def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: Costs, track: Track) -> Index:
     counted = ((variant, _cost(recipe, variant, costs)) for variant in variants)
     what = "counting" if costs.may_count else "planning"
-    return Index(recipe, index_name(recipe), tuple(track(counted, what, len(variants))), costs, left)
+    return Index(recipe, index_name(recipe), tuple(track(counted, what, len(variants))), costs)
 
 
 def _cost(recipe: Recipe, variant: Variant, costs: Costs) -> VariantCost:

@@ -1,7 +1,7 @@
 """The index of a recipe's variants: what each is, its hash and its cost, as JSON and as Markdown; it touches no file.
 
 The index also says which files the recipe owns. It carries no date, no path of a machine and no machine's name, so the
-same recipe and the same bases give the same bytes anywhere.
+same recipe, bases and releases of those that count give the same bytes anywhere.
 """
 
 from __future__ import annotations
