@@ -28,7 +28,8 @@ from torch import nn
 from torch.nn import modules as torch_modules
 
 from . import host
-from .rehearsal import Missing, Use, attributes, clean, empty
+from .rehearsal import Missing, Use, attributes, empty
+from .wording import clean
 
 #: Modules whose `nn.Module` classes a checkpoint may name.
 _MODULES = frozenset(

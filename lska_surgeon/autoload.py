@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TargetError
-from .output import write_text
+from .files import write_text
 
 PTH_NAME = "lska_surgeon_autoload.pth"
 _START = "try:\n    from lska_surgeon import startup\n    startup.install()\nexcept Exception:\n    pass"

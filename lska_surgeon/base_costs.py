@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SurgeonError
-from .output import write_text
+from .files import write_text
 from .stock import scale_in_name
 
 _CACHE_SCHEMA = 1

@@ -30,9 +30,10 @@ from torch import nn
 
 from . import allowlist, container, host
 from .errors import CheckpointError, SurgeonError, UnsafeCheckpointError
-from .output import write_whole
-from .rehearsal import Missing, Rehearsal, Use, clean, first_line
+from .files import write_whole
+from .rehearsal import Missing, Rehearsal, Use
 from .unpickling import load_safely, load_trusted
+from .wording import clean, first_line
 
 _SHOWN = 8  # names that a message lists; the exception has them all
 _TRUSTING = "if you trust whoever made it, add --trust"

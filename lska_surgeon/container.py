@@ -14,8 +14,8 @@ from typing import IO
 import torch
 
 from .errors import CheckpointError
-from .rehearsal import clean
-from .standing import check_checkpoint
+from .files import no_file
+from .wording import clean
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
 ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
@@ -133,3 +133,20 @@ def _is_text(head: bytes) -> bool:
         if len(head) < _HEAD or error.start < len(head) - 4:  # a character may be cut in two at the end of the head
             return False
     return "\x00" not in text
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        CheckpointError: there is nothing, or no file.
+    """
+    found = no_file(path)
+    if found == "a directory":
+        inside = sorted(one.name for one in path.glob("*.pt"))
+        example = inside[0] if inside else "weights/best.pt"
+        raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
+    if found:
+        raise CheckpointError(f"{path} is {found}: give the path of a .pt")
+    if not path.exists():
+        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; nothing is downloaded")

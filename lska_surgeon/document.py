@@ -15,15 +15,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from .errors import DocumentError, EndlessError, NotAModelError
+from .files import no_file
 from .graph import SECTIONS, Graph, Layer, as_from
 from .lines import line_end, line_number, line_start, newline_at
-from .pyyaml_scalars import read_plain
-from .standing import no_file
+from .yaml_nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    Span,
+    UnreadableYaml,
+    compose,
+    read_plain,
+    span_of,
+    value_of,
+    walk,
+    written_out,
+)
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -48,14 +57,6 @@ class RowError(DocumentError):
     def __init__(self, name: str, line: int, index: int, problem: str) -> None:
         super().__init__(f"{name}, line {line} (row {index}) {problem}")
         self.line, self.index, self.problem = line, index, problem
-
-
-@dataclass(frozen=True)
-class Span:
-    """A half-open range of characters."""
-
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Document:
             return {}
         on_lines = not node.flow_style
         keys = [(k, v) for k, v in node.value if isinstance(k, ScalarNode)]
-        return {str(_value(k)): Scale(_span(k), _span(v), on_lines) for k, v in keys}
+        return {str(value_of(k)): Scale(span_of(k), span_of(v), on_lines) for k, v in keys}
 
     @property
     def scales_at(self) -> int:
@@ -170,7 +171,7 @@ class Document:
 
     def setting_span(self, key: str) -> Span:
         """Where a top-level entry stands, from its key to the end of its value."""
-        return Span(self._key_starts[key], _span(self._sections[key]).end)
+        return Span(self._key_starts[key], span_of(self._sections[key]).end)
 
     def whole_lines(self, span: Span) -> Span:
         """The span widened to whole lines, newline included."""
@@ -203,19 +204,14 @@ class Document:
         for section in SECTIONS:
             self._read_section(section)
         #: The top-level keys beside backbone and head.
-        self.settings: dict[str, Any] = {key: _value(x) for key, x in self._sections.items() if key not in SECTIONS}
+        self.settings: dict[str, Any] = {key: value_of(x) for key, x in self._sections.items() if key not in SECTIONS}
 
     def _compose(self) -> MappingNode:
-        text = _UNPRINTABLE.sub("?", self.text)
         try:
-            root = YAML(typ="safe", pure=True).compose(text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f", line {mark.line + 1}" if mark else ""
-            problem = f"{self.name}{where} is not YAML: {_one_line(error.problem or error.context)}"
-            raise self._unreadable(problem) from error
-        except YAMLError as error:
-            raise self._unreadable(f"{self.name} is not YAML: {_one_line(str(error))}") from error
+            root = compose(_UNPRINTABLE.sub("?", self.text))
+        except UnreadableYaml as error:
+            where = f", line {error.line}" if error.line else ""
+            raise self._unreadable(f"{self.name}{where} is not YAML: {error}") from error
         mapping = root if isinstance(root, MappingNode) else MappingNode("", [])
         keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
         if not set(keys).issuperset(SECTIONS):
@@ -223,7 +219,7 @@ class Document:
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
-        if _written_out(mapping, {}) > _MOST_NODES:
+        if written_out(mapping, {}) > _MOST_NODES:
             raise EndlessError(f"{self.name} has YAML aliases that stand for too much: write it out plainly")
         return mapping
 
@@ -256,33 +252,33 @@ class Document:
         if not isinstance(node, SequenceNode) or len(node.value) != 4:
             found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
             raise bad(f"has {found}: a row is [from, repeats, module, args]")
-        shared = {id(part) for part in _walk(node)}
+        shared = {id(part) for part in walk(node)}
         if shared & seen and self._bad_rows is None:
             raise bad("uses a YAML alias: write the row out")  # to change it here would change it there
         seen |= shared
         frm_node, repeats_node, block_node, args_node = node.value
-        frm, repeats, block = as_from(_value(frm_node)), _value(repeats_node), _value(block_node)
+        frm, repeats, block = as_from(value_of(frm_node)), value_of(repeats_node), value_of(block_node)
         if frm is None:
             raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
-        self._layers.append(Layer(index, section, frm, repeats, block, tuple(_value(a) for a in args_node.value)))
+        self._layers.append(Layer(index, section, frm, repeats, block, tuple(value_of(a) for a in args_node.value)))
         tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
-            whole=_span(node),
-            taps=tuple(map(_span, tap_nodes)),
-            repeats=_span(repeats_node),
-            block=_span(block_node),
-            args=_span(args_node),
-            each_arg=tuple(map(_span, args_node.value)),
+            whole=span_of(node),
+            taps=tuple(map(span_of, tap_nodes)),
+            repeats=span_of(repeats_node),
+            block=span_of(block_node),
+            args=span_of(args_node),
+            each_arg=tuple(map(span_of, args_node.value)),
             dash=dash,
             args_column=None if args_node.flow_style else args_node.start_mark.column,
         )
 
     def _stand_in(self, section: str, node: Node, dash: int | None) -> Row:
         self._layers.append(Layer(len(self._layers), section, -1, 1, BAD_ROW, ()))
-        nothing = Span(_span(node).end, _span(node).end)
-        return Row(_span(node), (nothing,), nothing, nothing, nothing, (), dash, None)
+        nothing = Span(span_of(node).end, span_of(node).end)
+        return Row(span_of(node), (nothing,), nothing, nothing, nothing, (), dash, None)
 
 
 def format_value(value: Any) -> str:
@@ -306,47 +302,6 @@ def format_row(layer: Layer) -> str:
     return f"[{format_value(layer.frm)}, {layer.repeats}, {layer.block}, {format_value(layer.args)}]"
 
 
-def _value(node: Node) -> Any:
-    if isinstance(node, ScalarNode):
-        return read_plain(node.value) if node.style is None else node.value
-    if isinstance(node, SequenceNode):
-        return [_value(part) for part in node.value]
-    if isinstance(node, MappingNode) and all(isinstance(key, ScalarNode) for key, _ in node.value):
-        return {_value(key): _value(part) for key, part in node.value}
-    raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
-
-
-def _written_out(node: Node, known: dict[int, int]) -> int:
-    """How many nodes a node is with every alias written out; RecursionError when it contains itself."""
-    if isinstance(node, ScalarNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = -1
-        inside = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
-        known[id(node)] = 1 + sum([_written_out(part, known) for part in inside])
-    elif known[id(node)] < 0:
-        raise RecursionError
-    return known[id(node)]
-
-
-def _walk(node: Node) -> list[Node]:
-    if isinstance(node, SequenceNode):
-        return [node, *(inner for part in node.value for inner in _walk(part))]
-    return [node]
-
-
-def _span(node: Node) -> Span:
-    # A block collection's own end mark stands at the next token, so the last leaf tells where its text ends.
-    last = node
-    while isinstance(last, (SequenceNode, MappingNode)) and not last.flow_style and last.value:
-        last = last.value[-1] if isinstance(last, SequenceNode) else last.value[-1][1]
-    return Span(node.start_mark.index, last.end_mark.index)
-
-
 def _source(node: Node, text: str) -> str:
-    span = _span(node)
+    span = span_of(node)
     return text[span.start : span.end]
-
-
-def _one_line(message: str | None) -> str:
-    return " ".join((message or "unreadable").split())

@@ -107,7 +107,7 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
         GraphError: a row is too large to be built, or a source does not exist.
         KernelError: a row asks for an operator that does not exist.
     """
-    from .refusal import refuse_sizes, refuse_sources  # reads YAML, which a process that only registers never does
+    from .refusal import refuse_sizes, refuse_sources
 
     shown = "the model" if isinstance(source, dict) else str(source)
     if "://" in shown:

@@ -10,11 +10,11 @@ from .closed_form import Operators, operators_in
 from .document import Document
 from .errors import TargetError
 from .family import family_notes
+from .files import target_path
 from .kernel import Kernel
 from .lines import unified_diff
 from .naming import default_name
 from .opening import OpenModel, open_model
-from .output import target_path
 from .positions import Site
 from .request import Request, edits_for
 from .resolve import kept_letter, resolve

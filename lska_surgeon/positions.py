@@ -7,7 +7,6 @@ AT     = NAME [":" PICK ("," PICK)*] ["@" K]       NAME = backbone | sppf | neck
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .blocks import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
 from .channels import NOT_A_MAP, OUTPUTS, Shape
 from .errors import PositionError
 from .graph import Graph, Layer
+from .wording import did_you_mean
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
@@ -69,8 +69,7 @@ def parse_at(text: str) -> At:
         )
     name, rest, k = found.group("name", "rest", "k")
     if name not in NAMES and name not in _SELECTING:
-        near = difflib.get_close_matches(name.lower(), [*NAMES, *_SELECTING], n=1, cutoff=0.5)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(name.lower(), [*NAMES, *_SELECTING])
         raise PositionError(
             f"no position {name!r}{hint}: there are {', '.join(NAMES)}, after:SEL, before:SEL, edge:A->B"
         )

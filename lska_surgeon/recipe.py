@@ -16,10 +16,12 @@ from typing import Any
 from .budget import Budget, Limit, parse_limit
 from .cost_types import LARGEST_SIDE
 from .errors import RecipeError, SurgeonError
+from .files import no_file
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
 from .positions import parse_at
-from .standing import no_file
-from .yaml_fields import Node, YamlFields, near
+from .wording import did_you_mean
+from .yaml_fields import YamlFields
+from .yaml_nodes import Node
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index")
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
@@ -221,7 +223,7 @@ class _Reader(YamlFields):
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
             if op not in OP_BLOCKS:
-                problem = f"no operator {op!r}{near(op, OP_BLOCKS)}: there are {', '.join(OP_BLOCKS)}"
+                problem = f"no operator {op!r}{did_you_mean(op, OP_BLOCKS)}: there are {', '.join(OP_BLOCKS)}"
                 raise self.bad(node, f"{field}.op", problem)
         return ops
 

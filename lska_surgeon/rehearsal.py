@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from .wording import clean
+
 Check = Callable[[Any], bool]
 
 
@@ -179,18 +181,6 @@ class Rehearsal(pickle._Unpickler):
             if isinstance(name.use, Use) and not name.use.value:
                 self.problem(f"{name.full} as a value")
         return root
-
-
-def clean(text: str, width: int = 120) -> str:
-    """Text of the file's choice, made fit for one line of a terminal."""
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without its further lines."""
-    lines = str(error).strip().splitlines()
-    return clean(lines[0]) if lines else type(error).__name__
 
 
 def _stored_names(root: Any) -> list[Name]:

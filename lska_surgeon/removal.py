@@ -7,9 +7,9 @@ from pathlib import Path
 
 from .document import Document
 from .family import family_notes
+from .files import target_path
 from .lines import unified_diff
 from .naming import base_name
-from .output import target_path
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
 from .stock import FoundModel, find_model, scale_in_name

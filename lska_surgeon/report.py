@@ -14,6 +14,7 @@ from .insertion import Plan, SitePlan
 from .positions import Site
 from .removal import Removal
 from .tables import table
+from .wording import numbers, plural
 
 #: Version of every JSON report here; it changes when a key changes its meaning or goes.
 SCHEMA = 1
@@ -40,7 +41,7 @@ def insertion_table(plan: Plan) -> str:
     for site in plan.sites:
         layer = plan.rewrite.before[site.site.layer]
         block = f"in {layer.block}" if site.site.inside else f"after {layer.block}"
-        readers = "itself" if site.site.inside else _numbers(site.readers)
+        readers = "itself" if site.site.inside else numbers(site.readers)
         count = f"{site.operators.count} x {site.operators.channels}" if site.operators else "not known"
         params = f"{site.operators.params:,}" if site.operators else "not known"
         kernel = site.kernel
@@ -76,9 +77,9 @@ def removal_line(removal: Removal) -> str:
     hosts = [layer for layer in before if layer.index in index_map and _changed(removal, layer)]
     parts = []
     if gone:
-        parts.append(f"{len(gone)} operator row{_s(gone)} ({_numbers([x.index for x in gone])})")
+        parts.append(f"{len(gone)} operator row{plural(gone)} ({numbers([x.index for x in gone])})")
     if hosts:
-        parts.append(f"{len(hosts)} host{_s(hosts)} made plain ({_numbers([x.index for x in hosts])})")
+        parts.append(f"{len(hosts)} host{plural(hosts)} made plain ({numbers([x.index for x in hosts])})")
     return f"{removal.output or 'standard output'}: {removal.source.name} without {' and '.join(parts)}"
 
 
@@ -103,14 +104,14 @@ def layers_table(graph: Graph, shapes: Sequence[Shape]) -> str:
         (
             str(layer.index),
             layer.section,
-            _numbers(layer.sources).replace("-1", "picture"),
+            numbers(layer.sources).replace("-1", "picture"),
             str(layer.repeats),
             layer.block,
             format_value(layer.args),
             _channels(shape),
             _stride(shape),
             shape.level or "-",
-            _numbers(graph.readers(layer.index)) or "-",
+            numbers(graph.readers(layer.index)) or "-",
         )
         for layer, shape in zip(graph, shapes)
     ]
@@ -176,7 +177,7 @@ def _what(sites: Sequence[SitePlan]) -> str:
     groups: dict[tuple[str, int, str], list[int]] = {}
     for site in sites:
         groups.setdefault((site.kernel.op, site.kernel.k, site.site.asked.split("@")[0]), []).append(site.index)
-    return ", ".join(f"{op} k{k} at {at} (row{_s(r)} {_numbers(r)})" for (op, k, at), r in groups.items())
+    return ", ".join(f"{op} k{k} at {at} (row{plural(r)} {numbers(r)})" for (op, k, at), r in groups.items())
 
 
 def _who_reads(name: str) -> str:
@@ -201,14 +202,6 @@ def _channels(shape: Shape) -> str:
 
 def _stride(shape: Shape) -> str:
     return "-" if shape.stride is None else f"{shape.stride:g}{'?' if shape.guessed else ''}"
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values))
-
-
-def _s(values: Sequence[Any]) -> str:
-    return "" if len(values) == 1 else "s"
 
 
 def dump(data: dict[str, Any]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .document import AFTER_ROW, Document, Span, format_row, format_value
+from .document import AFTER_ROW, Document, format_row, format_value
 from .errors import DocumentError
 from .graph import Graph, Layer
 from .lines import line_end, line_start, newline_at
 from .surgery import Rewrite
+from .yaml_nodes import Span
 
 
 def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str] | None = None) -> str:

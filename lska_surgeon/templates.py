@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TargetError
+from .wording import did_you_mean
 
 SCHEMA = "recipe.schema.json"
 #: Name -> (file, where a copy goes by default).
@@ -70,7 +70,6 @@ def template(name: str) -> Template:
     """
     found = {one.name: one for one in templates()}
     if name not in found:
-        near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(name, found)
         raise TargetError(f"no template {name!r}{hint}: there are {', '.join(found)}")
     return found[name]

@@ -14,7 +14,7 @@ import torch
 
 from . import allowlist
 from .errors import CheckpointError
-from .rehearsal import first_line
+from .wording import first_line
 
 _LOCK = threading.Lock()  # torch's list of allowed globals belongs to the whole process
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .base_costs import ModelText
 from .errors import BuildError, SurgeonError
-from .output import write_text
+from .files import write_text
 from .variants import Variant
 
 if TYPE_CHECKING:

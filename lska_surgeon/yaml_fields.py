@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from .errors import RecipeError
-from .pyyaml_scalars import read_plain
-
-__all__ = ["Node", "YamlFields", "near"]
+from .wording import did_you_mean
+from .yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, UnreadableYaml, compose, plain_value
 
 
 class YamlFields:
@@ -29,14 +23,12 @@ class YamlFields:
     def compose(self, text: str) -> Node:
         """The root of a file's text, a mapping."""
         try:
-            root = YAML(typ="safe", pure=True).compose(text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f", line {mark.line + 1}" if mark else ""
-            problem = " ".join((error.problem or error.context or "unreadable").split())
-            raise RecipeError(f"{self.path}{where} is not YAML: {problem}") from error
-        except (YAMLError, RecursionError) as error:
-            raise RecipeError(f"{self.path} is not YAML: {' '.join(str(error).split())}") from error
+            root = compose(text)
+        except UnreadableYaml as error:
+            where = f", line {error.line}" if error.line else ""
+            raise RecipeError(f"{self.path}{where} is not YAML: {error}") from error
+        except RecursionError as error:
+            raise RecipeError(f"{self.path} is not YAML: it is nested too deep") from error
         if not isinstance(root, MappingNode):
             raise RecipeError(f"{self.path} is not a recipe: it needs the keys base and matrix, or include")
         return root
@@ -49,7 +41,7 @@ class YamlFields:
         for key, value in node.value:
             name = key.value if isinstance(key, ScalarNode) else "?"
             if name not in allowed:
-                hint = near(name, allowed)
+                hint = did_you_mean(name, allowed)
                 raise self.bad(key, field, f"no field {name!r} here{hint}: there are {', '.join(allowed)}")
             if name in found:
                 raise self.bad(key, field, f"it has {name} twice: keep one")
@@ -109,9 +101,7 @@ class YamlFields:
 
     def plain(self, node: Node) -> Any:
         """A scalar's value as PyYAML reads it; None for a list or a mapping."""
-        if not isinstance(node, ScalarNode):
-            return None
-        return read_plain(node.value) if node.style is None else node.value
+        return plain_value(node) if isinstance(node, ScalarNode) else None
 
     def bad(self, node: Node, field: str, problem: object) -> RecipeError:
         """A mistake, with its place."""
@@ -123,9 +113,3 @@ def _show(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         return "a list" if isinstance(node, SequenceNode) else "a mapping"
     return repr(node.value) if node.value else "nothing"
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """` (did you mean X?)`, or nothing."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""

@@ -20,13 +20,14 @@ from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.names import is_slip, nearest
 from lska_surgeon.checks.stock_rows import stock_blocks, stock_graph
 from lska_surgeon.cli import main
-from lska_surgeon.document import Document, Span
+from lska_surgeon.document import Document
 from lska_surgeon.graph import Layer
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.positions import named_sites
 from lska_surgeon.request import Request
 from lska_surgeon.rewriting import splice
 from lska_surgeon.stock import stock_models
+from lska_surgeon.yaml_nodes import Span
 
 STOCK = sorted(stock_models())
 FAMILIES = ["rtdetr-l", "yolo11", "yolo12", "yolo26", "yolov10n", "yolov3", "yolov5", "yolov6", "yolov8-p2", "yolov9e"]

@@ -13,16 +13,7 @@ from torch import Tensor, nn
 
 from lska_surgeon.errors import KernelError
 from lska_surgeon.kernel import OP_BLOCKS, PAPER_DILATIONS, Kernel, resolve_kernel
-from lska_surgeon.nn import (
-    LKA,
-    LSKA,
-    LKATrivial,
-    LSKAAttention,
-    LSKATrivial,
-    Operator,
-    build_operator,
-    named_operators,
-)
+from lska_surgeon.nn import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
 DIM = 3

@@ -15,7 +15,7 @@ import torch
 
 from lska_surgeon.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.errors import TargetError
-from lska_surgeon.output import write_whole
+from lska_surgeon.files import write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, SIGKILL and modes")
 

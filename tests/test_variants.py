@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from releases import published_head
 
-from lska_surgeon import output
+from lska_surgeon import files as output
 from lska_surgeon.cli import main
 
 RECIPE = """\

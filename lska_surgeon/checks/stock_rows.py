@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import GraphError
 from ..graph import Graph, Layer, as_from
-from ..pyyaml_scalars import read_plain
 from ..stock import stock_models
+from ..yaml_nodes import read_plain
 
 _ROW = re.compile(r"^[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
 _BLOCK = re.compile(r"^[ \t]*- \[(?:\[[^\]]*\]|[^,\[]+),[ \t]*\d+,[ \t]*([\w.]+)", re.MULTILINE)

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from ..annotations import annotation
+from ..container import check_checkpoint
 from ..refusal import refuse_sizes
-from ..standing import check_checkpoint
 from ..stock import CHECKPOINT_SUFFIXES, find_model
 from . import completion
 from .options import formats

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ..files import check_target, write_text
 from ..insertion import plan_insert
-from ..output import check_target, write_text
 from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
 from ..request import Request
 from . import completion

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import host
-from ..standing import check_checkpoint
+from ..container import check_checkpoint
 from . import completion
 from .options import formats
 from .options import trust as trust_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..output import check_target, write_text
+from ..files import check_target, write_text
 from ..removal import plan_remove
 from ..report import removal_json, removal_line
 from . import completion

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import templates as shipped
-from ..output import check_target, replace_all
+from ..files import check_target, replace_all
 from ..report import SCHEMA, dump
 from ..tables import table
 from .options import formats

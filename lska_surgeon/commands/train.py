@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..container import check_checkpoint
 from ..errors import NO_DATA, TrainingError
 from ..refusal import refuse_sizes
-from ..standing import check_checkpoint
 from ..stock import find_model
 from . import completion
 from .options import trust as trust_option

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from .. import host
-from ..output import check_target, target_path
-from ..standing import check_checkpoint
+from ..container import check_checkpoint
+from ..files import check_target, target_path
 from . import completion
 from .options import formats, writing
 from .options import trust as trust_option

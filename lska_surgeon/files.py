@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 from .errors import TargetError
-from .standing import DANGLING, no_file
 
 _STALE = 600  # seconds after which the unfinished file of an earlier run is removed
 
@@ -208,3 +208,21 @@ def _mode(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+DANGLING = "a symbolic link that leads nowhere"
+_KINDS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def no_file(path: Path) -> str | None:
+    """`a directory`, `a device`, ...; None for a file, and where there is nothing.
+
+    Of a symbolic link it tells what is behind it; one that leads nowhere is told as such.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return DANGLING if os.path.islink(path) else None
+    if stat.S_ISREG(mode):
+        return None
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "a device")

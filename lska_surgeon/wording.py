@@ -1,0 +1,40 @@
+"""How a message is worded: one line, plurals, "did you mean"; it knows nothing of what the message speaks of."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+
+def clean(text: str, width: int = 120) -> str:
+    """Text of somebody else's choice, made fit for one line of a terminal."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def one_line(text: object) -> str:
+    """Text with every run of white space, newlines included, as one space."""
+    return " ".join(str(text).split())
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without its further lines."""
+    lines = str(error).strip().splitlines()
+    return clean(lines[0]) if lines else type(error).__name__
+
+
+def numbers(values: Sequence[int]) -> str:
+    """`12, 15, 18`."""
+    return ", ".join(map(str, values))
+
+
+def plural(values: Sequence[Any]) -> str:
+    """The `s` of a plural, or nothing for one thing."""
+    return "" if len(values) == 1 else "s"
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """` (did you mean X?)`, or nothing where no known name is near."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {found[0]}?)" if found else ""

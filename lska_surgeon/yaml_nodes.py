@@ -1,0 +1,157 @@
+"""YAML text as nodes with places, and their values as PyYAML reads them; the one importer of ruamel.yaml.
+
+Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a string) or all of 1.1 (the scale key
+`n` becomes False); PyYAML does neither.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .errors import DocumentError
+from .wording import one_line
+
+__all__ = [
+    "MappingNode",
+    "Node",
+    "ScalarNode",
+    "SequenceNode",
+    "Span",
+    "UnreadableYaml",
+    "compose",
+    "plain_value",
+    "read_plain",
+    "span_of",
+    "value_of",
+    "walk",
+    "written_out",
+]
+
+_BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_INT = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+
+
+def read_plain(text: str) -> str | int | float | bool | None:
+    """The value of an unquoted scalar."""
+    if text in _NULLS:
+        return None
+    if text.lower() in _BOOLS and text in (text.lower(), text.capitalize(), text.upper()):
+        return _BOOLS[text.lower()]
+    if _INT.match(text):
+        try:
+            return _int(text.replace("_", ""))
+        except ValueError:  # `0x_`, or more digits than Python converts: PyYAML refuses the whole file
+            return text
+    if _FLOAT.match(text):
+        number = text.replace("_", "").lower()
+        return float(number.replace(".inf", "inf").replace(".nan", "nan"))
+    return text
+
+
+def _int(text: str) -> int:
+    sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
+    if digits.startswith("0b"):
+        return sign * int(digits[2:], 2)
+    if digits.startswith("0x"):
+        return sign * int(digits[2:], 16)
+    if digits.startswith("0") and len(digits) > 1:
+        return sign * int(digits, 8)
+    return sign * int(digits)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open range of characters."""
+
+    start: int
+    end: int
+
+
+class UnreadableYaml(Exception):
+    """Text that is no YAML.
+
+    Attributes:
+        line: line number, from 1; None where the reader names none.
+    """
+
+    def __init__(self, problem: str, line: int | None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def compose(text: str) -> Node | None:
+    """The root node of a text; None for an empty one.
+
+    Raises:
+        UnreadableYaml: it is not YAML.
+        RecursionError: it is nested too deep.
+    """
+    try:
+        root: Node | None = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = one_line(error.problem or error.context or "unreadable")
+        raise UnreadableYaml(problem, mark.line + 1 if mark else None) from error
+    except YAMLError as error:
+        raise UnreadableYaml(one_line(error) or "unreadable", None) from error
+    return root
+
+
+def plain_value(node: ScalarNode) -> Any:
+    """A scalar's value: what is quoted is text."""
+    return read_plain(node.value) if node.style is None else node.value
+
+
+def value_of(node: Node) -> Any:
+    """A node's value, lists and mappings included.
+
+    Raises:
+        DocumentError: a key is no word.
+    """
+    if isinstance(node, ScalarNode):
+        return plain_value(node)
+    if isinstance(node, SequenceNode):
+        return [value_of(part) for part in node.value]
+    if isinstance(node, MappingNode) and all(isinstance(key, ScalarNode) for key, _ in node.value):
+        return {value_of(key): value_of(part) for key, part in node.value}
+    raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
+
+
+def written_out(node: Node, known: dict[int, int]) -> int:
+    """How many nodes a node is with every alias written out; RecursionError when it contains itself."""
+    if isinstance(node, ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = -1
+        inside = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
+        known[id(node)] = 1 + sum([written_out(part, known) for part in inside])
+    elif known[id(node)] < 0:
+        raise RecursionError
+    return known[id(node)]
+
+
+def walk(node: Node) -> list[Node]:
+    """A node and all items inside of its lists."""
+    if isinstance(node, SequenceNode):
+        return [node, *(inner for part in node.value for inner in walk(part))]
+    return [node]
+
+
+def span_of(node: Node) -> Span:
+    """Where a node's text stands."""
+    # A block collection's own end mark stands at the next token, so the last leaf tells where its text ends.
+    last = node
+    while isinstance(last, (SequenceNode, MappingNode)) and not last.flow_style and last.value:
+        last = last.value[-1] if isinstance(last, SequenceNode) else last.value[-1][1]
+    return Span(node.start_mark.index, last.end_mark.index)
