@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .channels import NOT_A_MAP, Scaling, Shape, shapes_of
+from .architecture.graph import IMAGE, Graph, Layer
+from .architecture.roles import ATTENTION, kind
+from .architecture.scaling import Scaling
+from .architecture.shapes import NOT_A_MAP, Shape, shapes_of
 from .document import format_value
-from .graph import IMAGE, Graph, Layer
-from .kinds import ATTENTION, kind
 
 _PICTURE = "picture"
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from .architecture.alignment import Row, align_rows
+from .architecture.graph import IMAGE, Graph, Layer
+from .architecture.resolve import kept_letter, resolve
 from .errors import GraphError
-from .graph import IMAGE, Graph, Layer
 from .opening import OpenModel
-from .resolve import kept_letter, resolve
-from .row_alignment import Row, align_rows
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.
 _AGREES, _AGREES_THROUGH = 0.02, 0.01

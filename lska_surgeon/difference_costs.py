@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .blocks import is_attention
-from .channels import Shape
-from .closed_form import operators_in
+from .architecture.attention import is_attention
+from .architecture.graph import Graph
+from .architecture.operators import operators_in
+from .architecture.shapes import Shape
+from .architecture.surgery import remove
 from .difference import Difference
 from .errors import PositionError
-from .graph import Graph
 from .opening import OpenModel
-from .surgery import remove
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .annotations import annotation
+from .architecture.graph import IMAGE, Graph
 from .difference import Change, Difference
 from .difference_costs import Costs
 from .document import format_value
-from .graph import IMAGE, Graph
 from .opening import OpenModel
 from .report import dump
 from .stock import stock_models

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .architecture.graph import SECTIONS, Graph, Layer, as_from
 from .errors import DocumentError, EndlessError, NotAModelError
 from .files import no_file
-from .graph import SECTIONS, Graph, Layer, as_from
 from .lines import line_end, line_number, line_start, newline_at
 from .yaml_nodes import (
     MappingNode,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .channels import OUTPUTS
+from .architecture.graph import Graph
+from .architecture.shapes import OUTPUTS
 from .errors import TargetError
-from .graph import Graph
 
 #: Family -> what the stem of its file's name has to contain, in the order in which Ultralytics looks.
 _IN_NAME = {"YOLO-World": "-world", "YOLOE": "yoloe"}

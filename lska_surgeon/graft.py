@@ -17,20 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from . import __version__, host
-from .blocks import is_attention
+from .architecture.attention import is_attention
+from .architecture.graph import Graph, graph_of, yaml_of
+from .architecture.placement import Request, edits_for
+from .architecture.scaling import scaling_of
+from .architecture.shapes import shapes_of
+from .architecture.surgery import Rewrite, insert, remove
 from .certificate import Certificate, certify, picture_from, random_pictures
-from .channels import scaling_of, shapes_of
 from .checkpoint import Checkpoint
 from .document import Document
 from .errors import CheckpointError
-from .graph import Graph
 from .insertion import stacking_notes
 from .into import find_target
 from .refusal import refuse_sizes
-from .request import Request, edits_for
 from .stock import find_model
-from .surgery import Rewrite, insert, remove
-from .transplant import excise_, graph_of, moved_name, transplant_, yaml_of
+from .transplant import excise_, moved_name, transplant_
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"

@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .channels import Scaling, Shape, shapes_of
-from .closed_form import Operators, operators_in
+from .architecture.kernel import Kernel
+from .architecture.operators import Operators, operators_in
+from .architecture.placement import Request, edits_for
+from .architecture.positions import Site
+from .architecture.resolve import kept_letter, resolve
+from .architecture.scaling import Scaling
+from .architecture.shapes import Shape, shapes_of
+from .architecture.surgery import Edit, Rewrite, insert
 from .document import Document
 from .errors import TargetError
 from .family import family_notes
 from .files import target_path
-from .kernel import Kernel
 from .lines import unified_diff
 from .naming import default_name
 from .opening import OpenModel, open_model
-from .positions import Site
-from .request import Request, edits_for
-from .resolve import kept_letter, resolve
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
 from .stock import FoundModel, scale_in_name
-from .surgery import Edit, Rewrite, insert
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,15 @@ from typing import Any
 from torch import nn
 
 from . import host
-from .blocks import BLOCK_OPS, read_attention
+from .architecture.attention import BLOCK_OPS, read_attention
+from .architecture.graph import IMAGE, Graph, Layer, graph_of
+from .architecture.kernel import Kernel
+from .architecture.positions import Site
+from .architecture.surgery import Edit, Rewrite
 from .document import Document
 from .errors import BuildError, CheckpointError, SurgeonError
-from .graph import IMAGE, Graph, Layer
-from .kernel import Kernel
 from .nn import named_operators
-from .positions import Site
 from .stock import find_model
-from .surgery import Edit, Rewrite
-from .transplant import graph_of
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")

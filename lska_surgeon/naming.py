@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .architecture.placement import Request
+from .architecture.positions import parse_at
+from .architecture.surgery import Edit
 from .opening import OpenModel
-from .positions import parse_at
-from .request import Request
 from .stock import FoundModel, scale_in_name
-from .surgery import Edit
 
 
 def default_name(found: FoundModel, request: Request, edits: Sequence[Edit]) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .channels import Scaling, Shape, scaling_of, shapes_of, size_problem
+from .architecture.scaling import Scaling, scaling_of
+from .architecture.shapes import Shape, shapes_of, size_problem
 from .document import Document
 from .errors import GraphError
 from .stock import FoundModel, find_model

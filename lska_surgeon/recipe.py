@@ -13,12 +13,12 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from .architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
+from .architecture.positions import parse_at
 from .budget import Budget, Limit, parse_limit
 from .cost_types import LARGEST_SIDE
 from .errors import RecipeError, SurgeonError
 from .files import no_file
-from .kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
-from .positions import parse_at
 from .wording import did_you_mean
 from .yaml_fields import YamlFields
 from .yaml_nodes import Node

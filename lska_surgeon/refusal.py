@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .channels import Scaling, scaling_of, size_problem
+from .architecture.graph import Layer
+from .architecture.scaling import Scaling, scaling_of
+from .architecture.shapes import size_problem
 from .document import Document
 from .errors import EndlessError, GraphError, SurgeonError
-from .graph import Layer
 from .stock import FoundModel, find_model, stock_models
 
 

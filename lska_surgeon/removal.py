@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .architecture.surgery import Rewrite, remove
 from .document import Document
 from .family import family_notes
 from .files import target_path
@@ -13,7 +14,6 @@ from .naming import base_name
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
 from .stock import FoundModel, find_model, scale_in_name
-from .surgery import Rewrite, remove
 
 
 @dataclass(frozen=True)

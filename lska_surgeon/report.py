@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from .annotations import annotation
-from .channels import Shape
+from .architecture.graph import Graph, Layer
+from .architecture.positions import Site
+from .architecture.shapes import Shape
 from .document import format_value
-from .graph import Graph, Layer
 from .insertion import Plan, SitePlan
-from .positions import Site
 from .removal import Removal
 from .tables import table
 from .wording import numbers, plural

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .architecture.graph import Graph, Layer
+from .architecture.surgery import Rewrite
 from .document import AFTER_ROW, Document, format_row, format_value
 from .errors import DocumentError
-from .graph import Graph, Layer
 from .lines import line_end, line_start, newline_at
-from .surgery import Rewrite
 from .yaml_nodes import Span
 
 

@@ -9,49 +9,21 @@ made by an older release has in it (legacy heads, fused blocks, extra attributes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
 
 from . import host
-from .blocks import BLOCK_OPS
+from .architecture.attention import BLOCK_OPS
+from .architecture.graph import Graph, Layer, yaml_of
+from .architecture.surgery import Rewrite
 from .errors import BuildError
-from .graph import Graph, Layer, as_from
 from .nn import attach, build_operator, named_operators
 from .nn.hosts import HOST_CLASSES
-from .surgery import Rewrite
 
 #: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
 SEED = 0
-
-
-def graph_of(yaml: Mapping[str, Any], name: str) -> Graph:
-    """The graph of a model's stored YAML.
-
-    Raises:
-        BuildError: it has no rows under backbone and head, or they are not rows.
-        GraphError: a source does not exist or looks forward.
-    """
-    layers: list[Layer] = []
-    for section in ("backbone", "head"):
-        for row in yaml.get(section) or ():
-            frm = as_from(row[0]) if isinstance(row, (list, tuple)) and len(row) == 4 else None
-            if frm is None:
-                raise BuildError(f"{name}: its stored YAML has a row that is not [from, repeats, module, args]: {row}")
-            layers.append(Layer(len(layers), section, frm, int(row[1]), str(row[2]), tuple(row[3])))
-    settings = {key: value for key, value in yaml.items() if key not in ("backbone", "head")}
-    return Graph(tuple(layers), settings, name)
-
-
-def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored YAML with the rows of `graph` in the place of its own."""
-    rows: dict[str, list[Any]] = {"backbone": [], "head": []}
-    for layer in graph:
-        frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
-        rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
-    return {**yaml, **rows}
 
 
 def transplant_(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from .architecture.placement import Request, edits_for
 from .base_costs import Costs, Counted, ModelText, sha256
 from .errors import RecipeError, SurgeonError
 from .insertion import Plan, plan_insert_into
 from .naming import default_name, name_fields
 from .opening import OpenModel, open_model
 from .recipe import Recipe, Wanted
-from .request import Request, edits_for
 
 DEFAULT_FOLDER = "variants"
 

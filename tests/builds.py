@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from lska_surgeon import host
-from lska_surgeon.channels import Scaling, scaling_of, shapes_of
+from lska_surgeon.architecture.kernel import OP_BLOCKS
+from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.scaling import Scaling, scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.document import Document
 from lska_surgeon.insertion import Plan, plan_insert
-from lska_surgeon.kernel import OP_BLOCKS
 from lska_surgeon.nn import Operator
-from lska_surgeon.positions import named_sites
-from lska_surgeon.request import Request
 from lska_surgeon.shapes_only import ShapesOnly
 from lska_surgeon.stock import stock_models
 

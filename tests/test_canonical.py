@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from lska_surgeon.architecture.graph import Graph
+from lska_surgeon.architecture.placement import Request, edits_for
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.surgery import insert
 from lska_surgeon.canonical import canonical_text
 from lska_surgeon.cli import main
 from lska_surgeon.document import Document, format_value
 from lska_surgeon.errors import PositionError
-from lska_surgeon.graph import Graph
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.opening import OpenModel, open_model
-from lska_surgeon.positions import named_sites
-from lska_surgeon.request import Request, edits_for
 from lska_surgeon.stock import stock_models
-from lska_surgeon.surgery import insert
 
 LINE = re.compile(r"(\S+) = (?:(\d+) x )?([\w.]+)(\[.*\])\((.*)\)")
 

@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lska_surgeon.blocks import BLOCK_OPS
-from lska_surgeon.channels import scaling_of, shapes_of
+from lska_surgeon.architecture.attention import BLOCK_OPS
+from lska_surgeon.architecture.graph import Layer
+from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.names import is_slip, nearest
 from lska_surgeon.checks.stock_rows import stock_blocks, stock_graph
 from lska_surgeon.cli import main
 from lska_surgeon.document import Document
-from lska_surgeon.graph import Layer
 from lska_surgeon.insertion import plan_insert
-from lska_surgeon.positions import named_sites
-from lska_surgeon.request import Request
 from lska_surgeon.rewriting import splice
 from lska_surgeon.stock import stock_models
 from lska_surgeon.yaml_nodes import Span

@@ -19,14 +19,15 @@ import yaml_styles
 from hypothesis import event, given, note
 from hypothesis import strategies as st
 
-from lska_surgeon.blocks import HOSTS
-from lska_surgeon.channels import scaling_of, shapes_of
+from lska_surgeon.architecture.attention import HOSTS
+from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.positions import NAMES, named_sites
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.document import Document
 from lska_surgeon.errors import TargetError
 from lska_surgeon.insertion import Plan, plan_insert
-from lska_surgeon.positions import NAMES, named_sites
 from lska_surgeon.removal import plan_remove
-from lska_surgeon.request import Request
 from lska_surgeon.stock import stock_models
 
 #: Its only layer before the output layer is a whole torchvision model.

@@ -14,13 +14,13 @@ from releases import published_head
 from torch import nn
 
 from lska_surgeon import host
-from lska_surgeon.blocks import OP_BLOCKS
+from lska_surgeon.architecture.attention import OP_BLOCKS
+from lska_surgeon.architecture.kernel import TRIVIAL_OPS, resolve_kernel
+from lska_surgeon.architecture.placement import Request
 from lska_surgeon.cost import Cost, CostError, ModuleCost, count, count_source
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.insertion import plan_insert
-from lska_surgeon.kernel import TRIVIAL_OPS, resolve_kernel
 from lska_surgeon.nn import build_operator
-from lska_surgeon.request import Request
 from lska_surgeon.shapes_only import ShapesOnly
 from lska_surgeon.stock import find_model, stock_models, without_scale
 

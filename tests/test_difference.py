@@ -8,16 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from lska_surgeon.closed_form import params_added
+from lska_surgeon.architecture.operators import params_added
+from lska_surgeon.architecture.placement import Request, edits_for
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.surgery import Rewrite, insert
 from lska_surgeon.difference import Difference, Rewiring, compare
 from lska_surgeon.difference_costs import closed_form_costs
 from lska_surgeon.document import Document
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.opening import OpenModel, open_model
-from lska_surgeon.positions import named_sites
-from lska_surgeon.request import Request, edits_for
 from lska_surgeon.stock import FoundModel, stock_models
-from lska_surgeon.surgery import Rewrite, insert
 
 HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"
 ROWS = """\

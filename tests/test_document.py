@@ -10,9 +10,9 @@ import yaml_oracle as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lska_surgeon.architecture.graph import Layer
 from lska_surgeon.document import Document, format_row, format_value
 from lska_surgeon.errors import DocumentError, EndlessError
-from lska_surgeon.graph import Layer
 from lska_surgeon.removal import plan_remove
 from lska_surgeon.stock import stock_models
 from lska_surgeon.yaml_nodes import read_plain

@@ -13,7 +13,7 @@ from shapes import graft, write_checkpoint
 from ultralytics import YOLO
 from ultralytics.utils import checks
 
-from lska_surgeon.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import named_operators
 
 POSITIONS = ("backbone", "sppf", "neck", "head", "residual", "sppf-inner")

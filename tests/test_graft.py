@@ -15,13 +15,13 @@ import trained as t
 from torch import nn
 
 from lska_surgeon import host
+from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.architecture.placement import Request
 from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.graft import RECORD, Graft, graft, plan_graft, ungraft
 from lska_surgeon.graft_report import contents, contents_text
-from lska_surgeon.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import LSKA, Operator, named_operators
-from lska_surgeon.request import Request
 
 Files = Callable[[str, str], Path]
 

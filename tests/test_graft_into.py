@@ -13,12 +13,12 @@ import yaml as pyyaml
 from torch import Tensor, nn
 
 from lska_surgeon import host
+from lska_surgeon.architecture.placement import Request
 from lska_surgeon.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
 from lska_surgeon.graft import Graft, graft, plan_graft, plan_graft_into, ungraft
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
-from lska_surgeon.request import Request
 
 #: Half as wide as the stock n, and a scale that no checkpoint here has.
 SCALES = {"n": [0.33, 0.125, 1024], "s": [0.33, 0.5, 1024]}

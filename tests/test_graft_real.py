@@ -15,10 +15,10 @@ import trained as t
 from torch import nn
 
 from lska_surgeon import host
+from lska_surgeon.architecture.placement import Request
 from lska_surgeon.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.graft import graft, plan_graft, plan_graft_into, ungraft
 from lska_surgeon.insertion import plan_insert
-from lska_surgeon.request import Request
 
 FOLDER = Path(os.environ.get("LSKA_SURGEON_REAL") or Path(__file__).parents[2] / "shared" / "real")
 FILES = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lska_surgeon.architecture.kernel import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
 from lska_surgeon.errors import KernelError
-from lska_surgeon.kernel import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
 
 #: Table 1 of the paper's code: k, length of the first pair, length of the dilated pair, dilation.
 PAPER = [(7, 3, 3, 2), (11, 3, 5, 2), (23, 5, 7, 3), (35, 5, 11, 3), (41, 5, 13, 3), (53, 5, 17, 3)]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
+from lska_surgeon.architecture.kernel import Kernel, resolve_kernel
 from lska_surgeon.errors import BuildError, KernelError
-from lska_surgeon.kernel import Kernel, resolve_kernel
 from lska_surgeon.nn import HOST_CLASSES, BottleneckLSKA, Host, LSKAAttention, Operator, attach, named_operators
 
 C = 64

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lska_surgeon.channels import Shape, scaling_of, shapes_of
+from lska_surgeon.architecture.graph import Graph
+from lska_surgeon.architecture.kernel import resolve_kernel
+from lska_surgeon.architecture.positions import NAMES, Site, named_sites, parse_at, resolve_at
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import Shape, shapes_of
+from lska_surgeon.architecture.surgery import Edit, insert
 from lska_surgeon.document import Document
 from lska_surgeon.errors import PositionError
-from lska_surgeon.graph import Graph
-from lska_surgeon.kernel import resolve_kernel
-from lska_surgeon.positions import NAMES, Site, named_sites, parse_at, resolve_at
 from lska_surgeon.stock import stock_models
-from lska_surgeon.surgery import Edit, insert
 
 
 def open_text(text: str) -> tuple[Graph, tuple[Shape, ...]]:

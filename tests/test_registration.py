@@ -23,8 +23,8 @@ from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
 from lska_surgeon import host
+from lska_surgeon.architecture.kernel import resolve_kernel
 from lska_surgeon.errors import INSTALL, BuildError, KernelError
-from lska_surgeon.kernel import resolve_kernel
 from lska_surgeon.nn import LKA, LSKA, named_operators
 
 ROOT = Path(__file__).resolve().parents[1]

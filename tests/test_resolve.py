@@ -8,10 +8,10 @@ import builds
 import pytest
 import yaml_oracle as oracle
 
-from lska_surgeon.channels import Scaling
+from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.errors import GraphError, TargetError
 from lska_surgeon.insertion import plan_insert
-from lska_surgeon.request import Request
 
 BY_LETTER = ("C3k2", "A2C2f")
 

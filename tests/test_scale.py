@@ -11,13 +11,13 @@ import pytest
 import yaml_oracle as oracle
 
 from lska_surgeon import host
+from lska_surgeon.architecture.placement import Request
 from lska_surgeon.document import Document
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.family import check_family
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.opening import open_model
 from lska_surgeon.removal import plan_remove
-from lska_surgeon.request import Request
 from lska_surgeon.scale_pin import pin_scale, unpin_scale
 from lska_surgeon.stock import scale_in_name, stock_models, without_scale
 

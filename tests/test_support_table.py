@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lska_surgeon import host
+from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.positions import NAMES, named_sites
 from lska_surgeon.insertion import plan_insert
 from lska_surgeon.nn import named_operators
 from lska_surgeon.opening import open_model
-from lska_surgeon.positions import NAMES, named_sites
-from lska_surgeon.request import Request
 from lska_surgeon.stock import stock_models, without_scale
 
 README = Path(__file__).parents[1] / "README.md"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from lska_surgeon.architecture.graph import Graph, Layer
+from lska_surgeon.architecture.kernel import Kernel, resolve_kernel
+from lska_surgeon.architecture.positions import Site
+from lska_surgeon.architecture.surgery import Edit, Rewrite, insert, remove
 from lska_surgeon.errors import GraphError, PositionError
-from lska_surgeon.graph import Graph, Layer
-from lska_surgeon.kernel import Kernel, resolve_kernel
-from lska_surgeon.positions import Site
-from lska_surgeon.surgery import Edit, Rewrite, insert, remove
 
 K = resolve_kernel("lska", 23)
 

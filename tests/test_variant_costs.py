@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon.channels import scaling_of, shapes_of
+from lska_surgeon.architecture.kernel import OP_BLOCKS, PAPER_DILATIONS
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.cli import main
 from lska_surgeon.cost import count_source
 from lska_surgeon.document import Document
-from lska_surgeon.kernel import OP_BLOCKS, PAPER_DILATIONS
-from lska_surgeon.positions import named_sites
 from lska_surgeon.stock import stock_models
 
 MODELS = sorted(name for name in stock_models() if name.startswith("yolov8"))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..graph import Graph, Layer
-from ..row_alignment import Row, align_rows, is_width
+from ..architecture.alignment import Row, align_rows, is_width
+from ..architecture.graph import Graph, Layer
 from .stock_rows import stock_blocks, stock_graph
 
 #: How many stock models are aligned in full after a look at their blocks.

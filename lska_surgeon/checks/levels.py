@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..channels import OUTPUTS
-from ..graph import IMAGE
-from ..kinds import ATTENTION
+from ..architecture.graph import IMAGE
+from ..architecture.roles import ATTENTION
+from ..architecture.shapes import OUTPUTS
 from .findings import ERROR, WARNING, Correction, Finding
 from .strides import input_shapes
 from .subject import Subject

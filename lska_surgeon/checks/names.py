@@ -8,7 +8,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..blocks import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
+from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)

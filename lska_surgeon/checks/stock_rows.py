@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..architecture.graph import Graph, Layer, as_from
 from ..errors import GraphError
-from ..graph import Graph, Layer, as_from
 from ..stock import stock_models
 from ..yaml_nodes import read_plain
 

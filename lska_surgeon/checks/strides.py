@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..blocks import HANDWRITTEN_HOSTS, HOSTS, read_attention
-from ..channels import Scaling, Shape, shapes_of
+from ..architecture.attention import HANDWRITTEN_HOSTS, HOSTS, read_attention
+from ..architecture.graph import IMAGE, Graph, Layer
+from ..architecture.scaling import Scaling
+from ..architecture.shapes import Shape, shapes_of
 from ..errors import GraphError, KernelError
-from ..graph import IMAGE, Graph, Layer
 from .alignment import Alignment
 
 _PICTURE = Shape(None, 1.0)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ..channels import NOT_A_MAP, Shape
+from ..architecture.graph import Layer
+from ..architecture.roles import kind
+from ..architecture.shapes import NOT_A_MAP, Shape
 from ..document import BAD_ROW, Document, RowError
 from ..errors import GraphError
-from ..graph import Layer
-from ..kinds import kind
 from ..stock import FoundModel, find_model
 from .alignment import Alignment, align
 from .findings import Correction, Finding

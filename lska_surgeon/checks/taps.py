@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..graph import IMAGE
-from ..kinds import ATTENTION
+from ..architecture.graph import IMAGE
+from ..architecture.roles import ATTENTION
 from .findings import ERROR, WARNING, Correction, Finding
 from .subject import Subject
 from .wiring import Moved

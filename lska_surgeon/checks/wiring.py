@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..graph import IMAGE, Layer
+from ..architecture.graph import IMAGE, Layer
 from .alignment import Alignment
 from .strides import conflicts, shapes_or_none
 

@@ -8,11 +8,11 @@ import click
 from click.core import ParameterSource
 
 from .. import host
+from ..architecture.placement import Request, check_request
 from ..container import check_checkpoint
 from ..files import check_target, target_path
 from ..naming import variant_stem
 from ..refusal import refuse_sizes
-from ..request import Request, check_request
 from ..stock import find_model
 from . import completion
 from .options import formats, not_empty, where_and_what, writing

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from ..architecture.placement import Request
 from ..files import check_target, write_text
 from ..insertion import plan_insert
 from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
-from ..request import Request
 from . import completion
 from .options import formats, not_empty, refuse_two_texts, where_and_what, writing
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..cost_types import LARGEST_SIDE
-from ..kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])

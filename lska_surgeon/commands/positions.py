@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ..architecture.positions import named_sites
 from ..opening import open_model
-from ..positions import named_sites
 from ..report import layers_json, layers_table, names_table
 from . import completion
 from .options import formats, not_empty

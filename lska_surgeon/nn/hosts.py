@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
-from ..blocks import HOST_OF, HOSTS, read_attention
+from ..architecture.attention import HOST_OF, HOSTS, read_attention
+from ..architecture.kernel import Kernel, resolve_kernel
 from ..errors import BuildError, KernelError
-from ..kernel import Kernel, resolve_kernel
 from .operators import Operator, build_operator, named_operators
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from ..kernel import Kernel, resolve_kernel
+from ..architecture.kernel import Kernel, resolve_kernel
 
 AnyOperator = TypeVar("AnyOperator", bound="Operator")
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from torch import nn
 
-from ..blocks import Attention, host_spec, is_attention, read_attention
+from ..architecture.attention import Attention, host_spec, is_attention, read_attention
+from ..architecture.kernel import Kernel
 from ..errors import BuildError, SurgeonError
-from ..kernel import Kernel
 from .hosts import HOST_CLASSES, attach
 from .operators import OPERATORS, Operator, build_operator, named_operators
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from .errors import GraphError
+from ..errors import BuildError, GraphError
 
 #: What row 0 reads: the picture itself.
 IMAGE = -1
@@ -104,3 +105,30 @@ def as_from(value: Any) -> From | None:
         taps = [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
         return tuple(taps) if len(taps) == len(value) else None
     return None
+
+
+def graph_of(yaml: Mapping[str, Any], name: str) -> Graph:
+    """The graph of a model's stored YAML.
+
+    Raises:
+        BuildError: it has no rows under backbone and head, or they are not rows.
+        GraphError: a source does not exist or looks forward.
+    """
+    layers: list[Layer] = []
+    for section in ("backbone", "head"):
+        for row in yaml.get(section) or ():
+            frm = as_from(row[0]) if isinstance(row, (list, tuple)) and len(row) == 4 else None
+            if frm is None:
+                raise BuildError(f"{name}: its stored YAML has a row that is not [from, repeats, module, args]: {row}")
+            layers.append(Layer(len(layers), section, frm, int(row[1]), str(row[2]), tuple(row[3])))
+    settings = {key: value for key, value in yaml.items() if key not in ("backbone", "head")}
+    return Graph(tuple(layers), settings, name)
+
+
+def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored YAML with the rows of `graph` in the place of its own."""
+    rows: dict[str, list[Any]] = {"backbone": [], "head": []}
+    for layer in graph:
+        frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
+        rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
+    return {**yaml, **rows}

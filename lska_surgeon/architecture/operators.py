@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .blocks import read_attention
-from .channels import Scaling, Shape
+from .attention import read_attention
 from .graph import IMAGE, Graph, Layer
 from .kernel import Kernel
+from .scaling import Scaling
+from .shapes import Shape
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .channels import Shape
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, resolve_kernel
 from .positions import parse_at, resolve_at
+from .shapes import Shape
 from .surgery import Edit
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import KernelError
+from ..errors import KernelError
 from .kernel import OP_BLOCKS, TRIVIAL_OPS, Kernel, resolve_kernel
 
 BLOCK_OPS = {block: op for op, block in OP_BLOCKS.items()}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .blocks import BLOCK_OPS
-from .channels import NOT_A_MAP
+from .attention import BLOCK_OPS
 from .graph import Layer
+from .shapes import NOT_A_MAP
 
 #: Kinds of rows that attention may be; "other" is a block that is not known.
 ATTENTION = ("operator", "other", "psa")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from .blocks import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
-from .channels import NOT_A_MAP, OUTPUTS, Shape
-from .errors import PositionError
+from ..errors import PositionError
+from ..wording import did_you_mean
+from .attention import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
 from .graph import Graph, Layer
-from .wording import did_you_mean
+from .shapes import NOT_A_MAP, OUTPUTS, Shape
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
@@ -133,9 +133,6 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
     return f"it has {names or 'no named position'}; or name a layer with after:0-{len(graph) - 2}"
 
 
-# Positions by name.
-
-
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
     rows = [layer for layer in graph if layer.section == "backbone" and not is_attention(layer.block)]
@@ -216,9 +213,6 @@ NAMES: dict[str, Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]] = {
     "residual": _residual,
     "sppf-inner": _sppf_inner,
 }
-
-
-# Positions by layer.
 
 
 def _after(at: At, graph: Graph) -> Site:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import KernelError
+from ..errors import KernelError
 
 #: Kernel size -> dilation of the dilated convolution, as in the paper's own code.
 PAPER_DILATIONS = {7: 2, 11: 2, 23: 3, 35: 3, 41: 3, 53: 3}

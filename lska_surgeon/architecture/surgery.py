@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .blocks import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
-from .errors import PositionError
+from ..errors import PositionError
+from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
 from .graph import IMAGE, From, Graph, Layer
 from .kernel import OP_BLOCKS, Kernel
 from .positions import Site

@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .blocks import BLOCK_OPS, read_attention
-from .channels import WIDTH_SCALED, Scaling, Shape
-from .errors import GraphError
+from ..errors import GraphError
+from .attention import BLOCK_OPS, read_attention
 from .graph import Graph, Layer
+from .scaling import Scaling
+from .shapes import WIDTH_SCALED, Shape
 
 _BUILT_BY_LETTER = frozenset({"C3k2", "A2C2f"})
 _PROTOTYPES = frozenset({"Segment", "Segment26", "YOLOESegment", "YOLOESegment26"})

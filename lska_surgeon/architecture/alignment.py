@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .graph import Layer
-from .kinds import kind
+from .roles import kind
 
 NEVER = -1e9
 #: What an inserted row weighs beside the others; an operator weighs nothing, a second neck much.
