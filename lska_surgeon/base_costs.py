@@ -20,7 +20,7 @@ from typing import Any
 
 from .errors import SurgeonError
 from .files import write_text
-from .stock import scale_in_name
+from .model_yaml.find import scale_in_name
 
 _CACHE_SCHEMA = 1
 #: Who builds and who counts; torch runs what they trace, and goes into the cache's key alone.

@@ -19,8 +19,8 @@ from torch import nn
 
 from . import host
 from .cost_types import Cost, CostError, ModuleCost
+from .model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from .shapes_only import ShapesOnly, pictures
-from .stock import CHECKPOINT_SUFFIXES, find_model
 
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
 

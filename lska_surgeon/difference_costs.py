@@ -13,9 +13,9 @@ from .architecture.graph import Graph
 from .architecture.operators import operators_in
 from .architecture.shapes import Shape
 from .architecture.surgery import remove
-from .difference import Difference
 from .errors import PositionError
-from .opening import OpenModel
+from .model_yaml.diff import Difference
+from .model_yaml.load import OpenModel
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from .annotations import annotation
 from .architecture.graph import IMAGE, Graph
-from .difference import Change, Difference
 from .difference_costs import Costs
-from .document import format_value
-from .opening import OpenModel
+from .model_yaml.diff import Change, Difference
+from .model_yaml.document import format_value
+from .model_yaml.find import stock_models
+from .model_yaml.load import OpenModel
 from .report import dump
-from .stock import stock_models
 from .tables import pipes, table
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.

@@ -19,18 +19,18 @@ from torch import Tensor, nn
 from . import __version__, host
 from .architecture.attention import is_attention
 from .architecture.graph import Graph, graph_of, yaml_of
-from .architecture.placement import Request, edits_for
+from .architecture.placement import Placement, edits_for
 from .architecture.scaling import scaling_of
 from .architecture.shapes import shapes_of
 from .architecture.surgery import Rewrite, insert, remove
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .checkpoint import Checkpoint
-from .document import Document
 from .errors import CheckpointError
-from .insertion import stacking_notes
 from .into import find_target
+from .model_yaml.document import Document
+from .model_yaml.find import find_model
+from .model_yaml.insert import stacking_notes
 from .refusal import refuse_sizes
-from .stock import find_model
 from .transplant import excise_, moved_name, transplant_
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
@@ -85,7 +85,7 @@ class GraftPlan:
     lost: tuple[int, ...] = ()
 
 
-def plan_graft(checkpoint: Checkpoint, request: Request) -> GraftPlan:
+def plan_graft(checkpoint: Checkpoint, placement: Placement) -> GraftPlan:
     """Plan operators at positions of a checkpoint's own architecture; no tensor is touched.
 
     Raises:
@@ -93,7 +93,7 @@ def plan_graft(checkpoint: Checkpoint, request: Request) -> GraftPlan:
     """
     graph = stored_graph(checkpoint)
     scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
-    rewrite = insert(graph, edits_for(request, graph, shapes_of(graph, scaling)))
+    rewrite = insert(graph, edits_for(placement, graph, shapes_of(graph, scaling)))
     return GraftPlan(checkpoint, rewrite, yaml_of(rewrite.after, checkpoint.yaml or {}))
 
 

@@ -28,10 +28,10 @@ from .architecture.graph import IMAGE, Graph, Layer, graph_of
 from .architecture.kernel import Kernel
 from .architecture.positions import Site
 from .architecture.surgery import Edit, Rewrite
-from .document import Document
 from .errors import BuildError, CheckpointError, SurgeonError
+from .model_yaml.document import Document
+from .model_yaml.find import find_model
 from .nn import named_operators
-from .stock import find_model
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")

@@ -12,9 +12,9 @@ from pathlib import Path
 from .architecture.graph import Layer
 from .architecture.scaling import Scaling, scaling_of
 from .architecture.shapes import size_problem
-from .document import Document
 from .errors import EndlessError, GraphError, SurgeonError
-from .stock import FoundModel, find_model, stock_models
+from .model_yaml.document import Document
+from .model_yaml.find import FoundModel, find_model, stock_models
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:

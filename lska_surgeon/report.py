@@ -10,9 +10,9 @@ from .annotations import annotation
 from .architecture.graph import Graph, Layer
 from .architecture.positions import Site
 from .architecture.shapes import Shape
-from .document import format_value
-from .insertion import Plan, SitePlan
-from .removal import Removal
+from .model_yaml.document import format_value
+from .model_yaml.insert import Plan, SitePlan
+from .model_yaml.remove import Removal
 from .tables import table
 from .wording import numbers, plural
 

@@ -17,8 +17,8 @@ from . import host
 from .checkpoint import Checkpoint, read_checkpoint
 from .errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
 from .mistakes import first_paragraph, mistake
+from .model_yaml.find import find_model
 from .nn import Operator, named_operators
-from .stock import find_model
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}

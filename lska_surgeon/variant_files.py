@@ -12,7 +12,7 @@ from pathlib import Path
 from .base_costs import Costs, sha256
 from .errors import TargetError
 from .files import replace_all
-from .lines import unified_diff
+from .model_yaml.lines import unified_diff
 from .recipe import Recipe
 from .variant_index import Index, Owned
 from .variants import Variant, reread

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .architecture.placement import Request, edits_for
+from .architecture.placement import Placement, edits_for
 from .base_costs import Costs, Counted, ModelText, sha256
 from .errors import RecipeError, SurgeonError
-from .insertion import Plan, plan_insert_into
-from .naming import default_name, name_fields
-from .opening import OpenModel, open_model
+from .model_yaml.file_names import default_name, name_fields
+from .model_yaml.insert import Plan, plan_insert_into
+from .model_yaml.load import OpenModel, open_model
 from .recipe import Recipe, Wanted
 
 DEFAULT_FOLDER = "variants"
@@ -113,28 +113,32 @@ def reread(recipe: Recipe, variants: Iterable[Variant]) -> None:
     """
     for variant in variants:
         try:
-            again = plan_insert_into(variant.base, _request(recipe, variant.wanted, variant.file))
+            again = _insert(recipe, variant.base, variant.wanted, variant.file)
         except SurgeonError as error:
             raise recipe.error(variant.wanted, error) from error
         assert again.text == variant.text
 
 
 def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
-    request = _request(recipe, wanted, None)
-    edits = edits_for(request, base.document.graph, base.shapes)
+    placement = _placement(wanted)
+    edits = edits_for(placement, base.document.graph, base.shapes)
     if wanted.out is None:
-        file = f"{DEFAULT_FOLDER}/{default_name(base.found, request, edits)}"
+        file = f"{DEFAULT_FOLDER}/{default_name(base, placement, edits, resolve=recipe.resolve)}"
     else:
-        file = wanted.out.format(**name_fields(base, request, edits))
+        file = wanted.out.format(**name_fields(base, placement, edits))
     if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
-    plan = plan_insert_into(base, _request(recipe, wanted, file), verify=False)
+    plan = _insert(recipe, base, wanted, file, verify=False)
     return Variant(wanted, base, plan, file)
 
 
-def _request(recipe: Recipe, wanted: Wanted, file: str | None) -> Request:
-    output = str(recipe.folder / file) if file else None
-    return Request(wanted.base, wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.scale, recipe.resolve, output)
+def _placement(wanted: Wanted) -> Placement:
+    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation)
+
+
+def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Plan:
+    output = str(recipe.folder / file)
+    return plan_insert_into(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 
 
 def _model_text(base: OpenModel) -> ModelText:

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from lska_surgeon import host
 from lska_surgeon.architecture.kernel import OP_BLOCKS
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.scaling import Scaling, scaling_of
 from lska_surgeon.architecture.shapes import shapes_of
-from lska_surgeon.document import Document
-from lska_surgeon.insertion import Plan, plan_insert
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.insert import Plan, plan_insert
 from lska_surgeon.nn import Operator
 from lska_surgeon.shapes_only import ShapesOnly
-from lska_surgeon.stock import stock_models
 
 MODELS = sorted(stock_models())
 torch.set_num_threads(1)  # networks and pictures are small: to wake other threads takes longer than the work
@@ -137,7 +137,7 @@ def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: 
     op = ops[(MODELS.index(model) + scalings_of(model).index(scaling)) % len(ops)]
     behind, inside = in_full(model)
     base = str(stock_models()[model])
-    return plan_insert(Request(base, behind + inside, op, scale=scaling.letter, output=output, resolve=resolve))
+    return plan_insert(base, Placement(behind + inside, op), scale=scaling.letter, resolve=resolve, output=output)
 
 
 def parse_text(text: str, folder: Path, name: str) -> nn.Sequential:
@@ -191,7 +191,7 @@ def built(model: str, position: str | None, folder: Path) -> Built:
     letter = scalings_of(model)[0].letter
     if position is None:
         return _run(str(stock_models()[model]), letter, 0)
-    plan = plan_insert(Request(str(stock_models()[model]), (position,), k=7, scale=letter))
+    plan = plan_insert(str(stock_models()[model]), Placement((position,), k=7), scale=letter)
     assert plan.output is not None
     assert plan.params_added is not None
     path = folder / plan.output.name

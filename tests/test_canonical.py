@@ -13,16 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from lska_surgeon.architecture.graph import Graph
-from lska_surgeon.architecture.placement import Request, edits_for
+from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.surgery import insert
-from lska_surgeon.canonical import canonical_text
 from lska_surgeon.cli import main
-from lska_surgeon.document import Document, format_value
 from lska_surgeon.errors import PositionError
-from lska_surgeon.insertion import plan_insert
-from lska_surgeon.opening import OpenModel, open_model
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.canonical import canonical_text
+from lska_surgeon.model_yaml.document import Document, format_value
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 LINE = re.compile(r"(\S+) = (?:(\d+) x )?([\w.]+)(\[.*\])\((.*)\)")
 
@@ -55,7 +55,7 @@ def rows_in(graph: Graph) -> set[tuple[object, ...]]:
 def with_operators(base: OpenModel, at: str) -> Graph:
     """What `insert` makes of a base, without the way through a text."""
     graph = base.document.graph
-    return insert(graph, edits_for(Request("", (at,)), graph, base.shapes)).after
+    return insert(graph, edits_for(Placement((at,)), graph, base.shapes)).after
 
 
 @pytest.mark.parametrize("name", stock_models())
@@ -148,7 +148,7 @@ def test_git_diff_shows_only_the_added_rows(tmp_path: Path) -> None:
     (tmp_path / ".gitattributes").write_text("*.yaml diff=lska-surgeon\n", encoding="utf-8")
     git("config", "diff.lska-surgeon.textconv", f"'{sys.executable}' -m lska_surgeon diff --textconv")
     git("add", "--all")
-    file.write_text(plan_insert(Request("yolov8s.yaml", ("neck",), k=35)).text, encoding="utf-8")
+    file.write_text(plan_insert("yolov8s.yaml", Placement(("neck",), k=35)).text, encoding="utf-8")
     shown = [line for line in git("diff").splitlines() if re.match(r"[-+](?![-+])", line)]
     assert shown == [f"+{name} = LSKA[c2, 35]({name})" for name in
                      ("head.p4.block", "head.p3.block", "head.p4.block-2", "head.p5.block")]  # fmt: skip

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from lska_surgeon.architecture.attention import BLOCK_OPS
 from lska_surgeon.architecture.graph import Layer
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import shapes_of
@@ -24,10 +24,10 @@ from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.names import is_slip, nearest
 from lska_surgeon.checks.stock_rows import stock_blocks, stock_graph
 from lska_surgeon.cli import main
-from lska_surgeon.document import Document
-from lska_surgeon.insertion import plan_insert
-from lska_surgeon.rewriting import splice
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.rewriting import splice
 from lska_surgeon.yaml_nodes import Span
 
 STOCK = sorted(stock_models())
@@ -40,8 +40,8 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, ["check", *words])
 
 
-def variant(name: str, *at: str, **request: object) -> str:
-    return plan_insert(replace(Request(name, at, output="-"), **request)).text  # type: ignore[arg-type]
+def variant(name: str, *at: str, k: int = 23, **asked: object) -> str:
+    return plan_insert(name, Placement(at, k=k), output="-", **asked).text  # type: ignore[arg-type]
 
 
 def names_of(name: str) -> list[str]:
@@ -140,7 +140,7 @@ def without_tap(document: Document, row: int, tap: int) -> str:
 
 def numbers_kept(name: str, at: tuple[str, ...]) -> Iterator[Mutant]:
     """Stock numbers put back after an insertion: all of them, then one by one."""
-    plan = plan_insert(Request(name, at, output="-"))
+    plan = plan_insert(name, Placement(at), output="-")
     stock, document = Document.read(stock_models()[name]).layers, Document(plan.text)
     changes = [
         (new, tap, number)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lska_surgeon.cli import COMMANDS, main
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.find import stock_models
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 

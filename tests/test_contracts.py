@@ -20,15 +20,15 @@ from hypothesis import event, given, note
 from hypothesis import strategies as st
 
 from lska_surgeon.architecture.attention import HOSTS
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import NAMES, named_sites
 from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import shapes_of
-from lska_surgeon.document import Document
 from lska_surgeon.errors import TargetError
-from lska_surgeon.insertion import Plan, plan_insert
-from lska_surgeon.removal import plan_remove
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.insert import Plan, plan_insert
+from lska_surgeon.model_yaml.remove import plan_remove
 
 #: Its only layer before the output layer is a whole torchvision model.
 WITHOUT_POSITIONS = {"yolo11-cls-resnet18.yaml"}
@@ -89,11 +89,11 @@ def _between(places: list[Place], source: int | str, reader: int) -> list[Place]
     return [p for p in here if p.reader is None] + [p for p in here if p.reader == reader]
 
 
-def check_scale(base: bytes, variant: bytes, request: Request) -> None:
+def check_scale(path: Path, variant: bytes, scale: str | None, output: str | None) -> None:
     """The variant builds the scale that was asked for under the name it gets, or else under one that says no scale."""
-    before, after = oracle.load(base), oracle.load(variant)
-    asked = request.scale or oracle.scale_built(before, Path(request.base).name)[0]
-    letter, values = oracle.scale_built(after, "variant.yaml" if request.output in (None, "-") else request.output)
+    before, after = oracle.load(path.read_bytes()), oracle.load(variant)
+    asked = scale or oracle.scale_built(before, path.name)[0]
+    letter, values = oracle.scale_built(after, "variant.yaml" if output in (None, "-") else output)
     assert values == (before["scales"][asked] if before.get("scales") else None)
     if letter != asked:  # under a letter that is not its own, no block may depend on it
         blocks = {HOSTS.get(row[2], row[2]) for row in oracle.rows_of(after)}
@@ -138,13 +138,15 @@ def unpinned(text: str) -> str:
     return "\n".join(lines[:first] + lines[end:])
 
 
-def check_contracts(path: Path, request: Request, places: list[Place]) -> Plan:
+def check_contracts(
+    path: Path, at: tuple[str, ...], places: list[Place], *, scale: str | None = None, output: str | None = None
+) -> Plan:
     """Contracts 1, 2, 3 and 5 on one insertion, as far as they concern the text."""
     base = path.read_bytes()
-    plan = plan_insert(request)
+    plan = plan_insert(str(path), Placement(at), scale=scale, output=output)
     variant = as_bytes(plan.text)
     check_wiring(base, variant, places)
-    check_scale(base, variant, request)
+    check_scale(path, variant, scale, output)
     kept = [n for n, row in enumerate(oracle.rows_of(oracle.load(variant))) if row[2] not in oracle.OPERATORS]
     assert plan.rewrite.index_map == dict(enumerate(kept))
     written = path.with_name(f"{path.stem}-variant.yaml")
@@ -158,7 +160,7 @@ def test_stock_model_keeps_the_contracts_at_each_position(name: str, tmp_path: P
     path = tmp_path / builds.in_family(name, "base.yaml")
     path.write_bytes(stock_models()[name].read_bytes())
     for position, places in positions_of(path).items():
-        plan = check_contracts(path, Request(str(path), (position,), output=path.name), places)
+        plan = check_contracts(path, (position,), places, output=path.name)
         check_lines(plan.before, plan.text, {place.source for place in places if place.inside})
 
 
@@ -169,10 +171,10 @@ def test_stock_model_keeps_the_contracts_at_all_positions_together(name: str, tm
     for style, styled in text_styles(text).items():
         path = tmp_path / builds.in_family(name, f"{style}.yaml")
         path.write_bytes(as_bytes(styled))
-        request = Request(str(path), at, output=builds.in_family(name, "variant.yaml"))
-        plan = check_contracts(path, request, places)
+        output = builds.in_family(name, "variant.yaml")
+        plan = check_contracts(path, at, places, output=output)
         check_lines(styled, plan.text, {place.source for place in places if place.inside})
-        assert plan_insert(request).text == plan.text
+        assert plan_insert(str(path), Placement(at), output=output).text == plan.text
 
 
 def at_once(path: Path) -> tuple[tuple[str, ...], list[Place]]:
@@ -259,13 +261,13 @@ def test_any_network_in_any_layout_keeps_the_contracts(
     path = tmp_path_factory.mktemp("surgery") / "base.yaml"
     path.write_bytes(as_bytes(text))
     assert oracle.rows_of(oracle.load(as_bytes(text))) == network.rows
-    request = Request(str(path), at, scale=scale if network.scales else None, output=output)
+    asked = scale if network.scales else None
     if not _can_be_named(network, layout, scale, output):
         with pytest.raises(TargetError, match="says scale"):
-            plan_insert(request)
+            plan_insert(str(path), Placement(at), scale=asked, output=output)
         event("refused: the name says another scale")
         return
-    plan = check_contracts(path, request, places)
+    plan = check_contracts(path, at, places, scale=asked, output=output)
     note(plan.text)
     if layout.section == "rows":
         check_lines(unpinned(text), unpinned(plan.text), {place.source for place in places if place.inside})
@@ -335,7 +337,7 @@ def test_operator_rows_build_on_an_untouched_parser(tmp_path: Path) -> None:
     paths, expected = [], []
     for model in ("yolov8.yaml", "yolov8-p2.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolov8-cls.yaml", "yolov5.yaml"):
         scale = builds.scalings_of(model)[-1 if model == "yolov8.yaml" else 0].letter
-        plan = plan_insert(Request(str(stock_models()[model]), builds.in_full(model)[0], scale=scale))
+        plan = plan_insert(str(stock_models()[model]), Placement(builds.in_full(model)[0]), scale=scale)
         paths.append(str(tmp_path / str(plan.output)))
         Path(paths[-1]).write_text(plan.text, encoding="utf-8")
         expected.append(f"built {len(plan.rewrite.inserted)}")

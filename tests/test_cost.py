@@ -16,13 +16,13 @@ from torch import nn
 from lska_surgeon import host
 from lska_surgeon.architecture.attention import OP_BLOCKS
 from lska_surgeon.architecture.kernel import TRIVIAL_OPS, resolve_kernel
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.cost import Cost, CostError, ModuleCost, count, count_source
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.insertion import plan_insert
+from lska_surgeon.model_yaml.find import find_model, stock_models, without_scale
+from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import build_operator
 from lska_surgeon.shapes_only import ShapesOnly
-from lska_surgeon.stock import find_model, stock_models, without_scale
 
 #: The table in Ultralytics' documentation of YOLOv8, GFLOPs at 640 pixels.
 PUBLISHED = {"n": 8.7, "s": 28.6, "m": 78.9, "l": 165.2, "x": 257.8}
@@ -145,7 +145,7 @@ def test_operators_with_an_own_dilation_cost_their_closed_form(op: str) -> None:
 
 
 def test_a_variant_costs_its_base_and_its_operators(tmp_path: Path) -> None:
-    plan = plan_insert(Request("yolov8n.yaml", ("neck",), "lska", 35, None, None, False, None))
+    plan = plan_insert("yolov8n.yaml", Placement(("neck",), "lska", 35))
     variant = tmp_path / "yolov8n-lska.yaml"
     variant.write_text(plan.text, encoding="utf-8")
     base, cost = count_source("yolov8n.yaml", (320, 640)), count_source(str(variant), (320, 640))

@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from lska_surgeon.architecture.operators import params_added
-from lska_surgeon.architecture.placement import Request, edits_for
+from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.surgery import Rewrite, insert
-from lska_surgeon.difference import Difference, Rewiring, compare
 from lska_surgeon.difference_costs import closed_form_costs
-from lska_surgeon.document import Document
-from lska_surgeon.insertion import plan_insert
-from lska_surgeon.opening import OpenModel, open_model
-from lska_surgeon.stock import FoundModel, stock_models
+from lska_surgeon.model_yaml.diff import Difference, Rewiring, compare
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import FoundModel, stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"
 ROWS = """\
@@ -45,7 +45,7 @@ def changed(old: str, new: str) -> Difference:
 def inserted(base: OpenModel, at: list[str], k: int = 23) -> tuple[OpenModel, Rewrite]:
     """What `insert` makes of a base, without the way through a text."""
     graph = base.document.graph
-    rewrite = insert(graph, edits_for(Request("", tuple(at), k=k), graph, base.shapes))
+    rewrite = insert(graph, edits_for(Placement(tuple(at), k=k), graph, base.shapes))
     after = rewrite.after
     document = SimpleNamespace(graph=after, settings=after.settings, layers=after.layers)
     return replace(base, document=document), rewrite  # type: ignore[arg-type]
@@ -84,7 +84,7 @@ def test_of_two_equal_operators_in_a_row_either_may_be_the_new_one() -> None:
 
 
 def test_resolved_variant_differs_from_its_base_by_the_insertion_alone() -> None:
-    plan = plan_insert(Request("yolo11m.yaml", ("neck",), resolve=True, output="-"))
+    plan = plan_insert("yolo11m.yaml", Placement(("neck",)), resolve=True, output="-")
     base = open_model("yolo11m.yaml")
     found = compare(base, OpenModel(base.found, Document(plan.text), plan.scaling))
     assert found.by_width

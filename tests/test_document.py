@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lska_surgeon.architecture.graph import Layer
-from lska_surgeon.document import Document, format_row, format_value
 from lska_surgeon.errors import DocumentError, EndlessError
-from lska_surgeon.removal import plan_remove
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.document import Document, format_row, format_value
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.remove import plan_remove
 from lska_surgeon.yaml_nodes import read_plain
 
 BASE = """\

@@ -16,7 +16,7 @@ from torch import nn
 
 from lska_surgeon import host
 from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.graft import RECORD, Graft, graft, plan_graft, ungraft
@@ -61,7 +61,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 def grafted(base: Checkpoint, *at: str, op: str = "lska", k: int = 7, identity: bool = True, **more: Any) -> Graft:
-    return graft(plan_graft(base, Request(base.path.name, at or ("neck",), op, k)), identity=identity, **more)
+    return graft(plan_graft(base, Placement(at or ("neck",), op, k)), identity=identity, **more)
 
 
 def written(path: Path, done: Graft) -> Path:

@@ -13,11 +13,11 @@ import yaml as pyyaml
 from torch import Tensor, nn
 
 from lska_surgeon import host
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
 from lska_surgeon.graft import Graft, graft, plan_graft, plan_graft_into, ungraft
-from lska_surgeon.insertion import plan_insert
+from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
 
 #: Half as wide as the stock n, and a scale that no checkpoint here has.
@@ -146,12 +146,12 @@ def check(base: Checkpoint, done: Graft, shift_at: int | None = None) -> nn.Modu
 def test_into_a_variant_by_insert_is_the_graft_at_that_position(tmp_path: Path, task: str) -> None:
     source = write(tmp_path, stock(f"yolov8{t.TASKS[task]}"), "yolov8n.yaml")
     at = ("residual:4", "head") if task == "classify" else ("backbone:p3", "head", "sppf-inner@11", "residual:4")
-    plan = plan_insert(Request(source, at, "lska", 7))
+    plan = plan_insert(source, Placement(at, "lska", 7))
     variant = tmp_path / "yolov8n-variant.yaml"
     variant.write_text(plan.text)
     checkpoint = read_checkpoint(t.finished(tmp_path / "base.pt", t.trained("yolov8", task)))
     there = grafted_into(checkpoint, str(variant))
-    here = graft(plan_graft(checkpoint, Request("base.pt", at, "lska", 7)))
+    here = graft(plan_graft(checkpoint, Placement(at, "lska", 7)))
     assert there.record["index_map"] == here.record["index_map"]
     assert there.new == here.new
     theirs, ours = model_of(there).state_dict(), model_of(here).state_dict()
@@ -225,7 +225,7 @@ def test_comments_and_section_borders_mean_nothing(base: Checkpoint, tmp_path: P
 
 
 def test_onto_a_graft(base: Checkpoint, tmp_path: Path) -> None:
-    first = graft(plan_graft(base, Request("base.pt", ("sppf",), "lska", 11)))
+    first = graft(plan_graft(base, Placement(("sppf",), "lska", 11)))
     write_checkpoint(tmp_path / "first.pt", first.data)
     yaml = inserted(stock(), [-1, 1, "LSKA", [11]])
     next(row for row in yaml["head"] if row[0] == [-1, 9])[0][1] = 10
@@ -391,7 +391,7 @@ def test_a_state_dict_alone(base: Checkpoint, tmp_path: Path, half: bool, prefix
 def test_a_state_dict_needs_its_own_variant(base: Checkpoint, tmp_path: Path) -> None:
     tensors = read_checkpoint(t.save(tmp_path / "weights.pt", dict(base.state_dict)))
     with pytest.raises(CheckpointError, match="--into YAML"):
-        plan_graft(tensors, Request("weights.pt", ("neck",), "lska", 7))
+        plan_graft(tensors, Placement(("neck",), "lska", 7))
     other = inserted(stock("yolov8-seg"), [-1, 1, "LSKA", [11]])
     with pytest.raises(CheckpointError, match=r"not those of .*without its operators: \d+ differ") as caught:
         plan_graft_into(tensors, write(tmp_path, other))

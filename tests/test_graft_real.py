@@ -15,10 +15,10 @@ import trained as t
 from torch import nn
 
 from lska_surgeon import host
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.graft import graft, plan_graft, plan_graft_into, ungraft
-from lska_surgeon.insertion import plan_insert
+from lska_surgeon.model_yaml.insert import plan_insert
 
 FOLDER = Path(os.environ.get("LSKA_SURGEON_REAL") or Path(__file__).parents[2] / "shared" / "real")
 FILES = {
@@ -61,7 +61,7 @@ def same(left: nn.Module, right: nn.Module) -> bool:
 
 def test_graft_and_back(real: Path, tmp_path: Path) -> None:
     base = read_checkpoint(real)
-    done = graft(plan_graft(base, Request(real.name, AT, "lska", 7)))
+    done = graft(plan_graft(base, Placement(AT, "lska", 7)))
     write_checkpoint(tmp_path / "grafted.pt", done.data)
     assert done.certificate.exact
     assert not done.certificate.skipped
@@ -87,11 +87,11 @@ def test_graft_and_back(real: Path, tmp_path: Path) -> None:
 def test_graft_into_a_variant(real: Path, tmp_path: Path) -> None:
     base = read_checkpoint(real)
     stock = {"yolo11n-pose-hip.pt": "yolo11n-pose.yaml"}.get(real.name, f"yolov8n{t.TASKS[FILES[real.name][0]]}.yaml")
-    plan = plan_insert(Request(stock, AT, "lska", 7))
+    plan = plan_insert(stock, Placement(AT, "lska", 7))
     variant = tmp_path / "yolov8n-variant.yaml"
     variant.write_text(plan.text)
     done = graft(plan_graft_into(base, str(variant)))
-    here = graft(plan_graft(base, Request(real.name, AT, "lska", 7)))
+    here = graft(plan_graft(base, Placement(AT, "lska", 7)))
     assert done.certificate.exact
     assert done.record["index_map"] == here.record["index_map"]
     assert list(done.new) == t.assert_carried(base.model, done.data["model"])
@@ -102,7 +102,7 @@ def test_predictions_of_a_picture_are_the_same(real: Path, tmp_path: Path) -> No
     import numpy
 
     base = read_checkpoint(real)
-    write_checkpoint(tmp_path / "grafted.pt", graft(plan_graft(base, Request(real.name, ("neck",), "lska", 23))).data)
+    write_checkpoint(tmp_path / "grafted.pt", graft(plan_graft(base, Placement(("neck",), "lska", 23))).data)
     rng = numpy.random.default_rng(7)
     picture = numpy.kron(rng.integers(0, 255, (6, 8, 3)), numpy.ones((32, 32, 1))).astype(numpy.uint8)
     found = []

@@ -10,9 +10,9 @@ from lska_surgeon.architecture.positions import NAMES, Site, named_sites, parse_
 from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import Shape, shapes_of
 from lska_surgeon.architecture.surgery import Edit, insert
-from lska_surgeon.document import Document
 from lska_surgeon.errors import PositionError
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
 
 
 def open_text(text: str) -> tuple[Graph, tuple[Shape, ...]]:

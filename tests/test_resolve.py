@@ -8,10 +8,10 @@ import builds
 import pytest
 import yaml_oracle as oracle
 
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.errors import GraphError, TargetError
-from lska_surgeon.insertion import plan_insert
+from lska_surgeon.model_yaml.insert import plan_insert
 
 BY_LETTER = ("C3k2", "A2C2f")
 
@@ -65,7 +65,7 @@ def test_resolved_variant_under_another_letter_is_the_same_or_refused(model: str
 def resolved(tmp_path: Path, text: str, scale: str | None = None) -> str:
     path = tmp_path / "my.yaml"
     path.write_text(text, encoding="utf-8")
-    return plan_insert(Request(str(path), ("after:0",), scale=scale, output="-", resolve=True)).text
+    return plan_insert(str(path), Placement(("after:0",)), scale=scale, resolve=True, output="-").text
 
 
 ROWS = "backbone:\n- [-1, 1, Conv, [64, 3, 2]]\n- [-1, 6, C3, [200]]\nhead:\n- [-1, 1, Detect, [nc]]\n"

@@ -11,15 +11,15 @@ import pytest
 import yaml_oracle as oracle
 
 from lska_surgeon import host
-from lska_surgeon.architecture.placement import Request
-from lska_surgeon.document import Document
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
-from lska_surgeon.family import check_family
-from lska_surgeon.insertion import plan_insert
-from lska_surgeon.opening import open_model
-from lska_surgeon.removal import plan_remove
-from lska_surgeon.scale_pin import pin_scale, unpin_scale
-from lska_surgeon.stock import scale_in_name, stock_models, without_scale
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.file_names import check_family
+from lska_surgeon.model_yaml.find import scale_in_name, stock_models, without_scale
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.load import open_model
+from lska_surgeon.model_yaml.remove import plan_remove
+from lska_surgeon.model_yaml.scale_pin import pin_scale, unpin_scale
 
 SCALED = [m for m in builds.MODELS if builds.positions_of(m) and len(builds.scalings_of(m)) > 1]
 #: Letters that Ultralytics treats alike when it builds a block.
@@ -115,7 +115,7 @@ def test_a_letter_that_the_model_lacks_is_refused() -> None:
 def plan(tmp_path: Path, name: str, text: str, **asked: str | None) -> str:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    return plan_insert(Request(str(path), ("after:0",), output="-", **asked)).text  # type: ignore[arg-type]
+    return plan_insert(str(path), Placement(("after:0",)), output="-", **asked).text  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

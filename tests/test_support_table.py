@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from lska_surgeon import host
-from lska_surgeon.architecture.placement import Request
+from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import NAMES, named_sites
-from lska_surgeon.insertion import plan_insert
+from lska_surgeon.model_yaml.find import stock_models, without_scale
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.nn import named_operators
-from lska_surgeon.opening import open_model
-from lska_surgeon.stock import stock_models, without_scale
 
 README = Path(__file__).parents[1] / "README.md"
 _SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
@@ -34,7 +34,7 @@ def run(model: str, position: str, folder: Path) -> int:
     if not sites:
         return 0
     plan = plan_insert(
-        Request(model, (position,), k=7, output=str(folder / f"{Path(opened.found.asked).stem}-{position}.yaml"))
+        model, Placement((position,), k=7), output=str(folder / f"{Path(opened.found.asked).stem}-{position}.yaml")
     )
     assert plan.output is not None
     plan.output.write_text(plan.text, encoding="utf-8")

@@ -16,8 +16,8 @@ from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.cli import main
 from lska_surgeon.cost import count_source
-from lska_surgeon.document import Document
-from lska_surgeon.stock import stock_models
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
 
 MODELS = sorted(name for name in stock_models() if name.startswith("yolov8"))
 SIZE = (64, 128)  # pixels, height and width

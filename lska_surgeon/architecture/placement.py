@@ -12,38 +12,41 @@ from .surgery import Edit
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked for; see `lska-surgeon insert --help`."""
+class Placement:
+    """Which operators go where; see `lska_surgeon.insert`.
 
-    base: str
+    Attributes:
+        at: positions, each as `--at` takes it.
+        op: the operator.
+        k: kernel size, where a position gives none of its own.
+        dilation: None takes the paper's.
+    """
+
     at: tuple[str, ...]
     op: str = "lska"
     k: int = DEFAULT_KERNEL
     dilation: int | None = None
-    scale: str | None = None
-    resolve: bool = False
-    output: str | None = None
 
 
-def check_request(request: Request) -> None:
+def check_placement(placement: Placement) -> None:
     """Check what is asked for as far as that goes without a model.
 
     Raises:
         PositionError: a position is misspelt.
         KernelError: a kernel does not exist.
     """
-    for at in map(parse_at, request.at):
-        resolve_kernel(request.op, request.k if at.k is None else at.k, request.dilation)
+    for at in map(parse_at, placement.at):
+        resolve_kernel(placement.op, placement.k if at.k is None else at.k, placement.dilation)
 
 
-def edits_for(request: Request, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
-    """The edits that a request asks for in a graph, in the order asked.
+def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
+    """The edits that a placement asks for in a graph, in the order asked.
 
     Raises:
         PositionError: a position is misspelt or matches nothing.
         KernelError: a kernel does not exist.
     """
-    ats = [parse_at(text) for text in request.at]
+    ats = [parse_at(text) for text in placement.at]
     sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
-    sizes = [request.k if site.k is None else site.k for site in sites]
-    return [Edit(site, resolve_kernel(request.op, k, request.dilation)) for site, k in zip(sites, sizes)]
+    sizes = [placement.k if site.k is None else site.k for site in sites]
+    return [Edit(site, resolve_kernel(placement.op, k, placement.dilation)) for site, k in zip(sites, sizes)]

@@ -2,7 +2,7 @@
 
 The arguments that Ultralytics' parser scales, and how (ultralytics 8.3 to 8.4):
   1. `repeats`: max(round(n * depth), 1) when n > 1;
-  2. the first argument of the blocks in `channels.WIDTH_SCALED`: make_divisible(min(c, max_channels) * width, 8);
+  2. the first argument of the blocks in `shapes.WIDTH_SCALED`: make_divisible(min(c, max_channels) * width, 8);
   3. C2fAttn's embedding channels and heads;
   4. the prototype channels of the segmentation heads.
 Blocks that the parser builds by scale letter (C3k2, A2C2f) keep one entry in `scales`, with that letter: see
@@ -24,7 +24,7 @@ _BUILT_BY_LETTER = frozenset({"C3k2", "A2C2f"})
 _PROTOTYPES = frozenset({"Segment", "Segment26", "YOLOESegment", "YOLOESegment26"})
 
 
-def resolve(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Graph:
+def resolve_scale(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Graph:
     """The graph whose rows, taken literally, build what `graph` builds at `scaling`.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..document import Document
+from ..model_yaml.document import Document
 from . import levels, rows, taps
 from .findings import ERROR, Finding
 from .subject import Subject

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..document import Document
-from ..rewriting import splice
+from ..model_yaml.document import Document
+from ..model_yaml.rewriting import splice
 from .findings import Correction, Finding
 
 

@@ -10,8 +10,8 @@ from ..architecture.attention import BLOCK_OPS, read_attention
 from ..architecture.graph import IMAGE
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import size_problem
-from ..document import BAD_ROW
 from ..errors import GraphError, KernelError
+from ..model_yaml.document import BAD_ROW
 from .findings import ERROR, WARNING, Correction, Finding
 from .names import is_slip, is_unknown, nearest
 from .strides import shapes_or_none

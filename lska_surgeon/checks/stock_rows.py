@@ -9,7 +9,7 @@ from typing import Any
 
 from ..architecture.graph import Graph, Layer, as_from
 from ..errors import GraphError
-from ..stock import stock_models
+from ..model_yaml.find import stock_models
 from ..yaml_nodes import read_plain
 
 _ROW = re.compile(r"^[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)

@@ -9,9 +9,9 @@ from pathlib import Path
 from ..architecture.graph import Layer
 from ..architecture.roles import kind
 from ..architecture.shapes import NOT_A_MAP, Shape
-from ..document import BAD_ROW, Document, RowError
 from ..errors import GraphError
-from ..stock import FoundModel, find_model
+from ..model_yaml.document import BAD_ROW, Document, RowError
+from ..model_yaml.find import FoundModel, find_model
 from .alignment import Alignment, align
 from .findings import Correction, Finding
 from .strides import shapes_or_none

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from ..annotations import annotation
-from ..lines import unified_diff
+from ..model_yaml.lines import unified_diff
 from ..report import SCHEMA
 from .checking import CheckedFile
 from .correction import corrected_text

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..architecture.positions import NAMES
-from ..stock import stock_models
+from ..model_yaml.find import stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
 _LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)

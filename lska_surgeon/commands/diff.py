@@ -47,10 +47,10 @@ def diff(
     if textconv:
         click.echo(_index_free(Path(models[0])), nl=False)
         return
-    from ..difference import compare
     from ..difference_costs import closed_form_costs, counted_costs
     from ..difference_report import REPORTS
-    from ..opening import open_model
+    from ..model_yaml.diff import compare
+    from ..model_yaml.load import open_model
 
     before, after = (open_model(model) for model in models)
     difference = compare(before, after)
@@ -65,8 +65,8 @@ def diff(
 
 def _index_free(path: Path) -> bytes:
     """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
-    from ..canonical import canonical_text
-    from ..document import Document
+    from ..model_yaml.canonical import canonical_text
+    from ..model_yaml.document import Document
 
     try:
         text = canonical_text(Document.read(path).graph)

@@ -8,12 +8,12 @@ import click
 from click.core import ParameterSource
 
 from .. import host
-from ..architecture.placement import Request, check_request
+from ..architecture.placement import Placement, check_placement
 from ..container import check_checkpoint
 from ..files import check_target, target_path
-from ..naming import variant_stem
+from ..model_yaml.file_names import variant_stem
+from ..model_yaml.find import find_model
 from ..refusal import refuse_sizes
-from ..stock import find_model
 from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option
@@ -75,8 +75,8 @@ def graft(
     given = [name for name in ("k", "op", "dilation") if into and _was_given(name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
-    request = Request(checkpoint, at, op, k, dilation)
-    check_request(request)
+    placement = Placement(at, op, k, dilation)
+    check_placement(placement)
     target = target_path(output, ".pt") if output else None
     if target is not None and not dry_run:
         check_target(target, force=force)
@@ -91,11 +91,11 @@ def graft(
         from ..graft_report import graft_json, graft_text, plan_table
 
     base = read_checkpoint(checkpoint, trust=trust)
-    plan = surgery.plan_graft_into(base, into) if into else surgery.plan_graft(base, request)
+    plan = surgery.plan_graft_into(base, into) if into else surgery.plan_graft(base, placement)
     if target is None:
         stem = Path(checkpoint).stem
         edits = list(plan.rewrite.edits.values())
-        target = Path(f"{stem}-{Path(into).stem}.pt" if into else f"{variant_stem(stem, request, edits)}.pt")
+        target = Path(f"{stem}-{Path(into).stem}.pt" if into else f"{variant_stem(stem, placement, edits)}.pt")
         if not dry_run:
             check_target(target, force=force)
     done = surgery.graft(plan, identity=init == "identity", image=Path(image) if image else None)

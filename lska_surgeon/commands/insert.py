@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ..architecture.placement import Request
+from ..architecture.placement import Placement
 from ..files import check_target, write_text
-from ..insertion import plan_insert
+from ..model_yaml.insert import plan_insert
 from ..report import insertion_json, insertion_line, insertion_notice, insertion_table
 from . import completion
 from .options import formats, not_empty, refuse_two_texts, where_and_what, writing
@@ -59,7 +59,7 @@ def insert(
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
     """
     refuse_two_texts(form, output)
-    plan = plan_insert(Request(base, at, op, k, dilation, scale, resolve, output))
+    plan = plan_insert(base, Placement(at, op, k, dilation), scale=scale, resolve=resolve, output=output)
     if plan.output is not None:
         check_target(plan.output, force=force or dry_run)
     if plan.output is not None and not dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..architecture.positions import named_sites
-from ..opening import open_model
+from ..model_yaml.load import open_model
 from ..report import layers_json, layers_table, names_table
 from . import completion
 from .options import formats, not_empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..files import check_target, write_text
-from ..removal import plan_remove
+from ..model_yaml.remove import plan_remove
 from ..report import removal_json, removal_line
 from . import completion
 from .options import formats, refuse_two_texts, writing

@@ -8,8 +8,8 @@ import click
 
 from ..container import check_checkpoint
 from ..errors import NO_DATA, TrainingError
+from ..model_yaml.find import find_model
 from ..refusal import refuse_sizes
-from ..stock import find_model
 from . import completion
 from .options import trust as trust_option
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .architecture.scaling import Scaling, scaling_of
-from .architecture.shapes import Shape, shapes_of, size_problem
+from ..architecture.scaling import Scaling, scaling_of
+from ..architecture.shapes import Shape, shapes_of, size_problem
+from ..errors import GraphError
 from .document import Document
-from .errors import GraphError
-from .stock import FoundModel, find_model
+from .find import FoundModel, find_model
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class OpenModel:
         found: where it is.
         document: its text and rows.
         scaling: its scale.
+        asked_scale: the scale letter that was asked for; None takes the one of the name.
         notes: what the user should be told.
     """
 
     found: FoundModel
     document: Document
     scaling: Scaling
+    asked_scale: str | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -59,5 +61,5 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
     if letter is None and len(document.scales) > 1:
         others = ", ".join(document.scales)
         note = f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"
-        return OpenModel(found, document, scaling, (note,))
-    return OpenModel(found, document, scaling)
+        return OpenModel(found, document, scaling, scale, (note,))
+    return OpenModel(found, document, scaling, scale)

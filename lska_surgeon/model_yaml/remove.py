@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .architecture.surgery import Rewrite, remove
+from ..architecture.surgery import Rewrite, remove
+from ..files import target_path
 from .document import Document
-from .family import family_notes
-from .files import target_path
+from .file_names import base_name, family_notes
+from .find import FoundModel, find_model, scale_in_name
 from .lines import unified_diff
-from .naming import base_name
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
-from .stock import FoundModel, find_model, scale_in_name
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .errors import DocumentError
-from .files import no_file
+from ..errors import DocumentError
+from ..files import no_file
 
 # Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
 _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from .architecture.alignment import Row, align_rows
-from .architecture.graph import IMAGE, Graph, Layer
-from .architecture.resolve import kept_letter, resolve
-from .errors import GraphError
-from .opening import OpenModel
+from ..architecture.alignment import Row, align_rows
+from ..architecture.graph import IMAGE, Graph, Layer
+from ..architecture.resolve import kept_letter, resolve_scale
+from ..errors import GraphError
+from .load import OpenModel
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.
 _AGREES, _AGREES_THROUGH = 0.02, 0.01
@@ -120,7 +120,7 @@ def _comparable(before: OpenModel, after: OpenModel) -> tuple[Graph, Graph, bool
     if _scales(before) == _scales(after):
         return before.document.graph, after.document.graph, False
     try:
-        one, other = (resolve(x.document.graph, x.shapes, x.scaling) for x in (before, after))
+        one, other = (resolve_scale(x.document.graph, x.shapes, x.scaling) for x in (before, after))
     except (GraphError, TypeError, ValueError, IndexError):  # a width that is no number, arguments that no block takes
         return before.document.graph, after.document.graph, False
     return one, other, True

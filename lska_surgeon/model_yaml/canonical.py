@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .architecture.graph import IMAGE, Graph, Layer
-from .architecture.roles import ATTENTION, kind
-from .architecture.scaling import Scaling
-from .architecture.shapes import NOT_A_MAP, Shape, shapes_of
+from ..architecture.graph import IMAGE, Graph, Layer
+from ..architecture.roles import ATTENTION, kind
+from ..architecture.scaling import Scaling
+from ..architecture.shapes import NOT_A_MAP, Shape, shapes_of
 from .document import format_value
 
 _PICTURE = "picture"

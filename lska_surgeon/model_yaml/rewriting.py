@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .architecture.graph import Graph, Layer
-from .architecture.surgery import Rewrite
+from ..architecture.graph import Graph, Layer
+from ..architecture.surgery import Rewrite
+from ..errors import DocumentError
+from ..yaml_nodes import Span
 from .document import AFTER_ROW, Document, format_row, format_value
-from .errors import DocumentError
 from .lines import line_end, line_start, newline_at
-from .yaml_nodes import Span
 
 
 def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str] | None = None) -> str:

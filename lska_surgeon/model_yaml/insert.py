@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .architecture.kernel import Kernel
-from .architecture.operators import Operators, operators_in
-from .architecture.placement import Request, edits_for
-from .architecture.positions import Site
-from .architecture.resolve import kept_letter, resolve
-from .architecture.scaling import Scaling
-from .architecture.shapes import Shape, shapes_of
-from .architecture.surgery import Edit, Rewrite, insert
+from ..architecture.kernel import Kernel
+from ..architecture.operators import Operators, operators_in
+from ..architecture.placement import Placement, edits_for
+from ..architecture.positions import Site
+from ..architecture.resolve import kept_letter, resolve_scale
+from ..architecture.scaling import Scaling
+from ..architecture.shapes import Shape, shapes_of
+from ..architecture.surgery import Edit, Rewrite, insert
+from ..errors import TargetError
+from ..files import target_path
 from .document import Document
-from .errors import TargetError
-from .family import family_notes
-from .files import target_path
+from .file_names import default_name, family_notes
+from .find import FoundModel, scale_in_name
 from .lines import unified_diff
-from .naming import default_name
-from .opening import OpenModel, open_model
+from .load import OpenModel, open_model
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
-from .stock import FoundModel, scale_in_name
 
 
 @dataclass(frozen=True)
@@ -89,21 +88,32 @@ class Plan:
         return unified_diff(self.before, self.text, self.base.path.name, self.output.name if self.output else "variant")
 
 
-def plan_insert(request: Request) -> Plan:
+def plan_insert(
+    base: str, placement: Placement, *, scale: str | None = None, resolve: bool = False, output: str | None = None
+) -> Plan:
     """Work out an insertion.
+
+    Args:
+        base: a path, or a stock name with its scale letter.
+        placement: which operators go where.
+        scale: scale letter, where the base's name does not say it.
+        resolve: write the scale's real widths and repeats into every row.
+        output: the file to be; None takes a name that tells what was done, "-" none.
 
     Raises:
         SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
     """
-    return plan_insert_into(open_model(request.base, request.scale), request)
+    return plan_insert_into(open_model(base, scale), placement, resolve=resolve, output=output)
 
 
-def plan_insert_into(base: OpenModel, request: Request, *, verify: bool = True) -> Plan:
+def plan_insert_into(
+    base: OpenModel, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
+) -> Plan:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
     Args:
         base: the base, read.
-        request: what is asked for; its `base` and `scale` are those of `base`.
+        placement, resolve, output: as for `plan_insert`.
         verify: read the text again before it is trusted; only who compares it with a file that was written after such
             a reading may go without, which saves nine tenths of the time.
 
@@ -111,27 +121,26 @@ def plan_insert_into(base: OpenModel, request: Request, *, verify: bool = True) 
         SurgeonError: as `plan_insert`.
     """
     found, document, scaling, notes = base.found, base.document, base.scaling, list(base.notes)
-    edits = edits_for(request, document.graph, base.shapes)
+    edits = edits_for(placement, document.graph, base.shapes)
     rewrite = insert(document.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    output = (
-        None if request.output == "-" else target_path(request.output or default_name(found, request, edits), ".yaml")
-    )
-    notes += [*family_notes(document.graph, output), *stacking_notes(rewrite)]
+    name = output or default_name(base, placement, edits, resolve=resolve)
+    target = None if output == "-" else target_path(name, ".yaml")
+    notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
-    name = output.name if output else None
-    if request.resolve:
-        text = _resolved_text(document, rewrite, after, scaling, label, output)
+    if resolve:
+        text = _resolved_text(document, rewrite, after, scaling, label, target)
     else:
         text = rewrite_text(document, rewrite, label)
-        if verify or not names_scale(document, scaling.letter, name):
-            pinned = pin_scale(reread(text, rewrite.after), scaling.letter, name)
+        file_name = target.name if target else None
+        if verify or not names_scale(document, scaling.letter, file_name):
+            pinned = pin_scale(reread(text, rewrite.after), scaling.letter, file_name)
             text = pinned.text
             notes += [pinned.note] if pinned.note else []
             if pinned.note:
                 reread(text, rewrite.after)
-    return Plan(found, document.text, text, rewrite, scaling, site_plans, output, tuple(notes))
+    return Plan(found, document.text, text, rewrite, scaling, site_plans, target, tuple(notes))
 
 
 def stacking_notes(rewrite: Rewrite) -> list[str]:
@@ -166,7 +175,7 @@ def _resolved_text(
     labels: dict[int, str],
     output: Path | None,
 ) -> str:
-    resolved = replace(rewrite, after=resolve(rewrite.after, shapes, scaling))
+    resolved = replace(rewrite, after=resolve_scale(rewrite.after, shapes, scaling))
     letter = kept_letter(rewrite.after, scaling)
     said = scale_in_name(output.name) if output else None
     if letter and said and said != letter:

@@ -15,11 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .architecture.graph import SECTIONS, Graph, Layer, as_from
-from .errors import DocumentError, EndlessError, NotAModelError
-from .files import no_file
-from .lines import line_end, line_number, line_start, newline_at
-from .yaml_nodes import (
+from ..architecture.graph import SECTIONS, Graph, Layer, as_from
+from ..errors import DocumentError, EndlessError, NotAModelError
+from ..files import no_file
+from ..yaml_nodes import (
     MappingNode,
     Node,
     ScalarNode,
@@ -33,6 +32,7 @@ from .yaml_nodes import (
     walk,
     written_out,
 )
+from .lines import line_end, line_number, line_start, newline_at
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

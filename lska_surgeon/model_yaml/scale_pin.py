@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..errors import TargetError
+from ..yaml_nodes import Span
 from .document import Document
-from .errors import TargetError
+from .find import scale_in_name
 from .lines import line_end, line_start, newline_at
 from .rewriting import splice
-from .stock import scale_in_name
-from .yaml_nodes import Span
 
 _MARK = "# lska-surgeon:"
 _EOL = r"(?:\r\n?|\n)\Z"
