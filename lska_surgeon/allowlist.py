@@ -3,7 +3,7 @@
 A name is on the list in one of three ways, and none of them is a prefix:
 
 1. `_DATA` has it: plain data, and the few functions that rebuild tensors.
-2. It is the own name (`__module__` and `__qualname__`) of an `nn.Module` class in one of `_MODULES`.
+2. It is the own name (`__module__` and `__qualname__`) of an `nn.Module` class in one of `MODULES`.
 3. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
    `ultralytics.nn.modules.Conv` of the releases before 8.0.80).
 
@@ -13,31 +13,18 @@ all that real checkpoints do. Modules to import come from the tables below, neve
 
 from __future__ import annotations
 
-import ast
 import codecs
 import pathlib
 import pickle
 import re
-from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from torch import nn
-from torch.nn import modules as torch_modules
 
-from . import host
 from .rehearsal import Missing, Use, attributes, empty
-from .wording import clean
+from .yolo.code_guard import MODULES
+from .yolo.environment import module_named
 
-#: Modules whose `nn.Module` classes a checkpoint may name.
-_MODULES = frozenset(
-    [m.__name__ for m in vars(torch_modules).values() if getattr(m, "__name__", "").startswith("torch.nn.modules.")]
-    + [f"ultralytics.nn.modules.{name}" for name in ("activation", "block", "conv", "head", "transformer", "utils")]
-    + ["ultralytics.nn.tasks", "ultralytics.utils.loss", "ultralytics.utils.tal"]
-    + ["lska_surgeon.nn"]
-)
 #: Plain classes that are created empty and filled: what a trainer hangs on a model.
 _FILLED = {
     "torchvision.transforms.transforms": ("CenterCrop", "Compose", "Normalize", "Resize", "ToTensor"),
@@ -123,10 +110,10 @@ def lookup(name: str) -> Use | Missing | None:
         return _DATA[current]
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
-    if not filled and module not in _MODULES:
+    if not filled and module not in MODULES:
         return None
     try:
-        found = getattr(_module(module), attribute, None)
+        found = getattr(module_named(module), attribute, None)
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
         found = None
     if found is None:
@@ -151,32 +138,13 @@ def substitutes(name: str) -> list[Any]:
             return []
         target, types = _data_target(current)
     else:
-        target = getattr(_module(module), attribute)
+        target = getattr(module_named(module), attribute)
         types = []
     if isinstance(target, type):
         types = [*types, target]
         if f"{target.__module__}.{target.__qualname__}" == name:
             return types
     return [_renamed(name, target), *types]
-
-
-def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
-    """What building this model YAML would run besides layers; empty when there is nothing.
-
-    Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
-    imported: a row may name a function that installs packages, or a block that downloads weights.
-    """
-    found = []
-    activation = yaml.get("activation")
-    if activation is not None and not _is_activation(activation):
-        found.append(f"activation: {clean(str(activation), 60)}")
-    for section in ("backbone", "head"):
-        rows = yaml.get(section) or ()
-        for row in rows if isinstance(rows, Iterable) else ():
-            block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
-            if isinstance(block, str) and not _is_layer(block):
-                found.append(f"{section} row {clean(block, 60)}")
-    return tuple(dict.fromkeys(found))
 
 
 def current_name(name: str) -> str:
@@ -187,19 +155,10 @@ def current_name(name: str) -> str:
     name = _MOVED.get(name, name)
     package, _, flat = name.rpartition(".")
     if package == "ultralytics.nn.modules":
-        found = getattr(_module(package), flat, None)
-        if isinstance(found, type) and found.__module__ in _MODULES:
+        found = getattr(module_named(package), flat, None)
+        if isinstance(found, type) and found.__module__ in MODULES:
             return f"{found.__module__}.{found.__qualname__}"
     return name
-
-
-@cache
-def _module(name: str) -> ModuleType:
-    """A module of the tables above, imported without a look at the network."""
-    if name.partition(".")[0] in ("lska_surgeon", "ultralytics"):
-        with host.quiet():
-            host.import_offline()
-    return import_module(name)
 
 
 def _is_own_class(found: Any, module: str, attribute: str) -> bool:
@@ -222,7 +181,7 @@ def _data_target(name: str) -> tuple[Any, list[type]]:
     if name == "_codecs.encode":
         return codecs.encode, []
     module, _, attribute = name.rpartition(".")
-    return getattr(_module(module), attribute), []
+    return getattr(module_named(module), attribute), []
 
 
 def _number(dtype: Any, data: bytes) -> Any:
@@ -250,40 +209,3 @@ def _renamed(name: str, target: Any) -> type:
         return target(*args)
 
     return type(attribute, (), {"__module__": module, "__new__": make, "__wrapped__": target})
-
-
-def _is_activation(text: Any) -> bool:
-    """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
-    try:
-        call = ast.parse(text.strip(), mode="eval").body if isinstance(text, str) else None
-        if not isinstance(call, ast.Call):
-            return False
-        for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-            ast.literal_eval(argument)
-        prefix, _, name = ast.unparse(call.func).rpartition(".")
-    except (SyntaxError, ValueError):
-        return False
-    if not prefix:
-        return name in vars(_module("ultralytics.nn.tasks")) and name != "TorchVision" and _is_layer(name)
-    return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
-
-
-def _is_layer(block: str) -> bool:
-    """True for a layer, and for a name that nobody knows: building that fails by itself."""
-    if block == "TorchVision":  # its arguments may ask for trained weights
-        return False
-    if block.startswith("torchvision.ops."):
-        found = getattr(_module("torchvision.ops"), block[len("torchvision.ops.") :], None)
-        return isinstance(found, type) and issubclass(found, nn.Module)
-    if "nn." in block:
-        return _is_torch_module(getattr(nn, block[3:], None))
-    found = vars(_module("ultralytics.nn.tasks")).get(block)
-    if found is None:
-        return True
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        return False
-    return not found.__module__.startswith("ultralytics.") or found.__module__.startswith("ultralytics.nn.modules.")
-
-
-def _is_torch_module(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ in _MODULES

@@ -122,7 +122,7 @@ def _count(model: ModelText, imgsz: tuple[int, int]) -> Counted:
     try:
         from .cost import count_source
     except ImportError as error:
-        from .host import environment_problem
+        from .yolo.environment import environment_problem
 
         problem = environment_problem() or str(error)
         raise SurgeonError(f"what {model.name} costs is not known, and to count it needs torch: {problem}") from error

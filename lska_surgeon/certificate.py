@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import host
 from .errors import CheckpointError
+from .yolo.build import channels_in
+from .yolo.environment import quiet
 
 #: Seed of the random pictures.
 SEED = 0
@@ -81,7 +82,7 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: 
 def random_pictures(model: nn.Module) -> dict[str, Tensor]:
     """Seeded pictures at two sizes, one wide and one high, about the smallest that the model takes."""
     stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
-    channels = host.channels_in(model.yaml)
+    channels = channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
     # A decoder picks its queries from the cells of the maps, and in older releases fails where these are fewer.
     unit = stride * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
@@ -95,7 +96,7 @@ def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     Raises:
         CheckpointError: the file can't be read as a picture, or the model does not read 3 channels.
     """
-    channels = host.channels_in(model.yaml)
+    channels = channels_in(model.yaml)
     if channels != 3:
         raise CheckpointError(f"a picture has 3 channels, and this model reads {channels}: drop --image {path}")
     import cv2
@@ -121,7 +122,7 @@ def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs,
     found: Outputs = {}
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
-    with host.quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
         for mode in ("eval", "train"):
             model.train(mode == "train")
             for name, picture in pictures.items():

@@ -28,12 +28,14 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from . import allowlist, container, host
+from . import allowlist, container
 from .errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from .files import write_whole
 from .rehearsal import Missing, Rehearsal, Use
 from .unpickling import load_safely, load_trusted
 from .wording import clean, first_line
+from .yolo.code_guard import unsafe_architecture
+from .yolo.environment import import_offline
 
 _SHOWN = 8  # names that a message lists; the exception has them all
 _TRUSTING = "if you trust whoever made it, add --trust"
@@ -267,7 +269,7 @@ def _refuse_format(path: Path, kind: str, found: Globals, trust: bool) -> None:
 
 def _refuse_architecture(checkpoint: Checkpoint) -> None:
     yamls = [getattr(checkpoint.data.get(key), "yaml", None) for key in ("ema", "model")]
-    found = tuple(what for yaml in yamls if isinstance(yaml, dict) for what in allowlist.unsafe_architecture(yaml))
+    found = tuple(what for yaml in yamls if isinstance(yaml, dict) for what in unsafe_architecture(yaml))
     if found:
         raise UnsafeCheckpointError(
             f"{checkpoint.path} holds a YAML that would run more than layers: {_listed(found)}; nothing of it was run; "
@@ -296,7 +298,7 @@ def _checkpoint(path: Path, digest: str, data: Any, refused: tuple[str, ...]) ->
 
 
 def _is_ultralytics_model(module: nn.Module) -> bool:
-    return isinstance(module, host.import_offline().BaseModel) and isinstance(getattr(module, "yaml", None), dict)
+    return isinstance(module, import_offline().BaseModel) and isinstance(getattr(module, "yaml", None), dict)
 
 
 def _tensors(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import host
 from .cost_types import Cost, CostError, ModuleCost
 from .model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from .shapes_only import ShapesOnly, pictures
+from .yolo.build import build
+from .yolo.environment import import_offline, quiet
 
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
 
@@ -34,8 +35,8 @@ def load() -> None:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
-    with host.quiet():
-        host.import_offline()
+    with quiet():
+        import_offline()
         importlib.import_module("fvcore.nn")
 
 
@@ -54,7 +55,7 @@ def count(
     Raises:
         CostError: `imgsz` does not fit the model's strides, or the forward pass fails.
     """
-    with host.quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         return _measure(copy.deepcopy(model), imgsz, batch, fuse, name)
 
 
@@ -83,12 +84,12 @@ def count_source(
     if Path(source).suffix in CHECKPOINT_SUFFIXES:
         from .checkpoint import read_checkpoint
 
-        with host.quiet():
-            host.import_offline()
+        with quiet():
+            import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
             return _measure(model, imgsz, batch, fuse, name or source)
     model, notes = _build(source, scale)
-    with host.quiet():
+    with quiet():
         return _measure(model, imgsz, batch, fuse, name or source, notes)
 
 
@@ -97,7 +98,7 @@ def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
     scale = scale or (None if found.path.name == found.asked else found.scale)
     with ShapesOnly():
-        model = host.build(os.fspath(found.path), scale=scale)
+        model = build(os.fspath(found.path), scale=scale)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)

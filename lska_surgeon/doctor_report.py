@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from .doctor import Diagnosis
 from .report import dump
 from .tables import table
+from .yolo.doctor import Diagnosis
 
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import __version__, host
+from . import __version__
 from .architecture.attention import is_attention
 from .architecture.graph import Graph, graph_of, yaml_of
 from .architecture.placement import Placement, edits_for
@@ -30,8 +30,9 @@ from .into import find_target
 from .model_yaml.document import Document
 from .model_yaml.find import find_model
 from .model_yaml.insert import stacking_notes
-from .refusal import refuse_sizes
 from .transplant import excise_, moved_name, transplant_
+from .yolo.build import build, layers_of
+from .yolo.precheck import refuse_sizes
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
@@ -168,7 +169,7 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
     problems = []
     for letter in [found.scale, *document.scales] if document.scales else [None]:
         classes = _classes_in(tensors)
-        model = host.build({**yaml, **({"nc": classes} if classes else {}), **({"scale": letter} if letter else {})})
+        model = build({**yaml, **({"nc": classes} if classes else {}), **({"scale": letter} if letter else {})})
         wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
         wrong = [name for name in wanted.keys() | tensors.keys() if wanted.get(name) != _shape(tensors.get(name))]
         if not wrong:
@@ -376,7 +377,7 @@ def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
 
 def rebuilt_differently(model: nn.Module) -> list[str]:
     """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape."""
-    layers = host.layers_of(model.yaml, "the model")
+    layers = layers_of(model.yaml, "the model")
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]
 

@@ -22,7 +22,6 @@ from typing import Any
 
 from torch import nn
 
-from . import host
 from .architecture.attention import BLOCK_OPS, read_attention
 from .architecture.graph import IMAGE, Graph, Layer, graph_of
 from .architecture.kernel import Kernel
@@ -32,6 +31,7 @@ from .errors import BuildError, CheckpointError, SurgeonError
 from .model_yaml.document import Document
 from .model_yaml.find import find_model
 from .nn import named_operators
+from .yolo.build import layers_of, refuse_code
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")
@@ -106,7 +106,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     found = find_model(name)
     document = Document.read(found.path)
     graph = document.graph
-    host.refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
+    refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
     best: Target | None = None
     problem: SurgeonError | None = None
     makes = [_Make.of(layer) for layer in _as_its_rows_say(base, base_yaml, layers)]
@@ -158,14 +158,14 @@ def _yaml_at(
 def _as_its_rows_say(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> Sequence[nn.Module]:
     """The base's layers as this release builds them; as stored, where it does not."""
     try:
-        built = host.layers_of(yaml, base.name)
+        built = layers_of(yaml, base.name)
     except SurgeonError:
         return layers
     return built if len(built) == len(layers) else layers
 
 
 def _align(base: Graph, makes: Sequence[_Make], variant: Graph, yaml: dict[str, Any]) -> Target:
-    built = [_Make.of(layer) for layer in host.layers_of(yaml, variant.name)]
+    built = [_Make.of(layer) for layer in layers_of(yaml, variant.name)]
     match: dict[int, int] = {}
     taken: dict[int, int] = {}
     start = 0

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import host
 from .architecture.attention import BLOCK_OPS
 from .architecture.graph import Graph, Layer, yaml_of
 from .architecture.surgery import Rewrite
 from .errors import BuildError
 from .nn import attach, build_operator, named_operators
-from .nn.hosts import HOST_CLASSES
+from .nn.blocks import HOST_CLASSES
+from .yolo.build import layers_of
 
 #: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
 SEED = 0
@@ -96,7 +96,7 @@ class _Fresh:
         plain = all(rewrite.after[row].block in BLOCK_OPS for row in rewrite.inserted)
         # Operators are built one by one, so shapes suffice; any other block only Ultralytics' parser can build.
         device = "meta" if plain and not _replaced(rewrite) else "cpu"
-        self.layers = host.layers_of(yaml, rewrite.after.name, device)
+        self.layers = layers_of(yaml, rewrite.after.name, device)
 
     def __call__(self, row: Layer) -> nn.Module:
         layer = self.layers[row.index]

@@ -15,6 +15,8 @@ from .base_costs import ModelText
 from .errors import BuildError, SurgeonError
 from .files import write_text
 from .variants import Variant
+from .yolo.build import build
+from .yolo.environment import import_offline
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,9 +48,8 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
     Raises:
         BuildError: the environment has no Ultralytics that can be imported.
     """
-    from . import host
 
-    host.import_offline()
+    import_offline()
     tasks = [
         _Task(one.file, ModelText(Path(one.file).name, one.text, None), one.base_text, one.plan.params_added)
         for one in variants
@@ -91,7 +92,8 @@ def _run(model_text: ModelText) -> int:
     """Build a model, run it once; its parameters."""
     import torch
 
-    from .host import channels_in, quiet
+    from .yolo.build import channels_in
+    from .yolo.environment import quiet
 
     model = _build(model_text).eval()
     size = _SIZE_OF_DECODERS if type(model).__name__.startswith("RTDETR") else _SIZE
@@ -113,12 +115,11 @@ def _base_params(model_text: ModelText) -> int:
 
 
 def _build(model_text: ModelText) -> nn.Module:
-    from . import host
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, model_text.name)
         write_text(path, model_text.text)
-        return host.build(path, scale=model_text.scale)
+        return build(path, scale=model_text.scale)
 
 
 def _params(model: nn.Module) -> int:

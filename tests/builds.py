@@ -16,7 +16,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lska_surgeon import host
 from lska_surgeon.architecture.kernel import OP_BLOCKS
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
@@ -27,6 +26,8 @@ from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.model_yaml.insert import Plan, plan_insert
 from lska_surgeon.nn import Operator
 from lska_surgeon.shapes_only import ShapesOnly
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 MODELS = sorted(stock_models())
 torch.set_num_threads(1)  # networks and pictures are small: to wake other threads takes longer than the work
@@ -87,8 +88,8 @@ def in_full(model: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def parse(path: Path, scale: str | None = None) -> nn.Sequential:
     """The layers of a model YAML, at the scale that its name says, or at `scale`."""
-    tasks = host.import_offline()
-    with host.quiet(), _weights(lambda tensor: tensor):  # memory that nobody touches costs nothing
+    tasks = import_offline()
+    with quiet(), _weights(lambda tensor: tensor):  # memory that nobody touches costs nothing
         content = tasks.yaml_model_load(path)
         content["scale"] = scale or content["scale"]
         for row in content["backbone"] + content["head"]:
@@ -201,7 +202,7 @@ def built(model: str, position: str | None, folder: Path) -> Built:
 
 def _run(path: str, scale: str | None, added: int) -> Built:
     with ShapesOnly(), _weights(Tensor.zero_):
-        model = host.build(path, scale=scale).eval()
+        model = build(path, scale=scale).eval()
     maps: list[Map | None] = []
     for layer in model.model[:-1]:
         if isinstance(layer, Operator):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.checkpoint import read_checkpoint
 from lska_surgeon.errors import CheckpointError
+from lska_surgeon.yolo.build import build
 
 YAMLS = {
     "detect": "yolov8n.yaml",
@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 def trained(task: str) -> nn.Module:
     """A half-precision model with what a training hangs on it."""
     torch.manual_seed(0)
-    model = host.build(YAMLS[task]).half().requires_grad_(False)
+    model = build(YAMLS[task]).half().requires_grad_(False)
     model.names = {index: f"class {index}" for index in range(model.yaml["nc"])}
     model.args = {"imgsz": 64, "task": task}
     model.task = task

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from click.testing import CliRunner, Result
 
-from lska_surgeon import host
 from lska_surgeon.cli import main
+from lska_surgeon.yolo.build import build
 
 NETWORK = """\
 nc: 2
@@ -41,7 +41,7 @@ def write_network(folder: Path) -> Path:
 def write_checkpoint(folder: Path) -> Path:
     """The network as a checkpoint in half precision; its norms know their inputs, so that every layer has a say."""
     torch.manual_seed(0)
-    model = host.build(write_network(folder)).train()
+    model = build(write_network(folder)).train()
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the plain mean

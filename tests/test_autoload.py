@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lska_surgeon import autoload
 from lska_surgeon.errors import TargetError
+from lska_surgeon.yolo import autoload
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANT = """

@@ -22,10 +22,11 @@ from checkpoints import YAMLS, finished, outputs, refusal, same, save, trained, 
 from hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_zip
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.allowlist import lookup
 from lska_surgeon.checkpoint import globals_of, read_checkpoint
 from lska_surgeon.errors import CheckpointError
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("a process or a connection")
 
-    host.import_offline()
+    import_offline()
     monkeypatch.setattr(subprocess.Popen, "__init__", forbidden)
     monkeypatch.setattr("socket.socket.connect", forbidden)
 
@@ -68,7 +69,7 @@ def test_reads_what_ultralytics_writes(task: str, models: dict[str, nn.Module], 
 
 
 def test_reads_a_checkpoint_from_the_middle_of_a_training(tmp_path: Path) -> None:
-    model = host.build("yolov8n.yaml")
+    model = build("yolov8n.yaml")
     model.args = vars(sys.modules["ultralytics.utils"])["IterableSimpleNamespace"](box=7.5, cls=0.5, dfl=1.5, imgsz=64)
     model.criterion = model.init_criterion()  # 8.3 leaves it on the model
     data = {
@@ -96,8 +97,8 @@ def test_takes_the_ema_before_the_model(models: dict[str, nn.Module], tmp_path: 
 
 
 def test_reads_a_fused_model(tmp_path: Path) -> None:
-    fused = host.build("yolov8n.yaml").eval()
-    with host.quiet():
+    fused = build("yolov8n.yaml").eval()
+    with quiet():
         fused.fuse(verbose=False)
     path = save(tmp_path / "fused.pt", finished(fused))
     assert "builtins.getattr" in globals_of(path).allowed  # `forward` is `forward_fuse` in it
@@ -173,16 +174,16 @@ def test_reads_the_blocks_of_a_graft(tmp_path: Path) -> None:
     from lska_surgeon.nn import BLOCK_CLASSES
 
     assert all(lookup(f"lska_surgeon.nn.{cls.__name__}") for cls in BLOCK_CLASSES)
-    model = host.build(variant_yaml())
+    model = build(variant_yaml())
     found = read_checkpoint(save(tmp_path / "variant.pt", finished(model)))
     assert "lska_surgeon.nn.LSKA" in globals_of(found.path).allowed
     assert same(outputs(found.float_model()), outputs(model.eval()))
 
 
 def test_a_graft_loads_where_ultralytics_itself_is_restricted(tmp_path: Path) -> None:
-    if not hasattr(host.import_offline(), "_SafeLoad"):
+    if not hasattr(import_offline(), "_SafeLoad"):
         pytest.skip("this ultralytics has no restricted loading")
-    path = save(tmp_path / "variant.pt", finished(host.build(variant_yaml())))
+    path = save(tmp_path / "variant.pt", finished(build(variant_yaml())))
     code = f"""if True:
         import lska_surgeon.nn
         from ultralytics import YOLO

@@ -18,12 +18,13 @@ from checkpoints import finished, refusal, save, trained
 from click.testing import CliRunner
 from hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_tar, write_zip
 
-from lska_surgeon import host
-from lska_surgeon.allowlist import lookup, unsafe_architecture
+from lska_surgeon.allowlist import lookup
 from lska_surgeon.checkpoint import globals_of, read_checkpoint
 from lska_surgeon.cli import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.rehearsal import Missing, Use
+from lska_surgeon.yolo.code_guard import unsafe_architecture
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 CONV = name("torch.nn.modules.conv.Conv2d")
 GETATTR = name("__builtin__.getattr")
@@ -40,7 +41,7 @@ def marker(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def armed(monkeypatch: pytest.MonkeyPatch, marker: Path) -> None:
-    host.import_offline()
+    import_offline()
     for function in FETCHES:
         monkeypatch.setattr(function, lambda *_: marker.touch())
 
@@ -336,7 +337,7 @@ def test_a_name_is_listed_exactly_or_not_at_all(full: str, tmp_path: Path) -> No
 
 
 def test_of_an_allowed_module_only_its_own_layers_are_listed() -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     layers = [import_module(f"ultralytics.nn.modules.{part}") for part in ("block", "conv", "head")]
     seen = 0
     for module in (tasks, *layers, torch.nn.modules.conv, torch.nn.modules.module):
@@ -478,16 +479,16 @@ def test_weights_that_a_row_asks_for_are_not_fetched(tmp_path: Path, monkeypatch
     ],
 )
 def test_lets_layers_pass(yaml: dict[str, Any]) -> None:
-    host.import_offline()
+    import_offline()
     assert unsafe_architecture(yaml) == ()
 
 
 def test_every_stock_yaml_passes() -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     stock = sorted((Path(tasks.__file__).parents[1] / "cfg" / "models").rglob("*.yaml"))
     assert len(stock) > 40
     for path in stock:
-        with host.quiet():
+        with quiet():
             found = unsafe_architecture(tasks.yaml_model_load(path))
         assert found == (("backbone row TorchVision",) if "resnet18" in path.name else ()), path.name
 

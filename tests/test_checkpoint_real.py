@@ -10,8 +10,8 @@ import pytest
 import torch
 from checkpoints import outputs, same
 
-from lska_surgeon import host
 from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
+from lska_surgeon.yolo.environment import import_offline
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 #: file -> (release that saved it, model, classes)
@@ -50,7 +50,7 @@ def test_reads_it_as_it_was_stored(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def test_predicts_what_ultralytics_own_loader_predicts(path: Path, checkpoint: Checkpoint) -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     load: Any = getattr(tasks, "load_checkpoint", None) or tasks.attempt_load_one_weight
     model, _ = load(str(path))
     assert same(outputs(checkpoint.float_model()), outputs(model))

@@ -13,7 +13,6 @@ import torch
 from releases import published_head
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.architecture.attention import OP_BLOCKS
 from lska_surgeon.architecture.kernel import TRIVIAL_OPS, resolve_kernel
 from lska_surgeon.architecture.placement import Placement
@@ -23,6 +22,8 @@ from lska_surgeon.model_yaml.find import find_model, stock_models, without_scale
 from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import build_operator
 from lska_surgeon.shapes_only import ShapesOnly
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 #: The table in Ultralytics' documentation of YOLOv8, GFLOPs at 640 pixels.
 PUBLISHED = {"n": 8.7, "s": 28.6, "m": 78.9, "l": 165.2, "x": 257.8}
@@ -39,7 +40,7 @@ def one_thread() -> Iterator[None]:
 def stock(name: str) -> nn.Module:
     """A stock model with real random weights, built as users build it."""
     found = find_model(name)
-    return host.build(found.path, scale=None if found.path.name == found.asked else found.scale)
+    return build(found.path, scale=None if found.path.name == found.asked else found.scale)
 
 
 # ------------------------------------------------------------------------------------------------ what is published
@@ -62,7 +63,7 @@ def test_yolov8s_has_the_numbers_that_ultralytics_prints() -> None:
 @pytest.mark.parametrize("name", ["yolov8n.yaml", "yolov8n-seg.yaml", "yolov10n.yaml", "yolov8n-cls.yaml"])
 def test_params_and_gradients_are_those_of_model_info(name: str) -> None:
     model = stock(name)
-    with host.quiet():
+    with quiet():
         _, params, gradients, _ = model.info(verbose=True)
         fused_params = copy.deepcopy(model).fuse(verbose=False).info(verbose=True)[1]
     cost = count(model, (64, 64), fuse=False)
@@ -94,7 +95,7 @@ def test_counts_are_those_of_fvcore_on_a_real_forward_pass(name: str, fuse: bool
     model = stock(name)
     imgsz = (160, 192) if "rtdetr" in name else (64, 96)  # it chooses 300 among its anchors
     cost = count(model, imgsz, batch=2, fuse=fuse)
-    with host.quiet():
+    with quiet():
         if fuse:
             model.fuse(verbose=False)
         by_op, by_module, unsupported = plain_fvcore(model, imgsz, 2)
@@ -263,11 +264,11 @@ def test_a_model_that_has_run_counts_as_a_new_one() -> None:
 
 
 def test_the_input_has_as_many_channels_as_the_model_was_built_for() -> None:
-    with host.quiet():
-        grey = host.import_offline().DetectionModel("yolov8n.yaml", ch=1, verbose=False)
+    with quiet():
+        grey = import_offline().DetectionModel("yolov8n.yaml", ch=1, verbose=False)
     assert count_source("yolov8n.yaml", (64, 64)).params - count(grey, (64, 64)).params == 2 * 9 * 16
     rows = [[-1, 1, "Focus", [16, 3]], [-1, 1, "Conv", [32, 3, 2]]]  # its first convolution reads 12 channels
-    focus = host.build({"nc": 1, "backbone": rows, "head": [[[1], 1, "Detect", ["nc"]]]})
+    focus = build({"nc": 1, "backbone": rows, "head": [[[1], 1, "Detect", ["nc"]]]})
     assert dict(count(focus, (64, 64)).tree.walk())["model.0.conv.conv"].macs == 12 * 9 * 16 * 32 * 32
 
 

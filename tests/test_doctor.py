@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon import autoload, host
 from lska_surgeon.cli import main
+from lska_surgeon.yolo import autoload
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = {

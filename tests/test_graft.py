@@ -14,7 +14,6 @@ import torch
 import trained as t
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
@@ -22,6 +21,8 @@ from lska_surgeon.errors import BuildError, CheckpointError, KernelError, Positi
 from lska_surgeon.graft import RECORD, Graft, graft, plan_graft, ungraft
 from lska_surgeon.graft_report import contents, contents_text
 from lska_surgeon.nn import LSKA, Operator, named_operators
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 Files = Callable[[str, str], Path]
 
@@ -72,7 +73,7 @@ def written(path: Path, done: Graft) -> Path:
 def yolo(path: Path) -> Any:
     from ultralytics import YOLO
 
-    with host.quiet():
+    with quiet():
         return YOLO(str(path))
 
 
@@ -154,7 +155,7 @@ def test_the_file_is_a_whole_checkpoint(files: Files, tmp_path: Path, family: st
     assert path.read_bytes() == bytes_before
 
     # The YAML in it says what the model is: built from it, with the same tensors, the model computes the same.
-    built = host.build(plain(model_of(data).yaml))
+    built = build(plain(model_of(data).yaml))
     state = model_of(data).float().state_dict()
     assert {name: v.shape for name, v in built.state_dict().items()} == {name: v.shape for name, v in state.items()}
     built.load_state_dict(state)
@@ -287,7 +288,7 @@ def test_a_yaml_with_multiples_and_no_scale(tmp_path: Path) -> None:
 def host_model(done: Graft) -> nn.Module:
     """The model rebuilt from the new YAML, with the new tensors."""
     model = model_of(done.data)
-    built = host.build(plain(model.yaml))
+    built = build(plain(model.yaml))
     built.load_state_dict(model.float().state_dict())
     return built
 
@@ -307,7 +308,7 @@ def test_what_an_old_release_hung_on_a_layer_stays(tmp_path: Path) -> None:
 
 
 def test_a_fused_model(tmp_path: Path) -> None:
-    with host.quiet():
+    with quiet():
         model = t.trained().eval().fuse(verbose=False)
     base = read_checkpoint(t.save(tmp_path / "fused.pt", {"model": model, "train_args": {}}))
     done = grafted(base, "neck", "residual", "sppf-inner")
@@ -434,7 +435,7 @@ def test_ungraft_of_trained_operators_costs_something(files: Files, tmp_path: Pa
 
 def test_a_picture_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
     yaml = t.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
-    model = host.import_offline().DetectionModel(yaml, ch=4, verbose=False)
+    model = import_offline().DetectionModel(yaml, ch=4, verbose=False)
     model.args, model.task = t.trained_model(yaml).args, "detect"
     base = read_checkpoint(t.finished(tmp_path / "four.pt", model))
     with pytest.raises(CheckpointError) as refused:

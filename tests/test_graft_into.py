@@ -12,13 +12,14 @@ import trained as t
 import yaml as pyyaml
 from torch import Tensor, nn
 
-from lska_surgeon import host
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
 from lska_surgeon.graft import Graft, graft, plan_graft, plan_graft_into, ungraft
 from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 #: Half as wide as the stock n, and a scale that no checkpoint here has.
 SCALES = {"n": [0.33, 0.125, 1024], "s": [0.33, 0.5, 1024]}
@@ -56,7 +57,7 @@ class OtherSPPF(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        conv = vars(host.import_offline())["Conv"]
+        conv = vars(import_offline())["Conv"]
         self.cv1 = conv(channels, channels // 2, 1, 1)
         self.cv2 = conv(channels * 2, channels, 1, 1)
 
@@ -70,7 +71,7 @@ class OtherSPPF(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     for cls in (ZeroResidual, Unchanged, Doubling, OtherSPPF):
         monkeypatch.setattr(tasks, cls.__name__, cls, raising=False)
 
@@ -133,7 +134,7 @@ def check(base: Checkpoint, done: Graft, shift_at: int | None = None) -> nn.Modu
     assert after.yaml["nc"] == 3
     assert after.names == base.names
     assert torch.equal(after.stride, base.model.stride)
-    built = host.build({key: value for key, value in after.yaml.items() if key != "lska_surgeon"})
+    built = build({key: value for key, value in after.yaml.items() if key != "lska_surgeon"})
     built.load_state_dict(deepcopy(after).float().state_dict())
     assert t.same_predictions(built, after)
     return after
@@ -382,7 +383,7 @@ def test_a_state_dict_alone(base: Checkpoint, tmp_path: Path, half: bool, prefix
     write_checkpoint(tmp_path / "grafted.pt", done.data)
     from ultralytics import YOLO
 
-    with host.quiet():
+    with quiet():
         product = YOLO(str(tmp_path / "grafted.pt"))
     assert product.task == "detect"
     assert t.same_predictions(model, product.model)

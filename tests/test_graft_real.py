@@ -14,11 +14,11 @@ import torch
 import trained as t
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.graft import graft, plan_graft, plan_graft_into, ungraft
 from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.yolo.environment import quiet
 
 FOLDER = Path(os.environ.get("LSKA_SURGEON_REAL") or Path(__file__).parents[2] / "shared" / "real")
 FILES = {
@@ -43,7 +43,7 @@ def real(request: pytest.FixtureRequest) -> Path:
 def yolo(path: Path) -> Any:
     from ultralytics import YOLO
 
-    with host.quiet():
+    with quiet():
         return YOLO(str(path))
 
 
@@ -107,7 +107,7 @@ def test_predictions_of_a_picture_are_the_same(real: Path, tmp_path: Path) -> No
     picture = numpy.kron(rng.integers(0, 255, (6, 8, 3)), numpy.ones((32, 32, 1))).astype(numpy.uint8)
     found = []
     for path in (real, tmp_path / "grafted.pt"):
-        with host.quiet():
+        with quiet():
             result = yolo(path).predict(picture, imgsz=256, conf=1e-6, verbose=False, device="cpu")[0]
         kind = result.obb if FILES[real.name][0] == "obb" else result.boxes
         found.append(kind.data)

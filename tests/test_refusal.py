@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon import host
 from lska_surgeon.cli import main
 from lska_surgeon.errors import GraphError
+from lska_surgeon.yolo.build import build
 
 MODEL = """\
 nc: 2
@@ -94,7 +94,7 @@ def test_a_source_that_looks_forward_is_told_as_positions_tells_it() -> None:
 @pytest.mark.parametrize("name", ["repeats", "wide", "forward"])
 def test_build_refuses_what_the_commands_refuse(name: str) -> None:
     with pytest.raises(GraphError, match=f"^{name}.yaml: row "):
-        host.build(f"{name}.yaml")
+        build(f"{name}.yaml")
 
 
 @pytest.mark.parametrize("name", ["good", "alias", "twice"])

@@ -22,10 +22,13 @@ from ultralytics.nn import tasks
 from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
-from lska_surgeon import host
 from lska_surgeon.architecture.kernel import resolve_kernel
 from lska_surgeon.errors import INSTALL, BuildError, KernelError
 from lska_surgeon.nn import LKA, LSKA, named_operators
+from lska_surgeon.nn.registration import conflicts, register, registered_names
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.command import run_yolo
+from lska_surgeon.yolo.environment import environment_problem, quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = {"n": [0.34, 0.25, 1024], "s": [0.34, 0.5, 1024], "x": [1.0, 1.25, 512]}
@@ -68,13 +71,13 @@ def last_line(code: str, **environment: str) -> str:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("block", ["LSKA", "LSKATrivial", "LKA", "LKATrivial", "LSKAAttention"])
 def test_operator_rows_take_the_width_of_the_row_before_at_every_scale(block: str, scale: str) -> None:
-    model = host.build(model_of([-1, 1, block, ["c2", 11]]), scale=scale)
+    model = build(model_of([-1, 1, block, ["c2", 11]]), scale=scale)
     layer = model.model[2]
     assert type(layer) is getattr(blocks, block)
     width = model.model[1].conv.out_channels
     assert width == {"n": 16, "s": 32, "x": 80}[scale]
     assert params(layer) == layer.kernel.params(width)
-    assert params(model) == params(host.build(model_of(), scale=scale)) + params(layer)
+    assert params(model) == params(build(model_of(), scale=scale)) + params(layer)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_our_rows_build_on_an_untouched_parse_model(row: list[Any], kernel: tupl
 def test_handwritten_operator_rows_get_their_sources_width(
     row: list[Any], block: type, kernel: tuple[Any, ...], scale: str
 ) -> None:
-    model = host.build(model_of([-1, 1, "Conv", [256, 3, 2]], row), scale=scale)
+    model = build(model_of([-1, 1, "Conv", [256, 3, 2]], row), scale=scale)
     layer = model.model[3]
     assert type(layer) is block
     assert layer.kernel == resolve_kernel(*kernel)
@@ -123,8 +126,8 @@ def test_handwritten_operator_rows_get_their_sources_width(
 @pytest.mark.parametrize("source", [-1, 1])
 def test_repeats_of_an_operator_row_follow_the_depth(source: int) -> None:
     row = [source, 3, "LSKA", [11]]
-    assert type(host.build(model_of(row), scale="n").model[2]) is LSKA
-    layer = host.build(model_of(row), scale="x").model[2]
+    assert type(build(model_of(row), scale="n").model[2]) is LSKA
+    layer = build(model_of(row), scale="x").model[2]
     assert [type(part) for part in layer] == [LSKA, LSKA, LSKA]
     assert layer.type == "lska_surgeon.nn.LSKA"
 
@@ -152,10 +155,10 @@ def plain_row(row: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("row", "k"), HOST_ROWS, ids=lambda v: v[2] if isinstance(v, list) else f"k{v}")
 def test_host_rows_build_their_plain_block_plus_operators_at_every_scale(row: list[Any], k: int, scale: str) -> None:
-    if row[2] not in host.registered_names():
+    if row[2] not in registered_names():
         pytest.skip(f"this ultralytics has no {row[2]}")
-    base = host.build(model_of(plain_row(row)), scale=scale)
-    model = host.build(model_of([*row[:3], [*row[3], {"k": k}]]), scale=scale)
+    base = build(model_of(plain_row(row)), scale=scale)
+    model = build(model_of([*row[:3], [*row[3], {"k": k}]]), scale=scale)
     layer = model.model[2]
     inside = [operator for _, operator in named_operators(layer)]
     assert inside
@@ -183,19 +186,19 @@ def test_host_rows_build_their_plain_block_plus_operators_at_every_scale(row: li
 )
 def test_handwritten_host_rows_build_like_ours(row: list[Any], stands_for: str, k: int, cls: str) -> None:
     ours = [*row[:2], stands_for, [*row[3][:2], {"k": k}]]
-    theirs, expected = host.build(model_of(row), scale="s"), host.build(model_of(ours), scale="s")
+    theirs, expected = build(model_of(row), scale="s"), build(model_of(ours), scale="s")
     assert type(theirs.model[2]).__name__ == cls
     assert {n: p.shape for n, p in theirs.named_parameters()} == {n: p.shape for n, p in expected.named_parameters()}
 
 
 def test_handwritten_sppf_keeps_the_activation_of_its_time() -> None:
     """Ultralytics 8.4 builds SPPF without one, but for the rows of older YAMLs."""
-    layer = host.build(model_of([-1, 1, "SPPF_LSKA", [1024, 5]])).model[2]
+    layer = build(model_of([-1, 1, "SPPF_LSKA", [1024, 5]])).model[2]
     assert isinstance(layer.cv1.act, nn.SiLU)
 
 
 def test_handwritten_attention_in_place_of_the_bottlenecks() -> None:
-    layer = host.build(model_of([-1, 3, "C2f_LSKA_Attention", [512]]), scale="x").model[2]
+    layer = build(model_of([-1, 3, "C2f_LSKA_Attention", [512]]), scale="x").model[2]
     assert [type(inner).__name__ for inner in layer.m] == ["LSKAAttention"] * 3
     assert layer.kernel == resolve_kernel("lska-attention", 7)
     assert layer.type == "lska_surgeon.nn.C2f_LSKA_Attention"
@@ -225,7 +228,7 @@ def test_stock_models_keep_their_outputs_with_identity_operators(name: str, base
     assert len(rows) == changed
     for row in rows:
         row[2:] = [f"{base}LSKA", [*row[3], {"k": 7}]]
-    original, model = (host.build(one).eval() for one in (content, variant))
+    original, model = (build(one).eval() for one in (content, variant))
     missing, unexpected = model.load_state_dict(original.state_dict(), strict=False)
     assert not unexpected
     assert all(".lska." in key for key in missing)
@@ -259,22 +262,22 @@ def test_the_callers_dict_is_not_changed() -> None:
     content = model_of([-1, 1, "C2fLSKA", [64, True, {"k": 35}]], [-1, 1, "LSKA", [11]], scale="s")
     before = copy.deepcopy(content)
     tasks.parse_model(content, ch=3, verbose=False)
-    host.build(content, scale="n")
+    build(content, scale="n")
     assert content == before
 
 
 def test_rows_may_be_tuples() -> None:
     rows = [(-1, 1, "C2fLSKA", (64, True, {"k": 7})), (-1, 1, "LSKA", (11,))]
-    layers = host.build(model_of(*rows)).model
+    layers = build(model_of(*rows)).model
     assert [type(layer).__name__ for layer in layers[2:4]] == ["C2fLSKA", "LSKA"]
 
 
 def test_the_model_remembers_its_rows_and_is_rebuilt_from_them() -> None:
     """As the trainer does: a new model from `model.yaml`, for the data's number of classes."""
     rows = [[-1, 3, "C2fLSKA", [64, True, {"k": 35}]], [-1, 1, "SPPF_LSKA", [64, 5]], [-1, 1, "LSKA", ["c2", 35]]]
-    model = host.build(model_of(*rows), scale="s")
+    model = build(model_of(*rows), scale="s")
     assert model.yaml["backbone"][2:] == rows
-    with host.quiet():
+    with quiet():
         rebuilt = tasks.DetectionModel(cfg=model.yaml, nc=7, verbose=False)
     same = {name: p.shape for name, p in model.model[:-1].named_parameters()}
     assert {name: p.shape for name, p in rebuilt.model[:-1].named_parameters()} == same
@@ -299,7 +302,7 @@ def test_a_model_without_our_rows_is_left_to_ultralytics(monkeypatch: pytest.Mon
 
 def test_a_checkpoint_loads_in_a_process_that_never_imported_us(tmp_path: Path) -> None:
     rows = [[-1, 1, "C2fLSKA", [64, True, {"k": 35}]], [-1, 1, "SPPF_LSKA", [64, 5]], [0, 1, "LSKA", [256, 35]]]
-    model = host.build(model_of(*rows, head=[[[3, 4], 1, "Detect", ["nc"]]]), scale="s")
+    model = build(model_of(*rows, head=[[[3, 4], 1, "Detect", ["nc"]]]), scale="s")
     path, x = tmp_path / "variant.pt", torch.rand(1, 3, 64, 64)
     torch.save({"model": copy.deepcopy(model).half(), "ema": None, "train_args": {}, "epoch": -1}, path)
     expected = first(copy.deepcopy(model).half().float().eval()(x)).sum().item()
@@ -328,7 +331,7 @@ def test_a_checkpoint_passes_restricted_loading_where_registered(tmp_path: Path)
         [-1, 1, "LSKAAttention", ["c2", 7]],
         [0, 1, "LKA", [7]],
     ]
-    torch.save({"model": host.build(model_of(*rows)), "train_args": {}}, tmp_path / "variant.pt")
+    torch.save({"model": build(model_of(*rows)), "train_args": {}}, tmp_path / "variant.pt")
     code = f"""
 import lska_surgeon.nn
 from ultralytics import YOLO
@@ -347,11 +350,11 @@ print(SAFE_LOAD, [type(layer).__name__ for layer in rebuilt.model])
 
 
 def test_registering_twice_changes_nothing() -> None:
-    before = tasks.parse_model, host.registered_names()
-    host.register()
-    assert (tasks.parse_model, host.registered_names()) == before
+    before = tasks.parse_model, registered_names()
+    register()
+    assert (tasks.parse_model, registered_names()) == before
     assert {"LSKA", "LKATrivial", "C2fLSKA", "SPPF_LSKA", "C2f_LSKA_Attention"} <= set(before[1])
-    assert host.conflicts() == {}
+    assert conflicts() == {}
 
 
 def test_a_class_that_somebody_pasted_stays_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,11 +367,11 @@ def test_a_class_that_somebody_pasted_stays_theirs(monkeypatch: pytest.MonkeyPat
             return self.conv(x)
 
     monkeypatch.setattr(tasks, "LSKA", Pasted)
-    host.register()
+    register()
     assert tasks.LSKA is Pasted
-    assert host.conflicts() == {"LSKA": f"{__name__}.{Pasted.__qualname__}"}
-    assert "LSKA" not in host.registered_names()
-    model = host.build(model_of([-1, 1, "LSKA", [16]], [-1, 1, "C2fLSKA", [64, True, {"k": 7}]]), scale="n")
+    assert conflicts() == {"LSKA": f"{__name__}.{Pasted.__qualname__}"}
+    assert "LSKA" not in registered_names()
+    model = build(model_of([-1, 1, "LSKA", [16]], [-1, 1, "C2fLSKA", [64, True, {"k": 7}]]), scale="n")
     assert type(model.model[2]) is Pasted
     assert type(model.model[3].m[0].lska) is LSKA
 
@@ -385,8 +388,8 @@ def test_wrappers_of_other_people_work_with_ours(monkeypatch: pytest.MonkeyPatch
     if copies_our_mark:
         vars(theirs).update(vars(ours))
     monkeypatch.setattr(tasks, "parse_model", theirs)
-    host.register()
-    model = host.build(model_of([-1, 3, "C2fLSKA", [64, True, {"k": 7}]]), scale="x")
+    register()
+    model = build(model_of([-1, 3, "C2fLSKA", [64, True, {"k": 7}]]), scale="x")
     assert len(calls) == 1
     assert [len(list(named_operators(inner))) for inner in model.model[2].m] == [1, 1, 1]
 
@@ -399,14 +402,14 @@ from ultralytics.nn import tasks
 importlib.reload(tasks)
 from lska_surgeon import host
 content = {model_of([-1, 1, "LSKA", [11]], [-1, 1, "C2fLSKA", [64, True, {"k": 7}]])!r}
-host.register()
-print([layer.type for layer in host.build(content).model[2:4]], host.conflicts())
+register()
+print([layer.type for layer in build(content).model[2:4]], conflicts())
 """
     assert last_line(code) == "['lska_surgeon.nn.LSKA', 'lska_surgeon.nn.C2fLSKA'] {}"
 
 
 def test_names_are_empty_before_registration() -> None:
-    code = "import sys; from lska_surgeon import host; print(host.registered_names(), 'torch' in sys.modules)"
+    code = "import sys; from lska_surgeon import host; print(registered_names(), 'torch' in sys.modules)"
     assert fresh(code).strip() == "() False"
 
 
@@ -417,7 +420,7 @@ def test_what_ultralytics_logs_shows_the_operators() -> None:
     logger = logging.getLogger("ultralytics")
     logger.addHandler(handler)
     try:
-        model = host.build(model_of([-1, 3, "C2fLSKA", [64, True, {"k": 35}]]), scale="x", verbose=True)
+        model = build(model_of([-1, 3, "C2fLSKA", [64, True, {"k": 35}]]), scale="x", verbose=True)
     finally:
         logger.removeHandler(handler)
     start = records.index("with the operators inside:")
@@ -454,7 +457,7 @@ STOCK = {
 def test_each_output_layer_gets_its_task_model(task_model: str) -> None:
     if not hasattr(tasks, task_model):
         pytest.skip(f"this ultralytics has no {task_model}")
-    model = host.build(STOCK[task_model])
+    model = build(STOCK[task_model])
     assert type(model) is getattr(tasks, task_model)
     assert model.training
 
@@ -468,11 +471,11 @@ def test_a_renamed_output_layer_counts_as_what_it_extends(monkeypatch: pytest.Mo
             return super().forward([x])
 
     monkeypatch.setattr(tasks, "MySegment", MySegment, raising=False)
-    assert type(host.build(model_of(head=[[-1, 1, "MySegment", ["nc"]]]))) is tasks.SegmentationModel
+    assert type(build(model_of(head=[[-1, 1, "MySegment", ["nc"]]]))) is tasks.SegmentationModel
 
 
 def test_the_scale_can_be_chosen() -> None:
-    small, large = (host.build("yolov8n.yaml", scale=scale) for scale in (None, "s"))
+    small, large = (build("yolov8n.yaml", scale=scale) for scale in (None, "s"))
     assert [model.model[0].conv.out_channels for model in (small, large)] == [16, 32]
 
 
@@ -481,7 +484,7 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
     content = {"nc": 3, "backbone": [row], "head": [[-1, 1, "Classify", ["nc"]]]}
     if not hasattr(tasks, "TorchVision"):
         pytest.skip("this ultralytics has no TorchVision")
-    model = host.build(content)
+    model = build(content)
     assert type(model) is tasks.ClassificationModel
     assert content["backbone"][0][3][2] == "DEFAULT"
 
@@ -522,28 +525,28 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
 )
 def test_mistakes_are_told_in_one_line(source: Any, scale: str | None, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
-        host.build(source, scale=scale)
+        build(source, scale=scale)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(not hasattr(plain, "A2C2f"), reason="this ultralytics has no A2C2f")
 def test_area_attention_is_named_with_its_layer() -> None:
     with pytest.raises(BuildError, match=r"layer 2 \(A2C2fLSKA\): A2C2f has no bottleneck"):
-        host.build(model_of([-1, 2, "A2C2fLSKA", [256, True, 1, {"k": 7}]]))
+        build(model_of([-1, 2, "A2C2fLSKA", [256, True, 1, {"k": 7}]]))
 
 
 # -------------------------------------------------------------------------------------- quiet, offline, yolo, doctor
 
 
 def test_building_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
-    host.build(model_of([-1, 1, "C2fLSKA", [64, True, {"k": 7}]]))  # no scale: Ultralytics warns
+    build(model_of([-1, 1, "C2fLSKA", [64, True, {"k": 7}]]))  # no scale: Ultralytics warns
     assert capfd.readouterr() == ("", "")
 
 
 def test_quiet_covers_python_warnings() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with host.quiet():
+        with quiet():
             warnings.warn("unheard", stacklevel=1)
         warnings.warn("heard", stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["heard"]
@@ -552,11 +555,11 @@ def test_quiet_covers_python_warnings() -> None:
 def test_quiet_ends() -> None:
     logger = logging.getLogger("ultralytics")
     before = list(logger.filters)
-    with host.quiet():
+    with quiet():
         assert logger.filters != before
     assert logger.filters == before
     with pytest.raises(BuildError):
-        host.build("nowhere.yaml")
+        build("nowhere.yaml")
     assert logger.filters == before
 
 
@@ -568,7 +571,7 @@ os.environ.pop("YOLO_AUTOINSTALL", None)
 def refuse(*args, **kwargs): raise SystemExit("went to the network")
 socket.create_connection = socket.socket.connect = refuse
 from lska_surgeon import host
-host.build({model_of([-1, 1, "LSKA", [11]])!r})
+build({model_of([-1, 1, "LSKA", [11]])!r})
 from ultralytics.utils import ONLINE
 print(ONLINE, [os.environ.get("YOLO_OFFLINE"), os.environ.get("YOLO_AUTOINSTALL")])
 """
@@ -588,7 +591,7 @@ def test_yolo_runs_with_our_names(imported_before: bool, monkeypatch: pytest.Mon
         sys.exit(3)
 
     monkeypatch.setattr(cfg, "entrypoint", entrypoint)
-    assert host.run_yolo(["train", "epochs=1"]) == 3
+    assert run_yolo(["train", "epochs=1"]) == 3
     assert seen == [(["yolo", "train", "epochs=1"], ["yolo", "train", "epochs=1"], True)]
     assert (sys.argv, cfg.ARGV) == before
 
@@ -597,14 +600,14 @@ def test_yolo_in_a_fresh_process() -> None:
     code = """
 import sys
 from lska_surgeon import host
-code = host.run_yolo(["version"])
+code = run_yolo(["version"])
 print(code, "LSKA" in vars(sys.modules["ultralytics.nn.tasks"]))
 """
     assert fresh(code).strip().splitlines()[-2:] == [ultralytics.__version__, "0 True"]
 
 
 def test_the_environment_is_sound() -> None:
-    assert host.environment_problem() is None
+    assert environment_problem() is None
 
 
 @pytest.mark.parametrize(
@@ -629,7 +632,7 @@ def test_a_broken_environment_is_named(package: str, body: str, message: str, tm
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(body)
     first_on_path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-    found = fresh(f"{first_on_path}from lska_surgeon import host; print(host.environment_problem())").strip()
+    found = fresh(f"{first_on_path}from lska_surgeon import host; print(environment_problem())").strip()
     assert found.startswith(message)
     assert "\n" not in found
 
@@ -641,7 +644,7 @@ def test_a_build_in_a_broken_environment_says_so(tmp_path: Path) -> None:
 import sys; sys.path.insert(0, {str(tmp_path)!r})
 from lska_surgeon import host
 from lska_surgeon.errors import BuildError
-try: host.build({{}})
+try: build({{}})
 except BuildError as error: print(error)
 """
     assert fresh(code).strip() == "ultralytics can't be imported (ImportError: broken): reinstall it"

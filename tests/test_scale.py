@@ -10,7 +10,6 @@ import builds
 import pytest
 import yaml_oracle as oracle
 
-from lska_surgeon import host
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.model_yaml.document import Document
@@ -20,6 +19,7 @@ from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.model_yaml.remove import plan_remove
 from lska_surgeon.model_yaml.scale_pin import pin_scale, unpin_scale
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 SCALED = [m for m in builds.MODELS if builds.positions_of(m) and len(builds.scalings_of(m)) > 1]
 #: Letters that Ultralytics treats alike when it builds a block.
@@ -194,17 +194,17 @@ def test_scales_may_have_any_names(tmp_path: Path, keys: str) -> None:
     ],
 )
 def test_names_are_read_as_ultralytics_reads_them(name: str, letter: str | None, unified: str) -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     assert scale_in_name(name) == letter == (tasks.guess_model_scale(name) or None)
     assert without_scale(name) == unified
 
 
 @pytest.mark.parametrize("model", SCALED)
 def test_stock_names_lead_to_the_scale_that_ultralytics_takes(model: str) -> None:
-    tasks = host.import_offline()
+    tasks = import_offline()
     for scaling in builds.scalings_of(model):
         name = re.sub(r"^(yolo(?:e-)?v?\d+)", rf"\g<1>{scaling.letter}", model)
-        with host.quiet():
+        with quiet():
             content = tasks.yaml_model_load(name)
         opened = open_model(name)
         said = (opened.scaling.letter, opened.found.asked, opened.notes)
@@ -217,10 +217,10 @@ def test_families_are_refused_where_ultralytics_would_build_another(name: str, t
     ultralytics = pytest.importorskip("ultralytics")
     path = tmp_path / name
     path.write_text("nc: 1\n" + REST.replace("- [-1, 1, Detect", "- [[-1], 1, Detect"), encoding="utf-8")
-    host.import_offline()
+    import_offline()
     if "yoloe" in name and not hasattr(ultralytics, "YOLOE"):
         pytest.skip("a release before YOLOE")
-    with host.quiet():
+    with quiet():
         built = type(ultralytics.YOLO(path)).__name__
     if built == "YOLO":
         check_family(Document.read(path).graph, name)

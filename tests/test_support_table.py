@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lska_surgeon import host
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import NAMES, named_sites
 from lska_surgeon.model_yaml.find import stock_models, without_scale
 from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.nn import named_operators
+from lska_surgeon.yolo.build import build
 
 README = Path(__file__).parents[1] / "README.md"
 _SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
@@ -38,7 +38,7 @@ def run(model: str, position: str, folder: Path) -> int:
     )
     assert plan.output is not None
     plan.output.write_text(plan.text, encoding="utf-8")
-    built = host.build(plan.output).eval()
+    built = build(plan.output).eval()
     assert sum(1 for _ in named_operators(built)) == sum(site.operators.count for site in plan.sites if site.operators)
     size = 160 if "rtdetr" in model else 64  # older decoders want 300 cells
     with torch.inference_mode():

@@ -11,10 +11,10 @@ from hostile import call, mapping, name, pickle_of, text, write_zip
 from shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 from torch import nn
 
-from lska_surgeon import host
 from lska_surgeon.checkpoint import read_checkpoint
+from lska_surgeon.grafting.train import frozen_parts, plan_training
 from lska_surgeon.nn import named_operators
-from lska_surgeon.training import frozen_parts, plan_training
+from lska_surgeon.yolo.environment import import_offline
 
 EVERYWHERE = ("neck", "residual", "sppf-inner")
 
@@ -87,7 +87,7 @@ def test_warm_up_of_biases_leaves_the_gates_alone(grafted: Path, data: Path) -> 
 
 
 def test_gates_are_in_the_group_of_norms_for_a_step_only(grafted: Path) -> None:
-    from lska_surgeon.nn.trainers import gates_among_norms
+    from lska_surgeon.grafting.trainers import gates_among_norms
 
     model = read_checkpoint(grafted).float_model()
     named = dict(model.named_parameters())
@@ -129,7 +129,7 @@ def test_variant_yaml_trains(data: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lska_surgeon.nn.trainers import SurgeonDetectionTrainer
+    from lska_surgeon.grafting.trainers import SurgeonDetectionTrainer
 
     def stop(trainer: SurgeonDetectionTrainer) -> None:
         raise KeyboardInterrupt
@@ -258,7 +258,7 @@ def test_freeze_names_everything_but_the_operators(model: str, at: str, tmp_path
     made = surgeon("insert", model, "--at", at, "-o", variant)
     assert made.exit_code == 0, made.output
     with torch.device("meta"):
-        layers, _ = host.import_offline().parse_model(_rows(variant), ch=3, verbose=False)
+        layers, _ = import_offline().parse_model(_rows(variant), ch=3, verbose=False)
     network = nn.Module()
     network.model = layers
     rules = [f"model.{part}." for part in frozen_parts(network)]

@@ -13,8 +13,9 @@ import ultralytics
 from torch import Tensor, nn
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from lska_surgeon import host
 from lska_surgeon.nn import Operator
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline, quiet
 
 #: Task -> what the names of its stock models end in.
 TASKS = {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb", "classify": "-cls"}
@@ -24,13 +25,13 @@ TRAIN_ARGS = {"imgsz": 64, "batch": 2, "epochs": 3, "lr0": 0.01, "data": "things
 
 def yaml_of(stock: str, **changes: Any) -> dict[str, Any]:
     """A stock model YAML as Ultralytics reads it, for three classes unless told otherwise."""
-    return {**host.import_offline().yaml_model_load(f"{stock}.yaml"), "nc": 3, **changes}
+    return {**import_offline().yaml_model_load(f"{stock}.yaml"), "nc": 3, **changes}
 
 
 def trained_model(yaml: Mapping[str, Any], task: str = "detect") -> nn.Module:
     """A model in float32 with weights and running statistics that no layer starts with."""
     torch.manual_seed(1)
-    model = host.build(dict(yaml))
+    model = build(dict(yaml))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -90,7 +91,7 @@ def save(path: Path, data: Any) -> Path:
 def finished(path: Path, model: nn.Module) -> Path:
     """The file at the end of a training: half precision, frozen, stripped by Ultralytics itself."""
     save(path, {**in_training(model), "optimizer": None, "scaler": None})
-    with host.quiet():
+    with quiet():
         strip_optimizer(path)
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .. import autoload as switch
+from ..yolo import autoload as switch
 
 
 @click.command()

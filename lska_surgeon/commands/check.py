@@ -112,7 +112,8 @@ def _mark(severity: str, text: str) -> str:
 
 
 def _built(checked: list[CheckedFile]) -> list[CheckedFile]:
-    from ..host import build, import_offline
+    from ..yolo.build import build
+    from ..yolo.environment import import_offline
 
     import_offline()
     done = []

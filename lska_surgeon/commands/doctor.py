@@ -20,8 +20,8 @@ def doctor(ctx: click.Context, form: str) -> None:
     Example:
       lska-surgeon doctor
     """
-    from ..doctor import diagnose
     from ..doctor_report import diagnosis_json, diagnosis_text
+    from ..yolo.doctor import diagnose
 
     found = diagnose()
     click.echo(diagnosis_json(found) if form == "json" else diagnosis_text(found))

@@ -11,7 +11,7 @@ import click
 from ..annotations import annotation
 from ..container import check_checkpoint
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
-from ..refusal import refuse_sizes
+from ..yolo.precheck import refuse_sizes
 from . import completion
 from .options import formats
 from .options import imgsz as size_option

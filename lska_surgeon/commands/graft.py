@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from .. import host
 from ..architecture.placement import Placement, check_placement
 from ..container import check_checkpoint
 from ..files import check_target, target_path
 from ..model_yaml.file_names import variant_stem
 from ..model_yaml.find import find_model
-from ..refusal import refuse_sizes
+from ..yolo.environment import import_offline
+from ..yolo.precheck import refuse_sizes
 from . import completion
 from .options import formats, not_empty, where_and_what, writing
 from .options import trust as trust_option
@@ -85,7 +85,7 @@ def graft(
         find_model(into)
         refuse_sizes(into)
     with unwatched():  # here, for it takes seconds and no mistake above should wait for it
-        host.import_offline()
+        import_offline()
         from .. import graft as surgery
         from ..checkpoint import read_checkpoint, write_checkpoint
         from ..graft_report import graft_json, graft_text, plan_table

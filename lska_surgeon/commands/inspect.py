@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from .. import host
 from ..container import check_checkpoint
+from ..yolo.environment import import_offline
 from . import completion
 from .options import formats
 from .options import trust as trust_option
@@ -30,7 +30,7 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
     """
     check_checkpoint(Path(checkpoint))
     with unwatched():  # here, for it takes seconds and no mistake above should wait for it
-        host.import_offline()
+        import_offline()
         from ..checkpoint import globals_of, read_checkpoint
         from ..graft_report import contents, contents_text
         from ..report import dump

@@ -9,7 +9,8 @@ import click
 from ..container import check_checkpoint
 from ..errors import NO_DATA, TrainingError
 from ..model_yaml.find import find_model
-from ..refusal import refuse_sizes
+from ..yolo.environment import import_offline
+from ..yolo.precheck import refuse_sizes
 from . import completion
 from .options import trust as trust_option
 
@@ -45,10 +46,9 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
         raise click.UsageError("--warm is for --stage both, whose first run it sets the length of")
     _check(model, words)
     # Imported here, for torch takes seconds and a mistake above should not wait for it.
-    from .. import host
 
-    host.import_offline()  # first of all, for `training` imports Ultralytics as well
-    from .. import training
+    import_offline()  # first of all, for `training` imports Ultralytics as well
+    from ..grafting import train as training
 
     plan = training.plan_training(model, words, stage=stage, warm=warm or 1, trust=trust)
     for stage_done, folder in zip(plan.stages, training.train(plan)):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from .. import host
 from ..container import check_checkpoint
 from ..files import check_target, target_path
+from ..yolo.environment import import_offline
 from . import completion
 from .options import formats, writing
 from .options import trust as trust_option
@@ -45,7 +45,7 @@ def ungraft(
     if not dry_run:
         check_target(target, force=force)
     with unwatched():  # here, for it takes seconds and no mistake above should wait for it
-        host.import_offline()
+        import_offline()
         from .. import graft as surgery
         from ..checkpoint import read_checkpoint, write_checkpoint
         from ..graft_report import ungraft_json, ungraft_text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .. import host
 from ..errors import SurgeonError
-from ..mistakes import mistake
+from ..yolo.command import run_yolo
+from ..yolo.user_mistakes import mistake
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -25,7 +25,7 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         click.echo(ctx.get_help())
         return
     try:
-        code = host.run_yolo(list(words))
+        code = run_yolo(list(words))
     except SurgeonError:
         raise
     except Exception as error:

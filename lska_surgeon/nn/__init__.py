@@ -6,9 +6,9 @@ is permanent, whichever file of this package defines the class.
 
 from __future__ import annotations
 
-from .hosts import (
+from .blocks import (
+    BLOCK_CLASSES,
     C3LSKA,
-    HOST_CLASSES,
     SPPELANLSKA,
     SPPFLSKA,
     SPPLSKA,
@@ -24,7 +24,6 @@ from .hosts import (
 from .operators import (
     LKA,
     LSKA,
-    OPERATORS,
     LKATrivial,
     LSKAAttention,
     LSKATrivial,
@@ -32,6 +31,7 @@ from .operators import (
     build_operator,
     named_operators,
 )
+from .registration import register
 
 __all__ = [
     "BLOCK_CLASSES",
@@ -58,17 +58,10 @@ __all__ = [
     "register",
 ]
 
-#: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
-BLOCK_CLASSES = frozenset({*OPERATORS.values(), *HOST_CLASSES.values(), RepBottleneckLSKA})
-
 for _block in BLOCK_CLASSES:
     _block.__module__ = __name__
     globals()[_block.__name__] = _block
 if "A2C2fLSKA" in globals():
     __all__ += ["A2C2fLSKA"]
-
-# Last on purpose: the import of Ultralytics above can come back here (autoload), and must not find `register` before
-# the classes are all there.
-from ..host import register  # noqa: E402
 
 register()

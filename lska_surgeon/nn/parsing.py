@@ -21,7 +21,7 @@ from torch import nn
 from ..architecture.attention import Attention, host_spec, is_attention, read_attention
 from ..architecture.kernel import Kernel
 from ..errors import BuildError, SurgeonError
-from .hosts import HOST_CLASSES, attach
+from .blocks import HOST_CLASSES, attach
 from .operators import OPERATORS, Operator, build_operator, named_operators
 
 _MARK = "_lska_surgeon"

@@ -42,7 +42,7 @@ import ultralytics
 from ultralytics import YOLO
 
 from lska_surgeon.cli import main as surgeon
-from lska_surgeon.nn.trainers import TRAINERS
+from lska_surgeon.grafting.trainers import TRAINERS
 
 SIZE = 96
 EPOCHS = 5

@@ -14,26 +14,22 @@ import linecache
 import pickle
 import re
 
-from . import host
+from .environment import environment_problem
+from .exceptions import first_paragraph, in_one_line
 
 _SAID_SO = re.compile(r"\s*(raise|assert)\b")
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
 _OURS = ("lska_surgeon", "ultralytics")
 
 
 def mistake(error: Exception) -> str | None:
     """What the user did wrong, in one line; None for a bug."""
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
-        return host.environment_problem() or f"this needs {error.name}: pip install {error.name}"
+        return environment_problem() or f"this needs {error.name}: pip install {error.name}"
     if isinstance(error, KeyError) and _innermost(error)[1] == "parse_model":
-        return host.in_one_line(error)
+        return in_one_line(error)
     return first_paragraph(error) if _is_told(error) else None
-
-
-def first_paragraph(error: BaseException) -> str:
-    """What Ultralytics says is wrong, in one line: its first paragraph, without colours."""
-    text = str(error).strip().split("\n\n")[0]
-    return " ".join(_COLOUR.sub("", text).split())
 
 
 def _is_told(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ from ultralytics.nn.modules import block as plain
 from ..architecture.attention import HOST_OF, HOSTS, read_attention
 from ..architecture.kernel import Kernel, resolve_kernel
 from ..errors import BuildError, KernelError
-from .operators import Operator, build_operator, named_operators
+from .operators import OPERATORS, Operator, build_operator, named_operators
 
 
 class Host(nn.Module):
@@ -187,6 +187,9 @@ HOST_CLASSES: dict[str, type[Host]] = {
     "SPPF_LSKA": SPPFLSKA,
     "C2f_LSKA": C2fLSKA,
 }
+
+#: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
+BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset({*OPERATORS.values(), *HOST_CLASSES.values(), RepBottleneckLSKA})
 
 
 def attach(module: nn.Module, kernel: Kernel, block: str | None = None) -> nn.Module:

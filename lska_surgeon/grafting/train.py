@@ -13,12 +13,14 @@ from typing import Any
 
 from torch import nn
 
-from . import host
-from .checkpoint import Checkpoint, read_checkpoint
-from .errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
-from .mistakes import first_paragraph, mistake
-from .model_yaml.find import find_model
-from .nn import Operator, named_operators
+from ..checkpoint import Checkpoint, read_checkpoint
+from ..errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
+from ..model_yaml.find import find_model
+from ..nn import Operator, named_operators
+from ..yolo.build import build
+from ..yolo.environment import import_offline, quiet
+from ..yolo.exceptions import first_paragraph
+from ..yolo.user_mistakes import mistake
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}
@@ -69,7 +71,7 @@ def plan_training(
     Raises:
         SurgeonError: the source can't be read or built, an argument is wrong, or the data are not here.
     """
-    host.import_offline()
+    import_offline()
     options = read_options(words)
     for key in _CHECKPOINTS:
         if isinstance(options.get(key), str):
@@ -94,7 +96,7 @@ def train(training: Training) -> list[Path]:
     """
     from ultralytics import YOLO
 
-    from .nn.trainers import TRAINERS, no_downloads
+    from .trainers import TRAINERS, no_downloads
 
     folders: list[Path] = []
     source = training.source
@@ -123,7 +125,7 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
 
     options: dict[str, Any] = {}
     try:
-        with host.quiet():
+        with quiet():
             for word in cfg.merge_equals_args(list(words)):
                 key, value = cfg.parse_key_value_pair(word) if "=" in word else (word, True)
                 if key == "cfg":
@@ -178,7 +180,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
     found = find_model(source)
-    return host.build(found.path, scale=found.scale)
+    return build(found.path, scale=found.scale)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
@@ -211,9 +213,9 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     from ultralytics.data.utils import DATASETS_DIR, check_det_dataset
     from ultralytics.nn.tasks import guess_model_task
 
-    from .nn.trainers import TRAINERS, no_downloads
+    from .trainers import TRAINERS, no_downloads
 
-    with host.quiet():
+    with quiet():
         task = guess_model_task(model)
     if task not in TRAINERS:
         raise TrainingError(f"no training for {task} models here, only for {', '.join(TRAINERS)}: use yolo train")
@@ -230,7 +232,7 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
             raise TrainingError(fetch)
         return
     try:
-        with host.quiet(), no_downloads():
+        with quiet(), no_downloads():
             check_det_dataset(data, autodownload=False)
     except (ConnectionError, FileNotFoundError, SyntaxError, TypeError) as error:
         raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error

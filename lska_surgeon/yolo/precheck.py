@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .architecture.graph import Layer
-from .architecture.scaling import Scaling, scaling_of
-from .architecture.shapes import size_problem
-from .errors import EndlessError, GraphError, SurgeonError
-from .model_yaml.document import Document
-from .model_yaml.find import FoundModel, find_model, stock_models
+from ..architecture.graph import Layer
+from ..architecture.scaling import Scaling, scaling_of
+from ..architecture.shapes import size_problem
+from ..errors import EndlessError, GraphError, SurgeonError
+from ..model_yaml.document import Document
+from ..model_yaml.find import FoundModel, find_model, stock_models
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:

@@ -20,8 +20,8 @@ from ultralytics.models import yolo
 from ultralytics.utils import checks, downloads
 
 from ..errors import TrainingError
-from ..mistakes import first_paragraph
-from .operators import LSKAAttention, Operator, named_operators
+from ..nn.operators import LSKAAttention, Operator, named_operators
+from ..yolo.exceptions import first_paragraph
 
 
 @contextmanager

@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from . import __version__, autoload, host
-from .errors import INSTALL, SurgeonError
+from .. import __version__
+from ..errors import INSTALL, SurgeonError
+from ..nn.registration import conflicts
+from . import autoload
+from .environment import environment_problem, import_offline
 
 PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
@@ -195,17 +198,17 @@ def _autoload() -> Iterator[Trap]:
 
 def _imports() -> Iterator[Trap]:
     """What fails when all of it is imported, and names that somebody else defined."""
-    problem = host.environment_problem()
+    problem = environment_problem()
     if problem:
         found, _, remedy = problem.rpartition(": ")
         yield Trap("import", found, remedy)
         return
     try:
-        host.import_offline()
+        import_offline()
     except SurgeonError as error:
         yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U lska-surgeon ultralytics")
         return
-    for name, owner in host.conflicts().items():
+    for name, owner in conflicts().items():
         remedy = "take it out of that file; lska-surgeon has a block of that name"
         yield Trap("conflict", f"{name} in ultralytics.nn.tasks is {owner}, not lska-surgeon's", remedy)
 

@@ -12,11 +12,11 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import TargetError
-from .files import write_text
+from ..errors import TargetError
+from ..files import write_text
 
 PTH_NAME = "lska_surgeon_autoload.pth"
-_START = "try:\n    from lska_surgeon import startup\n    startup.install()\nexcept Exception:\n    pass"
+_START = "try:\n    from lska_surgeon.yolo import startup\n    startup.install()\nexcept Exception:\n    pass"
 PTH_TEXT = (
     "# Lets Ultralytics find the blocks of lska-surgeon; made by `lska-surgeon autoload on`, removed by `... off`.\n"
     f"import sys; exec({_START!r})\n"  # Python runs a line only if it begins with `import`
@@ -89,6 +89,6 @@ def _pth_path() -> Path:
 
 
 def _works_in_fresh_process() -> bool:
-    question = "import sys; sys.exit('lska_surgeon.startup' not in sys.modules)"
+    question = "import sys; sys.exit('lska_surgeon.yolo.startup' not in sys.modules)"
     # Away from the working folder, for a checkout in it is found by chance.
     return subprocess.run([sys.executable, "-c", question], cwd=sys.prefix, check=False).returncode == 0

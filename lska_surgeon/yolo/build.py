@@ -1,0 +1,175 @@
+"""Building a network with Ultralytics, from a YAML or its content, at no cost to the process; it knows no positions."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BuildError, SurgeonError
+from .environment import import_offline, quiet
+from .exceptions import in_one_line
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SECTIONS = ("backbone", "head")
+
+
+#: Output layer -> the task model that holds it; a subclass of an output layer counts as that one.
+_TASK_MODELS = {
+    "YOLOESegment": "YOLOESegModel",
+    "YOLOEDetect": "YOLOEModel",
+    "WorldDetect": "WorldModel",
+    "SemanticSegment": "SemanticSegmentationModel",
+    "Segment": "SegmentationModel",
+    "Pose": "PoseModel",
+    "OBB": "OBBModel",
+    "Depth": "DepthModel",
+    "Classify": "ClassificationModel",
+    "RTDETRDecoder": "RTDETRDetectionModel",
+    "Detect": "DetectionModel",
+}
+
+
+def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verbose: bool = False) -> nn.Module:
+    """Build a model from a YAML file or its content, as the task model that its output layer belongs to.
+
+    Args:
+        source: a path, a name that Ultralytics finds by itself ("yolov8s.yaml"), or a model dict (not changed).
+        scale: scale letter; None takes the one of the file name, or of the dict.
+        verbose: let Ultralytics log its table of layers.
+
+    Returns:
+        The model, randomly initialised (also where its YAML asks for downloaded weights), in training mode.
+
+    Raises:
+        BuildError: the file is missing, the scale does not exist, the YAML would run more than layers, or Ultralytics
+            refuses; the message names the layer.
+        GraphError: a row is too large to be built, or a source does not exist.
+        KernelError: a row asks for an operator that does not exist.
+    """
+    from .precheck import refuse_sizes, refuse_sources
+
+    shown = "the model" if isinstance(source, dict) else str(source)
+    if "://" in shown:
+        raise BuildError(f"{shown} is not a local file: download it first")
+    if not isinstance(source, dict):
+        refuse_sizes(source, scale)
+    with _quiet_unless(verbose):
+        tasks = import_offline()
+        try:
+            content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
+            _set_scale(content, scale)
+            _forbid_downloads(content)
+            refuse_code(content, shown)
+            with _same_default_activation(tasks):
+                model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
+        except SurgeonError:
+            raise
+        except Exception as error:
+            if not isinstance(source, dict):
+                refuse_sources(source)
+            raise BuildError(f"{shown} does not build: {in_one_line(error)}") from error
+    return model
+
+
+def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
+    """Refuse a model dictionary that would run more than layers when it is built; see `unsafe_architecture`.
+
+    A TorchVision row is none of these here, for its weights are left out.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in the error.
+
+    Raises:
+        BuildError: it would.
+    """
+    from .code_guard import unsafe_architecture
+
+    found = unsafe_architecture({**yaml, **{section: _without_torchvision(yaml[section]) for section in _SECTIONS}})
+    if found:
+        raise BuildError(f"{name} would run more than layers: {', '.join(found)}; nothing of it was run")
+
+
+def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Sequential:
+    """The layers alone that Ultralytics builds from a model dictionary, which is not changed.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in an error.
+        device: where the tensors live; on "meta" they are shapes without numbers, at no cost.
+
+    Raises:
+        BuildError: Ultralytics refuses; the message names the layer.
+        KernelError: a row asks for an operator that does not exist.
+    """
+    tasks = import_offline()
+    content = deepcopy(dict(yaml))
+    try:
+        with quiet(), _same_default_activation(tasks), importlib.import_module("torch").device(device):
+            _forbid_downloads(content)
+            layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
+    except SurgeonError:
+        raise
+    except Exception as error:
+        raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
+    return layers
+
+
+def channels_in(yaml: Mapping[str, Any]) -> int:
+    """Channels of the picture that a model reads."""
+    return int(yaml.get("ch") or yaml.get("channels") or 3)
+
+
+def _set_scale(content: dict[str, Any], scale: str | None) -> None:
+    if scale:
+        content["scale"] = scale
+    scales, chosen = content.get("scales"), content.get("scale")
+    if chosen and scales and chosen not in scales:
+        raise BuildError(f"no scale {chosen!r}: the model has {', '.join(map(str, scales))}")
+    if scale and not scales:
+        raise BuildError(f"no scale {scale!r}: the model has no scales; build it without one")
+
+
+def _forbid_downloads(content: dict[str, Any]) -> None:
+    """TorchVision rows, `[width, name, weights, ...]`, fetch trained weights unless told not to."""
+    for row in (*content["backbone"], *content["head"]):
+        if row[2] == "TorchVision":
+            row[3][2:3] = [None]
+
+
+def _without_torchvision(rows: Any) -> list[Any]:
+    return [row for row in rows if row[2] != "TorchVision"]
+
+
+def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
+    name = content["head"][-1][2]
+    output_layer = getattr(tasks, name, None)
+    ancestors = getattr(output_layer, "__mro__", ())
+    found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
+    return getattr(tasks, found)
+
+
+@contextmanager
+def _same_default_activation(tasks: ModuleType) -> Iterator[None]:
+    """Ultralytics sets a YAML's `activation` for the whole process, so that it stays for every model built later."""
+    before = tasks.Conv.default_act
+    try:
+        yield
+    finally:
+        tasks.Conv.default_act = before
+
+
+@contextmanager
+def _quiet_unless(verbose: bool) -> Iterator[None]:
+    if verbose:
+        yield
+    else:
+        with quiet():
+            yield

@@ -1,0 +1,77 @@
+"""What building a model YAML would run besides layers; it knows no files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+from torch.nn import modules as torch_modules
+
+from ..wording import clean
+from .environment import module_named
+
+#: Modules whose `nn.Module` classes a checkpoint may name.
+MODULES = frozenset(
+    [m.__name__ for m in vars(torch_modules).values() if getattr(m, "__name__", "").startswith("torch.nn.modules.")]
+    + [f"ultralytics.nn.modules.{name}" for name in ("activation", "block", "conv", "head", "transformer", "utils")]
+    + ["ultralytics.nn.tasks", "ultralytics.utils.loss", "ultralytics.utils.tal"]
+    + ["lska_surgeon.nn"]
+)
+
+
+def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
+    """What building this model YAML would run besides layers; empty when there is nothing.
+
+    Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
+    imported: a row may name a function that installs packages, or a block that downloads weights.
+    """
+    found = []
+    activation = yaml.get("activation")
+    if activation is not None and not _is_activation(activation):
+        found.append(f"activation: {clean(str(activation), 60)}")
+    for section in ("backbone", "head"):
+        rows = yaml.get(section) or ()
+        for row in rows if isinstance(rows, Iterable) else ():
+            block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
+            if isinstance(block, str) and not _is_layer(block):
+                found.append(f"{section} row {clean(block, 60)}")
+    return tuple(dict.fromkeys(found))
+
+
+def _is_activation(text: Any) -> bool:
+    """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
+    try:
+        call = ast.parse(text.strip(), mode="eval").body if isinstance(text, str) else None
+        if not isinstance(call, ast.Call):
+            return False
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+            ast.literal_eval(argument)
+        prefix, _, name = ast.unparse(call.func).rpartition(".")
+    except (SyntaxError, ValueError):
+        return False
+    if not prefix:
+        return name in vars(module_named("ultralytics.nn.tasks")) and name != "TorchVision" and _is_layer(name)
+    return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
+
+
+def _is_layer(block: str) -> bool:
+    """True for a layer, and for a name that nobody knows: building that fails by itself."""
+    if block == "TorchVision":  # its arguments may ask for trained weights
+        return False
+    if block.startswith("torchvision.ops."):
+        found = getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None)
+        return isinstance(found, type) and issubclass(found, nn.Module)
+    if "nn." in block:
+        return _is_torch_module(getattr(nn, block[3:], None))
+    found = vars(module_named("ultralytics.nn.tasks")).get(block)
+    if found is None:
+        return True
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        return False
+    return not found.__module__.startswith("ultralytics.") or found.__module__.startswith("ultralytics.nn.modules.")
+
+
+def _is_torch_module(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ in MODULES

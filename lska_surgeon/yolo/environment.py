@@ -1,0 +1,102 @@
+"""Importing Ultralytics offline, registered and quiet, and what keeps it from being imported; it builds nothing.
+
+Importing this module imports neither torch nor Ultralytics. Nothing here touches an installed file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+from ..errors import INSTALL, BuildError
+from .exceptions import in_one_line
+
+
+def import_offline() -> ModuleType:
+    """Import Ultralytics, registered, without its look at the network and without pip; returns `ultralytics.nn.tasks`.
+
+    Ultralytics tries to reach the network once, on import. In a process where this function imports it, it stays
+    offline for good: no telemetry, no automatic installation. Where it was imported before, nothing changes.
+
+    Raises:
+        BuildError: the environment can't import it; the message says why and what to do.
+    """
+    try:
+        with _offline(), quiet():
+            from ..nn.registration import register  # imports torch and Ultralytics
+
+            register()
+    except Exception as error:
+        raise BuildError(environment_problem() or f"ultralytics can't be imported: {in_one_line(error)}") from error
+    return sys.modules["ultralytics.nn.tasks"]
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """What Ultralytics reads from the environment while it is imported: no look at the network, no pip."""
+    overrides = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    before = {name: os.environ.get(name) for name in overrides}
+    os.environ.update(overrides)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Ultralytics' logger and all Python warnings."""
+    logger = logging.getLogger("ultralytics")
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    # A filter, for level and handlers are set anew when Ultralytics is imported.
+    logger.addFilter(nothing)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.removeFilter(nothing)
+
+
+def environment_problem() -> str | None:
+    """What keeps torch, torchvision or Ultralytics from being imported, and its remedy, in one line; or None."""
+    versions = {}
+    for name in ("torch", "torchvision", "ultralytics"):
+        try:
+            with _offline(), quiet():
+                versions[name] = import_module(name).__version__
+        except ModuleNotFoundError as error:
+            if error.name == name:
+                return f"{name} is not installed: {INSTALL}"
+            return f"{name} misses the module {error.name}: {INSTALL}"
+        except Exception as error:
+            if name == "torchvision" and "torchvision::nms" in str(error):
+                return (
+                    f"torchvision does not match torch {versions['torch']} ({error}): "
+                    "install both from the same index in one command, pip install --force-reinstall torch torchvision"
+                )
+            return f"{name} can't be imported ({in_one_line(error)}): reinstall it"
+    return None
+
+
+@cache
+def module_named(name: str) -> ModuleType:
+    """A module that a list of ours names, imported without a look at the network."""
+    if name.partition(".")[0] in ("lska_surgeon", "ultralytics"):
+        with quiet():
+            import_offline()
+    return import_module(name)
