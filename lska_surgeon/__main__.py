@@ -1,6 +1,6 @@
 """Let `python -m lska_surgeon` do what the `lska-surgeon` command does; it knows nothing else."""
 
-from .cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 import lska_surgeon
-from lska_surgeon.cli import main
+from lska_surgeon.cli.main import main
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 

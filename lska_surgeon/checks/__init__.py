@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .checking import CheckedFile, check_file
-from .correction import corrected_text
-from .findings import ERROR, WARNING, Correction, Finding
+from .check import CheckedFile, check_file
+from .findings import ERROR, WARNING, Correction, Finding, corrected_text
 
 __all__ = ["ERROR", "WARNING", "CheckedFile", "Correction", "Finding", "check_file", "corrected_text"]

@@ -10,7 +10,7 @@ from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.scaling import Scaling
 from ..architecture.shapes import Shape, shapes_of
 from ..errors import GraphError, KernelError
-from .alignment import Alignment
+from .stock_alignment import Alignment
 
 _PICTURE = Shape(None, 1.0)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoint import Checkpoint, read_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
 from ..model_yaml.find import find_model
 from ..nn import Operator, named_operators

@@ -21,16 +21,7 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
-from .operators import (
-    LKA,
-    LSKA,
-    LKATrivial,
-    LSKAAttention,
-    LSKATrivial,
-    Operator,
-    build_operator,
-    named_operators,
-)
+from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
 from .registration import register
 
 __all__ = [

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 import torch
 
 from .blocks import BLOCK_CLASSES
-from .parsing import BLOCKS, install, owned_names
+from .parsing import BLOCKS, install
 
 TASKS = "ultralytics.nn.tasks"
 
@@ -22,12 +21,6 @@ def register() -> None:
     tasks = importlib.import_module(TASKS)
     install(tasks)
     _allow_restricted_loading()
-
-
-def registered_names() -> tuple[str, ...]:
-    """The block names that mean our classes, sorted; empty while nothing is registered."""
-    tasks = sys.modules.get(TASKS)
-    return () if tasks is None else tuple(sorted(owned_names(tasks)))
 
 
 def conflicts() -> dict[str, str]:

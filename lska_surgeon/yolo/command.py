@@ -15,7 +15,7 @@ def run_yolo(args: list[str]) -> int:
     saved = [list(sys.argv)]
     sys.argv[:] = ["yolo", *args]
     try:
-        from ..nn.registration import register  # imports torch and Ultralytics, which look at sys.argv
+        from ..nn.registration import register
 
         register()
         cfg = importlib.import_module("ultralytics.cfg")

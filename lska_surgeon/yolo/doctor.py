@@ -20,7 +20,6 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
-from ..nn.registration import conflicts
 from . import autoload
 from .environment import environment_problem, import_offline
 
@@ -208,6 +207,8 @@ def _imports() -> Iterator[Trap]:
     except SurgeonError as error:
         yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U lska-surgeon ultralytics")
         return
+    from ..nn.registration import conflicts  # imports torch and Ultralytics
+
     for name, owner in conflicts().items():
         remedy = "take it out of that file; lska-surgeon has a block of that name"
         yield Trap("conflict", f"{name} in ultralytics.nn.tasks is {owner}, not lska-surgeon's", remedy)

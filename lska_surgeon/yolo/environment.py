@@ -30,7 +30,7 @@ def import_offline() -> ModuleType:
     """
     try:
         with _offline(), quiet():
-            from ..nn.registration import register  # imports torch and Ultralytics
+            from ..nn.registration import register
 
             register()
     except Exception as error:

@@ -41,7 +41,7 @@ import torch
 import ultralytics
 from ultralytics import YOLO
 
-from lska_surgeon.cli import main as surgeon
+from lska_surgeon.cli.main import main as surgeon
 from lska_surgeon.grafting.trainers import TRAINERS
 
 SIZE = 96

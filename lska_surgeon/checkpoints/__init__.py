@@ -1,0 +1,1 @@
+"""Checkpoints (.pt files), read without running what they carry."""

@@ -1,0 +1,211 @@
+"""What a checkpoint may name, one exact entry per global; it knows nothing about files.
+
+A name is on the list in one of three ways, and none of them is a prefix:
+
+1. `_DATA` has it: plain data, and the few functions that rebuild tensors.
+2. It is the own name (`__module__` and `__qualname__`) of an `nn.Module` class in one of `MODULES`.
+3. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
+   `ultralytics.nn.modules.Conv` of the releases before 8.0.80).
+
+No constructor of a module class is ever called: modules are created empty and filled with their attributes, which is
+all that real checkpoints do. Modules to import come from the tables below, never from the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import pathlib
+import pickle
+import re
+from typing import Any
+
+from torch import nn
+
+from ..yolo.code_guard import MODULES
+from ..yolo.environment import module_named
+from .pickle_scan import Missing, Use, attributes, empty
+
+#: Plain classes that are created empty and filled: what a trainer hangs on a model.
+_FILLED = {
+    "torchvision.transforms.transforms": ("CenterCrop", "Compose", "Normalize", "Resize", "ToTensor"),
+    "ultralytics.data.augment": ("CenterCrop", "ClassifyLetterBox", "ToTensor"),
+    "ultralytics.utils.loss": (
+        "v8DetectionLoss v8SegmentationLoss v8PoseLoss v8OBBLoss v8ClassificationLoss E2EDetectLoss E2ELoss "
+        "SegmentLoss26 PoseLoss26 DepthLoss26 TVPDetectLoss TVPSegmentLoss"
+    ).split(),
+}
+_MOVED_MODULES = {
+    "ultralytics.yolo.utils": "ultralytics.utils",
+    "ultralytics.yolo.v8": "ultralytics.models.yolo",
+    "ultralytics.yolo.data": "ultralytics.data",
+}
+_MOVED = {
+    "ultralytics.nn.modules.block.Silence": "torch.nn.modules.linear.Identity",
+    "ultralytics.nn.tasks.YOLOv10DetectionModel": "ultralytics.nn.tasks.DetectionModel",
+    "ultralytics.utils.loss.v10DetectLoss": "ultralytics.utils.loss.E2EDetectLoss",
+}
+_DTYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
+_STORAGES = "Bool Byte Char Short Int Long Half BFloat16 Float Double".split()
+_NUMBER = re.compile(r"[biufc]\d{1,2}")  # a NumPy number type; no objects, no structures
+
+
+def _anything(_: Any) -> bool:
+    return True
+
+
+def _texts(args: Any) -> bool:
+    return all(isinstance(arg, str) for arg in args)
+
+
+def _bytes_as_text(args: Any) -> bool:
+    return len(args) == 2 and isinstance(args[0], str) and args[1] == "latin1"
+
+
+def _number_type(args: Any) -> bool:
+    return 1 <= len(args) <= 3 and isinstance(args[0], str) and bool(_NUMBER.fullmatch(args[0]))
+
+
+def _number_type_state(state: Any) -> bool:
+    """(version, byte order, no subtype, no names, no fields, no own size, no own alignment, flags)."""
+    return isinstance(state, tuple) and len(state) == 8 and state[2:7] == (None, None, None, -1, -1)
+
+
+_FORWARDS = frozenset({"forward", "forward_fuse"})  # `Segment.detect`, and what `fuse()` puts in place of `forward`
+_MODULE = Use(new=True, build=attributes, members=_FORWARDS)
+_FILL = Use(new=True, build=attributes)
+_NAMESPACE = Use(call=empty, new=True, build=attributes)
+_CALL = Use(call=_anything)
+_PATH = Use(call=_texts)
+_SCALAR = Use(call=_anything)
+_MODES = frozenset({"NEAREST", "BILINEAR", "BICUBIC"})
+
+_DATA: dict[str, Use] = {
+    "builtins.set": _CALL,
+    "builtins.getattr": Use(),  # judged by what it is applied to
+    "collections.OrderedDict": Use(call=_anything, build=attributes),
+    "_codecs.encode": Use(call=_bytes_as_text),
+    "torch._utils._rebuild_parameter": _CALL,
+    "torch._utils._rebuild_tensor_v2": _CALL,
+    "torch.Size": _CALL,
+    "torch.device": _CALL,
+    "numpy.dtype": Use(call=_number_type, build=_number_type_state),
+    "numpy.core.multiarray.scalar": _SCALAR,
+    "numpy._core.multiarray.scalar": _SCALAR,
+    "argparse.Namespace": _NAMESPACE,
+    "types.SimpleNamespace": _NAMESPACE,
+    "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
+    "torchvision.transforms.functional.InterpolationMode": Use(call=_texts, members=_MODES),
+    **{f"{m}.{c}": _PATH for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath")},
+    **{f"torch.{name}": Use(value=True) for name in _DTYPES},
+    **{f"torch.{name}Storage": Use(storage=True) for name in _STORAGES},
+}
+#: Those that torch's own list has in every release; everything else has to be handed to it.
+_KNOWN_TO_TORCH = re.compile(r"torch\..*|collections\.OrderedDict")
+
+
+def lookup(name: str) -> Use | Missing | None:
+    """What a file may do with the global `name`; None when it may do nothing with it."""
+    current = current_name(name)
+    if current in _DATA:
+        return _DATA[current]
+    module, _, attribute = current.rpartition(".")
+    filled = attribute in _FILLED.get(module, ())
+    if not filled and module not in MODULES:
+        return None
+    try:
+        found = getattr(module_named(module), attribute, None)
+    except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
+        found = None
+    if found is None:
+        return Missing(module.partition(".")[0])
+    if not _is_own_class(found, module, attribute):
+        return None
+    if issubclass(found, nn.Module):
+        return _MODULE
+    return _FILL if filled else None
+
+
+def substitutes(name: str) -> list[Any]:
+    """What torch's `weights_only` unpickler has to be given so that it can serve `name`, which `lookup` allows.
+
+    Its list goes by `__module__` and `__qualname__` (in the oldest release that has one, by those alone), so an object
+    that is wanted under another name is wrapped in one that carries it.
+    """
+    current = current_name(name)
+    module, _, attribute = current.rpartition(".")
+    if current in _DATA:
+        if _KNOWN_TO_TORCH.fullmatch(current):
+            return []
+        target, types = _data_target(current)
+    else:
+        target = getattr(module_named(module), attribute)
+        types = []
+    if isinstance(target, type):
+        types = [*types, target]
+        if f"{target.__module__}.{target.__qualname__}" == name:
+            return types
+    return [_renamed(name, target), *types]
+
+
+def current_name(name: str) -> str:
+    """The name that what Ultralytics once called `name` has today."""
+    for old, new in _MOVED_MODULES.items():
+        if name.startswith(f"{old}."):
+            name = new + name[len(old) :]
+    name = _MOVED.get(name, name)
+    package, _, flat = name.rpartition(".")
+    if package == "ultralytics.nn.modules":
+        found = getattr(module_named(package), flat, None)
+        if isinstance(found, type) and found.__module__ in MODULES:
+            return f"{found.__module__}.{found.__qualname__}"
+    return name
+
+
+def _is_own_class(found: Any, module: str, attribute: str) -> bool:
+    return isinstance(found, type) and found.__module__ == module and found.__qualname__ == attribute
+
+
+def _data_target(name: str) -> tuple[Any, list[type]]:
+    """What stands behind an entry of `_DATA`, and the types that state is set on."""
+    import numpy
+
+    if name.startswith("pathlib."):
+        return (lambda *parts: pathlib.Path(*parts)), []
+    if name.endswith(".scalar"):
+        return _number, []
+    if name == "numpy.dtype":
+        codes = numpy.typecodes["AllInteger"] + numpy.typecodes["AllFloat"] + "?"
+        return numpy.dtype, list({type(numpy.dtype(code)): None for code in codes})
+    if name == "builtins.getattr":
+        return _member, []
+    if name == "_codecs.encode":
+        return codecs.encode, []
+    module, _, attribute = name.rpartition(".")
+    return getattr(module_named(module), attribute), []
+
+
+def _number(dtype: Any, data: bytes) -> Any:
+    import numpy
+
+    return numpy.frombuffer(data, dtype, count=1)[0]
+
+
+def _member(owner: Any, name: str) -> Any:
+    """`getattr` for what `Use.members` lists: a class's function, its enum member, or a module's own method."""
+    if name.startswith("_"):
+        raise pickle.UnpicklingError(f"getattr of {name!r}")
+    if isinstance(owner, type):
+        return getattr(getattr(owner, "__wrapped__", owner), name)
+    return getattr(type(owner), name).__get__(owner)
+
+
+def _renamed(name: str, target: Any) -> type:
+    """A class called `name` that makes what `target` makes; of a module class, one without attributes."""
+    module, _, attribute = name.rpartition(".")
+
+    def make(_: type, *args: Any) -> Any:
+        if isinstance(target, type) and not args:
+            return target.__new__(target)  # type: ignore[call-overload]
+        return target(*args)
+
+    return type(attribute, (), {"__module__": module, "__new__": make, "__wrapped__": target})

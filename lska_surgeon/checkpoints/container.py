@@ -1,0 +1,135 @@
+"""What kind of file stands where a checkpoint should be, and where its pickles are; it reads none of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from ..errors import CheckpointError
+from ..wording import clean
+from .find import check_checkpoint
+
+#: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
+ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
+
+_LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 began its files with
+_LEGACY_PICKLES = 5  # that number, a protocol, the machine, the object, the names of its storages
+_HEAD = 4096
+_REMEDY = "give a .pt that Ultralytics or torch.save wrote"
+#: How a file begins -> what it is, and what to do.
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes"),
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run git lfs pull"),
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, open for reading.
+
+    Raises:
+        CheckpointError: there is no such file, it is a folder, or the system refuses.
+    """
+    check_checkpoint(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise CheckpointError(f"can't read {path}: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def kind_of(path: Path, file: IO[bytes]) -> str:
+    """Which kind of pickle container a file is.
+
+    Raises:
+        CheckpointError: it is none; the message says what it is instead.
+    """
+    head = file.read(_HEAD)
+    if not head:
+        raise CheckpointError(f"{path} is empty (0 bytes): copy or download it again")
+    if head.startswith(b"PK"):
+        _check_zip(path, file)
+        return ZIP
+    if head.startswith(_LEGACY_MAGIC):
+        return LEGACY
+    if head[257:262] == b"ustar":
+        return TAR
+    if head.startswith(b"\x80") and 2 <= head[1] <= 5:
+        return PICKLE
+    found = _description(path, head)
+    remedy = "" if ":" in found else f": {_REMEDY}"
+    raise CheckpointError(f"{path} is not a checkpoint but {found}{remedy}")
+
+
+def pickles(kind: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The pickles in a file, each as a stream; of a legacy file the same stream several times."""
+    file.seek(0)
+    if kind == ZIP:
+        # torch's own reader, so that the bytes looked at are those that torch loads.
+        yield io.BytesIO(torch._C.PyTorchFileReader(file).get_record("data.pkl"))
+    elif kind == TAR:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive.getmembers():
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    yield stream
+    else:
+        for _ in range(_LEGACY_PICKLES if kind == LEGACY else 1):
+            yield file
+
+
+def _check_zip(path: Path, file: IO[bytes]) -> None:
+    """Refuse a zip archive that `torch.save` did not write, or did not finish."""
+    file.seek(0)
+    try:
+        reader = torch._C.PyTorchFileReader(file)
+    except Exception as error:  # torch raises what its archive code, or the seek before it, happens to raise
+        file.seek(0)
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                inside = clean(", ".join(archive.namelist()[:3]))
+            raise CheckpointError(
+                f"{path} is a zip archive that torch.save did not write (with {inside}): {_REMEDY}"
+            ) from error
+        raise CheckpointError(f"{path} is cut short or damaged: copy or download it again") from error
+    if reader.has_record("constants.pkl"):
+        raise CheckpointError(f"{path} is a TorchScript export: use the .pt that it was exported from")
+    if not reader.has_record("data.pkl"):
+        raise CheckpointError(f"{path} is a zip archive that torch.save did not write (without data.pkl): {_REMEDY}")
+
+
+def _description(path: Path, head: bytes) -> str:
+    for start, what in _SIGNATURES:
+        if head.startswith(start):
+            return what
+    if head[:1] == b"\x08" and head[2:3] == b"\x12":
+        return "an ONNX model: use the .pt that it was exported from"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path):
+        return "a safetensors file: load its tensors and torch.save them as a state dict"
+    if not _is_text(head):
+        return "a file of another kind"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page: the download gave a page instead of the file"
+    return "a YAML: give the .pt, and this file to --into" if path.suffix in (".yaml", ".yml") else "a text file"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode("utf-8")
+        if len(head) < _HEAD or error.start < len(head) - 4:  # a character may be cut in two at the end of the head
+            return False
+    return "\x00" not in text

@@ -1,0 +1,144 @@
+"""Which stock model a file was made from, and which row of it each row is; it judges no wiring.
+
+Rows match by what they do and by their arguments, never by what they read (see `row_alignment`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from ..architecture.alignment import Row, align_rows, is_width
+from ..architecture.graph import Graph, Layer, as_from
+from ..errors import GraphError
+from ..model_yaml.find import stock_models
+from ..yaml_nodes import read_plain
+
+#: How many stock models are aligned in full after a look at their blocks.
+_CANDIDATES = 5
+_SURE = 0.9
+_MISSING = -0.6  # a stock row that the file does not have
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A file seen as a stock model with rows inserted, replaced or taken out.
+
+    Attributes:
+        stock: the stock model.
+        rows: stock index -> file index, for the rows that are in both.
+        likeness: stock index -> how like the two rows are, at most 1.
+        confidence: 1.0 for the stock model with any number of operators inserted, less for everything else.
+    """
+
+    stock: Graph
+    rows: dict[int, int]
+    likeness: dict[int, float]
+    confidence: float
+
+    @property
+    def is_sure(self) -> bool:
+        """True where little but insertions and replaced blocks sets the file apart."""
+        return self.confidence >= _SURE
+
+    @cached_property
+    def stock_row(self) -> dict[int, int]:
+        """File index -> stock index."""
+        return {new: old for old, new in self.rows.items()}
+
+
+def align(layers: Sequence[Layer]) -> Alignment | None:
+    """The alignment with the stock model that the rows resemble most; None when there is none to compare with."""
+    best: Alignment | None = None
+    for name in _candidates(layers):
+        stock = stock_graph(name)
+        found = _align_with(stock, layers) if stock else None
+        if found and (best is None or found.confidence > best.confidence):
+            best = found
+    return best
+
+
+def _candidates(layers: Sequence[Layer]) -> list[str]:
+    own = Counter(layer.block for layer in layers)
+    scores = {}
+    for name, blocks in stock_blocks().items():
+        common = sum((own & Counter(blocks)).values())
+        scores[name] = common - 0.25 * max(len(blocks) - len(layers), 0) - 0.5 * (len(blocks) - common)
+    return sorted(scores, key=lambda name: (-scores[name], len(name), name))[:_CANDIDATES]
+
+
+def _align_with(stock: Graph, layers: Sequence[Layer]) -> Alignment:
+    ours = [Row(layer, len(layers) - 1) for layer in layers]
+    theirs = [Row(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
+
+    def likeness(old: int, new: int) -> float:
+        return theirs[old].likeness(ours[new])
+
+    rows = align_rows(likeness, [_MISSING] * len(theirs), [row.cost_of_insertion for row in ours])
+    found = {old: likeness(old, new) for old, new in rows.items()}
+    there = set(rows.values())
+    added = sum(row.weight for new, row in enumerate(ours) if new not in there)
+    confidence = 2 * max(sum(found.values()), 0.0) / (len(theirs) + len(rows) + added)
+    return Alignment(stock, rows, found, confidence)
+
+
+def _width_factor(stock: Layer, ours: Layer) -> float:
+    """How much narrower a file is throughout that spells out the widths of one scale, judged by its first row."""
+    if not stock.args or not ours.args or not is_width(stock.args[0]) or not is_width(ours.args[0]):
+        return 1.0
+    return float(ours.args[0] / stock.args[0])
+
+
+_ROW = re.compile(r"^[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
+_BLOCK = re.compile(r"^[ \t]*- \[(?:\[[^\]]*\]|[^,\[]+),[ \t]*\d+,[ \t]*([\w.]+)", re.MULTILINE)
+_SECTION = re.compile(r"^(backbone|head):", re.MULTILINE)
+_TOKEN = re.compile(r"""[ \t]*(\[|\]|,|"[^"]*"|'[^']*'|[^\[\],]+)""")
+
+
+@cache
+def stock_blocks() -> dict[str, tuple[str, ...]]:
+    """Stock file name -> its blocks in order."""
+    return {name: tuple(_BLOCK.findall(_text(path))) for name, path in stock_models().items()}
+
+
+@cache
+def stock_graph(name: str) -> Graph | None:
+    """A stock model's graph without its settings; None when its file is not written one row to a line."""
+    text = _text(stock_models()[name])
+    starts = {found.group(1): found.start() for found in _SECTION.finditer(text)}
+    layers: list[Layer] = []
+    for found in _ROW.finditer(text):
+        row = _flow(found.group(1))
+        frm = as_from(row[0]) if len(row) == 4 else None
+        if frm is None or not isinstance(row[2], str) or not isinstance(row[3], list):
+            return None
+        section = "head" if found.start() > starts.get("head", len(text)) else "backbone"
+        layers.append(Layer(len(layers), section, frm, row[1], row[2], tuple(row[3])))
+    try:
+        return Graph(tuple(layers), name=name)
+    except GraphError:
+        return None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _flow(text: str) -> list[Any]:
+    """The value of a list in flow style."""
+    stack: list[list[Any]] = [[]]
+    for token in _TOKEN.findall(text):
+        if token == "[":
+            stack.append([])
+        elif token == "]":
+            done = stack.pop()
+            stack[-1].append(done)
+        elif token != ",":
+            stack[-1].append(token[1:-1] if token[0] in "'\"" else read_plain(token.strip()))
+    value = stack[0][0]
+    return value if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""The command line: commands parse and call, reports turn results into text, JSON, Markdown and annotations."""

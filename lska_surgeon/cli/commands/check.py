@@ -1,0 +1,127 @@
+"""`lska-surgeon check`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from ...checks import ERROR, CheckedFile, Finding, check_file
+from ...errors import NotAModelError, SurgeonError
+from .. import completion
+from ..options import formats
+from ..reports.check import finding_annotation, finding_line, findings_json, proposal, summary
+from ..reports.github import annotation
+
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completion.models)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option(
+    "--fix", is_flag=True, help="Print a diff that puts the numbers right (for `patch -p1`); findings go to stderr."
+)
+@click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
+@click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
+@formats("text", "json", "github")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    strict: bool,
+    fix: bool,
+    build: bool,
+    models_only: bool,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Find the mistakes that people make in model YAMLs by hand, before training does.
+
+    Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
+    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors, 2 when a
+    FILE can't be read; the others are checked all the same.
+
+    \b
+    Rules (errors, unless the word warning stands behind them):
+      row        a row is not [from, repeats, module, args], or its repeats or width make no layer
+      source     a source does not exist, or looks forward
+      tap        a source is not what the stock model reads there
+      bypass     a source is read around an inserted attention (warning)
+      inputs     a Concat, or the output layer (warning), has fewer inputs than in the stock model
+      unread     a layer that nobody reads
+      stride     a Concat's inputs have different strides
+      output     the output layer's inputs are unordered, doubled, or a bare Concat
+      module     no such block (warning, unless it is surely misspelt)
+      kernel     an operator's kernel size or arguments are not supported
+      channels   a literal width that its source does not have (warning)
+      scale      the scale that the file's name asks for is not there
+      comment    an index comment is stale (warning)
+      build      Ultralytics refuses to build it
+
+    \b
+    Examples:
+      lska-surgeon check yolov8s-lska-neck-k35.yaml
+      lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
+      lska-surgeon check --models-only *.yaml
+    """
+    checked, problems = _read(files, models_only)
+    if build:
+        checked = _built(checked)
+    if form == "json":
+        click.echo(findings_json(checked, problems, strict=strict, fix=fix))
+    else:
+        for one in checked:
+            for finding in one.findings:
+                line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
+                click.echo(line, err=fix)
+            if fix and proposal(one):
+                click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+        if not quiet:
+            click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
+    for name, problem in problems.items():
+        if form == "github":
+            click.echo(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
+        else:
+            click.echo(f"Error: {problem}", err=True)
+    if problems:
+        ctx.exit(2)
+    if any(one.failed(strict) for one in checked):
+        ctx.exit(1)
+
+
+def _read(files: tuple[str, ...], models_only: bool) -> tuple[list[CheckedFile], dict[str, str]]:
+    """Check each file; those that can't be read come back by name, with the reason, unless there is one file only."""
+    checked: list[CheckedFile] = []
+    problems: dict[str, str] = {}
+    for name in files:
+        try:
+            checked.append(check_file(name))
+        except SurgeonError as error:
+            if models_only and isinstance(error, NotAModelError):
+                continue
+            if len(files) == 1:
+                raise
+            problems[name] = str(error)
+    return checked, problems
+
+
+def _mark(severity: str, text: str) -> str:
+    return click.style(text, fg=_COLOURS[severity], bold=True)
+
+
+def _built(checked: list[CheckedFile]) -> list[CheckedFile]:
+    from ...yolo.build import build
+    from ...yolo.environment import import_offline
+
+    import_offline()
+    done = []
+    for one in checked:
+        if not one.failed():
+            try:
+                build(one.path, scale=one.scale)
+            except SurgeonError as error:
+                one = replace(one, findings=(*one.findings, Finding(ERROR, "build", 1, None, str(error))))
+        done.append(one)
+    return done

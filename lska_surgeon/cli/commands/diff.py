@@ -1,0 +1,79 @@
+"""`lska-surgeon diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...errors import NotAModelError, SurgeonError
+from .. import completion
+from ..options import formats
+from ..options import imgsz as size_option
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="BEFORE AFTER", shell_complete=completion.models)
+@click.option("--costs", is_flag=True, help="Build both and count them with fvcore.")
+@size_option
+@formats("text", "md", "json", "github")
+@click.option("--exit-code", is_flag=True, help="Exit 1 if they differ, as `git diff` does.")
+@click.option("--textconv", is_flag=True, help="Print one model without its indices, for git to compare.")
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    costs: bool,
+    imgsz: tuple[int, int],
+    form: str,
+    exit_code: bool,
+    textconv: bool,
+) -> None:
+    """Tell how the architecture of the model YAML AFTER differs from that of BEFORE.
+
+    Each is a path, or a stock Ultralytics name with its scale letter. Rows are matched by what they are and by what
+    they read, not by their numbers: those that came, went, changed, or read another layer now are named. What
+    operators cost is worked out exactly without building anything; where more than operators differs, --costs counts.
+
+    \b
+    Examples:
+      lska-surgeon diff yolov8s.yaml yolov8s-lska-neck-k35.yaml
+      lska-surgeon diff yolov8s.yaml yolov8s-lska-neck-k35.yaml --format md --exit-code
+      lska-surgeon diff --textconv yolov8s-lska-neck-k35.yaml
+    """
+    if len(models) != (1 if textconv else 2):
+        wanted = "--textconv takes one model YAML" if textconv else "diff takes two model YAMLs, BEFORE and AFTER"
+        raise click.UsageError(f"{wanted}, found {len(models)}")
+    if textconv:
+        click.echo(_index_free(Path(models[0])), nl=False)
+        return
+    from ...costs.difference import closed_form_costs, counted_costs
+    from ...model_yaml.diff import compare
+    from ...model_yaml.load import open_model
+    from ..reports.diff import REPORTS
+
+    before, after = (open_model(model) for model in models)
+    difference = compare(before, after)
+    for note in dict.fromkeys((*before.notes, *after.notes)):
+        click.echo(f"Note: {note}", err=True)
+    found = counted_costs(models[0], models[1], imgsz) if costs else closed_form_costs(difference, imgsz)
+    report = REPORTS[form](difference, found)
+    click.echo(report.encode("utf-8", errors="surrogateescape"))  # a file's name may have bytes that are not UTF-8
+    if exit_code and difference:
+        ctx.exit(1)
+
+
+def _index_free(path: Path) -> bytes:
+    """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
+    from ...model_yaml.canonical import canonical_text
+    from ...model_yaml.document import Document
+
+    try:
+        text = canonical_text(Document.read(path).graph)
+    except SurgeonError as error:
+        if not path.is_file():
+            raise
+        if not isinstance(error, NotAModelError):
+            click.echo(f"Note: shown as it is: {error}", err=True)
+        return path.read_bytes()
+    return text.encode("utf-8", errors="surrogateescape")

@@ -1,0 +1,29 @@
+"""`lska-surgeon doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from ..options import formats
+
+
+@click.command()
+@formats("text", "json")
+@click.pass_context
+def doctor(ctx: click.Context, form: str) -> None:
+    """Show the versions of what is installed here, and the known traps of this environment with their remedies.
+
+    Such as a torchvision that does not match torch, an Ultralytics that is too old, changed, or hidden by a clone of
+    its repository, or a settings folder that can't be written. Exit code 1 when there is a trap.
+
+    \b
+    Example:
+      lska-surgeon doctor
+    """
+    from ...yolo.doctor import diagnose
+    from ..reports.doctor import diagnosis_json, diagnosis_text
+
+    found = diagnose()
+    click.echo(diagnosis_json(found) if form == "json" else diagnosis_text(found))
+    if found.traps:
+        ctx.exit(1)

@@ -1,0 +1,127 @@
+"""The command line's frame: which commands there are, and how a mistake becomes one line and an exit code.
+
+Each command lives in a module of `commands` and is imported only when it runs, so that `--help` costs nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from .. import __version__
+from ..errors import INSTALL, SurgeonError
+
+#: Command -> (one line of help, module). The order is the order of `--help`.
+COMMANDS = {
+    "insert": ("Put LSKA into a model YAML.", "insert"),
+    "remove": ("Take LSKA out of a model YAML again.", "remove"),
+    "positions": ("Show a model's layers and where LSKA may go.", "positions"),
+    "check": ("Find wiring mistakes in model YAMLs.", "check"),
+    "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "diff": ("Tell how two model YAMLs differ.", "diff"),
+    "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
+    "templates": ("Recipes and CI files to start from.", "templates"),
+    "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
+    "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
+    "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
+    "inspect": ("Show what a checkpoint holds.", "inspect"),
+    "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
+    "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
+    "doctor": ("Look for the known traps of this environment.", "doctor"),
+}
+EXIT_MISTAKE = 2
+#: What many commands can do without, and an environment may leave out.
+HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
+
+
+class SurgeonGroup(click.Group):
+    """A group that imports a command when it is called and prints a mistake as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".commands.{COMMANDS[cmd_name][1]}", __package__)
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C leaves a line of its own only where the terminal has shown `^C`."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            if sys.stderr.isatty():
+                click.echo(err=True)
+            raise click.Abort from stop
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (text, _) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin so, without importing any command."""
+        found = [CompletionItem(name, help=text) for name, (text, _) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def main(  # takes what every overload of click takes
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run, and exit: 0 done, 1 a check failed, 2 a mistake in what was asked."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            words = error.ctx.command_path if error.ctx else "lska-surgeon"
+            click.echo(f"Error: {' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)", err=True)
+            code = EXIT_MISTAKE
+        except (SurgeonError, click.ClickException) as error:
+            click.echo(f"Error: {error}", err=True)
+            code = EXIT_MISTAKE
+        except ModuleNotFoundError as error:
+            if error.name not in HEAVY:
+                raise
+            click.echo(f"Error: this needs {error.name}, which is not installed: {INSTALL}", err=True)
+            code = EXIT_MISTAKE
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Stopped.", err=True)
+            code = 130
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                # The reader of our output has gone (`| head`); let the interpreter's own flush fail quietly.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                code = 1
+            else:  # what the system refuses and no module foresaw: a name too long, a full disk
+                where = str(error.filename)[:80] if error.filename else "the output can't be written"
+                click.echo(f"Error: {error.strerror or error}: {where}", err=True)
+                code = EXIT_MISTAKE
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(cls=SurgeonGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="lska-surgeon")
+def main() -> None:
+    """Model surgery for YOLO: put Large Separable Kernel Attention (LSKA) into Ultralytics models.
+
+    \b
+    Example:
+      lska-surgeon insert yolov8s.yaml --at neck --k 35
+    """

@@ -1,0 +1,129 @@
+"""Options that several commands share; it knows no command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import click
+
+from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
+from ..costs.cost import LARGEST_SIDE
+from . import completion
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+_SIZES = ", ".join(map(str, PAPER_DILATIONS))
+
+
+def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A callback for an option that has no meaning when it is given empty, as an unset shell variable gives it."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty")
+    return value
+
+
+def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
+    """`--at`, `--k`, `--op` and `--dilation`."""
+    options = [
+        click.option(
+            "--at",
+            shell_complete=completion.positions,
+            multiple=True,
+            required=required,
+            metavar="POSITION[@K]",
+            help="Where; may be given several times.",
+        ),
+        click.option(
+            "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
+        ),
+        click.option(
+            "--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator."
+        ),
+        click.option(
+            "--dilation", type=int, metavar="D", help="Dilation, for kernel sizes that the paper does not have."
+        ),
+    ]
+    return _all_of(options)
+
+
+def writing(function: AnyFunction) -> AnyFunction:
+    """`-o`, `--force`, `--dry-run` and `--quiet`."""
+    options = [
+        click.option(
+            "-o",
+            "--output",
+            callback=not_empty,
+            metavar="FILE",
+            shell_complete=completion.files,
+            help="File to write; a YAML also to - (standard output).",
+        ),
+        click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
+        click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Say nothing when all went well; a dry run still shows what it would do.",
+        ),
+    ]
+    return _all_of(options)(function)
+
+
+def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
+    """`--format` with these forms, the first of them the default, and `--json` for short; the command gets `form`."""
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        @wraps(function)
+        def chosen(*args: Any, form: str | None, as_json: bool, **rest: Any) -> Any:
+            if as_json and form not in (None, "json"):
+                raise click.UsageError(f"--json is short for --format json: drop it, or --format {form}")
+            return function(*args, form="json" if as_json else form or forms[0], **rest)
+
+        wrapped = cast(AnyFunction, chosen)
+        options = [
+            click.option("--format", "form", type=click.Choice(forms), help=f"How to write it.  [default: {forms[0]}]"),
+            click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+        ]
+        return _all_of(options)(wrapped)
+
+    return decorate
+
+
+def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """`640`, or `H,W`."""
+    found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
+    height, width = int(found[1]), int(found[2] or found[1])
+    if max(height, width) > LARGEST_SIDE:
+        raise click.BadParameter(f"{value!r} is out of range: a side has 1 to {LARGEST_SIDE} pixels")
+    return height, width
+
+
+imgsz = click.option(
+    "--imgsz", callback=image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
+)
+
+
+def refuse_two_texts(form: str, output: str | None) -> None:
+    """Refuse to write both a report for a machine and the YAML itself to standard output."""
+    if form != "text" and output == "-":
+        raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+
+
+trust = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load the checkpoint even if it names code that is not on the allow-list. It may run it.",
+)
+
+
+def _all_of(options: list[Callable[[AnyFunction], AnyFunction]]) -> Callable[[AnyFunction], AnyFunction]:
+    def decorate(function: AnyFunction) -> AnyFunction:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate

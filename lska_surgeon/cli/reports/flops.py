@@ -1,0 +1,230 @@
+"""Costs as text: a table, JSON, CSV or Markdown; it counts nothing and knows no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...costs.breakdown import Detail, Line
+from ...costs.cost import Cost, ModuleCost
+from ...tables import pipes, table
+from .github import annotation
+
+#: Version of the JSON; it changes when a key changes its meaning or goes.
+SCHEMA = 1
+FORMATS = ("table", "json", "csv", "md", "github")
+_TOTALS_HEADER = ("model", "params", "GMACs", "GFLOPs", "layers", "gradients")
+_LINES_HEADER = ("layer", "block", "params", "GMACs", "share")
+_UNIT = "GFLOPs = 2 x GMACs: one multiply-accumulate is two floating-point operations (fvcore counts it as one)."
+_LAYERS = "layers counts modules that hold no other, as Ultralytics does; gradients counts parameters that require one."
+
+
+def render(costs: Sequence[Cost], form: str, detail: Detail) -> str:
+    """Costs in one of `FORMATS`, without a newline at the end.
+
+    Args:
+        costs: at least one; differences are to the first.
+        form: one of `FORMATS`.
+        detail: which modules to show below the totals; in CSV, instead of the totals.
+    """
+    return {"table": _table, "json": _json, "csv": _csv, "md": _markdown, "github": _github}[form](costs, detail)
+
+
+def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: int | None) -> list[tuple[Cost, str]]:
+    """For each limit that a model is above, the model and a line that says so."""
+    lines = []
+    for cost in costs:
+        if max_gflops is not None and cost.gflops > max_gflops:
+            lines.append((cost, f"{cost.name} has {cost.gflops:.3f} GFLOPs, above the limit of {max_gflops:g}"))
+        if max_params is not None and cost.params > max_params:
+            lines.append((cost, f"{cost.name} has {cost.params:,} parameters, above the limit of {max_params:,}"))
+    return lines
+
+
+def _table(costs: Sequence[Cost], detail: Detail) -> str:
+    totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
+    parts = [_heading(costs[0]), table(_TOTALS_HEADER, totals, right=range(1, len(_TOTALS_HEADER)))]
+    for cost in costs:
+        lines = detail.lines(cost)
+        if lines:
+            cells = [("  " * line.depth + line.label, *_line(cost, line)) for line in lines]
+            parts += [
+                f"{cost.name}: {_what_is_shown(cost, detail)}",
+                table(_LINES_HEADER, cells, right=range(2, len(_LINES_HEADER))),
+            ]
+    parts.append("\n".join(_footnotes(costs)))
+    return "\n\n".join(parts)
+
+
+def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
+    totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
+    parts = [_heading(costs[0]), pipes(_TOTALS_HEADER, totals, 1)]
+    for cost in costs:
+        lines = detail.lines(cost)
+        if lines:
+            # Markdown drops leading blanks, so the full path stands in for the indent.
+            cells = [(line.path, *_line(cost, line)) for line in lines]
+            parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", pipes(_LINES_HEADER, cells, 2)]
+    return "\n\n".join(parts + _footnotes(costs))
+
+
+def _github(costs: Sequence[Cost], detail: Detail) -> str:
+    """One notice for each model; what `detail` asks for are its lines."""
+    notices = []
+    for cost in costs:
+        cells = [(line.path, *_line(cost, line)) for line in detail.lines(cost)]
+        lines = [
+            f"{path} ({block}): {params} params, {macs} GMACs, {share}" for path, block, params, macs, share in cells
+        ]
+        title = f"{cost.name}: {_in_words(cost, costs[0])}"
+        notices.append(annotation("notice", "\n".join([_heading(cost), *lines]), file=cost.name, title=title))
+    return "\n".join(notices)
+
+
+def _in_words(cost: Cost, first: Cost) -> str:
+    cells = [_totals(cost), *_difference(cost, first)]
+    return "; difference ".join(
+        f"{params} params, {gmacs} GMACs, {gflops} GFLOPs" for _, params, gmacs, gflops, *_ in cells
+    )
+
+
+def _json(costs: Sequence[Cost], detail: Detail) -> str:
+    first = costs[0]
+    models = []
+    for cost in costs:
+        numbers, before = _numbers(cost), _numbers(first)
+        model: dict[str, Any] = {
+            "model": cost.name,
+            **numbers,
+            "difference": None if cost is first else {key: numbers[key] - before[key] for key in numbers},
+            "ops": dict(cost.ops),
+            "uncounted": dict(cost.uncounted),
+            "notes": list(cost.notes),
+        }
+        if detail:
+            model["modules"] = [_module(cost, row, detail.per_layer) for row in detail.rows(cost)]
+        models.append(model)
+    report = {
+        "schema": SCHEMA,
+        "unit": "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them",
+        "imgsz": list(first.imgsz),
+        "batch": first.batch,
+        "fused": first.fused,
+        "models": models,
+    }
+    return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _csv(costs: Sequence[Cost], detail: Detail) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if detail:
+        writer.writerow(["model", "layer", "block", "params", "macs", "flops", "share"])
+        for cost in costs:
+            for line in detail.lines(cost):
+                share = f"{cost.share(line.macs):.6f}"
+                writer.writerow([cost.name, line.path, line.block, line.params, line.macs, 2 * line.macs, share])
+    else:
+        keys = list(_numbers(costs[0]))
+        extra = ["height", "width", "batch", "fused", "uncounted"]
+        writer.writerow(["model", *keys, *(f"{key}_difference" for key in keys), *extra])
+        before = _numbers(costs[0])
+        for cost in costs:
+            numbers = _numbers(cost)
+            differences = [numbers[key] - before[key] for key in keys]
+            setting = [*cost.imgsz, cost.batch, str(cost.fused).lower(), _uncounted(cost)]
+            writer.writerow([cost.name, *numbers.values(), *differences, *setting])
+    return buffer.getvalue().rstrip("\n")
+
+
+def _numbers(cost: Cost) -> dict[str, int]:
+    return {
+        "params": cost.params,
+        "macs": cost.macs,
+        "flops": cost.flops,
+        "layers": cost.layers,
+        "gradients": cost.gradients,
+    }
+
+
+def _module(cost: Cost, module: ModuleCost, deep: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": module.name,
+        "block": module.block,
+        "params": module.params,
+        "macs": module.macs,
+        "share": round(cost.share(module.macs), 6),
+    }
+    if deep:
+        found["own"] = dict(module.own)
+        found["children"] = [_module(cost, child, deep) for child in module.children]
+    return found
+
+
+def _totals(cost: Cost) -> Sequence[str]:
+    return (
+        cost.name,
+        f"{cost.params:,}",
+        f"{cost.gmacs:.3f}",
+        f"{cost.gflops:.3f}",
+        f"{cost.layers:,}",
+        f"{cost.gradients:,}",
+    )
+
+
+def _difference(cost: Cost, first: Cost) -> list[Sequence[str]]:
+    """The row below a model's own; none for the first model."""
+    if cost is first:
+        return []
+    params, macs = cost.params - first.params, cost.macs - first.macs
+    cells = (
+        "  difference",
+        f"{params:+,} ({_percent(params, first.params)})",
+        f"{macs / 1e9:+.3f}",
+        f"{2 * macs / 1e9:+.3f} ({_percent(macs, first.macs)})",
+        f"{cost.layers - first.layers:+,}",
+        f"{cost.gradients - first.gradients:+,}",
+    )
+    return [cells]
+
+
+def _line(cost: Cost, line: Line) -> Sequence[str]:
+    return (line.block, f"{line.params:,}", f"{line.macs / 1e9:.4f}", f"{100 * cost.share(line.macs):.1f}%")
+
+
+def _percent(difference: int, base: int) -> str:
+    return f"{100 * difference / base:+.1f}%" if base else "-"
+
+
+def _heading(cost: Cost) -> str:
+    height, width = cost.imgsz
+    pictures = "1 picture" if cost.batch == 1 else f"{cost.batch} pictures"
+    return f"{pictures} of {height}x{width} (height x width), {'fused' if cost.fused else 'not fused'}, eval mode"
+
+
+def _what_is_shown(cost: Cost, detail: Detail) -> str:
+    shown = len(detail.rows(cost))
+    return f"the {shown} costliest of {len(cost.rows)} layers that cost anything" if detail.top else "layer by layer"
+
+
+def _footnotes(costs: Sequence[Cost]) -> list[str]:
+    lines = [_UNIT, _LAYERS]
+    if costs[0].fused:
+        lines.append("params, GMACs, GFLOPs and layers are those of the fused model, gradients those before fusing.")
+    by_list: dict[str, list[str]] = {}
+    for cost in costs:
+        by_list.setdefault(_uncounted(cost), []).append(cost.name)
+    for listed, names in by_list.items():
+        lines.append(f"Not counted by fvcore in {', '.join(names)}: {listed or 'nothing'}.")
+    by_note: dict[str, list[str]] = {}
+    for cost in costs:
+        for note in cost.notes:
+            by_note.setdefault(note, []).append(cost.name)
+    return lines + [f"{', '.join(names)}: {note}." for note, names in by_note.items()]
+
+
+def _uncounted(cost: Cost) -> str:
+    return ", ".join(f"{op} x{times}" for op, times in cost.uncounted.items())

@@ -1,1 +1,0 @@
-"""One module per command: parse, call, report; they work nothing out themselves."""

@@ -1,0 +1,1 @@
+"""What models cost: parameters and multiply-accumulates, counted or in closed form."""

@@ -1,0 +1,178 @@
+"""What whole models cost, each counted once: from what is known, from the cache, or by fvcore; it knows no variants.
+
+The cache is a folder with one small file per model: `$LSKA_SURGEON_CACHE`, else `lska-surgeon` in `$XDG_CACHE_HOME` or
+`~/.cache`. A file's name is the hash of all that a count depends on, so nothing in it goes stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import SurgeonError
+from ..files import write_text
+from ..model_yaml.find import scale_in_name
+
+_CACHE_SCHEMA = 1
+#: Who builds and who counts; torch runs what they trace, and goes into the cache's key alone.
+_COUNTERS = ("ultralytics", "fvcore")
+_KEY = (*_COUNTERS, "torch")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What fvcore counted, in eval mode, fused, for one picture.
+
+    Attributes:
+        params: parameters.
+        macs: multiply-accumulates.
+        counted_with: release of ultralytics and of fvcore.
+    """
+
+    params: int
+    macs: int
+    counted_with: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelText:
+    """A model YAML as it will be counted.
+
+    Attributes:
+        name: file name, which Ultralytics reads.
+        text: content.
+        scale: scale letter, or None.
+    """
+
+    name: str
+    text: str
+    scale: str | None
+
+    @property
+    def sha256(self) -> str:
+        """Of the text's bytes."""
+        return sha256(self.text)
+
+
+@dataclass
+class Costs:
+    """Counts at one image size.
+
+    Attributes:
+        imgsz: height and width, pixels.
+        may_count: take what is not known from the cache, or count it, which imports torch. Without it nothing depends
+            on what this machine has done before.
+        renew: count also what other releases of ultralytics or fvcore than those here counted.
+        known: counts that somebody kept, by `key`.
+        used: those that were asked for, in that order.
+    """
+
+    imgsz: tuple[int, int]
+    may_count: bool = False
+    renew: bool = False
+    known: Mapping[tuple[str, str | None], Counted] = field(default_factory=dict)
+    used: dict[tuple[str, str | None], tuple[ModelText, Counted]] = field(default_factory=dict)
+
+    def of(self, model: ModelText) -> Counted | None:
+        """What a model costs; None when that is not known and may not be counted.
+
+        Raises:
+            SurgeonError: it can't be built or counted.
+        """
+        key = (model.sha256, model.scale)
+        if key not in self.used:
+            found = self._find(model)
+            if found is None:
+                return None
+            self.used[key] = (model, found)
+        return self.used[key][1]
+
+    def _find(self, model: ModelText) -> Counted | None:
+        kept = self.known.get((model.sha256, model.scale))
+        if kept and not (self.renew and _is_outdated(kept)):
+            return kept
+        if not self.may_count:
+            return None
+        found = _read_cache(model, self.imgsz)
+        if found is None:
+            found = _count(model, self.imgsz)
+            _write_cache(model, self.imgsz, found)
+        return found
+
+
+def sha256(text: str) -> str:
+    """SHA-256 of a text as it is written to a file, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
+
+
+def _is_outdated(kept: Counted) -> bool:
+    return any(kept.counted_with.get(name) != release for name, release in counted_with().items())
+
+
+def _count(model: ModelText, imgsz: tuple[int, int]) -> Counted:
+    try:
+        from .count import count_source
+    except ImportError as error:
+        from ..yolo.environment import environment_problem
+
+        problem = environment_problem() or str(error)
+        raise SurgeonError(f"what {model.name} costs is not known, and to count it needs torch: {problem}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, model.name)
+        write_text(path, model.text)
+        cost = count_source(str(path), imgsz, scale=model.scale, name=model.name)
+    return Counted(cost.params, cost.macs, counted_with())
+
+
+def counted_with() -> dict[str, str]:
+    """The releases here of those that a count depends on, as far as they are installed."""
+    return {name: version for name, version in _versions().items() if name in _COUNTERS}
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    found = {}
+    for name in _KEY:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
+    versions = _versions()
+    if len(versions) < len(_KEY):  # what a release that is not here would count, nobody knows
+        return None
+    home = os.environ.get("LSKA_SURGEON_CACHE")
+    with suppress(RuntimeError):  # a user without a home
+        folder = (
+            Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lska-surgeon")
+        )
+        identity = [_CACHE_SCHEMA, model.sha256, model.scale, scale_in_name(model.name), *imgsz, *versions.values()]
+        return folder / "costs" / f"{sha256(json.dumps(identity))}.json"
+    return None
+
+
+def _read_cache(model: ModelText, imgsz: tuple[int, int]) -> Counted | None:
+    path = _cache_file(model, imgsz)
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        return Counted(int(kept["params"]), int(kept["macs"]), counted_with())
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: then it is counted
+        return None
+
+
+def _write_cache(model: ModelText, imgsz: tuple[int, int], found: Counted) -> None:
+    path = _cache_file(model, imgsz)
+    if path is not None:
+        with suppress(OSError, SurgeonError):  # a cache that can't be written costs time, and nothing else
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps({"params": found.params, "macs": found.macs}), force=True)

@@ -1,0 +1,224 @@
+"""Counting parameters, multiply-accumulates and FLOPs through fvcore; it words nothing and writes nothing.
+
+Numbers are fvcore's own: a multiply-add is one; a bias, an activation and an addition are nothing; a BatchNorm that is
+left in eval mode is two per element, a nearest upsampling one per output element. FLOPs are twice that.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..yolo.build import build
+from ..yolo.environment import import_offline, quiet
+from .cost import Cost, CostError, ModuleCost
+from .shapes_only import ShapesOnly, pictures
+
+__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
+
+DEFAULT_IMGSZ = (640, 640)
+_MESSAGE_LENGTH = 200  # torch.jit puts whole tensors into its messages
+
+
+def load() -> None:
+    """Import now what counting imports on its first call, Ultralytics and fvcore.
+
+    Raises:
+        BuildError: the environment can't import it; the message says why and what to do.
+    """
+    with quiet():
+        import_offline()
+        importlib.import_module("fvcore.nn")
+
+
+def count(
+    model: nn.Module, imgsz: tuple[int, int] = DEFAULT_IMGSZ, batch: int = 1, fuse: bool = True, *, name: str = "model"
+) -> Cost:
+    """Count one forward pass in eval mode; the model itself is left as it is.
+
+    Args:
+        model: a YOLO of Ultralytics, or any module that takes one (N, C, H, W) tensor.
+        imgsz: input height and width, pixels.
+        batch: N.
+        fuse: fuse Conv and BatchNorm first, where the model knows how, as Ultralytics does before it predicts.
+        name: what the result calls the model.
+
+    Raises:
+        CostError: `imgsz` does not fit the model's strides, or the forward pass fails.
+    """
+    with quiet(), torch.random.fork_rng(devices=[]):
+        return _measure(copy.deepcopy(model), imgsz, batch, fuse, name)
+
+
+def count_source(
+    source: str,
+    imgsz: tuple[int, int] = DEFAULT_IMGSZ,
+    batch: int = 1,
+    fuse: bool = True,
+    *,
+    scale: str | None = None,
+    name: str | None = None,
+    trust: bool = False,
+) -> Cost:
+    """Build a model YAML with random weights, or read a checkpoint, and count it.
+
+    Args:
+        source: path of a `.yaml` or `.pt` file, or a stock name with its scale letter ("yolov8s.yaml").
+        imgsz, batch, fuse: as for `count`.
+        scale: scale letter of a YAML; None takes the one of its name.
+        name: what the result and mistakes call it; None for `source`.
+        trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
+
+    Raises:
+        SurgeonError: there is no such file, it does not build or load, or it can't be counted.
+    """
+    if Path(source).suffix in CHECKPOINT_SUFFIXES:
+        from ..checkpoints.checkpoint import read_checkpoint
+
+        with quiet():
+            import_offline()
+            model = read_checkpoint(source, trust=trust).float_model()
+            return _measure(model, imgsz, batch, fuse, name or source)
+    model, notes = _build(source, scale)
+    with quiet():
+        return _measure(model, imgsz, batch, fuse, name or source, notes)
+
+
+def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:
+    found = find_model(source)
+    # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
+    scale = scale or (None if found.path.name == found.asked else found.scale)
+    with ShapesOnly():
+        model = build(os.fspath(found.path), scale=scale)
+    scales = list(model.yaml.get("scales") or ())
+    if len(scales) > 1 and not model.yaml.get("scale"):
+        return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)
+    return model, ()
+
+
+def _measure(
+    model: nn.Module, imgsz: tuple[int, int], batch: int, fuse: bool, name: str, notes: tuple[str, ...] = ()
+) -> Cost:
+    """Count a model that is ours to change."""
+    model.eval()
+    _check_imgsz(model, imgsz, name)
+    _forget_anchors(model)
+    gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    try:
+        with ShapesOnly():
+            if fuse and hasattr(model, "fuse"):
+                model.fuse(verbose=False)
+            counted, uncounted = _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
+    except Exception as error:
+        raise CostError(f"{name} can't be counted at {imgsz[0]}x{imgsz[1]}: {_in_one_line(error)}") from error
+    ops = {op: round(macs) for op, macs in counted[""].items()}
+    return Cost(
+        name=name,
+        imgsz=imgsz,
+        batch=batch,
+        fused=fuse,
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        macs=sum(ops.values()),
+        layers=sum(1 for module in model.modules() if not module._modules),
+        gradients=gradients,
+        uncounted=_named(uncounted),
+        ops=ops,
+        tree=_tree("", "", model, counted),
+        notes=notes + _notes(model, imgsz, gradients),
+    )
+
+
+def _analyze(model: nn.Module, inputs: torch.Tensor) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, int]]:
+    """fvcore's counts, by module and op, and the ops that it does not count."""
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+    def convolution(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        x, weight, out = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])
+        x = [pictures(inputs[0]), *x[1:]]
+        return Counter({"conv": conv_flop_count(x, weight, out, transposed=inputs[6].toIValue())})
+
+    analysis = FlopCountAnalysis(model, inputs).set_op_handle("aten::_convolution", convolution)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    return analysis.by_module_and_operator(), analysis.unsupported_ops()
+
+
+def _tree(path: str, name: str, module: nn.Module, counted: Mapping[str, Mapping[str, float]]) -> ModuleCost:
+    children = tuple(
+        _tree(f"{path}.{child_name}" if path else child_name, child_name, child, counted)
+        for child_name, child in module.named_children()
+    )
+    # A module that is reached by two paths is counted under the first.
+    here = {op: round(macs) for op, macs in counted.get(path, {}).items()}
+    own = Counter(here)
+    for child in module._modules:
+        own.subtract({op: round(macs) for op, macs in counted.get(f"{path}.{child}" if path else child, {}).items()})
+    return ModuleCost(
+        name=name,
+        block=type(module).__name__,
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        macs=sum(here.values()),
+        own={op: macs for op, macs in own.items() if macs > 0},
+        children=tuple(child for child in children if child.params or child.macs),
+    )
+
+
+def _check_imgsz(model: nn.Module, imgsz: tuple[int, int], name: str) -> None:
+    strides = getattr(model, "stride", None)
+    stride = int(strides.max()) if isinstance(strides, torch.Tensor) else 1
+    fitting = [max(stride, round(side / stride) * stride) for side in imgsz]
+    if tuple(fitting) != imgsz:
+        raise CostError(
+            f"{name} can't take {imgsz[0]}x{imgsz[1]} pixels: its largest stride is {stride}, "
+            f"so sides are multiples of that; try --imgsz {fitting[0]},{fitting[1]}"
+        )
+
+
+def _forget_anchors(model: nn.Module) -> None:
+    """Drop the anchors that output layers keep of their last input: a model that has run counts as a new one."""
+    for module in model.modules():
+        for kept in ("shape", "shapes"):
+            if kept in vars(module) and hasattr(module, "anchors"):
+                setattr(module, kept, None)
+
+
+def _input_channels(model: nn.Module) -> int:
+    yaml = getattr(model, "yaml", None) or {}
+    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    channels = yaml.get("channels") or yaml.get("ch") or next((conv.in_channels for conv in convolutions), 3)
+    return int(channels)
+
+
+def _notes(model: nn.Module, imgsz: tuple[int, int], gradients: int) -> tuple[str, ...]:
+    notes = []
+    kind = type(model).__name__
+    if kind == "WorldModel" or kind.startswith("YOLOE"):
+        notes.append("it reads text features of its classes; the encoder that makes them is no part of it, nor counted")
+    if kind == "ClassificationModel" and imgsz == DEFAULT_IMGSZ:
+        notes.append("published figures of classifiers are for 224 pixels: --imgsz 224")
+    if gradients == 0:
+        notes.append("no parameter requires a gradient, as Ultralytics saves a trained model; training thaws them")
+    return tuple(notes)
+
+
+def _named(uncounted: Mapping[str, int]) -> dict[str, int]:
+    """Ops by plain name, in-place ones under the name of the others, the most frequent first."""
+    names: Counter[str] = Counter()
+    for op, times in uncounted.items():
+        names[op.removeprefix("aten::").rstrip("_")] += times
+    return dict(sorted(names.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(str(error)[: 10 * _MESSAGE_LENGTH].split())
+    text = text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]} ..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

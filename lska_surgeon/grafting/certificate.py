@@ -1,0 +1,175 @@
+"""Proof that two states of a model give the same outputs: runs it before and after, compares every number.
+
+It knows neither checkpoints nor what was done in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+from ..yolo.build import channels_in
+from ..yolo.environment import quiet
+
+#: Seed of the random pictures.
+SEED = 0
+Outputs = dict[str, tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The largest |Δ| of all outputs, for each run.
+
+    Attributes:
+        runs: run ("eval 64x96", "train 96x64", "eval bus.jpg") -> max |Δ| over every tensor that the model gave.
+        skipped: mode -> why the model would not run in it, before the surgery as after.
+    """
+
+    runs: Mapping[str, float]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def max_delta(self) -> float:
+        """The largest of all; NaN where the outputs' shapes or NaNs differ."""
+        deltas = list(self.runs.values())
+        return float("nan") if any(delta != delta for delta in deltas) else max(deltas, default=float("nan"))
+
+    @property
+    def exact(self) -> bool:
+        """True when every output of every run is equal, bit for bit in value."""
+        return bool(self.runs) and self.max_delta == 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
+        runs = {name: _number(delta) for name, delta in self.runs.items()}
+        return {
+            "runs": runs,
+            "skipped": dict(self.skipped),
+            "max_delta": _number(self.max_delta),
+            "dtype": "float32",
+            "torch": str(torch.__version__),
+        }
+
+
+def _number(delta: float) -> float | None:
+    return delta if math.isfinite(delta) else None
+
+
+def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: Mapping[str, Tensor]) -> Certificate:
+    """Run a model, operate on it, run it again.
+
+    Args:
+        model: a float32 model; it is operated on, and its running statistics stay as they were.
+        operate: the surgery, in place.
+        pictures: run name -> input of shape (N, C, H, W), values 0 to 1.
+    """
+    before, skipped = _outputs(model, pictures)
+    operate(model)
+    after, skipped_after = _outputs(model, pictures)
+    for name in set(skipped_after) - set(skipped):
+        raise CheckpointError(f"after the surgery the model does not run ({name}): {skipped_after[name]}")
+    return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
+
+
+def random_pictures(model: nn.Module) -> dict[str, Tensor]:
+    """Seeded pictures at two sizes, one wide and one high, about the smallest that the model takes."""
+    stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
+    channels = channels_in(model.yaml)
+    generator = torch.Generator().manual_seed(SEED)
+    # A decoder picks its queries from the cells of the maps, and in older releases fails where these are fewer.
+    unit = stride * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
+    sizes = ((2 * unit, 3 * unit), (4 * unit, 2 * unit))
+    return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}
+
+
+def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
+    """A real picture as the model would see it: longest side `longest`, padded to the stride; shape (1, 3, H, W).
+
+    Raises:
+        CheckpointError: the file can't be read as a picture, or the model does not read 3 channels.
+    """
+    channels = channels_in(model.yaml)
+    if channels != 3:
+        raise CheckpointError(f"a picture has 3 channels, and this model reads {channels}: drop --image {path}")
+    import cv2
+    import numpy
+
+    try:
+        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        raise CheckpointError(f"can't read the picture {path}: {error}".splitlines()[0]) from error
+    if pixels is None:
+        raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
+    height, width = pixels.shape[:2]
+    scale = longest / max(height, width)
+    pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)))
+    stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
+    bottom, right = -pixels.shape[0] % stride, -pixels.shape[1] % stride
+    pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+    rgb = numpy.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1))
+    return torch.from_numpy(rgb).float().div(255)[None]
+
+
+def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs, dict[str, str]]:
+    found: Outputs = {}
+    skipped: dict[str, str] = {}
+    mode_before = {module: module.training for module in model.modules()}
+    with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
+        for mode in ("eval", "train"):
+            model.train(mode == "train")
+            for name, picture in pictures.items():
+                torch.manual_seed(SEED)
+                try:
+                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in _tensors(model(picture.clone())))
+                except Exception as error:
+                    skipped[mode] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    for module, training in mode_before.items():
+        module.training = training
+    return found, skipped
+
+
+@contextmanager
+def _same_statistics(model: nn.Module) -> Iterator[None]:
+    """Put the buffers back that a forward in training mode changes (running means)."""
+    saved = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        yield
+    finally:
+        for name, buffer in model.named_buffers():
+            if name in saved and saved[name].shape == buffer.shape:
+                buffer.copy_(saved[name])
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for key in sorted(output, key=str):
+            yield from _tensors(output[key])
+    elif isinstance(output, Sequence) and not isinstance(output, str):
+        for part in output:
+            yield from _tensors(part)
+
+
+def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
+    if len(before) != len(after) or any(a.shape != b.shape for a, b in zip(before, after)):
+        return float("nan")
+    worst = 0.0
+    for a, b in zip(before, after):
+        if torch.equal(a, b) or a.numel() == 0:
+            continue
+        difference = (a.double() - b.double()).abs()
+        difference[a.isnan() & b.isnan() | (a == b)] = 0.0
+        largest = float(difference.max())
+        if math.isnan(largest):
+            return largest  # which `max` below would pass over
+        worst = max(worst, largest)
+    return worst

@@ -1,0 +1,157 @@
+"""Carry a trained checkpoint through an edit: plan, certify, and the new checkpoint's content; it writes no file.
+
+The product predicts exactly what the original predicts: the trained layers move as they are (`transplant`), and the new
+operators start as the exact identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import CheckpointError
+from ..model_yaml.insert import stacking_notes
+from ..yolo.build import layers_of
+from .certificate import Certificate, certify, picture_from, random_pictures
+from .plan import GraftPlan
+from .record import RECORD, _in_short, _record
+from .transplant import transplant_
+
+#: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
+TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
+
+
+@dataclass(frozen=True)
+class Graft:
+    """A graft, done in memory and proven.
+
+    Attributes:
+        plan: what it was to do.
+        data: the new checkpoint's content.
+        copied: state-dict names of the original's tensors, in their new place.
+        new: state-dict names of the new operators' tensors.
+        dropped: state-dict name of an original tensor that the target has no place for -> why.
+        certificate: the proof, or what is left of it.
+        notes: what the user should be told.
+    """
+
+    plan: GraftPlan
+    data: dict[str, Any]
+    copied: tuple[str, ...]
+    new: tuple[str, ...]
+    dropped: Mapping[str, str]
+    certificate: Certificate
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done, as it is stored in the file."""
+        record: dict[str, Any] = self.data[RECORD]
+        return record
+
+
+def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:
+    """Do a planned graft in memory; the checkpoint is not changed.
+
+    Args:
+        plan: from `plan_graft` or `plan_graft_into`.
+        identity: start the operators as the identity; otherwise at the paper's random init.
+        image: a real picture, for one more run of the certificate.
+
+    Raises:
+        CheckpointError: the outputs would differ although the operators are the identity, or layers have no place in
+            the target and `identity` asks for the same outputs.
+    """
+    checkpoint = plan.checkpoint
+    _refuse_loss(plan, identity)
+
+    def operate(model: nn.Module) -> list[str]:
+        return transplant_(model, plan.rewrite, identity=identity, yaml=plan.yaml)
+
+    trial = checkpoint.float_model()
+    certificate = certify(trial, operate, _pictures(trial, image))
+    del trial
+    if identity and not certificate.exact:
+        raise CheckpointError(
+            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}), so nothing "
+            "was written; add --init default if that is meant"
+        )
+    model = deepcopy(checkpoint.model)
+    assert model is not None
+    originals = list(model.state_dict())
+    fresh = operate(model)
+    new = set(fresh)
+    copied = tuple(name for name in model.state_dict() if name not in new)
+    lost = tuple(name for name in originals if _layer_of(name) in plan.lost)
+    assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
+    dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
+    record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
+    data = _product(checkpoint, model, record)
+    return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
+
+
+def _pictures(model: nn.Module, image: Path | None) -> dict[str, Tensor]:
+    pictures = random_pictures(model)
+    if image is not None:
+        pictures[image.name] = picture_from(image, model)
+    return pictures
+
+
+def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | None) -> dict[str, Any]:
+    """The content of the new file: the original's, with the model changed and what belongs to its training gone."""
+    data = {key: value for key, value in checkpoint.data.items() if key not in ("model", "ema", RECORD)}
+    for key in TRAINING_STATE:
+        if key in data:
+            data[key] = None
+    if checkpoint.kind == "checkpoint":
+        data["epoch"] = -1
+    data = {"model": model, "ema": None, **data}
+    if record is not None:
+        data[RECORD] = record
+        model.yaml[RECORD] = _in_short(record)
+    return data
+
+
+def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
+    if plan.lost and identity:
+        before = plan.rewrite.before
+        lost = ", ".join(f"{index} ({before[index].block})" for index in plan.lost[:8])
+        more = f" and {len(plan.lost) - 8} more" if len(plan.lost) > 8 else ""
+        raise CheckpointError(
+            f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't "
+            "predict the same; add --init default to graft what fits and drop the rest"
+        )
+
+
+def _layer_of(name: str) -> int:
+    """The layer that a state-dict name belongs to; -1 for none."""
+    index = name.split(".")[1] if name.startswith("model.") else ""
+    return int(index) if index.isdigit() else -1
+
+
+def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
+    checkpoint, notes = plan.checkpoint, stacking_notes(plan.rewrite)
+    if checkpoint.refused:
+        notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
+    if checkpoint.data.get("optimizer") is not None:
+        notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
+    lost = rebuilt_differently(model)
+    if lost:
+        notes.append(
+            f"training rebuilds the model from its YAML, and the installed ultralytics builds {len(lost)} of its "
+            f"{len(model.state_dict())} tensors in another shape ({lost[0]}): those start anew, with or without a graft"
+        )
+    return tuple(notes)
+
+
+def rebuilt_differently(model: nn.Module) -> list[str]:
+    """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape."""
+    layers = layers_of(model.yaml, "the model")
+    built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
+    return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]

@@ -1,0 +1,81 @@
+"""Planning a graft: which operators go where in a checkpoint's own network, or in a variant's; no tensor is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..architecture.graph import Graph, graph_of, yaml_of
+from ..architecture.placement import Placement, edits_for
+from ..architecture.scaling import scaling_of
+from ..architecture.shapes import shapes_of
+from ..architecture.surgery import Rewrite, insert
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import CheckpointError
+from ..yolo.precheck import refuse_sizes
+from .matching import find_target
+from .state_dict import with_model
+
+
+@dataclass(frozen=True)
+class GraftPlan:
+    """What a graft will do.
+
+    Attributes:
+        checkpoint: the original.
+        rewrite: old rows -> new rows.
+        yaml: the model dictionary to be.
+        lost: base layers that the target has no row for, by index.
+    """
+
+    checkpoint: Checkpoint
+    rewrite: Rewrite
+    yaml: dict[str, Any]
+    lost: tuple[int, ...] = ()
+
+
+def plan_graft(checkpoint: Checkpoint, placement: Placement) -> GraftPlan:
+    """Plan operators at positions of a checkpoint's own architecture; no tensor is touched.
+
+    Raises:
+        SurgeonError: the checkpoint holds no model, a position matches nothing, a kernel does not exist, ...
+    """
+    graph = stored_graph(checkpoint)
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    rewrite = insert(graph, edits_for(placement, graph, shapes_of(graph, scaling)))
+    return GraftPlan(checkpoint, rewrite, yaml_of(rewrite.after, checkpoint.yaml or {}))
+
+
+def plan_graft_into(checkpoint: Checkpoint, variant: str) -> GraftPlan:
+    """Plan a graft into a variant that somebody wrote; a state dict alone will do, when its base is the variant
+    without its operators.
+
+    Raises:
+        SurgeonError: the variant can't be read or built, or the checkpoint's network is not in it.
+    """
+    refuse_sizes(variant)
+    if checkpoint.model is None:
+        checkpoint = with_model(checkpoint, variant)
+    graph = stored_graph(checkpoint)
+    assert checkpoint.model is not None
+    target = find_target(variant, graph, checkpoint.yaml or {}, list(checkpoint.model.model))
+    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost)
+
+
+def stored_graph(checkpoint: Checkpoint) -> Graph:
+    """The graph of the architecture stored in a checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if checkpoint.model is None:
+        raise CheckpointError(
+            f"{checkpoint.path} holds tensors without a model: give the variant that they go into with --into YAML"
+        )
+    yaml = checkpoint.yaml
+    if not isinstance(yaml, dict) or not isinstance(getattr(checkpoint.model, "model", None), nn.Sequential):
+        kind = type(checkpoint.model).__name__
+        raise CheckpointError(f"{checkpoint.path} holds a {kind}, which is not built from an Ultralytics YAML")
+    return graph_of(yaml, checkpoint.path.name)

@@ -1,0 +1,67 @@
+"""The record that a graft leaves in a checkpoint, and in its model's YAML, which survives training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..checkpoints.checkpoint import Checkpoint
+from .certificate import Certificate
+from .plan import GraftPlan
+
+#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
+RECORD = "lska_surgeon"
+
+
+def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The record of the newest graft: in full, or what training has left of it; None without one."""
+    for record in (checkpoint.data.get(RECORD), (checkpoint.yaml or {}).get(RECORD)):
+        if isinstance(record, dict):
+            return record
+    return None
+
+
+def _in_short(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a model's YAML carries it, those of earlier grafts included."""
+    short = {key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version") if key in record}
+    earlier = record.get("earlier")
+    return {**short, "earlier": _in_short(earlier)} if isinstance(earlier, dict) else short
+
+
+def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: dict[str, int]) -> dict[str, Any]:
+    checkpoint, rewrite = plan.checkpoint, plan.rewrite
+    earlier = record_of(checkpoint)
+    return {
+        "schema": 1,
+        "version": __version__,
+        "base": checkpoint.path.name,
+        "base_sha256": checkpoint.sha256,
+        "edits": [
+            {
+                "at": edit.site.asked,
+                "layer": edit.site.layer,
+                "row": row,
+                "inside": edit.site.inside,
+                "op": edit.kernel.op,
+                "k": edit.kernel.k,
+                "d": edit.kernel.d,
+            }
+            for row, edit in sorted(rewrite.edits.items())
+        ],
+        "inserted": list(rewrite.inserted),
+        "index_map": {str(old): new for old, new in rewrite.index_map.items()},
+        "init": "identity" if identity else "default",
+        "tensors": tensors,
+        "certificate": certificate.as_dict(),
+        "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
+        **({"earlier": earlier} if earlier else {}),
+    }
+
+
+def _ultralytics_version() -> str:
+    import ultralytics
+
+    return str(ultralytics.__version__)

@@ -1,0 +1,189 @@
+"""Surgery on a built Ultralytics model, in place: layers move and new ones join; it reads and writes no file.
+
+A model is `model.model` (the layers, an nn.Sequential; each knows its index `i` and its sources `f`), `model.save`
+(indices whose output is kept) and `model.yaml` (the rows that it was built from). All of them follow one Rewrite, so
+that they can't disagree. The kept layers are the same objects: no tensor is copied, none is lost, and what a checkpoint
+made by an older release has in it (legacy heads, fused blocks, extra attributes) stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..architecture.attention import BLOCK_OPS
+from ..architecture.graph import Graph, Layer, yaml_of
+from ..architecture.surgery import Rewrite
+from ..errors import BuildError
+from ..nn import attach, build_operator, named_operators
+from ..nn.blocks import HOST_CLASSES
+from ..yolo.build import layers_of
+
+#: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
+SEED = 0
+
+
+def transplant_(
+    model: nn.Module, rewrite: Rewrite, *, identity: bool = True, yaml: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Apply a rewrite to a built model, in place.
+
+    Args:
+        model: an Ultralytics task model whose layers are those of `rewrite.before`.
+        rewrite: what to do.
+        identity: start the new operators as the exact identity; otherwise at the paper's random init.
+        yaml: the model dictionary to be; None keeps the model's own with the rows of `rewrite.after`.
+
+    Returns:
+        The state-dict names of the new tensors, in order.
+
+    Raises:
+        BuildError: the model's layers are not those of the rewrite, or the rows to be do not build.
+    """
+    layers = list(model.model)
+    if len(layers) != len(rewrite.before):
+        raise BuildError(f"the model has {len(layers)} layers and its stored YAML {len(rewrite.before)} rows")
+    yaml = dict(yaml or yaml_of(rewrite.after, model.yaml))
+    old_names = list(model.state_dict())
+    model_wide = _ModelWide(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        fresh = _Fresh(rewrite, yaml)
+        new = [_layer(rewrite, row, layers, fresh) for row in rewrite.after]
+    for row, layer in zip(rewrite.after, new):
+        layer.i, layer.f = row.index, list(row.frm) if isinstance(row.frm, tuple) else row.frm
+        if all(layer is not old for old in layers) or row.index in rewrite.edits:
+            model_wide.settle_(layer, identity)
+    _set_layers(model, new, rewrite.after, yaml)
+    places = rewrite.index_map
+    kept = {moved_name(name, places) for name in old_names}
+    return [name for name in model.state_dict() if name not in kept]
+
+
+def excise_(model: nn.Module, rewrite: Rewrite) -> None:
+    """Apply a removal (`surgery.remove`) to a built model, in place: operator rows go, hosts become plain again.
+
+    Raises:
+        BuildError: a host that has no plain form (C2f_LSKA_Attention has other blocks inside than C2f).
+    """
+    layers = list(model.model)
+    new = []
+    for row, origin in zip(rewrite.after, rewrite.origin):
+        assert origin is not None
+        layer = layers[origin]
+        if rewrite.before[origin].block != row.block:
+            _make_plain(layer)
+            layer.type = _plain_type(layer, row.block)
+            layer.np = sum(parameter.numel() for parameter in layer.parameters())
+        frm = list(row.frm) if isinstance(row.frm, tuple) else row.frm
+        layer.i, layer.f = row.index, frm
+        new.append(layer)
+    _set_layers(model, new, rewrite.after, yaml_of(rewrite.after, model.yaml))
+
+
+def saved_indices(graph: Graph) -> list[int]:
+    """`model.save` as `parse_model` makes it: every source that is not simply the layer before."""
+    return sorted(tap % layer.index for layer in graph for tap in layer.taps if tap != -1)
+
+
+class _Fresh:
+    """New layers for the inserted rows, as wide as Ultralytics' own parser makes them."""
+
+    def __init__(self, rewrite: Rewrite, yaml: Mapping[str, Any]) -> None:
+        plain = all(rewrite.after[row].block in BLOCK_OPS for row in rewrite.inserted)
+        # Operators are built one by one, so shapes suffice; any other block only Ultralytics' parser can build.
+        device = "meta" if plain and not _replaced(rewrite) else "cpu"
+        self.layers = layers_of(yaml, rewrite.after.name, device)
+
+    def __call__(self, row: Layer) -> nn.Module:
+        layer = self.layers[row.index]
+        shapes = [operator for _, operator in named_operators(layer)]
+        if not any(parameter.is_meta for operator in shapes for parameter in operator.parameters()):
+            return layer
+        operators = [build_operator(shape.kernel, next(shape.parameters()).shape[0]) for shape in shapes]
+        built = nn.Sequential(*operators) if type(layer) is nn.Sequential else operators[0]
+        built.type = layer.type
+        return built
+
+
+def _replaced(rewrite: Rewrite) -> bool:
+    """True when a kept layer gets another class that is no host of ours."""
+    kept = ((row, rewrite.origin[row.index]) for row in rewrite.after if row.index not in rewrite.edits)
+    return any(origin is not None and rewrite.before[origin].block != row.block for row, origin in kept)
+
+
+def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], fresh: _Fresh) -> nn.Module:
+    origin = rewrite.origin[row.index]
+    if origin is None:
+        return fresh(row)
+    layer = layers[origin]
+    if row.index in rewrite.edits:
+        attach(layer, rewrite.edits[row.index].kernel, row.block)
+        layer.type = f"{HOST_CLASSES[row.block].__module__}.{HOST_CLASSES[row.block].__qualname__}"
+    elif row.block != rewrite.before[origin].block:
+        replacement = fresh(row)
+        replacement.load_state_dict(layer.state_dict())
+        if hasattr(layer, "stride"):  # of an output layer: measured once, when its model was built
+            replacement.stride = layer.stride
+        return replacement
+    return layer
+
+
+class _ModelWide:
+    """What all layers of a model have in common: precision, place, mode, trainability, and how its norms are set."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.reference = next(model.parameters())
+        self.training = bool(model.training)
+        self.norm = next((part for part in model.modules() if type(part) is nn.BatchNorm2d), None)
+
+    def settle_(self, layer: nn.Module, identity: bool) -> None:
+        """Give a new layer all of that, and its operators their start."""
+        operators = [operator for _, operator in named_operators(layer)]
+        for operator in operators if identity else ():
+            operator.init_identity_()
+        for part in operators or [layer]:
+            part.to(device=self.reference.device, dtype=self.reference.dtype)
+            part.requires_grad_(self.reference.requires_grad)
+            for norm in part.modules():
+                if type(norm) is nn.BatchNorm2d and self.norm is not None:
+                    norm.eps, norm.momentum = self.norm.eps, self.norm.momentum
+        layer.train(self.training)
+        layer.np = sum(parameter.numel() for parameter in layer.parameters())
+
+
+def _set_layers(model: nn.Module, layers: Sequence[nn.Module], graph: Graph, yaml: dict[str, Any]) -> None:
+    training = model.model.training
+    model.model = nn.Sequential(*layers)
+    model.model.training = training
+    model.save = saved_indices(graph)
+    model.yaml = yaml
+
+
+def _make_plain(layer: nn.Module) -> None:
+    for part in [layer, *layer.modules()]:
+        plain = getattr(type(part), "plain_block", None)
+        if plain is None:
+            continue
+        if type(part).__name__ == "C2f_LSKA_Attention":
+            raise BuildError("C2f_LSKA_Attention has attention blocks where C2f has bottlenecks: it has no plain form")
+        part._modules.pop("lska", None)
+        part.__class__ = plain()
+
+
+def _plain_type(layer: nn.Module, block: str) -> str:
+    """The name of the class that a row builds, as `parse_model` writes it."""
+    cls = next(type(part) for part in layer.modules() if type(part).__name__ == block)
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def moved_name(name: str, places: Mapping[int, int]) -> str | None:
+    """A state-dict name under the new index; None when its layer is gone."""
+    root, _, rest = name.partition(".")
+    index, dot, tail = rest.partition(".")
+    if root != "model" or not index.isdigit():
+        return name
+    return f"model.{places[int(index)]}{dot}{tail}" if int(index) in places else None

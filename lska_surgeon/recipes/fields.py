@@ -1,0 +1,115 @@
+"""Reading a YAML file field by field, each mistake with its file, line and field; it knows no recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError
+from ..wording import did_you_mean
+from ..yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, UnreadableYaml, compose, plain_value
+
+
+class YamlFields:
+    """The fields of one file, from their nodes.
+
+    Each method raises RecipeError where a node is not what it asks for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def compose(self, text: str) -> Node:
+        """The root of a file's text, a mapping."""
+        try:
+            root = compose(text)
+        except UnreadableYaml as error:
+            where = f", line {error.line}" if error.line else ""
+            raise RecipeError(f"{self.path}{where} is not YAML: {error}") from error
+        except RecursionError as error:
+            raise RecipeError(f"{self.path} is not YAML: it is nested too deep") from error
+        if not isinstance(root, MappingNode):
+            raise RecipeError(f"{self.path} is not a recipe: it needs the keys base and matrix, or include")
+        return root
+
+    def mapping(self, node: Node, field: str, allowed: Collection[str]) -> dict[str, Node]:
+        """A mapping's values by key; only keys of `allowed`, each once."""
+        if not isinstance(node, MappingNode):
+            raise self.bad(node, field, f"it is a mapping with keys such as {', '.join(list(allowed)[:3])}")
+        found: dict[str, Node] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, ScalarNode) else "?"
+            if name not in allowed:
+                hint = did_you_mean(name, allowed)
+                raise self.bad(key, field, f"no field {name!r} here{hint}: there are {', '.join(allowed)}")
+            if name in found:
+                raise self.bad(key, field, f"it has {name} twice: keep one")
+            found[name] = value
+        return found
+
+    def sequence(self, node: Node, field: str) -> list[Node]:
+        """The items of a list."""
+        if not isinstance(node, SequenceNode):
+            raise self.bad(node, field, "it is a list of mappings")
+        return list(node.value)
+
+    def items(self, node: Node) -> list[Node]:
+        """The items of a list, or the one thing that stands in place of one."""
+        return list(node.value) if isinstance(node, SequenceNode) else [node]
+
+    def words(self, node: Node, field: str) -> list[str]:
+        """One word, or a list of them; never empty."""
+        return [self.word(item, field) for item in self._filled(node, field)]
+
+    def numbers(self, node: Node, field: str) -> list[int]:
+        """One whole number, or a list of them; never empty."""
+        return [self.number(item, field) for item in self._filled(node, field)]
+
+    def _filled(self, node: Node, field: str) -> list[Node]:
+        items = self.items(node)
+        if not items:
+            raise self.bad(node, field, "the list is empty")
+        return items
+
+    def word(self, node: Node, field: str) -> str:
+        """A word."""
+        value = self.plain(node)
+        if not isinstance(value, str) or not value:
+            raise self.bad(node, field, f"{_show(node)} is not a word")
+        return value
+
+    def number(self, node: Node, field: str) -> int:
+        """A whole number."""
+        value = self.plain(node)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.bad(node, field, f"{_show(node)} is not a whole number")
+        return value
+
+    def boolean(self, node: Node, field: str) -> bool:
+        """true or false."""
+        value = self.plain(node)
+        if not isinstance(value, bool):
+            raise self.bad(node, field, f"{_show(node)} is neither true nor false")
+        return value
+
+    def scalar(self, node: Node, field: str) -> str:
+        """A word or a number, as it was written."""
+        if not isinstance(node, ScalarNode) or not node.value:
+            raise self.bad(node, field, "it is one word or number")
+        return str(node.value)
+
+    def plain(self, node: Node) -> Any:
+        """A scalar's value as PyYAML reads it; None for a list or a mapping."""
+        return plain_value(node) if isinstance(node, ScalarNode) else None
+
+    def bad(self, node: Node, field: str, problem: object) -> RecipeError:
+        """A mistake, with its place."""
+        place = f"{self.path}, line {node.start_mark.line + 1}"
+        return RecipeError(f"{place}, {field}: {problem}" if field else f"{place}: {problem}")
+
+
+def _show(node: Node) -> str:
+    if not isinstance(node, ScalarNode):
+        return "a list" if isinstance(node, SequenceNode) else "a mapping"
+    return repr(node.value) if node.value else "nothing"

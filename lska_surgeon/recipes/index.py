@@ -1,0 +1,246 @@
+"""The index of a recipe's variants: what each is, its hash and its cost, as JSON and as Markdown; it touches no file.
+
+The index also says which files the recipe owns. It carries no date, no path of a machine and no machine's name, so the
+same recipe, bases and releases of those that count give the same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..costs.cache import Costs, Counted, sha256
+from ..errors import RecipeError
+from ..tables import pipes, table
+from .plan import Variant, VariantCost
+from .recipe import Recipe
+
+#: Version of the JSON; it changes when a key changes its meaning or goes.
+SCHEMA = 1
+FORMATS = ("table", "md", "csv", "json")
+_UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one picture"
+_HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "params more", "GFLOPs more")
+_UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What an index that was written before says.
+
+    Attributes:
+        recipe: name of the recipe that wrote it.
+        imgsz: image size of its counts.
+        counts: counts of whole models, by hash of the text and scale.
+        files: hash by file, of all that the recipe owns.
+        edited: whether somebody changed the index by hand.
+    """
+
+    recipe: str
+    imgsz: tuple[int, int]
+    counts: Mapping[tuple[str, str | None], Counted]
+    files: Mapping[str, str]
+    edited: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """The index to be.
+
+    Attributes:
+        recipe: the recipe.
+        name: the index's own file, relative to the recipe's folder.
+        variants: all variants, with their costs.
+        costs: where the costs come from.
+        left_over: hash by file, of those that the recipe owns and no longer asks for.
+    """
+
+    recipe: Recipe
+    name: str
+    variants: Sequence[tuple[Variant, VariantCost]]
+    costs: Costs
+    left_over: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def markdown_name(self) -> str:
+        """The file of the table for people, beside the index."""
+        return str(PurePosixPath(self.name).with_suffix(".md"))
+
+    @property
+    def heading(self) -> str:
+        """How that file begins."""
+        name = self.recipe.path.name
+        return f"# Variants of {name}\n\nWritten by `lska-surgeon variants {name}`"
+
+    def json(self) -> str:
+        """The index itself, a newline at its end."""
+        content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "recipe": self.recipe.path.name,
+            "imgsz": list(self.costs.imgsz),
+            "unit": _UNIT,
+            "counted": [_counted(*used) for used in self.costs.used.values()],
+            "variants": [_variant(variant, cost) for variant, cost in self.variants],
+            "left_over": [{"file": file, "sha256": digest} for file, digest in sorted(self.left_over.items())],
+            "table": {"file": self.markdown_name, "sha256": sha256(self.markdown())},
+        }
+        return _dump({**content, "digest": _digest(content)})
+
+    def markdown(self) -> str:
+        """The table for people, a newline at its end."""
+        height, width = self.costs.imgsz
+        return (
+            f"{self.heading}. One picture of {height}x{width} (height x width), fused, eval "
+            f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{pipes(_HEADER, self._rows(), left=2)}\n"
+        )
+
+    def render(self, form: str) -> str:
+        """The costs in one of `FORMATS`, without a newline at the end."""
+        if form == "json":
+            return self.json().rstrip("\n")
+        if form == "csv":
+            return self._csv()
+        if form == "md":
+            return pipes(_HEADER, self._rows(), left=2)
+        return table(_HEADER, self._rows(), right=range(2, len(_HEADER)))
+
+    def _rows(self) -> list[Sequence[str]]:
+        rows: list[Sequence[str]] = []
+        base = None
+        for variant, cost in self.variants:
+            if variant.base is not base:
+                base = variant.base
+                rows.append((_base_name(variant), "the base", *_amounts(cost.base), "", ""))
+            rows.append((variant.file, _edits_in_words(variant), *_amounts(cost), *_differences(cost)))
+        return rows
+
+    def _csv(self) -> str:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added"])
+        for variant, cost in self.variants:
+            edits, flops = _edits_in_words(variant), None if cost.macs is None else 2 * cost.macs
+            amounts = (cost.params, cost.macs, flops, cost.params_added, cost.macs_added)
+            scale = variant.base.scaling.letter
+            writer.writerow([variant.file, variant.base.found.asked, scale or "", edits, *amounts])
+        return buffer.getvalue().rstrip("\n")
+
+
+def is_index(text: str) -> bool:
+    """Whether a text begins as every index does."""
+    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:100]
+
+
+def read_index(text: str, name: str) -> Owned:
+    """Read an index that `Index.json` wrote.
+
+    Raises:
+        RecipeError: it is something else.
+    """
+    conflict = next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<<<<<<< ")), None)
+    if conflict:
+        raise RecipeError(f"{name}, line {conflict} has a merge conflict: {_ANEW}")
+    try:
+        content = json.loads(text)
+        schema = content["schema"]
+        if schema != SCHEMA:
+            raise RecipeError(f"{name} has schema {schema}, and this lska-surgeon writes schema {SCHEMA}: {_ANEW}")
+        files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
+        counts = {
+            (one["sha256"], one["scale"]): Counted(one["params"], one["macs"], one["counted_with"])
+            for one in content["counted"]
+        }
+        height, width = content["imgsz"]
+        digest = content.pop("digest", None)
+        return Owned(content["recipe"], (height, width), counts, files, digest != _digest(content))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{name} is not an index that lska-surgeon wrote: {_ANEW}") from error
+
+
+_ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"
+
+
+def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
+    return {
+        "file": variant.file,
+        "sha256": variant.sha256,
+        "base": variant.base.found.asked,
+        "base_sha256": variant.base_text.sha256,
+        "scale": variant.base.scaling.letter,
+        "edits": [
+            {
+                "at": site.site.asked,
+                "layer": site.site.layer,
+                "row": site.index,
+                "level": site.level,
+                "op": site.kernel.op,
+                "k": site.kernel.k,
+                "d": site.kernel.d,
+                "channels": site.operators.channels if site.operators else None,
+                "count": site.operators.count if site.operators else None,
+            }
+            for site in variant.plan.sites
+        ],
+        **_numbers(cost.params, cost.macs),
+        "difference": _numbers(cost.params_added, cost.macs_added),
+    }
+
+
+def _counted(model: Any, counted: Counted) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "scale": model.scale,
+        "sha256": model.sha256,
+        **_numbers(counted.params, counted.macs),
+        "counted_with": dict(counted.counted_with),
+    }
+
+
+def _numbers(params: int | None, macs: int | None) -> dict[str, int | None]:
+    return {"params": params, "macs": macs, "flops": None if macs is None else 2 * macs}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(_dump(content))
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _edits_in_words(variant: Variant) -> str:
+    """`lska k35 at neck`; several sizes each with its positions."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for site in variant.plan.sites:
+        at = groups.setdefault((site.kernel.op, site.kernel.k), [])
+        position = site.site.asked.split("@")[0]
+        at += [] if position in at else [position]
+    return ", ".join(f"{op} k{k} at {' and '.join(at)}" for (op, k), at in groups.items())
+
+
+def _base_name(variant: Variant) -> str:
+    asked, letter = variant.base.found.asked, variant.base.scaling.letter
+    return asked if variant.base.found.scale or not letter else f"{asked} at scale {letter}"
+
+
+def _amounts(cost: VariantCost | Counted | None) -> tuple[str, str, str]:
+    if cost is None or cost.params is None or cost.macs is None:
+        return _UNKNOWN, _UNKNOWN, _UNKNOWN
+    return f"{cost.params:,}", f"{cost.macs / 1e9:.3f}", f"{2 * cost.macs / 1e9:.3f}"
+
+
+def _differences(cost: VariantCost) -> tuple[str, str]:
+    params, macs = cost.params_added, cost.macs_added
+    base = cost.base
+    return (
+        _UNKNOWN if params is None else f"{params:+,}{_percent(params, base.params if base else 0)}",
+        _UNKNOWN if macs is None else f"{2 * macs / 1e9:+.3f}{_percent(macs, base.macs if base else 0)}",
+    )
+
+
+def _percent(difference: int, base: int) -> str:
+    return f" ({100 * difference / base:+.1f}%)" if base else ""

@@ -1,0 +1,168 @@
+"""From a recipe to its variants, each with its text and its cost; it reads no index and writes no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..architecture.placement import Placement, edits_for
+from ..costs.cache import Costs, Counted, ModelText, sha256
+from ..errors import RecipeError, SurgeonError
+from ..model_yaml.file_names import default_name, name_fields
+from ..model_yaml.insert import Plan, plan_insert_into
+from ..model_yaml.load import OpenModel, open_model
+from .recipe import Recipe, Wanted
+
+DEFAULT_FOLDER = "variants"
+
+
+@dataclass(frozen=True)
+class VariantCost:
+    """What a variant costs.
+
+    Attributes:
+        params, macs: the whole variant's, for one picture, fused; None when not known.
+        params_added, macs_added: what it has more than its base; None when not known.
+        base: the base's count; None when not known.
+    """
+
+    params: int | None
+    macs: int | None
+    params_added: int | None
+    macs_added: int | None
+    base: Counted | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant of a recipe, worked out.
+
+    Attributes:
+        wanted: what the recipe asks for.
+        base: the base, read.
+        plan: the insertion; `plan.text` is the file's text to be.
+        file: where it goes, relative to the recipe's folder, with forward slashes.
+    """
+
+    wanted: Wanted
+    base: OpenModel
+    plan: Plan
+    file: str
+
+    @property
+    def text(self) -> str:
+        return self.plan.text
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file to be."""
+        return sha256(self.text)
+
+    @property
+    def base_text(self) -> ModelText:
+        """The base, for counting."""
+        return _model_text(self.base)
+
+    def cost(self, costs: Costs) -> VariantCost:
+        """The base's count plus the closed form; where a width is not known, a count of the whole."""
+        base = costs.of(self.base_text)
+        params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
+        if params is not None and macs is not None:
+            if base is None:
+                return VariantCost(None, None, params, macs, None)
+            return VariantCost(base.params + params, base.macs + macs, params, macs, base)
+        scale = self.base.scaling.letter
+        whole = costs.of(ModelText(Path(self.file).name, self.text, scale))
+        if whole is None or base is None:
+            return VariantCost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)
+        return VariantCost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
+
+
+def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
+    """Every variant that a recipe asks for, in its order, without costs.
+
+    The texts are not read again: that is for `reread`, once it is known which of them will be written.
+
+    Raises:
+        RecipeError: a base can't be read, a position matches nothing, two variants want one file; with file and line.
+    """
+    bases: dict[tuple[str, str | None], OpenModel] = {}
+    files: dict[str, Variant] = {}
+    for wanted in recipe.wanted:
+        if (wanted.base, wanted.scale) not in bases:
+            bases[wanted.base, wanted.scale] = _open(recipe, wanted)
+        try:
+            variant = _plan(recipe, wanted, bases[wanted.base, wanted.scale])
+        except RecipeError:
+            raise
+        except SurgeonError as error:
+            raise recipe.error(wanted, error) from error
+        other = files.setdefault(variant.file, variant)
+        if other is not variant and other.text != variant.text:
+            raise recipe.error(wanted, f"two variants want the file {variant.file}: {_apart(other.wanted, wanted)}")
+    return tuple(files.values())
+
+
+def reread(recipe: Recipe, variants: Iterable[Variant]) -> None:
+    """Read the texts of variants again, to be sure that they say what was planned.
+
+    Raises:
+        RecipeError: one does not.
+    """
+    for variant in variants:
+        try:
+            again = _insert(recipe, variant.base, variant.wanted, variant.file)
+        except SurgeonError as error:
+            raise recipe.error(variant.wanted, error) from error
+        assert again.text == variant.text
+
+
+def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
+    placement = _placement(wanted)
+    edits = edits_for(placement, base.document.graph, base.shapes)
+    if wanted.out is None:
+        file = f"{DEFAULT_FOLDER}/{default_name(base, placement, edits, resolve=recipe.resolve)}"
+    else:
+        file = wanted.out.format(**name_fields(base, placement, edits))
+    if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
+        raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
+    plan = _insert(recipe, base, wanted, file, verify=False)
+    return Variant(wanted, base, plan, file)
+
+
+def _placement(wanted: Wanted) -> Placement:
+    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation)
+
+
+def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Plan:
+    output = str(recipe.folder / file)
+    return plan_insert_into(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
+
+
+def _model_text(base: OpenModel) -> ModelText:
+    return ModelText(base.found.asked, base.document.text, base.scaling.letter)
+
+
+def _open(recipe: Recipe, wanted: Wanted) -> OpenModel:
+    try:
+        opened = open_model(wanted.base, None, recipe.folder)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, "base") from error
+    if wanted.scale is None:
+        return opened
+    try:
+        return open_model(wanted.base, wanted.scale, recipe.folder)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, "scale") from error
+
+
+def _apart(one: Wanted, other: Wanted) -> str:
+    """How to tell two variants apart by their files."""
+    names = {"base": "base", "scale": "scale", "op": "op", "at": "at", "k": "k", "dilation": "d"}
+    differing = [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
+    missing = [name for name in differing if name not in (other.out or "")]
+    if missing:
+        return f"tell them apart in `out`, with {', '.join(missing)}"
+    return f"their {', '.join(differing)} read alike in a name; give one of them an `out` of its own, under include"

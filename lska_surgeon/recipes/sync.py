@@ -1,0 +1,141 @@
+"""Keeping a recipe's variants: what `variants` does, step by step, and what came of it; it prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..costs.cache import Costs
+from ..costs.cost import CostError
+from ..errors import RecipeError, SurgeonError
+from .files import Finding, compare, known_costs, left_over, update
+from .index import Index
+from .ownership import index_name, read_owned
+from .plan import Variant, VariantCost, plan_variants
+from .recipe import Recipe, read_recipe
+
+#: Shows how far an iteration is: (what is iterated, what is done, how many) -> the same items.
+Track = Callable[[Iterator[Any], str, int], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with a recipe; see `lska-surgeon variants --help`."""
+
+    recipe: Path
+    check: bool = False
+    dry_run: bool = False
+    costs: bool = False
+    prune: bool = False
+    force: bool = False
+    verify: bool = False
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        recipe: the recipe.
+        task: what was to be done.
+        index: the index to be, with all variants and costs.
+        findings: files that were not as the recipe asks for them.
+        written: files that were written or deleted; with `--dry-run`, that would be.
+        over_budget: file and reason, of variants that cost too much.
+        uncounted: variants whose cost is not known, where there is a budget to check.
+        broken: file and reason, of variants that Ultralytics does not build or run.
+        built: how many it does.
+    """
+
+    recipe: Recipe
+    task: Task
+    index: Index
+    findings: tuple[Finding, ...]
+    written: tuple[str, ...]
+    over_budget: tuple[tuple[str, str], ...]
+    uncounted: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+    built: int
+
+    @property
+    def checked(self) -> bool:
+        """Whether this was a check, which writes nothing."""
+        return self.task.check
+
+    @property
+    def failed(self) -> bool:
+        """Whether CI should stop here."""
+        return bool(self.over_budget or self.uncounted or self.broken or (self.checked and self.findings))
+
+
+def keep(task: Task, track: Track) -> Outcome:
+    """Work a recipe out; check its files, or bring them up to date.
+
+    1. Everything is planned, and counted where that is asked for, before anything is written.
+    2. A check never counts: costs are those of the index. So it needs no torch.
+    3. A variant that does not build stops all writing. One over the budget does not: it is what was asked for.
+
+    Raises:
+        SurgeonError: the recipe, a base, the index or a file that is in the way; nothing was written.
+    """
+    recipe = read_recipe(task.recipe)
+    variants = plan_variants(recipe)
+    owned = read_owned(recipe, [variant.file for variant in variants])
+    may_count = not task.check and (task.costs or bool(recipe.budget))
+    costs = known_costs(recipe, owned, may_count=may_count, renew=task.costs and not task.check)
+    index = _index(recipe, variants, costs, track)
+    left = left_over(recipe, variants, owned, index.markdown_name)
+    if left and not task.prune:
+        index = replace(index, left_over=left)
+    broken = _broken(variants, task.jobs, track) if task.verify else ()
+    findings = compare(index, owned, left)
+    written: list[str] = []
+    if not task.check and not broken:
+        written = update(index, findings, force=task.force, prune=task.prune, dry_run=task.dry_run)
+    return Outcome(
+        recipe,
+        task,
+        index,
+        tuple(findings),
+        tuple(written),
+        tuple(_over_budget(index)),
+        tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
+        broken,
+        len(variants) - len(broken) if task.verify else 0,
+    )
+
+
+def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: Costs, track: Track) -> Index:
+    counted = ((variant, _cost(recipe, variant, costs)) for variant in variants)
+    what = "counting" if costs.may_count else "planning"
+    return Index(recipe, index_name(recipe), tuple(track(counted, what, len(variants))), costs)
+
+
+def _cost(recipe: Recipe, variant: Variant, costs: Costs) -> VariantCost:
+    try:
+        return variant.cost(costs)
+    except CostError as error:
+        raise RecipeError(f"{recipe.path}, imgsz: {str(error).replace('--imgsz', 'imgsz')}") from error
+    except SurgeonError as error:
+        raise recipe.error(variant.wanted, error, "base") from error
+
+
+def _broken(variants: tuple[Variant, ...], jobs: int, track: Track) -> tuple[tuple[str, str], ...]:
+    from .verify import verify
+
+    problems = dict(track(verify(variants, jobs), "building", len(variants)))
+    return tuple((one.file, problems[one.file]) for one in variants if problems[one.file])
+
+
+def _over_budget(index: Index) -> Iterator[tuple[str, str]]:
+    budget = index.recipe.budget
+    if not budget:
+        return
+    for variant, cost in index.variants:
+        if cost.params is None or cost.macs is None or cost.base is None:
+            continue
+        for excess in budget.excess(cost.params, cost.macs, cost.base.params, cost.base.macs):
+            yield variant.file, excess

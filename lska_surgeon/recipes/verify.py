@@ -1,0 +1,126 @@
+"""Building variants in Ultralytics and running each once, several at a time; it writes nothing but temporary files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..costs.cache import ModelText
+from ..errors import BuildError, SurgeonError
+from ..files import write_text
+from ..yolo.build import build
+from ..yolo.environment import import_offline
+from .plan import Variant
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SIZE = 64  # pixels; enough for one cell at the largest stride of the stock models
+_SIZE_OF_DECODERS = 160  # RT-DETR picks 300 of its cells, and wants that many
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a process needs to know of one variant."""
+
+    file: str
+    variant: ModelText
+    base: ModelText
+    params_added: int | None
+
+
+def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | None]]:
+    """Build each variant in plain Ultralytics with the blocks registered, run it on one picture, count its parameters.
+
+    Args:
+        variants: what to build; their files need not be there.
+        jobs: how many processes; 1 builds here.
+
+    Yields:
+        For each variant, as it is done: its file, and why it failed or None.
+
+    Raises:
+        BuildError: the environment has no Ultralytics that can be imported.
+    """
+
+    import_offline()
+    tasks = [
+        _Task(one.file, ModelText(Path(one.file).name, one.text, None), one.base_text, one.plan.params_added)
+        for one in variants
+    ]
+    if jobs == 1:
+        for task in tasks:
+            yield task.file, _problem(task)
+        return
+    # A fresh process each, for torch's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone) as pool:
+        waiting = {pool.submit(_problem, task): task for task in tasks}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done].file, done.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _alone() -> None:
+    """One thread for each process, for the processes share the machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _problem(task: _Task) -> str | None:
+    """What is wrong with a variant, or None."""
+    try:
+        found = _run(task.variant)
+        if task.params_added is None:
+            return None
+        planned = _base_params(task.base) + task.params_added
+    except SurgeonError as error:
+        return str(error)
+    return None if found == planned else f"has {found:,} parameters, and {planned:,} were planned"
+
+
+def _run(model_text: ModelText) -> int:
+    """Build a model, run it once; its parameters."""
+    import torch
+
+    from ..yolo.build import channels_in
+    from ..yolo.environment import quiet
+
+    model = _build(model_text).eval()
+    size = _SIZE_OF_DECODERS if type(model).__name__.startswith("RTDETR") else _SIZE
+    try:
+        with torch.no_grad(), quiet():
+            model(torch.zeros(1, channels_in(model.yaml), size, size))
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        raise BuildError(f"builds, and does not run: {type(error).__name__}: {text}") from error
+    return _params(model)
+
+
+@cache
+def _base_params(model_text: ModelText) -> int:
+    from ..costs.shapes_only import ShapesOnly
+
+    with ShapesOnly():
+        return _params(_build(model_text))
+
+
+def _build(model_text: ModelText) -> nn.Module:
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, model_text.name)
+        write_text(path, model_text.text)
+        return build(path, scale=model_text.scale)
+
+
+def _params(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

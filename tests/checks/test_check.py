@@ -1,0 +1,435 @@
+"""`check` over all stock models: what is right passes, what is miswired is found, and its correction is right."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lska_surgeon.architecture.attention import BLOCK_OPS
+from lska_surgeon.architecture.graph import Layer
+from lska_surgeon.architecture.placement import Placement
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
+from lska_surgeon.checks import ERROR, check_file, corrected_text
+from lska_surgeon.checks.known_blocks import is_slip, nearest
+from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
+from lska_surgeon.cli.main import main
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.rewriting import splice
+from lska_surgeon.yaml_nodes import Span
+
+STOCK = sorted(stock_models())
+FAMILIES = ["rtdetr-l", "yolo11", "yolo12", "yolo26", "yolov10n", "yolov3", "yolov5", "yolov6", "yolov8-p2", "yolov9e"]
+FAMILIES = [f"{name}.yaml" for name in FAMILIES if f"{name}.yaml" in STOCK]
+slow = pytest.mark.slow
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["check", *words])
+
+
+def variant(name: str, *at: str, k: int = 23, **asked: object) -> str:
+    return plan_insert(name, Placement(at, k=k), output="-", **asked).text  # type: ignore[arg-type]
+
+
+def names_of(name: str) -> list[str]:
+    document = Document.read(stock_models()[name])
+    return list(named_sites(document.graph, shapes_of(document.graph, scaling_of(document.settings))))
+
+
+def with_bodies_of_their_own() -> list[str]:
+    """The stock models without those that differ from another in their output layer alone."""
+    bodies = {repr(Document.read(stock_models()[name]).layers[:-1]): name for name in reversed(STOCK)}
+    return sorted(bodies.values())
+
+
+# What is right.
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_models_are_read_as_the_parser_reads_them(name: str) -> None:
+    layers = Document.read(stock_models()[name]).layers
+    graph = stock_graph(name)
+    assert graph is not None
+    assert graph.layers == layers
+    assert stock_blocks()[name] == tuple(layer.block for layer in layers)
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_models_are_right(name: str) -> None:
+    checked = check_file(name)
+    assert checked.findings == ()
+    assert checked.stock is not None
+    assert stock_blocks()[checked.stock] == stock_blocks()[name]
+
+
+def check_variants(name: str, path: Path, ats: list[tuple[str, ...]], **request: object) -> None:
+    for at in ats:
+        path.write_text(variant(name, *at, **request), encoding="utf-8")
+        checked = check_file(str(path))
+        assert checked.findings == (), at
+        assert checked.stock is not None, at
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_insert_writes_is_right(name: str, tmp_path: Path) -> None:
+    names = names_of(name)
+    edges = [
+        f"edge:{source}->{layer.index}" for layer in stock_graph(name) or () for source in layer.sources if source >= 0
+    ]
+    branches = [tuple(random.Random(name).sample(edges, 3)), ("after:1", edges[0], "before:3")]
+    check_variants(name, tmp_path / "variant.yaml", [tuple(names), (names[-1],), *branches])
+    check_variants(name, tmp_path / "variant.yaml", [(names[0],)], resolve=True)
+
+
+@slow
+@pytest.mark.parametrize("resolve", [False, True], ids=["as-it-is", "resolved"])
+@pytest.mark.parametrize("name", [name for name in with_bodies_of_their_own() if names_of(name)])
+def test_what_insert_writes_is_right_everywhere(name: str, resolve: bool, tmp_path: Path) -> None:
+    names = names_of(name)
+    check_variants(name, tmp_path / "variant.yaml", [(one,) for one in names] + [tuple(names)], resolve=resolve)
+
+
+# What is wrong.
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A text, and what was done to it; `fixable` where the original number can be known."""
+
+    what: str
+    text: str
+    fixable: bool = True
+
+
+def without_operators(layers: tuple[Layer, ...]) -> list[tuple[str, tuple[int, ...]]] | None:
+    """Blocks and sources with operators seen through, numbered without them: equal for networks wired alike."""
+    if any(layer.problem() for layer in layers):
+        return None
+    kept = [layer.index for layer in layers if layer.block not in BLOCK_OPS]
+
+    def through(source: int) -> int:
+        while source >= 0 and layers[source].block in BLOCK_OPS:
+            source = layers[source].sources[0]
+        return kept.index(source) if source >= 0 else source
+
+    return [(layers[i].block, tuple(map(through, layers[i].sources))) for i in kept]
+
+
+def with_taps(document: Document, changes: list[tuple[int, int, int]]) -> str:
+    return splice(document.text, [(document.rows[row].taps[tap], str(number)) for row, tap, number in changes])
+
+
+def without_tap(document: Document, row: int, tap: int) -> str:
+    spans = document.rows[row].taps
+    kept = [document.text[span.start : span.end] for i, span in enumerate(spans) if i != tap]
+    return splice(document.text, [(Span(spans[0].start, spans[-1].end), ", ".join(kept))])
+
+
+def numbers_kept(name: str, at: tuple[str, ...]) -> Iterator[Mutant]:
+    """Stock numbers put back after an insertion: all of them, then one by one."""
+    plan = plan_insert(name, Placement(at), output="-")
+    stock, document = Document.read(stock_models()[name]).layers, Document(plan.text)
+    changes = [
+        (new, tap, number)
+        for new, old in enumerate(plan.rewrite.origin)
+        if old is not None
+        for tap, number in enumerate(stock[old].taps)
+        if document.layers[new].taps[tap] != number
+    ]
+    yield Mutant(f"all numbers kept: {changes}", with_taps(document, changes))
+    for change in changes:
+        yield Mutant(f"one number kept: {change}", with_taps(document, [change]))
+
+
+def taps_changed(document: Document) -> Iterator[Mutant]:
+    """Each tap off by one either way, two inputs of the output layer swapped, a Concat short of an input."""
+    output = document.layers[-1]
+    for layer in document.layers:
+        if layer.block in BLOCK_OPS:
+            continue
+        for tap, number in enumerate(layer.taps):
+            for wrong in (number - 1, number + 1):
+                change = (layer.index, tap, wrong)
+                yield Mutant(f"{change} for {number}", with_taps(document, [change]), layer is not output)
+        if layer.block == "Concat":
+            yield Mutant(f"{layer.index} lost an input", without_tap(document, layer.index, 1), False)
+    for a, b in itertools.combinations(range(len(output.taps)), 2):
+        swap = [(output.index, a, output.taps[b]), (output.index, b, output.taps[a])]
+        yield Mutant(f"outputs swapped: {swap}", with_taps(document, swap))
+
+
+def mutants(name: str, at: tuple[str, ...]) -> list[Mutant]:
+    if not at:
+        return list(taps_changed(Document.read(stock_models()[name])))
+    return [*numbers_kept(name, at), *taps_changed(Document(variant(name, *at)))]
+
+
+def check_mutants(name: str, path: Path, chosen: list[Mutant]) -> None:
+    """Every mutant that is wired otherwise has an error; a corrected one is wired as the stock model and has none."""
+    right = without_operators(Document.read(stock_models()[name]).layers)
+    found = 0
+    for mutant in chosen:
+        wired = without_operators(Document(mutant.text).layers)
+        path.write_text(mutant.text, encoding="utf-8")
+        checked = check_file(str(path))
+        if wired == right:
+            assert {f.rule for f in checked.findings if f.severity == ERROR} <= {"unread"}, mutant.what
+            continue
+        assert checked.failed(), mutant.what
+        found += 1
+        corrected = corrected_text(checked.document, checked.findings)
+        if mutant.fixable and corrected != mutant.text:
+            path.write_text(corrected, encoding="utf-8")
+            assert not check_file(str(path)).failed(), mutant.what
+            assert without_operators(Document(corrected).layers) == right, mutant.what
+    assert found >= len(chosen) // 3
+
+
+@pytest.mark.parametrize("at", [(), ("neck",), ("backbone", "sppf", "head")], ids=["stock", "neck", "several"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_miswired_files_are_found(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
+    at = tuple(position for position in at if position in names_of(name))
+    every = mutants(name, at)
+    check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(every, 8))
+
+
+@slow
+@pytest.mark.parametrize("at", [(), ("neck",), ("backbone", "head"), ("sppf",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "name", [name for name in with_bodies_of_their_own() if {"neck", "head"} <= set(names_of(name))]
+)
+def test_miswired_files_are_found_everywhere(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
+    if set(at) <= set(names_of(name)):
+        check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(mutants(name, at), 6))
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("C2F", "C2f"),
+        ("Cocnat", "Concat"),
+        ("nn.upsample", "nn.Upsample"),
+        ("Detct", "Detect"),
+        ("LKSA", "LSKA"),
+        ("SPFF", "SPPF"),
+    ],
+)
+def test_a_slip_names_what_was_meant(name: str, meant: str) -> None:
+    assert nearest(name) == meant
+    assert is_slip(name, meant)
+
+
+#: Names of modules in public YAMLs that stand near those of stock ones.
+PEOPLES_OWN = (
+    "SPPM AKConv ARConv BiStem C2PSSA C2fS C2fGhost C2f_CA C2f_DCN S2f CFF PPA SA LCA ODConv RFAConv MBConv ScConv SPF "
+    "SKBlock DetectX SPPFF SPPFCSPC ResConv Convs C3STR C33 stem"
+).split()
+
+
+@pytest.mark.parametrize(
+    "name", ["DSConv", "C2f_Faster", "C3k2_X", "RepConvN", "Detect_X", "SPPF2", "LSK", "Zoom_cat", *PEOPLES_OWN]
+)
+def test_a_module_of_ones_own_is_no_slip(name: str) -> None:
+    near = nearest(name)
+    assert near is None or not is_slip(name, near)
+
+
+def test_an_unknown_name_is_told_once_with_the_nearest(tmp_path: Path) -> None:
+    text = variant("yolov8s.yaml", "neck").replace("LSKA", "LSKATrivia")
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
+    (finding,) = check_file(str(tmp_path / "my.yaml")).findings
+    assert (finding.rule, finding.severity) == ("module", "warning")
+    assert finding.suggestion is not None
+    assert finding.suggestion.endswith("the nearest name is LSKATrivial")
+
+
+def test_a_misspelt_block_is_an_error_that_names_the_right_one(wrong: str) -> None:
+    text = variant("yolov8s.yaml", "neck").replace("SPPF", "SPFF")
+    Path("my-yolov8s.yaml").write_text(text, encoding="utf-8")
+    result = run("my-yolov8s.yaml")
+    line = text[: text.index("SPFF")].count("\n") + 1
+    assert result.exit_code == 1
+    assert result.output == (
+        f"my-yolov8s.yaml:{line}: error[module]: the installed ultralytics knows no block SPFF; write SPPF\n"
+        "1 file: 1 error\n"
+    )
+
+
+def fork(folder: Path, tasks: str) -> None:
+    """A package called ultralytics, with modules of its own."""
+    nn = folder / "ultralytics" / "nn"
+    models = folder / "ultralytics" / "cfg" / "models"
+    nn.mkdir(parents=True)
+    models.mkdir(parents=True)
+    (folder / "ultralytics" / "__init__.py").write_text("raise ImportError('never to be imported')\n")
+    (nn / "tasks.py").write_text(tasks)
+    (nn / "gates.py").write_text(
+        "from .more import (Gate3,  # with a comment\n    Gate4)\nclass Gate1: ...\nGate2 = Gate1\n"
+    )
+    (models / "yolov8.yaml").write_bytes(stock_models()["yolov8.yaml"].read_bytes())
+
+
+def fresh(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = [{root!r}]\n{script}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_forks_own_blocks_are_known(tmp_path: Path) -> None:
+    imports = "from ultralytics.nn.gates import *\nfrom .modules import Conv, C2f, SPPF, Concat as Concat\n"
+    fork(tmp_path, f"{imports}class Detect: ...\n")
+    text = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
+    for number, old in enumerate(["- [-1, 3, C2f, [512]]", "- [-1, 3, C2f, [256]]", "- [-1, 3, C2f, [1024]]"], start=1):
+        text = text.replace(old, old.replace("C2f", f"Gate{number}"))
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
+    script = (
+        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        "checked = check_file('my.yaml')\nprint(checked.stock, [f.message for f in checked.findings])"
+    )
+    done = fresh(script, tmp_path)
+    assert done.stdout == "yolov8.yaml []\n", done.stderr
+
+
+def test_without_ultralytics_rows_and_strides_are_still_checked(tmp_path: Path) -> None:
+    text = variant("yolov8s.yaml", "neck").replace("[[17, 21, 25], 1", "[[17, 25, 21], 1")
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
+    script = (
+        "sys.modules.update(dict.fromkeys(['ultralytics', 'torch'], None))\n"
+        "from lska_surgeon.cli.main import main\nmain(['check', 'my.yaml'])"
+    )
+    done = fresh(script, tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "error[output]: Detect's inputs do not get coarser one by one" in done.stdout
+    assert done.stdout.endswith("1 file: 1 error (like no stock model, so compared with none: my.yaml)\n")
+
+
+# The command.
+
+
+@pytest.fixture
+def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file with one wrong number and one stale comment."""
+    monkeypatch.chdir(tmp_path)
+    text = variant("yolov8s.yaml", "sppf").replace("[[16, 19, 22], 1", "[[16, 19, 21], 1").replace("# 13\n", "# 12\n")
+    Path("my-yolov8s.yaml").write_text(text, encoding="utf-8")
+    return "my-yolov8s.yaml"
+
+
+def test_exit_codes(wrong: str) -> None:
+    assert run("yolov8s.yaml").exit_code == 0
+    assert run("yolov8s.yaml", wrong).exit_code == 1
+    missing = run("nothing.yaml")
+    assert missing.exit_code == 2
+    assert missing.output.startswith("Error: no file nothing.yaml")
+    Path("stale.yaml").write_text(Path(wrong).read_text(encoding="utf-8").replace("21], 1", "22], 1"), encoding="utf-8")
+    assert run("stale.yaml").exit_code == 0
+    assert run("stale.yaml", "--strict").exit_code == 1
+
+
+def test_a_file_that_is_no_model_is_a_mistake_of_its_user(wrong: str) -> None:
+    Path("data.yaml").write_text("train: images\n", encoding="utf-8")
+    Path("empty.yaml").write_text("backbone: []\nhead: []\n", encoding="utf-8")
+    for name, message in [("data.yaml", "needs the keys backbone and head"), ("empty.yaml", "has no rows")]:
+        result = run(wrong, name)
+        assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(wrong: str) -> None:
+    Path("data.yaml").write_text("train: images\n", encoding="utf-8")
+    Path("broken.yaml").write_text("backbone: [\nhead: 1\n", encoding="utf-8")
+    done = fresh(
+        "from lska_surgeon.cli.main import main\n"
+        f"main(['check', 'nothing.yaml', 'data.yaml', {wrong!r}, 'broken.yaml', 'yolov8n.yaml'])",
+        Path.cwd(),
+    )
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "2 files: 1 error, 1 warning"
+    missing, data, broken = done.stderr.splitlines()
+    assert missing.startswith("Error: no file nothing.yaml, and no stock model of that name: give a path or one of ")
+    assert data == "Error: data.yaml is not a model YAML: it needs the keys backbone and head"
+    assert broken.startswith("Error: broken.yaml, line ")
+    over = run("data.yaml", wrong, "broken.yaml", "--models-only", "--json")
+    assert over.exit_code == 2
+    assert '"ok": false' in over.output
+    assert '"file": "broken.yaml"' in over.output
+    assert "data.yaml" not in over.output
+    assert run("data.yaml", "yolov8n.yaml", "--models-only").exit_code == 0
+    assert run("data.yaml", "--models-only", "-q").output == ""
+
+
+def test_several_files_and_a_stock_name_in_one_call(wrong: str) -> None:
+    result = run(wrong, "yolo11n.yaml", wrong)
+    assert result.output.count("error[tap]") == 2
+    assert result.output.splitlines()[-1] == "3 files: 2 errors, 2 warnings"
+    assert run(wrong, "--quiet").output.count("\n") == 2
+
+
+def test_json(wrong: str) -> None:
+    result = run(wrong, "yolov8n.yaml", "--json", "--fix")
+    assert result.exit_code == 1
+    report = json.loads(result.output)
+    assert (report["schema"], report["ok"]) == (1, False)
+    mine, stock = report["files"]
+    assert (mine["file"], mine["stock"], mine["errors"], mine["warnings"]) == (wrong, "yolov8.yaml", 1, 1)
+    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("tap", 23)]
+    lines = Path(wrong).read_text(encoding="utf-8").splitlines()
+    assert lines[mine["findings"][0]["line"] - 1].endswith("# 12")
+    assert "1, Detect, [nc]" in lines[mine["findings"][1]["line"] - 1]
+    assert mine["findings"][1]["corrections"] == [{"row": 23, "tap": 2, "value": 22}]
+    assert mine["diff"].count("\n+ ") == 2
+    assert (stock["findings"], stock["diff"]) == ([], "")
+    assert json.loads(run("yolov8n.yaml", "--json").output)["ok"] is True
+
+
+def test_the_diff_applies(wrong: str) -> None:
+    done = fresh(f"from lska_surgeon.cli.main import main\nmain(['check', {wrong!r}, '--fix'])", Path.cwd())
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "1 file: 1 error, 1 warning"
+    subprocess.run(["git", "apply", "-"], input=done.stdout, text=True, check=True)
+    assert Path(wrong).read_text(encoding="utf-8") == variant("yolov8s.yaml", "sppf")
+
+
+def test_only_the_numbers_change(wrong: str) -> None:
+    """CRLF, Chinese comments, bytes that are not UTF-8 and a missing final newline stay."""
+    right = variant("yolov8s.yaml", "sppf").rstrip("\n").replace("# 13", "# 13 特征").replace("\n", "\r\n")
+    Path("my.yaml").write_bytes(right.replace("22], 1", "21], 1").encode() + b" # \xb8\xbd")
+    checked = check_file("my.yaml")
+    corrected = corrected_text(checked.document, checked.findings)
+    assert corrected.encode("utf-8", errors="surrogateescape") == right.encode() + b" # \xb8\xbd"
+    assert run("my.yaml", "--fix").exit_code == 1
+
+
+def test_an_alias_is_never_rewritten(wrong: str) -> None:
+    """The number stands where the anchor does, and another row means it too."""
+    text = variant("yolov8s.yaml", "sppf").replace("[-1, 4]", "&both [-1, 4]").replace("[-1, 6]", "[-1, 6]")
+    Path("my.yaml").write_text(text.replace("[-1, 13]", "*both"), encoding="utf-8")
+    checked = check_file("my.yaml")
+    assert [finding.rule for finding in checked.findings] == ["tap"]
+    assert corrected_text(checked.document, checked.findings) == checked.document.text
+
+
+def test_build_adds_what_ultralytics_says(wrong: str) -> None:
+    text = variant("yolov8n.yaml", "head:p3")
+    Path("my-yolov8n.yaml").write_text(text, encoding="utf-8")
+    Path("odd-yolov8n.yaml").write_text(text.replace("SPPF, [1024, 5]", "SPPF, [1024, five]"), encoding="utf-8")
+    good, bad = run("my-yolov8n.yaml", "--build"), run("odd-yolov8n.yaml", wrong, "--build")
+    assert (good.output, good.exit_code) == ("1 file: no mistakes found\n", 0)
+    assert bad.exit_code == 1
+    assert "odd-yolov8n.yaml:1: error[build]: " in bad.output
+    assert bad.output.count("error[build]") == 1

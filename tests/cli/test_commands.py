@@ -1,0 +1,279 @@
+"""The command line as a user meets it: exact output, one line for a mistake, and help whose examples run."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lska_surgeon.cli.main import COMMANDS, main
+from lska_surgeon.model_yaml.find import stock_models
+
+VARIANT = "yolov8s-lska-neck-k35.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(words: str) -> Result:
+    # click kept the two streams apart only if asked, until 8.2 made it the only way.
+    apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+    return CliRunner(**apart).invoke(main, shlex.split(words), prog_name="lska-surgeon")
+
+
+def test_insert_says_what_it_wrote_and_remove_gives_the_base_back() -> None:
+    inserted = run("insert yolov8s.yaml --at neck --k 35")
+    assert inserted.output == (
+        f"Wrote {VARIANT}: yolov8s.yaml at scale s with lska k35 at neck (rows 13, 17, 21, 25), "
+        "452,224 parameters more\n"
+    )
+    removed = run(f"remove {VARIANT}")
+    assert removed.output == f"Wrote yolov8s.yaml: {VARIANT} without 4 operator rows (13, 17, 21, 25)\n"
+    assert Path("yolov8s.yaml").read_bytes() == stock_models()["yolov8.yaml"].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("output", "scale"), [("base.yaml", "n"), ("yolov8m-base.yaml", "m"), ("yolov8s-base.yaml", None), ("-", None)]
+)
+def test_remove_tells_of_a_name_that_loses_the_scale(output: str, scale: str | None) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    note = (
+        f"Note: {VARIANT} says scale s and {output} does not, so ultralytics builds it at scale {scale}: "
+        "a name such as yolov8s.yaml keeps it\n"
+    )
+    removed = run(f"remove {VARIANT} -o {output}")
+    assert (removed.exit_code, removed.stderr) == (0, note if scale else "")
+    told = json.loads(run(f"remove {VARIANT} -o {output} --force --json").stdout)["notes"] if output != "-" else []
+    assert [f"Note: {one}\n" for one in told] == ([note] if scale else [])
+    assert run(f"remove {VARIANT} -o {output} --force --quiet").stderr == ""
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing() -> None:
+    shown = run("insert yolov8s.yaml --at neck:p3@11 --at residual:2 --dry-run").output
+    assert "residual:2  2      in C2f     p2     lska k23  1 x 32    2    itself   1,952\n" in shown
+    assert "neck:p3@11  15     after C2f  p3     lska k11  1 x 128   16   17, 23   19,072\n" in shown
+    assert "+  - [[16, 19, 22], 1, Detect, [nc]] # Detect(P3, P4, P5)" in shown
+    assert not list(Path().iterdir())
+
+
+def test_json_is_the_plan() -> None:
+    plan = json.loads(run("insert yolov8s.yaml --at sppf --json").output)
+    assert plan["schema"] == 1
+    assert plan["params_added"] == plan["sites"][0]["params"] == 512**2 + 512 * (2 * 5 + 2 * 7 + 5)
+    assert plan["index_map"]["9"] == 9
+    assert plan["index_map"]["10"] == 11
+    assert Path(plan["output"]).is_file()
+
+
+def test_standard_output_gets_the_yaml_alone() -> None:
+    text = run("insert yolov8s.yaml --at sppf -o -").stdout
+    assert "  - [-1, 1, LSKA, [c2, 23]] # 10 lska k23, sppf (P5/32)\n" in text
+    assert text.startswith("# Ultralytics")
+
+
+def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
+    assert run("insert yolov8s-world.yaml --at neck -o -").stderr == (
+        "Note: ultralytics builds this as YOLO-World only under a name with -world in it\n"
+        "Note: scale s was moved to the front of scales, for the file's name has no scale letter\n"
+    )
+    run("insert yolov8s-world.yaml --at neck")
+    refused = run("remove yolov8s-world-lska-neck-k23.yaml -o base.yaml")
+    assert refused.stderr.startswith("Error: ultralytics would build base.yaml as a plain model by its name")
+    assert run("remove yolov8s-world-lska-neck-k23.yaml").exit_code == 0
+
+
+def test_operators_that_come_to_stand_one_behind_another_are_told() -> None:
+    run("insert yolov8s.yaml --at neck --at residual:4 -o yolov8s-first.yaml")
+    note = "Note: yolov8s-first.yaml had an operator in this place already, so that two follow each other: rows {}\n"
+    assert run("insert yolov8s-first.yaml --at neck:p3 --at head:p5").stderr == note.format("17 and 18, 26 and 27")
+    assert run("insert yolov8s-first.yaml --at sppf --at after:14").stderr == ""
+    again = run("insert yolov8s-first.yaml --at residual:4").stderr
+    assert again.startswith(
+        "Error: --at residual:4: residual has no '4' in yolov8s-first.yaml; it has 2 (p2), 6 (p4), 8"
+    )
+
+
+def test_quiet_dry_run_shows_the_plan_alone() -> None:
+    shown = run("insert yolov8.yaml --at sppf --dry-run --quiet")
+    assert shown.output.startswith("yolov8-lska-sppf-k23.yaml: ")
+    assert shown.stderr == ""
+
+
+def test_interrupted_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lska_surgeon.cli.commands.positions.open_model", interrupt)
+    stopped = run("positions yolov8s.yaml")
+    assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_in_one_line() -> None:
+    command = [sys.executable, "-m", "lska_surgeon", "positions", "yolov8s.yaml"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device: the output can't be written\n")
+
+
+def test_utf_16_is_told() -> None:
+    Path("mine.yaml").write_bytes(stock_models()["yolov8.yaml"].read_text(encoding="utf-8").encode("utf-16"))
+    assert run("positions mine.yaml").stderr == (
+        "Error: mine.yaml is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8\n"
+    )
+
+
+def test_quiet_says_nothing() -> None:
+    assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
+
+
+def test_positions_lists_layers_and_names() -> None:
+    shown = run("positions yolov8s.yaml").stdout
+    assert (
+        "15     head      14          3        C2f          [256]               128       8       p3     16, 22\n"
+        in shown
+    )
+    assert "--at neck         12 (p4), 15 (p3), 18 (p4), 21 (p5)  every reader\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("insert", "Missing argument 'BASE' (see lska-surgeon insert --help)"),
+        ("insert yolov8s.yaml", "Missing option '--at' (see lska-surgeon insert --help)"),
+        ("insert yolov8s.yaml --at neck --op foo", "Invalid value for '--op'"),
+        ("insert nope.yaml --at neck", "no file nope.yaml, and no stock model of that name"),
+        ("insert yolov8s.yaml --at nek", "no position 'nek' (did you mean neck?)"),
+        ("insert yolov8s.yaml --at neck --k 8", "kernel size 8 is not an odd number"),
+        (
+            "insert yolov8s.yaml --at neck --k 9",
+            "no kernel size 9 for lska in the paper: use one of 7, 11, 23, 35, 41, 53",
+        ),
+        ("insert yolov8s.yaml --at sppf:p3", "--at sppf:p3: sppf has no 'p3' in yolov8s.yaml; it has 9 (p5)"),
+        ("insert yolov8s.yaml --at after:31", "no layer 31: yolov8s.yaml has 0-22; try --at after:21"),
+        (
+            "insert yolov8s.yaml --at neck --at neck:p3",
+            "--at neck and --at neck:p3 both name layer 15 (C2f): name it once",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o missing/x.yaml",
+            "can't write missing/x.yaml: there is no directory missing",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o x.txt",
+            "x.txt does not end in .yaml, by which Ultralytics would know it: try -o x.yaml",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o x-v1.2",
+            "x-v1.2 does not end in .yaml, by which Ultralytics would know it: try -o x-v1.2.yaml",
+        ),
+        (
+            "graft yolov8s.pt --at neck -o x.yaml",
+            "x.yaml does not end in .pt, by which Ultralytics would know it: try -o x.pt",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o ''",
+            "Invalid value for '-o' / '--output': it is empty (see lska-surgeon insert --help)",
+        ),
+        (
+            "positions yolov8s.yaml --scale ''",
+            "Invalid value for '--scale': it is empty (see lska-surgeon positions --help)",
+        ),
+        *(
+            (
+                words,
+                "yolov8s.pt is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, "
+                "ungraft takes it out, and inspect shows what it holds",
+            )
+            for words in (
+                "insert yolov8s.pt --at neck",
+                "positions yolov8s.pt",
+                "check yolov8s.pt",
+                "remove yolov8s.pt",
+            )
+        ),
+        ("insert yolov8s.yaml --at NECK", "no position 'NECK' (did you mean neck?): there are backbone, "),
+        ("insert yolo11s.yaml --at neck -o yolo11m-x.yaml", "the name yolo11m-x.yaml says scale m"),
+        (
+            "insert yolov8s-world.yaml --at neck -o mine.yaml",
+            "ultralytics would build mine.yaml as a plain model by its name, and its output layer is WorldDetect: "
+            "give a name with -world in it with -o",
+        ),
+        (
+            "insert yolov8s.yaml --at neck -o hello-world.yaml",
+            "ultralytics would build hello-world.yaml as a YOLO-World model by its name, and its output layer is "
+            "Detect: give a name without -world with -o",
+        ),
+        ("insert yolov8s.yaml --at neck -o yoloexp.yaml", "ultralytics would build yoloexp.yaml as a YOLOE model"),
+        ("remove yolov8s.yaml", "yolov8s.yaml has no LSKA to remove"),
+        ("positions nope.yaml", "no file nope.yaml"),
+        ("graft missing.pt", "say where: --at POSITION"),
+        ("insert '' --at neck", "the model's name is empty: give a model YAML, such as yolov8s.yaml"),
+        ("frobnicate", "No such command 'frobnicate' (see lska-surgeon --help)"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
+    result = run(words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert not list(Path().iterdir())
+
+
+def test_a_file_that_is_there_is_kept_unless_forced() -> None:
+    Path(VARIANT).write_text("mine", encoding="utf-8")
+    refused = run("insert yolov8s.yaml --at neck --k 35")
+    assert refused.exit_code == 2
+    assert "is already there" in refused.stderr
+    assert Path(VARIANT).read_text(encoding="utf-8") == "mine"
+    assert run("insert yolov8s.yaml --at neck --k 35 --force").exit_code == 0
+    assert Path(VARIANT).read_text(encoding="utf-8") != "mine"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_in_an_example(command: str) -> None:
+    text = run(f"{command} --help").output
+    assert re.search(rf"Examples?:\n +lska-surgeon {command}", text), text
+
+
+@pytest.mark.parametrize("command", ["insert", "positions", "remove", "flops", "diff"])
+def test_examples_of_help_run(command: str) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    examples = re.findall(rf"^ +lska-surgeon ({command} .+)$", run(f"{command} --help").output, re.MULTILINE)
+    assert examples
+    for example in examples:
+        result = run(f"{example} --force" if command == "insert" else example)
+        assert result.exit_code == ("--exit-code" in example), (example, result.output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "insert yolov8s.yaml --at neck",
+        "positions yolov8s.yaml",
+        f"remove {VARIANT}",
+        f"check {VARIANT}",
+        f"diff yolov8s.yaml {VARIANT}",
+        f"diff --textconv {VARIANT}",
+    ],
+)
+def test_quick_commands_never_import_torch(words: str) -> None:
+    run("insert yolov8s.yaml --at neck --k 35")
+    script = (
+        "import sys\nfrom lska_surgeon.cli.main import main\n"
+        f"try:\n    main({shlex.split(words)!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'torch', 'ultralytics', 'numpy', 'yaml'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

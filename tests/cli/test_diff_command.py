@@ -1,0 +1,144 @@
+"""`lska-surgeon diff`: what it prints in each format, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lska_surgeon.cli.main import main
+
+VARIANT = "yolov8s-lska-sppf-k35.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_folder_with_a_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("insert", "yolov8s.yaml", "--at", "sppf", "--k", "35").exit_code == 0
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words, prog_name="lska-surgeon")
+
+
+def test_text_says_it_in_one_line_then_in_a_table() -> None:
+    result = run("diff", "yolov8s.yaml", VARIANT)
+    assert result.exit_code == 0
+    assert (
+        result.output
+        == f"""\
+yolov8s.yaml -> {VARIANT}: 1 row added, 2 rows rewired
+
+change   before  after  block        what
+-------  ------  -----  -----------  ---------------------------------------------------------------
+added            10     LSKA         [c2, 35], reads 9 (SPPF), read by 11 (nn.Upsample), 21 (Concat)
+rewired  10      11     nn.Upsample  source 0: 9 (SPPF) -> 10 (LSKA)
+rewired  20      21     Concat       source 1: 9 (SPPF) -> 10 (LSKA)
+
++281,088 params, +0.111 GMACs, +0.223 GFLOPs at 640x640 (exact, in closed form)
+layers: 0-9 -> 0-9, 10-22 -> 11-23
+"""
+    )
+
+
+def test_markdown_is_for_a_comment() -> None:
+    lines = run("diff", VARIANT, "yolov8s.yaml", "--format", "md", "--imgsz", "320").output.splitlines()
+    assert lines == [
+        f"**{VARIANT} -> yolov8s.yaml: 1 row removed, 2 rows rewired**",
+        "",
+        "| change | before | after | block | what |",
+        "| --- | --- | --- | --- | --- |",
+        "| removed | 10 |  | LSKA | [c2, 35], reads 9 (SPPF), read by 11 (nn.Upsample), 21 (Concat) |",
+        "| rewired | 11 | 10 | nn.Upsample | source 0: 10 (LSKA) -> 9 (SPPF) |",
+        "| rewired | 21 | 20 | Concat | source 1: 10 (LSKA) -> 9 (SPPF) |",
+        "",
+        "-281,088 params, -0.028 GMACs, -0.056 GFLOPs at 320x320 (exact, in closed form)",
+        "",
+        "layers: 0-9 -> 0-9, 11-23 -> 10-22",
+    ]
+
+
+def test_github_is_one_notice_at_the_second_file() -> None:
+    output = run("diff", "yolov8s.yaml", VARIANT, "--format", "github").output
+    assert output.startswith(
+        f"::notice file={VARIANT},title=yolov8s.yaml -> {VARIANT}%3A 1 row added%2C 2 rows rewired::"
+        "added 10 LSKA: [c2, 35], reads 9 (SPPF), read by 11 (nn.Upsample), 21 (Concat)%0A"
+        "rewired 10 -> 11 nn.Upsample: source 0: 9 (SPPF) -> 10 (LSKA)%0A"
+    )
+    assert output.count("\n") == 1
+
+
+def test_json_has_it_all() -> None:
+    report = json.loads(run("diff", "yolov8s.yaml", VARIANT, "--json").output)
+    assert report["schema"] == 1
+    assert report["different"] is True
+    assert report["added"] == [
+        {"index": 10, "sources": [9], "repeats": 1, "block": "LSKA", "args": ["c2", 35], "readers": [11, 21]}
+    ]
+    assert report["rewired"][1] == {"before": 20, "after": 21, "tap": 1, "read": 9, "reads": 10}
+    assert report["index_map"]["10"] == 11
+    assert report["costs"]["how"] == "closed form"
+    assert report["costs"]["gained"] == {"params": 281088, "macs": 111411200, "flops": 222822400}
+
+
+def test_counting_both_gives_what_the_closed_form_gives() -> None:
+    words = ("diff", "yolov8s.yaml", VARIANT, "--imgsz", "64,96", "--format", "json")
+    exact, counted = (json.loads(run(*words, *more).output)["costs"] for more in ((), ("--costs",)))
+    assert counted["how"] == "fvcore"
+    assert counted["gained"] == exact["gained"]
+    assert counted["after"]["params"] - counted["before"]["params"] == exact["gained"]["params"]
+
+
+def test_counted_totals_stand_in_a_table() -> None:
+    output = run("diff", "yolov8n.yaml", "yolov8n-p2.yaml", "--costs", "--imgsz", "64").output
+    assert "\nmodel               params  GMACs  GFLOPs\n" in output
+    assert "(counted by fvcore, fused, eval mode)\n" in output
+
+
+def test_costs_that_need_counting_are_said_to() -> None:
+    output = run("diff", "yolov8n.yaml", "yolov8s.yaml").output
+    assert "setting                 scale  n -> s\n" in output
+    assert "\nparams and GFLOPs gained: not known without --costs\n" in output
+
+
+@pytest.mark.parametrize(("after", "code"), [(VARIANT, 1), ("yolov8s.yaml", 0)])
+def test_exit_code_is_that_of_git(after: str, code: int) -> None:
+    assert run("diff", "yolov8s.yaml", after, "--exit-code").exit_code == code
+    assert run("diff", "yolov8s.yaml", after).exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["text", "md"])
+def test_no_difference_is_one_line(form: str) -> None:
+    output = run("diff", "yolov8s.yaml", "yolov8s.yaml", "--format", form).output
+    assert output == "no difference: yolov8s.yaml and yolov8s.yaml are one architecture\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("yolov8s.yaml",), "diff takes two model YAMLs, BEFORE and AFTER, found 1"),
+        (("--textconv", "a.yaml", "b.yaml"), "--textconv takes one model YAML, found 2"),
+        (("yolov8s.yaml", "nope.yaml"), "no file nope.yaml"),
+        (("yolov8s.yaml", VARIANT, "--json", "--format", "md"), "--json is short for --format json"),
+        (("yolov8s.yaml", VARIANT, "--imgsz", "0"), "Invalid value for '--imgsz': '0' is no size in pixels"),
+    ],
+)
+def test_mistake_is_one_line(words: tuple[str, ...], message: str) -> None:
+    result = run("diff", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("form", ["text", "md", "json", "github"])
+def test_name_that_is_not_utf8_comes_out_as_it_is(form: str) -> None:
+    name = os.fsdecode(b"d\xe9.yaml")
+    Path(name).write_bytes(Path(VARIANT).read_bytes())
+    result = run("diff", VARIANT, name, "--format", form)
+    assert result.exit_code == 0, result.exception
+    assert b"d\xe9.yaml" in result.stdout_bytes

@@ -1,0 +1,191 @@
+"""`lska-surgeon flops`: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from lska_surgeon.cli.commands.flops import flops
+from lska_surgeon.cli.main import main
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    result = CliRunner().invoke(main, ["flops", *words])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def run_fresh(*words: str, config: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as a user who never ran Ultralytics."""
+    command = [sys.executable, "-W", "default", "-m", "lska_surgeon", "flops", *words]
+    environment = {**os.environ, "YOLO_CONFIG_DIR": str(config)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_variant_is_set_against_its_base(tmp_path: Path) -> None:
+    variant = tmp_path / "yolov8n-lska.yaml"
+    made = CliRunner().invoke(main, ["insert", "yolov8n.yaml", "--at", "sppf", "--k", "11", "-o", str(variant)])
+    assert made.exit_code == 0, made.output
+    code, out, err = run("yolov8n.yaml", str(variant), "--imgsz", "64")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "1 picture of 64x64 (height x width), fused, eval mode"
+    assert [line.split()[0] for line in lines[4:7]] == ["yolov8n.yaml", str(variant), "difference"]
+    assert lines[6].split()[1] == "+70,912"  # C^2 + C(2a + 2b + 5) for C 256, a 3, b 5
+    assert "one multiply-accumulate is two floating-point operations" in out
+
+
+def test_json_is_all_that_a_new_user_sees(tmp_path: Path) -> None:
+    done = run_fresh(
+        "yolo11n.yaml", "--format", "json", "--imgsz", "64,96", "--batch", "2", "--no-fuse", config=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["schema"], report["imgsz"], report["batch"], report["fused"]) == (1, [64, 96], 2, False)
+    assert report["models"][0]["ops"]["batch_norm"] > 0
+
+
+def test_the_same_question_gets_the_same_bytes() -> None:
+    words = ("yolov8n.yaml", "yolov8n-cls.yaml", "--imgsz", "96,64", "--per-layer", "--format", "csv")
+    assert run(*words) == run(*words)
+
+
+def test_per_layer_reaches_the_convolutions_of_the_operator(tmp_path: Path) -> None:
+    variant = tmp_path / "yolov8n-lska.yaml"
+    CliRunner().invoke(main, ["insert", "yolov8n.yaml", "--at", "residual:4", "--k", "11", "-o", str(variant)])
+    _, out, _ = run(str(variant), "--imgsz", "64", "--per-layer", "--format", "csv")
+    paths = [row["layer"] for row in csv.DictReader(io.StringIO(out))]
+    inside = [path.rpartition(".")[2] for path in paths if path.startswith("4.m.0.lska.")]
+    assert inside == ["conv0h", "conv0v", "conv_spatial_h", "conv_spatial_v", "conv1"]
+
+
+def test_top_lists_the_costliest_layers_first() -> None:
+    _, out, _ = run("yolov8n.yaml", "--imgsz", "64", "--top", "3", "--format", "csv")
+    macs = [int(row["macs"]) for row in csv.DictReader(io.StringIO(out))]
+    assert len(macs) == 3
+    assert macs == sorted(macs, reverse=True)
+
+
+def test_no_fuse_counts_more_layers_and_says_so() -> None:
+    _, fused, _ = run("yolov8n.yaml", "--imgsz", "64", "--format", "csv")
+    _, plain, _ = run("yolov8n.yaml", "--imgsz", "64", "--format", "csv", "--no-fuse")
+    (before,), (after,) = (list(csv.DictReader(io.StringIO(text))) for text in (fused, plain))
+    assert (before["fused"], after["fused"]) == ("true", "false")
+    assert int(after["layers"]) > int(before["layers"])
+    assert after["gradients"] == before["gradients"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "lines"),
+    [
+        (["--max-params", "40M", "--max-gflops", "1"], 0, []),
+        (["--max-params", "2.5k"], 1, ["yolov8n-cls.yaml has 2,715,880 parameters, above the limit of 2,500"]),
+        (["--max-params", "2715880"], 0, []),
+        (["--max-params", "2_715_879".replace("_", ",")], 1, ["yolov8n-cls.yaml has 2,715,880 parameters"]),
+        (["--max-gflops", "0.03"], 1, ["yolov8n-cls.yaml has 0.035 GFLOPs, above the limit of 0.03"]),
+        (["--max-gflops", "0", "--max-params", "0"], 1, ["GFLOPs, above the limit of 0", "parameters, above"]),
+    ],
+)
+def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: int, lines: list[str]) -> None:
+    found, out, err = run("yolov8n-cls.yaml", "--imgsz", "64", *limits)
+    assert found == code
+    assert "yolov8n-cls.yaml" in out
+    assert len(err.splitlines()) == len(lines)
+    assert all(line in said for line, said in zip(lines, err.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nope.yaml"], "no file nope.yaml"),
+        (["yolov8n.yaml", "--imgsz", "100"], "try --imgsz 96,96"),
+        (["yolov8n.yaml", "--imgsz", "99999999"], "'99999999' is out of range: a side has 1 to 16384 pixels"),
+        (["yolov8n.yaml", "--imgsz", "640,16385"], "a side has 1 to 16384 pixels"),
+        (["yolov8n.yaml", "--imgsz", "0"], "'0' is no size in pixels"),
+        (["yolov8n.yaml", "--imgsz", "640x480"], "give one number for a square, or H,W (480,640)"),
+        (["yolov8n.yaml", "--max-params", "40MB"], "'40MB' is no amount"),
+        (["yolov8n.yaml", "--max-params", "-1"], "'-1' is no amount"),
+        (["yolov8n.yaml", "--batch", "0"], "--batch"),
+        (["yolov8n.yaml", "--top", "0"], "--top"),
+        (["yolov8n.yaml", "--format", "xml"], "--format"),
+        (["missing.pt"], "missing.pt"),
+        ([], "MODEL"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], message: str) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("broken.yaml", "backbone: [\n"),
+        ("empty.yaml", ""),
+        ("unknown.yaml", "nc: 1\nbackbone:\n  - [-1, 1, Convv, [8, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"),
+        ("noise.pt", "no checkpoint at all"),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_line_and_exit_code_2(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    code, out, err = run(str(path))
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert name in err
+
+
+def test_a_misspelt_name_among_many_is_told_before_anything_is_counted() -> None:
+    code = """if True:
+        import sys
+        from lska_surgeon.cli.main import main
+        try:
+            main(["flops", "yolov8n.yaml", "nope.yaml"])
+        finally:
+            assert "torch" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_ends_its_words_in_an_example_and_imports_no_torch() -> None:
+    assert (flops.help or "").rstrip().splitlines()[-1].strip().startswith("lska-surgeon flops ")
+    code = """if True:
+        import sys
+        from lska_surgeon.cli.main import main
+        try:
+            main(["flops", "--help"])
+        finally:
+            assert "torch" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_examples_of_the_help_work() -> None:
+    lines = [line.split() for line in (flops.help or "").splitlines()]
+    examples = [words[2:] for words in lines if words[:2] == ["lska-surgeon", "flops"]]
+    assert len(examples) > 1
+    for words in examples:
+        code, out, _ = run(*words)
+        assert code == 0, words
+        assert out
+
+
+def test_the_command_is_the_one_that_the_group_loads() -> None:
+    assert isinstance(main, click.Group)
+    assert main.get_command(click.Context(main), "flops") is flops

@@ -1,0 +1,31 @@
+"""GitHub workflow commands: what is escaped where, and what is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from lska_surgeon.cli.reports.github import annotation
+
+
+def test_message_alone() -> None:
+    assert annotation("notice", "all well") == "::notice::all well"
+
+
+def test_properties_stand_in_one_order_and_only_where_given() -> None:
+    full = annotation("error", "no layer 31", file="a/b.yaml", line=3, title="source")
+    assert full == "::error file=a/b.yaml,line=3,title=source::no layer 31"
+    assert annotation("warning", "m", title="t") == "::warning title=t::m"
+
+
+def test_message_keeps_colons_and_commas_but_no_line_break_or_percent_sign() -> None:
+    assert annotation("error", "50%: a, b\r\nc\n") == "::error::50%25: a, b%0D%0Ac%0A"
+
+
+def test_property_escapes_what_would_end_it() -> None:
+    found = annotation("error", "m", file="c:\\x,y%.yaml", title="a\nb")
+    assert found == "::error file=c%3A\\x%2Cy%25.yaml,title=a%0Ab::m"
+
+
+@pytest.mark.parametrize("text", ["%0A", "%25"])
+def test_text_that_looks_escaped_comes_back_as_written(text: str) -> None:
+    assert annotation("notice", text) == "::notice::" + text.replace("%", "%25")

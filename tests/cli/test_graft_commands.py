@@ -1,0 +1,268 @@
+"""`graft`, `ungraft` and `inspect` as commands: what they print, what they write, and how they fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from support import trained as t
+
+from lska_surgeon.cli.main import main
+from lska_surgeon.grafting.record import RECORD
+from lska_surgeon.nn import named_operators
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def trained_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return t.finished(tmp_path_factory.mktemp("trained") / "things.pt", t.trained())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained_file: Path) -> Path:
+    """The working directory, with things.pt in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "things.pt").write_bytes(trained_file.read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def command(*words: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(list(words), prog_name="lska-surgeon")
+        out, err = capfd.readouterr()
+        return Result(int(stop.value.code or 0), out, err)
+
+    return command
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def refused(run: Run, folder: Path, *words: str) -> str:
+    """The one line on stderr of a command that did nothing."""
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    result = run(*words)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith("Error: ")
+    assert result.err.count("\n") == 1
+    assert result.err.endswith("\n")
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    return result.err
+
+
+def test_graft_says_what_it_did(run: Run, folder: Path) -> None:
+    original = (folder / "things.pt").read_bytes()
+    result = run("graft", "things.pt", "--at", "neck", "--at", "sppf", "--k", "7")
+    tensors = len(t.load(folder / "things.pt")["model"].state_dict())
+    assert result.code == 0
+    assert result.err == ""
+    assert "Wrote things-lska-neck-sppf-k7.pt" in result.out
+    assert f"copied {tensors}/{tensors}, new 50, dropped 0" in result.out
+    assert "certificate: max |Δ| 0.0" in result.out
+    assert files(folder) == {"things.pt", "things-lska-neck-sppf-k7.pt"}
+    assert (folder / "things.pt").read_bytes() == original
+    before, after = (t.load(folder / name)["model"] for name in ("things.pt", "things-lska-neck-sppf-k7.pt"))
+    assert len(t.assert_carried(before, after)) == 50
+    assert t.same_predictions(before, after)
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, folder: Path) -> None:
+    result = run("graft", "things.pt", "--at", "head:p4@11", "--dry-run")
+    assert result.code == 0
+    assert "head:p4@11" in result.out
+    assert "Would write things-lska-head-p4-k11.pt" in result.out
+    assert "  new: 1 operator row, started as the exact identity\n" in result.out
+    assert "certificate: max |Δ| 0.0" in result.out
+    assert files(folder) == {"things.pt"}
+
+
+def test_json(run: Run, folder: Path) -> None:
+    report = json.loads(run("graft", "things.pt", "--at", "sppf", "-o", "out.pt", "--json").out)
+    assert report["output"] == "out.pt"
+    assert report["base_sha256"] == hashlib.sha256((folder / "things.pt").read_bytes()).hexdigest()
+    assert report["certificate"]["max_delta"] == 0.0
+    assert report["dropped"] == {}
+    assert len(report["new"]) == report["tensors"]["new"] == 10
+    record = t.load(folder / "out.pt")[RECORD]
+    assert {key: report[key] for key in ("edits", "index_map", "versions", "init", "tensors")} == {
+        key: record[key] for key in ("edits", "index_map", "versions", "init", "tensors")
+    }
+    dry = json.loads(run("graft", "things.pt", "--at", "sppf", "-o", "other.pt", "--json", "--dry-run").out)
+    assert dry["output"] is None
+    assert dry["index_map"] == report["index_map"]
+    assert files(folder) == {"things.pt", "out.pt"}
+
+
+def test_quiet_is_quiet(run: Run) -> None:
+    assert run("graft", "things.pt", "--at", "sppf", "-q") == Result(0, "", "")
+
+
+def test_quiet_dry_run_still_shows_what_it_would_do(run: Run) -> None:
+    assert "Would write g.pt" in run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q", "--dry-run").out
+    run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q")
+    assert "Would write g-ungrafted.pt" in run("ungraft", "g.pt", "-q", "--dry-run").out
+
+
+def test_init_default_says_that_the_outputs_moved(run: Run, folder: Path) -> None:
+    result = run("graft", "things.pt", "--at", "sppf", "--init", "default", "-o", "out.pt")
+    assert result.code == 0
+    assert "at the paper's random init" in result.out
+    assert "certificate: max |Δ| 0.0 " not in result.out
+    assert t.load(folder / "out.pt")[RECORD]["init"] == "default"
+    ((_, operator),) = named_operators(t.load(folder / "out.pt")["model"].model)
+    assert operator.conv1.weight.abs().sum() > 0
+
+
+def test_an_existing_file_is_refused_without_force(run: Run, folder: Path) -> None:
+    (folder / "out.pt").write_bytes(b"precious")
+    assert "out.pt is already there" in refused(run, folder, "graft", "things.pt", "--at", "sppf", "-o", "out.pt")
+    assert run("graft", "things.pt", "--at", "sppf", "-o", "out.pt", "--force").code == 0
+    assert RECORD in t.load(folder / "out.pt")
+    default = "things-lska-sppf-k23.pt"
+    (folder / default).write_bytes(b"precious")
+    assert f"{default} is already there" in refused(run, folder, "graft", "things.pt", "--at", "sppf")
+    assert "already there" in refused(run, folder, "ungraft", "out.pt", "-o", default)
+
+
+def test_image(run: Run, folder: Path) -> None:
+    import cv2
+    import numpy
+
+    (folder / "bus.png").write_bytes(cv2.imencode(".png", numpy.full((50, 40, 3), 77, numpy.uint8))[1].tobytes())
+    result = run("graft", "things.pt", "--at", "sppf", "--image", "bus.png", "--dry-run")
+    assert "eval bus.png" in result.out
+    command = ("graft", "things.pt", "--at", "sppf", "--image")
+    assert "things.pt is not a picture" in refused(run, folder, *command, "things.pt")
+    assert "nowhere.png" in refused(run, folder, *command, "nowhere.png")
+
+
+def test_there_and_back(run: Run, folder: Path) -> None:
+    assert run("graft", "things.pt", "--at", "neck", "-o", "grafted.pt").code == 0
+    result = run("ungraft", "grafted.pt")
+    assert result.code == 0
+    assert "Wrote grafted-ungrafted.pt: 40 operator tensors removed" in result.out
+    assert "max |Δ| 0.0" in result.out
+    before, after = (t.load(folder / name)["model"] for name in ("things.pt", "grafted-ungrafted.pt"))
+    assert t.assert_carried(before, after) == []
+    assert after.yaml == before.yaml
+
+
+def test_ungraft_of_a_trained_graft(run: Run, folder: Path) -> None:
+    run("graft", "things.pt", "--at", "sppf", "-o", "grafted.pt", "-q")
+    data = t.load(folder / "grafted.pt")
+    next(operator for _, operator in named_operators(data["model"].model)).conv1.bias.data += 0.5
+    t.save(folder / "trained.pt", data)
+    assert "--lossy" in refused(run, folder, "ungraft", "trained.pt", "-o", "back.pt")
+    assert run("ungraft", "trained.pt", "--lossy", "--dry-run").code == 0
+    assert "back.pt" not in files(folder)
+    report = json.loads(run("ungraft", "trained.pt", "-o", "back.pt", "--lossy", "--json").out)
+    assert report["certificate"]["max_delta"] > 0
+    assert len(report["removed"]) == 10
+    assert t.assert_carried(t.load(folder / "things.pt")["model"], t.load(folder / "back.pt")["model"]) == []
+
+
+def test_inspect(run: Run, folder: Path) -> None:
+    plain = run("inspect", "things.pt")
+    assert plain.code == 0
+    assert "none recorded" in plain.out
+    assert "thing 0, thing 1, thing 2" in plain.out
+    run("graft", "things.pt", "--at", "sppf@11", "-o", "grafted.pt", "-q")
+    text = run("inspect", "grafted.pt").out
+    digest = hashlib.sha256((folder / "things.pt").read_bytes()).hexdigest()
+    assert f"base things.pt (SHA-256 {digest})" in text
+    assert "lska k11 at sppf@11 (row 10)" in text
+    found = json.loads(run("inspect", "grafted.pt", "--json").out)
+    model = t.load(folder / "grafted.pt")["model"]
+    assert found["tensors"] == len(model.state_dict())
+    assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert found["classes"] == 3
+    assert found["rows"] == 24
+    assert found["globals"]["refused"] == []
+    assert found["surgery"] == t.load(folder / "grafted.pt")[RECORD]
+    assert files(folder) == {"things.pt", "grafted.pt"}
+
+
+def test_into_a_variant_by_insert(run: Run, folder: Path) -> None:
+    import yaml
+
+    model = t.load(folder / "things.pt")["model"]
+    base = {key: value for key, value in model.yaml.items() if key not in ("scale", "yaml_file", "ch", "channels")}
+    (folder / "yolov8n.yaml").write_text(yaml.safe_dump(base))
+    assert run("insert", "yolov8n.yaml", "--at", "neck", "--k", "7", "-o", "yolov8n-variant.yaml").code == 0
+    result = run("graft", "things.pt", "--into", "yolov8n-variant.yaml")
+    assert result.code == 0
+    assert "Wrote things-yolov8n-variant.pt" in result.out
+    product = t.load(folder / "things-yolov8n-variant.pt")["model"]
+    assert len(t.assert_carried(model, product)) == 40
+    assert t.same_predictions(model, product)
+    assert "neither" not in refused(run, folder, "graft", "things.pt", "--into", "yolov8n-variant.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("graft things.pt", "--at POSITION"),
+        ("graft things.pt --at neck --into x.yaml", "one of the two"),
+        ("graft things.pt --into x.yaml --k 35", "--k belongs to --at"),
+        ("graft things.pt --into x.yaml --op lka", "--op belongs to --at"),
+        ("graft things.pt --into missing.yaml", "missing.yaml"),
+        ("graft things.pt --into things.pt", "things.pt"),
+        ("graft things.pt --at nek", "did you mean neck"),
+        ("graft things.pt --at sppf --k 8", "kernel size 8"),
+        ("graft things.pt --at sppf --op conv", "conv"),
+        ("graft things.pt --at sppf --init zero", "zero"),
+        ("graft things.pt --at neck --at neck:p3", "name it once"),
+        ("graft things.pt --at sppf -o missing/out.pt", "no directory missing"),
+        ("graft things.pt --at sppf -o .", "directory"),
+        ("graft things.pt --at sppf -o -", "-o"),
+        ("graft missing.pt --at neck", "missing.pt"),
+        ("graft empty.pt --at neck", "empty.pt"),
+        ("graft half.pt --at neck", "half.pt"),
+        ("graft text.pt --at neck", "text.pt"),
+        ("graft model.onnx --at neck", "model.onnx"),
+        ("graft weights.pt --at neck", "--into YAML"),
+        ("graft . --at neck", "directory"),
+        ("ungraft things.pt", "no LSKA to remove"),
+        ("ungraft missing.pt", "missing.pt"),
+        ("ungraft weights.pt", "without a model"),
+        ("inspect half.pt", "half.pt"),
+        ("inspect missing.pt", "missing.pt"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(run: Run, folder: Path, words: str, says: str) -> None:
+    whole = (folder / "things.pt").read_bytes()
+    (folder / "half.pt").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.pt").write_bytes(b"")
+    (folder / "text.pt").write_text("not a checkpoint\n")
+    (folder / "model.onnx").write_bytes(b"\x08\x07\x12\x07pytorch" + bytes(99))
+    (folder / "x.yaml").write_text("nc: 1\n")
+    t.save(folder / "weights.pt", {"model.0.weight": torch.zeros(1)})
+    assert says in refused(run, folder, *words.split())
+
+
+def test_every_example_in_the_help_has_its_command(run: Run) -> None:
+    for name in ("graft", "ungraft", "inspect"):
+        result = run(name, "--help")
+        assert result.code == 0
+        assert f"lska-surgeon {name} " in result.out

@@ -1,0 +1,136 @@
+"""Grafts on their way out: ONNX and TorchScript, half precision, fusing, and Ultralytics' own figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from support.shapes import graft, write_checkpoint
+from ultralytics import YOLO
+from ultralytics.utils import checks
+
+from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.nn import named_operators
+
+POSITIONS = ("backbone", "sppf", "neck", "head", "residual", "sppf-inner")
+#: Every operator at one position, and LSKA at every position.
+CASES = [*((op, "neck") for op in OP_BLOCKS), *(("lska", position) for position in POSITIONS if position != "neck")]
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "AUTOINSTALL", False)
+
+
+@pytest.fixture(scope="module")
+def picture() -> torch.Tensor:
+    """Sky, ground, and two things on it, with a camera's noise; shape (1, 3, SIZE, SIZE), values 0 to 1."""
+    pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
+    pixels[:] = np.linspace((235, 190, 120), (70, 110, 90), SIZE).astype(np.uint8)[:, None]
+    cv2.rectangle(pixels, (8, 26), (30, 50), (40, 40, 160), -1)
+    cv2.circle(pixels, (46, 40), 11, (30, 140, 220), -1)
+    noisy = cv2.GaussianBlur(pixels, (3, 3), 0) + np.random.default_rng(0).normal(0, 4, pixels.shape)
+    return torch.from_numpy(noisy.clip(0, 255).astype(np.float32).transpose(2, 0, 1)[None] / 255)
+
+
+def stirred(base: Path, op: str, position: str) -> Any:
+    """A graft whose operators compute something: at the identity, a wrong export could pass for a right one."""
+    path = graft(base, position, op=op, to=f"{op}-{position}.pt")
+    network = YOLO(path)
+    generator = torch.Generator().manual_seed(1)
+    operators = [operator for _, operator in named_operators(network.model)]
+    assert operators
+    with torch.no_grad():
+        for parameter in (parameter for operator in operators for parameter in operator.parameters()):
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    network.save(path)
+    return YOLO(path)
+
+
+def prediction(network: Any, picture: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = network.model.eval()(picture)[0]
+    return found
+
+
+def largest_difference(exported: np.ndarray, expected: torch.Tensor) -> float:
+    assert exported.shape == tuple(expected.shape)
+    return float(np.abs(exported - expected.numpy()).max())
+
+
+@pytest.mark.parametrize(("op", "position"), CASES, ids=["-at-".join(case) for case in CASES])
+def test_onnx_gives_what_torch_gives(op: str, position: str, base: Path, picture: torch.Tensor) -> None:
+    for package in ("onnx", "onnxslim"):
+        pytest.importorskip(package, reason="pip install lska-surgeon[onnx]")
+    runtime = pytest.importorskip("onnxruntime", reason="pip install lska-surgeon[onnx]")
+    network = stirred(base, op, position)
+    expected = prediction(network, picture)
+    plain = prediction(YOLO(base), picture)
+    assert float((expected - plain).abs().max()) > 0.1, "the operators make no difference"
+    session = runtime.InferenceSession(network.export(format="onnx", imgsz=SIZE), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+    assert largest_difference(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize(("op", "position"), CASES, ids=["-at-".join(case) for case in CASES])
+def test_torchscript_gives_what_torch_gives(op: str, position: str, base: Path, picture: torch.Tensor) -> None:
+    network = stirred(base, op, position)
+    expected = prediction(network, picture)
+    with torch.no_grad():
+        found = torch.jit.load(network.export(format="torchscript", imgsz=SIZE))(picture)
+    found = found[0] if isinstance(found, (tuple, list)) else found
+    assert largest_difference(found.numpy(), expected) < 1e-4
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_fusing_changes_no_output_and_keeps_the_operators(position: str, base: Path, picture: torch.Tensor) -> None:
+    network = stirred(base, "lska", position)
+    expected = prediction(network, picture)
+    before = {name: sum(p.numel() for p in operator.parameters()) for name, operator in named_operators(network.model)}
+    network.fuse()
+    after = {name: sum(p.numel() for p in operator.parameters()) for name, operator in named_operators(network.model)}
+    assert after == before
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.model.modules())
+    assert largest_difference(prediction(network, picture).numpy(), expected) < 1e-3
+
+
+@pytest.mark.parametrize("op", OP_BLOCKS)
+def test_half_precision_stays_near(op: str, base: Path, picture: torch.Tensor) -> None:
+    network = stirred(base, op, "neck")
+    expected = prediction(network, picture)
+    network.model.half()
+    with torch.no_grad():
+        found = network.model(picture.half())[0]
+    assert found.dtype == torch.float16
+    scores, wanted = found[0, 4:].float(), expected[0, 4:]
+    assert float((scores - wanted).abs().max()) < 0.01
+    assert float((found[0, :4].float() - expected[0, :4]).abs().max()) < 0.5  # of a pixel
+
+
+def test_figures_of_info_are_the_closed_form(base: Path) -> None:
+    pytest.importorskip("thop", reason="Ultralytics counts with ultralytics-thop")
+    plain, grafted = YOLO(base), YOLO(graft(base, "neck", k=11, to="info.pt"))
+    layers, params, _, gflops = grafted.info()
+    plain_layers, plain_params, _, plain_gflops = plain.info()
+    kernel = resolve_kernel("lska", 11)
+    assert layers - plain_layers in (5, 6)  # five convolutions, and in older releases what holds them
+    assert params - plain_params == kernel.params(16)
+    assert gflops - plain_gflops == pytest.approx(2 * kernel.macs(16, 160, 160) / 1e9, rel=0.2)
+
+
+def test_profiling_a_forward_times_every_operator(base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    network = YOLO(graft(base, "neck", to="profile.pt"))
+    with caplog.at_level("INFO", logger="ultralytics"), torch.no_grad():
+        network.model.eval().predict(torch.rand(1, 3, SIZE, SIZE), profile=True)
+    rows = [line for line in caplog.text.splitlines() if "lska_surgeon.nn.LSKA" in line]
+    assert len(rows) == 1

@@ -1,0 +1,230 @@
+"""Grafts in fresh processes that were told nothing of this package: training, resuming, multi-GPU start files."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
+
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.nn import named_operators
+
+TRAIN = """
+import sys
+from ultralytics import YOLO
+assert not any(name.startswith("lska_surgeon") for name in sys.modules)
+def stop(trainer):
+    if trainer.epoch:
+        raise KeyboardInterrupt
+network = YOLO(sys.argv[1])
+network.add_callback("on_train_epoch_start", stop)
+try:
+    network.train(data=sys.argv[2], epochs=2, imgsz=64, batch=2, device="cpu", plots=False, project=sys.argv[3])
+except KeyboardInterrupt:
+    sys.exit()
+sys.exit("it was not interrupted")
+"""
+RESUME = """
+import sys
+from ultralytics import YOLO
+YOLO(sys.argv[1]).train(resume=True)
+"""
+#: Writes the start file that Ultralytics would run on every GPU, in place of training.
+GENERATE = """
+import sys
+from ultralytics.engine import trainer as engine
+from ultralytics.utils.dist import generate_ddp_file
+def write(trainer):
+    print("START FILE", generate_ddp_file(trainer))
+    sys.stdout.flush()
+    raise SystemExit
+engine.BaseTrainer.train = write
+"""
+PLAIN = (
+    GENERATE
+    + """
+from ultralytics import YOLO
+key_value = dict(word.split("=") for word in sys.argv[2:])
+typed = {key: int(value) if value.isdigit() else value for key, value in key_value.items()}
+YOLO(sys.argv[1]).train(**{**typed, "plots": False})
+"""
+)
+OURS = (
+    GENERATE
+    + """
+from lska_surgeon.cli.main import main
+main(["train", *sys.argv[1:]])
+"""
+)
+RUN_START = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
+#: Runs a start file as one of several processes, with gloo on the CPU where Ultralytics has nccl on GPUs.
+WORKER = """
+import os, runpy, sys
+import torch.distributed as dist
+from torch import nn
+from ultralytics.engine import trainer as engine
+dist.init_process_group("gloo")
+size = dist.get_world_size()
+def on_all(function, **without):
+    return lambda *args, **kwargs: function(*args, **{k: v for k, v in kwargs.items() if k not in without})
+parallel = nn.parallel.DistributedDataParallel
+parallel.__init__ = on_all(parallel.__init__, device_ids=0)
+dist.barrier = on_all(dist.barrier, device_ids=0)
+broadcast = dist.broadcast
+def broadcast_numbers(tensor, *args, **kwargs):
+    if str(tensor.dtype) != "torch.bool":  # gloo has none
+        broadcast(tensor, *args, **kwargs)
+dist.broadcast = broadcast_numbers
+trainer = engine.BaseTrainer
+trainer._setup_ddp = lambda self, *args: None
+do_train = trainer._do_train
+if do_train.__code__.co_argcount == 1:
+    trainer.world_size = property(lambda self: size, lambda self, value: None)
+else:
+    trainer._do_train = lambda self, world_size: do_train(self, size)
+trainer.final_eval = lambda self: None  # asks for a GPU where there are several processes
+last_step = trainer.optimizer_step
+def step(self):
+    last_step(self)
+    total = sum(float(p.detach().abs().sum()) for p in self.model.parameters())
+    totals = [None] * size
+    dist.all_gather_object(totals, total)
+    assert len(set(totals)) == 1, totals
+    print("STEP IN COMMON", size)
+trainer.optimizer_step = step
+runpy.run_path(sys.argv[1], run_name="__main__")
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fresh")
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> Path:
+    return write_data(folder / "data")
+
+
+@pytest.fixture(scope="module")
+def grafted(folder: Path) -> Path:
+    return graft(write_checkpoint(folder), "neck", "residual", "sppf-inner")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    offline = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder / "config")}
+    return {**os.environ, **offline, "OMP_NUM_THREADS": "1"}
+
+
+def run(code: str, *words: object, folder: Path) -> str:
+    """Run code in a fresh process; returns what it printed."""
+    (folder / "config").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def operators_in(path: Path) -> int:
+    return len(list(named_operators(read_checkpoint(path).model)))
+
+
+def test_graft_trains_and_resumes_without_an_import_of_ours(grafted: Path, data: Path, tmp_path: Path) -> None:
+    run(TRAIN, grafted, data, tmp_path / "out", folder=tmp_path)
+    (last,) = tmp_path.rglob("last.pt")
+    interrupted = read_checkpoint(last)
+    assert interrupted.data["optimizer"] is not None
+    run(RESUME, last, folder=tmp_path)
+    end = read_checkpoint(last)
+    assert end.data["optimizer"] is None
+    assert len((last.parents[1] / "results.csv").read_text().splitlines()) == 3
+    assert operators_in(last) == operators_in(grafted) == 5
+    before, after = interrupted.state_dict, end.state_dict
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+
+
+def start_file(code: str, model: Path, data: Path, folder: Path) -> Path:
+    """The start file that Ultralytics writes for a training of `model`."""
+    from ultralytics.utils import dist
+
+    if "cloudpickle" in inspect.getsource(dist) and importlib.util.find_spec("cloudpickle") is None:
+        pytest.skip("multi-GPU training of this ultralytics needs cloudpickle")
+    words = [word for word in QUICK if not word.startswith(("plots", "workers"))]
+    out = run(code, model, f"data={data}", *words, f"project={folder / 'out'}", folder=folder)
+    (line,) = (line for line in out.splitlines() if line.startswith("START FILE"))
+    return Path(line.split(maxsplit=2)[2])
+
+
+@pytest.fixture(scope="module")
+def start_of_graft(grafted: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder, and in it the start file of a graft, written by Ultralytics alone."""
+    folder = tmp_path_factory.mktemp("start")
+    return folder, start_file(PLAIN, grafted, data, folder)
+
+
+def trained_in(folder: Path) -> Path:
+    """The one checkpoint that a start file has left, taken away for the next."""
+    (last,) = (folder / "out").rglob("last.pt")
+    taken = last.replace(folder / "taken.pt")
+    shutil.rmtree(folder / "out")
+    return taken
+
+
+def test_start_file_of_a_graft_trains_it(start_of_graft: tuple[Path, Path]) -> None:
+    folder, start = start_of_graft
+    run(RUN_START, start, folder=folder)
+    assert operators_in(trained_in(folder)) == 5
+
+
+def test_start_file_of_a_variant_trains_it(data: Path, tmp_path: Path) -> None:
+    variant = tmp_path / "variant.yaml"
+    made = surgeon("insert", write_network(tmp_path), "--at", "neck", "--at", "residual", "-o", variant)
+    assert made.exit_code == 0, made.output
+    start = start_file(OURS, variant, data, tmp_path)
+    run(RUN_START, start, folder=tmp_path)
+    assert operators_in(trained_in(tmp_path)) == 4
+
+
+def test_two_processes_train_a_graft_in_step(start_of_graft: tuple[Path, Path]) -> None:
+    folder, start = start_of_graft
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = []
+    for rank in ("0", "1"):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, str(start)],
+                cwd=folder,
+                env={**environment(folder), **place},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n\n".join(text[-3000:] for text in said)
+    assert all("STEP IN COMMON 2" in text for text in said)
+    assert operators_in(trained_in(folder)) == 5

@@ -1,0 +1,285 @@
+"""`lska-surgeon train`: what each stage trains, and what it refuses before anything starts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from support.hostile import call, mapping, name, pickle_of, text, write_zip
+from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
+from torch import nn
+
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.grafting.train import frozen_parts, plan_training
+from lska_surgeon.nn import named_operators
+from lska_surgeon.yolo.environment import import_offline
+
+EVERYWHERE = ("neck", "residual", "sppf-inner")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def grafted(base: Path) -> Path:
+    return graft(base, *EVERYWHERE)
+
+
+@pytest.fixture(autouse=True)
+def _in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def train(model: Path, data: Path, *words: str) -> None:
+    result = surgeon("train", model, f"data={data}", *QUICK, f"project={Path.cwd() / 'out'}", "name=run", *words)
+    assert result.exit_code == 0, (result.output, result.exception)
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    """State-dict names of the tensors that differ."""
+    old, new = read_checkpoint(before).state_dict, read_checkpoint(after).state_dict
+    assert list(old) == list(new)
+    return {name for name in old if not torch.equal(old[name], new[name])}
+
+
+def of_operators(names: set[str], model: Path) -> set[str]:
+    prefixes = tuple(f"{prefix}." for prefix, _ in named_operators(read_checkpoint(model).model))
+    return {name for name in names if name.startswith(prefixes)}
+
+
+def last_of(run: str) -> Path:
+    return Path("out", run, "weights", "last.pt")
+
+
+def test_stage_all_trains_operators_and_base_alike(grafted: Path, data: Path) -> None:
+    train(grafted, data)
+    moved = changed(grafted, last_of("run"))
+    in_operators = of_operators(moved, grafted)
+    assert in_operators
+    assert {name for name in moved - in_operators if name.endswith("conv.weight")}
+    assert {name for name in moved if name.endswith("running_mean")}
+
+
+def test_stage_attention_moves_the_operators_alone(grafted: Path, data: Path) -> None:
+    train(grafted, data, "--stage", "attention", "epochs=2", "warmup_epochs=0")
+    moved = changed(grafted, last_of("run"))
+    assert moved == of_operators(moved, grafted)
+    model = read_checkpoint(grafted).model
+    for prefix, _ in named_operators(model):
+        assert {n for n in moved if n.startswith(f"{prefix}.conv1.")}, f"{prefix} did not train"
+
+
+def test_warm_up_of_biases_leaves_the_gates_alone(grafted: Path, data: Path) -> None:
+    words = ["optimizer=SGD", "lr0=0.000000001", "warmup_bias_lr=0.1", "warmup_epochs=1", "epochs=2"]
+    train(grafted, data, *words)
+    moved = changed(grafted, last_of("run"))
+    assert "model.0.bn.bias" in moved
+    assert not {name for name in moved if name.endswith("lska.conv1.bias")}
+
+
+def test_gates_are_in_the_group_of_norms_for_a_step_only(grafted: Path) -> None:
+    from lska_surgeon.grafting.trainers import gates_among_norms
+
+    model = read_checkpoint(grafted).float_model()
+    named = dict(model.named_parameters())
+    biases, others = [], []
+    for key, parameter in named.items():
+        (biases if key.endswith("bias") else others).append(parameter)
+    optimizer = torch.optim.SGD([{"params": biases}, {"params": others}], lr=0.1)
+    with gates_among_norms(model, optimizer):
+        sizes = [len(group["params"]) for group in optimizer.param_groups]
+    gates = len(list(named_operators(model)))
+    assert sizes == [len(biases) - gates, len(others) + gates]
+    left = [group["params"] for group in optimizer.param_groups]
+    assert [list(map(id, params)) for params in left] == [list(map(id, biases)), list(map(id, others))]
+
+
+def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data: Path) -> None:
+    train(grafted, data, "--stage", "both", "--warm", "2", "warmup_epochs=0")
+    warm, run = last_of("run-warm"), last_of("run")
+    moved = changed(grafted, warm)
+    assert moved
+    assert moved == of_operators(moved, grafted)
+    assert "model.0.conv.weight" in changed(warm, run)
+    epochs = {path: read_checkpoint(path).train_args["epochs"] for path in (warm, run)}
+    assert epochs == {warm: 2, run: 1}
+    assert read_checkpoint(run).train_args["model"] == str(warm.resolve())
+
+
+def test_record_of_the_graft_survives_training(grafted: Path, data: Path) -> None:
+    train(grafted, data)
+    assert read_checkpoint(last_of("run")).yaml["lska_surgeon"] == read_checkpoint(grafted).yaml["lska_surgeon"]
+
+
+def test_variant_yaml_trains(data: Path, tmp_path: Path) -> None:
+    variant = tmp_path / "variant.yaml"
+    made = surgeon("insert", write_network(tmp_path), "--at", "neck", "--at", "sppf-inner", "-o", variant)
+    assert made.exit_code == 0, made.output
+    train(variant, data)
+    assert len(list(named_operators(read_checkpoint(last_of("run")).model))) == 2
+
+
+def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lska_surgeon.grafting.trainers import SurgeonDetectionTrainer
+
+    def stop(trainer: SurgeonDetectionTrainer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SurgeonDetectionTrainer, "final_eval", stop)  # the last epoch but one is the last
+        patch.setattr(SurgeonDetectionTrainer, "save_metrics", _stop_after(1))
+        words = ["--stage", "attention", "epochs=3", f"project={Path.cwd() / 'out'}", "name=run"]
+        result = surgeon("train", grafted, f"data={data}", *QUICK, *words)
+        assert result.exit_code == 130, result.output
+    assert read_checkpoint(last_of("run")).data["optimizer"] is not None
+    result = surgeon("train", last_of("run"), "resume=True")
+    assert result.exit_code == 0, (result.output, result.exception)
+    end = read_checkpoint(last_of("run"))
+    assert end.train_args["freeze"]
+    moved = changed(grafted, last_of("run"))
+    assert moved
+    assert moved == of_operators(moved, grafted)
+    assert len(Path("out", "run", "results.csv").read_text().splitlines()) == 4
+    again = surgeon("train", last_of("run"), "resume=True")
+    assert again.exit_code == 2
+    assert "no interrupted training" in again.output
+
+
+def _stop_after(epochs: int):  # type: ignore[no-untyped-def]
+    """A `save_metrics` that is interrupted when more than so many epochs are saved."""
+    from ultralytics.engine.trainer import BaseTrainer
+
+    original = BaseTrainer.save_metrics
+
+    def save_metrics(trainer, metrics):  # type: ignore[no-untyped-def]
+        if trainer.epoch >= epochs:
+            raise KeyboardInterrupt
+        original(trainer, metrics)
+
+    return save_metrics
+
+
+def test_training_reaches_for_no_network(grafted: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def look_up(host_name: object, *args: object, **kwargs: object) -> None:
+        asked.append(host_name)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    data = data.with_name("not-ascii.yaml")  # Ultralytics fetches a font for such names
+    data.write_text(data.with_name("data.yaml").read_text().replace("circle", "круг"), encoding="utf-8")
+    train(grafted, data)
+    assert asked == []
+
+
+def test_checkpoint_that_would_run_code_runs_nothing(data: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    body = mapping(model=call(name("pathlib.Path.touch"), call(name("pathlib.PosixPath"), text(str(marker)))))
+    bad = write_zip(tmp_path / "bad.pt", pickle_of(body))
+    result = surgeon("train", bad, f"data={data}", *QUICK)
+    assert result.exit_code == 2
+    assert not marker.exists()
+    good_with_bad = surgeon("train", write_network(tmp_path), f"data={data}", f"pretrained={bad}", *QUICK)
+    assert good_with_bad.exit_code == 2
+    assert "pathlib.Path.touch" in good_with_bad.output
+    assert not marker.exists()
+
+
+MISTAKES = {
+    "no data": (["{grafted}"], "data=FILE.yaml"),
+    "missing checkpoint": (["nowhere.pt", "data={data}"], "nowhere.pt"),
+    "missing data": (["{grafted}", "data=nowhere.yaml"], "nowhere.yaml"),
+    "data elsewhere": (["{grafted}", "data=https://example.com/a.zip"], "fetch it first"),
+    "unknown argument": (["{grafted}", "data={data}", "epoch=1"], "epochs"),
+    "bad value": (["{grafted}", "data={data}", "epochs=many"], "epochs=many"),
+    "bare word": (["{grafted}", "data={data}", "quickly"], "key=value"),
+    "model twice": (["{grafted}", "data={data}", "model=x.pt"], "model="),
+    "no operator": (["{base}", "data={data}", "--stage", "attention"], "no operator to train"),
+    "yaml in stages": (["{network}", "data={data}", "--stage", "both"], "give a grafted checkpoint"),
+    "warm alone": (["{grafted}", "data={data}", "--warm", "2"], "--stage both"),
+    "freeze twice": (["{grafted}", "data={data}", "freeze=3", "--stage", "attention"], "drop freeze="),
+    "nothing to resume": (["{grafted}", "resume=True"], "no interrupted training"),
+    "yaml to resume": (["{network}", "resume=True"], "weights/last.pt"),
+    "no such device": (["{grafted}", "data={data}", "device=cuda:97"], "device"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_one_line_and_leaves_nothing(
+    mistake: str, grafted: Path, base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    words, said = MISTAKES[mistake]
+    network = write_network(tmp_path_factory.mktemp("network"))
+    filled = [word.format(grafted=grafted, base=base, data=data, network=network) for word in words]
+    result = surgeon("train", *filled, f"project={tmp_path}")
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("Error: ")
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_would_be_downloaded_are_not(grafted: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "fetched"
+    text = f"path: {tmp_path}/gone\ntrain: a\nval: a\nnames: [x]\ndownload: open({str(marker)!r}, 'w')\n"
+    (tmp_path / "far.yaml").write_text(text)
+    result = surgeon("train", grafted, "data=far.yaml", *QUICK)
+    assert result.exit_code == 2
+    assert "not found" in result.stderr
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "at"),
+    [
+        ("yolov8n.yaml", "neck"),
+        ("yolov8n.yaml", "residual"),
+        ("yolov8n.yaml", "sppf-inner"),
+        ("yolov8n-cls.yaml", "residual"),
+        ("yolo11n-pose.yaml", "residual"),
+        ("yolov9t.yaml", "residual"),
+        ("yolov9c.yaml", "sppf-inner"),
+        ("yolov8n-obb.yaml", "head"),
+    ],
+)
+def test_freeze_names_everything_but_the_operators(model: str, at: str, tmp_path: Path) -> None:
+    """By Ultralytics' own rule: a parameter or norm is frozen when `model.NAME.` is in its name."""
+    variant = tmp_path / model
+    made = surgeon("insert", model, "--at", at, "-o", variant)
+    assert made.exit_code == 0, made.output
+    with torch.device("meta"):
+        layers, _ = import_offline().parse_model(_rows(variant), ch=3, verbose=False)
+    network = nn.Module()
+    network.model = layers
+    rules = [f"model.{part}." for part in frozen_parts(network)]
+    operators = tuple(f"{prefix}." for prefix, _ in named_operators(network))
+    assert operators
+    for parameter, _ in network.named_parameters():
+        assert any(rule in parameter for rule in rules) is not parameter.startswith(operators), parameter
+    for part, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert any(rule in part for rule in rules), part
+
+
+def _rows(path: Path) -> dict[str, object]:
+    from ultralytics.nn.tasks import yaml_model_load
+
+    return yaml_model_load(path)
+
+
+def test_user_arguments_reach_every_stage_as_they_are(grafted: Path, data: Path) -> None:
+    plan = plan_training(str(grafted), [f"data={data}", "lr0=0.02", "epochs=9", "name=x"], stage="both", warm=4)
+    warm, full = plan.stages
+    assert (warm.name, warm.options["epochs"], warm.options["name"]) == ("attention", 4, "x-warm")
+    assert (full.name, full.options) == ("all", {"data": str(data), "lr0": 0.02, "epochs": 9, "name": "x"})
+    assert warm.options["lr0"] == 0.02

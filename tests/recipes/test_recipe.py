@@ -1,0 +1,281 @@
+"""Recipes: what they expand to, how mistakes in them are told, and that their schema says the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+from ruamel.yaml import YAML
+
+from lska_surgeon.errors import RecipeError
+from lska_surgeon.recipes.plan import plan_variants
+from lska_surgeon.recipes.recipe import Recipe, read_recipe
+from lska_surgeon.recipes.templates import template, templates
+
+SCHEMA = Draft7Validator(json.loads(template("recipe-schema").text))
+
+
+def recipe(folder: Path, text: str) -> Recipe:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_recipe(path)
+
+
+def files(found: Recipe) -> list[str]:
+    return [variant.file for variant in plan_variants(found)]
+
+
+# What a recipe asks for.
+
+
+def test_matrix_include_and_exclude(tmp_path: Path) -> None:
+    found = recipe(
+        tmp_path,
+        """
+base: [yolov8n.yaml, yolov8s.yaml]
+matrix: {at: [neck, residual], k: [7, 53], op: [lska]}
+include: [{base: yolov8m-seg.yaml, at: [neck:p3@11, neck:p5@35]}]
+exclude: [{at: residual, k: 53}]
+out: variants/{base}-{op}-{at}-k{k}.yaml
+""",
+    )
+    assert files(found) == [
+        "variants/yolov8n-lska-neck-k7.yaml",
+        "variants/yolov8n-lska-neck-k53.yaml",
+        "variants/yolov8n-lska-residual-k7.yaml",
+        "variants/yolov8s-lska-neck-k7.yaml",
+        "variants/yolov8s-lska-neck-k53.yaml",
+        "variants/yolov8s-lska-residual-k7.yaml",
+        "variants/yolov8m-seg-lska-neck-p3-neck-p5-k11-35.yaml",
+    ]
+
+
+def test_counted_from_the_end_is_another_name(tmp_path: Path) -> None:
+    text = "base: yolov8n.yaml\nmatrix: {at: ['after:2', 'after:-2', 'edge:-9->-8'], k: 7}\nout: '{at}.yaml'\n"
+    assert files(recipe(tmp_path, text)) == ["after-2.yaml", "after-minus2.yaml", "edge-minus9-minus8.yaml"]
+
+
+def test_what_is_excluded_need_not_exist(tmp_path: Path) -> None:
+    text = "base: yolov8n.yaml\nmatrix: {at: sppf, k: 9, dilation: 2, op: [lska, lka-trivial]}\n"
+    with pytest.raises(RecipeError, match="lka-trivial has one dense kernel"):
+        recipe(tmp_path, text)
+    assert len(recipe(tmp_path, text + "exclude: [{op: lka-trivial, dilation: 2}]\n").wanted) == 1
+
+
+def test_several_positions_in_one_variant_and_names_as_insert_gives_them(tmp_path: Path) -> None:
+    found = recipe(tmp_path, "base: yolov8n.yaml\nmatrix: {at: [[sppf, 'neck:p3@11']], k: 35, op: lka}\n")
+    assert files(found) == ["variants/yolov8n-lka-sppf-k35-neck-p3-k11.yaml"]
+    assert [wanted.at for wanted in found.wanted] == [("sppf", "neck:p3@11")]
+
+
+def test_scales_and_dilations_are_dimensions_too(tmp_path: Path) -> None:
+    found = recipe(
+        tmp_path,
+        "base: yolov8.yaml\nout: '{base}-{scale}-k{k}d{d}.yaml'\n"
+        "matrix: {at: sppf, scale: [n, s], k: 9, dilation: [2, 3]}\n",
+    )
+    assert files(found) == [f"yolov8{scale}-{scale}-k9d{d}.yaml" for scale in "ns" for d in (2, 3)]
+
+
+def test_a_base_beside_the_recipe_goes_before_a_stock_one(tmp_path: Path) -> None:
+    (tmp_path / "yolov8n.yaml").write_text(
+        "backbone: [[-1, 1, Conv, [16, 3, 2]]]\nhead: [[-1, 1, Classify, [nc]]]\nnc: 3\n"
+    )
+    (variant,) = plan_variants(recipe(tmp_path, "base: yolov8n.yaml\nmatrix: {at: 'after:0', k: 7}\n"))
+    assert variant.base.found.path == tmp_path / "yolov8n.yaml"
+
+
+def test_one_variant_asked_for_twice_is_one_variant(tmp_path: Path) -> None:
+    assert len(files(recipe(tmp_path, "base: yolov8n.yaml\nmatrix: {at: 'neck@11', k: [7, 23]}\n"))) == 1
+
+
+def test_resolve_writes_real_widths(tmp_path: Path) -> None:
+    (variant,) = plan_variants(recipe(tmp_path, "base: yolov8n.yaml\nresolve: true\nmatrix: {at: sppf, k: 7}\n"))
+    assert "[-1, 1, LSKA, [256, 7]]" in variant.text
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", " is not a recipe: it needs the keys base and matrix, or include"),
+        ("base: a\nmatrix: {at: [neck}", ", line 2 is not YAML: expected ',' or ']', but got '}'"),
+        ("base: yolov8n.yaml", ", line 1: it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}"),
+        ("matrix: {at: neck}", ", line 1, base: the matrix needs a base, such as base: [yolov8n.yaml, yolov8s.yaml]"),
+        ("base: yolov8n.yaml\nmatrix: {k: 7}", ", line 2, matrix: it needs positions, such as at: [sppf, neck]"),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: [sppf, nek]",
+            ", line 3, matrix.at: no position 'nek' (did you mean neck?)",
+        ),
+        ("base: yolov8n.yaml\nmatrix:\n  at: sppf\n  k: [7, 9]", ", line 4, matrix.k: no kernel size 9 for lska"),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: sppf@8\n  k: 7",
+            ", line 3, matrix.at: kernel size 8 is not an odd number",
+        ),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf, k: '7'}", ", line 2, matrix.k: '7' is not a whole number"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf, k: []}", ", line 2, matrix.k: the list is empty"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf, op: lskaa}",
+            ", line 2, matrix.op: no operator 'lskaa' (did you mean lska?)",
+        ),
+        ("base: {}\nmatrix: {at: sppf}", ", line 1, base: a mapping is not a word"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nbudgt: {}", ", line 3: no field 'budgt' here (did you mean budget?)"),
+        ("base: yolov8n.yaml\nbase: yolov8s.yaml", ", line 2: it has base twice: keep one"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nbudget: {max_params: 40 M}",
+            ", line 3, budget.max_params: '40 M' is no",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nbudget: {max_gflops: 0x}",
+            ", line 3, budget.max_gflops: '0x' is no limit",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: [1, 2, 3]",
+            ", line 3, imgsz: it is one number of pixels, 1 to 16384",
+        ),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nresolve: 1", ", line 3, resolve: '1' is neither true nor false"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: x.txt", ", line 3, out: 'x.txt' does not end in .yaml"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{bas}.yaml'", ", line 3, out: '{bas}.yaml' has braces"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{base.x}.yaml'", ", line 3, out: '{base.x}.yaml' has braces"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nout: ../x.yaml",
+            ", line 3, out: '../x.yaml' leaves the recipe's folder",
+        ),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: /x.yaml", ", line 3, out: '/x.yaml' leaves the recipe's folder"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nindex: x.yaml", ", line 3, index: 'x.yaml' does not end in .json"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nexclude: [{at: neck}]", ", line 3, exclude[0]: it matches nothing"),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nexclude: [{}]", ", line 3, exclude[0]: it names nothing"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nexclude: [{at: sppf}]",
+            ", line 1: it asks for nothing: all of its matrix",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: sppf\n  k: 11\n  dilation: [99]",
+            ", line 5, matrix.dilation: dilation 99 does not fit kernel size 11",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: 99999",
+            ", line 3, imgsz: it is one number of pixels, 1 to 16384",
+        ),
+        ("include: [{at: sppf}]", ", line 1, include[0]: it needs a base, such as base: yolov8m-seg.yaml"),
+        ("include: [{base: yolov8n.yaml}]", ", line 1, include[0]: it needs positions"),
+    ],
+)
+def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(tmp_path, text + "\n")
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "base: nope.yaml\nmatrix: {at: sppf}",
+            "line 1, base: no file nope.yaml, and no stock model of that name",
+        ),
+        (
+            "base: yolov8n-cls.yaml\nmatrix: {at: sppf}",
+            "line 2, matrix.at: --at sppf matches nothing in yolov8n-cls.yaml",
+        ),
+        (
+            "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf}\nout: x.yaml",
+            "line 2, matrix.at: two variants want the file x.yaml: tell them apart in `out`, with {base}",
+        ),
+        (
+            "base: yolov8.yaml\nmatrix:\n  at: sppf\n  scale: [q]",
+            "line 4, matrix.scale: no scale q: this model has n, s, m, l, x",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: ['neck@7', 'neck@11']}\nout: '{at}.yaml'",
+            "the file neck.yaml: their {at} read alike in a name; give one of them an `out` of its own, under include",
+        ),
+        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: recipe.yaml", "which the recipe itself reads: change `out`"),
+    ],
+)
+def test_what_bases_do_not_have_is_told_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        plan_variants(recipe(tmp_path, text + "\n"))
+    assert message in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"can't read the recipe .*: No such file or directory"):
+        read_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(("name", "found"), [("", "a directory"), ("pipe", "a named pipe")])
+def test_what_is_no_file_is_not_opened(name: str, found: str, tmp_path: Path) -> None:
+    if name:
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(RecipeError, match=f" is {found}: give a recipe, such as one of `lska-surgeon templates`$"):
+        read_recipe(tmp_path / name)
+
+
+# The schema.
+
+
+@pytest.mark.parametrize("name", [one.name for one in templates() if one.is_recipe])
+def test_shipped_recipes_follow_the_schema_and_expand(name: str, tmp_path: Path) -> None:
+    one = template(name)
+    SCHEMA.validate(YAML(typ="safe").load(one.text))
+    assert len(files(recipe(tmp_path, one.text))) > 3
+
+
+WORDS = st.sampled_from(
+    ["neck", "sppf", "yolov8n.yaml", "lska", "lka", "x", "", "{base}.yaml", "a.json", "1.10x", "40M"]
+)
+VALUES = st.one_of(WORDS, st.sampled_from([0, 1, 7, 35, 640, True, None, 1.5]))
+LISTS = st.one_of(VALUES, st.lists(st.one_of(VALUES, st.lists(WORDS, max_size=2)), max_size=2))
+DIMENSIONS = st.dictionaries(
+    st.sampled_from(["base", "at", "k", "op", "scale", "dilation", "out", "zz"]), LISTS, max_size=4
+)
+RECIPES = st.fixed_dictionaries(
+    {"base": st.one_of(st.just("yolov8n.yaml"), LISTS), "matrix": st.one_of(st.just({"at": "neck"}), DIMENSIONS)},
+    optional={
+        "include": st.lists(DIMENSIONS, max_size=2),
+        "exclude": st.lists(DIMENSIONS, max_size=1),
+        "budget": st.dictionaries(st.sampled_from(["max_gflops", "max_params", "max"]), VALUES, max_size=2),
+        "imgsz": LISTS,
+        "resolve": VALUES,
+        "out": VALUES,
+        "index": VALUES,
+        "more": VALUES,
+    },
+)
+
+
+@given(RECIPES)
+def test_what_is_read_follows_the_schema(tmp_path: Path, content: dict[str, Any]) -> None:
+    """The schema never calls a recipe wrong that is read without a complaint."""
+    try:
+        recipe(tmp_path, json.dumps(content))
+    except RecipeError:
+        return
+    SCHEMA.validate(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{base: a.yaml}",
+        "{matrix: {at: neck}}",
+        "{base: a.yaml, matrix: {k: 7}}",
+        "{base: a.yaml, matrix: {at: neck, kk: 7}}",
+        "{base: a.yaml, matrix: {at: neck}, budget: {gflops: 3}}",
+        "{base: a.yaml, matrix: {at: neck}, out: x.txt}",
+    ],
+)
+def test_schema_and_reader_refuse_alike(text: str, tmp_path: Path) -> None:
+    assert not SCHEMA.is_valid(YAML(typ="safe").load(text))
+    with pytest.raises(RecipeError):
+        recipe(tmp_path, text)

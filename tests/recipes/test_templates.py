@@ -1,0 +1,236 @@
+"""The CI files that ship with the package: valid, and proven by running what they say in a real git repository."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+from support.light import full_environment, light_environment
+
+from lska_surgeon.cli.main import main
+from lska_surgeon.recipes.templates import template, templates
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="needs git and bash")
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return light_environment(tmp_path_factory.mktemp("light") / "venv")
+
+
+def sh(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def right(command: str, folder: Path, environment: dict[str, str]) -> str:
+    done = sh(command, folder, environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+# Valid.
+
+
+@pytest.mark.parametrize(("name", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")])
+def test_workflows_follow_the_published_schemas(name: str, schema: str) -> None:
+    right(f"check-jsonschema --builtin-schema {schema} {template(name).path}", ROOT, full_environment())
+
+
+def test_recipe_schema_is_one() -> None:
+    right(f"check-jsonschema --check-metaschema {template('recipe-schema').path}", ROOT, full_environment())
+
+
+def test_pre_commit_accepts_the_hooks_and_the_template() -> None:
+    if not (ROOT / ".pre-commit-hooks.yaml").is_file():
+        pytest.skip("the hooks lie in the checkout")
+    right("pre-commit validate-manifest .pre-commit-hooks.yaml", ROOT, full_environment())
+    right(f"pre-commit validate-config {template('pre-commit').path}", ROOT, full_environment())
+
+
+# Copying.
+
+
+def test_templates_are_listed_shown_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(main, ["templates"]).output
+    for one in templates():
+        assert f"{one.name}  " in listed
+        assert CliRunner().invoke(main, ["templates", "show", one.name]).output == one.text
+        assert CliRunner().invoke(main, ["templates", "copy", one.name, "--force"]).exit_code == 0
+        assert one.target.read_text(encoding="utf-8") == one.text
+    refused = CliRunner().invoke(main, ["templates", "copy", "github"])
+    assert refused.exit_code == 2
+    assert ".github/workflows/lska-variants.yml is already there: choose another name with -o" in refused.output
+
+
+def test_a_recipe_comes_with_its_schema_and_keeps_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy = ["templates", "copy", "designs", "-o"]
+    assert CliRunner().invoke(main, [*copy, "a.yaml"]).output == "Wrote a.yaml\nWrote recipe.schema.json\n"
+    Path("recipe.schema.json").write_text("{}", encoding="utf-8")
+    assert CliRunner().invoke(main, [*copy, "b.yaml"]).output == "Wrote b.yaml\n"
+    assert Path("recipe.schema.json").read_text(encoding="utf-8") == "{}"
+
+
+def test_a_template_that_does_not_exist_names_the_nearest() -> None:
+    done = CliRunner().invoke(main, ["templates", "show", "githb"])
+    assert done.exit_code == 2
+    assert "no template 'githb' (did you mean github?): there are kernel-ablation, " in done.output
+
+
+# Used.
+
+
+class Repository:
+    """A git repository with a recipe and the template workflow."""
+
+    def __init__(self, folder: Path, light: dict[str, str]) -> None:
+        self.folder, self.light = folder, light
+        self.full = full_environment()
+        git = "git init --quiet && git config user.name lab && git config user.email lab@example.org"
+        right(git, folder, self.full)
+
+    def commit(self) -> None:
+        right("git add --all && git commit --quiet --message change", self.folder, self.full)
+
+    def jobs(self) -> dict[str, Any]:
+        workflow = YAML(typ="safe").load(self.folder / ".github/workflows/lska-variants.yml")
+        self.variables = {name: str(value) for name, value in workflow["env"].items()}
+        jobs: dict[str, Any] = workflow["jobs"]
+        return jobs
+
+    def run(self, job: str, environment: dict[str, str]) -> tuple[bool, str, dict[str, str]]:
+        """Run a job's commands but those that install; whether it passed, what it printed, and its outputs."""
+        steps = [step for step in self.jobs()[job]["steps"] if "run" in step and "pip install" not in step["run"]]
+        assert steps
+        results = self.folder.parent / "results"
+        results.write_text("", encoding="utf-8")
+        before = right("git rev-parse HEAD~1 || true", self.folder, self.full).strip()
+        variables = {**environment, **self.variables, "GITHUB_OUTPUT": str(results), "BEFORE": before}
+        variables["GITHUB_STEP_SUMMARY"] = str(self.folder.parent / "summary.md")
+        printed = ""
+        for step in steps:
+            done = sh(step["run"], self.folder, variables)
+            printed += done.stdout
+            if done.returncode:
+                return False, printed + done.stderr, {}
+        lines = results.read_text(encoding="utf-8").splitlines()
+        return True, printed, dict(line.split("=", 1) for line in lines)
+
+
+def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str]) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    lab = Repository(folder, light)
+    assert sh("python -c 'import torch'", folder, light).returncode == 1
+
+    # A lab starts: recipe and workflow from the templates, variants written where torch is, everything committed.
+    right("lska-surgeon templates copy recommended -o recipe.yaml && lska-surgeon templates copy github", folder, light)
+    recipe = folder / "recipe.yaml"
+    text = recipe.read_text(encoding="utf-8").replace("[yolov8n.yaml, yolov8s.yaml]", "yolov8n.yaml")
+    recipe.write_text(text.replace("[11, 23, 35]", "[11]"), encoding="utf-8")
+    right("lska-surgeon variants recipe.yaml", folder, lab.full)
+    lab.commit()
+    passed, printed, _ = lab.run("light", light)
+    assert passed, printed
+    assert printed == (
+        "::notice file=recipe.yaml,line=1,title=lska-surgeon variants%3A passed::"
+        "recipe.yaml: 4 variants, all up to date\n"
+    )
+    (folder / "README").write_text("x", encoding="utf-8")
+    lab.commit()
+    assert lab.run("light", light)[2] == {"changed": "false"}
+
+    # Somebody edits the recipe and forgets the variants.
+    recipe.write_text(text.replace("[11, 23, 35]", "[11, 35]"), encoding="utf-8")
+    lab.commit()
+    passed, printed, _ = lab.run("light", light)
+    assert not passed
+    missing = "variants/yolov8n-lska-neck-k35.yaml: is missing"
+    assert f"::error file=recipe.yaml,line=1,title=lska-surgeon variants%3A missing::{missing}" in printed
+
+    # Regenerated, even where there is no torch: the base is counted already.
+    right("lska-surgeon variants recipe.yaml", folder, light)
+    right("git add --all && git commit --quiet --amend --no-edit", folder, lab.full)
+    passed, printed, outputs = lab.run("light", light)
+    assert passed, printed
+    assert outputs == {"changed": "true"}
+    passed, printed, _ = lab.run("full", lab.full)
+    assert passed, printed
+    assert "| variants/yolov8n-lska-neck-k35.yaml |" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+    # A budget that is exceeded fails the job.
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("1.15x", "1.001x"), encoding="utf-8")
+    passed, printed, _ = lab.run("light", light)
+    assert not passed
+    assert "%3A over budget::variants/yolov8n-lska-neck-k35.yaml: " in printed
+    assert ", 1.001x of the base\n" in printed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon check x.yaml",
+        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon diff yolov8s.yaml x.yaml",
+        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon remove x.yaml -o base.yaml",
+        "positions yolov8s.yaml",
+        "templates",
+        "--help",
+    ],
+)
+def test_commands_that_need_no_torch(command: str, tmp_path: Path, light: dict[str, str]) -> None:
+    right(f"lska-surgeon {command}", tmp_path, light)
+
+
+@pytest.mark.parametrize(
+    "command", ["flops yolov8n.yaml", "variants recipe.yaml --verify build", "check --build x.yaml"]
+)
+def test_commands_that_need_torch_say_so(command: str, tmp_path: Path, light: dict[str, str]) -> None:
+    (tmp_path / "recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: sppf}\n", encoding="utf-8")
+    right("lska-surgeon insert yolov8n.yaml --at sppf -o x.yaml", tmp_path, light)
+    (tmp_path / "x.pt").write_bytes(b"")
+    done = sh(f"lska-surgeon {command}", tmp_path, light)
+    assert done.returncode == 2
+    assert "torch" in done.stderr
+    assert "not installed: pip install ultralytics fvcore\n" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_hooks_run_in_a_repository(tmp_path: Path) -> None:
+    if not (ROOT / ".pre-commit-hooks.yaml").is_file():
+        pytest.skip("the hooks lie in the checkout")
+    hooks = {hook["id"]: hook for hook in YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")}
+    local = {"repos": [{"repo": "local", "hooks": list(hooks.values())}]}
+    environment = {**full_environment(), "PRE_COMMIT_HOME": str(tmp_path / "home")}
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    lab = Repository(folder, environment)
+    YAML().dump(local, folder / ".pre-commit-config.yaml")
+    (folder / "recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: sppf, k: 7}\n", encoding="utf-8")
+    (folder / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
+    right("lska-surgeon variants recipe.yaml", folder, environment)
+    right("git add --all && pre-commit run --all-files", folder, environment)
+    variant = folder / "variants" / "yolov8n-lska-sppf-k7.yaml"
+    text = variant.read_text(encoding="utf-8")
+    variant.write_text(text.replace("[[-1, 6], 1, Concat, [1]]", "[[-1, 5], 1, Concat, [1]]"), encoding="utf-8")
+    assert variant.read_text(encoding="utf-8") != text
+    done = sh("git add --all && pre-commit run --all-files", folder, lab.full | environment)
+    assert done.returncode == 1
+    assert re.search(r"^lska-surgeon check\.+Failed$", done.stdout, re.MULTILINE)
+    assert "variants/yolov8n-lska-sppf-k7.yaml was edited by hand" in done.stdout

@@ -1,0 +1,242 @@
+"""Whole files: whoever looks sees the old one or the new one, whenever the writer is killed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import pytest
+import torch
+
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.errors import TargetError
+from lska_surgeon.files import write_whole
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, SIGKILL and modes")
+
+
+def writing(content: bytes):
+    return lambda file: file.write(content)
+
+
+def leftovers(directory: Path) -> list[Path]:
+    return [found for found in directory.iterdir() if found.name.startswith(".")]
+
+
+def test_writes_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "x.pt"
+    write_whole(target, writing(b"new"))
+    assert [found.name for found in tmp_path.iterdir()] == ["x.pt"]
+    assert target.read_bytes() == b"new"
+
+
+def test_replaces_only_by_force(tmp_path: Path) -> None:
+    target = tmp_path / "x.pt"
+    target.write_bytes(b"old")
+    with pytest.raises(TargetError, match="already there"):
+        write_whole(target, writing(b"new"))
+    assert target.read_bytes() == b"old"
+    write_whole(target, writing(b"new"), force=True)
+    assert target.read_bytes() == b"new"
+    assert not leftovers(tmp_path)
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "x.pt"
+
+    def slowly(file: IO[bytes]) -> None:
+        target.write_bytes(b"somebody else's")
+        file.write(b"new")
+
+    with pytest.raises(TargetError, match="already there"):
+        write_whole(target, slowly)
+    assert target.read_bytes() == b"somebody else's"
+    assert not leftovers(tmp_path)
+
+
+def test_works_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_whole(tmp_path / "x.pt", writing(b"new"))
+    assert (tmp_path / "x.pt").read_bytes() == b"new"
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")])
+def test_a_failure_leaves_the_old_file_and_nothing_else(error: BaseException, tmp_path: Path) -> None:
+    target = tmp_path / "x.pt"
+    target.write_bytes(b"old")
+
+    def fail(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise error
+
+    expected = TargetError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected) as caught:
+        write_whole(target, fail, force=True)
+    if expected is TargetError:
+        assert str(caught.value) == f"can't write {target}: No space left on device"
+    assert target.read_bytes() == b"old"
+    assert not leftovers(tmp_path)
+
+
+def test_refuses_what_is_no_place_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="is a directory"):
+        write_whole(tmp_path, writing(b"new"))
+    with pytest.raises(TargetError, match="no directory"):
+        write_whole(tmp_path / "nowhere" / "x.pt", writing(b"new"))
+
+
+@posix
+def test_keeps_modes_and_links(tmp_path: Path) -> None:
+    target, link = tmp_path / "x.pt", tmp_path / "link.pt"
+    mask = os.umask(0o027)
+    try:
+        write_whole(target, writing(b"old"))
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    target.chmod(0o604)
+    link.symlink_to(target)
+    write_whole(link, writing(b"new"), force=True)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o604
+
+
+def test_removes_what_a_killed_run_left_but_no_work_of_others(tmp_path: Path) -> None:
+    names = [".x.pt.dead.tmp", ".x.pt.busy.tmp", ".y.pt.dead.tmp", "x.pt.tmp", ".x[1].pt.dead.tmp"]
+    for name in names:
+        (tmp_path / name).touch()
+    hour_ago = time.time() - 3600
+    for name in names:
+        if "busy" not in name:
+            os.utime(tmp_path / name, (hour_ago, hour_ago))
+    write_whole(tmp_path / "x.pt", writing(b"new"))
+    assert sorted(found.name for found in tmp_path.iterdir()) == sorted([*names[1:], "x.pt"])
+    write_whole(tmp_path / "x[1].pt", writing(b"new"))
+    assert ".x[1].pt.dead.tmp" not in [found.name for found in tmp_path.iterdir()]
+
+
+def test_a_checkpoint_is_the_same_bytes_under_any_name(tmp_path: Path) -> None:
+    data = {"state_dict": {"weight": torch.arange(6.0).half()}, "version": "8.3.0"}
+    for name in ("a.pt", "another name.pt"):
+        write_checkpoint(tmp_path / name, data)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "another name.pt").read_bytes()
+    found = read_checkpoint(tmp_path / "a.pt")
+    assert torch.equal(found.state_dict["weight"], data["state_dict"]["weight"])
+    assert found.version == "8.3.0"
+
+
+#: A process that writes a checkpoint and kills itself in the middle of step `moment`, before or after it.
+KILLED_AT = """
+import os, signal, sys
+import torch
+from lska_surgeon.checkpoints.checkpoint import write_checkpoint
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def in_a_fork(moment, force):
+    if os.fork():
+        return os.waitstatus_to_exitcode(os.wait()[1]) if hasattr(os, "waitstatus_to_exitcode") else None
+    step, _, when = moment.partition(" ")
+    if step == "write":
+        torch.serialization.save = lambda data, file: (file.write(b"half"), file.flush(), kill())
+    else:
+        original = getattr(os, step)
+        def replacement(*args, **named):
+            if when == "before":
+                kill()
+            original(*args, **named)
+            kill()
+        setattr(os, step, replacement)
+    write_checkpoint(target, {"state_dict": {"w": torch.ones(3)}}, force=force)
+    os._exit(3)
+
+target, force = sys.argv[1], sys.argv[2] == "force"
+for moment in sys.argv[3:]:
+    if force:
+        write_checkpoint(target, {"state_dict": {"w": torch.zeros(3)}}, force=True)
+    elif os.path.exists(target):
+        os.unlink(target)
+    code = in_a_fork(moment, force)
+    try:
+        found = torch.load(target, weights_only=True)["state_dict"]["w"].tolist()
+    except FileNotFoundError:
+        found = None
+    print(f"{moment}|{code}|{found}")
+"""
+OLD, NEW = "[0.0, 0.0, 0.0]", "[1.0, 1.0, 1.0]"
+
+
+def killed_at(target: Path, force: bool, moments: list[str]) -> list[str]:
+    arguments = [sys.executable, "-c", KILLED_AT, str(target), "force" if force else "new", *moments]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@posix
+def test_killed_at_every_step_of_replacing(tmp_path: Path) -> None:
+    steps = ["write", "fsync before", "fsync after", "chmod before", "chmod after", "replace before", "replace after"]
+    found = killed_at(tmp_path / "x.pt", True, steps)
+    assert found == [f"{step}|-9|{NEW if step == 'replace after' else OLD}" for step in steps]
+    assert len(leftovers(tmp_path)) == len(steps) - 1
+
+
+@posix
+def test_killed_at_every_step_of_a_first_writing(tmp_path: Path) -> None:
+    steps = ["write", "fsync before", "link before", "link after", "unlink before"]
+    found = killed_at(tmp_path / "x.pt", False, steps)
+    assert found == [f"{step}|-9|{NEW if step in ('link after', 'unlink before') else None}" for step in steps]
+
+
+#: A process whose forks write checkpoints of ever higher numbers until it kills them; it reads all the while.
+KILLED_AT_ANY_MOMENT = """
+import os, signal, sys, time
+import torch
+from lska_surgeon.checkpoints.checkpoint import write_checkpoint
+
+target, attempts, size = sys.argv[1], 12, 50_000
+torch.set_num_threads(1)
+
+def numbers():
+    weights = torch.load(target, weights_only=True)["state_dict"]["w"]
+    assert weights.shape == (size,), weights.shape
+    return weights.unique().tolist()
+
+number = 0
+write_checkpoint(target, {"state_dict": {"w": torch.full((size,), number)}})
+for attempt in range(attempts):
+    child = os.fork()
+    if not child:
+        while True:
+            number += 1
+            write_checkpoint(target, {"state_dict": {"w": torch.full((size,), number)}}, force=True)
+    until = time.monotonic() + 0.05 + 0.0037 * attempt
+    while time.monotonic() < until:
+        assert len(numbers()) == 1
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    (found,) = numbers()
+    assert found >= number
+    print(found > number)
+    number = found
+"""
+
+
+@posix
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", KILLED_AT_ANY_MOMENT, str(tmp_path / "x.pt")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("True") > 6  # most forks got something written before they were killed
+    assert len(leftovers(tmp_path)) <= 12

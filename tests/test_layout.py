@@ -1,0 +1,141 @@
+"""The house: which room may import which, read from every import in the package, the lazy ones too."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "lska_surgeon"
+NAME = PACKAGE.name
+#: From the ground up; rooms of one floor know nothing of each other.
+FLOORS = (
+    ("errors", "wording"),
+    ("files", "tables", "yaml_nodes"),
+    ("architecture",),
+    ("nn", "model_yaml"),
+    ("yolo", "checks"),
+    ("checkpoints",),
+    ("grafting", "costs"),
+    ("recipes",),
+    ("ablation", "drawing", "insight"),
+    ("api",),
+    ("cli",),
+)
+#: The facade that forwards to `api` when a name is asked for, and what `python -m` runs.
+DOORS = ("__init__", "__main__")
+#: Rooms that a light process may enter: nothing that they import, now or later, may be torch.
+WITHOUT_TORCH = ("errors", "wording", "files", "tables", "yaml_nodes", "architecture", "model_yaml", "checks")
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name inside of the package -> file."""
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(module: str, text: str) -> Iterator[tuple[int, str]]:
+    """Line and absolute name of everything that a module imports, at its top or inside of a function."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = [NAME, *module.split(".")][: -node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, f"{source}.{alias.name}"
+
+
+def own_imports(known: set[str], module: str, text: str) -> Iterator[tuple[int, str]]:
+    """Line and module of everything that a module imports from this package."""
+    for line, name in imports(module, text):
+        inside = name.split(".")[1:] if name.split(".")[0] == NAME else None
+        if inside is None:
+            continue
+        for length in range(len(inside), -1, -1):
+            found = ".".join(inside[:length])
+            if found in known:
+                yield line, found
+                break
+            if f"{found}.__init__".lstrip(".") in known:
+                yield line, f"{found}.__init__".lstrip(".")
+                break
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def floor_of(module: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room(module) in rooms)
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in DOORS])
+def test_imports_run_one_way(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    for line, found in own_imports(set(MODULES), module, text):
+        if found in DOORS or room(found) == room(module):
+            continue
+        assert floor_of(found) < floor_of(module), f"{module}, line {line}: {found} is not below it"
+
+
+def test_no_circle() -> None:
+    graph = {
+        module: {found for _, found in own_imports(set(MODULES), module, path.read_text(encoding="utf-8"))} - {module}
+        for module, path in MODULES.items()
+    }
+    for found in graph.values():
+        found.discard("__init__")
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+    assert len(order) >= len(MODULES) - 1
+
+
+def test_every_room_has_a_floor_and_every_floor_is_one_line() -> None:
+    rooms = {room(module) for module in MODULES} - set(DOORS)
+    assert rooms <= {name for floor in FLOORS for name in floor}
+
+
+def test_few_files_lie_in_the_hall() -> None:
+    lying = {path.name for path in PACKAGE.iterdir() if path.is_file()} - {"__init__.py", "__main__.py", "py.typed"}
+    assert len(lying) <= 6, lying
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) in WITHOUT_TORCH])
+def test_light_rooms_know_no_torch(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    heavy = [name for _, name in imports(module, text) if name.split(".")[0] in ("torch", "ultralytics", "fvcore")]
+    assert not heavy
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) == "architecture"])
+def test_the_pure_room_knows_no_format(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert not [name for _, name in imports(module, text) if name.split(".")[0] in ("click", "rich", "ruamel")]
+
+
+def test_every_module_says_in_one_sentence_what_it_is() -> None:
+    for name, path in MODULES.items():
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert doc, name
+        assert doc.splitlines()[0].endswith((".", "?", ":")), name
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "found"),
+    [
+        ("checks.check", "from ..cli import main", "cli.main"),
+        ("checks.check", "def later():\n    from lska_surgeon.cli.main import main", "cli.main"),
+        ("checks.check", "import lska_surgeon.nn", "nn.__init__"),
+        ("checks.check", "from . import findings", "checks.findings"),
+    ],
+)
+def test_every_kind_of_import_is_seen(module: str, text: str, found: str) -> None:
+    assert [name for _, name in own_imports(set(MODULES), module, text)] == [found]
