@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .graph import Layer
-from .roles import kind
+from .roles import role_of
 
 NEVER = -1e9
 #: What an inserted row weighs beside the others; an operator weighs nothing, a second neck much.
 _WEIGHTS = {"operator": 0.0, "other": 0.0, "fuse": 1.0, "up": 1.0}
 
 
-class Row:
+class AlignedRow:
     """A row as the alignment sees it.
 
     Args:
@@ -30,25 +30,25 @@ class Row:
         args = layer.args
         self.args = (args[0] * factor, *args[1:]) if args and is_width(args[0]) else args
         self.block, self.section, self.arity = layer.block, layer.section, len(layer.taps)
-        self.kind = kind(layer, output)
-        self.weight = _WEIGHTS.get(self.kind, 0.5)
-        self.cost_of_insertion = -0.05 if self.kind in ("operator", "other") else -0.3
+        self.role = role_of(layer, output)
+        self.weight = _WEIGHTS.get(self.role, 0.5)
+        self.cost_of_insertion = -0.05 if self.role in ("operator", "other") else -0.3
 
-    def likeness(self, other: Row) -> float:
+    def likeness(self, other: AlignedRow) -> float:
         """From 1 for the same row down; `NEVER` where `other` can't stand for this one.
 
         An unknown block may stand for a known one, not the other way round.
         """
-        if "output" in (self.kind, other.kind):
-            if self.kind != other.kind:
+        if "output" in (self.role, other.role):
+            if self.role != other.role:
                 return NEVER
             return 1.0 if self.block == other.block else 0.9
         same_width = self.args[:1] == other.args[:1]
         if self.block == other.block:
             value = 1.0 if self.args == other.args else 0.9 if same_width else 0.7
-        elif self.kind == other.kind:
+        elif self.role == other.role:
             value = 0.8 if same_width else 0.6
-        elif other.kind == "other" and self.kind != "fuse":
+        elif other.role == "other" and self.role != "fuse":
             value = 0.4 if same_width else 0.2
         else:
             return NEVER

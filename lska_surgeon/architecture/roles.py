@@ -11,7 +11,7 @@ from .shapes import NOT_A_MAP
 #: Kinds of rows that attention may be; "other" is a block that is not known.
 ATTENTION = ("operator", "other", "psa")
 # Tried in this order. The names beside Ultralytics' own are those of blocks that people put in their place.
-_KINDS = (
+_ROLES = (
     ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),
     ("psa", re.compile(r"psa", re.IGNORECASE)),
     ("pool", re.compile(r"spp|^rfb|aifi", re.IGNORECASE)),
@@ -20,7 +20,7 @@ _KINDS = (
 )
 
 
-def kind(layer: Layer, output: int) -> str:
+def role_of(layer: Layer, output: int) -> str:
     """One of output, fuse, up, psa, pool, block, down, conv, operator, other.
 
     Args:
@@ -35,7 +35,7 @@ def kind(layer: Layer, output: int) -> str:
         return "operator"
     if layer.block in NOT_A_MAP:
         return "other"
-    for answer, pattern in _KINDS:
+    for answer, pattern in _ROLES:
         if pattern.search(layer.block):
             return answer
     if "conv" in layer.block.lower():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..model_yaml.document import Document
 from . import rules_levels, rules_rows, rules_taps
-from .context import Subject
+from .context import Context
 from .findings import ERROR, Finding
 
 _RULES = (
@@ -64,7 +64,7 @@ def check_file(name: str) -> CheckedFile:
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
-    subject = Subject(name)
+    subject = Context(name)
     findings = _without_echoes([finding for rule in _RULES for finding in rule(subject)])
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..architecture.graph import Layer
-from ..architecture.roles import kind
+from ..architecture.roles import role_of
 from ..architecture.shapes import NOT_A_MAP, Shape
 from ..errors import GraphError
 from ..model_yaml.document import BAD_ROW, Document, RowError
@@ -23,7 +23,7 @@ _ENOUGH = 0.8
 _BACKBONE_LAYERS = 5
 
 
-class Subject:
+class Context:
     """A model YAML and what is known of it.
 
     Args:
@@ -108,6 +108,6 @@ class Subject:
         """`layer 7 (C2f)`."""
         return f"layer {index} ({self.layers[index].block})" if 0 <= index < len(self.layers) else f"layer {index}"
 
-    def kind(self, index: int) -> str:
+    def role(self, index: int) -> str:
         """What row `index` does."""
-        return "unread" if self.layers[index].block == BAD_ROW else kind(self.layers[index], len(self.layers) - 1)
+        return "unread" if self.layers[index].block == BAD_ROW else role_of(self.layers[index], len(self.layers) - 1)

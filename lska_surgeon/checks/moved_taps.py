@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..architecture.graph import IMAGE, Layer
 from .stock_alignment import Alignment
-from .strides import conflicts, shapes_or_none
+from .strides import clashes, shapes_or_none
 
 #: From this confidence on a number may be off by as much as it likes.
 _SAME = 0.95
@@ -62,11 +62,11 @@ def put_right(layers: Sequence[Layer], moved: Sequence[Moved]) -> list[Layer]:
 
 def _that_fit(slips: list[Moved], layers: Sequence[Layer], alignment: Alignment) -> list[Moved]:
     before = shapes_or_none(layers, alignment)
-    old = conflicts(layers, before) if before else set(range(len(layers)))
+    old = clashes(layers, before) if before else set(range(len(layers)))
     for chosen in (slips, [found for found in slips if found.stale]):
         fixed = put_right(layers, chosen)
         after = shapes_or_none(fixed, alignment)
-        new = conflicts(fixed, after) if after else set()
+        new = clashes(fixed, after) if after else set()
         if not new - old:
             return [found for found in chosen if found.row not in new]
     return []

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from ..architecture.graph import IMAGE
 from ..architecture.roles import ATTENTION
 from ..architecture.shapes import OUTPUTS
-from .context import Subject
+from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .strides import input_shapes
 
 
-def strides(subject: Subject) -> Iterator[Finding]:
+def strides(subject: Context) -> Iterator[Finding]:
     """Rules `stride` and `output`, wherever strides are known for sure and no moved tap explains them."""
     shapes = subject.shapes
     if shapes is None:
@@ -30,7 +30,7 @@ def strides(subject: Subject) -> Iterator[Finding]:
             yield from _output(subject, known)
 
 
-def bare_concat(subject: Subject) -> Iterator[Finding]:
+def bare_concat(subject: Context) -> Iterator[Finding]:
     """Rule `output`: an output layer reads the block behind a Concat, not the Concat."""
     told = {(moved.row, moved.tap) for moved in subject.moved if not moved.around}
     output = subject.output
@@ -39,13 +39,13 @@ def bare_concat(subject: Subject) -> Iterator[Finding]:
         if source == IMAGE or behind >= output.index or (output.index, tap) in told or subject.has_packed_backbone:
             continue
         is_fused = subject.layers[source].block == "Concat" and subject.layers[behind].sources == (source,)
-        if is_fused and subject.kind(behind) in ("block", *ATTENTION):
+        if is_fused and subject.role(behind) in ("block", *ATTENTION):
             message = f"{output.block} reads {subject.named(source)}, not {subject.named(behind)} behind it"
             fix = Correction(output.index, tap, behind)
             yield subject.finding(ERROR, "output", output.index, message, f"write {behind}", fix)
 
 
-def _output(subject: Subject, known: list[float]) -> Iterator[Finding]:
+def _output(subject: Context, known: list[float]) -> Iterator[Finding]:
     """What is wrong with an output layer's strides.
 
     Coarse to fine works, and so may heads of other people's that read every level twice.
@@ -68,7 +68,7 @@ def _output(subject: Subject, known: list[float]) -> Iterator[Finding]:
         yield subject.finding(ERROR, "output", output.index, message, suggestion, *fixes)
 
 
-def _with_stride(subject: Subject, index: int, wanted: float) -> str | None:
+def _with_stride(subject: Context, index: int, wanted: float) -> str | None:
     """Which layers would fit a Concat's first input, the nearest to its other ones first."""
     assert subject.shapes is not None
     first, *others = subject.layers[index].sources

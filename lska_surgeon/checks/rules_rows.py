@@ -12,7 +12,7 @@ from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import size_problem
 from ..errors import GraphError, KernelError
 from ..model_yaml.document import BAD_ROW
-from .context import Subject
+from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .known_blocks import is_slip, is_unknown, nearest
 from .strides import shapes_or_none
@@ -20,13 +20,13 @@ from .strides import shapes_or_none
 _ANOTHER_NUMBER = re.compile(r"[ \t]+\d")
 
 
-def bad_rows(subject: Subject) -> Iterator[Finding]:
+def bad_rows(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a row has four columns."""
     for error in subject.bad_rows:
         yield Finding(ERROR, "row", error.line, error.index, error.problem)
 
 
-def sizes(subject: Subject) -> Iterator[Finding]:
+def sizes(subject: Context) -> Iterator[Finding]:
     """Rule `row`: its repeats and its width make a layer, at each scale."""
     for layer in subject.layers:
         try:
@@ -38,7 +38,7 @@ def sizes(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(ERROR, "row", layer.index, problem)
 
 
-def sources(subject: Subject) -> Iterator[Finding]:
+def sources(subject: Context) -> Iterator[Finding]:
     """Rule `source`: what a row reads exists and comes before it."""
     if subject.has_packed_backbone:
         message = f"the numbers count row 0 ({subject.layers[0].block}) as 5 layers: plain Ultralytics can't build that"
@@ -59,7 +59,7 @@ def sources(subject: Subject) -> Iterator[Finding]:
                 yield subject.finding(ERROR, "source", layer.index, problem, suggestion, fix)
 
 
-def modules(subject: Subject) -> Iterator[Finding]:
+def modules(subject: Context) -> Iterator[Finding]:
     """Rule `module`: a block's name is known; each name is told once.
 
     A name that is surely misspelt is an error. Any other is a warning: it may be a class of the user's own that is put
@@ -79,7 +79,7 @@ def modules(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(WARNING, "module", index, message, suggestion)
 
 
-def kernels(subject: Subject) -> Iterator[Finding]:
+def kernels(subject: Context) -> Iterator[Finding]:
     """Rule `kernel`: an operator's numbers make an operator."""
     for layer in subject.layers:
         try:
@@ -88,7 +88,7 @@ def kernels(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(ERROR, "kernel", layer.index, str(error))
 
 
-def scale(subject: Subject) -> Iterator[Finding]:
+def scale(subject: Context) -> Iterator[Finding]:
     """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
     document, asked = subject.document, subject.found.scale
     if document.settings.get("scales"):
@@ -106,7 +106,7 @@ def scale(subject: Subject) -> Iterator[Finding]:
             yield Finding(ERROR, "scale", line, None, str(error))
 
 
-def channels(subject: Subject) -> Iterator[Finding]:
+def channels(subject: Context) -> Iterator[Finding]:
     """Rule `channels`: a width that an operator row spells out is its source's width, whatever the scale.
 
     A warning: the operators here take the width of their source, but the paper's own class believes the number.
@@ -123,7 +123,7 @@ def channels(subject: Subject) -> Iterator[Finding]:
         yield subject.finding(WARNING, "channels", layer.index, message, "write c2 in place of the number")
 
 
-def comments(subject: Subject) -> Iterator[Finding]:
+def comments(subject: Context) -> Iterator[Finding]:
     """Rule `comment`: the number in an index comment is the row's index."""
     if subject.has_packed_backbone:
         return
@@ -140,7 +140,7 @@ def comments(subject: Subject) -> Iterator[Finding]:
         yield subject.finding(WARNING, "comment", layer.index, message, f"write {layer.index}", fix)
 
 
-def _letters(subject: Subject) -> list[str | None]:
+def _letters(subject: Context) -> list[str | None]:
     """The scale of the file's name, or every scale where the name leaves it open."""
     scales = subject.document.settings.get("scales")
     if not scales or not isinstance(scales, dict):
@@ -148,7 +148,7 @@ def _letters(subject: Subject) -> list[str | None]:
     return [subject.found.scale] if subject.found.scale else list(scales)
 
 
-def _scalings(subject: Subject) -> list[Scaling]:
+def _scalings(subject: Context) -> list[Scaling]:
     """What the scales of `_letters` mean; none where that can't be read, which rule `scale` tells."""
     try:
         return [scaling_of(subject.document.settings, letter) for letter in _letters(subject)]
@@ -156,7 +156,7 @@ def _scalings(subject: Subject) -> list[Scaling]:
         return []
 
 
-def _widths(subject: Subject, source: int) -> dict[str | None, int]:
+def _widths(subject: Context, source: int) -> dict[str | None, int]:
     """The width of a layer at each scale that the file may be built at; empty where it is not known."""
     widths: dict[str | None, int] = {}
     for letter in _letters(subject):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..architecture.graph import IMAGE
 from ..architecture.roles import ATTENTION
-from .context import Subject
+from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .moved_taps import Moved
 
@@ -15,7 +15,7 @@ from .moved_taps import Moved
 _FOR_ONE_READER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
 
-def taps(subject: Subject) -> Iterator[Finding]:
+def taps(subject: Context) -> Iterator[Finding]:
     """Rules `tap` and `bypass`: each tap reads the stock model's source, or the layers inserted on it."""
     wrong = [moved for moved in subject.moved if not moved.around and not _may_be_meant(subject, moved)]
     rows = {moved.row for moved in wrong}
@@ -29,7 +29,7 @@ def taps(subject: Subject) -> Iterator[Finding]:
             yield _bypass(subject, moved)
 
 
-def inputs(subject: Subject) -> Iterator[Finding]:
+def inputs(subject: Context) -> Iterator[Finding]:
     """Rule `inputs`: a Concat has several inputs, and a stock model's fusion as many as there.
 
     A warning for the output layer: it may be meant to have fewer levels.
@@ -45,7 +45,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(WARNING if is_output else ERROR, "inputs", layer.index, message)
 
 
-def unread(subject: Subject) -> Iterator[Finding]:
+def unread(subject: Context) -> Iterator[Finding]:
     """Rule `unread`: every layer but the output layer has a reader, unless the stock model's has none either."""
     if subject.bad_rows or subject.has_packed_backbone:
         return
@@ -64,7 +64,7 @@ def unread(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(severity, "unread", layer.index, message, suggestion, fix)
 
 
-def _tap(subject: Subject, moved: Moved, *, meant: bool) -> Finding:
+def _tap(subject: Context, moved: Moved, *, meant: bool) -> Finding:
     assert subject.alignment is not None
     stock = subject.alignment.stock.name
     block, reads, expected = subject.layers[moved.row].block, subject.named(moved.reads), subject.named(moved.expected)
@@ -78,14 +78,14 @@ def _tap(subject: Subject, moved: Moved, *, meant: bool) -> Finding:
     return subject.finding(ERROR, "tap", moved.row, message, f"write {moved.expected}", fix)
 
 
-def _bypass(subject: Subject, moved: Moved) -> Finding:
+def _bypass(subject: Context, moved: Moved) -> Finding:
     block, reads = subject.layers[moved.row].block, subject.named(moved.reads)
     around = " and ".join(map(subject.named, moved.around))
     message = f"{block} reads {reads} around {around}, inserted behind it"
     return subject.finding(WARNING, "bypass", moved.row, message, f"write {moved.expected} if that is not meant")
 
 
-def _may_be_meant(subject: Subject, moved: Moved) -> bool:
+def _may_be_meant(subject: Context, moved: Moved) -> bool:
     """True for a tap that its author may have chosen.
 
     That is a tap of a fusion block in a Concat's place, or one whose layer, an inserted one, nobody would read if it
@@ -96,12 +96,12 @@ def _may_be_meant(subject: Subject, moved: Moved) -> bool:
         return False
     stock_row = subject.alignment.stock_row
     old, new = subject.alignment.stock[stock_row.get(moved.row, 0)], subject.layers[moved.row]
-    other_fusion = subject.kind(new.index) == "fuse" and new.block != old.block and not moved.stale
+    other_fusion = subject.role(new.index) == "fuse" and new.block != old.block and not moved.stale
     unread = moved.reads not in stock_row and not any(moved.reads in layer.sources for layer in subject.put_right)
     return other_fusion or unread
 
 
-def _renumbered(subject: Subject) -> bool:
+def _renumbered(subject: Context) -> bool:
     """True where the author changed at least one of the stock model's numbers, and rightly."""
     if subject.alignment is None:
         return False
@@ -114,13 +114,13 @@ def _renumbered(subject: Subject) -> bool:
     )
 
 
-def _is_bypass(subject: Subject, moved: Moved) -> bool:
+def _is_bypass(subject: Context, moved: Moved) -> bool:
     """True where attention is read around, and no comment says that it is for one reader alone."""
-    attention = [index for index in moved.around if subject.kind(index) in ATTENTION]
+    attention = [index for index in moved.around if subject.role(index) in ATTENTION]
     return any(not _FOR_ONE_READER.search(subject.comment(index)) for index in attention)
 
 
-def _usual_inputs(subject: Subject, index: int) -> int | None:
+def _usual_inputs(subject: Context, index: int) -> int | None:
     alignment = subject.alignment
     old = alignment.stock_row.get(index) if alignment and alignment.is_sure else None
     if alignment is None or old is None:
@@ -129,18 +129,18 @@ def _usual_inputs(subject: Subject, index: int) -> int | None:
     return len(alignment.stock[old].taps) if same else None
 
 
-def _may_give_several(subject: Subject, index: int) -> bool:
+def _may_give_several(subject: Context, index: int) -> bool:
     """True for blocks of other people's that may give a list of maps."""
-    return index == IMAGE or (subject.kind(index) in ("fuse", "other") and subject.layers[index].block != "Concat")
+    return index == IMAGE or (subject.role(index) in ("fuse", "other") and subject.layers[index].block != "Concat")
 
 
-def _unread_in_stock(subject: Subject, index: int) -> bool:
+def _unread_in_stock(subject: Context, index: int) -> bool:
     alignment = subject.alignment
     old = alignment.stock_row.get(index) if alignment else None
     return alignment is not None and old is not None and not alignment.stock.readers(old)
 
 
-def _reader_to_be(subject: Subject, index: int) -> Correction | None:
+def _reader_to_be(subject: Context, index: int) -> Correction | None:
     """The tap that should read an unread layer: one that reads around it, or the output layer's on what it reads."""
     for moved in subject.moved:
         if index in moved.around:

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from ..architecture.alignment import Row, align_rows, is_width
+from ..architecture.alignment import AlignedRow, align_rows, is_width
 from ..architecture.graph import Graph, Layer, as_from
 from ..errors import GraphError
 from ..model_yaml.find import stock_models
@@ -73,8 +73,8 @@ def _candidates(layers: Sequence[Layer]) -> list[str]:
 
 
 def _align_with(stock: Graph, layers: Sequence[Layer]) -> Alignment:
-    ours = [Row(layer, len(layers) - 1) for layer in layers]
-    theirs = [Row(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
+    ours = [AlignedRow(layer, len(layers) - 1) for layer in layers]
+    theirs = [AlignedRow(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
 
     def likeness(old: int, new: int) -> float:
         return theirs[old].likeness(ours[new])

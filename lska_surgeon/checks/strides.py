@@ -34,7 +34,7 @@ def input_shapes(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     return [_PICTURE if source == IMAGE else shapes[source] for source in layer.sources]
 
 
-def conflicts(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
+def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
     """Rows whose inputs' strides, guesses included, do not fit: a Concat of several, an output layer out of order."""
     found = set()
     for layer in layers:

@@ -64,7 +64,7 @@ class ModelText:
 
 
 @dataclass
-class Costs:
+class CostCache:
     """Counts at one image size.
 
     Attributes:

@@ -19,7 +19,7 @@ from ..model_yaml.load import OpenModel
 
 
 @dataclass(frozen=True)
-class Costs:
+class CostDifference:
     """Parameters and multiply-accumulates of two architectures, or the difference alone.
 
     Attributes:
@@ -34,17 +34,17 @@ class Costs:
     totals: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 
-def closed_form_costs(difference: Difference, imgsz: tuple[int, int]) -> Costs:
+def closed_form_costs(difference: Difference, imgsz: tuple[int, int]) -> CostDifference:
     """What the second architecture has more, as far as that is known without building either."""
     one, other = _without_operators(difference.one), _without_operators(difference.other)
     if difference.settings or one is None or one != other:
-        return Costs(imgsz, None, None)
+        return CostDifference(imgsz, None, None)
     before, after = _of_operators(difference.before, imgsz), _of_operators(difference.after, imgsz)
     params, macs = (None if old is None or new is None else new - old for old, new in zip(before, after))
-    return Costs(imgsz, params, macs)
+    return CostDifference(imgsz, params, macs)
 
 
-def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> Costs:
+def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> CostDifference:
     """Both architectures, built and counted by fvcore; needs torch.
 
     Raises:
@@ -54,7 +54,7 @@ def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> Costs:
 
     one, other = (count_source(name, imgsz) for name in (before, after))
     totals = (one.params, one.macs), (other.params, other.macs)
-    return Costs(imgsz, other.params - one.params, other.macs - one.macs, totals)
+    return CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
 
 
 def _without_operators(graph: Graph) -> list[Any] | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..architecture.graph import IMAGE, Graph, Layer
-from ..architecture.roles import ATTENTION, kind
+from ..architecture.roles import ATTENTION, role_of
 from ..architecture.scaling import Scaling
 from ..architecture.shapes import NOT_A_MAP, Shape, shapes_of
 from .document import format_value
@@ -31,7 +31,7 @@ def canonical_text(graph: Graph) -> str:
         KernelError: a row asks for an operator that does not exist.
     """
     shapes = shapes_of(graph, Scaling())  # levels are the same at every scale
-    return "\n".join([*_settings(graph.settings), "", *_Writer(graph, shapes).lines(), ""])
+    return "\n".join([*_settings(graph.settings), "", *_RoleWriter(graph, shapes).lines(), ""])
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -42,12 +42,12 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {format_value(value)}"
 
 
-class _Writer:
+class _RoleWriter:
     """The rows in the order in which they are written, and the name that each has when it is."""
 
     def __init__(self, graph: Graph, shapes: Sequence[Shape]) -> None:
         self.graph, self.shapes = graph, shapes
-        self.kinds = [kind(layer, len(graph) - 1) for layer in graph]
+        self.roles = [role_of(layer, len(graph) - 1) for layer in graph]
         self.names: dict[int, str] = {IMAGE: _PICTURE}
         self.taken: Counter[str] = Counter()
         self.done: list[str] = []
@@ -74,7 +74,7 @@ class _Writer:
 
     def _refines(self, layer: Layer) -> bool:
         """Case 2: attention on one map."""
-        if self.kinds[layer.index] not in ATTENTION or len(layer.taps) != 1 or layer.sources[0] == IMAGE:
+        if self.roles[layer.index] not in ATTENTION or len(layer.taps) != 1 or layer.sources[0] == IMAGE:
             return False
         return not {layer.block, self.graph[layer.sources[0]].block} & set(NOT_A_MAP)
 
@@ -83,7 +83,7 @@ class _Writer:
             source = layer.sources[0]
             if all(reader in self.names for reader in self.graph.readers(source) if reader != layer.index):
                 return self.names[source]
-        what = self.kinds[layer.index]
+        what = self.roles[layer.index]
         level = self.shapes[layer.index].level
         name = what if what == "output" else ".".join(filter(None, [layer.section, level, what]))
         self.taken[name] += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from ..architecture.alignment import Row, align_rows
+from ..architecture.alignment import AlignedRow, align_rows
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.resolve import kept_letter, resolve_scale
 from ..errors import GraphError
@@ -162,8 +162,8 @@ def _rewired(old: Layer, new: Layer, index_map: Mapping[int, int]) -> list[Rewir
 
 def _aligned(before: Graph, after: Graph) -> dict[int, int]:
     """Rows that match by what they are; then, while it changes anything, also by what they read as last aligned."""
-    theirs = [Row(layer, len(before) - 1) for layer in before]
-    ours = [Row(layer, len(after) - 1) for layer in after]
+    theirs = [AlignedRow(layer, len(before) - 1) for layer in before]
+    ours = [AlignedRow(layer, len(after) - 1) for layer in after]
     like = [[max(row.likeness(other), other.likeness(row)) for other in ours] for row in theirs]
     costs = [row.cost_of_insertion for row in theirs], [row.cost_of_insertion for row in ours]
 

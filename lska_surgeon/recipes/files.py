@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..costs.cache import Costs, sha256
+from ..costs.cache import CostCache, sha256
 from ..errors import TargetError
 from ..files import replace_all
 from ..model_yaml.lines import unified_diff
 from .index import Index, Owned
-from .plan import Variant, reread
+from .plan import Variant, read_again
 from .recipe import Recipe
 
 MISSING, STALE, EDITED, FOREIGN, LEFT_OVER = "missing", "stale", "edited", "foreign", "left over"
@@ -29,7 +29,7 @@ _SHOWN = 3  # files that one line names
 
 
 @dataclass(frozen=True)
-class Finding:
+class OffFile:
     """One file that is not as the recipe asks for it.
 
     Attributes:
@@ -50,13 +50,13 @@ class Finding:
         return _MEANING[self.state] + (", and was edited by hand" if self.edited else "")
 
 
-def known_costs(recipe: Recipe, owned: Owned | None, *, may_count: bool, renew: bool) -> Costs:
-    """Costs that start from those in the index; an index that was edited by hand counts for nothing."""
+def known_costs(recipe: Recipe, owned: Owned | None, *, may_count: bool, renew: bool) -> CostCache:
+    """CostCache that start from those in the index; an index that was edited by hand counts for nothing."""
     usable = owned is not None and owned.imgsz == recipe.imgsz and not owned.edited
-    return Costs(recipe.imgsz, may_count, renew, owned.counts if usable and owned else {})
+    return CostCache(recipe.imgsz, may_count, renew, owned.counts if usable and owned else {})
 
 
-def compare(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[Finding]:
+def off_files(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[OffFile]:
     """All files that are not as the recipe asks for them, the index and its table included.
 
     Args:
@@ -68,13 +68,13 @@ def compare(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[
     for file, text in texts_of(index).items():
         found = _read(index.recipe.folder / file)
         if found is None:
-            findings.append(Finding(file, MISSING))
+            findings.append(OffFile(file, MISSING))
         elif found != text:
             diff = unified_diff(found, text, file, file)
-            findings.append(Finding(file, _state(index, file, found, owned), diff))
+            findings.append(OffFile(file, _state(index, file, found, owned), diff))
     for file, digest in left.items():
         found = _read(index.recipe.folder / file)
-        findings.append(Finding(file, LEFT_OVER, edited=found is not None and sha256(found) != digest))
+        findings.append(OffFile(file, LEFT_OVER, edited=found is not None and sha256(found) != digest))
     return findings
 
 
@@ -95,7 +95,7 @@ def left_over(recipe: Recipe, variants: Sequence[Variant], owned: Owned | None, 
     return {file: digest for file, digest in files.items() if file not in wanted and (recipe.folder / file).is_file()}
 
 
-def update(index: Index, findings: Sequence[Finding], *, force: bool, prune: bool, dry_run: bool = False) -> list[str]:
+def update(index: Index, findings: Sequence[OffFile], *, force: bool, prune: bool, dry_run: bool = False) -> list[str]:
     """Write what differs and, with `prune`, delete what is left over: all of it or nothing; the files touched.
 
     With `dry_run` everything is done but the writing.
@@ -113,7 +113,7 @@ def update(index: Index, findings: Sequence[Finding], *, force: bool, prune: boo
         more = f" (and {len(refused) - _SHOWN} more)" if len(refused) > _SHOWN else ""
         raise TargetError(f"nothing was written: {names}{more}; move it away, or add --force to overwrite it")
     touched = {found.file for found in changed}
-    reread(index.recipe, [variant for variant, _ in index.variants if variant.file in touched])
+    read_again(index.recipe, [variant for variant, _ in index.variants if variant.file in touched])
     folder = index.recipe.folder
     texts = {folder / file: text for file, text in texts_of(index).items() if file in touched}
     if not dry_run:

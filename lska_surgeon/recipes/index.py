@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..costs.cache import Costs, Counted, sha256
+from ..costs.cache import CostCache, Counted, sha256
 from ..errors import RecipeError
 from ..tables import pipes, table
 from .plan import Variant, VariantCost
@@ -62,7 +62,7 @@ class Index:
     recipe: Recipe
     name: str
     variants: Sequence[tuple[Variant, VariantCost]]
-    costs: Costs
+    costs: CostCache
     left_over: Mapping[str, str] = field(default_factory=dict)
 
     @property

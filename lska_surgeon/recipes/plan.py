@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..architecture.placement import Placement, edits_for
-from ..costs.cache import Costs, Counted, ModelText, sha256
+from ..costs.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..model_yaml.file_names import default_name, name_fields
 from ..model_yaml.insert import Plan, plan_insert_into
@@ -65,7 +65,7 @@ class Variant:
         """The base, for counting."""
         return _model_text(self.base)
 
-    def cost(self, costs: Costs) -> VariantCost:
+    def cost(self, costs: CostCache) -> VariantCost:
         """The base's count plus the closed form; where a width is not known, a count of the whole."""
         base = costs.of(self.base_text)
         params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
@@ -83,7 +83,7 @@ class Variant:
 def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
     """Every variant that a recipe asks for, in its order, without costs.
 
-    The texts are not read again: that is for `reread`, once it is known which of them will be written.
+    The texts are not read again: that is for `read_again`, once it is known which of them will be written.
 
     Raises:
         RecipeError: a base can't be read, a position matches nothing, two variants want one file; with file and line.
@@ -105,7 +105,7 @@ def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
     return tuple(files.values())
 
 
-def reread(recipe: Recipe, variants: Iterable[Variant]) -> None:
+def read_again(recipe: Recipe, variants: Iterable[Variant]) -> None:
     """Read the texts of variants again, to be sure that they say what was planned.
 
     Raises:

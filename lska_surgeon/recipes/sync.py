@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..costs.cache import Costs
+from ..costs.cache import CostCache
 from ..costs.cost import CostError
 from ..errors import RecipeError, SurgeonError
-from .files import Finding, compare, known_costs, left_over, update
+from .files import OffFile, known_costs, left_over, off_files, update
 from .index import Index
 from .ownership import index_name, read_owned
 from .plan import Variant, VariantCost, plan_variants
@@ -21,7 +21,7 @@ Track = Callable[[Iterator[Any], str, int], Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Task:
+class SyncOptions:
     """What to do with a recipe; see `lska-surgeon variants --help`."""
 
     recipe: Path
@@ -35,12 +35,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SyncResult:
     """What came of it.
 
     Attributes:
         recipe: the recipe.
-        task: what was to be done.
+        options: what was to be done.
         index: the index to be, with all variants and costs.
         findings: files that were not as the recipe asks for them.
         written: files that were written or deleted; with `--dry-run`, that would be.
@@ -51,9 +51,9 @@ class Outcome:
     """
 
     recipe: Recipe
-    task: Task
+    options: SyncOptions
     index: Index
-    findings: tuple[Finding, ...]
+    findings: tuple[OffFile, ...]
     written: tuple[str, ...]
     over_budget: tuple[tuple[str, str], ...]
     uncounted: tuple[str, ...]
@@ -63,7 +63,7 @@ class Outcome:
     @property
     def checked(self) -> bool:
         """Whether this was a check, which writes nothing."""
-        return self.task.check
+        return self.options.check
 
     @property
     def failed(self) -> bool:
@@ -71,7 +71,7 @@ class Outcome:
         return bool(self.over_budget or self.uncounted or self.broken or (self.checked and self.findings))
 
 
-def keep(task: Task, track: Track) -> Outcome:
+def sync(options: SyncOptions, track: Track) -> SyncResult:
     """Work a recipe out; check its files, or bring them up to date.
 
     1. Everything is planned, and counted where that is asked for, before anything is written.
@@ -81,40 +81,40 @@ def keep(task: Task, track: Track) -> Outcome:
     Raises:
         SurgeonError: the recipe, a base, the index or a file that is in the way; nothing was written.
     """
-    recipe = read_recipe(task.recipe)
+    recipe = read_recipe(options.recipe)
     variants = plan_variants(recipe)
     owned = read_owned(recipe, [variant.file for variant in variants])
-    may_count = not task.check and (task.costs or bool(recipe.budget))
-    costs = known_costs(recipe, owned, may_count=may_count, renew=task.costs and not task.check)
+    may_count = not options.check and (options.costs or bool(recipe.budget))
+    costs = known_costs(recipe, owned, may_count=may_count, renew=options.costs and not options.check)
     index = _index(recipe, variants, costs, track)
     left = left_over(recipe, variants, owned, index.markdown_name)
-    if left and not task.prune:
+    if left and not options.prune:
         index = replace(index, left_over=left)
-    broken = _broken(variants, task.jobs, track) if task.verify else ()
-    findings = compare(index, owned, left)
+    broken = _broken(variants, options.jobs, track) if options.verify else ()
+    findings = off_files(index, owned, left)
     written: list[str] = []
-    if not task.check and not broken:
-        written = update(index, findings, force=task.force, prune=task.prune, dry_run=task.dry_run)
-    return Outcome(
+    if not options.check and not broken:
+        written = update(index, findings, force=options.force, prune=options.prune, dry_run=options.dry_run)
+    return SyncResult(
         recipe,
-        task,
+        options,
         index,
         tuple(findings),
         tuple(written),
         tuple(_over_budget(index)),
         tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
         broken,
-        len(variants) - len(broken) if task.verify else 0,
+        len(variants) - len(broken) if options.verify else 0,
     )
 
 
-def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: Costs, track: Track) -> Index:
+def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: CostCache, track: Track) -> Index:
     counted = ((variant, _cost(recipe, variant, costs)) for variant in variants)
     what = "counting" if costs.may_count else "planning"
     return Index(recipe, index_name(recipe), tuple(track(counted, what, len(variants))), costs)
 
 
-def _cost(recipe: Recipe, variant: Variant, costs: Costs) -> VariantCost:
+def _cost(recipe: Recipe, variant: Variant, costs: CostCache) -> VariantCost:
     try:
         return variant.cost(costs)
     except CostError as error:

@@ -394,7 +394,7 @@ def test_an_index_that_names_a_file_elsewhere_deletes_nothing(tmp_path: Path) ->
     assert victim.is_file()
 
 
-# Costs and budgets.
+# CostCache and budgets.
 
 
 def test_costs_are_those_of_flops() -> None:

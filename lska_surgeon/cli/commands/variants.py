@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ...recipes.index import FORMATS
-from ...recipes.sync import Outcome, Task, keep
+from ...recipes.sync import SyncOptions, SyncResult, sync
 from ..options import formats
 from ..reports.variants import as_annotations, as_json, lines, notes, summary
 
@@ -49,28 +49,28 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
         for name in ("dry_run", "prune", "force"):
             if asked[name]:
                 raise click.UsageError(f"--check writes nothing: drop --{name.replace('_', '-')}, or --check")
-    outcome = keep(Task(**asked, verify=verify is not None), _track)
-    _show(outcome, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
-    if outcome.failed:
+    result = sync(SyncOptions(**asked, verify=verify is not None), _track)
+    _show(result, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
+    if result.failed:
         ctx.exit(1)
 
 
-def _show(outcome: Outcome, form: str, quiet: bool) -> None:
+def _show(result: SyncResult, form: str, quiet: bool) -> None:
     if form == "json":
-        click.echo(as_json(outcome))
+        click.echo(as_json(result))
         return
     if form == "github":
-        click.echo("\n".join(as_annotations(outcome)))
+        click.echo("\n".join(as_annotations(result)))
         return
     if form != "text":
-        click.echo(outcome.index.render(form) + "\n" * (form == "table"))
+        click.echo(result.index.render(form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
-    for text in lines(outcome):
+    for text in lines(result):
         click.echo(text.encode("utf-8", errors="replace").decode(), err=apart)
-    for note in [] if quiet else notes(outcome):
+    for note in [] if quiet else notes(result):
         click.echo(f"Note: {note}", err=True)
-    if outcome.failed or not quiet:
-        click.echo(summary(outcome), err=apart)
+    if result.failed or not quiet:
+        click.echo(summary(result), err=apart)
 
 
 def _track(items: Iterator[Any], what: str, total: int) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...architecture.graph import IMAGE, Graph
-from ...costs.difference import Costs
+from ...costs.difference import CostDifference
 from ...model_yaml.diff import Change, Difference
 from ...model_yaml.document import format_value
 from ...model_yaml.find import stock_models
@@ -21,7 +21,7 @@ _HEADER = ("change", "before", "after", "block", "what")
 _COSTS_HEADER = ("model", "params", "GMACs", "GFLOPs")
 
 
-def difference_text(difference: Difference, costs: Costs) -> str:
+def difference_text(difference: Difference, costs: CostDifference) -> str:
     """For people: one line that says all, a table of the changes, the costs, and the index map."""
     if not difference:
         return headline(difference)
@@ -30,7 +30,7 @@ def difference_text(difference: Difference, costs: Costs) -> str:
     return "\n\n".join([*parts, "\n".join([costs_line(costs), *_footnotes(difference)])])
 
 
-def difference_markdown(difference: Difference, costs: Costs) -> str:
+def difference_markdown(difference: Difference, costs: CostDifference) -> str:
     """For a comment on a pull request."""
     if not difference:
         return headline(difference)
@@ -39,7 +39,7 @@ def difference_markdown(difference: Difference, costs: Costs) -> str:
     return "\n\n".join([*parts, costs_line(costs), *_footnotes(difference)])
 
 
-def difference_github(difference: Difference, costs: Costs) -> str:
+def difference_github(difference: Difference, costs: CostDifference) -> str:
     """One notice at the second file."""
     rows = [" ".join(filter(None, [change, _place(old, new), block])) + f": {what}"
             for change, old, new, block, what in _rows(difference)]  # fmt: skip
@@ -47,7 +47,7 @@ def difference_github(difference: Difference, costs: Costs) -> str:
     return annotation("notice", text, file=str(difference.after.found.path), title=headline(difference))
 
 
-def difference_json(difference: Difference, costs: Costs) -> str:
+def difference_json(difference: Difference, costs: CostDifference) -> str:
     """Everything for a machine."""
     return dump(
         {
@@ -96,7 +96,7 @@ def headline(difference: Difference) -> str:
     return f"{before} -> {after}: {', '.join(parts)}"
 
 
-def costs_line(costs: Costs) -> str:
+def costs_line(costs: CostDifference) -> str:
     """What the second has more, in one line."""
     size = f"{costs.imgsz[0]}x{costs.imgsz[1]}"
     if costs.params is None:
@@ -157,7 +157,7 @@ def _place(old: str, new: str) -> str:
     return f"{old} -> {new}" if old and new and old != new else new or old
 
 
-def _totals(difference: Difference, costs: Costs) -> list[Sequence[str]]:
+def _totals(difference: Difference, costs: CostDifference) -> list[Sequence[str]]:
     assert costs.totals is not None
     names = (_name(difference.before), _name(difference.after))
     return [
@@ -211,7 +211,7 @@ def _layer(graph: Graph, index: int) -> dict[str, Any]:
     }
 
 
-def _costs(costs: Costs) -> dict[str, Any]:
+def _costs(costs: CostDifference) -> dict[str, Any]:
     how = "fvcore" if costs.totals else "closed form" if costs.params is not None else None
     both = [{"params": params, "macs": macs} for params, macs in costs.totals or ()]
     gained = {"params": costs.params, "macs": costs.macs, "flops": None if costs.macs is None else 2 * costs.macs}
