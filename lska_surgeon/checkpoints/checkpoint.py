@@ -10,8 +10,9 @@ and whoever can write to the file while it is being read. The order of reading:
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. Out of scope: what a model computes once it is called (its layers run, with
-attributes that the file chose), and files made to use up memory.
+installs or downloads a thing for it. What is read before torch loads anything is bounded (`container`, `pickle_scan`),
+far above any real checkpoint. Out of scope: what a model computes once it is called (its layers run, with attributes
+that the file chose).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from ..yolo.environment import import_offline
 from . import allowlist, container
-from .pickle_scan import Missing, Rehearsal, Use
+from .pickle_scan import Missing, Rehearsal, TooLarge, Use
 from .unpickling import load_safely, load_trusted
 
 _SHOWN = 8  # names that a message lists; the exception has them all
@@ -142,7 +143,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Che
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(kind, file)
+        found, damage = _rehearse(path, kind, file)
         _refuse_yolov5(path, found)
         if not trust:
             _refuse_names(path, found)
@@ -167,7 +168,7 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(kind, file)
+        found, damage = _rehearse(path, kind, file)
     if not found.refused:
         _refuse_damage(path, kind, damage)
     return found
@@ -188,7 +189,7 @@ def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, f
     write_whole(path, lambda file: torch.serialization.save(data, file), force=force)
 
 
-def _rehearse(kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
+def _rehearse(path: Path, kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
     """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
     problems: dict[str, None] = {}
@@ -203,6 +204,8 @@ def _rehearse(kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
                 names.update(rehearsal.names)
                 problems.update(rehearsal.problems)
                 protocol = rehearsal.proto
+    except TooLarge as error:
+        raise CheckpointError(f"{path} holds {error}, more than any checkpoint: nothing of it was run") from error
     except SurgeonError:
         raise
     except Exception as error:  # whatever bytes that are no pickle make of an unpickler

@@ -130,9 +130,13 @@ class Index:
         return buffer.getvalue().rstrip("\n")
 
 
+#: So many characters say whether a file is an index.
+INDEX_HEAD = 100
+
+
 def is_index(text: str) -> bool:
     """Whether a text begins as every index does."""
-    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:100]
+    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:INDEX_HEAD]
 
 
 def read_index(text: str, name: str) -> Owned:

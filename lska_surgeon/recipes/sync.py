@@ -12,6 +12,7 @@ from ..costs.cost import CostError
 from ..errors import RecipeError, SurgeonError
 from .files import OffFile, known_costs, left_over, off_files, update
 from .index import Index
+from .lock import only_writer
 from .ownership import index_name, read_owned
 from .plan import Variant, VariantCost, plan_variants
 from .recipe import Recipe, read_recipe
@@ -83,6 +84,15 @@ def sync(options: SyncOptions, track: Track) -> SyncResult:
     """
     recipe = read_recipe(options.recipe)
     variants = plan_variants(recipe)
+    if options.check or options.dry_run:
+        return _synced(options, recipe, variants, track)
+    folders = {(recipe.folder / file).parent for file in (index_name(recipe), *(variant.file for variant in variants))}
+    with only_writer(folders, f"lska-surgeon variants {recipe.path.name}"):
+        return _synced(options, recipe, variants, track)
+
+
+def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...], track: Track) -> SyncResult:
+    """Steps 1 to 3, once nobody else writes there."""
     owned = read_owned(recipe, [variant.file for variant in variants])
     may_count = not options.check and (options.costs or bool(recipe.budget))
     costs = known_costs(recipe, owned, may_count=may_count, renew=options.costs and not options.check)
