@@ -67,12 +67,12 @@ class Curves:
     def _drawn(self, figure: Any) -> Any:
         drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
         axes = drawn.subplots(1, 2)
-        for axis, label in zip(axes, ("parameters more", "GFLOPs more")):
+        for axis, label in zip(axes, ("parameters more (millions)", "GFLOPs more")):
             for number, op in enumerate(dict.fromkeys(one.op for one in self.points)):
                 mine = [one for one in self.points if one.op == op]
                 axis.plot(
                     [one.k for one in mine],
-                    [one.params if label.startswith("p") else 2 * one.macs / 1e9 for one in mine],
+                    [one.params / 1e6 if label.startswith("p") else 2 * one.macs / 1e9 for one in mine],
                     color=COLOURS[number % len(COLOURS)],
                     marker=MARKERS[number % len(MARKERS)],
                     linestyle=LINES[number % len(LINES)],
