@@ -52,7 +52,12 @@ def bring(folder: Path, name: str) -> None:
     target = folder / name
     if target.exists():
         return
-    if name == "my-data.yaml":
+    if name == "pictures":
+        shapes.write_data(folder / "made")
+        (folder / "made" / "images" / "train").rename(target)
+    elif name == "graft.pt":
+        shapes.graft(shapes.write_checkpoint(folder), "neck")
+    elif name == "my-data.yaml":
         shapes.write_data(folder).rename(target)
     elif name.endswith(".pt"):
         (shapes.write_checkpoint(folder)).rename(target)
@@ -112,7 +117,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_is_linked_from_readme() -> None:
-    for readme, ending in (("README.md", ".md"), ("README.zh-CN.md", ".md")):
+    for readme, ending in (("README.md", ".md"), ("README.zh-CN.md", ".zh-CN.md")):
         linked = set(re.findall(r"\]\((docs/[^)#]+)", (ROOT / readme).read_text(encoding="utf-8")))
         for page in (page for page in PAGES if "zh-CN" not in page):
             own = page.replace(".md", ending)
