@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,12 +129,13 @@ class Checkpoint:
         return model
 
 
-def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Checkpoint:
+def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_ins: bool = False) -> Checkpoint:
     """Read a checkpoint or a state dict, onto the CPU.
 
     Args:
         path: the file; it is never fetched when it is not there.
         trust: load what is not on the allow-list as well; the file may then run anything.
+        stand_ins: load classes of somebody's own as modules that hold their content and compute nothing.
 
     Raises:
         UnsafeCheckpointError: the file names what is not on the allow-list, or its YAML would run more than layers.
@@ -143,7 +144,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Che
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(path, kind, file)
+        found, damage = _rehearse(path, kind, file, allowlist.lookup_with_stand_ins if stand_ins else allowlist.lookup)
         _refuse_yolov5(path, found)
         if not trust:
             _refuse_names(path, found)
@@ -189,7 +190,9 @@ def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, f
     write_whole(path, lambda file: torch.serialization.save(data, file), force=force)
 
 
-def _rehearse(path: Path, kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
+def _rehearse(
+    path: Path, kind: str, file: IO[bytes], lookup: Callable[[str], Use | Missing | None] = allowlist.lookup
+) -> tuple[Globals, Exception | None]:
     """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
     problems: dict[str, None] = {}
@@ -197,7 +200,7 @@ def _rehearse(path: Path, kind: str, file: IO[bytes]) -> tuple[Globals, Exceptio
     damage: Exception | None = None
     try:
         for stream in container.pickles(kind, file):
-            rehearsal = Rehearsal(stream, allowlist.lookup)
+            rehearsal = Rehearsal(stream, lookup)
             try:
                 rehearsal.read()
             finally:

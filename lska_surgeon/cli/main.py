@@ -31,6 +31,7 @@ COMMANDS = {
     "templates": ("Recipes and CI files to start from.", "templates"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
+    "adopt": ("Write a checkpoint of a tutorial anew with our blocks.", "adopt"),
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "erf": ("Show what layers of a trained network see.", "erf"),

@@ -128,7 +128,7 @@ def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs,
             for name, picture in pictures.items():
                 torch.manual_seed(SEED)
                 try:
-                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in _tensors(model(picture.clone())))
+                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(picture.clone())))
                 except Exception as error:
                     skipped[mode] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     for module, training in mode_before.items():
@@ -148,15 +148,16 @@ def _same_statistics(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(saved[name])
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """Every tensor in what a model gave, in order; mappings by their sorted keys."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, Mapping):
         for key in sorted(output, key=str):
-            yield from _tensors(output[key])
+            yield from tensors_in(output[key])
     elif isinstance(output, Sequence) and not isinstance(output, str):
         for part in output:
-            yield from _tensors(part)
+            yield from tensors_in(part)
 
 
 def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
