@@ -7,11 +7,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.insert import insert
+    from .api.positions import positions
+    from .api.remove import remove
+
 __version__ = "0.1.0"
 
 #: Public name -> the module of `api` that has it.
-_HOME: "dict[str, str]" = {}
-__all__ = ["__version__", *_HOME]
+_HOME: "dict[str, str]" = {
+    "insert": "insert",
+    "positions": "positions",
+    "remove": "remove",
+}
+__all__ = [
+    "__version__",
+    "insert",
+    "positions",
+    "remove",
+]
 
 
 def __getattr__(name: str) -> "Any":

@@ -47,6 +47,12 @@ class Certificate:
         """True when every output of every run is equal, bit for bit in value."""
         return bool(self.runs) and self.max_delta == 0.0
 
+    @property
+    def line(self) -> str:
+        """`certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, ...)`."""
+        skipped = "".join(f"; {mode} mode not run: {why}" for mode, why in self.skipped.items())
+        return f"certificate: max |Δ| {self.max_delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
         runs = {name: _number(delta) for name, delta in self.runs.items()}
