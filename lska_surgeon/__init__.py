@@ -7,23 +7,59 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.check import check
+    from .api.diff import diff
+    from .api.doctor import doctor
+    from .api.errors import SurgeonError
+    from .api.flops import flops
+    from .api.graft import graft
     from .api.insert import insert
+    from .api.inspect import load_checkpoint
     from .api.positions import positions
+    from .api.register import register
     from .api.remove import remove
+    from .api.templates import templates
+    from .api.train import train
+    from .api.ungraft import ungraft
+    from .api.variants import variants
 
 __version__ = "0.1.0"
 
 #: Public name -> the module of `api` that has it.
 _HOME: "dict[str, str]" = {
+    "SurgeonError": "errors",
+    "check": "check",
+    "diff": "diff",
+    "doctor": "doctor",
+    "flops": "flops",
+    "graft": "graft",
     "insert": "insert",
+    "load_checkpoint": "inspect",
     "positions": "positions",
+    "register": "register",
     "remove": "remove",
+    "templates": "templates",
+    "train": "train",
+    "ungraft": "ungraft",
+    "variants": "variants",
 }
 __all__ = [
+    "SurgeonError",
     "__version__",
+    "check",
+    "diff",
+    "doctor",
+    "flops",
+    "graft",
     "insert",
+    "load_checkpoint",
     "positions",
+    "register",
     "remove",
+    "templates",
+    "train",
+    "ungraft",
+    "variants",
 ]
 
 

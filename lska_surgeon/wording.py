@@ -34,6 +34,11 @@ def plural(values: Sequence[Any]) -> str:
     return "" if len(values) == 1 else "s"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """` (did you mean X?)`, or nothing where no known name is near."""
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

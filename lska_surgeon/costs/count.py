@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..yolo import environment
 from ..yolo.build import build
 from ..yolo.environment import import_offline, quiet
 from .cost import Cost, CostError, ModuleCost
@@ -35,7 +36,7 @@ def load() -> None:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
-    with quiet():
+    with environment.importing(), quiet():
         import_offline()
         importlib.import_module("fvcore.nn")
 
@@ -81,7 +82,7 @@ def count_source(
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.
     """
-    if Path(source).suffix in CHECKPOINT_SUFFIXES:
+    if Path(source).suffix.lower() in CHECKPOINT_SUFFIXES:
         from ..checkpoints.checkpoint import read_checkpoint
 
         with quiet():

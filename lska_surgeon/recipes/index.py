@@ -16,7 +16,7 @@ from typing import Any
 
 from ..costs.cache import CostCache, Counted, sha256
 from ..errors import RecipeError
-from ..tables import pipes, table
+from ..tables import Table, drawn, pipes
 from .plan import Variant, VariantCost
 from .recipe import Recipe
 
@@ -108,7 +108,11 @@ class Index:
             return self._csv()
         if form == "md":
             return pipes(_HEADER, self._rows(), left=2)
-        return table(_HEADER, self._rows(), right=range(2, len(_HEADER)))
+        return drawn([self.table()])
+
+    def table(self) -> Table:
+        """The costs as a table."""
+        return Table(_HEADER, self._rows(), range(2, len(_HEADER)))
 
     def _rows(self) -> list[Sequence[str]]:
         rows: list[Sequence[str]] = []
