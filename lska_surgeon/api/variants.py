@@ -49,7 +49,5 @@ def variants(
     """
     if jobs < 1:
         raise SurgeonError(f"jobs {jobs} is no number of processes: give 1 or more")
-    options = SyncOptions(
-        Path(recipe), check=check, dry_run=dry_run, costs=costs, prune=prune, force=force, verify=verify, jobs=jobs
-    )
-    return sync(options, track)
+    planned = dry_run and not check
+    return sync(SyncOptions(Path(recipe), check, planned, costs, prune, force, verify, jobs), track)

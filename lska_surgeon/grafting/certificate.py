@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..architecture.shapes import channels_in
 from ..errors import CheckpointError
-from ..yolo.build import channels_in
+from ..wording import error_in_one_line
 from ..yolo.environment import quiet
 
 #: Seed of the random pictures.
@@ -136,7 +137,7 @@ def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs,
                 try:
                     found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in _tensors(model(picture.clone())))
                 except Exception as error:
-                    skipped[mode] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    skipped[mode] = error_in_one_line(error)
     for module, training in mode_before.items():
         module.training = training
     return found, skipped
