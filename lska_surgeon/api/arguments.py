@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Union
 
-from ..architecture.placement import Placement
-from ..errors import PositionError, SurgeonError
+from ..errors import SurgeonError
 from ..wording import did_you_mean
 
 PathLike = Union[str, "os.PathLike[str]"]
-
-
-def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None) -> Placement:
-    """Which operators go where, from one position or several.
-
-    Raises:
-        PositionError: there is none.
-    """
-    ats = (at,) if isinstance(at, str) else tuple(at)
-    if not ats:
-        raise PositionError('say where: a position such as "neck", or a list of them')
-    return Placement(ats, op, k, dilation)
 
 
 def as_name(path: PathLike | None) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..costs.cost import size_of
 from ..costs.difference import Difference, difference_of
+from ..costs.size import size_of
 from .arguments import PathLike, as_name
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from ..checkpoints.find import check_checkpoint
-from ..costs.cost import Cost, size_of
+from ..costs.cost import Cost
+from ..costs.size import size_of
 from ..errors import SurgeonError
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from ..yolo.precheck import refuse_sizes

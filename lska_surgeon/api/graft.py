@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..architecture.kernel import DEFAULT_KERNEL
-from ..architecture.placement import check_placement
+from ..architecture.placement import check_placement, placement_of
 from ..errors import CheckpointError, PositionError
 from ..files import target_path
 from ..model_yaml.file_names import variant_stem
 from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
-from .arguments import PathLike, as_name, one_of, placement_of
+from .arguments import PathLike, as_name, one_of
 from .sources import checkpoint_from, look_at, stem_of
 
 if TYPE_CHECKING:

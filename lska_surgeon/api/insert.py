@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..architecture.kernel import DEFAULT_KERNEL
+from ..architecture.placement import placement_of
 from ..model_yaml.insert import Insertion, plan_insert
-from .arguments import PathLike, as_name, placement_of
+from .arguments import PathLike, as_name
 
 
 def insert(

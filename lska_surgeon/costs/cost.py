@@ -10,8 +10,6 @@ from ..errors import SurgeonError
 from ..tables import Part, Shown, Table
 from ..wording import counted
 
-#: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
-LARGEST_SIDE = 16384
 #: What the numbers of a report are.
 UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them"
 
@@ -163,17 +161,3 @@ class Cost(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Everything but `tree` as plain data, as `--json` writes it of one model."""
         return self.as_report([self.entry()])
-
-
-def size_of(imgsz: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width in pixels, of a square where one number is given.
-
-    Raises:
-        CostError: a side is no whole number of 1 to `LARGEST_SIDE` pixels.
-    """
-    sides = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz)
-    if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in sides):
-        raise CostError(
-            f"imgsz {imgsz!r} is no size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
-        )
-    return sides[0], sides[1]

@@ -56,6 +56,11 @@ class Insertion(Shown):
         return self.opened.found
 
     @property
+    def before(self) -> str:
+        """The base's text."""
+        return self.opened.document.text
+
+    @property
     def scaling(self) -> Scaling:
         """The scale that the base was read at."""
         return self.opened.scaling
@@ -84,8 +89,8 @@ class Insertion(Shown):
     @property
     def diff(self) -> str:
         """The unified diff from the base to the variant."""
-        before, name = self.opened.document.text, self.output.name if self.output else "variant"
-        return unified_diff(before, self.text, self.base.path.name, name)
+        name = self.output.name if self.output else "variant"
+        return unified_diff(self.before, self.text, self.base.path.name, name)
 
     @property
     def line(self) -> str:

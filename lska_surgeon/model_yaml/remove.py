@@ -76,18 +76,7 @@ class Removal(Shown):
         }
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
-        """Write the base.
-
-        Args:
-            path: the file; None for `output`.
-            force: overwrite a file that is there.
-
-        Returns:
-            The file.
-
-        Raises:
-            TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
-        """
+        """Write the base; arguments and errors as for `Insertion.write`."""
         if path is not None:
             return _removal(self.found, self.document, os.fspath(path)).write(force=force)
         target = planned_target(None, self.output, ".yaml")
