@@ -101,6 +101,19 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
     write_whole(path, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")), force=force)
 
 
+def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suffix: str) -> Path:
+    """The file that a result goes to: the one that is named now, or else the one that it was worked out for.
+
+    Raises:
+        TargetError: there is neither, or it has another ending.
+    """
+    if path is not None:
+        return target_path(os.fspath(path), suffix)
+    if output is None:
+        raise TargetError(f"this was worked out for no file: say where to write it, write('FILE{suffix}')")
+    return output
+
+
 def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> None:
     """Write and delete many files, folders included: all of them or, when anything fails, none.
 

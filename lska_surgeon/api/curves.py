@@ -35,6 +35,11 @@ def curves(
 
     Raises:
         SurgeonError: no such model, position, operator or kernel size.
+
+    Example:
+        >>> import lska_surgeon as ls
+        >>> [(one.k, one.params) for one in ls.curves("yolov8n.yaml", "neck", op="lska", k=[7, 35]).points]
+        [(7, 112192), (35, 123712)]
     """
     opened = open_model(model, scale)
     ats = (at,) if isinstance(at, str) else tuple(at)

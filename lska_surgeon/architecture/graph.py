@@ -96,6 +96,18 @@ class Graph:
         """Indices of the layers that read layer `index`."""
         return tuple(layer.index for layer in self.layers if index in layer.sources)
 
+    def row_as_dict(self, index: int) -> dict[str, Any]:
+        """A row and who reads it, as plain data."""
+        layer = self[index]
+        return {
+            "index": index,
+            "sources": list(layer.sources),
+            "repeats": layer.repeats,
+            "block": layer.block,
+            "args": list(layer.args),
+            "readers": list(self.readers(index)),
+        }
+
 
 def as_from(value: Any) -> From | None:
     """A row's first column as a `From`, or None when it is not made of whole numbers."""

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..costs.curves import CurvePoint
-from ..tables import table
+from ..tables import Part, Shown, Table
 from .figures import COLOURS, LINES, MARKERS, plotting, save
 
 _HEADER = ("operator", "k", "params more", "GFLOPs more")
 
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(Shown):
     """What operators cost at the sites of one network, against their kernel size.
 
     Attributes:
@@ -36,8 +36,14 @@ class Curves:
         """The points as text: operator, k, parameters, GFLOPs (2 x GMACs)."""
         return [(one.op, str(one.k), f"{one.params:+,}", f"{2 * one.macs / 1e9:+.3f}") for one in self.points]
 
-    def __str__(self) -> str:
-        return table(_HEADER, self.rows(), right=(1, 2, 3))
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        return f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost"
+
+    def parts(self) -> Sequence[Part]:
+        """The table."""
+        return (Table(_HEADER, self.rows(), (1, 2, 3)),)
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain data."""

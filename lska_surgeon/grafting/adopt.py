@@ -14,7 +14,7 @@ the original has saved is the only proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,8 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
 from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, Operator, build_operator
+from ..tables import Part, Shown, Table
+from ..wording import numbers
 from ..yolo.build import layers_of
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
@@ -61,7 +63,7 @@ class Adopted:
 
 
 @dataclass(frozen=True)
-class Adoption:
+class Adoption(Shown):
     """A checkpoint made anew with our classes, in memory.
 
     Attributes:
@@ -105,6 +107,19 @@ class Adoption:
             ],
             "notes": list(self.notes),
         }
+
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        return f"{self.source.path.name}: {self.tensors} tensors, {len(self.adopted)} classes adopted"
+
+    def parts(self) -> Sequence[Part]:
+        """What became of each class."""
+        rows = [
+            (one.origin, one.block, f"{one.kernel.op} k{one.kernel.k}", numbers(one.layers), one.assumed)
+            for one in self.adopted
+        ]
+        return (self.line, Table(("class", "block", "operator", "layers", "assumed"), rows))
 
     def checkpoint(self) -> Checkpoint:
         """The new content as a checkpoint."""

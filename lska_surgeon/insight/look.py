@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import PositionError
-from ..tables import table
-from ..yolo.build import channels_in
+from ..tables import Part, Shown, Table
 from .gates import OperatorChange, operator_changes
 from .pictures import Picture, check_folder, noise, pictures_from
 from .receptive_field import SHARES, ReceptiveField, receptive_fields
@@ -22,7 +22,7 @@ _GATES_HEADER = ("model", "operator", "layer", "change", "least channel", "large
 
 
 @dataclass(frozen=True, eq=False)
-class Insight:
+class Insight(Shown):
     """What was seen in one or more networks.
 
     Attributes:
@@ -50,11 +50,17 @@ class Insight:
             "notes": list(self.notes),
         }
 
-    def __str__(self) -> str:
-        parts = [table(_HEADER, self._field_rows(), right=range(2, len(_HEADER)))] if self.fields else []
-        if self.changes:
-            parts.append(table(_GATES_HEADER, self._gate_rows(), right=range(2, 6)))
-        return "\n\n".join(parts)
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
+        return f"{', '.join(models)}, seen through {len(self.pictures)} pictures of {self.imgsz}x{self.imgsz}"
+
+    def parts(self) -> Sequence[Part]:
+        """The tables."""
+        fields = Table(_HEADER, self._field_rows(), range(2, len(_HEADER)))
+        gates = Table(_GATES_HEADER, self._gate_rows(), range(2, 6))
+        return [part for part, there in ((fields, self.fields), (gates, self.changes)) if there]
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the heat maps as a picture: PNG, SVG or PDF, by the ending.
@@ -118,7 +124,7 @@ def look(
     pictures: list[Picture] = []
     for name, checkpoint in zip(_names(checkpoints), checkpoints):
         model = checkpoint.float_model()
-        channels = channels_in(model.yaml)
+        channels = channels_in(model.yaml) or 3
         pictures = pictures_from(paths, imgsz, most) if paths and channels == 3 else noise(channels, imgsz, _NOISE)
         if gates:
             changes[name] = tuple(operator_changes(model, pictures))

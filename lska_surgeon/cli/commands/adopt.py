@@ -11,7 +11,7 @@ from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
 from .. import completion
 from ..options import formats, writing
-from ..quick_imports import unwatched
+from ..quick_imports import own_process
 from ..reports.json import dump
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def adopt(
     for path in filter(None, (picture, against)):
         if no_file(path) or not path.exists():
             raise click.UsageError(f"no file {path}: give one that is here")
-    with unwatched():
+    with own_process():
         from ...api.adopt import adopt as adopt_checkpoint
 
         done = adopt_checkpoint(checkpoint)

@@ -12,7 +12,7 @@ from ...architecture.kernel import OP_BLOCKS
 from ...costs.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.figures import check_figure
-from ...tables import pipes
+from ...tables import drawn, pipes
 from .. import completion
 from ..options import formats, not_empty
 from ..options import imgsz as size_option
@@ -77,4 +77,4 @@ def _render(found: Curves, form: str) -> str:
         writer.writerow(["op", "k", "params", "macs", "flops"])
         writer.writerows([one.op, one.k, one.params, one.macs, 2 * one.macs] for one in found.points)
         return text.getvalue().rstrip("\n")
-    return str(found)
+    return drawn(found.parts())

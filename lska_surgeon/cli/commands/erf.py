@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from ...drawing.figures import check_figure
+from ...tables import drawn
 from .. import completion
 from ..options import formats
 from ..options import trust as trust_option
-from ..quick_imports import unwatched
+from ..quick_imports import own_process
 from ..reports.json import dump
 
 
@@ -66,7 +67,7 @@ def erf(
 
     if output is not None:
         check_figure(output, force=force)
-    with unwatched():
+    with own_process():
         found = find_erf(
             models, level=level, layer=layer, images=images, imgsz=imgsz, most=most, gates=gates, trust=trust
         )
@@ -74,6 +75,6 @@ def erf(
         found.write(output, force=force)
     for note in found.notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(dump(found.to_dict()) if form == "json" else str(found))
+    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
     if output is not None:
         click.echo(f"Wrote {output}", err=form == "json")
