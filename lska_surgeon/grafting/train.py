@@ -15,10 +15,10 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
-from ..errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
+from ..errors import NO_DATA, BuildError, CheckpointError, SurgeonError, TrainingError
 from ..model_yaml.find import find_model
 from ..nn import named_operators
-from ..yolo.build import build
+from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_mistakes import mistake
@@ -180,6 +180,12 @@ def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, 
         raise TrainingError(f"{path} has no operator to train: put one in with lska-surgeon graft {path} --at neck")
     if stage != "all" and options.get("pretrained") is False:
         raise TrainingError(f"--stage {stage} keeps trained layers as they are, and pretrained=False drops them")
+    try:
+        layers_of(checkpoint.yaml or {}, f"the YAML in {path}")
+    except BuildError as error:
+        raise TrainingError(
+            f"training rebuilds the model, and {error}: train it with a release of ultralytics that builds it"
+        ) from error
     if stage == "attention" and options.get("freeze") is not None:
         raise TrainingError("--stage attention says what is frozen: drop freeze=, or take --stage all")
     return model
