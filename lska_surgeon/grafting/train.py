@@ -165,7 +165,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
     found = find_model(source)
-    return build(found.path, scale=found.scale)
+    return build(found.path, named=found.scale)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:

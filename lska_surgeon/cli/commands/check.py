@@ -120,7 +120,7 @@ def _built(checked: list[CheckedFile]) -> list[CheckedFile]:
     for one in checked:
         if not one.failed():
             try:
-                build(one.path, scale=one.scale)
+                build(one.path, named=one.scale)
             except SurgeonError as error:
                 one = replace(one, findings=(*one.findings, Finding(ERROR, "build", 1, None, str(error))))
         done.append(one)
