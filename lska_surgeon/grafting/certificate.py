@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError
 from ..yolo.build import channels_in
 from ..yolo.environment import quiet
+from .early import pixels_of
 
 #: Seed of the random pictures.
 SEED = 0
@@ -102,12 +103,7 @@ def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     import cv2
     import numpy
 
-    try:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise CheckpointError(f"can't read the picture {path}: {error}".splitlines()[0]) from error
-    if pixels is None:
-        raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
+    pixels = pixels_of(path)
     height, width = pixels.shape[:2]
     scale = longest / max(height, width)
     pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)))

@@ -22,14 +22,13 @@ from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_mistakes import mistake
+from .early import CHECKPOINTS
 from .freezing import frozen_parts
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}
 #: Arguments of Ultralytics that the command line has a place of its own for.
 _ELSEWHERE = ("model", "mode", "task")
-#: Arguments that may name one more checkpoint.
-_CHECKPOINTS = ("pretrained", "distill_model")
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def plan_training(
     """
     import_offline()
     options = read_options(words)
-    for key in _CHECKPOINTS:
+    for key in CHECKPOINTS:
         if isinstance(options.get(key), str):
             read_checkpoint(options[key], trust=trust)
     if Path(source).suffix.lower() in (".yaml", ".yml"):

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from ...architecture.placement import Placement, check_placement
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, target_path
+from ...grafting.early import pixels_of
 from ...model_yaml.file_names import variant_stem
 from ...model_yaml.find import find_model
 from ...yolo.environment import import_offline
@@ -84,6 +85,8 @@ def graft(
     if into:
         find_model(into)
         refuse_sizes(into)
+    if image:
+        pixels_of(Path(image))
     with unwatched():  # here, for it takes seconds and no mistake above should wait for it
         import_offline()
         from ...checkpoints.checkpoint import read_checkpoint, write_checkpoint

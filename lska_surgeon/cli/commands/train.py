@@ -7,15 +7,12 @@ from pathlib import Path
 import click
 
 from ...checkpoints.find import check_checkpoint
-from ...errors import NO_DATA, TrainingError
+from ...grafting.early import check_words
 from ...model_yaml.find import find_model
 from ...yolo.environment import import_offline
 from ...yolo.precheck import refuse_sizes
 from .. import completion
 from ..options import trust as trust_option
-
-#: Arguments that say what to train on, or where that is said.
-_NAMES_DATA = ("data", "cfg", "resume")
 
 
 @click.command()
@@ -62,5 +59,4 @@ def _check(model: str, words: tuple[str, ...]) -> None:
         refuse_sizes(model)
     else:
         check_checkpoint(Path(model))
-    if not any(word.split("=")[0].strip() in _NAMES_DATA for word in words):
-        raise TrainingError(NO_DATA)
+    check_words(words, model=model)
