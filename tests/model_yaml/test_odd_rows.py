@@ -17,7 +17,7 @@ from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import NOT_A_MAP, OUTPUTS, WIDTH_SCALED, shapes_of
 from lska_surgeon.errors import SurgeonError
 
-CASE = Path(__file__).parents[1] / "cases" / "build" / "yolov8s-depth-multiple.yaml"
+CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"
 BLOCKS = sorted({*WIDTH_SCALED, *OUTPUTS, *NOT_A_MAP, *BLOCK_OPS, *HOSTS, *HANDWRITTEN_HOSTS, "HGBlock", "HGStem"})
 COMMANDS = {
     "check": ["check", "--fix", "{}"],

@@ -13,7 +13,7 @@ from lska_surgeon.grafting.train import plan_training
 from lska_surgeon.model_yaml.find import find_model
 from lska_surgeon.yolo.build import build
 
-CASE = Path(__file__).parents[1] / "cases" / "build" / "yolov8s-depth-multiple.yaml"
+CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"
 #: What Ultralytics builds of it, as published for YOLOv8s with 80 classes.
 PARAMETERS = 11_166_560
 
