@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..architecture.kernel import DEFAULT_KERNEL
 from ..architecture.placement import check_placement, placement_of
-from ..errors import CheckpointError, PositionError
+from ..errors import PositionError
 from ..files import target_path
+from ..grafting.early import pixels_of
 from ..model_yaml.file_names import variant_stem
 from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
@@ -73,8 +74,8 @@ def graft(
     if placement is not None:
         check_placement(placement)
     look_at(checkpoint)
-    if image is not None and not Path(image).is_file():
-        raise CheckpointError(f"no picture {image}: give a JPEG or PNG with --image")
+    if image is not None:
+        pixels_of(Path(image))
     if into is not None:
         find_model(str(as_name(into)))
         refuse_sizes(Path(into))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.find import check_checkpoint
-from ..errors import NO_DATA, TrainingError
+from ..errors import TrainingError
+from ..grafting.early import check_words
 from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
@@ -15,8 +16,6 @@ from .arguments import PathLike, as_name, one_of
 
 #: What to train: every layer, the operators alone, or first these and then every layer.
 STAGES = ("all", "attention", "both")
-#: Arguments that say what to train on, or where that is said.
-_NAMES_DATA = ("data", "cfg", "resume")
 
 
 def train(model: PathLike, *, stage: str = "all", warm: int = 1, trust: bool = False, **ultralytics: Any) -> list[Path]:
@@ -52,9 +51,8 @@ def train_with(
     if warm < 1:
         raise TrainingError(f"warm {warm} is no number of epochs: give 1 or more")
     _look_at(Path(model))
-    names = options if isinstance(options, Mapping) else [word.split("=")[0].strip() for word in options]
-    if not any(name in _NAMES_DATA for name in names):
-        raise TrainingError(NO_DATA)
+    words = [f"{key}={value}" for key, value in options.items()] if isinstance(options, Mapping) else options
+    check_words(words, model=str(as_name(model)))
     import_offline()  # here, for it takes seconds, and before all else, for what follows imports Ultralytics as well
     from ..grafting import train as training
 

@@ -104,7 +104,8 @@ def _read_host(block: str, args: list[Any]) -> Attention:
     if unknown or "k" not in spec:
         found = f"{{{', '.join(f'{k}: {v}' for k, v in spec.items())}}}" if spec else "none"
         raise KernelError(f"{block} ends in a mapping such as {{k: 35}} (keys op, k, d), found {found}")
-    kernel = _kernel_of_row(block, spec.get("op", "lska"), spec["k"], spec.get("d"))
+    op = spec.get("op", "lska")
+    kernel = _kernel_of_row(block, op if isinstance(op, str) else str(op), spec["k"], spec.get("d"))
     return Attention(kernel, HOSTS[block], tuple(args))
 
 

@@ -46,8 +46,10 @@ def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: S
         return Operators(attention.kernel, width_in, repeats)
     try:
         channels, count = _inside(attention.host, attention.host_args, width_in, width_out, repeats, scaling)
-    except (IndexError, TypeError, ValueError):  # arguments that the host does not take
+    except (IndexError, OverflowError, TypeError, ValueError):  # arguments that the host does not take
         return None
+    if not isinstance(channels, int) or not isinstance(count, int) or channels < 1 or count < 0:
+        return None  # of text, lists and fractions, the sums above make more of the same
     return Operators(attention.kernel, channels, count)
 
 

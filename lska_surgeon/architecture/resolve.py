@@ -18,7 +18,7 @@ from ..errors import GraphError
 from .attention import BLOCK_OPS, read_attention
 from .graph import Graph, Layer
 from .scaling import Scaling
-from .shapes import WIDTH_SCALED, Shape
+from .shapes import MOST_CHANNELS, WIDTH_SCALED, Shape
 
 _BUILT_BY_LETTER = frozenset({"C3k2", "A2C2f"})
 _PROTOTYPES = frozenset({"Segment", "Segment26", "YOLOESegment", "YOLOESegment26"})
@@ -53,20 +53,35 @@ def _resolve_layer(layer: Layer, graph: Graph, shapes: tuple[Shape, ...], scalin
             raise GraphError(f"--resolve needs real widths, and that of row {layer.index} ({layer.block}) is {found}")
         args[0] = width
         if block == "C2fAttn":
-            args[1:3] = _attn_args(args, scaling)
+            args[1:3] = _attn_args(layer, scaling)
     elif block in _PROTOTYPES and len(args) > 2:
-        args[2] = scaling.channels(args[2])
+        args[2] = scaling.channels(_number(layer, 2, "width of its prototypes"))
     return replace(layer, repeats=scaling.repeats(layer.repeats), args=tuple(args))
 
 
-def _attn_args(args: list[Any], scaling: Scaling) -> list[int]:
-    embedding, heads = args[1], args[2]
+def _attn_args(layer: Layer, scaling: Scaling) -> list[int]:
+    embedding, heads = _number(layer, 1, "embedding width"), _number(layer, 2, "number of heads")
     most = scaling.max_channels
     if most != float("inf"):
         embedding = min(embedding, most // 2)
         heads = min(heads, most // 2 // 32) if heads > 1 else heads
-    scaled_heads = int(max(round(heads) * scaling.width, 1)) if heads > 1 else heads
+    scaled_heads = int(max(round(heads) * scaling.width, 1)) if heads > 1 else int(heads)
     return [Scaling(width=scaling.width).channels(embedding), scaled_heads]
+
+
+def _number(layer: Layer, at: int, what: str) -> float:
+    """An argument that is scaled, of a row as it is written.
+
+    Raises:
+        GraphError: it is not there, or no number that a network could have.
+    """
+    value = layer.args[at] if len(layer.args) > at else "missing"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_CHANNELS:
+        raise GraphError(
+            f"--resolve needs real widths, and argument {at + 1} of row {layer.index} ({layer.block}), the {what}, "
+            f"is {value}"
+        )
+    return value
 
 
 def _plain_block(layer: Layer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import CheckpointError
@@ -23,3 +24,5 @@ def check_checkpoint(path: Path) -> None:
         raise CheckpointError(f"{path} is {found}: give the path of a .pt")
     if not path.exists():
         raise CheckpointError(f"no file {path}: give the path of a .pt that is here; nothing is downloaded")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"can't read {path}: Permission denied")

@@ -98,9 +98,9 @@ def count_source(
 def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:
     found = find_model(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
-    scale = scale or (None if found.path.name == found.asked else found.scale)
+    named = None if found.path.name == found.asked else found.scale
     with ShapesOnly():
-        model = build(os.fspath(found.path), scale=scale)
+        model = build(os.fspath(found.path), scale=scale, named=named)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)

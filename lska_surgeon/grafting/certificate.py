@@ -19,6 +19,7 @@ from ..architecture.shapes import channels_in
 from ..errors import CheckpointError
 from ..wording import error_in_one_line
 from ..yolo.environment import quiet
+from .early import pixels_of
 
 #: Seed of the random pictures.
 SEED = 0
@@ -109,12 +110,7 @@ def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     import cv2
     import numpy
 
-    try:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise CheckpointError(f"can't read the picture {path}: {error}".splitlines()[0]) from error
-    if pixels is None:
-        raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
+    pixels = pixels_of(path)
     height, width = pixels.shape[:2]
     scale = longest / max(height, width)
     pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)))

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..checkpoints.checkpoint import Checkpoint, write_product
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SurgeonError
 from ..model_yaml.insert import stacking_notes
 from ..tables import Part, Shown
 from ..yolo.build import layers_of
@@ -24,6 +24,7 @@ from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
 from .record import RECORD, _in_short, _record
 from .transplant import transplant_
+from .widths import widths_of
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
 TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
@@ -135,11 +136,14 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     checkpoint = plan.checkpoint
     _refuse_loss(plan, identity)
 
-    def operate(model: nn.Module) -> list[str]:
-        return transplant_(model, plan.rewrite, identity=identity, yaml=plan.yaml)
-
     trial = checkpoint.float_model()
-    certificate = certify(trial, operate, _pictures(trial, image))
+    pictures = _pictures(trial, image)
+    widths = widths_of(trial, next(iter(pictures.values())))
+
+    def operate(model: nn.Module) -> list[str]:
+        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity)
+
+    certificate = certify(trial, operate, pictures)
     del trial
     if identity and not certificate.exact:
         raise CheckpointError(
@@ -200,22 +204,38 @@ def _layer_of(name: str) -> int:
 
 
 def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
-    checkpoint, notes = plan.checkpoint, stacking_notes(plan.rewrite)
+    checkpoint, notes = plan.checkpoint, [*plan.notes, *stacking_notes(plan.rewrite)]
     if checkpoint.refused:
         notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
     if checkpoint.data.get("optimizer") is not None:
         notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
-    lost = rebuilt_differently(model)
-    if lost:
-        notes.append(
-            f"training rebuilds the model from its YAML, and the installed ultralytics builds {len(lost)} of its "
-            f"{len(model.state_dict())} tensors in another shape ({lost[0]}): those start anew, with or without a graft"
-        )
+    notes += _rebuild_notes(model)
     return tuple(notes)
 
 
+def _rebuild_notes(model: nn.Module) -> list[str]:
+    """What training will make of the model, which it rebuilds from its YAML."""
+    try:
+        lost = rebuilt_differently(model)
+    except SurgeonError as error:
+        return [
+            f"training rebuilds the model from its YAML, and the installed ultralytics can't ({error}): the file "
+            "predicts as it is, and trains only in a release that builds it, with or without a graft"
+        ]
+    if not lost:
+        return []
+    return [
+        f"training rebuilds the model from its YAML, and the installed ultralytics builds {len(lost)} of its "
+        f"{len(model.state_dict())} tensors in another shape ({lost[0]}): those start anew, with or without a graft"
+    ]
+
+
 def rebuilt_differently(model: nn.Module) -> list[str]:
-    """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape."""
+    """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape.
+
+    Raises:
+        SurgeonError: it does not build that YAML at all.
+    """
     layers = layers_of(model.yaml, "the model")
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]

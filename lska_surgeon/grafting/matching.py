@@ -10,14 +10,15 @@ Rows are matched by what they are and by what they read, never by their number:
 4. A layer that no row fits is not aligned; its readers then have to read a row that is no layer's either.
 
 What a layer is, its row says too: both networks are built, so that two releases' ways to build one row make no
-difference.
+difference. Where the installed release does not build the checkpoint's rows, its layers stand for themselves, as far as
+the two releases give them the same settings; where it does not build the variant, a row fits that says the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -26,54 +27,16 @@ from ..architecture.attention import BLOCK_OPS, read_attention
 from ..architecture.graph import IMAGE, Graph, Layer, graph_of
 from ..architecture.kernel import Kernel
 from ..architecture.positions import Site
+from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Edit, Rewrite
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..model_yaml.document import Document
-from ..model_yaml.find import find_model
-from ..nn import named_operators
+from ..model_yaml.find import FoundModel, find_model, with_scale
 from ..yolo.build import layers_of, refuse_code
+from .make import Make
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")
-
-
-#: Attributes of a built layer that belong to its place, not to what it computes.
-_OF_THE_PLACE = ("i", "f", "np", "type", "training")
-
-
-@dataclass(frozen=True)
-class _Make:
-    """What a built layer is.
-
-    Attributes:
-        shapes: of its tensors, by name.
-        parts: part name -> its class, and its settings by name; parts of operators are left out.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
-    parts: Mapping[str, tuple[type, Mapping[str, Any]]]
-
-    @classmethod
-    def of(cls, layer: nn.Module) -> _Make:
-        operators = tuple(name for name, _ in named_operators(layer))
-        parts = {
-            name: (_plain_class(part), {key: value for key, value in vars(part).items() if _is_setting(key, value)})
-            for name, part in layer.named_modules()
-            if not any(name == inside or name.startswith(f"{inside}.") for inside in operators if inside)
-        }
-        return cls({name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}, parts)
-
-
-def _plain_class(part: nn.Module) -> type:
-    """The part's class; of a host, the class that it extends."""
-    plain = getattr(type(part), "plain_block", None)
-    return type(part) if plain is None else plain()
-
-
-def _is_setting(name: str, value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_is_setting(name, item) for item in value)
-    return not name.startswith("_") and name not in _OF_THE_PLACE and isinstance(value, (bool, int, float, str))
 
 
 @dataclass(frozen=True)
@@ -84,11 +47,13 @@ class Target:
         yaml: the model dictionary of the grafted model.
         rewrite: base -> variant; rows that no base layer stands behind have no origin.
         lost: base layers that have no row, by index.
+        notes: what the user should be told.
     """
 
     yaml: dict[str, Any]
     rewrite: Rewrite
     lost: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> Target:
@@ -101,7 +66,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
         layers: its built layers.
 
     Raises:
-        SurgeonError: the variant can't be read or built, or nothing of the network is in it.
+        SurgeonError: the variant can't be read or built, nothing of the network is in it, or nothing else is.
     """
     found = find_model(name)
     document = Document.read(found.path)
@@ -109,7 +74,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
     best: Target | None = None
     problem: SurgeonError | None = None
-    makes = [_Make.of(layer) for layer in _as_its_rows_say(base, base_yaml, layers)]
+    makes = _makes_of(base, base_yaml, layers)
     for letter in _letters(found.scale, base_yaml, document.settings):
         yaml = _yaml_at(graph, document.settings, base_yaml, letter)
         try:
@@ -125,7 +90,30 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
         raise problem or BuildError(f"{name} does not build")
     if _aligned(best, makes) == 0:
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
-    return best
+    if not best.lost and not _news(best.rewrite):
+        raise CheckpointError(
+            f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
+            "lska-surgeon insert wrote, or say where with --at neck"
+        )
+    return replace(best, notes=_scale_notes(found, best.yaml, base.name))
+
+
+def _news(rewrite: Rewrite) -> bool:
+    """True where the variant has a row, an operator or a class of its own."""
+    pairs = [(row, rewrite.before[old]) for row, old in zip(rewrite.after, rewrite.origin) if old is not None]
+    return bool(rewrite.inserted or rewrite.edits) or any(row.block != layer.block for row, layer in pairs)
+
+
+def _scale_notes(found: FoundModel, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
+    """What to say where the file's name asks for another scale than the checkpoint has."""
+    taken = yaml.get("scale")
+    if not found.scale or not isinstance(yaml.get("scales"), Mapping) or taken == found.scale:
+        return ()
+    fitting = with_scale(found.asked, str(taken))
+    return (
+        f"{found.asked} asks by its name for scale {found.scale}, and {checkpoint} has scale {taken}, so the graft has "
+        f"scale {taken}" + (f": as {fitting} the file would build it" if fitting else ""),
+    )
 
 
 def _letters(named: str | None, base_yaml: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str | None]:
@@ -155,25 +143,46 @@ def _yaml_at(
     return yaml
 
 
-def _as_its_rows_say(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> Sequence[nn.Module]:
-    """The base's layers as this release builds them; as stored, where it does not."""
+def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> list[Make]:
+    """What the base's layers are as this release builds them; as stored, where it does not."""
     try:
         built = layers_of(yaml, base.name)
     except SurgeonError:
-        return layers
-    return built if len(built) == len(layers) else layers
+        built = nn.Sequential()
+    if len(built) != len(layers):
+        return [Make.of(layer, stored=True) for layer in layers]
+    return [Make.of(layer) for layer in built]
 
 
-def _align(base: Graph, makes: Sequence[_Make], variant: Graph, yaml: dict[str, Any]) -> Target:
-    built = [_Make.of(layer) for layer in layers_of(yaml, variant.name)]
+def _rows_of(base: Graph, variant: Graph, yaml: Mapping[str, Any]) -> list[Make] | None:
+    """What the variant's rows build; None where they do not build, and have to be the base's own, at its own scale.
+
+    Raises:
+        BuildError: they do not build, and are at another scale.
+    """
+    try:
+        return [Make.of(layer) for layer in layers_of(yaml, variant.name)]
+    except BuildError:
+        if _factors(base) != _factors(variant):
+            raise
+        return None
+
+
+def _factors(graph: Graph) -> tuple[float, float, float]:
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    return scaling.depth, scaling.width, scaling.max_channels
+
+
+def _align(base: Graph, makes: Sequence[Make], variant: Graph, yaml: dict[str, Any]) -> Target:
+    rows = _rows_of(base, variant, yaml)
     match: dict[int, int] = {}
     taken: dict[int, int] = {}
     start = 0
     for layer in base:
         for row in variant.layers[start:]:
-            if _holds(built[row.index], makes[layer.index], layer, row) and _reads_alike(
-                layer, row, match, taken, variant
-            ):
+            here = makes[layer.index]
+            fits = _says_the_same(layer, row) if rows is None else _holds(rows[row.index], here, layer, row)
+            if fits and _reads_alike(layer, row, match, taken, variant):
                 match[layer.index], taken[row.index] = row.index, layer.index
                 start = row.index + 1
                 break
@@ -182,14 +191,23 @@ def _align(base: Graph, makes: Sequence[_Make], variant: Graph, yaml: dict[str, 
     return Target(yaml, Rewrite(base, variant, origin, _edits(base, variant, taken)), lost)
 
 
-def _holds(there: _Make, here: _Make, layer: Layer, row: Layer) -> bool:
+def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
     """Case 2."""
     if layer.block == row.block:
-        return there == here
+        return there.shapes == here.shapes and here.same_parts(there)
     attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
     if attention is not None and attention.host == layer.block:
-        return there.parts == here.parts and here.shapes.items() <= there.shapes.items()
+        return here.same_parts(there) and here.shapes.items() <= there.shapes.items()
     return bool(here.shapes) and there.shapes == here.shapes
+
+
+def _says_the_same(layer: Layer, row: Layer) -> bool:
+    """Case 2 where nothing is built: the same row, or its host's."""
+    attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
+    block, args = row.block, row.args
+    if attention is not None and attention.host == layer.block:
+        block, args = attention.host, attention.host_args
+    return (layer.block, layer.args, layer.repeats) == (block, args, row.repeats)
 
 
 def _reads_alike(layer: Layer, row: Layer, match: Mapping[int, int], taken: Mapping[int, int], variant: Graph) -> bool:
@@ -227,5 +245,5 @@ def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> Kernel | N
     return attention.kernel
 
 
-def _aligned(target: Target, makes: Sequence[_Make]) -> int:
+def _aligned(target: Target, makes: Sequence[Make]) -> int:
     return sum(len(make.shapes) for index, make in enumerate(makes) if index not in target.lost)

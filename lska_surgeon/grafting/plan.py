@@ -30,12 +30,14 @@ class GraftPlan:
         rewrite: old rows -> new rows.
         yaml: the model dictionary to be.
         lost: base layers that the target has no row for, by index.
+        notes: what the user should be told.
     """
 
     checkpoint: Checkpoint
     rewrite: Rewrite
     yaml: dict[str, Any]
     lost: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def table(self) -> Table:
         """The rows that come, and those that are changed in place."""
@@ -75,7 +77,7 @@ def plan_graft_into(checkpoint: Checkpoint, variant: str) -> GraftPlan:
     graph = stored_graph(checkpoint)
     assert checkpoint.model is not None
     target = find_target(variant, graph, checkpoint.yaml or {}, list(checkpoint.model.model))
-    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost)
+    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.notes)
 
 
 def stored_graph(checkpoint: Checkpoint) -> Graph:

@@ -1,7 +1,8 @@
 """Ultralytics' own training of a grafted checkpoint or a variant, in stages; it knows no optimizer and no epoch.
 
 A stage is one run of Ultralytics' trainer. `attention` freezes all but the operators, through Ultralytics' own `freeze`
-argument, so that the run's files say what was frozen and `resume=True` freezes it again; `all` freezes nothing.
+argument, so that the run's files say what was frozen and `resume=True` freezes it again; `all` freezes nothing. What
+the data keep from being carried over (`freezing.not_carried`) trains in every stage.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
-from ..errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
+from ..errors import NO_DATA, BuildError, CheckpointError, SurgeonError, TrainingError
 from ..model_yaml.find import find_model
-from ..nn import Operator, named_operators
-from ..yolo.build import build
+from ..nn import named_operators
+from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_mistakes import mistake
+from .early import CHECKPOINTS
+from .freezing import frozen_parts
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}
 #: Arguments of Ultralytics that the command line has a place of its own for.
 _ELSEWHERE = ("model", "mode", "task")
-#: Arguments that may name one more checkpoint.
-_CHECKPOINTS = ("pretrained", "distill_model")
 #: How Ultralytics refuses an argument.
 _REFUSALS = (AssertionError, OSError, SyntaxError, TypeError, ValueError)
 
@@ -76,7 +77,7 @@ def plan_training(
     """
     import_offline()
     options = check_options(given) if isinstance(given, Mapping) else read_options(given)
-    for key in _CHECKPOINTS:
+    for key in CHECKPOINTS:
         if isinstance(options.get(key), str):
             read_checkpoint(options[key], trust=trust)
     if Path(source).suffix.lower() in (".yaml", ".yml"):
@@ -162,23 +163,6 @@ def check_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def frozen_parts(model: nn.Module) -> list[int | str]:
-    """What `freeze` has to list so that the operators alone train: layers, and inside of host blocks their parts."""
-    return [int(name) if name.isdigit() else name for name in _without_operator(model.model)]
-
-
-def _without_operator(module: nn.Module, prefix: str = "") -> Iterator[str]:
-    """The largest parts of a module that hold no operator and something to freeze."""
-    for name, child in module.named_children():
-        name = f"{prefix}.{name}" if prefix else name
-        if isinstance(child, Operator):
-            continue
-        if any(True for _ in named_operators(child)):
-            yield from _without_operator(child, name)
-        elif any(True for _ in child.parameters()):
-            yield name
-
-
 def _stages(model: nn.Module, stage: str, warm: int, options: Mapping[str, Any]) -> Iterator[Stage]:
     for name in STAGES[stage]:
         chosen = dict(options)
@@ -199,7 +183,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
     found = find_model(source)
-    return build(found.path, scale=found.scale)
+    return build(found.path, named=found.scale)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
@@ -212,6 +196,14 @@ def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, 
         _check_resume(checkpoint, stage, options)
     elif stage != "all" and not any(True for _ in named_operators(model)):
         raise TrainingError(f"{path} has no operator to train: put one in with lska-surgeon graft {path} --at neck")
+    if stage != "all" and options.get("pretrained") is False:
+        raise TrainingError(f"--stage {stage} keeps trained layers as they are, and pretrained=False drops them")
+    try:
+        layers_of(checkpoint.yaml or {}, f"the YAML in {path}")
+    except BuildError as error:
+        raise TrainingError(
+            f"training rebuilds the model, and {error}: train it with a release of ultralytics that builds it"
+        ) from error
     if stage == "attention" and options.get("freeze") is not None:
         raise TrainingError("--stage attention says what is frozen: drop freeze=, or take --stage all")
     return model

@@ -2,7 +2,8 @@
 
 Multi-GPU training runs in fresh processes, which import a trainer's module (or unpickle its class) before they build a
 model. A trainer from here brings the block names along, for this package registers them on import. It downloads
-nothing, warms the operators up as it does norms, and keeps the statistics of frozen norms, which old releases let move.
+nothing, warms the operators up as it does norms, keeps the statistics of frozen norms, which old releases let move, and
+lets a stage freeze no tensor that the trained weights had nothing for.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from ultralytics import utils
 from ultralytics.data import utils as data_utils
 from ultralytics.models import yolo
-from ultralytics.utils import checks, downloads
+from ultralytics.utils import LOGGER, RANK, checks, downloads
 
 from ..errors import TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..yolo.exceptions import first_paragraph
+from .freezing import frozen_parts, not_carried, starts_anew
 
 
 @contextmanager
@@ -90,6 +94,27 @@ class SurgeonTrainer:
             raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
         if not hasattr(self, "_model_train"):  # the method in which newer releases do it themselves
             self.add_callback("on_train_batch_start", hold_statistics)  # type: ignore[attr-defined]
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """The model that the data ask for, with the trained weights where they fit; the rest is told, and trains."""
+        model: nn.Module = super().get_model(cfg=cfg, weights=weights, verbose=verbose)  # type: ignore[misc]
+        fresh = not_carried(model, weights) if weights is not None else []
+        if fresh:
+            args = self.args  # type: ignore[attr-defined]
+            by_stage = args.freeze == frozen_parts(model)
+            if by_stage:
+                args.freeze = frozen_parts(model, fresh)
+                self._save_arguments()
+            if RANK == -1:
+                LOGGER.warning(starts_anew(fresh, trained=by_stage or args.freeze is None))
+        return model
+
+    def _save_arguments(self) -> None:
+        """Let the run's `args.yaml` say what its checkpoints say."""
+        path = Path(self.save_dir, "args.yaml")  # type: ignore[attr-defined]
+        save = utils.YAML.save if hasattr(utils, "YAML") else utils.yaml_save  # by release
+        if path.is_file():
+            save(path, vars(self.args))  # type: ignore[attr-defined]
 
     def train(self) -> Any:
         with no_downloads():

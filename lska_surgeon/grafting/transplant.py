@@ -3,7 +3,8 @@
 A model is `model.model` (the layers, an nn.Sequential; each knows its index `i` and its sources `f`), `model.save`
 (indices whose output is kept) and `model.yaml` (the rows that it was built from). All of them follow one Rewrite, so
 that they can't disagree. The kept layers are the same objects: no tensor is copied, none is lost, and what a checkpoint
-made by an older release has in it (legacy heads, fused blocks, extra attributes) stays as it is.
+made by an older release has in it (legacy heads, fused blocks, extra attributes) stays as it is. Only what is new is
+built: whether the installed Ultralytics can build the kept layers from their rows makes no difference.
 """
 
 from __future__ import annotations
@@ -14,50 +15,52 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.attention import BLOCK_OPS
+from ..architecture.attention import BLOCK_OPS, read_attention
 from ..architecture.graph import Graph, Layer, yaml_of
+from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Rewrite
 from ..errors import BuildError
 from ..nn import attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES
 from ..yolo.build import layers_of
+from .widths import width_of_row
 
 #: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
 SEED = 0
 
 
 def transplant_(
-    model: nn.Module, rewrite: Rewrite, *, identity: bool = True, yaml: Mapping[str, Any] | None = None
+    model: nn.Module, rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any], *, identity: bool = True
 ) -> list[str]:
     """Apply a rewrite to a built model, in place.
 
     Args:
         model: an Ultralytics task model whose layers are those of `rewrite.before`.
         rewrite: what to do.
+        widths: the channels that each of its layers gives, from `widths_of`.
+        yaml: the model dictionary to be.
         identity: start the new operators as the exact identity; otherwise at the paper's random init.
-        yaml: the model dictionary to be; None keeps the model's own with the rows of `rewrite.after`.
 
     Returns:
         The state-dict names of the new tensors, in order.
 
     Raises:
-        BuildError: the model's layers are not those of the rewrite, or the rows to be do not build.
+        BuildError: the model's layers are not those of the rewrite, or what is new does not build.
     """
     layers = list(model.model)
     if len(layers) != len(rewrite.before):
         raise BuildError(f"the model has {len(layers)} layers and its stored YAML {len(rewrite.before)} rows")
-    yaml = dict(yaml or yaml_of(rewrite.after, model.yaml))
     old_names = list(model.state_dict())
     model_wide = _ModelWide(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        fresh = _Fresh(rewrite, yaml)
+        fresh = _Fresh(rewrite, widths, yaml)
         new = [_layer(rewrite, row, layers, fresh) for row in rewrite.after]
     for row, layer in zip(rewrite.after, new):
         layer.i, layer.f = row.index, list(row.frm) if isinstance(row.frm, tuple) else row.frm
         if all(layer is not old for old in layers) or row.index in rewrite.edits:
             model_wide.settle_(layer, identity)
-    _set_layers(model, new, rewrite.after, yaml)
+    _set_layers(model, new, rewrite.after, dict(yaml))
     places = rewrite.index_map
     kept = {moved_name(name, places) for name in old_names}
     return [name for name in model.state_dict() if name not in kept]
@@ -90,22 +93,23 @@ def saved_indices(graph: Graph) -> list[int]:
 
 
 class _Fresh:
-    """New layers for the inserted rows, as wide as Ultralytics' own parser makes them."""
+    """New layers for the inserted rows: operators one by one, any other block as Ultralytics' own parser makes it."""
 
-    def __init__(self, rewrite: Rewrite, yaml: Mapping[str, Any]) -> None:
+    def __init__(self, rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any]) -> None:
+        self.rewrite, self.widths, self.yaml = rewrite, widths, yaml
         plain = all(rewrite.after[row].block in BLOCK_OPS for row in rewrite.inserted)
-        # Operators are built one by one, so shapes suffice; any other block only Ultralytics' parser can build.
-        device = "meta" if plain and not _replaced(rewrite) else "cpu"
-        self.layers = layers_of(yaml, rewrite.after.name, device)
+        self.parsed = None if plain and not _replaced(rewrite) else layers_of(yaml, rewrite.after.name, "cpu")
+        self.scaling = scaling_of(yaml, yaml.get("scale") or None)
 
     def __call__(self, row: Layer) -> nn.Module:
-        layer = self.layers[row.index]
-        shapes = [operator for _, operator in named_operators(layer)]
-        if not any(parameter.is_meta for operator in shapes for parameter in operator.parameters()):
-            return layer
-        operators = [build_operator(shape.kernel, next(shape.parameters()).shape[0]) for shape in shapes]
-        built = nn.Sequential(*operators) if type(layer) is nn.Sequential else operators[0]
-        built.type = layer.type
+        if self.parsed is not None:
+            return self.parsed[row.index]
+        attention = read_attention(row.block, row.args)
+        assert attention is not None
+        width = width_of_row(self.rewrite, row, self.widths, self.yaml)
+        operators = [build_operator(attention.kernel, width) for _ in range(max(self.scaling.repeats(row.repeats), 1))]
+        built = nn.Sequential(*operators) if len(operators) > 1 else operators[0]
+        built.type = f"{type(operators[0]).__module__}.{type(operators[0]).__qualname__}"
         return built
 
 

@@ -40,6 +40,15 @@ def scale_in_name(name: str | Path) -> str | None:
     return found.group(1) if found else None
 
 
+def with_scale(name: str, letter: str) -> str | None:
+    """A file name with another scale letter in the place of its own; None where no letter of Ultralytics' fits."""
+    found = _SCALE_IN_NAME.search(Path(name).stem)
+    if found is None:
+        return None
+    changed = f"{name[: found.start(1)]}{letter}{name[found.end(1) :]}"
+    return changed if scale_in_name(changed) == letter else None
+
+
 def without_scale(name: str) -> str:
     """The name of the file that serves all scales: `yolov8s-seg.yaml` -> `yolov8-seg.yaml`."""
     return _SCALE_IN_PATH.sub(r"\1\3", name)

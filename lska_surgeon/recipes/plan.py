@@ -10,6 +10,7 @@ from pathlib import Path
 from ..architecture.placement import Placement, edits_for
 from ..costs.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
+from ..model_yaml.document import Document
 from ..model_yaml.file_names import default_name, name_fields
 from ..model_yaml.insert import Insertion, plan_insert_into
 from ..model_yaml.load import OpenModel, open_model
@@ -73,7 +74,8 @@ class Variant:
             if base is None:
                 return VariantCost(None, None, params, macs, None)
             return VariantCost(base.params + params, base.macs + macs, params, macs, base)
-        scale = self.base.scaling.letter
+        # Rows with real widths have no scales, or one that stands for nothing.
+        scale = self.base.scaling.letter if Document(self.text).scales else None
         whole = costs.of(ModelText(Path(self.file).name, self.text, scale))
         if whole is None or base is None:
             return VariantCost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)

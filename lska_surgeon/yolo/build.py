@@ -37,12 +37,16 @@ _TASK_MODELS = {
 }
 
 
-def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verbose: bool = False) -> nn.Module:
+def build(
+    source: str | Path | dict[str, Any], *, scale: str | None = None, named: str | None = None, verbose: bool = False
+) -> nn.Module:
     """Build a model from a YAML file or its content, as the task model that its output layer belongs to.
 
     Args:
         source: a path, a name that Ultralytics finds by itself ("yolov8s.yaml"), or a model dict (not changed).
         scale: scale letter; None takes the one of the file name, or of the dict.
+        named: the letter of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
+            says nothing of a model without `scales`.
         verbose: let Ultralytics log its table of layers.
 
     Returns:
@@ -60,12 +64,12 @@ def build(source: str | Path | dict[str, Any], *, scale: str | None = None, verb
     if "://" in shown:
         raise BuildError(f"{shown} is not a local file: download it first")
     if not isinstance(source, dict):
-        refuse_sizes(source, scale)
+        refuse_sizes(source, scale or named)
     with _quiet_unless(verbose):
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
-            _set_scale(content, scale)
+            _set_scale(content, scale, named)
             _forbid_downloads(content)
             refuse_code(content, shown)
             with _same_default_activation(tasks):
@@ -123,9 +127,9 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Se
     return layers
 
 
-def _set_scale(content: dict[str, Any], scale: str | None) -> None:
-    if scale:
-        content["scale"] = scale
+def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) -> None:
+    if scale or named:
+        content["scale"] = scale or named
     scales, chosen = content.get("scales"), content.get("scale")
     if chosen and scales and chosen not in scales:
         raise BuildError(f"no scale {chosen!r}: the model has {', '.join(map(str, scales))}")

@@ -428,7 +428,7 @@ def test_refuses_a_yaml_that_would_run_more_than_layers(kind: str, marker: Path,
 
 
 @pytest.mark.parametrize(
-    "command", ["flops {yaml}", "check --build {yaml}", "train {yaml} data=x.yaml", "graft {into}"]
+    "command", ["flops {yaml}", "check --build {yaml}", "train {yaml} data=coco8.yaml", "graft {into}"]
 )
 def test_a_users_yaml_runs_nothing_either(command: str, marker: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"

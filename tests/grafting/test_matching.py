@@ -212,10 +212,18 @@ def test_blocks_with_other_layers_inside_are_named(base: Checkpoint, tmp_path: P
     assert done.record["tensors"]["dropped"] == len(here)
 
 
-def test_a_variant_that_is_the_base_adds_nothing(base: Checkpoint, tmp_path: Path) -> None:
-    done = grafted_into(base, write(tmp_path, stock()))
-    check(base, done)
-    assert done.new == ()
+@pytest.mark.parametrize("identity", [True, False])
+def test_a_variant_that_adds_nothing_is_refused(base: Checkpoint, tmp_path: Path, identity: bool) -> None:
+    variant = write(tmp_path, stock())
+    with pytest.raises(CheckpointError, match=r"has nothing that base\.pt has not: there is no operator") as caught:
+        grafted_into(base, variant, identity=identity)
+    assert len(str(caught.value).splitlines()) == 1
+    first = graft(plan_graft(base, Placement(("sppf",), "lska", 7)))
+    write_checkpoint(tmp_path / "first.pt", first.data)
+    yaml = inserted(stock(), [-1, 1, "LSKA", ["c2", 7]])
+    next(row for row in yaml["head"] if row[0] == [-1, 9])[0][1] = 10
+    with pytest.raises(CheckpointError, match=r"has nothing that first\.pt has not"):
+        grafted_into(read_checkpoint(tmp_path / "first.pt"), write(tmp_path, yaml), identity=identity)
 
 
 def test_comments_and_section_borders_mean_nothing(base: Checkpoint, tmp_path: Path) -> None:
@@ -308,7 +316,7 @@ def test_the_same_tensors_in_another_network(base: Checkpoint, tmp_path: Path, y
 def test_another_activation_is_another_network_and_stays_there(base: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nothing of base\.pt fits"):
         grafted_into(base, write(tmp_path, stock(activation="torch.nn.ReLU()")))
-    check(base, grafted_into(base, write(tmp_path, stock())))
+    check(base, grafted_into(base, write(tmp_path, inserted(stock(), [-1, 1, "LSKA", [11]], at=22))), shift_at=22)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +341,28 @@ def test_the_scale_that_fits_is_found(base: Checkpoint, tmp_path: Path) -> None:
     renamed = {**yaml, "scales": {"t": SCALES["n"], "s": SCALES["s"]}}
     after = check(base, grafted_into(base, write(tmp_path, renamed, "mine.yaml")), shift_at=10)
     assert after.yaml["scale"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("yolov8s-mine.yaml", "as yolov8n-mine.yaml the file would build it"),
+        ("yolo-v8s.yaml", None),  # Ultralytics reads no scale from such a name
+        ("yolov8n-mine.yaml", None),
+        ("mine.yaml", None),
+    ],
+)
+def test_a_name_that_asks_for_another_scale_is_told(
+    base: Checkpoint, tmp_path: Path, name: str, says: str | None
+) -> None:
+    done = grafted_into(base, write(tmp_path, inserted(stock(), [-1, 1, "LSKA", [11]]), name))
+    told = [note for note in done.notes if "asks by its name" in note]
+    if says is None:
+        assert told == []
+        return
+    assert len(told) == 1
+    assert told[0].startswith(f"{name} asks by its name for scale s, and base.pt has scale n")
+    assert says in told[0]
 
 
 def test_another_scale_alone_does_not_fit(base: Checkpoint, tmp_path: Path) -> None:

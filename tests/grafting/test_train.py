@@ -12,7 +12,8 @@ from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, 
 from torch import nn
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.grafting.train import frozen_parts, plan_training
+from lska_surgeon.grafting.freezing import frozen_parts
+from lska_surgeon.grafting.train import plan_training
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.environment import import_offline
 

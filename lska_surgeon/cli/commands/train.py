@@ -24,8 +24,9 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
     KEY=VALUE are Ultralytics' own arguments, as `yolo train` takes them. Before anything runs, the checkpoint is
     looked through, and arguments and data are checked. Nothing is downloaded or installed.
 
-    With --stage attention all other layers stay as they are, the running statistics of their norms included. Each
-    stage is a run of its own; the first one of --stage both has "-warm" at the end of its name.
+    With --stage attention all other layers stay as they are, the running statistics of their norms included; only what
+    could not be carried over, such as the classifier for data with other classes, trains too, and is named. Each stage
+    is a run of its own; the first one of --stage both has "-warm" at the end of its name.
 
     \b
     Examples:

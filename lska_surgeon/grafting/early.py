@@ -1,0 +1,117 @@
+"""What can be told of the files that a graft or a training names before torch is imported, which takes seconds.
+
+Whoever does the work looks again, and at the rest; nothing here opens a checkpoint or a model.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoints.find import check_checkpoint
+from ..errors import NO_DATA, CheckpointError, TrainingError
+from ..files import no_file
+from ..wording import first_line
+
+if TYPE_CHECKING:
+    import numpy
+
+#: Arguments of Ultralytics that may name one more checkpoint.
+CHECKPOINTS = ("pretrained", "distill_model")
+#: Arguments that say what to train on, or where that is said.
+_NAMES_DATA = ("data", "cfg", "resume")
+_NO_NAMES = ("", "none", "true", "false", "0", "1")
+_YAML = (".yaml", ".yml")
+
+
+def pixels_of(path: Path) -> numpy.ndarray:
+    """A picture's pixels, of shape (H, W, 3), blue first.
+
+    Raises:
+        CheckpointError: there is no such file, or it can't be read as a picture.
+    """
+    found = no_file(path)
+    if found:
+        raise CheckpointError(f"{path} is {found}: give a JPEG or PNG with --image")
+    import cv2
+    import numpy
+
+    try:
+        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+    except OSError as error:
+        raise CheckpointError(f"can't read the picture {path}: {error.strerror}") from error
+    except cv2.error as error:  # of an empty file
+        raise CheckpointError(f"can't read the picture {path}: {first_line(error)}") from error
+    if pixels is None:
+        raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
+    return pixels
+
+
+def check_words(words: Sequence[str], *, model: str) -> None:
+    """Check the files that a training's `key=value` words name.
+
+    Args:
+        words: Ultralytics' arguments.
+        model: what is to be trained, for a message.
+
+    Raises:
+        TrainingError: no data are named, or a file is not there.
+        CheckpointError: a further checkpoint is not there.
+    """
+    if not any(word.split("=")[0].strip() in _NAMES_DATA for word in words):
+        raise TrainingError(NO_DATA)
+    for key, value in _values(words):
+        if key in CHECKPOINTS:
+            _check_further(key, value)
+        elif key == "resume":
+            raise TrainingError(f"give the file to resume as the model: lska-surgeon train {value} resume=True")
+        elif key == "cfg":
+            _check_file(key, value, f"give a YAML of arguments, or drop it: lska-surgeon train {model} data=FILE.yaml")
+        elif key == "data":
+            _check_data(value)
+
+
+def _values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Words that may name a file; where `=` stands apart, or a value is no name, Ultralytics' own reader decides."""
+    for word in words:
+        key, equals, value = (part.strip() for part in word.partition("="))
+        value = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+        if key and equals and value.lower() not in _NO_NAMES:
+            yield key, value
+
+
+def _check_further(key: str, value: str) -> None:
+    try:
+        check_checkpoint(Path(value))
+    except CheckpointError as error:
+        raise CheckpointError(f"{key}={value}: {error}") from error
+
+
+def _check_data(value: str) -> None:
+    """A data YAML is at its path, or one of Ultralytics' own; a folder, or an archive, may lie in its data folder."""
+    if "://" in value or value.endswith(".ndjson"):
+        raise TrainingError(
+            f"data={value} is not here, and nothing is downloaded for you: fetch it first, and give its path"
+        )
+    if Path(value).suffix.lower() in _YAML and not any(True for _ in _stock_data(value)):
+        _check_file("data", value, "give the path of a data YAML that is here")
+
+
+def _check_file(key: str, value: str, remedy: str) -> None:
+    path = Path(value)
+    found = no_file(path)
+    if found:
+        raise TrainingError(f"{key}={value} is {found}: {remedy}")
+    if not path.exists():
+        raise TrainingError(f"{key}={value}: there is no such file; {remedy}")
+
+
+def _stock_data(name: str) -> Iterator[Path]:
+    """Files of that name among Ultralytics' own, found as it finds them, without importing it."""
+    spec = importlib.util.find_spec("ultralytics")
+    if not Path(name).is_absolute() and ".." not in Path(name).parts:
+        for root in (spec.submodule_search_locations if spec else None) or ():
+            yield from Path(root, "cfg").rglob(glob.escape(name))
