@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api.positions import positions
     from .api.register import register
     from .api.remove import remove
+    from .api.report import report
     from .api.templates import templates
     from .api.train import train
     from .api.ungraft import ungraft
@@ -44,6 +45,7 @@ _HOME: "dict[str, str]" = {
     "positions": "positions",
     "register": "register",
     "remove": "remove",
+    "report": "report",
     "templates": "templates",
     "train": "train",
     "ungraft": "ungraft",
@@ -65,6 +67,7 @@ __all__ = [
     "positions",
     "register",
     "remove",
+    "report",
     "templates",
     "train",
     "ungraft",

@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": ("Tell how two model YAMLs differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
+    "report": ("Write one page on all variants of a recipe.", "report"),
     "templates": ("Recipes and CI files to start from.", "templates"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),

@@ -31,6 +31,7 @@ VERBS = {
     "inspect": "load_checkpoint",
     "positions": "positions",
     "remove": "remove",
+    "report": "report",
     "templates": "templates",
     "train": "train",
     "ungraft": "ungraft",
