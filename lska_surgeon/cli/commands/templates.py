@@ -9,11 +9,12 @@ import click
 from ...files import check_target, replace_all
 from ...recipes import templates as shipped
 from ...tables import table
+from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import SCHEMA, dump
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=NamingGroup, invoke_without_command=True)
 @formats("table", "json")
 @click.pass_context
 def templates(ctx: click.Context, /, form: str) -> None:
