@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
-from ..architecture.positions import parse_at
+from ..architecture.positions import meant_by, parse_at
 from ..costs.cost import LARGEST_SIDE
 from ..costs.limits import Budget, Limit, parse_limit
 from ..errors import RecipeError, SurgeonError
@@ -212,6 +212,10 @@ class _Reader(YamlFields):
 
     def _position(self, node: Node, field: str) -> str:
         text = self.word(node, field)
+        several = ", ".join(meant_by(text))
+        if len(meant_by(text)) > 1:
+            problem = f"{text!r} is several positions: write [{several}] for a variant each, [[{several}]] for one"
+            raise self.bad(node, field, problem)
         try:
             return parse_at(text).asked
         except SurgeonError as error:
