@@ -9,6 +9,8 @@ from ..errors import SurgeonError
 
 #: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
 LARGEST_SIDE = 16384
+#: The note of a model without gradients; it explains `gradients`, and nothing else.
+FROZEN = "no parameter requires a gradient, as Ultralytics saves a trained model; training thaws them"
 
 
 class CostError(SurgeonError):

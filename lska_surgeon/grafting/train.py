@@ -184,9 +184,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
-    path, model = checkpoint.path, checkpoint.model
-    if model is None:
-        raise CheckpointError(f"{path} holds tensors without a model: graft it first, with --into YAML")
+    path, model = checkpoint.path, checkpoint.needed_model()
     if checkpoint.kind != "checkpoint" or path.suffix != ".pt":
         raise CheckpointError(f"ultralytics trains .pt files that model.save(FILE) wrote: save {path} that way")
     if options.get("resume"):

@@ -199,7 +199,7 @@ def test_missing_torch_is_a_note_and_no_trap(monkeypatch: pytest.MonkeyPatch, tm
     result = CliRunner().invoke(main, ["doctor"])
     assert "\ntorch         -\n" in result.output
     assert "note: torch and torchvision not installed: insert, remove, positions, check and diff work" in result.output
-    assert "flops, graft and train need pip install ultralytics fvcore\n" in result.output
+    assert "flops, graft and train need pip install torch torchvision\n" in result.output
     assert "note: export to ONNX needs more: pip install onnx onnxruntime onnxslim\n" in result.output
     assert "trap[import]" not in result.output
 
