@@ -71,3 +71,5 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     replace_all(texts)
     for path in texts:
         click.echo(f"Wrote {path}")
+    if one.needs_a_repository:
+        click.echo(f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {target}", err=True)
