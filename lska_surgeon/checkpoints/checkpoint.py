@@ -121,8 +121,8 @@ class Checkpoint:
         """
         if self.model is None:
             raise CheckpointError(
-                f"{self.path} holds tensors without a model: give the YAML that they belong to, or put them into it "
-                f"first, lska-surgeon graft {self.path} --into YAML"
+                f"{self.path} holds tensors without a model: flops counts the YAML that they belong to, and "
+                f"lska-surgeon graft {self.path} --into YAML puts them into a variant of it"
             )
         return self.model
 

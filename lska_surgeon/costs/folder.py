@@ -36,7 +36,9 @@ def models_in(folder: Path) -> FolderModels:
         DocumentError: there is none; the message says what to give.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    plain, variants, others, unread = [], [], [], {}
+    plain: list[Path] = []
+    variants: list[Path] = []
+    others, unread = [], {}
     for path in files:
         if is_checkpoint(path):
             (variants if base_stem(path.stem) else plain).append(path)
@@ -57,7 +59,7 @@ def models_in(folder: Path) -> FolderModels:
 
 
 def _base_of(variant: Path) -> str | None:
-    """The model that a variant is named after: the file beside it, else the stock model; None where there is neither."""
+    """The model that a variant is named after, the file beside it or else the stock model; None where there is none."""
     stem = base_stem(variant.stem)
     if stem is None:
         return None

@@ -148,9 +148,7 @@ def test_a_full_disk_is_told_in_one_line() -> None:
 
 def test_utf_16_is_told() -> None:
     Path("mine.yaml").write_bytes(stock_models()["yolov8.yaml"].read_text(encoding="utf-8").encode("utf-16"))
-    assert run("positions mine.yaml").stderr == (
-        "Error: mine.yaml is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8\n"
-    )
+    assert run("positions mine.yaml").stderr == ("Error: mine.yaml is UTF-16, and has to be UTF-8: save it as UTF-8\n")
 
 
 def test_quiet_says_nothing() -> None:

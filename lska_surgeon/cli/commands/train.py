@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...checkpoints.find import check_checkpoint
+from ...checkpoints.find import check_checkpoint, means_yaml
 from ...errors import NO_DATA, TrainingError
 from ...model_yaml.find import find_model
 from ...yolo.environment import import_offline
@@ -19,7 +19,7 @@ _NAMES_DATA = ("data", "cfg", "resume")
 
 
 @click.command()
-@click.argument("model", shell_complete=completion.files)
+@click.argument("model", shell_complete=completion.models)
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=click.Choice(["all", "attention", "both"]), default="all", show_default=True,
               help="What to train: every layer, the operators alone, or first these and then every layer.")  # fmt: skip
@@ -57,7 +57,7 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
 
 def _check(model: str, words: tuple[str, ...]) -> None:
     """What can be told without torch; `plan_training` looks at all of it again, and at the rest."""
-    if Path(model).suffix.lower() in (".yaml", ".yml"):
+    if means_yaml(model):
         find_model(model)
         refuse_sizes(model)
     else:
