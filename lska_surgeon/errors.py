@@ -9,6 +9,7 @@ __all__ = [
     "BuildError",
     "CheckpointError",
     "DocumentError",
+    "EncodingError",
     "EndlessError",
     "GraphError",
     "KernelError",
@@ -40,6 +41,10 @@ class GraphError(SurgeonError):
 
 class DocumentError(SurgeonError):
     """A file that can't be read as a model YAML."""
+
+
+class EncodingError(DocumentError):
+    """A file in another encoding than UTF-8; Ultralytics drops the bytes that it can't read, and builds something."""
 
 
 class EndlessError(DocumentError):

@@ -14,6 +14,7 @@ from itertools import groupby
 
 from ..errors import PositionError
 from ..wording import did_you_mean
+from .at_spelling import meant, wrong_signs
 from .attention import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
 from .graph import Graph, Layer
 from .shapes import NOT_A_MAP, OUTPUTS, Shape
@@ -63,6 +64,12 @@ def parse_at(text: str) -> At:
         PositionError: it does not follow the grammar.
     """
     found = _AT.match(text.strip())
+    several = meant_by(text)
+    if len(several) > 1:
+        raise PositionError(f"--at {text!r} is several positions: repeat --at, as in {' '.join(map(_typed, several))}")
+    if several and (wrong_signs(text) or not found):
+        signs = f", for it has {wrong_signs(text)}" if wrong_signs(text) else ""
+        raise PositionError(f"can't read --at {text!r}{signs}: write {_typed(several[0])}")
     if not found:
         raise PositionError(
             f"can't read --at {text!r}: write a name such as neck, neck:p3,p4@11, after:9 or 'edge:15->22'"
@@ -77,6 +84,16 @@ def parse_at(text: str) -> At:
         examples = ("edge:15->22", "edge:SPPF->20") if name == "edge" else (f"{name}:9", f"{name}:SPPF")
         raise PositionError(f"--at {name} needs a layer: write --at '{examples[0]}' or --at '{examples[1]}'")
     return At(text.strip(), name, rest, int(k) if k else None)
+
+
+def meant_by(text: str) -> list[str]:
+    """The positions that a text surely names, each as one `--at` value; nothing where that is not sure."""
+    found = meant(text, NAMES, _SELECTING)
+    return found if all(map(_AT.match, found)) else []
+
+
+def _typed(at: str) -> str:
+    return f"--at '{at}'" if re.search("[^-\\w:.,@]", at) else f"--at {at}"
 
 
 def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:

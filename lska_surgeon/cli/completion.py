@@ -26,7 +26,7 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     if not stock:
         return files(ctx, param, incomplete)
     here = [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{escape(incomplete)}*"))]
-    found = [name for name in here if name.endswith(("/", ".yaml", ".yml", ".pt")) and not name.startswith(".")]
+    found = [name for name in here if name.lower().endswith(("/", ".yaml", ".yml", ".pt")) and name[0] != "."]
     return [CompletionItem(name) for name in dict.fromkeys([*found, *stock])]
 
 

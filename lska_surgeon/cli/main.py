@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
+from .groups import NamingGroup
 
 #: Command -> (one line of help, module). The order is the order of `--help`.
 COMMANDS = {
@@ -45,7 +46,7 @@ EXIT_MISTAKE = 2
 HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
-class SurgeonGroup(click.Group):
+class SurgeonGroup(NamingGroup):
     """A group that imports a command when it is called and prints a mistake as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -60,6 +61,10 @@ class SurgeonGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; without any, the help is what is asked for, which newer releases of click call a mistake."""
+        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; Ctrl-C leaves a line of its own only where the terminal has shown `^C`."""

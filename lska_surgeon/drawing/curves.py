@@ -59,7 +59,7 @@ class Curves(Shown):
             "notes": list(self.notes),
         }
 
-    def write(self, path: str | Path, *, force: bool = False) -> Path:
+    def write(self, path: str | Path, force: bool = False) -> Path:
         """Draw the figure: PNG, SVG or PDF, by the ending.
 
         Raises:

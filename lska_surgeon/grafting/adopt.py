@@ -125,7 +125,7 @@ class Adoption(Shown):
         """The new content as a checkpoint."""
         return replace(self.source, data=self.data)
 
-    def write(self, path: str | Path | None = None, *, force: bool = False) -> Path:
+    def write(self, path: str | Path | None = None, force: bool = False) -> Path:
         """Write the new checkpoint; without a path beside the old one, as `NAME-adopted.pt`.
 
         Raises:

@@ -5,7 +5,6 @@ It knows where things stand in the text and nothing about positions, operators o
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import re
@@ -32,6 +31,7 @@ from ..yaml_nodes import (
     walk,
     written_out,
 )
+from .encoding import decoded
 from .lines import line_end, line_number, line_start, newline_at
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
@@ -135,10 +135,7 @@ class Document:
             content = path.read_bytes()
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DocumentError(f"{name or path.name} is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8")
-        # Bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
-        return cls(content.decode("utf-8", errors="surrogateescape"), name or path.name, bad_rows)
+        return cls(decoded(content, name or path.name), name or path.name, bad_rows)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

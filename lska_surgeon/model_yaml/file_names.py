@@ -65,8 +65,13 @@ def _stem_with_scale(base: OpenModel) -> str:
 def base_name(found: FoundModel) -> str:
     """The name of the base that a variant's name tells of."""
     stem = Path(found.asked).stem
+    return f"{base_stem(stem) or stem + '-base'}.yaml"
+
+
+def base_stem(stem: str) -> str | None:
+    """What `variant_stem` made a variant's stem from; None where a name tells of no variant."""
     base = re.sub(r"-(?:lska|lka)(?:-trivial|-attention)?-.+$", "", stem)
-    return f"{base if base != stem else stem + '-base'}.yaml"
+    return base if base != stem else None
 
 
 #: Family -> what the stem of its file's name has to contain, in the order in which Ultralytics looks.

@@ -59,7 +59,6 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         if problem:
             raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
     if letter is None and len(document.scales) > 1:
-        others = ", ".join(document.scales)
-        note = f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"
+        note = f"{found.asked} names no scale, so this is {scaling.letter}, of {', '.join(document.scales)}"
         return OpenModel(found, document, scaling, scale, (note,))
     return OpenModel(found, document, scaling, scale)

@@ -120,6 +120,11 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
             "base: yolov8n.yaml\nmatrix:\n  at: sppf@8\n  k: 7",
             ", line 3, matrix.at: kernel size 8 is not an odd number",
         ),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: 'sppf,neck'",
+            ", line 3, matrix.at: 'sppf,neck' is several positions: write [sppf, neck] for a variant each, "
+            "[[sppf, neck]] for one",
+        ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf, k: '7'}", ", line 2, matrix.k: '7' is not a whole number"),
         ("base: yolov8n.yaml\nmatrix: {at: sppf, k: []}", ", line 2, matrix.k: the list is empty"),
         (

@@ -8,11 +8,12 @@ import click
 
 from ...api import templates as api
 from ...tables import drawn
+from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import dump
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=NamingGroup, invoke_without_command=True)
 @formats("table", "json")
 @click.pass_context
 def templates(ctx: click.Context, /, form: str) -> None:
@@ -58,3 +59,7 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     one.write(output, force)
     for path in files:
         click.echo(f"Wrote {path}")
+    if one.needs_a_repository:
+        click.echo(
+            f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}", err=True
+        )

@@ -10,7 +10,7 @@ from ..options import trust as trust_option
 
 
 @click.command()
-@click.argument("model", shell_complete=completion.files)
+@click.argument("model", shell_complete=completion.models)
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=click.Choice(api.STAGES), default="all", show_default=True,
               help="What to train: every layer, the operators alone, or first these and then every layer.")  # fmt: skip

@@ -67,7 +67,7 @@ class ReportPage(Shown):
             "notes": list(self.notes),
         }
 
-    def write(self, path: str | Path | None = None, *, force: bool = False) -> Path:
+    def write(self, path: str | Path | None = None, force: bool = False) -> Path:
         """Write the page.
 
         Raises:
