@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ..errors import PositionError
 from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
@@ -40,22 +41,27 @@ class Rewrite:
     origin: tuple[int | None, ...]
     edits: Mapping[int, Edit] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def index_map(self) -> dict[int, int]:
         """Old index -> new index, for every layer that is still there."""
         return {old: new for new, old in enumerate(self.origin) if old is not None}
 
-    @property
+    @cached_property
     def inserted(self) -> tuple[int, ...]:
         """Indices, in `after`, of the inserted layers."""
         return tuple(new for new, old in enumerate(self.origin) if old is None)
 
     def rewired(self, inserted: int) -> tuple[int, ...]:
         """Indices, in `after`, of the kept layers that read an inserted layer, through further inserted ones too."""
-        found: list[int] = []
-        for reader in self.after.readers(inserted):
-            found += [reader] if self.origin[reader] is not None else self.rewired(reader)
-        return tuple(sorted(set(found)))
+        found: set[int] = set()
+        through = [inserted]
+        while through:
+            for reader in self.after.readers(through.pop()):
+                if self.origin[reader] is None:
+                    through.append(reader)
+                else:
+                    found.add(reader)
+        return tuple(sorted(found))
 
     @property
     def stacked(self) -> tuple[tuple[int, int], ...]:
@@ -75,10 +81,14 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         PositionError: two edits want the same place.
     """
     _refuse_duplicates(graph, edits)
+    behind: dict[int, list[Edit]] = {}
+    for edit in edits:
+        if not edit.site.inside:
+            behind.setdefault(edit.site.layer, []).append(edit)
     layout = _Layout(graph)
     for layer in graph:
         layout.keep(layer.index)
-        here = [edit for edit in edits if not edit.site.inside and edit.site.layer == layer.index]
+        here = behind.get(layer.index, [])
         layout.add_trunk(layer.index, [edit for edit in here if edit.site.reader is None])
         for reader in sorted({edit.site.reader for edit in here if edit.site.reader is not None}):
             layout.add_branch(layer.index, reader, [edit for edit in here if edit.site.reader == reader])

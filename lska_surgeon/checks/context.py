@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ..architecture.graph import Layer
+from ..architecture.graph import Layer, readers_of
 from ..architecture.roles import role_of
 from ..architecture.shapes import NOT_A_MAP, Shape
 from ..errors import GraphError
@@ -91,7 +91,11 @@ class Context:
 
     def readers(self, index: int) -> list[int]:
         """Indices of the layers that read layer `index`."""
-        return [layer.index for layer in self.layers if index in layer.sources]
+        return list(self._readers.get(index, ()))
+
+    @cached_property
+    def _readers(self) -> dict[int, tuple[int, ...]]:
+        return readers_of(self.layers)
 
     def finding(
         self, severity: str, rule: str, index: int, message: str, suggestion: str | None = None, *fixes: Correction

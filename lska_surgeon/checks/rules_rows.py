@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..architecture.attention import BLOCK_OPS, read_attention
 from ..architecture.graph import IMAGE
 from ..architecture.scaling import Scaling, scaling_of
-from ..architecture.shapes import size_problem
+from ..architecture.shapes import Shape, size_problem
 from ..errors import GraphError, KernelError
 from ..model_yaml.document import BAD_ROW
 from .context import Context
@@ -111,11 +111,14 @@ def channels(subject: Context) -> Iterator[Finding]:
 
     A warning: the operators here take the width of their source, but the paper's own class believes the number.
     """
+    shapes = _shapes_by_letter(subject)
     for layer in subject.layers:
         said = layer.args[0] if layer.block in BLOCK_OPS and len(layer.args) > 1 else None
         if not isinstance(said, int) or layer.sources[:1] in ((), (IMAGE,)):
             continue
-        widths = _widths(subject, layer.sources[0])
+        widths = {letter: there[layer.sources[0]].channels for letter, there in shapes.items()}
+        if None in widths.values():
+            continue
         if set(widths.values()) <= {said}:
             continue
         where = ", ".join(f"{width} at scale {letter}" if letter else f"{width}" for letter, width in widths.items())
@@ -156,17 +159,7 @@ def _scalings(subject: Context) -> list[Scaling]:
         return []
 
 
-def _widths(subject: Context, source: int) -> dict[str | None, int]:
-    """The width of a layer at each scale that the file may be built at; empty where it is not known."""
-    widths: dict[str | None, int] = {}
-    for letter in _letters(subject):
-        try:
-            scaling = scaling_of(subject.document.settings, letter)
-        except GraphError:
-            return {}
-        shapes = shapes_or_none(subject.layers, None, scaling)
-        width = shapes[source].channels if shapes else None
-        if width is None:
-            return {}
-        widths[letter] = width
-    return widths
+def _shapes_by_letter(subject: Context) -> dict[str | None, tuple[Shape, ...]]:
+    """What each layer gives at each scale that the file may be built at; empty where that is not known."""
+    found = [(scaling.letter, shapes_or_none(subject.layers, None, scaling)) for scaling in _scalings(subject)]
+    return {letter: shapes for letter, shapes in found if shapes is not None}

@@ -9,6 +9,8 @@ import codecs
 import json
 import math
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +34,7 @@ from ..yaml_nodes import (
     walk,
     written_out,
 )
-from .lines import line_end, line_number, line_start, newline_at
+from .lines import line_end, line_start, line_starts, newline_at
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -181,7 +183,11 @@ class Document:
 
     def line_of(self, index: int) -> int:
         """Line number, from 1, of row `index`."""
-        return line_number(self.text, self.rows[index].whole.start)
+        return bisect_right(self._line_starts, self.rows[index].whole.start)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return line_starts(self.text)
 
     def comment_index(self, index: int) -> tuple[int, Span] | None:
         """The number in row `index`'s index comment and where it stands; None when it has no such comment.
@@ -216,7 +222,7 @@ class Document:
         keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
         if not set(keys).issuperset(SECTIONS):
             raise NotAModelError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, count in Counter(keys).items() if count > 1)
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
         if written_out(mapping, {}) > _MOST_NODES:
