@@ -61,6 +61,11 @@ def is_attention(block: str) -> bool:
     return block in BLOCK_OPS or block in HOSTS or block in HANDWRITTEN_HOSTS
 
 
+def read_host(block: str) -> str | None:
+    """The plain block that a host row's name stands for; None for every other name."""
+    return HOSTS.get(block) or HANDWRITTEN_HOSTS.get(block)
+
+
 def read_attention(block: str, args: Sequence[Any]) -> Attention | None:
     """Read an operator row or a host row, ours or hand-written; None when `block` is neither.
 
