@@ -18,6 +18,7 @@ __all__ = [
     "SurgeonError",
     "TargetError",
     "TrainingError",
+    "UnknownOperatorError",
     "UnsafeCheckpointError",
 ]
 
@@ -32,6 +33,10 @@ class SurgeonError(Exception):
 
 class KernelError(SurgeonError):
     """A kernel size, dilation or operator that does not exist."""
+
+
+class UnknownOperatorError(KernelError):
+    """A row that is called an operator, or a host of one, and of which nobody can know what its author means by it."""
 
 
 class GraphError(SurgeonError):

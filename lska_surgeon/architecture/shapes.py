@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import BLOCK_OPS, read_attention
+from .attention import BLOCK_OPS, plain_row
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 from .strides import Effect, strides_of
@@ -81,7 +81,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    plain = [_plain(layer) for layer in graph]
+    plain = [plain_row(layer.block, layer.args) for layer in graph]
     effects = [_effect(block, args, len(layer.taps)) for (block, args), layer in zip(plain, graph)]
     strides = strides_of(graph.layers, effects, ratios or {})
     shapes: list[Shape] = []
@@ -97,12 +97,8 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:
-    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one.
-
-    Raises:
-        KernelError: a host's operator does not exist.
-    """
-    block, args = _plain(layer)
+    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one."""
+    block, args = plain_row(layer.block, layer.args)
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
     width = args[0] if block in WIDTH_SCALED and args else None
@@ -111,13 +107,6 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
     if not 0 < scaling.channels(width) <= MOST_CHANNELS:
         return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
     return None
-
-
-def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
-    attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
-    if attention is None or attention.host is None:
-        return layer.block, layer.args
-    return attention.host, attention.host_args
 
 
 def _channels(

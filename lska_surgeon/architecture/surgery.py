@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..errors import PositionError
-from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
+from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, is_like_attention, plain_row
 from .graph import IMAGE, From, Graph, Layer
 from .kernel import OP_BLOCKS, Kernel
 from .positions import Site
@@ -118,8 +118,10 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
     """
     chosen = {x.index for x in graph if (is_attention(x.block) if rows is None else x.index in rows)}
     if not chosen:
+        unknown = next((f"; row {x.index} ({x.block}) is called one, but what it does is not known" for x in graph
+                        if is_like_attention(x.block)), "")  # fmt: skip
         raise PositionError(
-            f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host"
+            f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
         if rows is None and layer.block in BLOCK_OPS and len(layer.taps) > 1:
@@ -135,10 +137,10 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
             layout.keep(layer.index)
 
     def plain(layer: Layer) -> Layer:
-        attention = read_attention(layer.block, layer.args) if layer.index in chosen else None
-        if attention is None or attention.host is None:
+        if layer.index not in chosen:
             return layer
-        return replace(layer, block=attention.host, args=attention.host_args)
+        block, args = plain_row(layer.block, layer.args)
+        return replace(layer, block=block, args=args)
 
     return layout.finish(plain)
 

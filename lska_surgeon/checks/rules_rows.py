@@ -10,7 +10,7 @@ from ..architecture.attention import BLOCK_OPS, read_attention
 from ..architecture.graph import IMAGE
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape, size_problem
-from ..errors import GraphError, KernelError
+from ..errors import GraphError, KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
@@ -29,10 +29,7 @@ def bad_rows(subject: Context) -> Iterator[Finding]:
 def sizes(subject: Context) -> Iterator[Finding]:
     """Rule `row`: its repeats and its width make a layer, at each scale."""
     for layer in subject.layers:
-        try:
-            found = [size_problem(layer, scaling) for scaling in _scalings(subject)]
-        except KernelError:
-            continue  # rule `kernel` tells that
+        found = [size_problem(layer, scaling) for scaling in _scalings(subject)]
         problem = next(filter(None, found), None)
         if problem:
             yield subject.finding(ERROR, "row", layer.index, problem)
@@ -80,12 +77,16 @@ def modules(subject: Context) -> Iterator[Finding]:
 
 
 def kernels(subject: Context) -> Iterator[Finding]:
-    """Rule `kernel`: an operator's numbers make an operator."""
+    """Rule `kernel`: an operator's numbers make an operator.
+
+    A warning for a name that means something else in other people's files.
+    """
     for layer in subject.layers:
         try:
             read_attention(layer.block, layer.args)
         except KernelError as error:
-            yield subject.finding(ERROR, "kernel", layer.index, str(error))
+            severity = WARNING if isinstance(error, UnknownOperatorError) else ERROR
+            yield subject.finding(severity, "kernel", layer.index, str(error))
 
 
 def scale(subject: Context) -> Iterator[Finding]:

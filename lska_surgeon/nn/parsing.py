@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.attention import Attention, host_spec, is_attention, read_attention
+from ..architecture.attention import BLOCK_OPS, Attention, host_spec, is_attention, read_attention
 from ..architecture.kernel import Kernel
 from ..errors import BuildError, SurgeonError
 from .blocks import HOST_CLASSES, attach
@@ -27,7 +27,7 @@ from .operators import OPERATORS, Operator, build_operator, named_operators
 _MARK = "_lska_surgeon"
 
 #: Block name in a row -> the class that it stands for.
-BLOCKS: dict[str, type[nn.Module]] = {**{cls.__name__: cls for cls in OPERATORS.values()}, **HOST_CLASSES}
+BLOCKS: dict[str, type[nn.Module]] = {**{block: OPERATORS[op] for block, op in BLOCK_OPS.items()}, **HOST_CLASSES}
 
 
 class OperatorOfSource(nn.Module):
