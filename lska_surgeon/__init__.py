@@ -7,11 +7,69 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.adopt import adopt
+    from .api.check import check
+    from .api.curves import curves
+    from .api.diff import diff
+    from .api.doctor import doctor
+    from .api.erf import erf
+    from .api.errors import SurgeonError
+    from .api.flops import flops
+    from .api.graft import graft
+    from .api.insert import insert
+    from .api.inspect import load_checkpoint
+    from .api.positions import positions
+    from .api.register import register
+    from .api.remove import remove
+    from .api.templates import templates
+    from .api.train import train
+    from .api.ungraft import ungraft
+    from .api.variants import variants
+
 __version__ = "0.1.0"
 
 #: Public name -> the module of `api` that has it.
-_HOME: "dict[str, str]" = {}
-__all__ = ["__version__", *_HOME]
+_HOME: "dict[str, str]" = {
+    "SurgeonError": "errors",
+    "adopt": "adopt",
+    "check": "check",
+    "curves": "curves",
+    "diff": "diff",
+    "doctor": "doctor",
+    "erf": "erf",
+    "flops": "flops",
+    "graft": "graft",
+    "insert": "insert",
+    "load_checkpoint": "inspect",
+    "positions": "positions",
+    "register": "register",
+    "remove": "remove",
+    "templates": "templates",
+    "train": "train",
+    "ungraft": "ungraft",
+    "variants": "variants",
+}
+__all__ = [
+    "SurgeonError",
+    "__version__",
+    "adopt",
+    "check",
+    "curves",
+    "diff",
+    "doctor",
+    "erf",
+    "flops",
+    "graft",
+    "insert",
+    "load_checkpoint",
+    "positions",
+    "register",
+    "remove",
+    "templates",
+    "train",
+    "ungraft",
+    "variants",
+]
 
 
 def __getattr__(name: str) -> "Any":

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import glob
+import errno
+import hashlib
 import os
+import platform
+import re
 import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .errors import TargetError
 
-_STALE = 600  # seconds after which the unfinished file of an earlier run is removed
+_STALE = 600  # seconds after which an unfinished file is removed, whoever has left it
+#: An unfinished file's name: `.NAME.HOST-PID.RANDOM.tmp`.
+_UNFINISHED = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp")
 
 
 def target_path(name: str, suffix: str) -> Path:
@@ -59,7 +65,7 @@ def _no_directory(folder: Path) -> str:
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:
     """Write a file beside its target and move it into place: whoever looks sees the old file or the new one.
 
-    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which a later one removes.
+    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which the next one in that folder removes.
 
     Args:
         path: the target; of a symbolic link, the file behind it.
@@ -71,14 +77,11 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     """
     target = Path(os.path.realpath(path))
     check_target(target, force=force)
-    _remove_stale(target)
+    remove_unfinished(target.parent)
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        handle, temporary = _unfinished(target)
+        _fill(handle, write)
         os.chmod(temporary, _mode(target))
         _move(temporary, target, force)
         _sync_directory(target.parent)
@@ -98,11 +101,25 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
     write_whole(path, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")), force=force)
 
 
+def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suffix: str) -> Path:
+    """The file that a result goes to: the one that is named now, or else the one that it was worked out for.
+
+    Raises:
+        TargetError: there is neither, or it has another ending.
+    """
+    if path is not None:
+        return target_path(os.fspath(path), suffix)
+    if output is None:
+        raise TargetError(f"this was worked out for no file: say where to write it, write('FILE{suffix}')")
+    return output
+
+
 def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> None:
     """Write and delete many files, folders included: all of them or, when anything fails, none.
 
     Everything is written beside its target first; then files are deleted, then the new ones moved into place, in the
-    order given. A run that is killed meanwhile leaves some old and some new, each of them whole.
+    order given. A run that is killed meanwhile leaves some old and some new, each of them whole. Of a symbolic link the
+    file behind it is replaced, as `write_whole` does; when it is to be deleted, the link goes.
 
     Args:
         texts: content by path; what is there is replaced.
@@ -116,7 +133,8 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
         path = Path()
         try:
             staged = []
-            for path, text in texts.items():
+            for link, text in texts.items():
+                path = Path(os.path.realpath(link))
                 _make_folders(path.parent, folders)
                 staged.append((_stage(path, text, done), path))
             for temporary, path in [*((None, path) for path in delete), *staged]:
@@ -126,6 +144,8 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
                     path.unlink()
                 else:
                     os.replace(temporary, path)
+            for folder in dict.fromkeys(path.parent for _, path in staged):
+                _sync_directory(folder)
         except OSError as error:
             raise TargetError(f"can't write {path}: {error.strerror or error}") from error
         undo.pop_all()
@@ -140,23 +160,25 @@ def _make_folders(folder: Path, undo: ExitStack) -> None:
 
 def _stage(path: Path, text: str, done: ExitStack) -> str:
     """A finished file beside `path`, removed in the end if nobody moves it."""
-    _remove_stale(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = _unfinished(path)
     done.callback(_remove, temporary)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text.encode("utf-8", errors="surrogateescape"))
+    _fill(handle, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")))
     os.chmod(temporary, _mode(path))
     return temporary
 
 
 def _set_aside(path: Path, done: ExitStack) -> str | None:
     """A copy of the file that is there, removed in the end."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, aside = _unfinished(path)
     os.close(handle)
     done.callback(_remove, aside)
-    shutil.copy2(path, aside)
+    if path.is_symlink():  # to be deleted: the link itself has to come back
+        os.unlink(aside)
+        os.symlink(os.readlink(path), aside)
+    else:
+        shutil.copy2(path, aside)
     return aside
 
 
@@ -183,12 +205,100 @@ def _move(temporary: str, target: Path, force: bool) -> None:
     os.replace(temporary, target)
 
 
-def _remove_stale(target: Path) -> None:
-    """Remove what runs that were killed have left; a file that still grows is somebody's work."""
-    for found in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        with suppress(OSError):
-            if time.time() - found.stat().st_mtime > _STALE:
-                found.unlink()
+class _Watched:
+    """A file that remembers the first thing that the system refused.
+
+    torch's writer turns an OSError of the file that it writes to into a RuntimeError of its own.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refused = self.refused or error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _fill(handle: int, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a content, down to the disk; raises OSError when the system refuses, whatever `write` makes of that."""
+    # Without a buffer of ours: what the system refuses is refused in `write`, not when everything is closed.
+    with os.fdopen(handle, "wb", buffering=0) as raw:
+        watched = _Watched(_Whole(raw))  # type: ignore[arg-type]
+        try:
+            write(watched)  # type: ignore[arg-type]
+        except Exception:
+            if watched.refused:
+                raise watched.refused from None
+            raise
+        if watched.refused:  # a writer that swallowed it
+            raise watched.refused
+        os.fsync(raw.fileno())
+
+
+class _Whole:
+    """A raw file whose `write` writes all of it: the system may take a part and refuse the rest with the next call."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data).cast("B")
+        while rest:
+            done = self._file.write(rest)
+            if not done:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rest = rest[done:]
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _unfinished(target: Path) -> tuple[int, str]:
+    """A new hidden file beside a target, open; its name says which process of which machine writes it."""
+    prefix = f".{target.name}.{_this_machine()}-{os.getpid()}."
+    return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+
+
+@cache
+def _this_machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that are dead have left unfinished in a folder.
+
+    Those of another machine, which may be alive, and those of systems that can't say go when nobody has touched them
+    for ten minutes.
+    """
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            found = _UNFINISHED.fullmatch(entry.name)
+            if found is None:
+                continue
+            with suppress(OSError):
+                is_old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
+                if is_old or (found[1] == _this_machine() and _is_dead(int(found[2]))):
+                    os.remove(entry.path)
+
+
+def _is_dead(process: int) -> bool:
+    if os.name == "nt":  # where signal 0 would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _sync_directory(directory: Path) -> None:

@@ -24,6 +24,13 @@ def first_line(error: BaseException) -> str:
     return clean(lines[0]) if lines else type(error).__name__
 
 
+def error_in_one_line(error: BaseException, most: int = 200) -> str:
+    """`ValueError: what it says`, at most so long; torch puts whole tensors into its messages."""
+    text = one_line(str(error)[: 10 * most])
+    text = text if len(text) <= most else f"{text[:most]} ..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def numbers(values: Sequence[int]) -> str:
     """`12, 15, 18`."""
     return ", ".join(map(str, values))
@@ -32,6 +39,11 @@ def numbers(values: Sequence[int]) -> str:
 def plural(values: Sequence[Any]) -> str:
     """The `s` of a plural, or nothing for one thing."""
     return "" if len(values) == 1 else "s"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -21,7 +21,8 @@ FLOORS = (
     ("checkpoints",),
     ("grafting", "costs"),
     ("recipes",),
-    ("ablation", "drawing", "insight"),
+    ("drawing",),
+    ("ablation", "insight"),
     ("api",),
     ("cli",),
 )

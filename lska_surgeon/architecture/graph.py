@@ -97,6 +97,18 @@ class Graph:
         """Indices of the layers that read layer `index`."""
         return self._readers.get(index, ())
 
+    def row_as_dict(self, index: int) -> dict[str, Any]:
+        """A row and who reads it, as plain data."""
+        layer = self[index]
+        return {
+            "index": index,
+            "sources": list(layer.sources),
+            "repeats": layer.repeats,
+            "block": layer.block,
+            "args": list(layer.args),
+            "readers": list(self.readers(index)),
+        }
+
     @cached_property
     def _readers(self) -> dict[int, tuple[int, ...]]:
         return readers_of(self.layers)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..errors import PositionError
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, resolve_kernel
 from .positions import parse_at, resolve_at
@@ -26,6 +28,18 @@ class Placement:
     op: str = "lska"
     k: int = DEFAULT_KERNEL
     dilation: int | None = None
+
+
+def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None) -> Placement:
+    """A placement at one position or several.
+
+    Raises:
+        PositionError: at none.
+    """
+    ats = (at,) if isinstance(at, str) else tuple(at)
+    if not ats:
+        raise PositionError('say where: a position such as "neck", or a list of them')
+    return Placement(ats, op, k, dilation)
 
 
 def check_placement(placement: Placement) -> None:

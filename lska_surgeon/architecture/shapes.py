@@ -85,8 +85,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
     effects = [_effect(block, args, len(layer.taps)) for (block, args), layer in zip(plain, graph)]
     strides = strides_of(graph.layers, effects, ratios or {})
     shapes: list[Shape] = []
-    channels_in = graph.settings.get("channels", 3)
-    image = Shape(channels_in if isinstance(channels_in, int) else None, 1.0)
+    image = Shape(channels_in(graph.settings), 1.0)
     previous = image
     for layer, (block, args), (stride, sure) in zip(graph, plain, strides):
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
@@ -94,6 +93,15 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         previous = Shape(channels, stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
+
+
+def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:
+    """Channels of the picture that a model reads, by its YAML; None where it says what is no number.
+
+    Ultralytics reads `channels`, and stores it in what it has built; its older releases called it `ch`.
+    """
+    found = yaml.get("channels") or yaml.get("ch") or default
+    return found if isinstance(found, int) else None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from ..errors import PositionError
 from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, is_like_attention, plain_row
@@ -24,6 +25,19 @@ class Edit:
 
     site: Site
     kernel: Kernel
+
+    def to_dict(self) -> dict[str, Any]:
+        """Where it goes and what it is, as plain data."""
+        site, kernel = self.site, self.kernel
+        return {
+            "at": site.asked,
+            "position": site.name,
+            "layer": site.layer,
+            "inside": site.inside,
+            "op": kernel.op,
+            "k": kernel.k,
+            "d": kernel.d,
+        }
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,11 @@ class Rewrite:
     def index_map(self) -> dict[int, int]:
         """Old index -> new index, for every layer that is still there."""
         return {old: new for new, old in enumerate(self.origin) if old is not None}
+
+    @property
+    def index_map_by_name(self) -> dict[str, int]:
+        """The index map as JSON can hold it."""
+        return {str(old): new for old, new in self.index_map.items()}
 
     @cached_property
     def inserted(self) -> tuple[int, ...]:

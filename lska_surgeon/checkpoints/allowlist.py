@@ -24,6 +24,7 @@ from torch import nn
 from ..yolo.code_guard import MODULES
 from ..yolo.environment import module_named
 from .pickle_scan import Missing, Use, attributes, empty
+from .stand_ins import may_stand_in, stand_in
 
 #: Plain classes that are created empty and filled: what a trainer hangs on a model.
 _FILLED = {
@@ -125,6 +126,12 @@ def lookup(name: str) -> Use | Missing | None:
     return _FILL if filled else None
 
 
+def lookup_with_stand_ins(name: str) -> Use | Missing | None:
+    """As `lookup`, but a class of somebody's own, in a place where people put theirs, may be stood in for."""
+    use = lookup(name)
+    return use if isinstance(use, Use) or not may_stand_in(name) else _MODULE
+
+
 def substitutes(name: str) -> list[Any]:
     """What torch's `weights_only` unpickler has to be given so that it can serve `name`, which `lookup` allows.
 
@@ -137,9 +144,11 @@ def substitutes(name: str) -> list[Any]:
         if _KNOWN_TO_TORCH.fullmatch(current):
             return []
         target, types = _data_target(current)
-    else:
+    elif isinstance(lookup(name), Use):
         target = getattr(module_named(module), attribute)
         types = []
+    else:
+        return [stand_in(name)]
     if isinstance(target, type):
         types = [*types, target]
         if f"{target.__module__}.{target.__qualname__}" == name:

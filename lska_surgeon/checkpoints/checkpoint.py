@@ -10,130 +10,45 @@ and whoever can write to the file while it is being read. The order of reading:
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. Out of scope: what a model computes once it is called (its layers run, with
-attributes that the file chose), and files made to use up memory.
+installs or downloads a thing for it. What is read before torch loads anything is bounded (`container`, `pickle_scan`),
+far above any real checkpoint. Out of scope: what a model computes once it is called (its layers run, with attributes
+that the file chose).
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any
 
 import torch
 from torch import nn
 
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
-from ..files import write_whole
+from ..files import planned_target, write_whole
 from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
-from ..yolo.environment import import_offline
 from . import allowlist, container
-from .pickle_scan import Missing, Rehearsal, Use
+from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
+from .pickle_scan import Missing, Rehearsal, TooLarge, Use
 from .unpickling import load_safely, load_trusted
+
+__all__ = ["Checkpoint", "Globals", "globals_of", "read_checkpoint", "write_checkpoint", "write_product"]
 
 _SHOWN = 8  # names that a message lists; the exception has them all
 _TRUSTING = "if you trust whoever made it, add --trust"
 _YOLOV5 = ("models.yolo.", "models.common.", "models.experimental.")
 
 
-@dataclass(frozen=True)
-class Globals:
-    """What a file would import and use, found without running any of it.
-
-    Attributes:
-        allowed: globals that are on the allow-list.
-        refused: globals that are not on it, then wrong uses of those that are.
-        missing: globals that belong on it, but that the installed release of their package does not have.
-        protocol: the pickle protocol; torch can read only 2 safely.
-    """
-
-    allowed: tuple[str, ...]
-    refused: tuple[str, ...]
-    missing: tuple[str, ...]
-    protocol: int
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """A checkpoint in memory, on the CPU.
-
-    Attributes:
-        path: the file.
-        sha256: of its bytes, hexadecimal.
-        kind: "checkpoint" (a dictionary with a model, as Ultralytics writes it), "model" (the module alone; `data`
-            then holds it under "model") or "state_dict" (tensors by name).
-        data: what the file holds, as stored.
-        key: "ema" or "model", the entry that `model` is; None for a state dict.
-        refused: what was loaded although it is not on the allow-list; empty unless the file was trusted.
-    """
-
-    path: Path
-    sha256: str
-    kind: str
-    data: dict[str, Any]
-    key: str | None
-    refused: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> nn.Module | None:
-        """The trained module as stored, half precision included; `ema` before `model`, as Ultralytics does."""
-        return self.data[self.key] if self.key else None
-
-    @property
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, as stored."""
-        return self.model.state_dict() if self.model is not None else _tensors(self.data)
-
-    @property
-    def version(self) -> str | None:
-        """The Ultralytics release that saved the file, where it says so."""
-        version = self.data.get("version")
-        return version if isinstance(version, str) else None
-
-    @property
-    def yaml(self) -> dict[str, Any] | None:
-        """The model YAML that the module was built from; None for a state dict."""
-        return getattr(self.model, "yaml", None)
-
-    @property
-    def names(self) -> dict[int, str] | None:
-        """Class number -> class name; None where the file says nothing."""
-        names = getattr(self.model, "names", None)
-        return dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
-
-    @property
-    def train_args(self) -> dict[str, Any]:
-        """The arguments of the training that made the file; empty where it says nothing."""
-        args = self.data.get("train_args") or {}
-        return dict(vars(args) if isinstance(args, SimpleNamespace) else args)
-
-    def float_model(self) -> nn.Module:
-        """A copy of the model in float32 and eval mode, fit for the installed torch.
-
-        Raises:
-            CheckpointError: the file holds a state dict only.
-        """
-        if self.model is None:
-            raise CheckpointError(f"{self.path} holds tensors without a model: give its architecture with --into YAML")
-        model = copy.deepcopy(self.model).float().eval()
-        for module in model.modules():
-            if isinstance(module, nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
-                module.recompute_scale_factor = None  # files from before torch 1.11 have none
-        return model
-
-
-def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Checkpoint:
+def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_ins: bool = False) -> Checkpoint:
     """Read a checkpoint or a state dict, onto the CPU.
 
     Args:
         path: the file; it is never fetched when it is not there.
         trust: load what is not on the allow-list as well; the file may then run anything.
+        stand_ins: load classes of somebody's own as modules that hold their content and compute nothing.
 
     Raises:
         UnsafeCheckpointError: the file names what is not on the allow-list, or its YAML would run more than layers.
@@ -142,7 +57,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Che
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(kind, file)
+        found, damage = _rehearse(path, kind, file, allowlist.lookup_with_stand_ins if stand_ins else allowlist.lookup)
         _refuse_yolov5(path, found)
         if not trust:
             _refuse_names(path, found)
@@ -152,7 +67,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> Che
         digest = _sha256(file)
         file.seek(0)
         data = load_trusted(path, file) if trust else load_safely(path, file, found.allowed)
-    checkpoint = _checkpoint(path, digest, data, found.refused)
+    checkpoint = _checkpoint(path, digest, data, found)
     if not trust:
         _refuse_architecture(checkpoint)
     return checkpoint
@@ -167,7 +82,7 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(kind, file)
+        found, damage = _rehearse(path, kind, file)
     if not found.refused:
         _refuse_damage(path, kind, damage)
     return found
@@ -188,7 +103,22 @@ def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, f
     write_whole(path, lambda file: torch.serialization.save(data, file), force=force)
 
 
-def _rehearse(kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
+def write_product(
+    path: str | os.PathLike[str] | None, output: Path | None, data: Mapping[str, Any], *, force: bool = False
+) -> Path:
+    """Write a checkpoint to `path`, or else to the file that it was made for; returns that file.
+
+    Raises:
+        TargetError: there is no such file, or it does not end in .pt; or as `write_checkpoint`.
+    """
+    target = planned_target(path, output, ".pt")
+    write_checkpoint(target, data, force=force)
+    return target
+
+
+def _rehearse(
+    path: Path, kind: str, file: IO[bytes], lookup: Callable[[str], Use | Missing | None] = allowlist.lookup
+) -> tuple[Globals, Exception | None]:
     """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
     problems: dict[str, None] = {}
@@ -196,13 +126,15 @@ def _rehearse(kind: str, file: IO[bytes]) -> tuple[Globals, Exception | None]:
     damage: Exception | None = None
     try:
         for stream in container.pickles(kind, file):
-            rehearsal = Rehearsal(stream, allowlist.lookup)
+            rehearsal = Rehearsal(stream, lookup)
             try:
                 rehearsal.read()
             finally:
                 names.update(rehearsal.names)
                 problems.update(rehearsal.problems)
                 protocol = rehearsal.proto
+    except TooLarge as error:
+        raise CheckpointError(f"{path} holds {error}, more than any checkpoint: nothing of it was run") from error
     except SurgeonError:
         raise
     except Exception as error:  # whatever bytes that are no pickle make of an unpickler
@@ -278,35 +210,23 @@ def _refuse_architecture(checkpoint: Checkpoint) -> None:
         )
 
 
-def _checkpoint(path: Path, digest: str, data: Any, refused: tuple[str, ...]) -> Checkpoint:
+def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoint:
     kind = "checkpoint"
     if isinstance(data, nn.Module):
         kind, data = "model", {"model": data}
     if not isinstance(data, dict):
         held = f"a {type(data).__name__}"
     elif key := next((key for key in ("ema", "model") if isinstance(data.get(key), nn.Module)), None):
-        if _is_ultralytics_model(data[key]):
-            return Checkpoint(path, digest, kind, data, key, refused)
+        if is_ultralytics_model(data[key]):
+            return Checkpoint(path, digest, kind, data, key, found)
         held = f"a {type(data[key]).__name__}"
-    elif _tensors(data):
-        return Checkpoint(path, digest, "state_dict", data, None, refused)
+    elif tensors_in(data):
+        return Checkpoint(path, digest, "state_dict", data, None, found)
     else:
         held = f"a dictionary of {_listed(list(map(str, data)))}" if data else "an empty dictionary"
     raise CheckpointError(
         f"{path} holds {held}, neither an Ultralytics model nor tensors by name: save the model with model.save(FILE)"
     )
-
-
-def _is_ultralytics_model(module: nn.Module) -> bool:
-    return isinstance(module, import_offline().BaseModel) and isinstance(getattr(module, "yaml", None), dict)
-
-
-def _tensors(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors by name that a file without a model holds, in all of it or in one entry; empty without any."""
-    for found in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
-        if isinstance(found, dict) and found and all(isinstance(value, torch.Tensor) for value in found.values()):
-            return found
-    return {}
 
 
 def _sha256(file: IO[bytes]) -> str:

@@ -23,6 +23,12 @@ ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 began its files with
 _LEGACY_PICKLES = 5  # that number, a protocol, the machine, the object, the names of its storages
 _HEAD = 4096
+#: The most that is read of a file before torch loads it. The largest stock model, its optimizer and its averaged copy
+#: included, has a pickle of 0.7 MB and 4,600 records; tensors lie outside of the pickle.
+MOST_PICKLE_BYTES = 16 * 2**20
+MOST_RECORDS = 100_000
+#: `torch.save` compresses nothing; a file that was packed again may unfold to so much more than it has bytes.
+_UNFOLDS, _UNFOLDS_ANYWAY = 4, 64 * 2**20
 _REMEDY = "give a .pt that Ultralytics or torch.save wrote"
 #: How a file begins -> what it is, and what to do.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -78,20 +84,22 @@ def pickles(kind: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
     file.seek(0)
     if kind == ZIP:
         # torch's own reader, so that the bytes looked at are those that torch loads.
-        yield io.BytesIO(torch._C.PyTorchFileReader(file).get_record("data.pkl"))
+        reader = torch._C.PyTorchFileReader(file)
+        yield io.BytesIO(reader.get_record("data.pkl"))
     elif kind == TAR:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive.getmembers():
                 stream = archive.extractfile(member)
                 if stream is not None:
-                    yield stream
+                    yield io.BytesIO(stream.read(MOST_PICKLE_BYTES))
     else:
         for _ in range(_LEGACY_PICKLES if kind == LEGACY else 1):
             yield file
 
 
 def _check_zip(path: Path, file: IO[bytes]) -> None:
-    """Refuse a zip archive that `torch.save` did not write, or did not finish."""
+    """Refuse a zip archive that `torch.save` did not write, or did not finish, or that unfolds to too much."""
+    _check_size(path, file)
     file.seek(0)
     try:
         reader = torch._C.PyTorchFileReader(file)
@@ -108,6 +116,36 @@ def _check_zip(path: Path, file: IO[bytes]) -> None:
         raise CheckpointError(f"{path} is a TorchScript export: use the .pt that it was exported from")
     if not reader.has_record("data.pkl"):
         raise CheckpointError(f"{path} is a zip archive that torch.save did not write (without data.pkl): {_REMEDY}")
+
+
+def _check_size(path: Path, file: IO[bytes]) -> None:
+    """Refuse an archive that unfolds to more than a checkpoint may, by what its directory says; nothing is unfolded.
+
+    What the directory hides, torch's reader refuses: a record that is longer than it says is damaged.
+    """
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    file.seek(0)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            records = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return  # torch's reader says what is wrong with it
+    if len(records) > MOST_RECORDS:
+        raise CheckpointError(
+            f"{path} has {len(records):,} records, and a checkpoint has at most {MOST_RECORDS:,}: {_REMEDY}"
+        )
+    for record in records:
+        if record.filename.endswith("data.pkl") and record.file_size > MOST_PICKLE_BYTES:
+            raise CheckpointError(
+                f"{path} has a pickle of {record.file_size:,} bytes, of which at most {MOST_PICKLE_BYTES:,} are read: "
+                f"{_REMEDY}"
+            )
+    unfolded = sum(record.file_size for record in records)
+    if unfolded > max(_UNFOLDS * size, _UNFOLDS_ANYWAY):
+        raise CheckpointError(
+            f"{path} has {size:,} bytes and unfolds to {unfolded:,}, as none does that torch.save wrote: {_REMEDY}"
+        )
 
 
 def _description(path: Path, head: bytes) -> str:

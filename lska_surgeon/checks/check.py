@@ -1,14 +1,21 @@
-"""All rules on one file; it words nothing for a terminal and writes no file."""
+"""All rules on one file; no file is written before `CheckedFile.write`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from ..errors import TargetError
+from ..files import planned_target, write_text
 from ..model_yaml.document import Document
+from ..model_yaml.lines import unified_diff
+from ..tables import Part, Shown, Table
+from ..wording import counted
 from . import rules_levels, rules_rows, rules_taps
 from .context import Context
-from .findings import ERROR, Finding
+from .findings import ERROR, WARNING, Finding, corrected_text
 
 _RULES = (
     rules_rows.bad_rows,
@@ -27,8 +34,8 @@ _RULES = (
 )
 
 
-@dataclass(frozen=True)
-class CheckedFile:
+@dataclass(frozen=True, repr=False)
+class CheckedFile(Shown):
     """What one file's check found.
 
     Attributes:
@@ -52,6 +59,67 @@ class CheckedFile:
     def failed(self, strict: bool = False) -> bool:
         """True when the file has errors; with `strict`, also when it has warnings."""
         return any(strict or finding.severity == ERROR for finding in self.findings)
+
+    @property
+    def ok(self) -> bool:
+        """True when the file has no errors; it may have warnings."""
+        return not self.failed()
+
+    @property
+    def fixed_text(self) -> str:
+        """The text with every number put right that has one right answer; else as it is."""
+        return corrected_text(self.document, self.findings)
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the file to `fixed_text`; empty where they are equal."""
+        return unified_diff(self.document.text, self.fixed_text, str(self.path), str(self.path))
+
+    @property
+    def line(self) -> str:
+        """How many mistakes, in one line."""
+        counts = [(self.count(severity), severity) for severity in (ERROR, WARNING)]
+        found = ", ".join(counted(number, severity) for number, severity in counts if number)
+        alone = "" if self.stock else " (like no stock model, so compared with none)"
+        return f"{self.path}: {found or 'no mistakes found'}{alone}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of the findings, and how many they are."""
+        rows = [(str(one.line), f"{one.severity}[{one.rule}]", one.text) for one in self.findings]
+        return (*((Table(("line", "finding", "what"), rows),) if rows else ()), self.line)
+
+    def entry(self) -> dict[str, Any]:
+        """The file as plain data, as one of several files that were checked."""
+        return {
+            "file": str(self.path),
+            "stock": self.stock,
+            "errors": self.count(ERROR),
+            "warnings": self.count(WARNING),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it of one file."""
+        return {"schema": self.schema, "ok": self.ok, "files": [self.entry()], "unread": []}
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write `fixed_text`.
+
+        Args:
+            path: the file; None for the file that was checked, which needs `force`.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: there is nothing to put right, the file is there and `force` is off, or the system refuses.
+        """
+        if self.fixed_text == self.document.text:
+            raise TargetError(f"{self.path} has no number that could be put right by itself, so nothing was written")
+        target = planned_target(path, self.path, ".yaml")
+        write_text(target, self.fixed_text, force=force)
+        return target
 
 
 def check_file(name: str) -> CheckedFile:

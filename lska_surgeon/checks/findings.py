@@ -48,6 +48,11 @@ class Finding:
     suggestion: str | None = None
     corrections: tuple[Correction, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What is wrong, and what to write instead."""
+        return f"{self.message}; {self.suggestion}" if self.suggestion else self.message
+
 
 def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
     """The text with every correction applied; only the numbers in question change.

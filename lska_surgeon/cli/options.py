@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
-from ..costs.cost import LARGEST_SIDE
+from ..costs.size import LARGEST_SIDE
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])

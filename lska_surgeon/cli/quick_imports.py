@@ -7,6 +7,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..yolo import environment
+
+
+@contextmanager
+def own_process() -> Iterator[None]:
+    """Let a verb's imports go `unwatched`: a command's process ends with it, so its collector is ours to set."""
+    before = environment.importing
+    environment.importing = unwatched
+    try:
+        yield
+    finally:
+        environment.importing = before
+
 
 @contextmanager
 def unwatched() -> Iterator[None]:

@@ -151,13 +151,18 @@ def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
     versions = _versions()
     if len(versions) < len(_KEY):  # what a release that is not here would count, nobody knows
         return None
-    home = os.environ.get("LSKA_SURGEON_CACHE")
-    with suppress(RuntimeError):  # a user without a home
-        folder = (
-            Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lska-surgeon")
-        )
-        identity = [_CACHE_SCHEMA, model.sha256, model.scale, scale_in_name(model.name), *imgsz, *versions.values()]
-        return folder / "costs" / f"{sha256(json.dumps(identity))}.json"
+    folder = cache_folder()
+    identity = [_CACHE_SCHEMA, model.sha256, model.scale, scale_in_name(model.name), *imgsz, *versions.values()]
+    return folder / "costs" / f"{sha256(json.dumps(identity))}.json" if folder else None
+
+
+def cache_folder() -> Path | None:
+    """Where this package keeps what it can find out again; None for a user without a home."""
+    given = os.environ.get("LSKA_SURGEON_CACHE")
+    if given:
+        return Path(given)
+    with suppress(RuntimeError):
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lska-surgeon")
     return None
 
 

@@ -1,14 +1,17 @@
-"""What a count is made of, as plain frozen values; it neither counts nor words, and knows no torch."""
+"""What a count is made of, as plain frozen values; it counts nothing, and knows no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import SurgeonError
+from ..tables import Part, Shown, Table
+from ..wording import counted
 
-#: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
-LARGEST_SIDE = 16384
+#: What the numbers of a report are.
+UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them"
 
 
 class CostError(SurgeonError):
@@ -42,8 +45,8 @@ class ModuleCost:
             yield from child.walk(f"{prefix}.{child.name}" if prefix else child.name)
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, repr=False)
+class Cost(Shown):
     """What one model costs at one input size.
 
     Attributes:
@@ -98,3 +101,63 @@ class Cost:
     def share(self, macs: int) -> float:
         """So many MACs as a part of the model's, 0 to 1."""
         return macs / self.macs if self.macs else 0.0
+
+    @property
+    def setting(self) -> str:
+        """What was counted, in one line."""
+        height, width = self.imgsz
+        fused = "fused" if self.fused else "not fused"
+        return f"{counted(self.batch, 'picture')} of {height}x{width} (height x width), {fused}, eval mode"
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The totals by name."""
+        return {
+            "params": self.params,
+            "macs": self.macs,
+            "flops": self.flops,
+            "layers": self.layers,
+            "gradients": self.gradients,
+        }
+
+    @property
+    def line(self) -> str:
+        """The totals, in one line."""
+        return f"{self.name}: {self.params:,} params, {self.gmacs:.3f} GMACs, {self.gflops:.3f} GFLOPs"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What was counted, a table of the totals, and what fvcore does not count."""
+        cells = (self.name, f"{self.params:,}", f"{self.gmacs:.3f}", f"{self.gflops:.3f}", f"{self.layers:,}")
+        table = Table(("model", "params", "GMACs", "GFLOPs", "layers"), [cells], range(1, 5))
+        return self.setting, table, f"not counted by fvcore: {self.uncounted_in_words or 'nothing'}"
+
+    @property
+    def uncounted_in_words(self) -> str:
+        """`silu x57, add x12`."""
+        return ", ".join(f"{op} x{times}" for op, times in self.uncounted.items())
+
+    def as_report(self, models: list[dict[str, Any]]) -> dict[str, Any]:
+        """Models that were counted alike, as plain data."""
+        return {
+            "schema": self.schema,
+            "unit": UNIT,
+            "imgsz": list(self.imgsz),
+            "batch": self.batch,
+            "fused": self.fused,
+            "models": models,
+        }
+
+    def entry(self, difference: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """The model as plain data, as one of several that were counted."""
+        return {
+            "model": self.name,
+            **self.numbers,
+            "difference": difference,
+            "ops": dict(self.ops),
+            "uncounted": dict(self.uncounted),
+            "notes": list(self.notes),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but `tree` as plain data, as `--json` writes it of one model."""
+        return self.as_report([self.entry()])

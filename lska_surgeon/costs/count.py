@@ -17,7 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..architecture.shapes import channels_in
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..wording import error_in_one_line
+from ..yolo import environment
 from ..yolo.build import build
 from ..yolo.environment import import_offline, quiet
 from .cost import Cost, CostError, ModuleCost
@@ -26,7 +29,6 @@ from .shapes_only import ShapesOnly, pictures
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
 
 DEFAULT_IMGSZ = (640, 640)
-_MESSAGE_LENGTH = 200  # torch.jit puts whole tensors into its messages
 
 
 def load() -> None:
@@ -35,7 +37,7 @@ def load() -> None:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
-    with quiet():
+    with environment.importing(), quiet():
         import_offline()
         importlib.import_module("fvcore.nn")
 
@@ -81,7 +83,7 @@ def count_source(
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.
     """
-    if Path(source).suffix in CHECKPOINT_SUFFIXES:
+    if Path(source).suffix.lower() in CHECKPOINT_SUFFIXES:
         from ..checkpoints.checkpoint import read_checkpoint
 
         with quiet():
@@ -119,7 +121,7 @@ def _measure(
                 model.fuse(verbose=False)
             counted, uncounted = _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
     except Exception as error:
-        raise CostError(f"{name} can't be counted at {imgsz[0]}x{imgsz[1]}: {_in_one_line(error)}") from error
+        raise CostError(f"{name} can't be counted at {imgsz[0]}x{imgsz[1]}: {error_in_one_line(error)}") from error
     ops = {op: round(macs) for op, macs in counted[""].items()}
     return Cost(
         name=name,
@@ -192,10 +194,9 @@ def _forget_anchors(model: nn.Module) -> None:
 
 
 def _input_channels(model: nn.Module) -> int:
-    yaml = getattr(model, "yaml", None) or {}
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    channels = yaml.get("channels") or yaml.get("ch") or next((conv.in_channels for conv in convolutions), 3)
-    return int(channels)
+    first = next((convolution.in_channels for convolution in convolutions), 3)
+    return channels_in(getattr(model, "yaml", None) or {}, first) or first
 
 
 def _notes(model: nn.Module, imgsz: tuple[int, int], gradients: int) -> tuple[str, ...]:
@@ -216,9 +217,3 @@ def _named(uncounted: Mapping[str, int]) -> dict[str, int]:
     for op, times in uncounted.items():
         names[op.removeprefix("aten::").rstrip("_")] += times
     return dict(sorted(names.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error)[: 10 * _MESSAGE_LENGTH].split())
-    text = text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]} ..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

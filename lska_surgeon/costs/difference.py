@@ -5,7 +5,7 @@ An operator keeps its input's shape, so all else costs the same in both; the clo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..architecture.attention import is_attention
@@ -14,8 +14,10 @@ from ..architecture.operators import operators_in
 from ..architecture.shapes import Shape
 from ..architecture.surgery import remove
 from ..errors import PositionError
-from ..model_yaml.diff import Difference
-from ..model_yaml.load import OpenModel
+from ..model_yaml.diff import compare
+from ..model_yaml.difference import RowDifference
+from ..model_yaml.load import OpenModel, open_model
+from ..tables import Part, Table
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,71 @@ class CostDifference:
     macs: int | None
     totals: tuple[tuple[int, int], tuple[int, int]] | None = None
 
+    @property
+    def line(self) -> str:
+        """What the second has more, in one line."""
+        size = f"{self.imgsz[0]}x{self.imgsz[1]}"
+        if self.params is None:
+            return "params and GFLOPs gained: not known without --costs"
+        if self.macs is None:
+            return f"{self.params:+,} params; GFLOPs gained at {size}: not known without --costs"
+        gained = f"{self.params:+,} params, {self.macs / 1e9:+.3f} GMACs, {2 * self.macs / 1e9:+.3f} GFLOPs at {size}"
+        return f"{gained} ({'counted by fvcore, fused, eval mode' if self.totals else 'exact, in closed form'})"
 
-def closed_form_costs(difference: Difference, imgsz: tuple[int, int]) -> CostDifference:
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        how = "fvcore" if self.totals else "closed form" if self.params is not None else None
+        gained = {"params": self.params, "macs": self.macs, "flops": None if self.macs is None else 2 * self.macs}
+        both = [{"params": params, "macs": macs} for params, macs in self.totals or ()]
+        return {"how": how, "imgsz": list(self.imgsz), "gained": gained, **dict(zip(("before", "after"), both))}
+
+
+@dataclass(frozen=True, repr=False)
+class Difference(RowDifference):
+    """What sets two architectures apart, in rows, settings and costs.
+
+    Attributes:
+        costs: what the second has more.
+    """
+
+    costs: CostDifference
+
+    def totals(self) -> tuple[Table, ...]:
+        """A table of what each costs, where both were counted."""
+        if not self.costs.totals:
+            return ()
+        amounts = zip(self.names, self.costs.totals)
+        rows = [(name, f"{params:,}", f"{macs / 1e9:.3f}", f"{2 * macs / 1e9:.3f}") for name, (params, macs) in amounts]
+        return (Table(("model", "params", "GMACs", "GFLOPs"), rows, range(1, 4)),)
+
+    def parts(self) -> tuple[Part, ...]:
+        """All in one line, a table of the changes, the costs, and the index map."""
+        if not self:
+            return (self.line,)
+        return self.line, self.table(), *self.totals(), "\n".join([self.costs.line, *self.footnotes()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {**super().to_dict(), "costs": self.costs.to_dict()}
+
+
+def difference_of(before: str, after: str, imgsz: tuple[int, int], *, count: bool = False) -> Difference:
+    """Compare two model YAMLs, and what they cost.
+
+    Args:
+        before, after: paths, or stock names with their scale letters.
+        imgsz: height and width of the picture, pixels.
+        count: build both and count them with fvcore, which needs torch; otherwise costs are those in closed form.
+
+    Raises:
+        SurgeonError: one can't be read; with `count`, built or counted.
+    """
+    rows = compare(open_model(before), open_model(after))
+    costs = counted_costs(before, after, imgsz) if count else closed_form_costs(rows, imgsz)
+    return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
+
+
+def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> CostDifference:
     """What the second architecture has more, as far as that is known without building either."""
     one, other = _without_operators(difference.one), _without_operators(difference.other)
     if difference.settings or one is None or one != other:

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from ..errors import SurgeonError
 
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([xkMGB]?)", re.ASCII)
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([kmgb]?)", re.ASCII | re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,26 @@ class Limit:
         return self.value * base if self.relative else self.value
 
 
+def parse_amount(text: str) -> Fraction | None:
+    """Read `30`, `11,000`, `40M`, `1.5k`; None where it is none of these."""
+    found = _AMOUNT.fullmatch(text.strip().replace(",", ""))
+    return Fraction(found[1]) * _UNITS[found[2].lower()] if found else None
+
+
 def parse_limit(text: str) -> Limit:
-    """Read `30`, `40M`, `1.10x`.
+    """Read an amount, or a multiple of the base's, `1.10x`.
 
     Raises:
-        SurgeonError: it is none of these.
+        SurgeonError: it is neither.
     """
-    found = _LIMIT.fullmatch(text.strip())
-    if found is None or not Fraction(found[1]):
+    text = text.strip()
+    relative = text.endswith("x")
+    value = parse_amount(text.rstrip("x") if relative else text)
+    if not value or (relative and not text[-2:-1].isdigit()):
         raise SurgeonError(
             f"{text!r} is no limit: write a number (30), one with k, M or G (40M), or a multiple (1.10x)"
         )
-    value, unit = Fraction(found[1]), found[2]
-    return Limit(text.strip(), value if unit == "x" else value * _UNITS[unit], unit == "x")
+    return Limit(text, value, relative)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..architecture.shapes import channels_in
 from ..errors import CheckpointError
-from ..yolo.build import channels_in
+from ..wording import error_in_one_line
 from ..yolo.environment import quiet
 
 #: Seed of the random pictures.
@@ -46,6 +47,12 @@ class Certificate:
     def exact(self) -> bool:
         """True when every output of every run is equal, bit for bit in value."""
         return bool(self.runs) and self.max_delta == 0.0
+
+    @property
+    def line(self) -> str:
+        """`certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, ...)`."""
+        skipped = "".join(f"; {mode} mode not run: {why}" for mode, why in self.skipped.items())
+        return f"certificate: max |Δ| {self.max_delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
@@ -128,9 +135,9 @@ def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs,
             for name, picture in pictures.items():
                 torch.manual_seed(SEED)
                 try:
-                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in _tensors(model(picture.clone())))
+                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(picture.clone())))
                 except Exception as error:
-                    skipped[mode] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    skipped[mode] = error_in_one_line(error)
     for module, training in mode_before.items():
         module.training = training
     return found, skipped
@@ -148,15 +155,16 @@ def _same_statistics(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(saved[name])
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """Every tensor in what a model gave, in order; mappings by their sorted keys."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, Mapping):
         for key in sorted(output, key=str):
-            yield from _tensors(output[key])
+            yield from tensors_in(output[key])
     elif isinstance(output, Sequence) and not isinstance(output, str):
         for part in output:
-            yield from _tensors(part)
+            yield from tensors_in(part)
 
 
 def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:

@@ -1,4 +1,4 @@
-"""Carry a trained checkpoint through an edit: plan, certify, and the new checkpoint's content; it writes no file.
+"""Carry a trained checkpoint through an edit, and prove it; no file is written before `Graft.write`.
 
 The product predicts exactly what the original predicts: the trained layers move as they are (`transplant`), and the new
 operators start as the exact identity.
@@ -6,6 +6,7 @@ operators start as the exact identity.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..errors import CheckpointError
 from ..model_yaml.insert import stacking_notes
+from ..tables import Part, Shown
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
@@ -27,8 +29,8 @@ from .transplant import transplant_
 TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
 
 
-@dataclass(frozen=True)
-class Graft:
+@dataclass(frozen=True, repr=False)
+class Graft(Shown):
     """A graft, done in memory and proven.
 
     Attributes:
@@ -39,6 +41,7 @@ class Graft:
         dropped: state-dict name of an original tensor that the target has no place for -> why.
         certificate: the proof, or what is left of it.
         notes: what the user should be told.
+        output: the file to be; None where nobody has named one.
     """
 
     plan: GraftPlan
@@ -48,12 +51,73 @@ class Graft:
     dropped: Mapping[str, str]
     certificate: Certificate
     notes: tuple[str, ...] = field(default=())
+    output: Path | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The grafted network."""
+        model: nn.Module = self.data["model"]
+        return model
 
     @property
     def record(self) -> dict[str, Any]:
         """What was done, as it is stored in the file."""
         record: dict[str, Any] = self.data[RECORD]
         return record
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the original -> index in the grafted network."""
+        return self.plan.rewrite.index_map
+
+    @property
+    def line(self) -> str:
+        """How many tensors went where, in one line."""
+        carried = f"copied {len(self.copied)}/{len(self.copied) + len(self.dropped)}"
+        return f"{self.output or 'no file'}: {carried}, new {len(self.new)}, dropped {len(self.dropped)}"
+
+    @property
+    def report(self) -> str:
+        """The same with what is new and the certificate, a few lines."""
+        rows = len(self.plan.rewrite.edits) or len(self.plan.rewrite.inserted)
+        start = "started as the exact identity" if self.record["init"] == "identity" else "at the paper's random init"
+        lines = [
+            self.line,
+            "  copied: the original's tensors, each in its layer's new place",
+            f"  new: {rows} operator {'row' if rows == 1 else 'rows'}, {start}",
+            f"  {self.certificate.line}",
+        ]
+        return "\n".join([*lines, *(f"  dropped: {reason}" for reason in sorted(set(self.dropped.values())))])
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of the rows that came, and the report."""
+        return self.plan.table(), self.report
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "output": str(self.output) if self.output else None,
+            **self.record,
+            "new": list(self.new),
+            "dropped": dict(self.dropped),
+            "notes": list(self.notes),
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the grafted checkpoint, which YOLO(FILE) loads as any other.
+
+        Args:
+            path: the file; None for `output`.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: the file is there and `force` is off, it does not end in .pt, or the system refuses.
+        """
+        return write_product(path, self.output, self.data, force=force)
 
 
 def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:

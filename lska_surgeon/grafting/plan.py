@@ -14,6 +14,8 @@ from ..architecture.shapes import shapes_of
 from ..architecture.surgery import Rewrite, insert
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import CheckpointError
+from ..tables import Table
+from ..wording import numbers
 from ..yolo.precheck import refuse_sizes
 from .matching import find_target
 from .state_dict import with_model
@@ -34,6 +36,18 @@ class GraftPlan:
     rewrite: Rewrite
     yaml: dict[str, Any]
     lost: tuple[int, ...] = ()
+
+    def table(self) -> Table:
+        """The rows that come, and those that are changed in place."""
+        before, after, origin, edits = self.rewrite.before, self.rewrite.after, self.rewrite.origin, self.rewrite.edits
+        cells = []
+        for row in after:
+            old, edit = origin[row.index], edits.get(row.index)
+            if old is None or edit is not None:
+                where = f"in layer {old} ({before[old].block})" if old is not None else "new row"
+                reads, readers = numbers(row.sources), numbers(after.readers(row.index))
+                cells.append((edit.site.asked if edit else "--into", str(row.index), row.block, where, reads, readers))
+        return Table(("position", "row", "block", "where", "reads", "read by"), cells)
 
 
 def plan_graft(checkpoint: Checkpoint, placement: Placement) -> GraftPlan:

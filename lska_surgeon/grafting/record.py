@@ -14,6 +14,8 @@ from .plan import GraftPlan
 
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
+#: What it says of an edit; `row` is that of the product.
+_EDIT = ("at", "layer", "row", "inside", "op", "k", "d")
 
 
 def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -40,19 +42,11 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "base": checkpoint.path.name,
         "base_sha256": checkpoint.sha256,
         "edits": [
-            {
-                "at": edit.site.asked,
-                "layer": edit.site.layer,
-                "row": row,
-                "inside": edit.site.inside,
-                "op": edit.kernel.op,
-                "k": edit.kernel.k,
-                "d": edit.kernel.d,
-            }
-            for row, edit in sorted(rewrite.edits.items())
+            {key: row if key == "row" else edit[key] for key in _EDIT}
+            for row, edit in ((row, edit.to_dict()) for row, edit in sorted(rewrite.edits.items()))
         ],
         "inserted": list(rewrite.inserted),
-        "index_map": {str(old): new for old, new in rewrite.index_map.items()},
+        "index_map": rewrite.index_map_by_name,
         "init": "identity" if identity else "default",
         "tensors": tensors,
         "certificate": certificate.as_dict(),

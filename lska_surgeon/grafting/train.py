@@ -6,6 +6,7 @@ argument, so that the run's files say what was frozen and `resume=True` freezes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "a
 _ELSEWHERE = ("model", "mode", "task")
 #: Arguments that may name one more checkpoint.
 _CHECKPOINTS = ("pretrained", "distill_model")
+#: How Ultralytics refuses an argument.
+_REFUSALS = (AssertionError, OSError, SyntaxError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,13 @@ class Training:
 
 
 def plan_training(
-    source: str, words: Sequence[str], *, stage: str = "all", warm: int = 1, trust: bool = False
+    source: str, given: Mapping[str, Any] | Sequence[str], *, stage: str = "all", warm: int = 1, trust: bool = False
 ) -> Training:
     """Check everything that can be checked before training begins; nothing is written.
 
     Args:
         source: a checkpoint (.pt), or a model YAML.
-        words: Ultralytics' arguments, `key=value`.
+        given: Ultralytics' arguments, by name or as words `key=value`.
         stage: one of `STAGES`.
         warm: epochs of the first run of "both".
         trust: load a checkpoint even if it names code that is not on the allow-list.
@@ -72,7 +75,7 @@ def plan_training(
         SurgeonError: the source can't be read or built, an argument is wrong, or the data are not here.
     """
     import_offline()
-    options = read_options(words)
+    options = check_options(given) if isinstance(given, Mapping) else read_options(given)
     for key in _CHECKPOINTS:
         if isinstance(options.get(key), str):
             read_checkpoint(options[key], trust=trust)
@@ -134,11 +137,27 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
                     raise TrainingError(f"{word!r} is no argument: give Ultralytics' as key=value, such as epochs=100")
                 else:
                     options[key] = value
-            found = [key for key in _ELSEWHERE if options.get(key) is not None and key in options]
-            if found:
-                raise TrainingError(f"{found[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
+    except _REFUSALS as error:
+        raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
+    return check_options(options)
+
+
+def check_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Ultralytics' arguments by name, once Ultralytics has looked at them.
+
+    Raises:
+        TrainingError: one is no argument of Ultralytics, or has a wrong value; the message is Ultralytics'.
+    """
+    from ultralytics import cfg
+
+    options = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+    found = [key for key in _ELSEWHERE if options.get(key) is not None]
+    if found:
+        raise TrainingError(f"{found[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
+    try:
+        with quiet():
             cfg.get_cfg(cfg.DEFAULT_CFG, options)
-    except (AssertionError, OSError, SyntaxError, TypeError, ValueError) as error:
+    except _REFUSALS as error:
         raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
     return options
 

@@ -1,14 +1,19 @@
-"""Taking a graft back, in memory; it writes no file."""
+"""Taking a graft back, in memory; nothing is written before it is told to."""
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..architecture.surgery import Rewrite, remove
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..errors import CheckpointError
+from ..tables import Part, Shown, Table
 from .certificate import Certificate, certify, random_pictures
 from .graft import _product
 from .plan import stored_graph
@@ -16,15 +21,17 @@ from .record import RECORD, record_of
 from .transplant import excise_, moved_name
 
 
-@dataclass(frozen=True)
-class Ungraft:
+@dataclass(frozen=True, repr=False)
+class Ungraft(Shown):
     """A graft taken back, in memory.
 
     Attributes:
         source: the grafted checkpoint.
+        rewrite: its rows, and those of the original.
         data: the content without operators.
         removed: state-dict names of the operators' tensors.
         certificate: how far the outputs moved; exact while the operators were still the identity.
+        output: the file to be; None where nobody has named one.
     """
 
     source: Checkpoint
@@ -32,6 +39,54 @@ class Ungraft:
     data: dict[str, Any]
     removed: tuple[str, ...]
     certificate: Certificate
+    output: Path | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network without operators."""
+        model: nn.Module = self.data["model"]
+        return model
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the grafted network -> index in the one without operators."""
+        return self.rewrite.index_map
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told."""
+        return ()
+
+    @property
+    def line(self) -> str:
+        """How many tensors went, in one line."""
+        return f"{self.output or 'no file'}: {len(self.removed)} operator tensors removed"
+
+    @property
+    def report(self) -> str:
+        """The same with the certificate, two lines."""
+        return f"{self.line}\n  {self.certificate.line}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of the rows that went or became plain, and the report."""
+        before, after, kept = self.rewrite.before, self.rewrite.after, self.index_map
+        gone = [(str(row.index), row.block, "taken out") for row in before if row.index not in kept]
+        pairs = ((before[old], after[new]) for old, new in kept.items())
+        plain = [(str(old.index), old.block, f"{new.block} again") for old, new in pairs if old.block != new.block]
+        return Table(("row", "block", "what"), sorted(gone + plain, key=lambda row: int(row[0]))), self.report
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "output": str(self.output) if self.output else None,
+            "removed": list(self.removed),
+            "certificate": self.certificate.as_dict(),
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the checkpoint without operators; arguments and errors as for `Graft.write`."""
+        return write_product(path, self.output, self.data, force=force)
 
 
 def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:

@@ -10,7 +10,6 @@ Where an operator was inserted next to an equal one, which of the two is new can
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..architecture.alignment import AlignedRow, align_rows, likenesses
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.resolve import kept_letter, resolve_scale
 from ..errors import GraphError
+from .difference import Change, Rewiring, RowDifference, Setting
 from .load import OpenModel
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.
@@ -28,81 +28,14 @@ _MOST_PAIRS = 4_000_000
 _SCALING = ("scales", "depth_multiple", "width_multiple")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A top-level entry that differs; None where it is missing."""
-
-    key: str
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True)
-class Change:
-    """A row that both have, not the same; `fields` names what differs: block, repeats, args."""
-
-    before: Layer
-    after: Layer
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rewiring:
-    """One tap of a row that both have.
-
-    Attributes:
-        row: the row's index in the one network, and in the other.
-        tap: which of its sources, counted from 0, in the other; in the one, where the other has no such tap.
-        before: what it read, an index in the one; None for a tap that is new.
-        after: what it reads, an index in the other; None for a tap that is gone.
-    """
-
-    row: tuple[int, int]
-    tap: int
-    before: int | None
-    after: int | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What sets two architectures apart.
-
-    Attributes:
-        before, after: the two.
-        one, other: their rows, as they were compared.
-        index_map: index in the one -> index in the other, for the rows that both have.
-        settings: top-level entries that differ; the scale that was chosen counts as one.
-        added: indices, in the other.
-        removed: indices, in the one.
-        changed: rows that both have.
-        rewired: taps of rows that both have.
-        by_width: True when rows were compared with the scales' real widths and repeats, for the scales differ.
-    """
-
-    before: OpenModel
-    after: OpenModel
-    one: Graph
-    other: Graph
-    index_map: Mapping[int, int]
-    settings: tuple[Setting, ...]
-    added: tuple[int, ...]
-    removed: tuple[int, ...]
-    changed: tuple[Change, ...]
-    rewired: tuple[Rewiring, ...]
-    by_width: bool
-
-    def __bool__(self) -> bool:
-        return bool(self.settings or self.added or self.removed or self.changed or self.rewired)
-
-
-def compare(before: OpenModel, after: OpenModel) -> Difference:
+def compare(before: OpenModel, after: OpenModel) -> RowDifference:
     """Compare two architectures."""
     one, other, by_width = _comparable(before, after)
     index_map = _aligned(one, other)
     kept = [(one[old], other[new]) for old, new in index_map.items()]
     there = set(index_map.values())
     changes = [(old, new, _fields(old, new)) for old, new in kept]
-    return Difference(
+    return RowDifference(
         before,
         after,
         one,

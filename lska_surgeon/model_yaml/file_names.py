@@ -16,10 +16,10 @@ from .find import FoundModel, scale_in_name
 from .load import OpenModel
 
 
-def default_name(base: OpenModel, placement: Placement, edits: Sequence[Edit], *, resolve: bool = False) -> str:
+def default_name(base: OpenModel, placement: Placement, *, resolve: bool = False) -> str:
     """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
     resolved = "-resolved" if resolve else ""
-    return f"{variant_stem(_stem_with_scale(base), placement, edits)}{resolved}.yaml"
+    return f"{variant_stem(_stem_with_scale(base), placement)}{resolved}.yaml"
 
 
 def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) -> dict[str, str]:
@@ -35,16 +35,12 @@ def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) ->
     }
 
 
-def variant_stem(stem: str, placement: Placement, edits: Sequence[Edit]) -> str:
+def variant_stem(stem: str, placement: Placement) -> str:
     """The base's name with what was done to it: `yolov8s-lska-neck-k35`."""
-    sizes = {edit.kernel.k for edit in edits}
-    positions = []
-    for text in placement.at:
-        at = parse_at(text)
-        positions.append(_in_a_name(text))
-        if len(sizes) > 1:
-            positions[-1] += f"-k{placement.k if at.k is None else at.k}"
-    k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
+    sizes = [parse_at(text).k or placement.k for text in placement.at]
+    several = len(set(sizes)) > 1
+    positions = [_in_a_name(text) + (f"-k{k}" if several else "") for text, k in zip(placement.at, sizes)]
+    k = [] if several else [f"k{sizes[0]}"]
     d = [f"d{placement.dilation}"] if placement.dilation else []
     return "-".join([stem, placement.op, *positions, *k, *d])
 

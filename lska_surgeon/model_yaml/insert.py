@@ -1,20 +1,21 @@
-"""Plan an insertion: from a file and what was asked to the text to be; it writes nothing."""
+"""Plan an insertion: from a file and what was asked to the text to be; nothing is written before it is told to."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ..architecture.kernel import Kernel
-from ..architecture.operators import Operators, operators_in
+from ..architecture.operators import operators_in
 from ..architecture.placement import Placement, edits_for
-from ..architecture.positions import Site
 from ..architecture.resolve import kept_letter, resolve_scale
 from ..architecture.scaling import Scaling
 from ..architecture.shapes import Shape, shapes_of
-from ..architecture.surgery import Edit, Rewrite, insert
+from ..architecture.surgery import Rewrite, insert
 from ..errors import TargetError
-from ..files import target_path
+from ..files import planned_target, target_path, write_text
+from ..tables import Part, Shown, Table
 from .document import Document
 from .file_names import default_name, family_notes
 from .find import FoundModel, scale_in_name
@@ -22,49 +23,52 @@ from .lines import unified_diff
 from .load import OpenModel, open_model
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
+from .site_plan import COLUMNS, SitePlan, in_words
 
 
-@dataclass(frozen=True)
-class SitePlan:
-    """One edit as it will be done.
+@dataclass(frozen=True, repr=False)
+class Insertion(Shown):
+    """An insertion, worked out; nothing is written before `write`.
 
     Attributes:
-        edit: the edit.
-        index: the inserted (or changed) row's index in the variant.
-        readers: who reads it there.
-        level: pyramid level, or None.
-        stride: pixels of the picture per cell of the operator's map, or None when not known for sure.
-        operators: width and number of the operators; None when a width is not known.
+        opened: the base, read.
+        placement: which operators were asked for, and where.
+        resolved: whether the scale's real widths and repeats stand in every row.
+        text: the variant's text.
+        rewrite: the base's rows and the variant's.
+        sites: the edits, by row of the variant.
+        output: the file to be; None for standard output.
+        notes: what the user should be told.
     """
 
-    edit: Edit
-    index: int
-    readers: tuple[int, ...]
-    level: str | None
-    stride: float | None
-    operators: Operators | None
-
-    @property
-    def site(self) -> Site:
-        return self.edit.site
-
-    @property
-    def kernel(self) -> Kernel:
-        return self.edit.kernel
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An insertion, worked out: executing it means writing `text` to `output`."""
-
-    base: FoundModel
-    before: str
+    opened: OpenModel
+    placement: Placement
+    resolved: bool
     text: str
     rewrite: Rewrite
-    scaling: Scaling
     sites: tuple[SitePlan, ...]
     output: Path | None
     notes: tuple[str, ...]
+
+    @property
+    def base(self) -> FoundModel:
+        """Where the base is."""
+        return self.opened.found
+
+    @property
+    def before(self) -> str:
+        """The base's text."""
+        return self.opened.document.text
+
+    @property
+    def scaling(self) -> Scaling:
+        """The scale that the base was read at."""
+        return self.opened.scaling
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the base -> index in the variant."""
+        return self.rewrite.index_map
 
     @property
     def params_added(self) -> int | None:
@@ -85,12 +89,58 @@ class Plan:
     @property
     def diff(self) -> str:
         """The unified diff from the base to the variant."""
-        return unified_diff(self.before, self.text, self.base.path.name, self.output.name if self.output else "variant")
+        name = self.output.name if self.output else "variant"
+        return unified_diff(self.before, self.text, self.base.path.name, name)
+
+    @property
+    def line(self) -> str:
+        """What is done, in one line."""
+        scale = f" at scale {self.scaling.letter}" if self.scaling.letter else ""
+        params = "" if self.params_added is None else f", {self.params_added:,} parameters more"
+        return f"{self.output or 'standard output'}: {self.base.asked}{scale} with {in_words(self.sites)}{params}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is done, a table of the edits, and the diff."""
+        return self.line, Table(COLUMNS, [site.cells() for site in self.sites]), self.diff
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "base": str(self.base.path),
+            "scale": self.scaling.letter,
+            "output": str(self.output) if self.output else None,
+            "params_added": self.params_added,
+            "sites": [site.to_dict() for site in self.sites],
+            "index_map": self.rewrite.index_map_by_name,
+            "notes": list(self.notes),
+            "diff": self.diff,
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the variant; under another name than `output` it is worked out anew, for a name may say the scale.
+
+        Args:
+            path: the file; None for `output`.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
+        """
+        if path is not None:
+            named = plan_insert_into(self.opened, self.placement, resolve=self.resolved, output=os.fspath(path))
+            return named.write(force=force)
+        target = planned_target(None, self.output, ".yaml")
+        write_text(target, self.text, force=force)
+        return target
 
 
 def plan_insert(
     base: str, placement: Placement, *, scale: str | None = None, resolve: bool = False, output: str | None = None
-) -> Plan:
+) -> Insertion:
     """Work out an insertion.
 
     Args:
@@ -108,7 +158,7 @@ def plan_insert(
 
 def plan_insert_into(
     base: OpenModel, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
-) -> Plan:
+) -> Insertion:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
     Args:
@@ -120,12 +170,12 @@ def plan_insert_into(
     Raises:
         SurgeonError: as `plan_insert`.
     """
-    found, document, scaling, notes = base.found, base.document, base.scaling, list(base.notes)
+    document, scaling, notes = base.document, base.scaling, list(base.notes)
     edits = edits_for(placement, document.graph, base.shapes)
     rewrite = insert(document.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    name = output or default_name(base, placement, edits, resolve=resolve)
+    name = output or default_name(base, placement, resolve=resolve)
     target = None if output == "-" else target_path(name, ".yaml")
     notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
@@ -140,7 +190,7 @@ def plan_insert_into(
             notes += [pinned.note] if pinned.note else []
             if pinned.note:
                 reread(text, rewrite.after)
-    return Plan(found, document.text, text, rewrite, scaling, site_plans, target, tuple(notes))
+    return Insertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
 
 
 def stacking_notes(rewrite: Rewrite) -> list[str]:
@@ -152,10 +202,11 @@ def stacking_notes(rewrite: Rewrite) -> list[str]:
 
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:
     edit = rewrite.edits[index]
+    layer = rewrite.before[edit.site.layer]
     readers = () if edit.site.inside else rewrite.rewired(index)
     operators = operators_in(rewrite.after, index, shapes, scaling)
     shape = shapes[index]
-    return SitePlan(edit, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
+    return SitePlan(edit, layer, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
 
 
 def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:

@@ -1,12 +1,16 @@
-"""Plan a removal: from a variant to its base's text to be; it writes nothing."""
+"""Plan a removal: from a variant to its base's text to be; nothing is written before it is told to."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..architecture.surgery import Rewrite, remove
-from ..files import target_path
+from ..files import planned_target, target_path, write_text
+from ..tables import Part, Shown
+from ..wording import numbers, plural
 from .document import Document
 from .file_names import base_name, family_notes
 from .find import FoundModel, find_model, scale_in_name
@@ -15,21 +19,69 @@ from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
 
 
-@dataclass(frozen=True)
-class Removal:
-    """A removal, worked out: the base's text and which rows went."""
+@dataclass(frozen=True, repr=False)
+class Removal(Shown):
+    """A removal, worked out; nothing is written before `write`.
 
-    before: str
+    Attributes:
+        found: where the variant is.
+        document: the variant, read.
+        text: the base's text.
+        rewrite: the variant's rows and the base's.
+        output: the file to be; None for standard output.
+        notes: what the user should be told.
+    """
+
+    found: FoundModel
+    document: Document
     text: str
     rewrite: Rewrite
     output: Path | None
-    source: Path
     notes: tuple[str, ...] = ()
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the variant -> index in the base, of the rows that stay."""
+        return self.rewrite.index_map
 
     @property
     def diff(self) -> str:
         """The unified diff from the variant to the base."""
-        return unified_diff(self.before, self.text, self.source.name, self.output.name if self.output else "base")
+        name = self.output.name if self.output else "base"
+        return unified_diff(self.document.text, self.text, self.found.path.name, name)
+
+    @property
+    def line(self) -> str:
+        """What is taken out, in one line."""
+        before, after, index_map = self.rewrite.before, self.rewrite.after, self.index_map
+        gone = [layer.index for layer in before if layer.index not in index_map]
+        hosts = [old for old, new in index_map.items() if after[new].block != before[old].block]
+        parts = [f"{len(gone)} operator row{plural(gone)} ({numbers(gone)})"] if gone else []
+        parts += [f"{len(hosts)} host{plural(hosts)} made plain ({numbers(hosts)})"] if hosts else []
+        return f"{self.output or 'standard output'}: {self.found.path.name} without {' and '.join(parts)}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is taken out, and the diff."""
+        return self.line, self.diff
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "variant": str(self.found.path),
+            "output": str(self.output) if self.output else None,
+            "index_map": self.rewrite.index_map_by_name,
+            "notes": list(self.notes),
+            "diff": self.diff,
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the base; arguments and errors as for `Insertion.write`."""
+        if path is not None:
+            return _removal(self.found, self.document, os.fspath(path)).write(force=force)
+        target = planned_target(None, self.output, ".yaml")
+        write_text(target, self.text, force=force)
+        return target
 
 
 def plan_remove(variant: str, output: str | None = None) -> Removal:
@@ -39,12 +91,15 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
         SurgeonError: the file can't be read, or there is nothing to remove.
     """
     found = find_model(variant)
-    document = Document.read(found.path, found.asked)
+    return _removal(found, Document.read(found.path, found.asked), output)
+
+
+def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
     rewrite = remove(document.graph)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     target = None if output == "-" else target_path(output or base_name(found), ".yaml")
-    family_notes(document.graph, target)
-    return Removal(document.text, text, rewrite, target, found.path, _notes(found, document, target))
+    notes = (*family_notes(document.graph, target), *_notes(found, document, target))
+    return Removal(found, document, text, rewrite, target, notes)
 
 
 def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:

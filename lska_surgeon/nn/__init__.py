@@ -1,4 +1,4 @@
-"""The operators and host blocks, as torch modules; importing this package makes their names known to Ultralytics.
+"""The operators and host blocks, as torch modules; importing this makes their names known to Ultralytics.
 
 So does unpickling a checkpoint that holds one: the blocks are pickled as `lska_surgeon.nn.LSKA` and the like. That path
 is permanent, whichever file of this package defines the class.

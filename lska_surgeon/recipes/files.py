@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..costs.cache import CostCache, sha256
 from ..errors import TargetError
-from ..files import replace_all
+from ..files import remove_unfinished, replace_all
 from ..model_yaml.lines import unified_diff
 from .index import Index, Owned
 from .plan import Variant, read_again
@@ -117,6 +117,8 @@ def update(index: Index, findings: Sequence[OffFile], *, force: bool, prune: boo
     folder = index.recipe.folder
     texts = {folder / file: text for file, text in texts_of(index).items() if file in touched}
     if not dry_run:
+        for place in dict.fromkeys((folder / file).parent for file in texts_of(index)):
+            remove_unfinished(place)
         replace_all(texts, [folder / found.file for found in gone])
     return [found.file for found in (*changed, *gone)]
 

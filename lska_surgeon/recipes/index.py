@@ -16,7 +16,7 @@ from typing import Any
 
 from ..costs.cache import CostCache, Counted, sha256
 from ..errors import RecipeError
-from ..tables import pipes, table
+from ..tables import Table, drawn, pipes
 from .plan import Variant, VariantCost
 from .recipe import Recipe
 
@@ -26,6 +26,8 @@ FORMATS = ("table", "md", "csv", "json")
 _UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one picture"
 _HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "params more", "GFLOPs more")
 _UNKNOWN = "not known"
+#: What the index says of an edit.
+_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "channels", "count")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,11 @@ class Index:
             return self._csv()
         if form == "md":
             return pipes(_HEADER, self._rows(), left=2)
-        return table(_HEADER, self._rows(), right=range(2, len(_HEADER)))
+        return drawn([self.table()])
+
+    def table(self) -> Table:
+        """The costs as a table."""
+        return Table(_HEADER, self._rows(), range(2, len(_HEADER)))
 
     def _rows(self) -> list[Sequence[str]]:
         rows: list[Sequence[str]] = []
@@ -130,9 +136,13 @@ class Index:
         return buffer.getvalue().rstrip("\n")
 
 
+#: So many characters say whether a file is an index.
+INDEX_HEAD = 100
+
+
 def is_index(text: str) -> bool:
     """Whether a text begins as every index does."""
-    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:100]
+    return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:INDEX_HEAD]
 
 
 def read_index(text: str, name: str) -> Owned:
@@ -171,20 +181,7 @@ def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
         "base": variant.base.found.asked,
         "base_sha256": variant.base_text.sha256,
         "scale": variant.base.scaling.letter,
-        "edits": [
-            {
-                "at": site.site.asked,
-                "layer": site.site.layer,
-                "row": site.index,
-                "level": site.level,
-                "op": site.kernel.op,
-                "k": site.kernel.k,
-                "d": site.kernel.d,
-                "channels": site.operators.channels if site.operators else None,
-                "count": site.operators.count if site.operators else None,
-            }
-            for site in variant.plan.sites
-        ],
+        "edits": [{key: edit[key] for key in _EDIT} for edit in (site.to_dict() for site in variant.plan.sites)],
         **_numbers(cost.params, cost.macs),
         "difference": _numbers(cost.params_added, cost.macs_added),
     }
@@ -217,8 +214,7 @@ def _edits_in_words(variant: Variant) -> str:
     groups: dict[tuple[str, int], list[str]] = {}
     for site in variant.plan.sites:
         at = groups.setdefault((site.kernel.op, site.kernel.k), [])
-        position = site.site.asked.split("@")[0]
-        at += [] if position in at else [position]
+        at += [] if site.position in at else [site.position]
     return ", ".join(f"{op} k{k} at {' and '.join(at)}" for (op, k), at in groups.items())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ..costs.cache import sha256
 from ..errors import RecipeError
-from .index import Owned, is_index, read_index
+from .index import INDEX_HEAD, Owned, is_index, read_index
 from .plan import DEFAULT_FOLDER
 from .recipe import Recipe
 
@@ -64,13 +64,26 @@ def _others(recipe: Recipe, files: Collection[str]) -> Iterator[tuple[str, str, 
     """Every index in the recipe's folder and beside the files: its name, text and content."""
     folders = {".", *(str(PurePosixPath(file).parent) for file in files)}
     for path in sorted(path for folder in folders for path in (recipe.folder / folder).glob("*.json")):
-        text = _read(path) if path.is_file() else None
-        if text is not None and is_index(text):
-            name = path.relative_to(recipe.folder).as_posix()
-            try:
+        if not _begins_as_index(path):
+            continue
+        name = path.relative_to(recipe.folder).as_posix()
+        try:
+            text = _read(path)
+            if text is not None:
                 yield name, text, _checked(recipe, name, read_index(text, str(path)))
-            except RecipeError:  # of another release, or damaged: the recipe that owns it will say so
-                continue
+        except RecipeError:  # of another release, or damaged: the recipe that owns it will say so
+            continue
+
+
+def _begins_as_index(path: Path) -> bool:
+    """Whether a file may be an index, from its first bytes: what lies beside the variants may be large, or no text."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return is_index(file.read(INDEX_HEAD).decode("utf-8", errors="replace"))
+    except OSError:
+        return False
 
 
 def _checked(recipe: Recipe, name: str, owned: Owned) -> Owned:

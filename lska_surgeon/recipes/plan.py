@@ -11,7 +11,7 @@ from ..architecture.placement import Placement, edits_for
 from ..costs.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..model_yaml.file_names import default_name, name_fields
-from ..model_yaml.insert import Plan, plan_insert_into
+from ..model_yaml.insert import Insertion, plan_insert_into
 from ..model_yaml.load import OpenModel, open_model
 from .recipe import Recipe, Wanted
 
@@ -48,7 +48,7 @@ class Variant:
 
     wanted: Wanted
     base: OpenModel
-    plan: Plan
+    plan: Insertion
     file: str
 
     @property
@@ -121,10 +121,10 @@ def read_again(recipe: Recipe, variants: Iterable[Variant]) -> None:
 
 def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
     placement = _placement(wanted)
-    edits = edits_for(placement, base.document.graph, base.shapes)
     if wanted.out is None:
-        file = f"{DEFAULT_FOLDER}/{default_name(base, placement, edits, resolve=recipe.resolve)}"
+        file = f"{DEFAULT_FOLDER}/{default_name(base, placement, resolve=recipe.resolve)}"
     else:
+        edits = edits_for(placement, base.document.graph, base.shapes)
         file = wanted.out.format(**name_fields(base, placement, edits))
     if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
@@ -136,7 +136,7 @@ def _placement(wanted: Wanted) -> Placement:
     return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation)
 
 
-def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Plan:
+def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
     output = str(recipe.folder / file)
     return plan_insert_into(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
 from ..architecture.positions import parse_at
-from ..costs.cost import LARGEST_SIDE
 from ..costs.limits import Budget, Limit, parse_limit
+from ..costs.size import LARGEST_SIDE
 from ..errors import RecipeError, SurgeonError
 from ..files import no_file
 from ..wording import did_you_mean

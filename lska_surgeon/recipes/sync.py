@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ..costs.cache import CostCache
 from ..costs.cost import CostError
 from ..errors import RecipeError, SurgeonError
-from .files import OffFile, known_costs, left_over, off_files, update
+from .files import known_costs, left_over, off_files, update
 from .index import Index
+from .lock import only_writer
 from .ownership import index_name, read_owned
 from .plan import Variant, VariantCost, plan_variants
 from .recipe import Recipe, read_recipe
-
-#: Shows how far an iteration is: (what is iterated, what is done, how many) -> the same items.
-Track = Callable[[Iterator[Any], str, int], Iterator[Any]]
+from .result import SyncOptions, Track, Variants
 
 
-@dataclass(frozen=True)
-class SyncOptions:
-    """What to do with a recipe; see `lska-surgeon variants --help`."""
-
-    recipe: Path
-    check: bool = False
-    dry_run: bool = False
-    costs: bool = False
-    prune: bool = False
-    force: bool = False
-    verify: bool = False
-    jobs: int = 1
-
-
-@dataclass(frozen=True)
-class SyncResult:
-    """What came of it.
-
-    Attributes:
-        recipe: the recipe.
-        options: what was to be done.
-        index: the index to be, with all variants and costs.
-        findings: files that were not as the recipe asks for them.
-        written: files that were written or deleted; with `--dry-run`, that would be.
-        over_budget: file and reason, of variants that cost too much.
-        uncounted: variants whose cost is not known, where there is a budget to check.
-        broken: file and reason, of variants that Ultralytics does not build or run.
-        built: how many it does.
-    """
-
-    recipe: Recipe
-    options: SyncOptions
-    index: Index
-    findings: tuple[OffFile, ...]
-    written: tuple[str, ...]
-    over_budget: tuple[tuple[str, str], ...]
-    uncounted: tuple[str, ...]
-    broken: tuple[tuple[str, str], ...]
-    built: int
-
-    @property
-    def checked(self) -> bool:
-        """Whether this was a check, which writes nothing."""
-        return self.options.check
-
-    @property
-    def failed(self) -> bool:
-        """Whether CI should stop here."""
-        return bool(self.over_budget or self.uncounted or self.broken or (self.checked and self.findings))
-
-
-def sync(options: SyncOptions, track: Track) -> SyncResult:
+def sync(options: SyncOptions, track: Track | None = None) -> Variants:
     """Work a recipe out; check its files, or bring them up to date.
 
     1. Everything is planned, and counted where that is asked for, before anything is written.
@@ -81,8 +27,18 @@ def sync(options: SyncOptions, track: Track) -> SyncResult:
     Raises:
         SurgeonError: the recipe, a base, the index or a file that is in the way; nothing was written.
     """
+    track = track or (lambda items, what, total: items)
     recipe = read_recipe(options.recipe)
     variants = plan_variants(recipe)
+    if options.check or options.dry_run:
+        return _synced(options, recipe, variants, track)
+    folders = {(recipe.folder / file).parent for file in (index_name(recipe), *(variant.file for variant in variants))}
+    with only_writer(folders, f"lska-surgeon variants {recipe.path.name}"):
+        return _synced(options, recipe, variants, track)
+
+
+def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...], track: Track) -> Variants:
+    """Steps 1 to 3, once nobody else writes there."""
     owned = read_owned(recipe, [variant.file for variant in variants])
     may_count = not options.check and (options.costs or bool(recipe.budget))
     costs = known_costs(recipe, owned, may_count=may_count, renew=options.costs and not options.check)
@@ -95,7 +51,7 @@ def sync(options: SyncOptions, track: Track) -> SyncResult:
     written: list[str] = []
     if not options.check and not broken:
         written = update(index, findings, force=options.force, prune=options.prune, dry_run=options.dry_run)
-    return SyncResult(
+    return Variants(
         recipe,
         options,
         index,
@@ -105,6 +61,7 @@ def sync(options: SyncOptions, track: Track) -> SyncResult:
         tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
         broken,
         len(variants) - len(broken) if options.verify else 0,
+        sync,
     )
 
 

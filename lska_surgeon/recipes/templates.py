@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import TargetError
+from ..files import check_target, replace_all
+from ..tables import Part, Shown, Table
 from ..wording import did_you_mean
 
 SCHEMA = "recipe.schema.json"
@@ -53,23 +58,79 @@ class Template:
         """Whether it is a recipe, which names the schema as a file beside it."""
         return f"$schema={SCHEMA}" in self.text
 
+    def copies(self, path: str | os.PathLike[str] | None = None) -> dict[Path, str]:
+        """The files that a copy is made of, text by path: of a recipe, its schema too where there is none yet."""
+        target = Path(path) if path is not None else self.target
+        texts = {target: self.text}
+        schema = target.parent / SCHEMA
+        if self.is_recipe and not schema.exists():
+            texts[schema] = templates()["recipe-schema"].text
+        return texts
 
-def templates() -> tuple[Template, ...]:
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Copy it to where it works; with a recipe, its schema for editors.
+
+        Args:
+            path: the file; None for `target`, whose folders are made.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: the file is there and `force` is off, or the system refuses.
+        """
+        texts = self.copies(path)
+        target = next(iter(texts))
+        if target.parent.is_dir():
+            check_target(target, force=force)
+        replace_all(texts)
+        return target
+
+
+@dataclass(frozen=True, repr=False)
+class Templates(Shown):
+    """All templates, by name.
+
+    Attributes:
+        all: in the order in which they are listed.
+    """
+
+    all: tuple[Template, ...]
+
+    def __iter__(self) -> Iterator[Template]:
+        return iter(self.all)
+
+    def __getitem__(self, name: str) -> Template:
+        """The template of that name.
+
+        Raises:
+            TargetError: there is none; the message names the nearest.
+        """
+        found = {one.name: one for one in self.all}
+        if name not in found:
+            raise TargetError(f"no template {name!r}{did_you_mean(name, found)}: there are {', '.join(found)}")
+        return found[name]
+
+    @property
+    def line(self) -> str:
+        """Their names, in one line."""
+        return ", ".join(one.name for one in self.all)
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of them."""
+        rows = [(one.name, one.summary, one.target.as_posix()) for one in self.all]
+        return (Table(("template", "what it is for", "copied to"), rows),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of them as plain data, as `--json` writes them."""
+        found = [{"name": one.name, "summary": one.summary, "target": one.target.as_posix()} for one in self.all]
+        return {"schema": self.schema, "templates": found}
+
+
+def templates() -> Templates:
     """All of them."""
     # Inside the package when it is installed; beside it in a checkout.
     package = Path(__file__).resolve().parents[1]
     folder = package / "templates" if (package / "templates").is_dir() else package.parent / "templates"
-    return tuple(Template(name, folder / file, Path(target)) for name, (file, target) in _TEMPLATES.items())
-
-
-def template(name: str) -> Template:
-    """The template of that name.
-
-    Raises:
-        TargetError: there is none; the message names the nearest.
-    """
-    found = {one.name: one for one in templates()}
-    if name not in found:
-        hint = did_you_mean(name, found)
-        raise TargetError(f"no template {name!r}{hint}: there are {', '.join(found)}")
-    return found[name]
+    return Templates(tuple(Template(name, folder / file, Path(target)) for name, (file, target) in _TEMPLATES.items()))

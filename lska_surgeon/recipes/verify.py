@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
 from ..errors import BuildError, SurgeonError
 from ..files import write_text
+from ..wording import error_in_one_line
 from ..yolo.build import build
 from ..yolo.environment import import_offline
 from .plan import Variant
@@ -92,7 +94,6 @@ def _run(model_text: ModelText) -> int:
     """Build a model, run it once; its parameters."""
     import torch
 
-    from ..yolo.build import channels_in
     from ..yolo.environment import quiet
 
     model = _build(model_text).eval()
@@ -101,8 +102,7 @@ def _run(model_text: ModelText) -> int:
         with torch.no_grad(), quiet():
             model(torch.zeros(1, channels_in(model.yaml), size, size))
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise BuildError(f"builds, and does not run: {type(error).__name__}: {text}") from error
+        raise BuildError(f"builds, and does not run: {error_in_one_line(error)}") from error
     return _params(model)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.shapes import channels_in
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
 from .exceptions import in_one_line
@@ -120,11 +121,6 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Se
     except Exception as error:
         raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
     return layers
-
-
-def channels_in(yaml: Mapping[str, Any]) -> int:
-    """Channels of the picture that a model reads."""
-    return int(yaml.get("ch") or yaml.get("channels") or 3)
 
 
 def _set_scale(content: dict[str, Any], scale: str | None) -> None:

@@ -14,12 +14,15 @@ import platform
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
+from ..tables import Part, Shown, Table
+from ..wording import counted
 from . import autoload
 from .environment import environment_problem, import_offline
 
@@ -27,6 +30,7 @@ PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
 _NO_TRAPZ = (2, 4)  # NumPy's first release without `trapz`
 _SHOWN = 4
+_NONE = "no traps found"
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Trap:
     remedy: str
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Shown):
     """What was found.
 
     Attributes:
@@ -57,6 +61,29 @@ class Diagnosis:
     versions: dict[str, str | None]
     traps: tuple[Trap, ...]
     notes: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """How many traps, in one line."""
+        return (
+            f"{counted(len(self.traps), 'trap')}: {', '.join(trap.name for trap in self.traps)}"
+            if self.traps
+            else _NONE
+        )
+
+    def parts(self) -> tuple[Part, ...]:
+        """Versions, then traps, each with its remedy, then notes."""
+        versions = Table(("package", "version"), [(name, known or "-") for name, known in self.versions.items()])
+        traps = [f"trap[{trap.name}]: {trap.problem}\n  remedy: {trap.remedy}" for trap in self.traps]
+        notes = "\n".join(f"note: {note}" for note in self.notes)
+        return (versions, *(traps or [_NONE]), *([notes] if notes else []))
+
+    def _all_parts(self) -> list[Part]:
+        return list(self.parts())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {"schema": self.schema, "ok": not self.traps, **asdict(self)}
 
 
 def diagnose() -> Diagnosis:

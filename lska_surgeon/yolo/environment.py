@@ -9,14 +9,17 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 
 from ..errors import INSTALL, BuildError
 from .exceptions import in_one_line
+
+#: Entered around the imports that take seconds; a process of our own may put its own way of importing here.
+importing: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def import_offline() -> ModuleType:
@@ -29,7 +32,7 @@ def import_offline() -> ModuleType:
         BuildError: the environment can't import it; the message says why and what to do.
     """
     try:
-        with _offline(), quiet():
+        with importing(), _offline(), quiet():
             from ..nn.registration import register
 
             register()

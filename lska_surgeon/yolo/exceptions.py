@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from types import TracebackType
 
+from ..wording import one_line
+
 
 def in_one_line(error: BaseException) -> str:
     """The error, with the layer at which Ultralytics was when it happened."""
     where, block = _layer_of(error.__traceback__)
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, KeyError):
         missing = error.args[0]
         text = f"ultralytics has no module {missing}" if missing == block else f"the model has no {missing!r}"
@@ -38,4 +40,4 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 def first_paragraph(error: BaseException) -> str:
     """What Ultralytics says is wrong, in one line: its first paragraph, without colours."""
     text = str(error).strip().split("\n\n")[0]
-    return " ".join(_COLOUR.sub("", text).split())
+    return one_line(_COLOUR.sub("", text))

@@ -112,7 +112,7 @@ def test_interrupted_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lska_surgeon.cli.commands.positions.open_model", interrupt)
+    monkeypatch.setattr("lska_surgeon.api.positions.open_model", interrupt)
     stopped = run("positions yolov8s.yaml")
     assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
 

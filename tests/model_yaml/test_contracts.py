@@ -26,7 +26,7 @@ from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.errors import TargetError
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import Plan, plan_insert
+from lska_surgeon.model_yaml.insert import Insertion, plan_insert
 from lska_surgeon.model_yaml.remove import plan_remove
 
 #: Its only layer before the output layer is a whole torchvision model.
@@ -139,7 +139,7 @@ def unpinned(text: str) -> str:
 
 def check_contracts(
     path: Path, at: tuple[str, ...], places: list[Place], *, scale: str | None = None, output: str | None = None
-) -> Plan:
+) -> Insertion:
     """Contracts 1, 2, 3 and 5 on one insertion, as far as they concern the text."""
     base = path.read_bytes()
     plan = plan_insert(str(path), Placement(at), scale=scale, output=output)

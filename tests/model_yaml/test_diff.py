@@ -13,7 +13,8 @@ from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.surgery import Rewrite, insert
 from lska_surgeon.costs.difference import closed_form_costs
-from lska_surgeon.model_yaml.diff import Difference, Rewiring, compare
+from lska_surgeon.model_yaml.diff import compare
+from lska_surgeon.model_yaml.difference import Rewiring, RowDifference
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import FoundModel, stock_models
 from lska_surgeon.model_yaml.insert import plan_insert
@@ -37,7 +38,7 @@ def model(text: str, name: str = "yolov8s.yaml") -> OpenModel:
     return replace(open_model("yolov8s.yaml"), found=FoundModel(Path(name), name, "s"), document=document)
 
 
-def changed(old: str, new: str) -> Difference:
+def changed(old: str, new: str) -> RowDifference:
     assert old in HEADER + ROWS
     return compare(model(HEADER + ROWS), model((HEADER + ROWS).replace(old, new)))
 

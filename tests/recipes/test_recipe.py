@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 from lska_surgeon.errors import RecipeError
 from lska_surgeon.recipes.plan import plan_variants
 from lska_surgeon.recipes.recipe import Recipe, read_recipe
-from lska_surgeon.recipes.templates import template, templates
+from lska_surgeon.recipes.templates import templates
 
-SCHEMA = Draft7Validator(json.loads(template("recipe-schema").text))
+SCHEMA = Draft7Validator(json.loads(templates()["recipe-schema"].text))
 
 
 def recipe(folder: Path, text: str) -> Recipe:
@@ -226,7 +226,7 @@ def test_what_is_no_file_is_not_opened(name: str, found: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", [one.name for one in templates() if one.is_recipe])
 def test_shipped_recipes_follow_the_schema_and_expand(name: str, tmp_path: Path) -> None:
-    one = template(name)
+    one = templates()[name]
     SCHEMA.validate(YAML(typ="safe").load(one.text))
     assert len(files(recipe(tmp_path, one.text))) > 3
 

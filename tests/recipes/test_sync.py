@@ -537,3 +537,65 @@ def test_verify_names_what_does_not_build_and_nothing_is_written() -> None:
     assert "Nonsense" in done.stdout
     assert done.stdout.endswith("recipe.yaml: 1 variant, nothing written, 1 broken\n")
     assert not Path("variants").exists()
+
+
+def test_json_files_beside_the_variants_are_not_read_whole() -> None:
+    """One that is not UTF-8, a very large one, and one that begins as an index and is none."""
+    Path("variants").mkdir()
+    Path("variants/results.json").write_bytes(b'{"metric": "\xff\xfe"}')
+    with Path("variants/annotations.json").open("wb") as file:
+        file.truncate(3_000_000_000)  # a hole: it takes no room on the disk, and all of the memory
+    Path("variants/like.json").write_text('{\n "schema": 1,\n "recipe": 3', encoding="utf-8")
+    Path("variants/latin.json").write_bytes(b'{\n "schema": 1,\n "recipe": "\xff"}')
+    ok("variants recipe.yaml")
+    ok("variants recipe.yaml --check")
+
+
+SLOW = """
+import sys, time
+from lska_surgeon.cli.main import main
+from lska_surgeon.recipes import lock, sync
+lock.PATIENCE = 0.5
+update = sync.update
+def slowly(*args, **options):
+    print("writing", flush=True)
+    sys.stdin.readline()
+    return update(*args, **options)
+if sys.argv[1] == "slow": sync.update = slowly
+main(["variants", *sys.argv[2:]])
+"""
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SLOW, *words]
+    return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True)
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+def test_two_at_once_in_one_folder_do_not_lose_an_index(end: str) -> None:
+    Path("other.yaml").write_text(RECIPE.replace("yolov8", "yolo11"), encoding="utf-8")
+    first = start("slow", "recipe.yaml")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "writing\n"
+    second = start("", "other.yaml")
+    _, said = second.communicate()
+    assert second.returncode == 2
+    assert said.startswith("Error: ")
+    assert f"is being written by lska-surgeon variants recipe.yaml (process {first.pid}): try again" in said
+    assert said.count("\n") == 1
+    checking = start("", "recipe.yaml", "--check")  # which waits for nobody
+    assert checking.wait() == 1
+    if end == "is killed":
+        first.kill()
+        first.wait()
+        third = start("", "recipe.yaml")
+        third.communicate()
+        assert third.returncode == 0
+    else:
+        first.communicate("go on\n")
+        assert first.returncode == 0
+        done = start("", "other.yaml")
+        _, said = done.communicate()
+        assert "is the index of recipe.yaml: give other.yaml another folder" in said
+    ok("variants recipe.yaml --check")
+    assert not [found for found in Path().rglob("*") if "lock" in found.name]

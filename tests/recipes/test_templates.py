@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from support.light import full_environment, light_environment
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.recipes.templates import template, templates
+from lska_surgeon.recipes.templates import templates
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="needs git and bash")
@@ -47,18 +47,18 @@ def right(command: str, folder: Path, environment: dict[str, str]) -> str:
 
 @pytest.mark.parametrize(("name", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")])
 def test_workflows_follow_the_published_schemas(name: str, schema: str) -> None:
-    right(f"check-jsonschema --builtin-schema {schema} {template(name).path}", ROOT, full_environment())
+    right(f"check-jsonschema --builtin-schema {schema} {templates()[name].path}", ROOT, full_environment())
 
 
 def test_recipe_schema_is_one() -> None:
-    right(f"check-jsonschema --check-metaschema {template('recipe-schema').path}", ROOT, full_environment())
+    right(f"check-jsonschema --check-metaschema {templates()['recipe-schema'].path}", ROOT, full_environment())
 
 
 def test_pre_commit_accepts_the_hooks_and_the_template() -> None:
     if not (ROOT / ".pre-commit-hooks.yaml").is_file():
         pytest.skip("the hooks lie in the checkout")
     right("pre-commit validate-manifest .pre-commit-hooks.yaml", ROOT, full_environment())
-    right(f"pre-commit validate-config {template('pre-commit').path}", ROOT, full_environment())
+    right(f"pre-commit validate-config {templates()['pre-commit'].path}", ROOT, full_environment())
 
 
 # Copying.

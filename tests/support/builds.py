@@ -24,7 +24,7 @@ from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.costs.shapes_only import ShapesOnly
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import Plan, plan_insert
+from lska_surgeon.model_yaml.insert import Insertion, plan_insert
 from lska_surgeon.nn import Operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet
@@ -132,7 +132,7 @@ def in_family(model: str, name: str) -> str:
     return name.replace(".yaml", "-world.yaml") if "-world" in model else name
 
 
-def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: bool = False) -> Plan:
+def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: bool = False) -> Insertion:
     """A variant with one operator at every place that has a name; each model and scale has another operator."""
     ops = list(OP_BLOCKS)
     op = ops[(MODELS.index(model) + scalings_of(model).index(scaling)) % len(ops)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
-from ...checks import ERROR, CheckedFile, Finding, check_file
-from ...errors import NotAModelError, SurgeonError
+from ...api import check as api
+from ...checks.check import CheckedFile
+from ...errors import BuildError, NotAModelError, SurgeonError
 from .. import completion
 from ..options import formats
-from ..reports.check import finding_annotation, finding_line, findings_json, proposal, summary
+from ..reports.check import finding_annotation, finding_line, findings_json, summary
 from ..reports.github import annotation
 
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -66,9 +65,7 @@ def check(
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
       lska-surgeon check --models-only *.yaml
     """
-    checked, problems = _read(files, models_only)
-    if build:
-        checked = _built(checked)
+    checked, problems = _read(files, models_only, build)
     if form == "json":
         click.echo(findings_json(checked, problems, strict=strict, fix=fix))
     else:
@@ -76,8 +73,8 @@ def check(
             for finding in one.findings:
                 line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
                 click.echo(line, err=fix)
-            if fix and proposal(one):
-                click.echo(f"{proposal(one)}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+            if fix and one.diff:
+                click.echo(f"{one.diff}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
             click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
     for name, problem in problems.items():
@@ -91,13 +88,15 @@ def check(
         ctx.exit(1)
 
 
-def _read(files: tuple[str, ...], models_only: bool) -> tuple[list[CheckedFile], dict[str, str]]:
+def _read(files: tuple[str, ...], models_only: bool, build: bool) -> tuple[list[CheckedFile], dict[str, str]]:
     """Check each file; those that can't be read come back by name, with the reason, unless there is one file only."""
     checked: list[CheckedFile] = []
     problems: dict[str, str] = {}
     for name in files:
         try:
-            checked.append(check_file(name))
+            checked.append(api.check(name, build=build))
+        except BuildError:
+            raise  # there is no Ultralytics to build anything with
         except SurgeonError as error:
             if models_only and isinstance(error, NotAModelError):
                 continue
@@ -109,19 +108,3 @@ def _read(files: tuple[str, ...], models_only: bool) -> tuple[list[CheckedFile],
 
 def _mark(severity: str, text: str) -> str:
     return click.style(text, fg=_COLOURS[severity], bold=True)
-
-
-def _built(checked: list[CheckedFile]) -> list[CheckedFile]:
-    from ...yolo.build import build
-    from ...yolo.environment import import_offline
-
-    import_offline()
-    done = []
-    for one in checked:
-        if not one.failed():
-            try:
-                build(one.path, scale=one.scale)
-            except SurgeonError as error:
-                one = replace(one, findings=(*one.findings, Finding(ERROR, "build", 1, None, str(error))))
-        done.append(one)
-    return done

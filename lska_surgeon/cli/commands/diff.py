@@ -47,17 +47,13 @@ def diff(
     if textconv:
         click.echo(_index_free(Path(models[0])), nl=False)
         return
-    from ...costs.difference import closed_form_costs, counted_costs
-    from ...model_yaml.diff import compare
-    from ...model_yaml.load import open_model
+    from ...api import diff as api
     from ..reports.diff import REPORTS
 
-    before, after = (open_model(model) for model in models)
-    difference = compare(before, after)
-    for note in dict.fromkeys((*before.notes, *after.notes)):
+    difference = api.diff(models[0], models[1], imgsz=imgsz, count=costs)
+    for note in difference.notes:
         click.echo(f"Note: {note}", err=True)
-    found = counted_costs(models[0], models[1], imgsz) if costs else closed_form_costs(difference, imgsz)
-    report = REPORTS[form](difference, found)
+    report = REPORTS[form](difference)
     click.echo(report.encode("utf-8", errors="surrogateescape"))  # a file's name may have bytes that are not UTF-8
     if exit_code and difference:
         ctx.exit(1)

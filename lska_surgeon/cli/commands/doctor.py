@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from ...api import doctor as api
+from ...tables import drawn
 from ..options import formats
+from ..reports.json import dump
 
 
 @click.command()
@@ -20,10 +23,7 @@ def doctor(ctx: click.Context, form: str) -> None:
     Example:
       lska-surgeon doctor
     """
-    from ...yolo.doctor import diagnose
-    from ..reports.doctor import diagnosis_json, diagnosis_text
-
-    found = diagnose()
-    click.echo(diagnosis_json(found) if form == "json" else diagnosis_text(found))
+    found = api.doctor()
+    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
     if found.traps:
         ctx.exit(1)

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from pathlib import Path
-
 import click
 
-from ...checkpoints.find import check_checkpoint
-from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
-from ...yolo.precheck import refuse_sizes
+from ...api import flops as api
+from ...costs.breakdown import Detail
+from ...costs.limits import parse_amount
 from .. import completion
 from ..options import formats
 from ..options import imgsz as size_option
-from ..quick_imports import unwatched
+from ..quick_imports import own_process
+from ..reports.flops import above_limits, render
 from ..reports.github import annotation
-
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """A number, `40M`, `1.5k`."""
     if value is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", value.replace(",", "").lower())
+    found = parse_amount(value)
     if found is None:
         raise click.BadParameter(f"{value!r} is no amount: give a number, or one with k, M or G (40M)")
-    return int(Decimal(found[1]) * _FACTORS[found[2]])
+    return int(found)
 
 
 @click.command()
@@ -74,20 +69,10 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
-    for model in models:  # what can be told without torch is told before it is imported
-        if Path(model).suffix in CHECKPOINT_SUFFIXES:
-            check_checkpoint(Path(model))
-        else:
-            find_model(model)
-            refuse_sizes(model)
-    with unwatched():
-        from ...costs.count import count_source, load
-
-        load()
-    from ...costs.breakdown import Detail
-    from ..reports.flops import above_limits, render
-
-    costs = [count_source(model, imgsz, batch, not no_fuse, trust=trust) for model in models]
+    for model in models:  # before one of them is counted
+        api.look_at(model)
+    with own_process():
+        costs = [api.flops(model, imgsz=imgsz, batch=batch, fuse=not no_fuse, trust=trust) for model in models]
     click.echo(render(costs, form, Detail(per_layer, top)))
     above = above_limits(costs, max_gflops, max_params)
     for cost, line in above:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from click.core import ParameterSource
 
-from ...architecture.placement import Placement, check_placement
-from ...checkpoints.find import check_checkpoint
-from ...files import check_target, target_path
-from ...model_yaml.file_names import variant_stem
-from ...model_yaml.find import find_model
-from ...yolo.environment import import_offline
-from ...yolo.precheck import refuse_sizes
+from ...api import graft as api
 from .. import completion
-from ..options import formats, not_empty, where_and_what, writing
+from ..deliver import Delivery, delivered
+from ..options import not_empty, where_and_what
 from ..options import trust as trust_option
-from ..quick_imports import unwatched
+from ..quick_imports import own_process
 
 
 @click.command()
@@ -40,8 +33,7 @@ from ..quick_imports import unwatched
     help="A picture for one more run of the certificate.",
 )
 @trust_option
-@writing
-@formats("text", "json")
+@delivered("text", "json")
 def graft(
     checkpoint: str,
     at: tuple[str, ...],
@@ -52,11 +44,7 @@ def graft(
     init: str,
     image: str | None,
     trust: bool,
-    output: str | None,
-    force: bool,
-    dry_run: bool,
-    quiet: bool,
-    form: str,
+    delivery: Delivery,
 ) -> None:
     """Put LSKA into the trained CHECKPOINT without losing a weight.
 
@@ -75,43 +63,22 @@ def graft(
     given = [name for name in ("k", "op", "dilation") if into and _was_given(name)]
     if given:
         raise click.UsageError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
-    placement = Placement(at, op, k, dilation)
-    check_placement(placement)
-    target = target_path(output, ".pt") if output else None
-    if target is not None and not dry_run:
-        check_target(target, force=force)
-    check_checkpoint(Path(checkpoint))
-    if into:
-        find_model(into)
-        refuse_sizes(into)
-    with unwatched():  # here, for it takes seconds and no mistake above should wait for it
-        import_offline()
-        from ...checkpoints.checkpoint import read_checkpoint, write_checkpoint
-        from ...grafting.graft import graft as do_graft
-        from ...grafting.plan import plan_graft, plan_graft_into
-        from ..reports.graft import graft_json, graft_text, plan_table
-
-    base = read_checkpoint(checkpoint, trust=trust)
-    plan = plan_graft_into(base, into) if into else plan_graft(base, placement)
-    if target is None:
-        stem = Path(checkpoint).stem
-        edits = list(plan.rewrite.edits.values())
-        target = Path(f"{stem}-{Path(into).stem}.pt" if into else f"{variant_stem(stem, placement, edits)}.pt")
-        if not dry_run:
-            check_target(target, force=force)
-    done = do_graft(plan, identity=init == "identity", image=Path(image) if image else None)
-    if not dry_run:
-        write_checkpoint(target, done.data, force=force)
-    if form == "json":
-        click.echo(graft_json(done, None if dry_run else target))
-        return
-    if not quiet:
-        for note in done.notes:
-            click.echo(f"Note: {note}", err=True)
-    if dry_run:
-        click.echo(f"{plan_table(plan)}\n\nWould write {graft_text(done, target)}")
-    elif not quiet:
-        click.echo(f"Wrote {graft_text(done, target)}")
+    delivery.check(".pt", api.name_of_graft(checkpoint, at, into=into, k=k, op=op, dilation=dilation))
+    with own_process():
+        done = api.graft(
+            checkpoint,
+            at,
+            into=into,
+            k=k,
+            op=op,
+            dilation=dilation,
+            init=init,
+            image=image,
+            trust=trust,
+            output=delivery.output,
+        )
+    planned = (done.plan.table(), f"Would write {done.report}")
+    delivery.deliver(done, preview=planned, changes={"output": None} if delivery.dry_run else None)
 
 
 def _was_given(option: str) -> bool:

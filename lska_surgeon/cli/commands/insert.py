@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ...architecture.placement import Placement
-from ...files import check_target, write_text
-from ...model_yaml.insert import plan_insert
+from ...api import insert as api
 from .. import completion
-from ..options import formats, not_empty, refuse_two_texts, where_and_what, writing
-from ..reports.edits import insertion_json, insertion_line, insertion_notice, insertion_table
+from ..deliver import Delivery, delivered
+from ..options import not_empty, where_and_what
+from ..reports.insert import insertion_notice
 
 
 @click.command()
@@ -19,8 +18,7 @@ from ..reports.edits import insertion_json, insertion_line, insertion_notice, in
     "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."
 )
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
-@writing
-@formats("text", "json", "github")
+@delivered("text", "json", "github")
 def insert(
     base: str,
     at: tuple[str, ...],
@@ -29,11 +27,7 @@ def insert(
     dilation: int | None,
     scale: str | None,
     resolve: bool,
-    output: str | None,
-    force: bool,
-    dry_run: bool,
-    quiet: bool,
-    form: str,
+    delivery: Delivery,
 ) -> None:
     """Put LSKA into the model YAML BASE and write the variant.
 
@@ -58,22 +52,6 @@ def insert(
       lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
     """
-    refuse_two_texts(form, output)
-    plan = plan_insert(base, Placement(at, op, k, dilation), scale=scale, resolve=resolve, output=output)
-    if plan.output is not None:
-        check_target(plan.output, force=force or dry_run)
-    if plan.output is not None and not dry_run:
-        write_text(plan.output, plan.text, force=force)
-    if not quiet and form == "text":
-        for note in plan.notes:
-            click.echo(f"Note: {note}", err=True)
-    if form == "json":
-        click.echo(insertion_json(plan))
-    elif form == "github":
-        click.echo(insertion_notice(plan, written=not dry_run))
-    elif dry_run:
-        click.echo(f"{insertion_line(plan)}\n\n{insertion_table(plan)}\n\n{plan.diff}")
-    elif plan.output is None:
-        click.echo(plan.text.encode("utf-8", errors="surrogateescape"), nl=False)
-    elif not quiet:
-        click.echo(f"Wrote {insertion_line(plan)}")
+    delivery.check(".yaml")
+    done = api.insert(base, at, k=k, op=op, dilation=dilation, scale=scale, resolve=resolve, output=delivery.output)
+    delivery.deliver(done, notice=lambda written: insertion_notice(done, written))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from ...checkpoints.find import check_checkpoint
-from ...yolo.environment import import_offline
+from ...api import inspect as api
+from ...tables import drawn
 from .. import completion
 from ..options import formats
 from ..options import trust as trust_option
-from ..quick_imports import unwatched
+from ..quick_imports import own_process
+from ..reports.json import dump
 
 
 @click.command()
@@ -28,12 +27,6 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
     Example:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
     """
-    check_checkpoint(Path(checkpoint))
-    with unwatched():  # here, for it takes seconds and no mistake above should wait for it
-        import_offline()
-        from ...checkpoints.checkpoint import globals_of, read_checkpoint
-        from ..reports.inspect import contents, contents_text
-        from ..reports.json import dump
-
-    found = contents(read_checkpoint(checkpoint, trust=trust), globals_of(checkpoint))
-    click.echo(dump(found) if form == "json" else contents_text(found))
+    with own_process():
+        found = api.load_checkpoint(checkpoint, trust=trust)
+    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ...architecture.positions import named_sites
-from ...model_yaml.load import open_model
+from ...api import positions as api
+from ...tables import drawn
 from .. import completion
 from ..options import formats, not_empty
-from ..reports.positions import layers_json, layers_table, names_table
+from ..reports.json import dump
 
 
 @click.command()
@@ -28,12 +28,10 @@ def positions(model: str, scale: str | None, form: str) -> None:
     Example:
       lska-surgeon positions yolov8s.yaml
     """
-    opened = open_model(model, scale)
-    graph, shapes = opened.document.graph, opened.shapes
-    named = named_sites(graph, shapes)
+    found = api.positions(model, scale=scale)
     if form == "json":
-        click.echo(layers_json(graph, shapes, named, opened.scaling.letter, str(opened.found.path)))
+        click.echo(dump(found.to_dict()))
         return
-    for note in opened.notes:
+    for note in found.notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(f"{layers_table(graph, shapes)}\n\n{names_table(graph, shapes, named)}")
+    click.echo(drawn(found.parts()))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import click
 
-from ...files import check_target, write_text
-from ...model_yaml.remove import plan_remove
+from ...api import remove as api
 from .. import completion
-from ..options import formats, refuse_two_texts, writing
-from ..reports.edits import removal_json, removal_line
+from ..deliver import Delivery, delivered
 
 
 @click.command()
 @click.argument("variant", shell_complete=completion.files)
-@writing
-@formats("text", "json")
-def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str) -> None:
+@delivered("text", "json")
+def remove(variant: str, delivery: Delivery) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 
     A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go,
@@ -25,19 +22,5 @@ def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: 
     Example:
       lska-surgeon remove yolov8s-lska-neck-k35.yaml -o yolov8s-base.yaml
     """
-    refuse_two_texts(form, output)
-    removal = plan_remove(variant, output)
-    if removal.output is not None and not dry_run:
-        check_target(removal.output, force=force)
-        write_text(removal.output, removal.text, force=force)
-    if not quiet and form == "text":
-        for note in removal.notes:
-            click.echo(f"Note: {note}", err=True)
-    if form == "json":
-        click.echo(removal_json(removal))
-    elif dry_run:
-        click.echo(f"{removal_line(removal)}\n\n{removal.diff}")
-    elif removal.output is None:
-        click.echo(removal.text.encode("utf-8", errors="surrogateescape"), nl=False)
-    elif not quiet:
-        click.echo(f"Wrote {removal_line(removal)}")
+    delivery.check(".yaml")
+    delivery.deliver(api.remove(variant, output=delivery.output))

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from ...files import check_target, replace_all
-from ...recipes import templates as shipped
-from ...tables import table
+from ...api import templates as api
+from ...tables import drawn
 from ..options import formats
-from ..reports.json import SCHEMA, dump
+from ..reports.json import dump
 
 
 @click.group(invoke_without_command=True)
@@ -27,14 +26,8 @@ def templates(ctx: click.Context, /, form: str) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    if form == "json":
-        found = [
-            {"name": one.name, "summary": one.summary, "target": one.target.as_posix()} for one in shipped.templates()
-        ]
-        click.echo(dump({"schema": SCHEMA, "templates": found}))
-        return
-    rows = [(one.name, one.summary, one.target.as_posix()) for one in shipped.templates()]
-    click.echo(table(("template", "what it is for", "copied to"), rows))
+    found = api.templates()
+    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
 
 
 @templates.command()
@@ -46,7 +39,7 @@ def show(name: str) -> None:
     Example:
       lska-surgeon templates show github
     """
-    click.echo(shipped.template(name).text, nl=False)
+    click.echo(api.templates()[name].text, nl=False)
 
 
 @templates.command()
@@ -60,13 +53,8 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     Example:
       lska-surgeon templates copy kernel-ablation -o recipe.yaml
     """
-    one = shipped.template(name)
-    target = output or one.target
-    if target.parent.is_dir():
-        check_target(target, force=force)
-    texts = {target: one.text}
-    if one.is_recipe and not (target.parent / shipped.SCHEMA).exists():
-        texts[target.parent / shipped.SCHEMA] = shipped.template("recipe-schema").text
-    replace_all(texts)
-    for path in texts:
+    one = api.templates()[name]
+    files = list(one.copies(output))
+    one.write(output, force)
+    for path in files:
         click.echo(f"Wrote {path}")

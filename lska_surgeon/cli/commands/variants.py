@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from ...api import variants as api
 from ...recipes.index import FORMATS
-from ...recipes.sync import SyncOptions, SyncResult, sync
+from ...recipes.result import Variants
 from ..options import formats
-from ..reports.variants import as_annotations, as_json, lines, notes, summary
+from ..reports.json import dump
+from ..reports.variants import as_annotations
 
 
 @click.command()
@@ -27,7 +29,7 @@ from ..reports.variants import as_annotations, as_json, lines, notes, summary
 @formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
 @click.pass_context
-def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, **asked: Any) -> None:
+def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, recipe: Path, **asked: Any) -> None:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.
 
     RECIPE is a YAML file: which bases, positions, kernel sizes and operators; `lska-surgeon templates` lists some to
@@ -49,15 +51,15 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
         for name in ("dry_run", "prune", "force"):
             if asked[name]:
                 raise click.UsageError(f"--check writes nothing: drop --{name.replace('_', '-')}, or --check")
-    result = sync(SyncOptions(**asked, verify=verify is not None), _track)
+    result = api.variants(recipe, **asked, verify=verify is not None, track=_track)
     _show(result, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
     if result.failed:
         ctx.exit(1)
 
 
-def _show(result: SyncResult, form: str, quiet: bool) -> None:
+def _show(result: Variants, form: str, quiet: bool) -> None:
     if form == "json":
-        click.echo(as_json(result))
+        click.echo(dump(result.to_dict()))
         return
     if form == "github":
         click.echo("\n".join(as_annotations(result)))
@@ -65,12 +67,12 @@ def _show(result: SyncResult, form: str, quiet: bool) -> None:
     if form != "text":
         click.echo(result.index.render(form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
-    for text in lines(result):
+    for text in result.problems:
         click.echo(text.encode("utf-8", errors="replace").decode(), err=apart)
-    for note in [] if quiet else notes(result):
+    for note in [] if quiet else result.notes:
         click.echo(f"Note: {note}", err=True)
     if result.failed or not quiet:
-        click.echo(summary(result), err=apart)
+        click.echo(result.line, err=apart)
 
 
 def _track(items: Iterator[Any], what: str, total: int) -> Iterator[Any]:

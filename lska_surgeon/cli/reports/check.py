@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 
 from ...checks.check import CheckedFile
-from ...checks.findings import ERROR, WARNING, Finding, corrected_text
-from ...model_yaml.lines import unified_diff
+from ...checks.findings import ERROR, WARNING, Finding
+from ...wording import counted
 from .github import annotation
-from .json import SCHEMA
+from .json import dump
 
 
 def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str], str]) -> str:
@@ -22,17 +20,13 @@ def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str],
         mark: makes the third part stand out, from severity and text.
     """
     label = mark(finding.severity, f"{finding.severity}[{finding.rule}]")
-    suggestion = f"; {finding.suggestion}" if finding.suggestion else ""
-    return f"{file.path}:{finding.line}: {label}: {finding.message}{suggestion}"
+    return f"{file.path}:{finding.line}: {label}: {finding.text}"
 
 
 def finding_annotation(file: CheckedFile, finding: Finding) -> str:
     """The same for GitHub, which shows it at that line of the file."""
-    suggestion = f"; {finding.suggestion}" if finding.suggestion else ""
     title = f"lska-surgeon check: {finding.rule}"
-    return annotation(
-        finding.severity, f"{finding.message}{suggestion}", file=str(file.path), line=finding.line, title=title
-    )
+    return annotation(finding.severity, finding.text, file=str(file.path), line=finding.line, title=title)
 
 
 def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
@@ -43,19 +37,12 @@ def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
         passed_over: how many others are no model YAMLs.
     """
     errors, warnings = (sum(one.count(severity) for one in checked) for severity in (ERROR, WARNING))
-    parts = [_number(errors, "error")] if errors else []
-    parts += [_number(warnings, "warning")] if warnings else []
+    parts = [counted(errors, "error")] if errors else []
+    parts += [counted(warnings, "warning")] if warnings else []
     alone = [one.path.name for one in checked if one.stock is None]
     note = f" (like no stock model, so compared with none: {', '.join(alone)})" if alone else ""
-    others = f"; {_number(passed_over, 'other')} no model YAML" if passed_over else ""
-    return f"{_number(len(checked), 'file')}: {', '.join(parts) or 'no mistakes found'}{others}{note}"
-
-
-def proposal(file: CheckedFile) -> str:
-    """The unified diff that corrects what can be corrected; empty when there is nothing."""
-    before = file.document.text
-    after = corrected_text(file.document, file.findings)
-    return unified_diff(before, after, str(file.path), str(file.path))
+    others = f"; {counted(passed_over, 'other')} no model YAML" if passed_over else ""
+    return f"{counted(len(checked), 'file')}: {', '.join(parts) or 'no mistakes found'}{others}{note}"
 
 
 def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, strict: bool, fix: bool) -> str:
@@ -67,21 +54,8 @@ def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, 
         strict: whether a warning is a failure.
         fix: whether to add the diffs.
     """
-    files = []
-    for one in checked:
-        content = {
-            "file": str(one.path),
-            "stock": one.stock,
-            "errors": one.count(ERROR),
-            "warnings": one.count(WARNING),
-            "findings": [asdict(finding) for finding in one.findings],
-        }
-        files.append({**content, "diff": proposal(one)} if fix else content)
+    files = [{**one.entry(), "diff": one.diff} if fix else one.entry() for one in checked]
     failed = bool(unread) or any(one.failed(strict) for one in checked)
     problems = [{"file": name, "problem": problem} for name, problem in unread.items()]
-    report = {"schema": SCHEMA, "ok": not failed, "files": files, "unread": problems}
-    return json.dumps(report, indent=2, ensure_ascii=False)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    report = {"schema": CheckedFile.schema, "ok": not failed, "files": files, "unread": problems}
+    return dump(report)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ from ...costs.breakdown import Detail, Line
 from ...costs.cost import Cost, ModuleCost
 from ...tables import pipes, table
 from .github import annotation
+from .json import dump
 
-#: Version of the JSON; it changes when a key changes its meaning or goes.
-SCHEMA = 1
 FORMATS = ("table", "json", "csv", "md", "github")
 _TOTALS_HEADER = ("model", "params", "GMACs", "GFLOPs", "layers", "gradients")
 _LINES_HEADER = ("layer", "block", "params", "GMACs", "share")
@@ -46,7 +44,7 @@ def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: in
 
 def _table(costs: Sequence[Cost], detail: Detail) -> str:
     totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [_heading(costs[0]), table(_TOTALS_HEADER, totals, right=range(1, len(_TOTALS_HEADER)))]
+    parts = [costs[0].setting, table(_TOTALS_HEADER, totals, right=range(1, len(_TOTALS_HEADER)))]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
@@ -61,7 +59,7 @@ def _table(costs: Sequence[Cost], detail: Detail) -> str:
 
 def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
     totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [_heading(costs[0]), pipes(_TOTALS_HEADER, totals, 1)]
+    parts = [costs[0].setting, pipes(_TOTALS_HEADER, totals, 1)]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
@@ -80,7 +78,7 @@ def _github(costs: Sequence[Cost], detail: Detail) -> str:
             f"{path} ({block}): {params} params, {macs} GMACs, {share}" for path, block, params, macs, share in cells
         ]
         title = f"{cost.name}: {_in_words(cost, costs[0])}"
-        notices.append(annotation("notice", "\n".join([_heading(cost), *lines]), file=cost.name, title=title))
+        notices.append(annotation("notice", "\n".join([cost.setting, *lines]), file=cost.name, title=title))
     return "\n".join(notices)
 
 
@@ -95,27 +93,12 @@ def _json(costs: Sequence[Cost], detail: Detail) -> str:
     first = costs[0]
     models = []
     for cost in costs:
-        numbers, before = _numbers(cost), _numbers(first)
-        model: dict[str, Any] = {
-            "model": cost.name,
-            **numbers,
-            "difference": None if cost is first else {key: numbers[key] - before[key] for key in numbers},
-            "ops": dict(cost.ops),
-            "uncounted": dict(cost.uncounted),
-            "notes": list(cost.notes),
-        }
+        more = {key: value - first.numbers[key] for key, value in cost.numbers.items()}
+        model = cost.entry(None if cost is first else more)
         if detail:
             model["modules"] = [_module(cost, row, detail.per_layer) for row in detail.rows(cost)]
         models.append(model)
-    report = {
-        "schema": SCHEMA,
-        "unit": "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them",
-        "imgsz": list(first.imgsz),
-        "batch": first.batch,
-        "fused": first.fused,
-        "models": models,
-    }
-    return json.dumps(report, indent=2, ensure_ascii=False)
+    return dump(first.as_report(models))
 
 
 def _csv(costs: Sequence[Cost], detail: Detail) -> str:
@@ -128,26 +111,16 @@ def _csv(costs: Sequence[Cost], detail: Detail) -> str:
                 share = f"{cost.share(line.macs):.6f}"
                 writer.writerow([cost.name, line.path, line.block, line.params, line.macs, 2 * line.macs, share])
     else:
-        keys = list(_numbers(costs[0]))
+        keys = list(costs[0].numbers)
         extra = ["height", "width", "batch", "fused", "uncounted"]
         writer.writerow(["model", *keys, *(f"{key}_difference" for key in keys), *extra])
-        before = _numbers(costs[0])
+        before = costs[0].numbers
         for cost in costs:
-            numbers = _numbers(cost)
+            numbers = cost.numbers
             differences = [numbers[key] - before[key] for key in keys]
-            setting = [*cost.imgsz, cost.batch, str(cost.fused).lower(), _uncounted(cost)]
+            setting = [*cost.imgsz, cost.batch, str(cost.fused).lower(), cost.uncounted_in_words]
             writer.writerow([cost.name, *numbers.values(), *differences, *setting])
     return buffer.getvalue().rstrip("\n")
-
-
-def _numbers(cost: Cost) -> dict[str, int]:
-    return {
-        "params": cost.params,
-        "macs": cost.macs,
-        "flops": cost.flops,
-        "layers": cost.layers,
-        "gradients": cost.gradients,
-    }
 
 
 def _module(cost: Cost, module: ModuleCost, deep: bool) -> dict[str, Any]:
@@ -199,12 +172,6 @@ def _percent(difference: int, base: int) -> str:
     return f"{100 * difference / base:+.1f}%" if base else "-"
 
 
-def _heading(cost: Cost) -> str:
-    height, width = cost.imgsz
-    pictures = "1 picture" if cost.batch == 1 else f"{cost.batch} pictures"
-    return f"{pictures} of {height}x{width} (height x width), {'fused' if cost.fused else 'not fused'}, eval mode"
-
-
 def _what_is_shown(cost: Cost, detail: Detail) -> str:
     shown = len(detail.rows(cost))
     return f"the {shown} costliest of {len(cost.rows)} layers that cost anything" if detail.top else "layer by layer"
@@ -216,7 +183,7 @@ def _footnotes(costs: Sequence[Cost]) -> list[str]:
         lines.append("params, GMACs, GFLOPs and layers are those of the fused model, gradients those before fusing.")
     by_list: dict[str, list[str]] = {}
     for cost in costs:
-        by_list.setdefault(_uncounted(cost), []).append(cost.name)
+        by_list.setdefault(cost.uncounted_in_words, []).append(cost.name)
     for listed, names in by_list.items():
         lines.append(f"Not counted by fvcore in {', '.join(names)}: {listed or 'nothing'}.")
     by_note: dict[str, list[str]] = {}
@@ -224,7 +191,3 @@ def _footnotes(costs: Sequence[Cost]) -> list[str]:
         for note in cost.notes:
             by_note.setdefault(note, []).append(cost.name)
     return lines + [f"{', '.join(names)}: {note}." for note, names in by_note.items()]
-
-
-def _uncounted(cost: Cost) -> str:
-    return ", ".join(f"{op} x{times}" for op, times in cost.uncounted.items())

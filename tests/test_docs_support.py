@@ -1,4 +1,4 @@
-"""README's table of supported positions: each network in it is built in Ultralytics, with an operator, and run."""
+"""The table of supported positions: each network in it is built in Ultralytics, with an operator, and run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import build
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "support.md"
 _SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
 #: One model of each family and task, at its smallest scale.
 MODELS = (
@@ -46,16 +46,16 @@ def run(model: str, position: str, folder: Path) -> int:
     return len(sites)
 
 
-def test_readme_says_what_was_built_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_the_page_says_what_was_built_and_run(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     rows = [
         f"| {model} | {' | '.join(str(run(model, position, tmp_path) or '–') for position in NAMES)} |"
         for model in HERE
     ]
-    text = README.read_text(encoding="utf-8")
-    if request.config.getoption("--update-readme"):
+    text = PAGE.read_text(encoding="utf-8")
+    if request.config.getoption("--update-docs"):
         header = f"| model | {' | '.join(f'`{name}`' for name in NAMES)} |\n|---|{'---:|' * len(NAMES)}\n"
         table = header + "".join(f"{row}\n" for row in rows)
-        README.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
+        PAGE.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
         return
     found = _SECTION.search(text)
     assert found

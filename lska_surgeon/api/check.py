@@ -1,0 +1,43 @@
+"""The verb `check`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..checks.check import CheckedFile, check_file
+from ..checks.findings import ERROR, Finding
+from ..errors import SurgeonError
+from .arguments import PathLike, as_name
+
+
+def check(model: PathLike, *, build: bool = False) -> CheckedFile:
+    """Find the mistakes that people make in model YAMLs by hand; nothing is written before `.write()`.
+
+    >>> import lska_surgeon as ls
+    >>> ls.check("yolov8s.yaml").ok
+    True
+
+    Args:
+        model: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        build: build it in Ultralytics as well, where it has no errors; that needs torch.
+
+    Raises:
+        DocumentError: the file is not there, or is no model YAML.
+        GraphError: it has no rows.
+        BuildError: there is no Ultralytics here to build it with.
+    """
+    found = check_file(str(as_name(model)))
+    return _built(found) if build and found.ok else found
+
+
+def _built(found: CheckedFile) -> CheckedFile:
+    """The file with one more finding, where Ultralytics refuses to build it."""
+    from ..yolo.build import build
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    try:
+        build(found.path, scale=found.scale)
+    except SurgeonError as error:
+        return replace(found, findings=(*found.findings, Finding(ERROR, "build", 1, None, str(error))))
+    return found

@@ -1,0 +1,49 @@
+"""`curves`: cost against kernel size, on one's own network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..costs.curves import DESIGNS, SIZES, curve_points
+from ..drawing.curves import Curves
+from ..model_yaml.load import open_model
+
+
+def curves(
+    model: str,
+    at: str | Sequence[str],
+    *,
+    op: str | Sequence[str] = DESIGNS,
+    k: int | Sequence[int] = SIZES,
+    imgsz: int | tuple[int, int] = 640,
+    scale: str | None = None,
+) -> Curves:
+    """Parameters and GFLOPs that operators add, against their kernel size, exactly, from the closed forms.
+
+    The figure of Lau, Po, Rehman, arXiv 2309.01439, for one's own network.
+
+    Args:
+        model: a path, or a stock name with its scale letter.
+        at: positions, as `insert` takes them, without kernel sizes.
+        op: one or more operators; the paper's four designs.
+        k: one or more kernel sizes; the paper's six.
+        imgsz: side of the picture, pixels, or (height, width).
+        scale: scale letter, where the model's name does not say it.
+
+    Returns:
+        The points; `print` shows a table, `write("curves.svg")` draws the figure.
+
+    Raises:
+        SurgeonError: no such model, position, operator or kernel size.
+
+    Example:
+        >>> import lska_surgeon as ls
+        >>> [(one.k, one.params) for one in ls.curves("yolov8n.yaml", "neck", op="lska", k=[7, 35]).points]
+        [(7, 112192), (35, 123712)]
+    """
+    opened = open_model(model, scale)
+    ats = (at,) if isinstance(at, str) else tuple(at)
+    ops = (op,) if isinstance(op, str) else tuple(op)
+    sizes = (k,) if isinstance(k, int) else tuple(k)
+    size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    return Curves(opened.found.asked, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)

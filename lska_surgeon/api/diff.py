@@ -1,0 +1,32 @@
+"""The verb `diff`."""
+
+from __future__ import annotations
+
+from ..costs.difference import Difference, difference_of
+from ..costs.size import size_of
+from .arguments import PathLike, as_name
+
+
+def diff(before: PathLike, after: PathLike, *, imgsz: int | tuple[int, int] = 640, count: bool = False) -> Difference:
+    """Tell how the architecture of one model YAML differs from that of another.
+
+    Rows are matched by what they are and by what they read, not by their numbers.
+
+    >>> import lska_surgeon as ls
+    >>> variant = ls.insert("yolov8s.yaml", "neck", k=35).write()
+    >>> found = ls.diff("yolov8s.yaml", variant)
+    >>> found.added, found.costs.params
+    ((13, 17, 21, 25), 452224)
+
+    Args:
+        before: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        after: the same.
+        imgsz: size of the picture in pixels, one number for a square or (height, width).
+        count: build both and count them with fvcore, which needs torch; otherwise costs are worked out exactly where
+            operators alone differ, and are None where more does.
+
+    Raises:
+        DocumentError: a file is not there, or is no model YAML.
+        CostError: the models can't be counted at that size.
+    """
+    return difference_of(str(as_name(before)), str(as_name(after)), size_of(imgsz), count=count)

@@ -1,0 +1,61 @@
+"""`erf`: what layers of trained networks see, and how far operators are from the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoints.find import check_checkpoint
+
+if TYPE_CHECKING:
+    from ..insight.look import Insight
+
+
+def erf(
+    models: str | Path | Sequence[str | Path],
+    *,
+    level: str | Sequence[str] = (),
+    layer: int | Sequence[int] = (),
+    images: str | Path | None = None,
+    imgsz: int = 640,
+    most: int = 50,
+    gates: bool = False,
+    trust: bool = False,
+) -> Insight:
+    """Effective receptive fields of trained networks, as the authors of RepLKNet measure them (arXiv 2203.06717).
+
+    Args:
+        models: one or more checkpoints.
+        level: pyramid levels of the output layer's inputs, "p3"; none, and no layer either, for all of them.
+        layer: indices of layers to look behind.
+        images: a folder of pictures; None for noise.
+        imgsz: side of the square that pictures are resized to, pixels.
+        most: how many pictures at most.
+        gates: look at how far each operator is from the identity in place of receptive fields.
+        trust: load checkpoints even if they name code that is not on the allow-list; they may run it.
+
+    Returns:
+        What was seen; `print` shows tables, `write("erf.png")` draws heat maps.
+
+    Raises:
+        SurgeonError: no such checkpoint, level, layer or picture.
+    """
+    paths = [Path(one) for one in ([models] if isinstance(models, (str, Path)) else models)]
+    for path in paths:
+        check_checkpoint(path)
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from ..checkpoints.checkpoint import read_checkpoint
+    from ..insight.look import look
+
+    return look(
+        [read_checkpoint(path, trust=trust) for path in paths],
+        levels=[level] if isinstance(level, str) else level,
+        layers=[layer] if isinstance(layer, int) else layer,
+        images=Path(images) if images else None,
+        imgsz=imgsz,
+        most=most,
+        gates=gates,
+    )

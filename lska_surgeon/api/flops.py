@@ -1,0 +1,101 @@
+"""The verb `flops`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from ..checkpoints.find import check_checkpoint
+from ..costs.cost import Cost
+from ..costs.size import size_of
+from ..errors import SurgeonError
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..yolo.precheck import refuse_sizes
+from .arguments import PathLike
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    #: A path, a stock name, a module, a `YOLO` object, or a Checkpoint.
+    Countable = Union[PathLike, nn.Module, Any]
+
+
+def flops(
+    model: Countable,
+    *,
+    imgsz: int | tuple[int, int] = 640,
+    batch: int = 1,
+    fuse: bool = True,
+    scale: str | None = None,
+    trust: bool = False,
+) -> Cost:
+    """Count the parameters, multiply-accumulates and FLOPs of one forward pass in eval mode, as fvcore counts them.
+
+    FLOPs are twice the multiply-accumulates, the unit in which Ultralytics publishes its models.
+
+    >>> import lska_surgeon as ls
+    >>> ls.flops("yolov8n.yaml").params
+    3151904
+
+    Args:
+        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale letter, any torch module that
+            takes one (N, C, H, W) tensor, a loaded `YOLO` object, or a Checkpoint; none of them is changed.
+        imgsz: size of the picture in pixels, one number for a square or (height, width).
+        batch: N, pictures in the input.
+        fuse: fuse Conv and BatchNorm first, as Ultralytics does before it predicts.
+        scale: scale letter of a model YAML, where its name does not say it.
+        trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
+
+    Raises:
+        DocumentError, CheckpointError: the file is not there, or is neither.
+        BuildError: Ultralytics refuses to build it.
+        CostError: the size does not fit the strides, or the forward pass fails.
+    """
+    size = size_of(imgsz)
+    if batch < 1:
+        raise SurgeonError(f"batch {batch} is no number of pictures: give 1 or more")
+    look_at(model)
+    if scale and not _is_yaml(model):
+        raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
+    from ..costs.count import count_source, load
+
+    load()
+    if isinstance(model, (str, os.PathLike)):
+        return count_source(os.fspath(model), size, batch, fuse, scale=scale, trust=trust)
+    return _count_loaded(model, size, batch, fuse)
+
+
+def look_at(model: Countable) -> None:
+    """Tell what can be told of a model before torch is imported.
+
+    Raises:
+        SurgeonError: there is no such file, or a row is too large to be built.
+    """
+    if _is_yaml(model):
+        find_model(os.fspath(model))
+        refuse_sizes(Path(model))
+    elif isinstance(model, (str, os.PathLike)):
+        check_checkpoint(Path(model))
+
+
+def _is_yaml(model: Countable) -> bool:
+    return isinstance(model, (str, os.PathLike)) and Path(model).suffix.lower() not in CHECKPOINT_SUFFIXES
+
+
+def _count_loaded(model: Any, size: tuple[int, int], batch: int, fuse: bool) -> Cost:
+    """Count what is in memory: the module of a `YOLO` object or a Checkpoint, or a module itself."""
+    from torch import nn
+
+    from ..checkpoints.contents import Checkpoint
+    from ..costs.count import count
+    from ..yolo.environment import module_named
+
+    name = type(model).__name__
+    if isinstance(model, Checkpoint):
+        return count(model.float_model(), size, batch, fuse, name=str(model.path))
+    if isinstance(model, module_named("ultralytics.engine.model").Model):  # which calls itself a module
+        name, model = str(model.ckpt_path or model.model_name or name), model.model
+    if not isinstance(model, nn.Module):
+        raise SurgeonError(f"a {type(model).__name__} can't be counted: give a path, a torch module or a YOLO object")
+    return count(model, size, batch, fuse, name=name)

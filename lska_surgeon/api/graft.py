@@ -1,0 +1,102 @@
+"""The verb `graft`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..architecture.kernel import DEFAULT_KERNEL
+from ..architecture.placement import check_placement, placement_of
+from ..errors import CheckpointError, PositionError
+from ..files import target_path
+from ..model_yaml.file_names import variant_stem
+from ..model_yaml.find import find_model
+from ..yolo.environment import import_offline
+from ..yolo.precheck import refuse_sizes
+from .arguments import PathLike, as_name, one_of
+from .sources import checkpoint_from, look_at, stem_of
+
+if TYPE_CHECKING:
+    from ..grafting.graft import Graft
+    from .sources import Trained
+
+#: How new operators may start.
+INITS = ("identity", "default")
+
+
+def graft(
+    checkpoint: Trained,
+    at: str | Iterable[str] = (),
+    *,
+    into: PathLike | None = None,
+    k: int = DEFAULT_KERNEL,
+    op: str = "lska",
+    dilation: int | None = None,
+    init: str = "identity",
+    image: PathLike | None = None,
+    trust: bool = False,
+    output: PathLike | None = None,
+) -> Graft:
+    """Put LSKA into a trained checkpoint without losing a weight; nothing is written before `.write()`.
+
+    Every tensor is carried over, the new operators start as the exact identity, and a certificate proves it: all
+    outputs, before and after, are equal in float32.
+
+    Args:
+        checkpoint: path of a .pt, a Checkpoint, a loaded `YOLO` object, or the module in it; none of them is changed.
+        at: where, one position or several, as for `insert`.
+        into: a variant YAML that somebody wrote, to graft into instead of `at`; its rows say `k`, `op`, `dilation`.
+        k: kernel size in cells of the map, where a position gives none of its own, as for `insert`.
+        op: the operator, as for `insert`.
+        dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
+        init: "identity", or "default" for the paper's random init.
+        image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
+        trust: load a file even if it names code that is not on the allow-list; it may then run anything.
+        output: the file to be; None takes a name that tells what was done.
+
+    Raises:
+        PositionError: a position is misspelt or matches nothing in this network.
+        KernelError: a kernel size or operator does not exist.
+        CheckpointError: the checkpoint can't be read, or the outputs would not be the same.
+        UnsafeCheckpointError: it names what is not on the allow-list.
+    """
+    ats = (at,) if isinstance(at, str) else tuple(at)
+    if bool(ats) == bool(into):
+        raise PositionError('say where: a position such as "neck", or into="VARIANT.yaml"; one of the two')
+    placement = None if into else placement_of(ats, op, k, dilation)
+    one_of(init, INITS, "init")
+    target = target_path(
+        as_name(output) or name_of_graft(checkpoint, ats, into=into, k=k, op=op, dilation=dilation), ".pt"
+    )
+    if placement is not None:
+        check_placement(placement)
+    look_at(checkpoint)
+    if image is not None and not Path(image).is_file():
+        raise CheckpointError(f"no picture {image}: give a JPEG or PNG with --image")
+    if into is not None:
+        find_model(str(as_name(into)))
+        refuse_sizes(Path(into))
+    import_offline()  # here, for it takes seconds and no mistake above should wait for it
+    from ..grafting.graft import graft as graft_planned
+    from ..grafting.plan import plan_graft, plan_graft_into
+
+    base = checkpoint_from(checkpoint, trust)
+    plan = plan_graft(base, placement) if placement else plan_graft_into(base, str(as_name(into)))
+    done = graft_planned(plan, identity=init == "identity", image=Path(image) if image else None)
+    return replace(done, output=target)
+
+
+def name_of_graft(
+    checkpoint: Trained, at: Iterable[str], *, into: PathLike | None, k: int, op: str, dilation: int | None
+) -> str:
+    """The file that a graft goes to where nobody names one: `yolov8s-lska-neck-k35.pt`.
+
+    Raises:
+        PositionError: a position is misspelt.
+    """
+    stem = stem_of(checkpoint)
+    if into:
+        return f"{stem}-{Path(into).stem}.pt"
+    return f"{variant_stem(stem, placement_of(at, op, k, dilation))}.pt"

@@ -1,0 +1,51 @@
+"""The verb `insert`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..architecture.kernel import DEFAULT_KERNEL
+from ..architecture.placement import placement_of
+from ..model_yaml.insert import Insertion, plan_insert
+from .arguments import PathLike, as_name
+
+
+def insert(
+    base: PathLike,
+    at: str | Iterable[str],
+    *,
+    k: int = DEFAULT_KERNEL,
+    op: str = "lska",
+    dilation: int | None = None,
+    scale: str | None = None,
+    resolve: bool = False,
+    output: PathLike | None = None,
+) -> Insertion:
+    """Put LSKA into a model YAML; nothing is written before `.write()`.
+
+    >>> import lska_surgeon as ls
+    >>> variant = ls.insert("yolov8s.yaml", "neck", k=35)
+    >>> variant.params_added
+    452224
+    >>> variant.write().name
+    'yolov8s-lska-neck-k35.yaml'
+
+    Args:
+        base: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        at: where, one position or several, each as `--at` takes it: "neck", "head:p4,p5@11", "after:9", "edge:15->22".
+        k: kernel size in cells of the map, where a position gives none of its own: 7, 11, 23, 35, 41, 53 as in the
+            paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`.
+        op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention".
+        dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
+        scale: scale letter, where the base's name does not say it.
+        resolve: write the scale's real widths and repeats into every row.
+        output: the file to be; None takes a name that tells what was done, "-" none.
+
+    Raises:
+        DocumentError: the base is not there, or is no model YAML.
+        PositionError: a position is misspelt or matches nothing in this model.
+        KernelError: a kernel size or operator does not exist.
+        TargetError: Ultralytics would build another network under the output's name.
+    """
+    placement = placement_of(at, op, k, dilation)
+    return plan_insert(str(as_name(base)), placement, scale=scale, resolve=resolve, output=as_name(output))

@@ -1,0 +1,28 @@
+"""The verb `positions`."""
+
+from __future__ import annotations
+
+from ..model_yaml.load import open_model
+from ..model_yaml.positions import Positions
+from .arguments import PathLike, as_name
+
+
+def positions(model: PathLike, *, scale: str | None = None) -> Positions:
+    """Every layer of a model, and every position that `insert` accepts there.
+
+    >>> import lska_surgeon as ls
+    >>> found = ls.positions("yolov8s.yaml")
+    >>> [site.layer for site in found.named["neck"]]
+    [12, 15, 18, 21]
+    >>> found.shapes[15].channels, found.shapes[15].stride
+    (128, 8.0)
+
+    Args:
+        model: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        scale: scale letter, where the model's name does not say it.
+
+    Raises:
+        DocumentError: the file is not there, or is no model YAML.
+        GraphError: its rows make no network, or it has no such scale.
+    """
+    return Positions(open_model(str(as_name(model)), scale))

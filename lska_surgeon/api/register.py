@@ -1,0 +1,22 @@
+"""The verb `register`."""
+
+from __future__ import annotations
+
+from ..errors import BuildError
+
+
+def register() -> None:
+    """Make the LSKA blocks known to Ultralytics in this process, so that `YOLO("variant.yaml")` builds them.
+
+    A second call changes nothing, and every other verb that needs it does it by itself.
+
+    Raises:
+        BuildError: the environment can't import torch or Ultralytics; the message says why and what to do.
+    """
+    try:
+        from ..nn.registration import register as in_this_process
+    except ImportError as error:
+        from ..yolo.environment import environment_problem
+
+        raise BuildError(environment_problem() or str(error)) from error
+    in_this_process()

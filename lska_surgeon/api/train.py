@@ -1,0 +1,71 @@
+"""The verb `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.find import check_checkpoint
+from ..errors import NO_DATA, TrainingError
+from ..model_yaml.find import find_model
+from ..yolo.environment import import_offline
+from ..yolo.precheck import refuse_sizes
+from .arguments import PathLike, as_name, one_of
+
+#: What to train: every layer, the operators alone, or first these and then every layer.
+STAGES = ("all", "attention", "both")
+#: Arguments that say what to train on, or where that is said.
+_NAMES_DATA = ("data", "cfg", "resume")
+
+
+def train(model: PathLike, *, stage: str = "all", warm: int = 1, trust: bool = False, **ultralytics: Any) -> list[Path]:
+    """Train a grafted checkpoint or a variant, as Ultralytics trains any model; nothing is downloaded or installed.
+
+    Args:
+        model: path of a .pt, or of a model YAML.
+        stage: "all" trains every layer, "attention" the operators alone, "both" first these and then every layer.
+        warm: epochs of the first run of "both".
+        trust: load a file even if it names code that is not on the allow-list; it may then run anything.
+        ultralytics: Ultralytics' own arguments, as `YOLO(...).train` takes them: data="my.yaml", epochs=100, ...
+
+    Returns:
+        The folder of each run.
+
+    Raises:
+        TrainingError: an argument, the data or the device is wrong.
+        SurgeonError: the model can't be read or built.
+    """
+    return train_with(model, ultralytics, stage=stage, warm=warm, trust=trust)
+
+
+def train_with(
+    model: PathLike,
+    options: Mapping[str, Any] | Sequence[str],
+    *,
+    stage: str = "all",
+    warm: int = 1,
+    trust: bool = False,
+) -> list[Path]:
+    """The same with Ultralytics' arguments by name, or as the words `key=value` that `yolo train` takes."""
+    one_of(stage, STAGES, "stage")
+    if warm < 1:
+        raise TrainingError(f"warm {warm} is no number of epochs: give 1 or more")
+    _look_at(Path(model))
+    names = options if isinstance(options, Mapping) else [word.split("=")[0].strip() for word in options]
+    if not any(name in _NAMES_DATA for name in names):
+        raise TrainingError(NO_DATA)
+    import_offline()  # here, for it takes seconds, and before all else, for what follows imports Ultralytics as well
+    from ..grafting import train as training
+
+    plan = training.plan_training(str(as_name(model)), options, stage=stage, warm=warm, trust=trust)
+    return training.train(plan)
+
+
+def _look_at(path: Path) -> None:
+    """What can be told without torch; the plan looks at all of it again, and at the rest."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        find_model(str(path))
+        refuse_sizes(path)
+    else:
+        check_checkpoint(path)

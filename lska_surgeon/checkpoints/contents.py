@@ -1,0 +1,211 @@
+"""What a checkpoint holds, as a value that shows itself; it reads no file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import CheckpointError
+from ..tables import Part, Shown, Table, html
+from ..yolo.environment import import_offline
+
+#: How many grafts upon each other are shown; a file may claim to have any number.
+_MOST_GRAFTS = 9
+#: How many names of classes are shown.
+_NAMES = 8
+
+
+@dataclass(frozen=True)
+class Globals:
+    """What a file would import and use, found without running any of it.
+
+    Attributes:
+        allowed: globals that are on the allow-list.
+        refused: globals that are not on it, then wrong uses of those that are.
+        missing: globals that belong on it, but that the installed release of their package does not have.
+        protocol: the pickle protocol; torch can read only 2 safely.
+    """
+
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    protocol: int = 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Checkpoint(Shown):
+    """A checkpoint in memory, on the CPU.
+
+    Attributes:
+        path: the file.
+        sha256: of its bytes, hexadecimal.
+        kind: "checkpoint" (a dictionary with a model, as Ultralytics writes it), "model" (the module alone; `data`
+            then holds it under "model") or "state_dict" (tensors by name).
+        data: what the file holds, as stored.
+        key: "ema" or "model", the entry that `model` is; None for a state dict.
+        found: what the file would import and use; nothing for a network that was loaded already.
+    """
+
+    path: Path
+    sha256: str
+    kind: str
+    data: dict[str, Any]
+    key: str | None
+    found: Globals = Globals()
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What was loaded although it is not on the allow-list; empty unless the file was trusted."""
+        return self.found.refused
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The trained module as stored, half precision included; `ema` before `model`, as Ultralytics does."""
+        return self.data[self.key] if self.key else None
+
+    @property
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The tensors by name, as stored."""
+        return self.model.state_dict() if self.model is not None else tensors_in(self.data)
+
+    @property
+    def version(self) -> str | None:
+        """The Ultralytics release that saved the file, where it says so."""
+        version = self.data.get("version")
+        return version if isinstance(version, str) else None
+
+    @property
+    def yaml(self) -> dict[str, Any] | None:
+        """The model YAML that the module was built from; None for a state dict."""
+        return getattr(self.model, "yaml", None)
+
+    @property
+    def names(self) -> dict[int, str] | None:
+        """Class number -> class name; None where the file says nothing."""
+        names = getattr(self.model, "names", None)
+        return dict(enumerate(names)) if isinstance(names, (list, tuple)) else names
+
+    @property
+    def train_args(self) -> dict[str, Any]:
+        """The arguments of the training that made the file; empty where it says nothing."""
+        args = self.data.get("train_args") or {}
+        return dict(vars(args) if isinstance(args, SimpleNamespace) else args)
+
+    def float_model(self) -> nn.Module:
+        """A copy of the model in float32 and eval mode, fit for the installed torch.
+
+        Raises:
+            CheckpointError: the file holds a state dict only.
+        """
+        if self.model is None:
+            raise CheckpointError(f"{self.path} holds tensors without a model: give its architecture with --into YAML")
+        model = copy.deepcopy(self.model).float().eval()
+        for module in model.modules():
+            if isinstance(module, nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
+                module.recompute_scale_factor = None  # files from before torch 1.11 have none
+        return model
+
+    @property
+    def surgery(self) -> Any:
+        """The record of its newest graft, as the file has it; None without one."""
+        return self.data.get("lska_surgeon") or (self.yaml or {}).get("lska_surgeon")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it holds as plain data, as `inspect --json` writes it."""
+        model, state = self.model, self.state_dict
+        yaml, names = self.yaml or {}, self.names or {}
+        date, epoch = self.data.get("date"), self.data.get("epoch")
+        return {
+            "schema": self.schema,
+            "file": str(self.path),
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "model": type(model).__name__ if model is not None else None,
+            "from": self.key,
+            "ultralytics": self.version,
+            "date": date if isinstance(date, str) else None,
+            "tensors": len(state),
+            "parameters": sum(p.numel() for p in model.parameters()) if model is not None else None,
+            "dtypes": sorted({str(tensor.dtype).replace("torch.", "") for tensor in state.values()}),
+            "rows": len(yaml.get("backbone", ())) + len(yaml.get("head", ())) or None,
+            "scale": yaml.get("scale") or None,
+            "classes": len(names) or yaml.get("nc"),
+            "names": {str(number): name for number, name in names.items()},
+            "task": self.train_args.get("task"),
+            "epoch": epoch if isinstance(epoch, int) else None,
+            "globals": {"allowed": len(self.found.allowed), "refused": list(self.found.refused)},
+            "surgery": self.surgery,
+        }
+
+    @property
+    def line(self) -> str:
+        """What it is, in one line."""
+        model = f"{type(self.model).__name__}, " if self.model is not None else ""
+        return f"{self.path}: {self.kind}, {model}{len(self.state_dict)} tensors"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What it holds, a line each."""
+        rows = [*self._cells(), ("surgery", surgery_in_words(self.surgery))]
+        return ("\n".join(f"{key:<12} {value}" for key, value in rows),)
+
+    def _repr_html_(self) -> str:
+        surgery = surgery_in_words(self.surgery, margin=0)
+        return html(Table(("what", "value"), self._cells())) + html(f"surgery: {surgery}")
+
+    def _cells(self) -> list[tuple[str, str]]:
+        found = self.to_dict()
+        names = list(map(str, found.pop("names").values()))
+        shown = {key: value for key, value in found.items() if key not in ("schema", "surgery", "globals")}
+        shown["names"] = ", ".join(names[:_NAMES]) + (f", ... ({len(names)})" if len(names) > _NAMES else "") or None
+        allowed = f"{len(self.found.allowed)} globals, all on the allow-list"
+        shown["pickle"] = list(self.found.refused) or allowed
+        return [(key, _cell(value)) for key, value in shown.items() if value not in (None, [])]
+
+
+def is_ultralytics_model(module: nn.Module) -> bool:
+    """Whether a module is a network of Ultralytics that was built from a YAML."""
+    return isinstance(module, import_offline().BaseModel) and isinstance(getattr(module, "yaml", None), dict)
+
+
+def tensors_in(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors by name that a file without a model holds, in all of it or in one entry; empty without any."""
+    for found in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
+        if isinstance(found, dict) and found and all(isinstance(value, torch.Tensor) for value in found.values()):
+            return found
+    return {}
+
+
+def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
+    """What a record of a graft says, one thing a line, from the second on `margin` blanks in."""
+    if not isinstance(record, dict):
+        return "none recorded"
+    edits = ", ".join(
+        f"{edit.get('op')} k{edit.get('k')} at {edit.get('at')} (row {edit.get('row')})"
+        for edit in record.get("edits", [])
+    )
+    lines = [
+        f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})",
+        edits,
+    ]
+    certificate, tensors = record.get("certificate"), record.get("tensors")
+    if isinstance(tensors, dict):
+        lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
+    if isinstance(certificate, dict):
+        lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+    earlier = record.get("earlier")
+    if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
+        lines.append(f"before that: {surgery_in_words(earlier, depth + 1, margin=margin)}")
+    return f"\n{'':<{margin}}".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)

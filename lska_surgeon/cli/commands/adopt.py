@@ -1,0 +1,97 @@
+"""`lska-surgeon adopt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...checkpoints.find import check_checkpoint
+from ...files import check_target, no_file, target_path
+from .. import completion
+from ..options import formats, writing
+from ..quick_imports import own_process
+from ..reports.json import dump
+
+if TYPE_CHECKING:
+    from ...grafting.adopt import Adoption
+
+
+@click.command()
+@click.argument("checkpoint", shell_complete=completion.files)
+@click.option("--check", "picture", type=click.Path(path_type=Path), metavar="PICTURE",
+              help="A picture, or the input itself (.pt, .npy), to compare outputs for.")  # fmt: skip
+@click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
+              help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
+@writing
+@formats("text", "json")
+def adopt(
+    checkpoint: str,
+    picture: Path | None,
+    against: Path | None,
+    output: str | None,
+    force: bool,
+    dry_run: bool,
+    quiet: bool,
+    form: str,
+) -> None:
+    """Write CHECKPOINT anew with the blocks of lska-surgeon, where its own classes are not installed here.
+
+    For files made as tutorials say, with LSKA, SPPF_LSKA, C2f_LSKA_Attention and the like pasted into Ultralytics. None
+    of the file's code runs. A class is adopted when its tensors fit exactly: names, shapes, dilations, paddings. What
+    it computes can't be read from tensors; what is assumed is said, and --check compares with outputs of the original:
+    exit code 1 when they differ by more than 1e-4.
+
+    \b
+    Examples:
+      lska-surgeon adopt tutorial.pt
+      lska-surgeon adopt tutorial.pt --check input.pt --against outputs.pt -o mine.pt
+    """
+    if (picture is None) != (against is None):
+        raise click.UsageError("--check PICTURE and --against FILE go together: give both, or neither")
+    target = target_path(output or f"{Path(checkpoint).stem}-adopted.pt", ".pt")
+    check_target(target, force=force)
+    check_checkpoint(Path(checkpoint))
+    for path in filter(None, (picture, against)):
+        if no_file(path) or not path.exists():
+            raise click.UsageError(f"no file {path}: give one that is here")
+    with own_process():
+        from ...api.adopt import adopt as adopt_checkpoint
+
+        done = adopt_checkpoint(checkpoint)
+    difference = _difference(done, picture, against)
+    differs = difference is not None and not difference <= 1e-4
+    if not dry_run and not differs:
+        done.write(target, force=force)
+    for note in done.notes if not quiet else ():
+        click.echo(f"Note: {note}", err=True)
+    written = None if dry_run or differs else str(target)
+    if form == "json":
+        click.echo(dump({**done.to_dict(), "output": written, "max_delta": difference}))
+    elif dry_run or not quiet:
+        click.echo(_report(done, target, "Wrote" if written else "Would write", difference))
+    if differs:
+        click.echo(f"Error: the outputs differ by up to {difference:g}, so nothing was written", err=True)
+        click.get_current_context().exit(1)
+
+
+def _difference(done: Adoption, picture: Path | None, against: Path | None) -> float | None:
+    if picture is None or against is None:
+        return None
+    from ...grafting.comparison import largest_difference
+
+    return largest_difference(done.checkpoint().float_model(), picture, against)
+
+
+def _report(done: Adoption, target: Path, verb: str, difference: float | None) -> str:
+    lines = [f"{verb} {target}: {done.tensors} tensors, each the original's"]
+    for one in done.adopted:
+        layers = ", ".join(map(str, one.layers))
+        kernel = f"{one.kernel.op} k{one.kernel.k}" + (f" d{one.kernel.d}" if one.kernel.explicit_dilation else "")
+        lines.append(f"  {one.origin} -> {one.block}, {kernel} (layers {layers}); assumed: {one.assumed}")
+    if difference is None:
+        lines.append("  not compared with outputs of the original: --check and --against do that")
+    else:
+        lines.append(f"  max |Δ| to the original's outputs: {difference:g}")
+    return "\n".join(lines)

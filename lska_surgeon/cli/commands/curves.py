@@ -1,0 +1,80 @@
+"""`lska-surgeon curves`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import click
+
+from ...architecture.kernel import OP_BLOCKS
+from ...costs.curves import DESIGNS, SIZES
+from ...drawing.curves import Curves
+from ...drawing.figures import check_figure
+from ...tables import drawn, pipes
+from .. import completion
+from ..options import formats, not_empty
+from ..options import imgsz as size_option
+from ..reports.json import dump
+
+
+@click.command()
+@click.argument("model", shell_complete=completion.models)
+@click.option("--at", multiple=True, required=True, metavar="POSITION", shell_complete=completion.positions,
+              help="Where; may be given several times.")  # fmt: skip
+@click.option("--op", multiple=True, type=click.Choice(list(OP_BLOCKS)), default=DESIGNS, show_default=True,
+              help="Which operators; may be given several times.")  # fmt: skip
+@click.option("--k", multiple=True, type=int, default=SIZES, show_default=True, help="Which kernel sizes.")
+@click.option("--scale", callback=not_empty, metavar="LETTER", help="Scale, where MODEL's name does not say it.")
+@size_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw the figure: .png, .svg or .pdf.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@formats("table", "json", "csv", "md")
+def curves(
+    model: str,
+    at: tuple[str, ...],
+    op: tuple[str, ...],
+    k: tuple[int, ...],
+    scale: str | None,
+    imgsz: tuple[int, int],
+    output: Path | None,
+    force: bool,
+    form: str,
+) -> None:
+    """Show what operators at positions of MODEL would cost, against their kernel size.
+
+    From the closed forms, exactly, without building anything. The four designs are those that the paper compares.
+
+    \b
+    Examples:
+      lska-surgeon curves yolov8s.yaml --at neck
+      lska-surgeon curves yolov8s.yaml --at neck --op lska --op lka -o curves.svg
+    """
+    from ...api.curves import curves as find_curves
+
+    if output is not None:
+        check_figure(output, force=force)
+    found = find_curves(model, at, op=op, k=k, imgsz=imgsz, scale=scale)
+    if output is not None:
+        found.write(output, force=force)
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    click.echo(_render(found, form))
+    if output is not None:
+        click.echo(f"Wrote {output}", err=form != "table")
+
+
+def _render(found: Curves, form: str) -> str:
+    if form == "json":
+        return dump(found.to_dict())
+    if form == "md":
+        return pipes(("operator", "k", "params more", "GFLOPs more"), found.rows())
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["op", "k", "params", "macs", "flops"])
+        writer.writerows([one.op, one.k, one.params, one.macs, 2 * one.macs] for one in found.points)
+        return text.getvalue().rstrip("\n")
+    return drawn(found.parts())

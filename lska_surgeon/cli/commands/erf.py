@@ -1,0 +1,80 @@
+"""`lska-surgeon erf`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...drawing.figures import check_figure
+from ...tables import drawn
+from .. import completion
+from ..options import formats
+from ..options import trust as trust_option
+from ..quick_imports import own_process
+from ..reports.json import dump
+
+
+def _levels(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+    """`p3,p4,p5`."""
+    return [part.strip() for part in (value or "").split(",") if part.strip()]
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="CHECKPOINT...", shell_complete=completion.files)
+@click.option("--level", callback=_levels, metavar="P3,P4", help="Inputs of the output layer.  [default: all]")
+@click.option(
+    "--layer", type=int, multiple=True, metavar="INDEX", help="Behind this layer; may be given several times."
+)
+@click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures.  [default: noise]")
+@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Pictures at most.")
+@click.option("--imgsz", type=click.IntRange(32, 4096), default=640, show_default=True, metavar="N",
+              help="Side of the square that pictures are resized to, pixels.")  # fmt: skip
+@click.option("--gates", is_flag=True, help="Show how far each operator is from the identity instead.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw heat maps: .png, .svg or .pdf.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@trust_option
+@formats("table", "json")
+def erf(
+    models: tuple[str, ...],
+    level: list[str],
+    layer: tuple[int, ...],
+    images: Path | None,
+    most: int,
+    imgsz: int,
+    gates: bool,
+    output: Path | None,
+    force: bool,
+    trust: bool,
+    form: str,
+) -> None:
+    """Show the effective receptive field at each input of the output layer of each CHECKPOINT.
+
+    Measured as the authors of RepLKNet do: the gradient of the centre cell with respect to the picture. The table has
+    the area of the smallest centred square that holds 20, 30, 50 and 99% of it, as a part of the picture's.
+
+    With --gates, how far each operator is from the identity, per channel: |out - in| as a part of |in|. An operator
+    that training has left at the identity may be taken out again.
+
+    \b
+    Examples:
+      lska-surgeon erf best.pt --imgsz 320
+      lska-surgeon erf base.pt graft.pt --level p3,p4,p5 --images pictures -o erf.png
+      lska-surgeon erf graft.pt --gates --images pictures -o gates.png
+    """
+    from ...api.erf import erf as find_erf
+
+    if output is not None:
+        check_figure(output, force=force)
+    with own_process():
+        found = find_erf(
+            models, level=level, layer=layer, images=images, imgsz=imgsz, most=most, gates=gates, trust=trust
+        )
+    if output is not None:
+        found.write(output, force=force)
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+    if output is not None:
+        click.echo(f"Wrote {output}", err=form == "json")

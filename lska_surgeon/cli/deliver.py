@@ -1,0 +1,118 @@
+"""The one way out of a command that makes a file: target checked, file written, notes told, result shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import click
+
+from ..files import check_target, target_path
+from ..tables import Part, drawn
+from .options import formats, refuse_two_texts, writing
+from .reports.json import dump
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+class Planned(Protocol):
+    """A result that can be written: Insertion, Removal, Graft, Ungraft."""
+
+    @property
+    def output(self) -> Path | None:
+        """The file to be; None for standard output."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should be told."""
+
+    @property
+    def report(self) -> str:
+        """What is done."""
+
+    def parts(self) -> Sequence[Part]:
+        """The result, in full."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data."""
+
+    def write(self, path: None = None, force: bool = False) -> object:
+        """Write the file."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Where a result goes and how it is told: the options of `delivered`."""
+
+    output: str | None
+    force: bool
+    dry_run: bool
+    quiet: bool
+    form: str
+
+    def check(self, suffix: str, default: str | None = None) -> None:
+        """Refuse a target that is known before the work, so that no work is done for nothing.
+
+        Raises:
+            TargetError: it must not, or can't, be written.
+        """
+        name = self.output or default
+        if name is not None and (name, suffix) != ("-", ".yaml"):
+            check_target(target_path(name, suffix), force=self.force)
+
+    def deliver(
+        self,
+        result: Planned,
+        *,
+        preview: Sequence[Part] | None = None,
+        changes: Mapping[str, Any] | None = None,
+        notice: Callable[[bool], str] | None = None,
+    ) -> None:
+        """Write a result and tell of it; a dry run fails where the real one would.
+
+        Args:
+            result: the result.
+            preview: what a dry run shows, where that is not all of the result.
+            changes: what the JSON of this run says otherwise.
+            notice: for GitHub; it is told whether the file was written.
+        """
+        if result.output is not None:
+            check_target(result.output, force=self.force)
+            if not self.dry_run:
+                result.write(force=self.force)
+        if self.form == "json":
+            click.echo(dump({**result.to_dict(), **(changes or {})}))
+        elif self.form == "github" and notice is not None:
+            click.echo(notice(not self.dry_run))
+        else:
+            self._tell(result, preview)
+
+    def _tell(self, result: Planned, preview: Sequence[Part] | None) -> None:
+        if not self.quiet:
+            for note in result.notes:
+                click.echo(f"Note: {note}", err=True)
+        if self.dry_run:
+            click.echo(drawn(preview or result.parts()))
+        elif result.output is None:
+            click.echo(cast(Any, result).text.encode("utf-8", errors="surrogateescape"), nl=False)
+        elif not self.quiet:
+            click.echo(f"Wrote {result.report}")
+
+
+def delivered(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
+    """`-o`, `--force`, `--dry-run`, `--quiet` and `--format` with these forms; the command gets them as `delivery`."""
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        @wraps(function)
+        def packed(
+            *args: Any, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str, **rest: Any
+        ) -> Any:
+            refuse_two_texts(form, output)
+            return function(*args, delivery=Delivery(output, force, dry_run, quiet, form), **rest)
+
+        return writing(formats(*forms)(cast(AnyFunction, packed)))
+
+    return decorate

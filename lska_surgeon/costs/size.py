@@ -1,0 +1,22 @@
+"""The size of a picture that a model is counted for; it counts nothing."""
+
+from __future__ import annotations
+
+from ..errors import SurgeonError
+
+#: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
+LARGEST_SIDE = 16384
+
+
+def size_of(imgsz: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels, of a square where one number is given.
+
+    Raises:
+        SurgeonError: a side is no whole number of 1 to `LARGEST_SIDE` pixels.
+    """
+    sides = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz)
+    if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in sides):
+        raise SurgeonError(
+            f"imgsz {imgsz!r} is no size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
+        )
+    return sides[0], sides[1]

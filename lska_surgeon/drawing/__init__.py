@@ -1,0 +1,1 @@
+"""Networks and results as pictures: SVG, Mermaid, plots, heat maps."""

@@ -1,0 +1,93 @@
+"""Cost against kernel size as a table and as the paper's figure; it works nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..costs.curves import CurvePoint
+from ..tables import Part, Shown, Table
+from .figures import COLOURS, LINES, MARKERS, plotting, save
+
+_HEADER = ("operator", "k", "params more", "GFLOPs more")
+
+
+@dataclass(frozen=True)
+class Curves(Shown):
+    """What operators cost at the sites of one network, against their kernel size.
+
+    Attributes:
+        model: the network, as it was asked for.
+        at: the positions.
+        imgsz: height and width of the picture, pixels.
+        points: operator after operator, small kernels first.
+        notes: what the user should be told.
+    """
+
+    model: str
+    at: tuple[str, ...]
+    imgsz: tuple[int, int]
+    points: tuple[CurvePoint, ...]
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[Sequence[str]]:
+        """The points as text: operator, k, parameters, GFLOPs (2 x GMACs)."""
+        return [(one.op, str(one.k), f"{one.params:+,}", f"{2 * one.macs / 1e9:+.3f}") for one in self.points]
+
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        return f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost"
+
+    def parts(self) -> Sequence[Part]:
+        """The table."""
+        return (Table(_HEADER, self.rows(), (1, 2, 3)),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The points as plain data."""
+        return {
+            "schema": 1,
+            "model": self.model,
+            "at": list(self.at),
+            "imgsz": list(self.imgsz),
+            "points": [
+                {"op": one.op, "k": one.k, "params": one.params, "macs": one.macs, "flops": 2 * one.macs}
+                for one in self.points
+            ],
+            "notes": list(self.notes),
+        }
+
+    def write(self, path: str | Path, *, force: bool = False) -> Path:
+        """Draw the figure: PNG, SVG or PDF, by the ending.
+
+        Raises:
+            TargetError: another ending, or the file can't be written.
+        """
+        target = Path(path)
+        with plotting() as figure:
+            save(self._drawn(figure), target, force=force)
+        return target
+
+    def _drawn(self, figure: Any) -> Any:
+        drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
+        axes = drawn.subplots(1, 2)
+        for axis, label in zip(axes, ("parameters more (millions)", "GFLOPs more")):
+            for number, op in enumerate(dict.fromkeys(one.op for one in self.points)):
+                mine = [one for one in self.points if one.op == op]
+                axis.plot(
+                    [one.k for one in mine],
+                    [one.params / 1e6 if label.startswith("p") else 2 * one.macs / 1e9 for one in mine],
+                    color=COLOURS[number % len(COLOURS)],
+                    marker=MARKERS[number % len(MARKERS)],
+                    linestyle=LINES[number % len(LINES)],
+                    label=op,
+                )
+            axis.set_xlabel("kernel size")
+            axis.set_ylabel(label)
+            axis.set_xticks(sorted({one.k for one in self.points}))
+            axis.set_ylim(bottom=0)
+        axes[0].legend(frameon=False)
+        drawn.suptitle(f"{self.model}, {', '.join(self.at)}, {self.imgsz[0]}x{self.imgsz[1]}", fontsize=10)
+        return drawn

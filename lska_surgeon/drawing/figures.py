@@ -1,0 +1,66 @@
+"""Plots by matplotlib, the same bytes for the same figure; it knows nothing of what they show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import TargetError
+from ..files import check_target, write_whole
+
+FORMATS = (".png", ".svg", ".pdf")
+#: Okabe and Ito's colours, which colour-blind people tell apart, in an order whose greys differ as well.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKERS = "osD^vPX"
+LINES = ("-", "--", "-.", ":")
+# Text stays text, ids do not depend on the run, and no user's matplotlibrc changes what a figure looks like.
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "lska-surgeon",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 150,
+}
+_UNDATED = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
+
+
+def check_figure(path: Path, *, force: bool) -> None:
+    """Refuse a file that no figure can be written to; call it before any work.
+
+    Raises:
+        TargetError: another ending than `FORMATS`, or the file is in the way.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise TargetError(f"{path} is no picture by its ending: give -o a name with {', '.join(FORMATS)}")
+    check_target(path, force=force)
+
+
+@contextmanager
+def plotting() -> Iterator[Any]:
+    """matplotlib.figure, with our style and without any window."""
+    import matplotlib
+    from matplotlib import figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield figure
+
+
+def save(drawn: Any, path: Path, *, force: bool = False) -> None:
+    """Write a figure, whole or not at all; inside of `plotting`.
+
+    Raises:
+        TargetError: see `check_figure`, or the system refuses.
+    """
+    check_figure(path, force=force)
+    suffix = path.suffix.lower()
+    content = io.BytesIO()
+    drawn.savefig(content, format=suffix[1:], metadata=_UNDATED[suffix], bbox_inches="tight")
+    write_whole(path, lambda file: file.write(content.getvalue()), force=force)

@@ -1,0 +1,69 @@
+"""Receptive fields and gates as heat maps, side by side on one scale; it measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .figures import plotting, save
+
+_SIDE = 2.1  # inches
+
+
+def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> None:
+    """Effective receptive fields: a row a network, a column a layer; the same colours mean the same everywhere.
+
+    Args:
+        fields: with `model`, `at` and `readable()`, shape (H, W), the largest of them 1.
+        path: PNG, SVG or PDF.
+        force: replace a file that is there.
+    """
+    models = list(dict.fromkeys(field.model for field in fields))
+    places = list(dict.fromkeys(field.at for field in fields))
+    with plotting() as figure:
+        drawn = figure.Figure(figsize=(_SIDE * len(places) + 1, _SIDE * len(models) + 0.5), layout="constrained")
+        axes = drawn.subplots(len(models), len(places), squeeze=False)
+        image = None
+        for row in axes:
+            for axis in row:
+                axis.set_axis_off()
+        for field in fields:
+            axis = axes[models.index(field.model)][places.index(field.at)]
+            image = axis.imshow(field.readable(), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_title(f"{field.model}\n{field.at}", fontsize=8)
+        drawn.colorbar(image, ax=axes, shrink=0.8, label="contribution (log, relative)")
+        save(drawn, path, force=force)
+
+
+def draw_gates(
+    changes: Mapping[str, Sequence[Any]], pictures: Sequence[Any], path: Path, *, force: bool = False, most: int = 4
+) -> None:
+    """A strip for each picture: the picture, then what each operator does to it, on one scale.
+
+    Args:
+        changes: network -> its operators, with `layer`, `op` and `maps`.
+        pictures: with `name` and `tensor`, shape (1, C, H, W).
+        path: PNG, SVG or PDF.
+        force: replace a file that is there.
+        most: how many pictures.
+    """
+    shown = list(pictures)[:most]
+    columns = [(model, one) for model, found in changes.items() for one in found]
+    top = max((float(one.maps[p.name].max()) for _, one in columns for p in shown), default=0.0) or 1.0
+    with plotting() as figure:
+        size = (_SIDE * (len(columns) + 1), _SIDE * len(shown) + 0.4)
+        drawn = figure.Figure(figsize=size, layout="constrained")
+        axes = drawn.subplots(len(shown), len(columns) + 1, squeeze=False)
+        image = None
+        for row, picture in zip(axes, shown):
+            for axis in row:
+                axis.set_axis_off()
+            pixels = picture.tensor[0].numpy()
+            row[0].imshow(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0), vmin=0, vmax=1)
+            row[0].set_title(picture.name, fontsize=8)
+            for axis, (model, one) in zip(row[1:], columns):
+                image = axis.imshow(one.maps[picture.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+                axis.set_title(f"{model}\n{one.op}, layer {one.layer}", fontsize=8)
+        drawn.colorbar(image, ax=axes, shrink=0.8, label="|out - in| / mean |in|")
+        save(drawn, path, force=force)

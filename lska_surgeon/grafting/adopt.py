@@ -1,0 +1,387 @@
+"""Classes of somebody's own, made after a tutorial, become ours where their tensors fit exactly; it writes no file.
+
+A class is recognised by what it holds, not by its name:
+
+1. An operator: the convolutions of one of the paper's designs, with its names, shapes, dilations and paddings.
+2. The paper's attention block: proj_1, proj_2, and an operator of case 1 as `spatial_gating_unit`.
+3. A bottleneck (cv1, cv2) with an operator as wide as what it gives.
+4. SPPF (cv1, cv2, m) with an operator as wide as the concatenated features.
+5. C2f or C3 (cv1, cv2, m) whose parts are of case 2 or 3.
+
+What a class computes can't be read from tensors. Each case says what it assumes; a certificate against outputs that
+the original has saved is the only proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from ultralytics.nn.modules.conv import Conv
+
+from ..architecture.attention import HOSTS, host_spec, plain_row, read_attention
+from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.stand_ins import StandIn
+from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
+from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, Operator, build_operator
+from ..tables import Part, Shown, Table
+from ..wording import numbers
+from ..yolo.build import layers_of
+
+_LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
+_ASSUMED = {
+    "lska": "x * conv1(spatial_v(spatial_h(conv0v(conv0h(x)))))",
+    "lska-trivial": "x * conv1(conv0v(conv0h(x)))",
+    "lka": "x * conv1(conv_spatial(conv0(x)))",
+    "lka-trivial": "x * conv1(conv0(x))",
+    "lska-attention": "x + proj_2(gating(gelu(proj_1(x))))",
+}
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """One class of the file and what it became.
+
+    Attributes:
+        origin: its full name in the file.
+        block: the class of ours.
+        kernel: the operator that it is, or holds.
+        layers: the layers where it stands.
+        assumed: what it was assumed to compute.
+    """
+
+    origin: str
+    block: str
+    kernel: Kernel
+    layers: tuple[int, ...]
+    assumed: str
+
+
+@dataclass(frozen=True)
+class Adoption(Shown):
+    """A checkpoint made anew with our classes, in memory.
+
+    Attributes:
+        source: the file as it was.
+        data: the new content.
+        adopted: what became of each class.
+        tensors: how many tensors the model has; all of them are the original's.
+        notes: what the user should be told.
+    """
+
+    source: Checkpoint
+    data: dict[str, Any]
+    adopted: tuple[Adopted, ...]
+    tensors: int
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def model(self) -> nn.Module:
+        """The adopted network."""
+        found: nn.Module = self.data[self.source.key or "model"]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was done, as plain data."""
+        return {
+            "schema": 1,
+            "file": str(self.source.path),
+            "sha256": self.source.sha256,
+            "tensors": self.tensors,
+            "adopted": [
+                {
+                    "class": one.origin,
+                    "block": one.block,
+                    "op": one.kernel.op,
+                    "k": one.kernel.k,
+                    "d": one.kernel.d,
+                    "layers": list(one.layers),
+                    "assumed": one.assumed,
+                }
+                for one in self.adopted
+            ],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        return f"{self.source.path.name}: {self.tensors} tensors, {len(self.adopted)} classes adopted"
+
+    def parts(self) -> Sequence[Part]:
+        """What became of each class."""
+        rows = [
+            (one.origin, one.block, f"{one.kernel.op} k{one.kernel.k}", numbers(one.layers), one.assumed)
+            for one in self.adopted
+        ]
+        return (self.line, Table(("class", "block", "operator", "layers", "assumed"), rows))
+
+    def checkpoint(self) -> Checkpoint:
+        """The new content as a checkpoint."""
+        return replace(self.source, data=self.data)
+
+    def write(self, path: str | Path | None = None, *, force: bool = False) -> Path:
+        """Write the new checkpoint; without a path beside the old one, as `NAME-adopted.pt`.
+
+        Raises:
+            TargetError: the file is there and `force` is off, or it can't be written.
+        """
+        from ..checkpoints.checkpoint import write_checkpoint
+
+        target = Path(path) if path else self.source.path.with_name(f"{self.source.path.stem}-adopted.pt")
+        write_checkpoint(target, self.data, force=force)
+        return target
+
+
+def adopt(checkpoint: Checkpoint) -> Adoption:
+    """Make a checkpoint anew with our classes.
+
+    Args:
+        checkpoint: read with stand-ins; it is not changed.
+
+    Raises:
+        CheckpointError: it holds no class to adopt, or one that is none of the cases above.
+    """
+    if checkpoint.model is None:
+        raise CheckpointError(f"{checkpoint.path} holds tensors without a model: graft --into takes such files")
+    data = {key: deepcopy(value) if isinstance(value, nn.Module) else value for key, value in checkpoint.data.items()}
+    found: dict[tuple[str, str, Kernel], list[int]] = {}
+    for key, model in data.items():
+        if isinstance(model, nn.Module):  # `ema` and `model`, where both are there
+            for origin, block, kernel, layer in _adopt_all(model, checkpoint.path):
+                if key == checkpoint.key:
+                    found.setdefault((origin, block, kernel), []).append(layer)
+    if not found:
+        raise CheckpointError(f"{checkpoint.path} holds no class that is not here: there is nothing to adopt")
+    adopted = tuple(
+        Adopted(origin, block, kernel, tuple(dict.fromkeys(layers)), _assumed(block, kernel))
+        for (origin, block, kernel), layers in found.items()
+    )
+    model = data[checkpoint.key or "model"]
+    return Adoption(checkpoint, data, adopted, len(model.state_dict()), tuple(_notes(model, checkpoint.path)))
+
+
+def _adopt_all(model: nn.Module, path: Path) -> Iterator[tuple[str, str, Kernel, int]]:
+    """Replace every stand-in inside of a model; what each became, inner ones first."""
+    layers = getattr(model, "model", None)
+    if not isinstance(layers, nn.Sequential):
+        raise CheckpointError(f"{path} holds a {type(model).__name__}, which is not built from an Ultralytics YAML")
+    for index, layer in enumerate(layers):
+        done: list[tuple[str, str, Kernel]] = []
+        layers[index] = adopted = _adopt(layer, done, f"layer {index} of {path.name}")
+        if adopted is not layer or done:
+            for name in _LAYER:
+                if hasattr(layer, name):
+                    setattr(adopted, name, getattr(layer, name))
+            first = adopted[0] if isinstance(adopted, nn.Sequential) else adopted
+            adopted.type = f"{type(first).__module__}.{type(first).__qualname__}"
+            _rewrite_row(model.yaml, index, first)
+        yield from ((*one, index) for one in done)
+
+
+def _adopt(module: nn.Module, done: list[tuple[str, str, Kernel]], where: str) -> nn.Module:
+    """A module with every stand-in in it replaced, its parts first."""
+    for name, child in list(module.named_children()):
+        replaced = _adopt(child, done, where)
+        if replaced is not child:
+            module._modules[name] = replaced
+    if not isinstance(module, StandIn):
+        return module
+    for case in (_as_operator, _as_attention, _as_bottleneck, _as_sppf, _as_stack):
+        found = case(module)
+        if found is not None:
+            block, kernel, adopted = found
+            done.append((module.origin, block, kernel))
+            return adopted
+    inside = ", ".join(name for name, _ in module.named_children()) or "nothing"
+    raise CheckpointError(
+        f"{where}: {module.origin} is none of the blocks known here (it holds {inside}); nothing was written. Put its "
+        "class into a module of your own, declare it, and load the file with --trust"
+    )
+
+
+def _as_operator(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+    """Case 1."""
+    parts = dict(module.named_children())
+    last = parts.get("conv1")
+    if not isinstance(last, nn.Conv2d) or not all(isinstance(part, nn.Conv2d) for part in parts.values()):
+        return None
+    for kernel in _kernels(parts):
+        ours = build_operator(kernel, last.out_channels)
+        if _fits(ours, parts):
+            ours.load_state_dict(module.state_dict())
+            return type(ours).__name__, kernel, _like(ours, module, last)
+    return None
+
+
+def _kernels(parts: dict[str, nn.Conv2d]) -> Iterator[Kernel]:
+    """The operators that these convolutions may be."""
+    near, far = parts.get("conv0h") or parts.get("conv0"), parts.get("conv_spatial_h") or parts.get("conv_spatial")
+    if near is None:
+        return
+    k = near.kernel_size[1]
+    if far is None:
+        yield from _resolved(("lska-trivial" if "conv0h" in parts else "lka-trivial"), k, None)
+        return
+    op = "lska" if "conv0h" in parts else "lka"
+    d, b = far.dilation[1], far.kernel_size[1]
+    for size in [size for size, dilation in PAPER_DILATIONS.items() if dilation == d]:
+        yield from _resolved(op, size, None)
+    for size in range(b * d, (b + 2) * d):
+        yield from _resolved(op, size, d)
+
+
+def _resolved(op: str, k: int, dilation: int | None) -> Iterator[Kernel]:
+    try:
+        yield resolve_kernel(op, k, dilation)
+    except KernelError:
+        return
+
+
+def _fits(ours: Operator, parts: dict[str, nn.Conv2d]) -> bool:
+    """Whether each convolution is, number for number, the one of ours."""
+    wanted = dict(ours.named_children())
+    return wanted.keys() == parts.keys() and all(
+        (one.kernel_size, one.dilation, one.padding, one.stride, one.groups, one.weight.shape, one.bias is None)
+        == (two.kernel_size, two.dilation, two.padding, two.stride, two.groups, two.weight.shape, two.bias is None)
+        for one, two in ((wanted[name], parts[name]) for name in parts)
+    )
+
+
+def _as_attention(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+    """Case 2."""
+    parts = dict(module.named_children())
+    gating = parts.get("spatial_gating_unit")
+    if (
+        parts.keys() - {"activation"} != {"proj_1", "spatial_gating_unit", "proj_2"}
+        or getattr(gating, "op", "") != "lska"
+    ):
+        return None
+    activation = parts.get("activation")
+    if activation is not None and not isinstance(activation, nn.GELU):
+        return None
+    assert isinstance(gating, Operator)
+    inner = gating.kernel
+    kernel = resolve_kernel("lska-attention", inner.k, inner.d if inner.explicit_dilation else None)
+    ours = build_operator(kernel, parts["proj_1"].out_channels)
+    if {name: t.shape for name, t in ours.state_dict().items()} != {n: t.shape for n, t in module.state_dict().items()}:
+        return None
+    ours.load_state_dict(module.state_dict())
+    return "LSKAAttention", kernel, _like(ours, module, parts["proj_1"])
+
+
+def _as_bottleneck(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+    """Case 3."""
+    parts = dict(module.named_children())
+    name, operator = _one_operator(parts)
+    second = parts.get("cv2")
+    if operator is None or parts.keys() != {"cv1", "cv2", name} or not isinstance(second, Conv):
+        return None
+    if second.conv.out_channels != _width(operator) or not isinstance(getattr(module, "add", None), bool):
+        return None
+    return "BottleneckLSKA", operator.kernel, _renamed(module, BottleneckLSKA, name)
+
+
+def _as_sppf(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+    """Case 4."""
+    parts = dict(module.named_children())
+    name, operator = _one_operator(parts)
+    last = parts.get("cv2")
+    if operator is None or parts.keys() != {"cv1", "cv2", "m", name} or not isinstance(parts["m"], nn.MaxPool2d):
+        return None
+    if not isinstance(last, Conv) or last.conv.in_channels != _width(operator):
+        return None
+    return "SPPFLSKA", operator.kernel, _renamed(module, SPPFLSKA, name)
+
+
+def _as_stack(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+    """Case 5."""
+    parts = dict(module.named_children())
+    inside = list(parts["m"].children()) if isinstance(parts.get("m"), (nn.ModuleList, nn.Sequential)) else []
+    if not inside or len({type(part) for part in inside}) != 1:
+        return None
+    kernel = getattr(inside[0], "kernel", None)
+    if not isinstance(kernel, Kernel):
+        return None
+    if parts.keys() == {"cv1", "cv2", "m"} and isinstance(getattr(module, "c", None), int):
+        if isinstance(inside[0], LSKAAttention):
+            return "C2f_LSKA_Attention", kernel, _renamed(module, C2f_LSKA_Attention)
+        if isinstance(inside[0], BottleneckLSKA):
+            return "C2fLSKA", kernel, _renamed(module, C2fLSKA)
+    if parts.keys() == {"cv1", "cv2", "cv3", "m"} and isinstance(inside[0], BottleneckLSKA):
+        return "C3LSKA", kernel, _renamed(module, C3LSKA)
+    return None
+
+
+def _one_operator(parts: dict[str, nn.Module]) -> tuple[str, Operator | None]:
+    found = [(name, part) for name, part in parts.items() if isinstance(part, Operator)]
+    return found[0] if len(found) == 1 else ("", None)
+
+
+def _width(operator: Operator) -> int:
+    return int(next(module for module in operator.modules() if isinstance(module, nn.Conv2d)).in_channels)
+
+
+def _like(ours: nn.Module, module: nn.Module, neighbour: nn.Module) -> nn.Module:
+    """In the precision and the mode of what it replaces."""
+    return ours.train(module.training).to(neighbour.weight.dtype)
+
+
+def _renamed(module: StandIn, block: type[nn.Module], operator: str = "") -> nn.Module:
+    """All that a stand-in holds, as an object of `block`; its operator gets the name that it has there."""
+    ours: nn.Module = object.__new__(block)
+    ours.__dict__.update(module.__dict__)
+    if operator:
+        ours._modules = {("lska" if name == operator else name): part for name, part in module._modules.items()}
+    return ours
+
+
+def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
+    """Let the row of an adopted layer say what it is now; a row that is understood as it stands stays."""
+    backbone = yaml["backbone"]
+    row = backbone[index] if index < len(backbone) else yaml["head"][index - len(backbone)]
+    kernel, name = getattr(layer, "kernel", None), type(layer).__name__
+    if not isinstance(kernel, Kernel):
+        return
+    try:
+        understood = read_attention(row[2], row[3])
+    except KernelError:
+        understood = None
+    if understood is not None and (understood.kernel.op, understood.kernel.k, understood.kernel.d) == (
+        kernel.op, kernel.k, kernel.d,
+    ):  # fmt: skip
+        return
+    own = list(plain_row(row[2], row[3])[1])
+    if name in HOSTS:
+        row[2:] = [name, [*own, host_spec(kernel)]]
+    elif isinstance(layer, C2f_LSKA_Attention):
+        row[2:] = [name, [*own[:4], *(False, 1, 0.5)[max(len(own) - 1, 0) :], kernel.k]]
+    else:
+        row[2:] = [name, ["c2", *kernel.args]]
+
+
+def _assumed(block: str, kernel: Kernel) -> str:
+    if block in ("SPPFLSKA",):
+        return f"cv2({_ASSUMED[kernel.op]} of the concatenated features)"
+    if block in ("BottleneckLSKA", "C2fLSKA", "C3LSKA"):
+        return "x + operator(cv2(cv1(x))) in each bottleneck with a shortcut"
+    if block == "C2f_LSKA_Attention":
+        return "C2f with attention blocks in place of its bottlenecks"
+    return _ASSUMED[kernel.op]
+
+
+def _notes(model: nn.Module, path: Path) -> Iterator[str]:
+    """Whether a training, which builds the network from its YAML, would build this one."""
+    try:
+        built = layers_of(model.yaml, path.name)
+    except (BuildError, SurgeonError) as error:
+        yield f"a training may fail, for the stored YAML does not build: {error}"
+        return
+    ours = {name: tensor.shape for name, tensor in model.model.state_dict().items()}
+    if {name: tensor.shape for name, tensor in built.state_dict().items()} != ours:
+        yield "a training would build the network with other tensors: its stored YAML and its layers differ"

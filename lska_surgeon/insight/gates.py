@@ -1,0 +1,101 @@
+"""How far each operator of a network is from the identity, per channel and as a map; it draws nothing.
+
+The measure is the same for every operator: the mean of |out - x| over that of |x|, where x is what the operator reads.
+It is exactly 0 for an operator that is the identity. For operators of the form x * gate it is the mean |gate - 1|,
+weighted by |x|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from ..nn import named_operators
+from ..yolo.environment import quiet
+from .pictures import Picture
+
+#: An operator that moves its input by less than this part is counted as the identity.
+STILL = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorChange:
+    """What one operator does to what it reads.
+
+    Attributes:
+        name: its name in the network, "model.13" or "model.2.m.0.lska".
+        layer: index of the layer that it is, or that it is in.
+        op: the operator, "lska".
+        change: mean |out - x| over mean |x|, over all channels and pictures.
+        channels: the same per channel, shape (C,).
+        maps: picture's name -> the same as a map over the picture, shape (h, w): mean over channels of |out - x|, as a
+            part of the mean |x| of the whole picture.
+    """
+
+    name: str
+    layer: int
+    op: str
+    change: float
+    channels: Any
+    maps: dict[str, Any]
+
+    @property
+    def still(self) -> bool:
+        """Whether it is still the identity, as far as anybody would notice; then it may as well be taken out."""
+        return self.change < STILL
+
+
+def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[OperatorChange]:
+    """Run pictures through a network and watch its operators.
+
+    Args:
+        model: an Ultralytics model in float32 and eval mode.
+        pictures: shape (1, C, H, W) each.
+    """
+    operators = list(named_operators(model))
+    moved: dict[str, Any] = {name: 0.0 for name, _ in operators}
+    read: dict[str, Any] = {name: 0.0 for name, _ in operators}
+    maps: dict[str, dict[str, Any]] = {name: {} for name, _ in operators}
+    current = ""
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            x = args[0]
+            difference, size = (output - x).abs().double(), x.abs().double()
+            moved[name] = moved[name] + difference.mean((0, 2, 3)).numpy()
+            read[name] = read[name] + size.mean((0, 2, 3)).numpy()
+            maps[name][current] = (difference.mean((0, 1)) / size.mean().clamp_min(1e-12)).numpy()
+
+        return hook
+
+    hooks = [operator.register_forward_hook(watch(name)) for name, operator in operators]
+    try:
+        with quiet(), torch.inference_mode():
+            for picture in pictures:
+                current = picture.name
+                model(picture.tensor)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [
+        OperatorChange(
+            name,
+            _layer_of(name),
+            operator.op,
+            float(moved[name].sum() / max(read[name].sum(), 1e-12)),
+            moved[name] / numpy.maximum(read[name], 1e-12),
+            maps[name],
+        )
+        for name, operator in operators
+    ]
+
+
+def _layer_of(name: str) -> int:
+    """`model.13.m.0` -> 13."""
+    parts = name.split(".")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else -1

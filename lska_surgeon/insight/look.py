@@ -1,0 +1,201 @@
+"""Looking into checkpoints: which layers, which pictures, and what was seen, as one result that shows itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..architecture.shapes import channels_in
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import PositionError
+from ..tables import Part, Shown, Table
+from .gates import OperatorChange, operator_changes
+from .pictures import Picture, check_folder, noise, pictures_from
+from .receptive_field import SHARES, ReceptiveField, receptive_fields
+
+_NOISE = 8
+_HEADER = ("model", "at", "layer", *(f"{share:.0%} in" for share in SHARES))
+_GATES_HEADER = ("model", "operator", "layer", "change", "least channel", "largest channel", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Insight(Shown):
+    """What was seen in one or more networks.
+
+    Attributes:
+        imgsz: side of the pictures, pixels.
+        pictures: the pictures that were looked through.
+        fields: the effective receptive fields, network after network.
+        changes: network -> its operators; empty unless the gates were asked for.
+        notes: what the user should be told.
+    """
+
+    imgsz: int
+    pictures: tuple[Picture, ...]
+    fields: tuple[ReceptiveField, ...]
+    changes: dict[str, tuple[OperatorChange, ...]]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data, without the maps."""
+        return {
+            "schema": 1,
+            "imgsz": self.imgsz,
+            "pictures": [picture.name for picture in self.pictures],
+            "fields": [_field(field) for field in self.fields],
+            "operators": [_change(model, one) for model, found in self.changes.items() for one in found],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def line(self) -> str:
+        """All in one line."""
+        models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
+        return f"{', '.join(models)}, seen through {len(self.pictures)} pictures of {self.imgsz}x{self.imgsz}"
+
+    def parts(self) -> Sequence[Part]:
+        """The tables."""
+        fields = Table(_HEADER, self._field_rows(), range(2, len(_HEADER)))
+        gates = Table(_GATES_HEADER, self._gate_rows(), range(2, 6))
+        return [part for part, there in ((fields, self.fields), (gates, self.changes)) if there]
+
+    def write(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the heat maps as a picture: PNG, SVG or PDF, by the ending.
+
+        Raises:
+            TargetError: another ending, or the file can't be written.
+        """
+        from ..drawing.heat_maps import draw_fields, draw_gates
+
+        target = Path(path)
+        if self.fields:
+            draw_fields(self.fields, target, force=force)
+        else:
+            draw_gates(self.changes, self.pictures, target, force=force)
+        return target
+
+    def _field_rows(self) -> list[Sequence[str]]:
+        return [
+            (field.model, field.at, str(field.layer), *(_square(field, share) for share in SHARES))
+            for field in self.fields
+        ]
+
+    def _gate_rows(self) -> list[Sequence[str]]:
+        rows: list[Sequence[str]] = []
+        for model, found in self.changes.items():
+            for one in found:
+                figures = (f"{one.change:.4f}", f"{one.channels.min():.4f}", f"{one.channels.max():.4f}")
+                rows.append((model, f"{one.op} {one.name}", str(one.layer), *figures, "the identity" * one.still))
+        return rows
+
+
+def look(
+    checkpoints: Sequence[Checkpoint],
+    *,
+    levels: Sequence[str] = (),
+    layers: Sequence[int] = (),
+    images: Path | None = None,
+    imgsz: int = 640,
+    most: int = 50,
+    gates: bool = False,
+) -> Insight:
+    """Look into networks.
+
+    Args:
+        checkpoints: the networks; two files of one name are told apart by their number.
+        levels: pyramid levels of the output layer's inputs, "p3"; none, and no layers either, for all of them.
+        layers: indices of layers.
+        images: folder of pictures; None for noise.
+        imgsz: side of the square that pictures are resized to, pixels.
+        most: how many pictures at most.
+        gates: look at the operators in place of receptive fields.
+
+    Raises:
+        PositionError: no such level or layer, or no operator to look at.
+        PictureError: no pictures.
+        CheckpointError: a file holds tensors without a model.
+    """
+    paths = check_folder(images) if images else []
+    fields: list[ReceptiveField] = []
+    changes: dict[str, tuple[OperatorChange, ...]] = {}
+    pictures: list[Picture] = []
+    for name, checkpoint in zip(_names(checkpoints), checkpoints):
+        model = checkpoint.float_model()
+        channels = channels_in(model.yaml) or 3
+        pictures = pictures_from(paths, imgsz, most) if paths and channels == 3 else noise(channels, imgsz, _NOISE)
+        if gates:
+            changes[name] = tuple(operator_changes(model, pictures))
+            if not changes[name]:
+                raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
+        else:
+            fields += receptive_fields(model, name, _layers(model, name, levels, layers, imgsz), pictures)
+    notes = () if paths else (f"looked through {_NOISE} pictures of noise: --images FOLDER takes yours",)
+    return Insight(imgsz, tuple(pictures), tuple(fields), changes, (*notes, *_still(changes)))
+
+
+def _still(changes: dict[str, tuple[OperatorChange, ...]]) -> list[str]:
+    return [
+        f"{model}: training has left {', '.join(names)} at the identity; lska-surgeon ungraft takes operators out"
+        for model, found in changes.items()
+        if (names := [f"layer {one.layer}" for one in found if one.still])
+    ]
+
+
+def _names(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    names = [checkpoint.path.name for checkpoint in checkpoints]
+    return [f"{number}: {name}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
+
+
+def _layers(model: Any, name: str, levels: Sequence[str], layers: Sequence[int], imgsz: int) -> dict[str, int]:
+    """What is asked for -> index."""
+    last = len(model.model) - 1
+    sources = model.model[last].f
+    inputs = [sources] if isinstance(sources, int) else list(sources)
+    inputs = [index if index >= 0 else last + index for index in inputs]
+    strides = [float(stride) for stride in getattr(model, "stride", ())]
+    known = {f"p{int(math.log2(s))}": index for s, index in zip(strides, inputs)} if len(strides) == len(inputs) else {}
+    by_level = known if len(known) == len(inputs) else {f"layer {index}": index for index in inputs}
+    missing = [level for level in levels if level.lower() not in by_level]
+    if missing:
+        raise PositionError(f"{name} has no level {missing[0]}: its output layer reads {', '.join(by_level)}")
+    wrong = [index for index in layers if not 0 <= index < last]
+    if wrong:
+        raise PositionError(f"no layer {wrong[0]} to look behind: {name} has 0-{last - 1} before its output layer")
+    asked = {level.lower(): by_level[level.lower()] for level in levels}
+    asked.update({f"layer {index}": index for index in layers})
+    return asked or by_level
+
+
+def _square(field: ReceptiveField, share: float) -> str:
+    found = field.square(share)
+    return f"{found.area:.1%} ({found.side} px)" if found else "all of it"
+
+
+def _field(field: ReceptiveField) -> dict[str, Any]:
+    squares = {f"{share:g}": field.square(share) for share in SHARES}
+    return {
+        "model": field.model,
+        "at": field.at,
+        "layer": field.layer,
+        "pictures": field.pictures,
+        "skipped": field.skipped,
+        "squares": {
+            share: {"side": found.side, "area": round(found.area, 6)} if found else None
+            for share, found in squares.items()
+        },
+    }
+
+
+def _change(model: str, one: OperatorChange) -> dict[str, Any]:
+    return {
+        "model": model,
+        "name": one.name,
+        "layer": one.layer,
+        "op": one.op,
+        "change": one.change,
+        "channels": [round(float(value), 6) for value in one.channels],
+        "identity": one.still,
+    }

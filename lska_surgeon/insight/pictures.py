@@ -1,0 +1,75 @@
+"""Pictures to look through a network with: those of a folder, or noise; it knows no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import SurgeonError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_SEED = 0
+
+
+class PictureError(SurgeonError):
+    """Pictures that are not there, or are none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture as a network sees it.
+
+    Attributes:
+        name: the file's name, or "noise 3".
+        tensor: shape (1, C, H, W), values 0 to 1, RGB.
+    """
+
+    name: str
+    tensor: Tensor
+
+
+def check_folder(folder: Path) -> list[Path]:
+    """The files in a folder that are pictures by their ending, sorted; a single file will do.
+
+    Raises:
+        PictureError: there is no such folder, or no picture in it.
+    """
+    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
+        return [folder]
+    if not folder.is_dir():
+        raise PictureError(f"no folder {folder}: give a folder of pictures with --images")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise PictureError(f"no picture in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
+    return found
+
+
+def pictures_from(paths: list[Path], side: int, most: int) -> list[Picture]:
+    """The first `most` pictures, each resized to a square of `side` pixels, so that they can be averaged.
+
+    Raises:
+        PictureError: a file can't be read as a picture.
+    """
+    import cv2
+    import numpy
+
+    pictures = []
+    for path in paths[:most]:
+        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise PictureError(f"{path} can't be read as a picture: take it out of the folder")
+        square = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
+        rgb = numpy.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1))
+        pictures.append(Picture(path.name, torch.from_numpy(rgb).float().div(255)[None]))
+    return pictures
+
+
+def noise(channels: int, side: int, count: int) -> list[Picture]:
+    """Pictures of seeded noise, the same on every machine."""
+    generator = torch.Generator().manual_seed(_SEED)
+    return [
+        Picture(f"noise {number}", torch.rand(1, channels, side, side, generator=generator)) for number in range(count)
+    ]

@@ -1,0 +1,207 @@
+"""What the verbs give back: data, text, tables for a notebook, and files that are never overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import lska_surgeon as ls
+from lska_surgeon.cli.main import main
+from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
+from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.tables import Table, html
+
+VARIANT = "yolov8n-lska-neck-k35.yaml"
+#: The same asked of a verb and of the command, in a folder with a variant and a recipe.
+SAME: dict[str, tuple[Callable[[], Any], str]] = {
+    "insert": (
+        lambda: ls.insert("yolov8s.yaml", ["neck", "sppf@11"], op="lka"),
+        "insert yolov8s.yaml --at neck --at sppf@11 --op lka --dry-run",
+    ),
+    "remove": (lambda: ls.remove(VARIANT, output="new.yaml"), f"remove {VARIANT} -o new.yaml --dry-run"),
+    "positions": (lambda: ls.positions("yolov8.yaml", scale="m"), "positions yolov8.yaml --scale m"),
+    "check": (lambda: ls.check("broken.yaml"), "check broken.yaml"),
+    "diff": (lambda: ls.diff("yolov8n.yaml", VARIANT, imgsz=320), f"diff yolov8n.yaml {VARIANT} --imgsz 320"),
+    "flops": (
+        lambda: ls.flops("yolov8n.yaml", imgsz=(320, 640), fuse=False),
+        "flops yolov8n.yaml --imgsz 320,640 --no-fuse",
+    ),
+    "templates": (ls.templates, "templates"),
+    "variants": (lambda: ls.variants("recipe.yaml"), "variants recipe.yaml --dry-run"),
+    "checked variants": (lambda: ls.variants("recipe.yaml", check=True), "variants recipe.yaml --check"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    ls.insert("yolov8n.yaml", "neck", k=35).write()
+    text = Path(VARIANT).read_text(encoding="utf-8")
+    Path("broken.yaml").write_text(text.replace("[[-1, 6], 1, Concat", "[[-1, 5], 1, Concat"), encoding="utf-8")
+    ls.templates()["designs"].write("recipe.yaml")
+    return tmp_path
+
+
+class Cells(HTMLParser):
+    """The texts of a page's table cells, and the tags that are no table's."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+def as_json(words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(CliRunner().invoke(main, [*words.split(), "--json"]).stdout)
+    return found
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_to_dict_is_what_the_command_writes(what: str) -> None:
+    verb, words = SAME[what]
+    assert json.loads(json.dumps(verb().to_dict())) == as_json(words)
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
+    result = SAME[what][0]()
+    page = Cells(result._repr_html_())
+    assert page.tags <= {"table", "tr", "th", "td", "pre"}
+    tables = [part for part in result.parts() if isinstance(part, Table)]
+    assert len(page.cells) == sum(len(t.header) * (len(t.rows) + 1) for t in tables)
+    text = str(result)
+    assert all(str(part) in text for part in result.parts() if isinstance(part, str))
+    assert "\x1b" not in text
+    assert repr(result).startswith(f"<{type(result).__name__} ")
+    assert "\n" not in repr(result)
+    assert tables or what == "remove"
+
+
+def test_what_stands_in_a_table_is_never_read_as_html() -> None:
+    shown = html(Table(("<b>", "&"), [("<script>alert(1)</script>", '"x" \udcff')]))
+    assert "<script" not in shown
+    assert Cells(shown).cells == ["<b>", "&", "<script>alert(1)</script>", '"x" ?']
+    assert html("a < b & c") == "<pre>a &lt; b &amp; c</pre>"
+    Path("<img src=x>.yaml").write_bytes(stock_models()["yolov8.yaml"].read_bytes())
+    assert "<img" not in ls.insert("<img src=x>.yaml", "sppf")._repr_html_()
+
+
+def test_notes_are_shown_and_carried() -> None:
+    found = ls.positions("yolov8.yaml")
+    assert found.notes == ("yolov8.yaml names no scale, so this is n; --scale takes n, s, m, l, x",)
+    assert str(found).startswith(f"Note: {found.notes[0]}\n")
+    assert found.notes[0] in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (lambda: ls.insert("yolov8n.yaml", "sppf"), "yolov8n-lska-sppf-k23.yaml"),
+        (lambda: ls.remove(VARIANT), "yolov8n.yaml"),
+        (lambda: ls.templates()["recommended"], "recommended.yaml"),
+    ],
+)
+@pytest.mark.parametrize("given", [None, "yolov8n-mine.yaml"])
+def test_write_keeps_a_file_that_is_there(made: Callable[[], Any], name: str, given: str | None) -> None:
+    written = made().write(given)
+    assert written == Path(given or name)
+    before = written.read_bytes()
+    written.write_text("mine", encoding="utf-8")
+    with pytest.raises(TargetError, match="is already there"):
+        made().write(given)
+    assert written.read_text(encoding="utf-8") == "mine"
+    assert made().write(given, force=True) == written
+    assert written.read_bytes() == before
+
+
+def test_write_under_another_name_is_what_the_command_writes_under_it() -> None:
+    """Ultralytics reads the scale and the family from the file's name, so a name is more than a name."""
+    ls.insert("yolov8s.yaml", "neck").write("no-scale.yaml")
+    CliRunner().invoke(main, "insert yolov8s.yaml --at neck -o as-command.yaml".split())
+    assert Path("no-scale.yaml").read_bytes() == Path("as-command.yaml").read_bytes()
+    world = ls.insert("yolov8s-world.yaml", "neck")
+    with pytest.raises(TargetError, match="by its name"):
+        world.write("mine.yaml")
+    with pytest.raises(TargetError, match="by its name"):
+        ls.remove(world.write()).write("mine.yaml")
+    with pytest.raises(TargetError, match=r"x\.txt does not end in \.yaml"):
+        ls.insert("yolov8s.yaml", "neck").write("x.txt")
+    with pytest.raises(TargetError, match="say where to write it"):
+        ls.insert("yolov8s.yaml", "neck", output="-").write()
+
+
+def test_check_writes_the_text_that_it_puts_right() -> None:
+    found = ls.check("broken.yaml")
+    assert not found.ok
+    assert "[[-1, 6], 1, Concat" in found.fixed_text
+    with pytest.raises(TargetError, match=r"broken\.yaml is already there"):
+        found.write()
+    assert ls.check(found.write("fixed.yaml")).ok
+    assert ls.check(found.write(force=True)).ok
+    with pytest.raises(TargetError, match="nothing was written"):
+        ls.check("broken.yaml").write(force=True)
+
+
+def test_variants_are_written_once_told_to(folder: Path) -> None:
+    planned = ls.variants("recipe.yaml")
+    assert not (folder / "variants").exists()
+    assert planned.written
+    done = planned.write()
+    assert done.written == planned.written
+    assert all((folder / name).is_file() for name in done.written)
+    assert ls.variants("recipe.yaml", check=True).failed is False
+    edited = folder / done.written[0]
+    edited.write_text(f"{edited.read_text(encoding='utf-8')}# mine\n", encoding="utf-8")
+    assert ls.variants("recipe.yaml", check=True).failed
+    with pytest.raises(TargetError, match="was edited by hand"):
+        ls.variants("recipe.yaml")
+    ls.variants("recipe.yaml", force=True).write()
+    assert not ls.variants("recipe.yaml", check=True).failed
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        (lambda: ls.insert("yolov8s.yaml", []), PositionError, "say where"),
+        (lambda: ls.insert("yolov8s.yaml", "nek"), PositionError, "did you mean neck"),
+        (lambda: ls.graft("x.pt"), PositionError, "one of the two"),
+        (lambda: ls.graft("x.pt", "neck", into="y.yaml"), PositionError, "one of the two"),
+        (lambda: ls.graft("x.pt", "neck"), CheckpointError, "no file x.pt"),
+        (lambda: ls.graft("x.pt", "neck", init="identiti"), SurgeonError, "did you mean identity"),
+        (lambda: ls.graft("x.pt", "neck", output="x.yaml"), TargetError, r"does not end in \.pt"),
+        (lambda: ls.ungraft("x.pt"), CheckpointError, "no file x.pt"),
+        (lambda: ls.load_checkpoint("x.pt"), CheckpointError, "no file x.pt"),
+        (lambda: ls.flops("x.pt"), CheckpointError, "no file x.pt"),
+        (lambda: ls.flops("yolov8n.yaml", imgsz=(1, 2, 3)), SurgeonError, "is no size"),  # type: ignore[arg-type]
+        (lambda: ls.flops("yolov8n.yaml", imgsz=0), SurgeonError, "is no size"),
+        (lambda: ls.flops("yolov8n.yaml", batch=0), SurgeonError, "batch 0"),
+        (lambda: ls.diff("yolov8n.yaml", "yolov8s.yaml", imgsz=-1), SurgeonError, "is no size"),
+        (lambda: ls.train("yolov8n.yaml", epochs=1), SurgeonError, "say what to train on"),
+        (lambda: ls.train("x.pt", data="x.yaml"), CheckpointError, "no file x.pt"),
+        (lambda: ls.train("yolov8n.yaml", stage="al", data="x.yaml"), SurgeonError, "did you mean all"),
+        (lambda: ls.train("yolov8n.yaml", warm=0, data="x.yaml"), SurgeonError, "warm 0"),
+        (lambda: ls.variants("recipe.yaml", jobs=0), SurgeonError, "jobs 0"),
+        (lambda: ls.templates()["desings"], TargetError, "did you mean designs"),
+    ],
+)
+def test_a_mistake_is_an_exception_of_one_line(asked: Callable[[], object], error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told) as found:
+        asked()
+    assert isinstance(found.value, ls.SurgeonError)
+    assert "\n" not in str(found.value)

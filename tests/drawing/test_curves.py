@@ -1,0 +1,109 @@
+"""`curves`: closed forms against the paper's own modules, built once more here, and the figure's bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from torch import nn
+
+import lska_surgeon
+from lska_surgeon.architecture.kernel import PAPER_DILATIONS, resolve_kernel
+from lska_surgeon.cli.main import main
+from lska_surgeon.costs.curves import DESIGNS, SIZES
+
+#: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 picture.
+VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))
+
+
+def paper_convolutions(op: str, k: int, dim: int) -> list[nn.Conv2d]:
+    """The convolutions of one attention module as the paper's table 1 and figure 2 describe them."""
+    d = PAPER_DILATIONS[k]
+    first, second = 2 * d - 1, k // d if (k // d) % 2 else k // d - 1
+    sizes = {
+        "lska": [(1, first), (first, 1), (1, second), (second, 1)],
+        "lska-trivial": [(1, k), (k, 1)],
+        "lka": [(first, first), (second, second)],
+        "lka-trivial": [(k, k)],
+    }[op]
+    return [*(nn.Conv2d(dim, dim, size, groups=dim) for size in sizes), nn.Conv2d(dim, dim, 1)]
+
+
+@pytest.mark.parametrize("op", DESIGNS)
+@pytest.mark.parametrize("k", SIZES)
+def test_van_tiny_costs_what_the_papers_modules_cost(op: str, k: int) -> None:
+    kernel = resolve_kernel(op, k)
+    params = macs = expected_params = expected_macs = 0
+    for dim, count, side in VAN_TINY:
+        params += count * kernel.params(dim)
+        macs += count * kernel.macs(dim, side, side)
+        for conv in paper_convolutions(op, k, dim):
+            expected_params += count * sum(p.numel() for p in conv.parameters())
+            expected_macs += count * side * side * conv.weight.numel()
+    assert (params, macs) == (expected_params, expected_macs)
+
+
+@pytest.mark.parametrize("at", ["neck", "residual", "sppf-inner", "head:p3"])
+def test_a_point_is_what_insert_adds(at: str) -> None:
+    found = lska_surgeon.curves("yolov8n.yaml", at, op=["lska", "lka"], k=[7, 35], imgsz=320)
+    for one in found.points:
+        from lska_surgeon.architecture.placement import Placement
+        from lska_surgeon.model_yaml.insert import plan_insert
+
+        plan = plan_insert("yolov8n.yaml", Placement((at,), one.op, one.k))
+        assert (one.params, one.macs) == (plan.params_added, plan.macs_added(320, 320))
+
+
+def test_formats(tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, ["curves", "yolov8n.yaml", "--at", "neck", *words])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert len(run().splitlines()) == 2 + 4 * 6
+    assert len(run("--format", "csv").splitlines()) == 1 + 4 * 6
+    assert run("--format", "md").startswith("| operator | k |")
+    found = json.loads(run("--json", "--op", "lska", "--k", "7"))
+    assert found["points"] == [{"op": "lska", "k": 7, "params": 112192, "macs": 115916800, "flops": 231833600}]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--at", "neck@11"], "--at neck@11: the kernel size is what varies here; leave @11 out"),
+        (["--at", "nek"], "did you mean neck"),
+        (["--at", "neck", "--k", "8"], "kernel size 8"),
+        (["--at", "neck", "--imgsz", "100"], "is no multiple of the stride"),
+        (["--at", "neck", "-o", "x.jpg"], "x.jpg is no picture by its ending"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["curves", "yolov8n.yaml", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_figure_has_the_same_bytes_in_every_process(suffix: str, tmp_path: Path) -> None:
+    found = []
+    for seed in "01":
+        target = tmp_path / f"{seed}{suffix}"
+        code = f"import lska_surgeon as ls; ls.curves('yolov8n.yaml', 'neck').write({str(target)!r})"
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
+        found.append(target.read_bytes())
+    assert found[0] == found[1]
+
+
+def test_curves_need_no_torch() -> None:
+    code = (
+        "import sys, lska_surgeon as ls; str(ls.curves('yolov8n.yaml', 'neck')); "
+        "print({'torch', 'ultralytics', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

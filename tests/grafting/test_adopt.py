@@ -1,0 +1,327 @@
+"""Adopting checkpoints that were made after a tutorial: classes pasted into a module that no other installation has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from support import shapes
+from torch import Tensor, nn
+from ultralytics.nn.modules import block as plain
+from ultralytics.nn.modules.conv import Conv
+
+import lska_surgeon
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.cli.main import main
+from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
+from lska_surgeon.yolo.build import build
+
+PAPER = {7: (3, 3, 2), 11: (3, 5, 2), 23: (5, 7, 3), 35: (5, 11, 3)}
+
+
+class LSKA(nn.Module):
+    """As the paper's public code has it: every length spelt out for each kernel size."""
+
+    def __init__(self, dim: int, k_size: int) -> None:
+        super().__init__()
+        a, b, d = PAPER[k_size]
+        self.k_size = k_size
+        self.conv0h = nn.Conv2d(dim, dim, (1, a), (1, 1), (0, (a - 1) // 2), groups=dim)
+        self.conv0v = nn.Conv2d(dim, dim, (a, 1), (1, 1), ((a - 1) // 2, 0), groups=dim)
+        self.conv_spatial_h = nn.Conv2d(dim, dim, (1, b), 1, (0, b // 2 * d), d, groups=dim)
+        self.conv_spatial_v = nn.Conv2d(dim, dim, (b, 1), 1, (b // 2 * d, 0), d, groups=dim)
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = x.clone()
+        attn = self.conv_spatial_v(self.conv_spatial_h(self.conv0v(self.conv0h(x))))
+        found: Tensor = u * self.conv1(attn)
+        return found
+
+
+class LSKAttention(nn.Module):
+    """The paper's attention block, by the name of a well-known tutorial."""
+
+    def __init__(self, dim: int, k_size: int) -> None:
+        super().__init__()
+        self.proj_1 = nn.Conv2d(dim, dim, 1)
+        self.activation = nn.GELU()
+        self.spatial_gating_unit = LSKA(dim, k_size)
+        self.proj_2 = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x)))) + x
+        return found
+
+
+class SPPF_LSKA(nn.Module):
+    """SPPF with LSKA on the concatenated features."""
+
+    def __init__(self, c1: int, c2: int, k: int = 5) -> None:
+        super().__init__()
+        half = c1 // 2
+        self.cv1 = Conv(c1, half, 1, 1)
+        self.cv2 = Conv(half * 4, c2, 1, 1)
+        self.m = nn.MaxPool2d(k, 1, k // 2)
+        self.lska = LSKA(half * 4, 11)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.cv1(x)
+        y1 = self.m(x)
+        y2 = self.m(y1)
+        found: Tensor = self.cv2(self.lska(torch.cat((x, y1, y2, self.m(y2)), 1)))
+        return found
+
+
+class Bottleneck_LSKA(plain.Bottleneck):
+    """A bottleneck with LSKA in its residual branch, under another attribute name."""
+
+    def __init__(self, c1: int, c2: int, shortcut: bool, k_size: int) -> None:
+        super().__init__(c1, c2, shortcut, e=1.0)
+        self.attention = LSKA(c2, k_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.attention(self.cv2(self.cv1(x)))
+        return x + y if self.add else y
+
+
+class C2f_LSKA(plain.C2f):
+    """C2f of these."""
+
+    def __init__(self, c1: int, c2: int, k_size: int) -> None:
+        super().__init__(c1, c2, 1, True)
+        self.m = nn.ModuleList([Bottleneck_LSKA(self.c, self.c, True, k_size)])
+
+
+class C2f_LSKA_Attention(plain.C2f):
+    """C2f of attention blocks."""
+
+    def __init__(self, c1: int, c2: int, k_size: int = 7) -> None:
+        super().__init__(c1, c2, 1, False)
+        self.m = nn.ModuleList([LSKAttention(self.c, k_size)])
+
+
+class Other(nn.Module):
+    """Something else under a familiar name."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(dim, dim, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.conv1(x)
+        return found
+
+
+OURS = (LSKA, LSKAttention, SPPF_LSKA, Bottleneck_LSKA, C2f_LSKA, C2f_LSKA_Attention, Other)
+
+
+@pytest.fixture(params=["ultralytics.nn.LSKA", "ultralytics.nn.modules.LSKA", "models.common", "__main__"])
+def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module that is there while a file is saved, and gone afterwards."""
+    name = str(request.param)
+    yield from _home(name, monkeypatch)
+
+
+def _home(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    module = sys.modules[name] if name == "__main__" else types.ModuleType(name)
+    for cls in OURS:
+        monkeypatch.setattr(module, cls.__name__, cls, raising=False)
+        monkeypatch.setattr(cls, "__module__", name)
+    if name != "__main__":
+        monkeypatch.setitem(sys.modules, name, module)
+    if name.startswith("models."):
+        monkeypatch.setitem(sys.modules, "models", types.ModuleType("models"))
+    yield name
+
+
+def tutorial(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, replace: dict[int, tuple[nn.Module, str, list[Any]]]
+) -> Path:
+    """The small network with layers replaced by pasted classes, trained enough to have a say, saved; classes gone."""
+    torch.manual_seed(1)
+    model = build(shapes.write_network(folder)).train()
+    split = len(model.yaml["backbone"])
+    for index, (layer, block, args) in replace.items():
+        old = model.model[index]
+        layer.i, layer.f, layer.np = old.i, old.f, sum(p.numel() for p in layer.parameters())
+        layer.type = f"{type(layer).__module__}.{type(layer).__name__}"
+        model.model[index] = layer
+        row = model.yaml["backbone"][index] if index < split else model.yaml["head"][index - split]
+        row[1:] = [1, block, args]
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    model(torch.rand(4, 3, 64, 64))
+    for norm in norms:
+        norm.momentum = 0.03
+    model.names = {0: "square", 1: "circle"}
+    model.eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.save(x, folder / "input.pt")
+        torch.save(model(x)[0], folder / "outputs.pt")
+    path = folder / "tutorial.pt"
+    torch.serialization.save({"epoch": -1, "model": model, "ema": None, "train_args": {"imgsz": 64}}, path)
+    homes = {cls.__module__ for cls in OURS}
+    monkeypatch.undo()
+    assert not homes & set(sys.modules) - {"__main__"}
+    return path
+
+
+def every_case(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return tutorial(
+        folder,
+        monkeypatch,
+        {
+            2: (C2f_LSKA(16, 16, 7), "C2f_LSKA", [16, True]),
+            4: (LSKA(16, 23), "LSKA", [16, 23]),
+            5: (SPPF_LSKA(16, 16), "SPPF_LSKA", [16, 5]),
+            8: (C2f_LSKA_Attention(32, 16), "C2f_LSKA_Attention", [16]),
+        },
+    )
+
+
+def test_every_case_is_adopted_and_computes_the_same(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = every_case(tmp_path, monkeypatch)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+    done = lska_surgeon.adopt(path)
+    found = {one.origin.rpartition(".")[2]: (one.block, one.kernel.op, one.kernel.k) for one in done.adopted}
+    assert found["C2f_LSKA"] == ("C2fLSKA", "lska", 7)
+    assert found["SPPF_LSKA"] == ("SPPFLSKA", "lska", 11)
+    assert found["C2f_LSKA_Attention"] == ("C2f_LSKA_Attention", "lska-attention", 7)
+    assert {one.origin.rpartition(".")[0] for one in done.adopted} == {home}
+    assert done.notes == ()
+    written = done.write()
+    again = read_checkpoint(written)
+    model = again.float_model()
+    with torch.no_grad():
+        assert torch.equal(model(torch.load(tmp_path / "input.pt"))[0], torch.load(tmp_path / "outputs.pt"))
+    rows = [row[2] for row in [*model.yaml["backbone"], *model.yaml["head"]]]
+    assert [rows[2], rows[4], rows[5], rows[8]] == ["C2f_LSKA", "LSKA", "SPPF_LSKA", "C2f_LSKA_Attention"]
+
+
+@pytest.fixture
+def pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for _ in _home("ultralytics.nn.LSKA", monkeypatch):
+        return every_case(tmp_path, monkeypatch)
+    raise AssertionError
+
+
+def test_from_then_on_it_opens_trains_and_ungrafts_anywhere(pasted: Path) -> None:
+    lska_surgeon.adopt(pasted).write()
+    data = shapes.write_data(pasted.parent)
+    quick = ", ".join(f"{key}={value!r}" for key, value in (("epochs", 1), ("imgsz", 64), ("batch", 2), ("workers", 0)))
+    code = (
+        f"from ultralytics import YOLO\nm = YOLO({str(pasted.with_name('tutorial-adopted.pt'))!r})\n"
+        f"m.train(data={str(data)!r}, {quick}, device='cpu', plots=False, project={str(pasted.parent)!r}, name='run')\n"
+        "print([type(layer).__name__ for layer in m.model.model])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'C2fLSKA', 'Conv', 'LSKA', 'SPPFLSKA'" in done.stdout.splitlines()[-1]
+    assert (pasted.parent / "run" / "weights" / "last.pt").is_file()
+
+
+def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pasted.parent)
+    words = ["adopt", "tutorial.pt", "--check", "input.pt", "--against", "outputs.pt"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layers 2); assumed: x + operator" in result.stdout
+    assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
+    torch.save(torch.load("outputs.pt") + 1, "other.pt")
+    result = CliRunner().invoke(
+        main, ["adopt", "tutorial.pt", "--check", "input.pt", "--against", "other.pt", "-o", "b.pt"]
+    )
+    assert result.exit_code == 1
+    assert "the outputs differ by up to 1, so nothing was written" in result.stderr
+    assert not Path("b.pt").exists()
+
+
+def test_json_and_dry_run(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pasted.parent)
+    result = CliRunner().invoke(main, ["adopt", "tutorial.pt", "--dry-run", "--json"])
+    found = json.loads(result.stdout)
+    assert (found["output"], found["max_delta"], found["schema"]) == (None, None, 1)
+    assert {one["class"] for one in found["adopted"]} >= {"ultralytics.nn.LSKA.SPPF_LSKA"}
+    assert not Path("tutorial-adopted.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m, "conv1", nn.Conv2d(16, 16, 1, bias=False)),
+        lambda m: setattr(m, "extra", nn.BatchNorm2d(16)),
+        lambda m: setattr(m.conv_spatial_h, "dilation", (2, 2)),
+        lambda m: setattr(m.conv0h, "padding", (0, 1)),
+    ],
+    ids=["no bias", "a norm besides", "another dilation", "another padding"],
+)
+def test_what_does_not_fit_exactly_is_refused(change: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in _home("ultralytics.nn.LSKA", monkeypatch):
+        layer = LSKA(16, 23)
+        path = tutorial(tmp_path, monkeypatch, {4: (layer, "LSKA", [16, 23])})
+    data = read_checkpoint(path, stand_ins=True).data
+    from lska_surgeon.checkpoints.checkpoint import Checkpoint
+    from lska_surgeon.grafting.adopt import adopt
+
+    change(data["model"].model[4])
+    with pytest.raises(
+        CheckpointError, match=r"layer 4 of tutorial.pt: ultralytics.nn.LSKA.LSKA is none of the blocks"
+    ):
+        adopt(Checkpoint(path, "", "checkpoint", data, "model"))
+
+
+def test_another_class_of_a_familiar_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in _home("ultralytics.nn.modules.LSKA", monkeypatch):
+        path = tutorial(tmp_path, monkeypatch, {4: (Other(16), "LSKBlock", [])})
+    result = CliRunner().invoke(main, ["adopt", str(path)])
+    assert result.exit_code == 2
+    assert "is none of the blocks known here (it holds conv1)" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_nothing_to_adopt_is_said(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["adopt", str(shapes.write_checkpoint(tmp_path)), "-o", str(tmp_path / "b.pt")])
+    assert result.exit_code == 2
+    assert "there is nothing to adopt" in result.stderr
+
+
+def test_nothing_of_the_file_runs(tmp_path: Path) -> None:
+    """A stand-in is for classes, in the places where people put theirs; functions and other modules stay refused."""
+    from support.hostile import call, mapping, name, pickle_of, text, write_zip
+
+    for evil in ("os.system", "ultralytics.utils.checks.check_requirements", "subprocess.Popen", "__main__.run"):
+        path = write_zip(tmp_path / "evil.pt", pickle_of(mapping(model=call(name(evil), text("touch here")))))
+        with pytest.raises((UnsafeCheckpointError, CheckpointError)):
+            lska_surgeon.adopt(path)
+    assert not Path("here").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--check", "input.pt"], "--check PICTURE and --against FILE go together"),
+        (["--check", "no.pt", "--against", "outputs.pt"], "no file no.pt: give one that is here"),
+        (["--check", "input.pt", "--against", "input.pt"], "outputs of shape (1, 3, 64, 64), the model gives"),
+        (["-o", "no/out.pt"], "can't write no/out.pt: there is no directory no"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str, pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pasted.parent)
+    result = CliRunner().invoke(main, ["adopt", "tutorial.pt", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
