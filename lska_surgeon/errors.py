@@ -6,6 +6,7 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 __all__ = [
+    "BrokenBaseError",
     "BuildError",
     "CheckpointError",
     "DocumentError",
@@ -41,6 +42,10 @@ class UnknownOperatorError(KernelError):
 
 class GraphError(SurgeonError):
     """Rows that do not make a network: a bad row, or a source that is missing or looks forward."""
+
+
+class BrokenBaseError(SurgeonError):
+    """A model YAML with mistakes in it, which is to have operators put in."""
 
 
 class DocumentError(SurgeonError):

@@ -37,7 +37,7 @@ def _built(found: CheckedFile) -> CheckedFile:
 
     import_offline()
     try:
-        build(found.path, scale=found.scale)
+        build(found.path, scale=found.scale if found.document.scales else None)
     except SurgeonError as error:
         return replace(found, findings=(*found.findings, Finding(ERROR, "build", 1, None, str(error))))
     return found

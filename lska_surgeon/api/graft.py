@@ -12,7 +12,7 @@ from ..architecture.placement import check_placement, placement_of
 from ..errors import CheckpointError, PositionError
 from ..files import target_path
 from ..model_yaml.file_names import variant_stem
-from ..model_yaml.find import find_model
+from ..model_yaml.find import find_model, is_stock
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of
@@ -37,6 +37,7 @@ def graft(
     init: str = "identity",
     image: PathLike | None = None,
     trust: bool = False,
+    unchecked: bool = False,
     output: PathLike | None = None,
 ) -> Graft:
     """Put LSKA into a trained checkpoint without losing a weight; nothing is written before `.write()`.
@@ -54,11 +55,13 @@ def graft(
         init: "identity", or "default" for the paper's random init.
         image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
+        unchecked: go on where `check` finds errors in `into`.
         output: the file to be; None takes a name that tells what was done.
 
     Raises:
         PositionError: a position is misspelt or matches nothing in this network.
         KernelError: a kernel size or operator does not exist.
+        BrokenBaseError: `check` finds an error in `into`.
         CheckpointError: the checkpoint can't be read, or the outputs would not be the same.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
@@ -76,8 +79,12 @@ def graft(
     if image is not None and not Path(image).is_file():
         raise CheckpointError(f"no picture {image}: give a JPEG or PNG with --image")
     if into is not None:
-        find_model(str(as_name(into)))
+        found = find_model(str(as_name(into)))
         refuse_sizes(Path(into))
+        if not unchecked and not is_stock(found):
+            from ..checks.refusal import refuse_broken
+
+            refuse_broken(found)
     import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from ..grafting.graft import graft as graft_planned
     from ..grafting.plan import plan_graft, plan_graft_into

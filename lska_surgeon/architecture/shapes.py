@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import BLOCK_OPS, plain_row
+from .attention import BLOCK_OPS, plain_row, read_host
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 from .strides import Effect, strides_of
@@ -102,6 +102,17 @@ def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:
     """
     found = yaml.get("channels") or yaml.get("ch") or default
     return found if isinstance(found, int) else None
+
+
+def stride_argument(block: str) -> int | None:
+    """Which of a down-sampling block's arguments is its stride, counted from 0; None for every other block."""
+    return _STRIDE_ARG.get(block)
+
+
+def is_known(block: str) -> bool:
+    """Whether the parser's rules for a block are known here."""
+    plain = read_host(block) or block
+    return plain in NOT_A_MAP or plain in BLOCK_OPS or _effect(plain, (), 1).kind is None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:

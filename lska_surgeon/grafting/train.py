@@ -16,6 +16,7 @@ from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..errors import NO_DATA, CheckpointError, SurgeonError, TrainingError
+from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
 from ..nn import Operator, named_operators
 from ..yolo.build import build
@@ -199,7 +200,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
     found = find_model(source)
-    return build(found.path, scale=found.scale)
+    return build(found.path, scale=found.scale if Document.read(found.path).scales else None)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
