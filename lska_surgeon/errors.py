@@ -6,6 +6,7 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 __all__ = [
+    "BrokenBaseError",
     "BuildError",
     "CheckpointError",
     "DocumentError",
@@ -19,6 +20,7 @@ __all__ = [
     "SurgeonError",
     "TargetError",
     "TrainingError",
+    "UnknownOperatorError",
     "UnsafeCheckpointError",
 ]
 
@@ -35,8 +37,16 @@ class KernelError(SurgeonError):
     """A kernel size, dilation or operator that does not exist."""
 
 
+class UnknownOperatorError(KernelError):
+    """A row that is called an operator, or a host of one, and of which nobody can know what its author means by it."""
+
+
 class GraphError(SurgeonError):
     """Rows that do not make a network: a bad row, or a source that is missing or looks forward."""
+
+
+class BrokenBaseError(SurgeonError):
+    """A model YAML with mistakes in it, which is to have operators put in."""
 
 
 class DocumentError(SurgeonError):

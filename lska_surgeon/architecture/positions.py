@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ..errors import PositionError
 from ..wording import did_you_mean
 from .at_spelling import meant, wrong_signs
-from .attention import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
+from .attention import BLOCK_OPS, HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
 from .graph import Graph, Layer
+from .roles import role_of
 from .shapes import NOT_A_MAP, OUTPUTS, Shape
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
@@ -152,17 +152,31 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
 
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and not is_attention(layer.block)]
-    for _, run in groupby(rows, key=lambda layer: shapes[layer.index].stride):
+    rows = [layer for layer in graph if layer.section == "backbone" and layer.block not in BLOCK_OPS]
+    for run in _stages(rows, shapes):
         last = None
         for position, layer in enumerate(run):
-            if layer.block in _POOLING:
+            if layer.block in _POOLING or read_host(layer.block) in _POOLING:
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
         if last is not None:
             sites.append(Site("backbone", "backbone", last.index))
     return tuple(sites)
+
+
+def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]:
+    """The rows by size of map; where that is not known, each down-sampling block starts a stage."""
+    stages: list[list[Layer]] = []
+    for layer in rows:
+        stride = shapes[layer.index].stride
+        known = stages and stride is not None and shapes[stages[-1][-1].index].stride is not None
+        same = stride == shapes[stages[-1][-1].index].stride if known else layer.block not in _PLAIN_DOWNSAMPLING
+        if stages and same:
+            stages[-1].append(layer)
+        else:
+            stages.append([layer])
+    return stages
 
 
 def _is_block(layer: Layer, first: bool) -> bool:
@@ -172,17 +186,31 @@ def _is_block(layer: Layer, first: bool) -> bool:
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    pooling = _POOLING | set(POOLING_HOSTS) | {"SPPF_LSKA"}
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.block in pooling)
+    blocks = ((layer, read_host(layer.block) or layer.block) for layer in graph)
+    return tuple(Site("sppf", "sppf", layer.index) for layer, block in blocks if block in _POOLING)
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(
-        Site("neck", "neck", layer.index)
-        for layer in graph
-        if layer != graph.output and len(layer.taps) == 1 and graph[layer.sources[0]].block == "Concat"
-        if layer.section == "head" and not is_attention(layer.block)
-    )
+    """Behind the block that a fusion feeds; behind the fusion itself where its own module is all there is."""
+    found: set[int] = set()
+    for fusion in graph:
+        if not is_fusion(fusion, graph, shapes):
+            continue
+        fed = [graph[reader] for reader in graph.readers(fusion.index) if len(graph[reader].taps) == 1]
+        if fusion.block != "Concat":
+            fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
+        found.update(layer.index for layer in fed if layer != graph.output and layer.block not in BLOCK_OPS)
+    return tuple(Site("neck", "neck", index) for index in sorted(found) if graph[index].section == "head")
+
+
+def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
+    """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
+    if layer == graph.output or layer.block in NOT_A_MAP or layer.block in OUTPUTS:
+        return False
+    if layer.block == "Concat":
+        return True
+    read = {shapes[source].stride if source >= 0 else 1.0 for source in layer.sources}
+    return len(set(layer.sources)) > 1 and len(read) == 1 and None not in read
 
 
 def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:

@@ -10,10 +10,12 @@ from typing import Any
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..model_yaml.document import Document
+from ..model_yaml.find import FoundModel, find_model
 from ..model_yaml.lines import unified_diff
+from ..model_yaml.load import scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
-from . import rules_levels, rules_rows, rules_taps
+from . import rules_blocks, rules_levels, rules_rows, rules_taps
 from .context import Context
 from .findings import ERROR, WARNING, Finding, corrected_text
 
@@ -21,10 +23,12 @@ _RULES = (
     rules_rows.bad_rows,
     rules_rows.sizes,
     rules_rows.sources,
-    rules_rows.modules,
-    rules_rows.kernels,
+    rules_blocks.modules,
+    rules_blocks.kernels,
+    rules_blocks.channels,
+    rules_blocks.texts,
+    rules_blocks.of_yolov5s_repository,
     rules_rows.scale,
-    rules_rows.channels,
     rules_rows.comments,
     rules_taps.taps,
     rules_taps.inputs,
@@ -44,6 +48,7 @@ class CheckedFile(Shown):
         findings: by line.
         stock: the stock model that its sources were compared with; None when it resembles none.
         scale: the scale letter that the file was asked for by, or None.
+        notes: what the user should be told.
     """
 
     path: Path
@@ -51,6 +56,7 @@ class CheckedFile(Shown):
     findings: tuple[Finding, ...]
     stock: str | None
     scale: str | None
+    notes: tuple[str, ...] = ()
 
     def count(self, severity: str) -> int:
         """How many findings are of a severity."""
@@ -96,6 +102,7 @@ class CheckedFile(Shown):
             "errors": self.count(ERROR),
             "warnings": self.count(WARNING),
             "findings": [asdict(finding) for finding in self.findings],
+            "notes": list(self.notes),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,11 +139,18 @@ def check_file(name: str) -> CheckedFile:
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
-    subject = Context(name)
+    return check_found(find_model(name))
+
+
+def check_found(found: FoundModel) -> CheckedFile:
+    """The same for a file that was found already."""
+    subject = Context(found)
     findings = _without_echoes([finding for rule in _RULES for finding in rule(subject)])
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
-    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale)
+    note = scale_note(subject.found, subject.document)
+    notes = (note,) if note else ()
+    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale, notes)
 
 
 def _without_echoes(findings: list[Finding]) -> list[Finding]:

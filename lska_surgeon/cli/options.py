@@ -113,6 +113,9 @@ def refuse_two_texts(form: str, output: str | None) -> None:
         raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
 
 
+unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
+
+
 trust = click.option(
     "--trust",
     is_flag=True,

@@ -73,6 +73,11 @@ def stock_models() -> dict[str, Path]:
     return found
 
 
+def is_stock(found: FoundModel) -> bool:
+    """Whether a file is one of those that ship with ultralytics, which are right."""
+    return found.path in stock_models().values()
+
+
 def find_model(name: str, folder: Path | None = None) -> FoundModel:
     """Find a model YAML the way Ultralytics does.
 

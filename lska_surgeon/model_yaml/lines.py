@@ -10,7 +10,13 @@ _BREAK = re.compile(r"\r\n|\r|\n")
 
 def line_start(text: str, at: int) -> int:
     """Where the line around `at` begins."""
-    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+    window = 256  # looked at first, so that a text without one of the two is not searched to its start
+    while True:
+        low = max(at - window, 0)
+        found = max(text.rfind("\n", low, at), text.rfind("\r", low, at))
+        if found >= 0 or not low:
+            return found + 1
+        window *= 2
 
 
 def line_end(text: str, at: int) -> int:
@@ -28,9 +34,9 @@ def newline_at(text: str, at: int) -> str:
     return "\r\n" if text[:start].endswith("\r\n") else text[start - 1 : start] or "\n"
 
 
-def line_number(text: str, at: int) -> int:
-    """The number, from 1, of the line around `at`."""
-    return sum(1 for _ in _BREAK.finditer(text, 0, at)) + 1
+def line_starts(text: str) -> list[int]:
+    """Where each line begins."""
+    return [0, *(found.end() for found in _BREAK.finditer(text))]
 
 
 def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:

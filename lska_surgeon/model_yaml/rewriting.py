@@ -157,7 +157,7 @@ class _Writer:
         newline = 2 if text[max(start - 2, 0) : start] == "\r\n" else 1
         self._put(Span(start - newline, line_end(text, row.whole.end)), "")
         if row.dash is None and not self._comma_after(index):
-            new_last = max(set(range(index)) - removed)
+            new_last = next(row for row in range(index - 1, -1, -1) if row not in removed)
             comma = text.index(",", rows[new_last].whole.end)
             self._put(Span(comma, comma + 1), "")
 

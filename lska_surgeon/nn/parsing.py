@@ -17,8 +17,9 @@ from copy import deepcopy
 from typing import Any
 
 from torch import nn
+from ultralytics.nn import modules
 
-from ..architecture.attention import Attention, host_spec, is_attention, read_attention
+from ..architecture.attention import BLOCK_OPS, Attention, host_spec, is_attention, read_attention
 from ..architecture.kernel import Kernel
 from ..errors import BuildError, SurgeonError
 from .blocks import HOST_CLASSES, attach
@@ -27,7 +28,7 @@ from .operators import OPERATORS, Operator, build_operator, named_operators
 _MARK = "_lska_surgeon"
 
 #: Block name in a row -> the class that it stands for.
-BLOCKS: dict[str, type[nn.Module]] = {**{cls.__name__: cls for cls in OPERATORS.values()}, **HOST_CLASSES}
+BLOCKS: dict[str, type[nn.Module]] = {**{block: OPERATORS[op] for block, op in BLOCK_OPS.items()}, **HOST_CLASSES}
 
 
 class OperatorOfSource(nn.Module):
@@ -41,9 +42,14 @@ class OperatorOfSource(nn.Module):
 
 
 def install(tasks: Any) -> None:
-    """Put the names into `tasks` (`ultralytics.nn.tasks`), where they are free, and wrap its `parse_model`, once."""
+    """Put the names into `tasks` (`ultralytics.nn.tasks`), where they are free, and wrap its `parse_model`, once.
+
+    So too the names of Ultralytics' own blocks that its parser does not know.
+    """
     for name, cls in (*BLOCKS.items(), (OperatorOfSource.__name__, OperatorOfSource)):
         vars(tasks).setdefault(name, cls)
+    for name in getattr(modules, "__all__", ()):  # the parser imports not all of them: CBAM, say
+        vars(tasks).setdefault(name, getattr(modules, name))
     if not getattr(tasks.parse_model, _MARK, False):
         tasks.parse_model = _wrap(tasks.parse_model, tasks)
 

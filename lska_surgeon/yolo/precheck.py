@@ -14,7 +14,7 @@ from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import size_problem
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..model_yaml.document import Document
-from ..model_yaml.find import FoundModel, find_model, stock_models
+from ..model_yaml.find import FoundModel, find_model, is_stock
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
@@ -55,7 +55,7 @@ def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
     found = FoundModel(Path(name), str(name), None)
     try:
         found = find_model(str(name))
-        stock = found.path in stock_models().values()
+        stock = is_stock(found)
         return found, None if stock else Document.read(found.path, found.asked, bad_rows=[])
     except (EncodingError, EndlessError):
         raise

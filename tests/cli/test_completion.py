@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from lska_surgeon.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 SCRIPTS = {"bash": "complete -o nosort -F", "zsh": "#compdef lska-surgeon", "fish": "complete --no-files --command"}
 
 
@@ -53,7 +53,7 @@ def test_script_that_a_shell_sources(shell: str) -> None:
     assert result.exit_code == 0
     assert SCRIPTS[shell] in result.stdout
     assert f"_LSKA_SURGEON_COMPLETE={shell}_complete" in result.stdout
-    assert f"_LSKA_SURGEON_COMPLETE={shell}_source lska-surgeon" in README
+    assert f"_LSKA_SURGEON_COMPLETE={shell}_source lska-surgeon" in PAGE
 
 
 def test_commands() -> None:

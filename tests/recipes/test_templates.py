@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from support.light import full_environment, light_environment
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.recipes.templates import UNNAMED, template, templates
+from lska_surgeon.recipes.templates import UNNAMED, templates
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="needs git and bash")
@@ -96,7 +96,7 @@ def test_a_template_that_does_not_exist_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in templates()])
 def test_no_template_installs_from_an_index_that_lacks_this_package(name: str) -> None:
-    for line in template(name).text.splitlines():
+    for line in templates()[name].text.splitlines():
         assert not re.search(r"(pip install|LSKA_SURGEON:).*(?<![/-])\blska-surgeon\b(?!\.)", line.partition(" #")[0])
 
 
@@ -106,13 +106,13 @@ def test_a_ci_file_asks_for_the_repository_of_its_user(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["templates", "copy", name])
-    target = template(name).target.as_posix()
+    target = templates()[name].target.as_posix()
     assert f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {target}\n" in done.output
-    assert f"LSKA_SURGEON: {UNNAMED} # name the repository" in template(name).text
+    assert f"LSKA_SURGEON: {UNNAMED} # name the repository" in templates()[name].text
 
 
 def test_the_gitlab_job_stops_while_no_repository_is_named(tmp_path: Path) -> None:
-    jobs = YAML(typ="safe").load(template("gitlab").path)
+    jobs = YAML(typ="safe").load(templates()["gitlab"].path)
     first = jobs["lska-variants"]["script"][0]
     done = sh(first, tmp_path, {**full_environment(), "LSKA_SURGEON": UNNAMED})
     told = "say in LSKA_SURGEON, in .gitlab-ci.yml, where lska-surgeon comes from\n"

@@ -73,6 +73,8 @@ def check(
             for finding in one.findings:
                 line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
                 click.echo(line, err=fix)
+            for note in one.notes if form == "text" and not quiet else ():
+                click.echo(f"Note: {note}", err=True)
             if fix and one.diff:
                 click.echo(f"{one.diff}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:

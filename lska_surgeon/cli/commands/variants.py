@@ -12,7 +12,7 @@ import click
 from ...api import variants as api
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
-from ..options import formats
+from ..options import formats, unchecked
 from ..reports.json import dump
 from ..reports.variants import as_annotations
 
@@ -26,6 +26,7 @@ from ..reports.variants import as_annotations
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or that somebody else wrote.")
 @click.option("--verify", type=click.Choice(["build"]), help="Build every variant in Ultralytics and run it once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --verify.")
+@unchecked
 @formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
 @click.pass_context
