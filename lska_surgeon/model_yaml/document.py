@@ -32,7 +32,7 @@ from ..yaml_nodes import (
     written_out,
 )
 from .encoding import decoded
-from .lines import line_end, line_number, line_start, newline_at
+from .lines import BREAKS, line_end, line_number, line_start, newline_at
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,7 +42,7 @@ _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 _MOST_NODES = 1_000_000
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
-AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
+AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
 
 
 class RowError(DocumentError):

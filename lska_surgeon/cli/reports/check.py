@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding, corrected_text
-from ...model_yaml.lines import unified_diff
+from ...model_yaml.lines import patch, unified_diff
 from .github import annotation
 from .json import SCHEMA
 
@@ -52,10 +52,8 @@ def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
 
 
 def proposal(file: CheckedFile) -> str:
-    """The unified diff that corrects what can be corrected; empty when there is nothing."""
-    before = file.document.text
-    after = corrected_text(file.document, file.findings)
-    return unified_diff(before, after, str(file.path), str(file.path))
+    """The patch that corrects what can be corrected, byte for byte; empty when there is nothing."""
+    return patch(file.document.text, corrected_text(file.document, file.findings), str(file.path))
 
 
 def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, strict: bool, fix: bool) -> str:
@@ -76,11 +74,17 @@ def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, 
             "warnings": one.count(WARNING),
             "findings": [asdict(finding) for finding in one.findings],
         }
-        files.append({**content, "diff": proposal(one)} if fix else content)
+        files.append({**content, "diff": _shown(one)} if fix else content)
     failed = bool(unread) or any(one.failed(strict) for one in checked)
     problems = [{"file": name, "problem": problem} for name, problem in unread.items()]
     report = {"schema": SCHEMA, "ok": not failed, "files": files, "unread": problems}
     return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _shown(file: CheckedFile) -> str:
+    """The same to be read: one kind of line ending, and no bytes that are no text."""
+    after = corrected_text(file.document, file.findings)
+    return unified_diff(file.document.text, after, str(file.path), str(file.path))
 
 
 def _number(count: int, what: str) -> str:
