@@ -9,6 +9,7 @@ import click
 from ...files import check_target, replace_all
 from ...recipes import templates as shipped
 from ...tables import table
+from .. import completion
 from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import SCHEMA, dump
@@ -39,7 +40,7 @@ def templates(ctx: click.Context, /, form: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 def show(name: str) -> None:
     """Print the template NAME.
 
@@ -51,7 +52,7 @@ def show(name: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to, if not by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 def copy(name: str, output: Path | None, force: bool) -> None:
