@@ -11,7 +11,7 @@ from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel, find_model
-from ..model_yaml.lines import unified_diff
+from ..model_yaml.lines import patch, unified_diff
 from ..model_yaml.load import scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
@@ -75,6 +75,11 @@ class CheckedFile(Shown):
     def fixed_text(self) -> str:
         """The text with every number put right that has one right answer; else as it is."""
         return corrected_text(self.document, self.findings)
+
+    @property
+    def patch(self) -> str:
+        """The same for `patch -p1`, byte for byte."""
+        return patch(self.document.text, self.fixed_text, str(self.path))
 
     @property
     def diff(self) -> str:

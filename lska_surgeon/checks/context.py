@@ -13,6 +13,7 @@ from ..architecture.shapes import Shape
 from ..errors import GraphError
 from ..model_yaml.document import BAD_ROW, Document, RowError
 from ..model_yaml.find import FoundModel
+from ..model_yaml.lines import line_end
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
@@ -118,7 +119,7 @@ class Context:
     def comment(self, index: int) -> str:
         """The text of the line behind row `index`."""
         text, end = self.document.text, self.document.rows[index].whole.end
-        return text[end:].partition("\n")[0]
+        return text[end : line_end(text, end)]
 
     def named(self, index: int) -> str:
         """`layer 7 (C2f)`."""

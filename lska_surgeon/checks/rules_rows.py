@@ -10,6 +10,7 @@ from ..architecture.packed import told
 from ..architecture.scaling import scaling_of
 from ..architecture.shapes import size_problem
 from ..errors import GraphError
+from ..model_yaml.lines import line_number
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 
@@ -56,7 +57,7 @@ def scale(subject: Context) -> Iterator[Finding]:
     """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
     document, asked = subject.document, subject.found.scale
     if document.settings.get("scales"):
-        line = document.text.count("\n", 0, document.scales_at) + 1
+        line = line_number(document.text, document.scales_at)
         if document.scales and asked and asked not in document.scales:
             message = (
                 f"the name {subject.found.asked} asks for scale {asked}, and scales has {', '.join(document.scales)}"

@@ -36,7 +36,11 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
             help="Where; may be given several times.",
         ),
         click.option(
-            "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
+            "--k",
+            shell_complete=completion.kernel_sizes,
+            default=DEFAULT_KERNEL,
+            show_default=True,
+            help=f"Kernel size: {_SIZES}; any odd k with --dilation.",
         ),
         click.option(
             "--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator."

@@ -35,7 +35,7 @@ from ..yaml_nodes import (
     written_out,
 )
 from .encoding import decoded
-from .lines import line_end, line_start, line_starts, newline_at
+from .lines import BREAKS, line_end, line_start, line_starts, newline_at
 from .look_alikes import first_look_alike, look_alike
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
@@ -46,7 +46,7 @@ _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 _MOST_NODES = 1_000_000
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
-AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
+AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
 
 
 class RowError(DocumentError):

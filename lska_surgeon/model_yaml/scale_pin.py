@@ -16,11 +16,11 @@ from ..errors import TargetError
 from ..yaml_nodes import Span
 from .document import Document
 from .find import scale_in_name
-from .lines import line_end, line_start, newline_at
+from .lines import BREAKS, line_end, line_start, newline_at
 from .rewriting import splice
 
 _MARK = "# lska-surgeon:"
-_EOL = r"(?:\r\n?|\n)\Z"
+_EOL = rf"(?:\r\n|[{BREAKS}])\Z"
 _FRONT = re.compile(
     rf"{_MARK} (\S+) stands first, so that a name without a scale letter builds it \(was ([^\r\n]+)\){_EOL}"
 )

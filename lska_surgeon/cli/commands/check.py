@@ -75,8 +75,8 @@ def check(
                 click.echo(line, err=fix)
             for note in one.notes if form == "text" and not quiet else ():
                 click.echo(f"Note: {note}", err=True)
-            if fix and one.diff:
-                click.echo(f"{one.diff}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+            if fix and one.patch:
+                click.echo(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
             click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
     for name, problem in problems.items():

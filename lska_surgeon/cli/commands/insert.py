@@ -16,7 +16,11 @@ from ..reports.insert import insertion_notice
 @click.argument("base", shell_complete=completion.models)
 @where_and_what(required=True)
 @click.option(
-    "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."
+    "--scale",
+    callback=not_empty,
+    metavar="LETTER",
+    shell_complete=completion.scales,
+    help="Scale to build, where BASE's name does not say it.",
 )
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @unchecked_option

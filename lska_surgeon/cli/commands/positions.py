@@ -14,7 +14,11 @@ from ..reports.json import dump
 @click.command()
 @click.argument("model", shell_complete=completion.models)
 @click.option(
-    "--scale", callback=not_empty, metavar="LETTER", help="Scale to show, where MODEL's name does not say it."
+    "--scale",
+    callback=not_empty,
+    metavar="LETTER",
+    shell_complete=completion.scales,
+    help="Scale to show, where MODEL's name does not say it.",
 )
 @formats("text", "json")
 def positions(model: str, scale: str | None, form: str) -> None:

@@ -8,6 +8,7 @@ import click
 
 from ...api import templates as api
 from ...tables import drawn
+from .. import completion
 from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import dump
@@ -32,7 +33,7 @@ def templates(ctx: click.Context, /, form: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 def show(name: str) -> None:
     """Print the template NAME.
 
@@ -44,7 +45,7 @@ def show(name: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to, if not by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 def copy(name: str, output: Path | None, force: bool) -> None:
