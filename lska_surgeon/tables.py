@@ -6,6 +6,7 @@ import io
 import shutil
 import sys
 from collections.abc import Collection, Sequence
+from typing import Any
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -55,3 +56,11 @@ def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     written = screen.file
     assert isinstance(written, io.StringIO)
     return written.getvalue().rstrip("\n")
+
+
+def live() -> Any:
+    """Lines on stderr that are drawn again in place; it has `start`, `update` and `stop`."""
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(console=Console(stderr=True, highlight=False, markup=False), transient=True, redirect_stderr=True)

@@ -31,6 +31,7 @@ COMMANDS = {
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
+    "ablate": ("Train all variants of a recipe, with seeds.", "ablate"),
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),

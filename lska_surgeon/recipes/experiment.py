@@ -1,4 +1,4 @@
-"""The part of a recipe that says how its variants are trained and compared; it opens no file and knows no Ultralytics."""
+"""How a recipe says that its variants are trained and compared; it opens no file and knows no Ultralytics."""
 
 from __future__ import annotations
 

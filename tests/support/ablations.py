@@ -1,0 +1,50 @@
+"""A recipe of a few tiny trainings, and ablations that look trained; for the tests alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .shapes import write_data, write_network
+
+RECIPE = """\
+base: tiny.yaml
+matrix: {at: [neck, sppf], k: 7}
+imgsz: 64
+train: {data: shapes/data.yaml, epochs: 3, imgsz: 64, batch: 2, nbs: 2, optimizer: SGD, close_mosaic: 1}
+seeds: [0, 1, 2]
+controls: base
+"""
+
+
+def write_recipe(folder: Path, text: str = RECIPE) -> Path:
+    """The recipe, its base and its data."""
+    (folder / "shapes").mkdir(parents=True)
+    write_data(folder / "shapes")
+    write_network(folder)
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def start_ablate(recipe: Path, *words: str) -> subprocess.Popen[bytes]:
+    """`lska-surgeon ablate` in a process of its own, on the CPU."""
+    command = [sys.executable, "-m", "lska_surgeon", "ablate", str(recipe), "--devices", "cpu", *words]
+    log = (recipe.parent / "ablate.txt").open("ab")
+    return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, float]]) -> None:
+    """A cell that looks as if it had been trained: its record, and one line of results for each epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+    header = ["epoch", "time", *epochs[0]]
+    lines = [[number + 1, 1.5 * (number + 1), *values.values()] for number, values in enumerate(epochs)]
+    (folder / "results.csv").write_text(
+        "".join(",".join(map(str, line)) + "\n" for line in (header, *lines)), encoding="utf-8"
+    )
