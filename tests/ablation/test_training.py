@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ablations import RECIPE, start_ablate, write_recipe
+from support.ablations import RECIPE, pretend, start_ablate, write_recipe
 from support.shapes import surgeon, write_checkpoint
 
 import lska_surgeon as ls
@@ -147,14 +148,33 @@ def test_a_start_is_grafted_into_each_variant(tmp_path: Path) -> None:
         assert record["notes"] == {}
 
 
-@pytest.mark.slow
-def test_an_early_stop_is_noticed(tmp_path: Path) -> None:
-    text = ONE.replace("epochs: 3", "epochs: 9, patience: 1").replace("at: neck", "at: sppf")
-    recipe = write_recipe(tmp_path / "a", text)
-    assert start_ablate(recipe).wait() == 0
-    record = read_record(plan_ablation(recipe).cells[0].folder)
-    assert record is not None
-    assert record["notes"]["early stop"].endswith(" of 9 epochs")
+@pytest.mark.parametrize(
+    ("epochs", "changes", "kind", "text"),
+    [
+        ([0.1, 0.2], {}, "early stop", "stopped after 2 of 3 epochs"),
+        ([0.1, math.nan, 0.2], {}, "NaN", "losses were not finite in epoch 2"),
+        ([0.1, 0.2, 0.3], {"batch": 4}, "smaller batch", "out of memory: batch 8 became 4"),
+        (
+            [0.1, 0.2, 0.3],
+            {"transferred": {"tensors": 0, "of": 90}},
+            "nothing transferred",
+            "none of the start's 90 tensors was in the network",
+        ),
+        ([0.1, 0.2], {"timed": True}, None, ""),
+    ],
+)
+def test_what_one_has_to_know_of_a_training_is_noted(
+    epochs: list[float], changes: dict[str, Any], kind: str | None, text: str, tmp_path: Path
+) -> None:
+    from lska_surgeon.ablation.training import _check
+
+    (tmp_path / "weights").mkdir()
+    write_checkpoint(tmp_path).rename(tmp_path / "weights" / "last.pt")
+    pretend(tmp_path, {}, [{"train/box_loss": loss} for loss in epochs])
+    asked = {"asked": 3, "done": len(epochs)}
+    result = {"epochs": asked, "timed": False, "batch": 8, "asked_batch": 8, **changes}
+    _check(tmp_path, tmp_path / "tiny.yaml", result)
+    assert result["notes"] == ({kind: text} if kind else {})
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,8 +36,14 @@ def write_recipe(folder: Path, text: str = RECIPE) -> Path:
 def start_ablate(recipe: Path, *words: str) -> subprocess.Popen[bytes]:
     """`lska-surgeon ablate` in a process of its own, on the CPU."""
     command = [sys.executable, "-m", "lska_surgeon", "ablate", str(recipe), "--devices", "cpu", *words]
-    log = (recipe.parent / "ablate.txt").open("ab")
-    return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (recipe.parent / "ablate.txt").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=_heed_ctrl_c)
+
+
+def _heed_ctrl_c() -> None:
+    """Also where the tests themselves run in the background of a shell, which lets Ctrl-C be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, float]]) -> None:
