@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 #: Public name -> the module of `api` that has it.
 _HOME: "dict[str, str]" = {
     "ablate": "ablate",
+    "latency": "latency",
     "results": "results",
 }
 __all__ = ["__version__", *_HOME]

@@ -33,6 +33,7 @@ COMMANDS = {
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
     "ablate": ("Train all variants of a recipe, with seeds.", "ablate"),
     "results": ("Tell what the trainings came to, and what that shows.", "results"),
+    "latency": ("Measure how long models take on this machine.", "latency"),
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),

@@ -6,41 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.ablations import RECIPE, pretend, write_recipe
+from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread
 from support.shapes import surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.formats import tex
 from lska_surgeon.errors import AblationError, TargetError
-
-SEEDS = "[0, 1, 2, 3, 4, 5, 6, 7]"
-EIGHT = RECIPE.replace("[0, 1, 2]", SEEDS)
-Score = Callable[[str, int], Sequence[float]]
-
-
-def experiment(folder: Path, score: Score, text: str = EIGHT, **changes: Any) -> Path:
-    """A recipe whose cells look trained: `score` gives each one's mAP50-95, epoch by epoch; none, and it waits."""
-    recipe = write_recipe(folder, text)
-    for cell in plan_ablation(recipe).cells:
-        values = score(cell.network.name, cell.seed)
-        if len(values):
-            epochs = [{"metrics/mAP50(B)": 1.2 * value, "metrics/mAP50-95(B)": value} for value in values]
-            pretend(cell.folder, {**cell.record(), "state": "done", "notes": {}, **changes}, epochs)
-    return recipe
-
-
-def spread(seed: int) -> float:
-    return 0.5 + 0.001 * (seed * 37 % 11)
-
-
-def neck_gains(name: str, seed: int) -> list[float]:
-    return [spread(seed) + (0.02 + 0.0007 * seed if "neck" in name else 0.0005 * (-1) ** seed if "sppf" in name else 0)]
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @formats("table", "json", "csv", "md", "github")
 @click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
+@click.option("--latency", "timed", is_flag=True, help="Also measure how long each takes on this machine's CPU.")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
 @click.pass_context
 def flops(
@@ -58,6 +59,7 @@ def flops(
     form: str,
     max_gflops: float | None,
     max_params: int | None,
+    timed: bool,
     trust: bool,
 ) -> None:
     """Count parameters, GMACs and GFLOPs of each MODEL, and how they differ from the first.
@@ -74,6 +76,8 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
+    if timed and form in ("csv", "github"):
+        raise click.UsageError(f"--latency has no place in --format {form}: take table, md or json")
     for model in models:  # what can be told without torch is told before it is imported
         if Path(model).suffix in CHECKPOINT_SUFFIXES:
             check_checkpoint(Path(model))
@@ -84,11 +88,14 @@ def flops(
         from ...costs.count import count_source, load
 
         load()
+    from ...api.latency import latency
     from ...costs.breakdown import Detail
     from ..reports.flops import above_limits, render
+    from ..reports.latency import with_latency
 
     costs = [count_source(model, imgsz, batch, not no_fuse, trust=trust) for model in models]
-    click.echo(render(costs, form, Detail(per_layer, top)))
+    text = render(costs, form, Detail(per_layer, top))
+    click.echo(with_latency(text, latency(models, imgsz=imgsz, batch=batch, trust=trust), form) if timed else text)
     above = above_limits(costs, max_gflops, max_params)
     for cost, line in above:
         if form == "github":
