@@ -140,7 +140,7 @@ class Cell:
         A stale cell is moved aside with `renew`, and otherwise left as it is.
         """
         try:
-            with held(self.folder):
+            with held(self.folder, wait=0.5):
                 found = read_record(self.folder)
                 if found is not None and found["identity"] != self.identity:
                     if not renew:

@@ -63,8 +63,12 @@ class Busy(Exception):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold a cell, so that nobody else trains it.
+
+    Args:
+        folder: the cell.
+        wait: seconds to wait for it; whoever only looks who holds it holds it for a moment.
 
     Raises:
         Busy: somebody else does.
@@ -72,7 +76,7 @@ def held(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{folder}.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout as error:
         raise Busy(str(folder)) from error
     try:

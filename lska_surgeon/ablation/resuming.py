@@ -124,7 +124,7 @@ class _Keeper:
         state = {
             "epoch": trainer.epoch,
             "files": {
-                name: (run / name).read_bytes()
+                name: torch.frombuffer(bytearray((run / name).read_bytes()), dtype=torch.uint8)
                 for name in ("weights/last.pt", "weights/best.pt", "results.csv")
                 if (run / name).is_file()
             },
@@ -133,8 +133,8 @@ class _Keeper:
             "updates": trainer.ema.updates,
             "optimizer": trainer.optimizer.state_dict(),
             "scaler": trainer.scaler.state_dict(),
-            "stopper": {key: value for key, value in vars(trainer.stopper).items() if key != "patience"},
-            "best_fitness": trainer.best_fitness,
+            "stopper": {key: _plain(value) for key, value in vars(trainer.stopper).items() if key != "patience"},
+            "best_fitness": _plain(trainer.best_fitness),
             "gradients": {name: one.grad for name, one in model.named_parameters() if one.grad is not None},
             "last_step": self.last_step,
             "order": self.order.state,
@@ -191,9 +191,11 @@ def _unwrapped(trainer: Any) -> Any:
 
 
 def _random_states() -> dict[str, Any]:
+    numpy: Any = np.random.get_state()
+    kind, keys, *rest = numpy
     return {
         "python": random.getstate(),
-        "numpy": np.random.get_state(),
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -201,20 +203,26 @@ def _random_states() -> dict[str, Any]:
 
 def _set_random_states(states: dict[str, Any]) -> None:
     random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states["torch"])
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def _plain(value: Any) -> Any:
+    """A number as Python has it."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def _read(run: Path) -> dict[str, Any] | None:
-    """The state that a run left; this process's own file, made by this module."""
+    """The state that a run left; nothing in it can be code."""
     path = run / STATE
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
-def _write(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content), force=True)
+def _write(path: Path, content: torch.Tensor) -> None:
+    write_whole(path, lambda file: file.write(content.numpy().tobytes()), force=True)

@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def work(folder: Path, device: str | None) -> int:
     """Train a cell, unless somebody is at it or it is done; an exit code."""
     try:
-        with held(folder):
+        with held(folder, wait=3.0):
             record = read_record(folder)
             if record is None:
                 return WRONG
