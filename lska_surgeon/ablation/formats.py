@@ -6,9 +6,11 @@ import csv
 import html
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import TargetError
 from ..files import check_target, write_text
@@ -115,7 +117,16 @@ def as_csv(results: Table) -> str:
 
 def as_json(results: Table) -> str:
     """Rows, every cell, and the notes."""
-    return json.dumps(results.to_dict(), indent=2, ensure_ascii=False)
+    return json.dumps(_finite(results.to_dict()), indent=2, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """What is no number becomes null, for JSON has no other word for it."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _data(results: Table) -> list[str]:

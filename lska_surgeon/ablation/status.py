@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -96,6 +97,9 @@ class AblationStatus:
     def with_note(self, note: str) -> AblationStatus:
         """The same with one more note."""
         return replace(self, notes=(*self.notes, note))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,9 @@ class Latencies:
     def markdown(self) -> str:
         """A table for a pull request."""
         return "\n".join([pipes(_HEADER, self._cells()), "", *(f"- {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it; times in seconds."""

@@ -77,6 +77,14 @@ def test_equal_results_of_different_seeds_are_noticed(tmp_path: Path) -> None:
     assert "tiny: equal results with seeds 0, 1, 2 (seeds 0, 1, 2)" in found.notes
 
 
+def test_a_value_that_is_no_number_is_null_in_json(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", lambda name, seed: [float("nan") if seed == 1 else 0.4 + 0.01 * seed], RECIPE)
+    text = surgeon("results", recipe, "--json").output
+    data = json.loads(text, parse_constant=lambda word: pytest.fail(word))
+    assert [run["metrics"]["mAP50-95"] for run in data["runs"] if run["seed"] == 1] == [None] * 3
+    assert data["rows"][1]["comparison"]["n"] == 2
+
+
 def test_what_was_not_asked_for_is_left_out_and_said(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE)
     folder = plan_ablation(recipe).cells[1].folder
@@ -116,6 +124,17 @@ def test_the_gate_closes_on_what_is_distinguishably_worse(gate: str, drop: float
     result = surgeon("results", experiment(tmp_path / "a", score), "--gate", gate)
     assert result.exit_code == code, result.output
     assert ("Gate: tiny-lska-neck-k7 on shapes: mAP50-95 is -0.02" in result.output) == bool(code)
+
+
+def test_the_gate_lets_pass_what_is_lower_and_not_distinguishable(tmp_path: Path) -> None:
+    def score(name: str, seed: int) -> list[float]:
+        return [spread(seed) + ([-0.02, 0.012][seed % 2] if "neck" in name else 0)]
+
+    recipe = experiment(tmp_path / "a", score)
+    neck = ls.results(recipe, costs=False).rows[1]
+    assert neck.comparison is not None
+    assert neck.comparison.mean < -0.003
+    assert surgeon("results", recipe, "--gate", "mAP50-95 >= base").exit_code == 0
 
 
 @pytest.mark.parametrize(
