@@ -62,7 +62,8 @@ def _cost_panel(axes: Any, rows: list[Row], results: Table, title: str) -> None:
         found, base = row.metrics[results.metric], row.role == BASE
         axes.errorbar(
             x, found.mean, yerr=found.sd, capsize=3, linestyle="none", markersize=8 if base else 6,
-            marker="*" if base else _MARKERS[index % len(_MARKERS)], color=_COLOURS[index % len(_COLOURS)],
+            marker="*" if base else _MARKERS[index % len(_MARKERS)],
+            color="black" if base else _COLOURS[index % len(_COLOURS)],
             markerfacecolor="black" if base else "white" if row.role == VARIANT else "grey", label=row.network,
         )  # fmt: skip
         if base:
@@ -78,7 +79,8 @@ def _kernel_panel(axes: Any, rows: list[Row], curves: dict[str, dict[int, Row]],
         shown = [k for k in sorted(points) if results.metric in points[k].metrics]
         found = [points[k].metrics[results.metric] for k in shown]
         axes.errorbar(
-            shown, [one.mean for one in found], yerr=[one.sd or 0.0 for one in found], capsize=3, label=name,
+            [k + 0.4 * (index - (len(curves) - 1) / 2) for k in shown],  # beside each other, to see every bar
+            [one.mean for one in found], yerr=[one.sd or 0.0 for one in found], capsize=3, label=name,
             marker=_MARKERS[index % len(_MARKERS)], linestyle=_DASHES[index % len(_DASHES)],
             color=_COLOURS[index % len(_COLOURS)], markerfacecolor="white",
         )  # fmt: skip

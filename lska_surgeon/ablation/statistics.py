@@ -108,17 +108,22 @@ def holm(ps: Sequence[float]) -> list[float]:
 def power(difference: float, sd: float, n: int, alpha: float = ALPHA) -> float:
     """The chance that n pairs show a true difference, by the noncentral t at the level that the exact test attains.
 
+    Where that level leaves one choice of signs, all differences have to have one sign, whose chance is exact.
+
     Args:
         difference: the true mean difference.
         sd: the standard deviation of the paired differences.
         n: pairs.
         alpha: the level.
     """
-    attained = math.floor(alpha * 2 ** (n - 1)) / 2 ** (n - 1) if n < 50 else alpha
+    choices = math.floor(alpha * 2.0 ** (n - 1)) if n < 50 else 0
+    attained = choices / 2 ** (n - 1) if n < 50 else alpha
     if attained <= 0:
         return 0.0
     if sd == 0:
         return 1.0 if difference else 0.0
+    if choices == 1:  # so few pairs that all of them have to point the same way
+        return float(stats.norm.cdf(difference / sd) ** n + stats.norm.cdf(-difference / sd) ** n)
     edge, shift = stats.t.ppf(1 - attained / 2, n - 1), abs(difference) / sd * math.sqrt(n)
     if shift > 30:  # where the noncentral t is no longer computed, and nobody doubts
         return 1.0
