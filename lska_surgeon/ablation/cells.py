@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -166,6 +166,7 @@ class Ablation:
         networks: the rows, a base before its variants.
         data: name of each data set -> as Ultralytics takes it.
         cells: every training, seed after seed, so that a table is whole as early as can be.
+        larger: base -> the next larger one, which is a base or a control; where that is asked for.
     """
 
     recipe: Recipe
@@ -173,6 +174,7 @@ class Ablation:
     networks: tuple[Network, ...]
     data: Mapping[str, str]
     cells: tuple[Cell, ...]
+    larger: Mapping[str, str]
 
     @property
     def experiment(self) -> Experiment:
@@ -194,7 +196,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
     where = (folder or recipe.folder / "ablation" / path.stem).absolute()
-    networks = tuple(_networks(recipe))
+    networks, larger = _networks(recipe)
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)
     cells = [
@@ -212,25 +214,28 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
         for seed in recipe.experiment.seeds
         for network in networks
     ]
-    return Ablation(recipe, where, networks, data, tuple(cells))
+    return Ablation(recipe, where, networks, data, tuple(cells), larger)
 
 
-def _networks(recipe: Recipe) -> Iterator[Network]:
-    """Every base, the next larger one where that is asked for, and its variants."""
+def _networks(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
+    """Every base with its variants, then the larger bases; and which is the larger one of which."""
+    assert recipe.experiment is not None
     variants = plan_variants(recipe)
     bases = {base_stem(variant.base): variant for variant in variants}
-    assert recipe.experiment is not None
-    larger = {}
+    found, controls, larger = [], [], {}
     for name, variant in bases.items():
-        yield _base(variant.base, BASE, name)
+        found.append(_base(variant.base, BASE, name))
+        found += [
+            Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, one)
+            for one in variants
+            if base_stem(one.base) == name
+        ]
         if recipe.experiment.larger:
             bigger = _larger(recipe, variant)
-            if base_stem(bigger) not in bases:
-                larger[base_stem(bigger)] = _base(bigger, LARGER, name)
-        for one in variants:
-            if base_stem(one.base) == name:
-                yield Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, one)
-    yield from larger.values()
+            larger[name] = base_stem(bigger)
+            if larger[name] not in bases:
+                controls.append(_base(bigger, LARGER, name))
+    return (*found, *controls), larger
 
 
 def _name(file: str) -> str:

@@ -57,6 +57,7 @@ def tabulate(
     metric: str | None = None,
     resolve: float | None = None,
     latency: Mapping[str, float] | None = None,
+    larger: Mapping[str, str] | None = None,
 ) -> Results:
     """The table.
 
@@ -67,6 +68,7 @@ def tabulate(
         metric: what is compared; None for what the task is measured by.
         resolve: a difference, for which the seeds that it takes are told.
         latency: network -> median seconds for one picture.
+        larger: base -> the larger base that stands for plain scaling.
 
     Raises:
         AblationError: no run is finished, or none has that metric.
@@ -84,7 +86,7 @@ def tabulate(
     if latency:
         rows = [replace(row, seconds=latency.get(row.network)) for row in rows]
     rows = _compared(rows)
-    rows = [replace(row, beaten=_beaten(row, rows)) for row in rows]
+    rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
     rows = _with_best(rows, runs)
     resolution = _resolution(rows, resolve)
     return Results(name, chosen, tuple(rows), tuple(runs), tuple(_notes(rows, runs, resolution, chosen)), resolution)
@@ -141,13 +143,13 @@ def _comparison(row: Row) -> Comparison:
     return row.comparison
 
 
-def _beaten(row: Row, rows: Sequence[Row]) -> str | None:
+def _beaten(row: Row, rows: Sequence[Row], larger_of: Mapping[str, str]) -> str | None:
     """How plain scaling does at a variant's GFLOPs: between base and larger base by the straight line.
 
     A variant that costs more than the larger base is held against that one.
     """
     base = next((one for one in rows if (one.data, one.network) == (row.data, row.base)), None)
-    larger = next((one for one in rows if one.role == LARGER and (one.data, one.base) == (row.data, row.base)), None)
+    larger = next((one for one in rows if (one.data, one.network) == (row.data, larger_of.get(row.base))), None)
     if row.role != VARIANT or base is None or larger is None:
         return None
     here, low, high = row.costs.gflops, base.costs.gflops, larger.costs.gflops

@@ -67,4 +67,5 @@ def results(
         metric=metric,
         resolve=resolve,
         latency=times,
+        larger=ablation.larger,
     )

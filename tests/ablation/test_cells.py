@@ -59,6 +59,18 @@ def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
         ]
 
 
+def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").touch()
+    text = "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf, k: 7}\ntrain: {data: d.yaml}\nseeds: [0]\n"
+    ablation = planned(tmp_path, text + "controls: larger\n")
+    assert [(one.network.name, one.network.role) for one in ablation.cells if "lska" not in one.network.name] == [
+        ("yolov8n", "base"),
+        ("yolov8s", "base"),
+        ("yolov8m", "larger"),
+    ]
+    assert ablation.larger == {"yolov8n": "yolov8s", "yolov8s": "yolov8m"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,9 @@ from ...ablation.scheduler import Event
 from ...ablation.status import AblationStatus, failure_text
 from .json import dump
 
+#: Seconds between two lines on a running cell in a log.
+EVERY = 300.0
+
 
 class Progress:
     """Is told of events and shows them on stderr."""
@@ -22,6 +26,7 @@ class Progress:
         self.quiet = quiet
         self.live: Any = None
         self.running: dict[str, str] = {}
+        self.told: dict[str, float] = {}
         if not quiet and sys.stderr.isatty():
             from ...tables import live
 
@@ -41,6 +46,8 @@ class Progress:
         name = f"{event.cell.name}, {event.cell.data}"
         if event.kind in ("started", "running"):
             self.running[name] = f"{name} on {event.device}: {event.text or 'starting'}"
+            if event.kind == "running":
+                self._tell_log(name)
         else:
             self.running.pop(name, None)
         if self.live is not None:
@@ -48,6 +55,13 @@ class Progress:
         if event.kind in ("failed", "killed") or (event.kind != "running" and not self.quiet):
             end = f": {event.text}" if event.text else f" on {event.device}"
             click.echo(f"{event.kind.capitalize()} {name}{end}", err=True)
+
+    def _tell_log(self, name: str) -> None:
+        """A line on a running cell from time to time, where nobody watches."""
+        now = time.monotonic()
+        if self.live is None and not self.quiet and now - self.told.setdefault(name, now) >= EVERY:
+            self.told[name] = now
+            click.echo(f"Running {self.running[name]}", err=True)
 
 
 def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: AblationStatus, as_json: bool) -> str:
