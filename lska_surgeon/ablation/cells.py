@@ -19,50 +19,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..costs.cache import CostCache, Counted, ModelText, sha256
-from ..errors import RecipeError, SurgeonError
+from ..costs.cache import sha256
+from ..errors import RecipeError
 from ..files import write_text
-from ..model_yaml.file_names import base_stem
-from ..model_yaml.load import OpenModel, open_model
-from ..model_yaml.scale_pin import pin_scale
 from ..recipes.experiment import SCRATCH, Experiment
-from ..recipes.plan import DEFAULT_FOLDER, Variant, plan_variants
 from ..recipes.recipe import Recipe, read_recipe
+from .networks import LARGER, VARIANT, Network, error_in, networks_of
 from .records import DONE, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
-
-VARIANT, BASE, LARGER = "variant", "base", "larger"
-
-
-@dataclass(frozen=True)
-class Network:
-    """One row of the table to be: a variant, a base, or a larger base.
-
-    Attributes:
-        name: what it is called.
-        role: "variant", "base" or "larger".
-        base: name of the base that it is compared with; its own, for a base.
-        file: the file that is trained, as the recipe names it.
-        text: its content.
-        scale: scale letter, or None.
-        variant: the recipe's variant, where it is one.
-    """
-
-    name: str
-    role: str
-    base: str
-    file: str
-    text: str
-    scale: str | None
-    variant: Variant | None = None
-
-    def cost(self, costs: CostCache) -> Counted | None:
-        """What it costs; None when that is not known and may not be counted."""
-        if self.variant is None:
-            return costs.of(ModelText(self.file, self.text, self.scale))
-        found = self.variant.cost(costs)
-        if found.params is None or found.macs is None:
-            return None
-        return Counted(found.params, found.macs, found.base.counted_with if found.base else {})
 
 
 @dataclass(frozen=True)
@@ -196,7 +159,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
     where = (folder or recipe.folder / "ablation" / path.stem).absolute()
-    networks, larger = _networks(recipe)
+    networks, larger = networks_of(recipe)
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)
     cells = [
@@ -217,48 +180,6 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     return Ablation(recipe, where, networks, data, tuple(cells), larger)
 
 
-def _networks(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
-    """Every base with its variants, then the larger bases; and which is the larger one of which."""
-    assert recipe.experiment is not None
-    variants = plan_variants(recipe)
-    bases = {base_stem(variant.base): variant for variant in variants}
-    found, controls, larger = [], [], {}
-    for name, variant in bases.items():
-        found.append(_base(variant.base, BASE, name))
-        found += [
-            Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, one)
-            for one in variants
-            if base_stem(one.base) == name
-        ]
-        if recipe.experiment.larger:
-            bigger = _larger(recipe, variant)
-            larger[name] = base_stem(bigger)
-            if larger[name] not in bases:
-                controls.append(_base(bigger, LARGER, name))
-    return (*found, *controls), larger
-
-
-def _name(file: str) -> str:
-    short = file[len(DEFAULT_FOLDER) + 1 :] if file.startswith(f"{DEFAULT_FOLDER}/") else file
-    return str(Path(short).with_suffix("")).replace("/", "--")
-
-
-def _base(base: OpenModel, role: str, of: str) -> Network:
-    name = base_stem(base)
-    letter = base.scaling.letter if base.document.scales else None
-    text = pin_scale(base.document, letter, f"{name}.yaml").text
-    return Network(name, role, of, f"{name}.yaml", text, base.scaling.letter)
-
-
-def _larger(recipe: Recipe, variant: Variant) -> OpenModel:
-    base, letters = variant.base, list(variant.base.document.scales)
-    letter = base.scaling.letter
-    place = letters.index(letter) + 1 if letter in letters else len(letters)
-    if place == len(letters):
-        raise _error(recipe, "controls", f"{base.found.asked} has no scale that is larger: drop larger")
-    return open_model(variant.wanted.base, letters[place], recipe.folder)
-
-
 def _start(recipe: Recipe, network: Network) -> Path | None:
     experiment = recipe.experiment
     assert experiment is not None
@@ -270,10 +191,10 @@ def _start(recipe: Recipe, network: Network) -> Path | None:
         name = re.sub(r"(yolo(?:e-)?v?\d+)[nslmx]", rf"\g<1>{network.scale}", name)
         if name == experiment.start:
             problem = f"the control {network.name} can't start from {name}: write start: '{{base}}.pt'"
-            raise _error(recipe, "train.start", problem)
+            raise error_in(recipe, "train.start", problem)
     path = recipe.folder / name
     if not path.is_file():
-        raise _error(
+        raise error_in(
             recipe, "train.start", f"no file {path} for {network.name}: fetch it first, or write start: scratch"
         )
     return path.absolute()
@@ -286,20 +207,14 @@ def _data(recipe: Recipe) -> dict[str, str]:
     for word in recipe.experiment.data:
         path = (recipe.folder / word).absolute()
         if not path.exists() and (len(Path(word).parts) > 1 or Path(word).is_absolute()):
-            raise _error(recipe, "train.data", f"no file {path}: fetch it first, and give its path")
+            raise error_in(recipe, "train.data", f"no file {path}: fetch it first, and give its path")
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name
         if name in found:
-            raise _error(recipe, "train.data", f"two of them are called {name}: give the files different names")
+            raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
         found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
     return found
-
-
-def _error(recipe: Recipe, field: str, problem: object) -> SurgeonError:
-    assert recipe.experiment is not None
-    line = recipe.experiment.lines.get(field) or recipe.experiment.lines["train"]
-    return RecipeError(f"{recipe.path}, line {line}, {field}: {problem}")
 
 
 def _file_hash(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_whole
-from .runs import BASE, VARIANT
+from .networks import BASE, VARIANT
 from .table import Row, Table
 
 #: Okabe and Ito's colours, told apart with every kind of sight; markers and dashes say the same in grey.

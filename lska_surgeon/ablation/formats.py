@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import TargetError
 from ..files import check_target, write_text
 from ..tables import pipes, table
-from .runs import BASE, LARGER
+from .networks import BASE, LARGER
 from .table import Row, Table
 
 FORMATS = ("table", "md", "latex", "csv", "json", "html")

@@ -16,8 +16,9 @@ from ..errors import AblationError
 from ..wording import did_you_mean
 from . import statistics
 from .formats import as_html, as_table, write
+from .networks import BASE, LARGER, VARIANT
 from .records import DONE
-from .runs import BASE, LARGER, VARIANT, Costs, Run, main_metric
+from .runs import Costs, Run, main_metric
 from .statistics import ALPHA, Comparison
 from .table import Row, Summary, Table
 

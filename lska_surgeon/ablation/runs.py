@@ -11,7 +11,8 @@ from typing import Any
 from ..costs.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..yaml_nodes import UnreadableYaml, compose, value_of
-from .cells import BASE, LARGER, VARIANT, Ablation, Cell
+from .cells import Ablation, Cell
+from .networks import BASE, VARIANT
 from .records import DONE, RUNNING, Epoch, read_epochs, read_record
 
 EPOCHS = ("best", "last")
@@ -215,6 +216,3 @@ def _compared(run: Run, names: Sequence[str], base: str | None) -> Run:
     if base is None:
         base = max((other for other in names if run.network.startswith(f"{other}-")), key=len, default=run.network)
     return replace(run, role=BASE if run.network == base else VARIANT, base=base)
-
-
-__all__ = ["BASE", "LARGER", "VARIANT", "Costs", "Run", "costs_of", "main_metric", "plain_runs", "runs_of"]

@@ -18,7 +18,7 @@ from ..yolo.exceptions import first_paragraph
 from .cells import Ablation, Cell
 from .records import FAILED, INTERRUPTED, LOG, WAITING, read_record
 from .status import progress_line
-from .worker import BUSY, FINE, WRONG
+from .worker import BUSY, FINE, HOME, WRONG
 
 _LOOK = 0.2  # seconds between looks at the processes
 _STOP = 10.0  # seconds that a process has to stop
@@ -122,6 +122,7 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
         return subprocess.Popen(
             words,
             cwd=ablation.recipe.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ..errors import AblationError
 from ..files import write_text
 from .cells import Ablation, Cell
+from .worker import HOME
 
 
 def check_slurm() -> None:
@@ -41,6 +42,7 @@ def script(ablation: Ablation, cells: Sequence[Cell], options: str, listed: str)
         f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
         "#SBATCH --requeue",
         *([f"#SBATCH {options}"] if options.strip() else []),
+        f'export PYTHONPATH={shlex.quote(HOME)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
         "# A task whose node fails is queued again and goes on where it stopped; one that is done ends at once.",
         f"exec {shlex.quote(sys.executable)} -m lska_surgeon.ablation.worker {shlex.quote(listed)} "
         '--index "$SLURM_ARRAY_TASK_ID"',

@@ -21,6 +21,8 @@ from .records import DONE, FAILED, LOG, RUNNING, Busy, held, log_tail, read_reco
 
 #: Exit codes.
 FINE, WRONG, BUSY = 0, 1, 75
+#: Where this package lies; a process that is started in another folder has to find this very copy.
+HOME = str(Path(__file__).resolve().parents[2])
 _WATCH = 1.0  # seconds between looks at the parent
 
 
@@ -97,7 +99,7 @@ def _end_with(parent: int) -> None:
     """Kill this process, and all that it has started, when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(_WATCH)
-    if os.getpgrp() == os.getpid():
+    if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -104,6 +104,16 @@ def test_two_calls_at_once_share_the_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_copy_that_is_not_installed_is_found_from_the_recipes_folder(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE.replace("epochs: 3", "epochs: 1"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "lska_surgeon", "ablate", str(recipe), "--devices", "cpu"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", ONE)
     call = start_ablate(recipe)
