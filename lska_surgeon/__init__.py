@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.ablate import ablate
     from .api.adopt import adopt
     from .api.check import check
     from .api.curves import curves
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from .api.graft import graft
     from .api.insert import insert
     from .api.inspect import load_checkpoint
+    from .api.latency import latency
     from .api.positions import positions
     from .api.register import register
     from .api.remove import remove
     from .api.report import report
+    from .api.results import results
     from .api.templates import templates
     from .api.train import train
     from .api.ungraft import ungraft
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 #: Public name -> the module of `api` that has it.
 _HOME: "dict[str, str]" = {
     "SurgeonError": "errors",
+    "ablate": "ablate",
     "adopt": "adopt",
     "check": "check",
     "curves": "curves",
@@ -41,11 +45,13 @@ _HOME: "dict[str, str]" = {
     "flops": "flops",
     "graft": "graft",
     "insert": "insert",
+    "latency": "latency",
     "load_checkpoint": "inspect",
     "positions": "positions",
     "register": "register",
     "remove": "remove",
     "report": "report",
+    "results": "results",
     "templates": "templates",
     "train": "train",
     "ungraft": "ungraft",
@@ -54,6 +60,7 @@ _HOME: "dict[str, str]" = {
 __all__ = [
     "SurgeonError",
     "__version__",
+    "ablate",
     "adopt",
     "check",
     "curves",
@@ -63,11 +70,13 @@ __all__ = [
     "flops",
     "graft",
     "insert",
+    "latency",
     "load_checkpoint",
     "positions",
     "register",
     "remove",
     "report",
+    "results",
     "templates",
     "train",
     "ungraft",

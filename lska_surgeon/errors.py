@@ -6,6 +6,7 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 __all__ = [
+    "AblationError",
     "BrokenBaseError",
     "BuildError",
     "CheckpointError",
@@ -83,6 +84,10 @@ NO_DATA = "say what to train on: data=FILE.yaml (for a classifier data=FOLDER)"
 
 class TrainingError(SurgeonError):
     """Arguments, data or a device that training can't work with."""
+
+
+class AblationError(SurgeonError):
+    """Cells, runs or devices that an ablation can't work with."""
 
 
 class BuildError(SurgeonError):

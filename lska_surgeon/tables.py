@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from typing import ClassVar, Literal, NamedTuple, Union
+from typing import Any, ClassVar, Literal, NamedTuple, Union
 
 _GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
 
@@ -191,3 +191,11 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))
+
+
+def live() -> Any:
+    """Lines on stderr that are drawn again in place; it has `start`, `update` and `stop`."""
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(console=Console(stderr=True, highlight=False, markup=False), transient=True, redirect_stderr=True)

@@ -19,14 +19,14 @@ from .load import OpenModel
 def default_name(base: OpenModel, placement: Placement, *, resolve: bool = False) -> str:
     """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
     resolved = "-resolved" if resolve else ""
-    return f"{variant_stem(_stem_with_scale(base), placement)}{resolved}.yaml"
+    return f"{variant_stem(stem_with_scale(base), placement)}{resolved}.yaml"
 
 
 def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) -> dict[str, str]:
     """What a file name may be made of: base (with its scale letter), scale, op, at, k and d."""
     kernels = [edit.kernel for edit in edits]
     return {
-        "base": _stem_with_scale(base),
+        "base": stem_with_scale(base),
         "scale": base.scaling.letter or "",
         "op": placement.op,
         "at": "-".join(map(_in_a_name, placement.at)),
@@ -51,7 +51,8 @@ def _in_a_name(at: str) -> str:
     return re.sub(r"[^\w.]+", "-", spelt).strip("-")
 
 
-def _stem_with_scale(base: OpenModel) -> str:
+def stem_with_scale(base: OpenModel) -> str:
+    """The base's name with its scale letter: `yolov8s`."""
     found, scale = base.found, base.asked_scale
     stem = Path(found.asked).stem
     if scale is None or found.scale == scale:

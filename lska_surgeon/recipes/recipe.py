@@ -22,9 +22,11 @@ from ..files import no_file
 from ..model_yaml.encoding import decoded
 from ..wording import did_you_mean
 from ..yaml_nodes import Node
+from . import experiment
+from .experiment import Experiment, read_experiment
 from .fields import YamlFields
 
-FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index")
+FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
 DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
@@ -66,6 +68,7 @@ class Recipe:
         resolve: whether to write real widths and repeats, as `insert --resolve`.
         out: name of the files to be, as written, or None.
         index: name of the index, as written, or None.
+        experiment: how the variants are trained and compared; None where the recipe does not say.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class Recipe:
     resolve: bool
     out: str | None
     index: str | None
+    experiment: Experiment | None = None
 
     @property
     def folder(self) -> Path:
@@ -133,6 +137,7 @@ class _Reader(YamlFields):
             resolve=self.boolean(fields["resolve"], "resolve") if "resolve" in fields else False,
             out=self.out,
             index=self._index(fields["index"]) if "index" in fields else None,
+            experiment=read_experiment(self, root, fields),
         )
 
     # What it asks for.

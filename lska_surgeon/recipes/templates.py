@@ -21,6 +21,7 @@ _TEMPLATES = {
     "kernel-ablation": ("kernel-ablation.yaml", "kernel-ablation.yaml"),
     "position-ablation": ("position-ablation.yaml", "position-ablation.yaml"),
     "designs": ("designs.yaml", "designs.yaml"),
+    "ablation": ("ablation.yaml", "ablation.yaml"),
     "recommended": ("recommended.yaml", "recommended.yaml"),
     "recipe-schema": (SCHEMA, SCHEMA),
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),

@@ -285,6 +285,9 @@ def test_examples_of_help_run(command: str) -> None:
         f"check {VARIANT}",
         f"diff yolov8s.yaml {VARIANT}",
         f"diff --textconv {VARIANT}",
+        "ablate --help",
+        "results --help",
+        "latency --help",
     ],
 )
 def test_quick_commands_never_import_torch(words: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ...api import flops as api
+from ...api.latency import latency
 from ...costs.breakdown import Detail
 from ...costs.cost import Cost
 from ...costs.folder import FolderModels, models_in
@@ -19,6 +20,7 @@ from ..options import imgsz as size_option
 from ..quick_imports import own_process
 from ..reports.flops import above_limits, model_notes, render
 from ..reports.github import annotation
+from ..reports.latency import with_latency
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -47,6 +49,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @formats("table", "json", "csv", "md", "github")
 @click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
+@click.option("--latency", "timed", is_flag=True, help="Also measure how long each takes on this machine's CPU.")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
 @click.pass_context
 def flops(
@@ -61,6 +64,7 @@ def flops(
     form: str,
     max_gflops: float | None,
     max_params: int | None,
+    timed: bool,
     trust: bool,
 ) -> None:
     """Count parameters, GMACs and GFLOPs of each MODEL, and how they differ from the first.
@@ -78,6 +82,8 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
+    if timed and form in ("csv", "github"):
+        raise click.UsageError(f"--latency has no place in --format {form}: take table, md or json")
     here = None if models else models_in(Path())
     for model in models:  # before one of them is counted
         api.look_at(model)
@@ -87,7 +93,11 @@ def flops(
 
     with own_process():
         costs, told = _count_here(here, count) if here else (list(map(count, models)), [])
-    click.echo(render(costs, form, Detail(per_layer, top), notes=notes))
+        text = render(costs, form, Detail(per_layer, top), notes=notes)
+        if timed:
+            names = [cost.name for cost in costs]
+            text = with_latency(text, latency(names, imgsz=imgsz, batch=batch, trust=trust), form)
+    click.echo(text)
     for note in (*told, *(model_notes(costs) if form != "json" and not notes else ())):
         click.echo(f"Note: {note}", err=True)
     above = above_limits(costs, max_gflops, max_params)
