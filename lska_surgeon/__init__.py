@@ -7,10 +7,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.draw import draw as draw
+
 __version__ = "0.1.0"
 
 #: Public name -> the module of `api` that has it.
-_HOME: "dict[str, str]" = {}
+_HOME: "dict[str, str]" = {"draw": "draw"}
 __all__ = ["__version__", *_HOME]
 
 

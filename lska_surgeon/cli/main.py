@@ -26,6 +26,7 @@ COMMANDS = {
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "diff": ("Tell how two model YAMLs differ.", "diff"),
+    "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
     "templates": ("Recipes and CI files to start from.", "templates"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
