@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api.curves import curves
     from .api.diff import diff
     from .api.doctor import doctor
+    from .api.draw import draw
     from .api.erf import erf
     from .api.errors import SurgeonError
     from .api.flops import flops
@@ -41,6 +42,7 @@ _HOME: "dict[str, str]" = {
     "curves": "curves",
     "diff": "diff",
     "doctor": "doctor",
+    "draw": "draw",
     "erf": "erf",
     "flops": "flops",
     "graft": "graft",
@@ -66,6 +68,7 @@ __all__ = [
     "curves",
     "diff",
     "doctor",
+    "draw",
     "erf",
     "flops",
     "graft",

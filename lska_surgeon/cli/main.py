@@ -28,6 +28,7 @@ COMMANDS = {
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "diff": ("Tell how two model YAMLs differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
+    "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
     "report": ("Write one page on all variants of a recipe.", "report"),
     "templates": ("Recipes and CI files to start from.", "templates"),
