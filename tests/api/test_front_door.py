@@ -19,6 +19,10 @@ from lska_surgeon import api
 from lska_surgeon.cli.main import COMMANDS, main
 
 VERBS = {
+    "ablate": "ablate",
+    "draw": "draw",
+    "latency": "latency",
+    "results": "results",
     "adopt": "adopt",
     "check": "check",
     "curves": "curves",
@@ -58,6 +62,10 @@ OF_ALL_COMMANDS = {
 }
 #: Options of one command that bear another name in Python, or none -> the parameter, or where it is.
 OPTIONS = {
+    ("flops", "timed"): "`latency`",
+    ("results", "gate"): "`.worse(rule)`",
+    ("results", "plot"): "`.write`",
+    ("results", "sources"): "source",
     ("adopt", "output"): "`.write`",
     ("adopt", "against"): "outputs that were saved are compared by the command",
     ("adopt", "picture"): "see `against`",
@@ -83,6 +91,10 @@ OPTIONS = {
 }
 #: Parameters that no option has -> why.
 NO_OPTION = {
+    ("ablate", "report"): "the command draws its progress with it",
+    ("latency", "folder"): "where the cells of `recipe` lie",
+    ("latency", "recipe"): "a recipe may stand among the models",
+    ("results", "costs"): "they are left out where nobody asks",
     ("diff", "after"): "the second of `models`",
     ("flops", "scale"): "a name with a scale letter says it on the command line",
     ("variants", "track"): "the command draws a progress bar with it",
@@ -91,6 +103,11 @@ NO_OPTION = {
 BESIDE_THE_VERBS = {
     "errors": "how a mistake is told",
     "tables": "how a result is drawn",
+    ("ablate", "ablation.status"): "the type of its result",
+    ("draw", "drawing.drawing"): "the forms that a drawing has",
+    ("latency", "checkpoints.find"): "paths are looked at before torch is imported",
+    ("latency", "model_yaml.find"): "paths are looked at before torch is imported",
+    ("results", "ablation.formats"): "the forms that results have",
     ("adopt", "checkpoints.find"): "the file is looked for before torch is imported",
     ("adopt", "files"): "paths are looked at before torch is imported",
     ("adopt", "grafting.adopt"): "the type of its result",
@@ -217,6 +234,7 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.chdir(tmp_path / str(number))
         assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
     assert found or name in (  # those that need a trained checkpoint, or have nothing to show
+        "ablate",
         "adopt",
         "arguments",
         "doctor",
@@ -224,7 +242,9 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         "errors",
         "graft",
         "inspect",
+        "latency",
         "register",
+        "results",
         "sources",
         "train",
         "ungraft",

@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...architecture.kernel import OP_BLOCKS
 from ...costs.curves import SIZES, curve_points
 from ...errors import SurgeonError
 from ...files import planned_target, write_text
+from ...model_yaml.document import Document
+from ...model_yaml.find import FoundModel
+from ...model_yaml.load import OpenModel
 from ...recipes.index import base_name, edits_in_words
 from ...recipes.plan import Variant, VariantCost
 from ...recipes.result import Variants
 from ...tables import Part, Shown
+from ..comparison import Comparison
+from ..content import Content
 from ..curves import Curves
+from ..drawing import Drawing
 from ..figures import plotting
 from .content import Report, ReportRow
 from .render import render
@@ -99,10 +105,10 @@ def _rows(variants: Variants) -> Iterator[ReportRow]:
             seen.add(base)
             counted = cost.base
             yield ReportRow(base, "", base, counted.params if counted else None, counted.macs if counted else None)
-        yield _row(variant, cost, base)
+        yield _row(variant, cost, base, variants.recipe.imgsz)
 
 
-def _row(variant: Variant, cost: VariantCost, base: str) -> ReportRow:
+def _row(variant: Variant, cost: VariantCost, base: str, imgsz: tuple[int, int]) -> ReportRow:
     return ReportRow(
         variant.file,
         edits_in_words(variant),
@@ -111,8 +117,20 @@ def _row(variant: Variant, cost: VariantCost, base: str) -> ReportRow:
         cost.macs,
         cost.params_added,
         cost.macs_added,
+        drawing=_drawing(variant, imgsz),
         notes=variant.plan.notes,
     )
+
+
+def _drawing(variant: Variant, imgsz: tuple[int, int]) -> str:
+    """What sets a variant apart from its base."""
+    after = OpenModel(
+        FoundModel(Path(variant.file), PurePosixPath(variant.file).name, variant.base.scaling.letter),
+        Document(variant.text, PurePosixPath(variant.file).name),
+        variant.base.scaling,
+    )
+    figure = Comparison(Content(variant.base, imgsz), Content(after, imgsz)).figure()
+    return Drawing(figure, None, ()).svg
 
 
 def _curves(variants: Variants) -> Iterator[tuple[str, str]]:
