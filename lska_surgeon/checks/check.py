@@ -18,6 +18,7 @@ from ..wording import counted
 from . import rules_blocks, rules_levels, rules_rows, rules_taps
 from .context import Context
 from .findings import ERROR, WARNING, Finding, corrected_text
+from .settled import settled
 
 _RULES = (
     rules_rows.bad_rows,
@@ -150,12 +151,17 @@ def check_file(name: str) -> CheckedFile:
 def check_found(found: FoundModel) -> CheckedFile:
     """The same for a file that was found already."""
     subject = Context(found)
-    findings = _without_echoes([finding for rule in _RULES for finding in rule(subject)])
+    findings = settled(subject, _found(subject), _found)
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
     note = scale_note(subject.found, subject.document)
     notes = (note,) if note else ()
     return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale, notes)
+
+
+def _found(subject: Context) -> list[Finding]:
+    """What the rules find, each by itself."""
+    return _without_echoes([finding for rule in _RULES for finding in rule(subject)])
 
 
 def _without_echoes(findings: list[Finding]) -> list[Finding]:

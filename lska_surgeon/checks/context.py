@@ -17,7 +17,7 @@ from ..model_yaml.lines import line_end
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
-from .strides import shapes_or_none
+from .strides import is_whole, shapes_or_none
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
@@ -28,19 +28,27 @@ class Context:
 
     Args:
         found: the file.
+        text: what to take for its text; None reads it.
 
     Raises:
         DocumentError: it is no model YAML.
         GraphError: it has no rows.
     """
 
-    def __init__(self, found: FoundModel) -> None:
+    def __init__(self, found: FoundModel, text: str | None = None) -> None:
         self.found = found
         self.bad_rows: list[RowError] = []
-        self.document = Document.read(self.found.path, bad_rows=self.bad_rows)
+        if text is None:
+            self.document = Document.read(found.path, bad_rows=self.bad_rows)
+        else:
+            self.document = Document(text, found.path.name, self.bad_rows)
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
+
+    def with_text(self, text: str) -> Context:
+        """The same file with another text."""
+        return Context(self.found, text)
 
     @property
     def path(self) -> Path:
@@ -61,7 +69,22 @@ class Context:
     @cached_property
     def moved(self) -> list[Moved]:
         """The taps that read another layer than the stock model's."""
-        return moved_taps(self.layers, self.alignment) if self.alignment else []
+        if self.alignment is None:
+            return []
+        moved = moved_taps(self.layers, self.alignment)
+        return [one for one in moved if one.around] if self._is_a_neck_of_its_own else moved
+
+    @cached_property
+    def _is_a_neck_of_its_own(self) -> bool:
+        """Whether fusions came or went and the whole fits as it stands: then its author meant every number of it."""
+        alignment = self.alignment
+        assert alignment is not None
+        came = [self.role(layer.index) for layer in self.layers if layer.index not in alignment.stock_row]
+        went = [
+            role_of(layer, len(alignment.stock) - 1) for layer in alignment.stock if layer.index not in alignment.rows
+        ]
+        shapes = shapes_or_none(self.layers) if {"fuse", "up"} & {*came, *went} else None
+        return shapes is not None and is_whole(self.layers, shapes)
 
     @cached_property
     def put_right(self) -> list[Layer]:

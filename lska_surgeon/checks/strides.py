@@ -44,6 +44,17 @@ def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
     return found
 
 
+def is_whole(layers: Sequence[Layer], shapes: Sequence[Shape]) -> bool:
+    """Whether a network fits as it stands: strides agree, outputs get coarser one by one, and every layer is read."""
+    read = {source for layer in layers for source in layer.sources}
+    strides = [shape.stride for shape in input_shapes(layers[-1], shapes)]
+    return (
+        None not in strides
+        and not clashes(layers, shapes)
+        and all(layer.index in read or layer.block == "nn.Identity" for layer in layers[:-1])
+    )
+
+
 def _ratios(alignment: Alignment) -> dict[int, float]:
     stock = shapes_of(alignment.stock, Scaling())
     ratios = {}
