@@ -10,9 +10,10 @@ from ..architecture.graph import Layer
 from ..architecture.roles import role_of
 from ..architecture.shapes import NOT_A_MAP, Shape
 from ..errors import GraphError
-from ..model_yaml.document import BAD_ROW, Document, RowError
-from ..model_yaml.find import FoundModel, find_model
+from ..model_yaml.document import BAD_ROW, RowError
+from ..model_yaml.find import FoundModel
 from ..model_yaml.lines import line_end
+from ..model_yaml.load import read_model
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
@@ -28,7 +29,7 @@ class Context:
     """A model YAML and what is known of it.
 
     Args:
-        name: a path, or a stock name.
+        name: a path, a stock name, or "-" for standard input.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
@@ -36,9 +37,9 @@ class Context:
     """
 
     def __init__(self, name: str) -> None:
-        self.found: FoundModel = find_model(name)
         self.bad_rows: list[RowError] = []
-        self.document = Document.read(self.found.path, bad_rows=self.bad_rows)
+        self.found: FoundModel
+        self.found, self.document = read_model(name, bad_rows=self.bad_rows)
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")

@@ -49,7 +49,8 @@ def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def scales(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The scale letters of the model that stands on the line; all that there are where none does yet."""
-    given = [ctx.params.get("base"), ctx.params.get("model"), *ctx.args]  # click leaves it in args behind an open option
+    # Where an option is still open, click leaves the model among the arguments.
+    given = [ctx.params.get("base"), ctx.params.get("model"), *ctx.args]
     letters = next((found for found in map(_letters_of, filter(None, given)) if found), list("nsmlx"))
     return [CompletionItem(letter) for letter in letters if letter.startswith(incomplete)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -11,6 +11,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.cost import LARGEST_SIDE
+from ..model_yaml.find import STDIN
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -111,10 +112,18 @@ imgsz = click.option(
 )
 
 
-def refuse_two_texts(form: str, output: str | None) -> None:
+def refuse_two_texts(form: str, output: str | None, source: str = "") -> None:
     """Refuse to write both a report for a machine and the YAML itself to standard output."""
-    if form != "text" and output == "-":
+    if form != "text" and output is None and source == STDIN:
+        raise click.UsageError(f"what comes from standard input goes to standard output: with --format {form} give -o")
+    if form != "text" and output == STDIN:
         raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+
+
+def refuse_second_reading(models: Sequence[str]) -> None:
+    """Refuse to read standard input twice."""
+    if models.count(STDIN) > 1:
+        raise click.UsageError("- is standard input, which can be read once: give the other as a file")
 
 
 trust = click.option(

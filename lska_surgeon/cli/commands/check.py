@@ -8,8 +8,9 @@ import click
 
 from ...checks import ERROR, CheckedFile, Finding, check_file
 from ...errors import NotAModelError, SurgeonError
+from ...model_yaml.find import STDIN
 from .. import completion
-from ..options import formats
+from ..options import formats, refuse_second_reading
 from ..reports.check import finding_annotation, finding_line, findings_json, proposal, summary
 from ..reports.github import annotation
 
@@ -40,8 +41,8 @@ def check(
     """Find the mistakes that people make in model YAMLs by hand, before training does.
 
     Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
-    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors, 2 when a
-    FILE can't be read; the others are checked all the same.
+    its insertions explain is named, with the number that it should have. A FILE - is standard input. Exit code 1 when
+    there are errors, 2 when a FILE can't be read; the others are checked all the same.
 
     \b
     Rules (errors, unless the word warning stands behind them):
@@ -66,6 +67,9 @@ def check(
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
       lska-surgeon check --models-only *.yaml
     """
+    refuse_second_reading(files)
+    if build and STDIN in files:
+        raise click.UsageError("--build needs files: save standard input to one, and give that")
     checked, problems = _read(files, models_only)
     if build:
         checked = _built(checked)

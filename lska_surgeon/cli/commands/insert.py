@@ -41,8 +41,9 @@ def insert(
 ) -> None:
     """Put LSKA into the model YAML BASE and write the variant.
 
-    BASE is a path, or a stock Ultralytics name with its scale letter. Layer indices, sources, the output layer's
-    inputs and index comments are renumbered; everything else stays byte for byte.
+    BASE is a path, a stock Ultralytics name with its scale letter, or - for standard input; then the variant goes to
+    standard output unless -o names a file. Layer indices, sources, the output layer's inputs and index comments are
+    renumbered; everything else stays byte for byte.
 
     \b
     Positions:
@@ -62,7 +63,7 @@ def insert(
       lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
     """
-    refuse_two_texts(form, output)
+    refuse_two_texts(form, output, base)
     plan = plan_insert(base, Placement(at, op, k, dilation), scale=scale, resolve=resolve, output=output)
     if plan.output is not None:
         check_target(plan.output, force=force or dry_run)

@@ -24,8 +24,8 @@ from ..reports.positions import layers_json, layers_table, names_table
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 
-    MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark rests on a
-    block that lska-surgeon does not know.
+    MODEL is a path, a stock Ultralytics name with its scale letter, or - for standard input. A stride with a question
+    mark rests on a block that lska-surgeon does not know.
 
     \b
     Example:

@@ -18,14 +18,15 @@ from ..reports.edits import removal_json, removal_line
 def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 
-    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go,
-    hosts such as SPPF_LSKA become plain again, and every source and index comment is renumbered.
+    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go, hosts
+    such as SPPF_LSKA become plain again, and every source and index comment is renumbered. VARIANT may be - for
+    standard input; then the base goes to standard output unless -o names a file.
 
     \b
     Example:
       lska-surgeon remove yolov8s-lska-neck-k35.yaml -o yolov8s-base.yaml
     """
-    refuse_two_texts(form, output)
+    refuse_two_texts(form, output, variant)
     removal = plan_remove(variant, output)
     if removal.output is not None and not dry_run:
         check_target(removal.output, force=force)
