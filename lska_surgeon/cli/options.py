@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -111,9 +111,11 @@ imgsz = click.option(
 )
 
 
-def refuse_two_texts(form: str, output: str | None) -> None:
+def refuse_two_texts(form: str, output: str | None, source: str = "") -> None:
     """Refuse to write both a report for a machine and the YAML itself to standard output."""
-    if form != "text" and output == "-":
+    if form != "text" and output is None and source == STDIN:
+        raise click.UsageError(f"what comes from standard input goes to standard output: with --format {form} give -o")
+    if form != "text" and output == STDIN:
         raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
 
 

@@ -17,6 +17,8 @@ _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
 #: Files that hold a built model; all others are read as YAMLs.
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 YAML_SUFFIXES = (".yaml", ".yml")
+#: The name under which some commands read a model YAML from standard input; no file is found by it.
+STDIN = "-"
 _SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
 
 
@@ -33,6 +35,11 @@ class FoundModel:
     path: Path
     asked: str
     scale: str | None
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether it is standard input, which has no name and no folder."""
+        return self.path == Path(STDIN)
 
 
 def is_checkpoint(name: str | Path) -> bool:
@@ -91,6 +98,8 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
     """
     if not name.strip():
         raise DocumentError("the model's name is empty: give a model YAML, such as yolov8s.yaml")
+    if name == STDIN:
+        raise DocumentError("- is standard input, which this can't read a model from: save it to a file, and give that")
     path = folder / name if folder else Path(name)
     _refuse_no_file(name, path)
     if is_checkpoint(path):

@@ -13,8 +13,9 @@ from ..tables import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import base_name, family_notes
-from .find import FoundModel, find_model, scale_in_name
+from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
+from .load import read_model
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
 

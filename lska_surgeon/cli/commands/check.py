@@ -39,8 +39,8 @@ def check(
     """Find the mistakes that people make in model YAMLs by hand, before training does.
 
     Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
-    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors, 2 when a
-    FILE can't be read; the others are checked all the same.
+    its insertions explain is named, with the number that it should have. A FILE - is standard input. Exit code 1 when
+    there are errors, 2 when a FILE can't be read; the others are checked all the same.
 
     \b
     Rules (errors, unless the word warning stands behind them):

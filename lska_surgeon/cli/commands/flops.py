@@ -71,8 +71,8 @@ def flops(
 
     MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale letter; without any, all models
     of this folder are counted, the bases of the variants first. GMACs are billions of multiply-accumulates of one
-    forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in which Ultralytics publishes its
-    models. --notes lists the ops that fvcore does not count.
+    forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in which Ultralytics publishes
+    its models. --notes lists the ops that fvcore does not count.
 
     With --per-layer or --top, --format csv has layers instead of totals.
 
