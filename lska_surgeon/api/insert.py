@@ -57,5 +57,5 @@ def insert(
     if not unchecked and not is_stock(opened.found):
         from ..checks.refusal import refuse_broken
 
-        refuse_broken(opened.found)
+        refuse_broken(opened.found, opened.document.text)
     return plan_insert_into(opened, placement, resolve=resolve, output=as_name(output))

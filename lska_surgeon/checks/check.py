@@ -10,9 +10,9 @@ from typing import Any
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..model_yaml.document import Document
-from ..model_yaml.find import FoundModel, find_model
+from ..model_yaml.find import STDIN, FoundModel, find_model
 from ..model_yaml.lines import patch, unified_diff
-from ..model_yaml.load import scale_note
+from ..model_yaml.load import read_model, scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
 from . import rules_blocks, rules_levels, rules_rows, rules_taps
@@ -139,18 +139,21 @@ def check_file(name: str) -> CheckedFile:
     """Check a model YAML.
 
     Args:
-        name: a path, or a stock name.
+        name: a path, a stock name, or "-" for standard input.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
+    if name == STDIN:
+        found, document = read_model(name, bad_rows=[])
+        return check_found(found, document.text)
     return check_found(find_model(name))
 
 
-def check_found(found: FoundModel) -> CheckedFile:
-    """The same for a file that was found already."""
-    subject = Context(found)
+def check_found(found: FoundModel, text: str | None = None) -> CheckedFile:
+    """The same for a file that was found already, or for a text in its place."""
+    subject = Context(found, text)
     findings = settled(subject, _found(subject), _found)
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))

@@ -14,7 +14,6 @@ from ..errors import GraphError
 from ..model_yaml.document import BAD_ROW, Document, RowError
 from ..model_yaml.find import FoundModel
 from ..model_yaml.lines import line_end
-from ..model_yaml.load import read_model
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align

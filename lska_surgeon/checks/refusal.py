@@ -8,13 +8,17 @@ from .check import check_found
 from .findings import ERROR
 
 
-def refuse_broken(found: FoundModel) -> None:
+def refuse_broken(found: FoundModel, text: str | None = None) -> None:
     """Refuse a model YAML in which `check` finds an error.
+
+    Args:
+        found: the file.
+        text: its text, where it was read already.
 
     Raises:
         BrokenBaseError: it does; the message tells the first and how many there are.
     """
-    errors = [finding for finding in check_found(found).findings if finding.severity == ERROR]
+    errors = [finding for finding in check_found(found, text).findings if finding.severity == ERROR]
     if not errors:
         return
     first = errors[0]

@@ -11,6 +11,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.size import LARGEST_SIDE
+from ..model_yaml.find import STDIN
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -120,6 +121,12 @@ def refuse_two_texts(form: str, output: str | None, source: str = "") -> None:
 
 
 unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
+
+
+def refuse_second_reading(models: Sequence[str]) -> None:
+    """Refuse to read standard input twice."""
+    if models.count(STDIN) > 1:
+        raise click.UsageError("- is standard input, which can be read once: give the other as a file")
 
 
 trust = click.option(

@@ -176,8 +176,8 @@ def plan_insert_into(
     rewrite = insert(document.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    name = output or default_name(base, placement, resolve=resolve)
-    target = None if output == "-" else target_path(name, ".yaml")
+    name = output or (STDIN if base.found.is_stdin else default_name(base, placement, resolve=resolve))
+    target = None if name == STDIN else target_path(name, ".yaml")
     notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
     if resolve:

@@ -7,8 +7,9 @@ import click
 from ...api import check as api
 from ...checks.check import CheckedFile
 from ...errors import BuildError, NotAModelError, SurgeonError
+from ...model_yaml.find import STDIN
 from .. import completion
-from ..options import formats
+from ..options import formats, refuse_second_reading
 from ..reports.check import finding_annotation, finding_line, findings_json, summary
 from ..reports.github import annotation
 
@@ -65,6 +66,9 @@ def check(
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
       lska-surgeon check --models-only *.yaml
     """
+    refuse_second_reading(files)
+    if build and STDIN in files:
+        raise click.UsageError("--build needs files: save standard input to one, and give that")
     checked, problems = _read(files, models_only, build)
     if form == "json":
         click.echo(findings_json(checked, problems, strict=strict, fix=fix))
