@@ -112,6 +112,6 @@ def test_a_yaml_in_place_of_a_checkpoint(command: str) -> None:
 
 
 def test_a_model_without_a_scale_gets_no_option_that_the_command_lacks() -> None:
-    told = "Note: yolov8.yaml names no scale, so this is n, of n, s, m, l, x\n"
+    told = "Note: yolov8.yaml names no scale, so this is n, the first of n, s, m, l, x\n"
     for command in ("insert yolov8.yaml --at neck -o -", "positions yolov8.yaml", "diff yolov8.yaml yolov8n.yaml"):
         assert told in surgeon(*command.split()).stderr

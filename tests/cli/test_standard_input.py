@@ -39,7 +39,7 @@ def test_insert_gives_the_bytes_that_a_file_would_give_and_remove_gives_them_bac
 def test_with_a_name_it_goes_there() -> None:
     done = given(BASE, "insert - --at neck -o yolov8s-mine.yaml")
     assert done.stdout.startswith("Wrote yolov8s-mine.yaml: standard input at scale n with lska k23 at neck")
-    assert done.stderr.startswith("Note: standard input names no scale, so this is n, of n, s, m, l, x\n")
+    assert done.stderr.startswith("Note: standard input names no scale, so this is n, the first of n, s, m, l, x\n")
     assert given(Path("yolov8s-mine.yaml").read_bytes(), "remove - -o back.yaml").exit_code == 0
     assert Path("back.yaml").read_bytes() == BASE
 
