@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "BuildError",
     "CheckpointError",
+    "DeclarationError",
     "DocumentError",
     "EndlessError",
     "GraphError",
@@ -48,6 +49,10 @@ class EndlessError(DocumentError):
 
 class NotAModelError(DocumentError):
     """A file that has nothing of a model YAML, such as one that names a dataset."""
+
+
+class DeclarationError(SurgeonError):
+    """A declaration of the user's own blocks that can't be read or followed, or a class that does not keep its word."""
 
 
 class PositionError(SurgeonError):

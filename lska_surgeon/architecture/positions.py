@@ -15,6 +15,7 @@ from itertools import groupby
 from ..errors import PositionError
 from ..wording import did_you_mean
 from .attention import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
+from .declared import FUSIONS, keeps_shape, like
 from .graph import Graph, Layer
 from .shapes import NOT_A_MAP, OUTPUTS, Shape
 
@@ -122,7 +123,8 @@ def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shap
 
 def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
     layer = graph[index]
-    gives = "the model's output" if layer.block in OUTPUTS or layer == graph.output else NOT_A_MAP.get(layer.block)
+    is_output = like(layer.block) in OUTPUTS or layer == graph.output
+    gives = "the model's output" if is_output else NOT_A_MAP.get(layer.block)
     if gives:
         raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
 
@@ -135,11 +137,11 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
 
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and not is_attention(layer.block)]
+    rows = [layer for layer in graph if layer.section == "backbone" and not _is_beside(layer)]
     for _, run in groupby(rows, key=lambda layer: shapes[layer.index].stride):
         last = None
         for position, layer in enumerate(run):
-            if layer.block in _POOLING:
+            if like(layer.block) in _POOLING:
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
@@ -148,23 +150,29 @@ def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(sites)
 
 
+def _is_beside(layer: Layer) -> bool:
+    """Whether a row stands beside the network that it is in: attention, which any block could do without."""
+    return is_attention(layer.block) or keeps_shape(layer.block)
+
+
 def _is_block(layer: Layer, first: bool) -> bool:
-    if layer.block.startswith("nn.") or layer.block in NOT_A_MAP or layer.block in OUTPUTS or layer.block == "CBFuse":
+    block = like(layer.block)
+    if block.startswith("nn.") or block in NOT_A_MAP or block in OUTPUTS or block == "CBFuse":
         return False
-    return not (first and layer.block in _PLAIN_DOWNSAMPLING)
+    return not (first and block in _PLAIN_DOWNSAMPLING)
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     pooling = _POOLING | set(POOLING_HOSTS) | {"SPPF_LSKA"}
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.block in pooling)
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if like(layer.block) in pooling)
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(
         Site("neck", "neck", layer.index)
         for layer in graph
-        if layer != graph.output and len(layer.taps) == 1 and graph[layer.sources[0]].block == "Concat"
-        if layer.section == "head" and not is_attention(layer.block)
+        if layer != graph.output and len(layer.taps) == 1 and like(graph[layer.sources[0]].block) in FUSIONS
+        if layer.section == "head" and not _is_beside(layer)
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import GraphError
 from .attention import BLOCK_OPS, read_attention
+from .declared import like
 from .graph import Graph, Layer
 from .scaling import Scaling
 from .shapes import WIDTH_SCALED, Shape
@@ -71,4 +72,4 @@ def _attn_args(args: list[Any], scaling: Scaling) -> list[int]:
 
 def _plain_block(layer: Layer) -> str:
     attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
-    return attention.host if attention and attention.host else layer.block
+    return attention.host if attention and attention.host else like(layer.block)

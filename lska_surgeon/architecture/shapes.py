@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .attention import BLOCK_OPS, read_attention
+from .declared import ADD, ATTENTION, declared
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 
@@ -39,7 +40,7 @@ _SAME = frozenset(
     """
     nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM
     """.split()
-)
+) | {ATTENTION, ADD}
 _KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
 # Where each down-sampling block keeps its stride, counted in the row's arguments.
 _STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,
@@ -89,6 +90,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         block, args = _plain(layer)
         channels = _channels(block, args, sources, previous, graph.settings, scaling)
         stride, guessed = _stride(block, args, sources)
+        stride = _declared_stride(layer, sources[0].stride, stride)
         if guessed and layer.index in ratios and sources[0].stride is not None:
             stride = sources[0].stride * ratios[layer.index]
         previous = Shape(channels, stride, guessed or any(source.guessed for source in sources))
@@ -113,7 +115,23 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
     return None
 
 
+def stride_ratio(layer: Layer) -> float | None:
+    """Stride out over stride in of a row, whatever it reads; None when not known, or when it gives no map."""
+    block, args = _plain(layer)
+    stride, guessed = _stride(block, args, [Shape(None, 1.0)])
+    return None if guessed else _declared_stride(layer, 1.0, stride)
+
+
+def _declared_stride(layer: Layer, stride_in: float | None, otherwise: float | None) -> float | None:
+    """A row's stride where its block's declaration says it."""
+    found = declared(layer.block)
+    return otherwise if found is None or found.stride is None or stride_in is None else stride_in * found.stride
+
+
 def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
+    found = declared(layer.block)
+    if found is not None:
+        return found.like, layer.args
     attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
     if attention is None or attention.host is None:
         return layer.block, layer.args

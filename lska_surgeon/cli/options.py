@@ -11,6 +11,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.cost import LARGEST_SIDE
+from ..declarations.find import using_declarations
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -111,6 +112,34 @@ def refuse_two_texts(form: str, output: str | None) -> None:
     """Refuse to write both a report for a machine and the YAML itself to standard output."""
     if form != "text" and output == "-":
         raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+
+
+#: Parameters that hold the files worked on.
+_WORKED_ON = ("base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+
+
+def blocks(function: AnyFunction) -> AnyFunction:
+    """`--blocks`; the command runs with the declarations that hold for the files it is given."""
+
+    @wraps(function)
+    def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
+        given = click.get_current_context().params
+        near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
+        with using_declarations(blocks, near):
+            return function(*args, **rest)
+
+    option = click.option(
+        "--blocks",
+        callback=not_empty,
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
+    )
+    return cast(AnyFunction, option(declared))
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),) if value else ()
 
 
 trust = click.option(

@@ -9,6 +9,7 @@ import click
 from ...checks import ERROR, CheckedFile, Finding, check_file
 from ...errors import NotAModelError, SurgeonError
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..reports.check import finding_annotation, finding_line, findings_json, proposal, summary
 from ..reports.github import annotation
@@ -26,6 +27,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
 @formats("text", "json", "github")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
+@with_blocks
 @click.pass_context
 def check(
     ctx: click.Context,

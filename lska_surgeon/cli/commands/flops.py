@@ -12,6 +12,7 @@ from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from ...yolo.precheck import refuse_sizes
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import imgsz as size_option
 from ..quick_imports import unwatched
@@ -46,6 +47,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
+@with_blocks
 @click.pass_context
 def flops(
     ctx: click.Context,

@@ -15,6 +15,7 @@ from ...model_yaml.find import find_model
 from ...yolo.environment import import_offline
 from ...yolo.precheck import refuse_sizes
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty, where_and_what, writing
 from ..options import trust as trust_option
 from ..quick_imports import unwatched
@@ -42,6 +43,7 @@ from ..quick_imports import unwatched
 @trust_option
 @writing
 @formats("text", "json")
+@with_blocks
 def graft(
     checkpoint: str,
     at: tuple[str, ...],

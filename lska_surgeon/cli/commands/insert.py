@@ -8,6 +8,7 @@ from ...architecture.placement import Placement
 from ...files import check_target, write_text
 from ...model_yaml.insert import plan_insert
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty, refuse_two_texts, where_and_what, writing
 from ..reports.edits import insertion_json, insertion_line, insertion_notice, insertion_table
 
@@ -21,6 +22,7 @@ from ..reports.edits import insertion_json, insertion_line, insertion_notice, in
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @writing
 @formats("text", "json", "github")
+@with_blocks
 def insert(
     base: str,
     at: tuple[str, ...],

@@ -9,6 +9,7 @@ import click
 from ...checkpoints.find import check_checkpoint
 from ...yolo.environment import import_offline
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
 from ..quick_imports import unwatched
@@ -18,6 +19,7 @@ from ..quick_imports import unwatched
 @click.argument("checkpoint", shell_complete=completion.files)
 @trust_option
 @formats("text", "json")
+@with_blocks
 def inspect(checkpoint: str, trust: bool, form: str) -> None:
     """Show what CHECKPOINT holds, and the record of its surgery if it was grafted.
 

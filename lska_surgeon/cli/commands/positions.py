@@ -7,6 +7,7 @@ import click
 from ...architecture.positions import named_sites
 from ...model_yaml.load import open_model
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..reports.positions import layers_json, layers_table, names_table
 
@@ -17,6 +18,7 @@ from ..reports.positions import layers_json, layers_table, names_table
     "--scale", callback=not_empty, metavar="LETTER", help="Scale to show, where MODEL's name does not say it."
 )
 @formats("text", "json")
+@with_blocks
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 

@@ -7,6 +7,7 @@ import click
 from ...files import check_target, write_text
 from ...model_yaml.remove import plan_remove
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, refuse_two_texts, writing
 from ..reports.edits import removal_json, removal_line
 
@@ -15,6 +16,7 @@ from ..reports.edits import removal_json, removal_line
 @click.argument("variant", shell_complete=completion.files)
 @writing
 @formats("text", "json")
+@with_blocks
 def remove(variant: str, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 

@@ -12,6 +12,7 @@ from ...model_yaml.find import find_model
 from ...yolo.environment import import_offline
 from ...yolo.precheck import refuse_sizes
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import trust as trust_option
 
 #: Arguments that say what to train on, or where that is said.
@@ -27,6 +28,7 @@ _NAMES_DATA = ("data", "cfg", "resume")
     "--warm", type=click.IntRange(1), metavar="N", help="Epochs of the first run of --stage both.  [default: 1]"
 )
 @trust_option
+@with_blocks
 def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trust: bool) -> None:
     """Train MODEL, a grafted checkpoint or a variant YAML, as Ultralytics trains any model.
 

@@ -10,6 +10,7 @@ from ...checkpoints.find import check_checkpoint
 from ...files import check_target, target_path
 from ...yolo.environment import import_offline
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, writing
 from ..options import trust as trust_option
 from ..quick_imports import unwatched
@@ -21,6 +22,7 @@ from ..quick_imports import unwatched
 @trust_option
 @writing
 @formats("text", "json")
+@with_blocks
 def ungraft(
     checkpoint: str,
     lossy: bool,

@@ -11,6 +11,7 @@ import click
 
 from ...recipes.index import FORMATS
 from ...recipes.sync import SyncOptions, SyncResult, sync
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..reports.variants import as_annotations, as_json, lines, notes, summary
 
@@ -26,6 +27,7 @@ from ..reports.variants import as_annotations, as_json, lines, notes, summary
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --verify.")
 @formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@with_blocks
 @click.pass_context
 def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, **asked: Any) -> None:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.
