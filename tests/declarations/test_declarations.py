@@ -180,7 +180,8 @@ def test_the_light_half_imports_nothing_of_the_project(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom lska_surgeon.cli.main import main\n"
         "for words in (['positions', 'yolov8n-own.yaml'], ['check', 'yolov8n-own.yaml'],"
-        " ['insert', 'yolov8n-own.yaml', '--at', 'neck'], ['remove', 'yolov8n-own-lska-neck-k23.yaml', '-o', 'back.yaml'],"
+        " ['insert', 'yolov8n-own.yaml', '--at', 'neck'],"
+        " ['remove', 'yolov8n-own-lska-neck-k23.yaml', '-o', 'back.yaml'],"
         " ['diff', 'yolov8n-own.yaml', 'yolov8n-own-lska-neck-k23.yaml']):\n"
         "    main(words, standalone_mode=False)\n"
         "assert not {'torch', 'my_blocks', 'nets'} & set(sys.modules)"
