@@ -20,6 +20,7 @@ from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations
 
 #: Carries the path of the declarations to processes that are started from here.
 VARIABLE = "LSKA_SURGEON_BLOCKS"
+_told: set[str] = set()
 
 
 def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Declarations:
@@ -32,7 +33,7 @@ def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Pat
     Raises:
         DeclarationError: the file can't be read, or says something that is not allowed.
     """
-    named = blocks or os.environ.get(VARIABLE)
+    named = blocks or inherited()
     if named:
         try:
             return read_declarations(Path(named), trusted=True)
@@ -46,6 +47,21 @@ def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Pat
         if found is not None:
             return read_declarations(found, trusted=False)
     return NOTHING
+
+
+def inherited() -> str | None:
+    """The path that whoever started this process left in the environment; not what `tell_children` put there."""
+    path = os.environ.get(VARIABLE)
+    return None if path in _told else path
+
+
+def tell_children(path: Path) -> bool:
+    """Leave a path in the environment of the processes that are started from here; False where it is there already."""
+    if os.environ.get(VARIABLE) == str(path):
+        return False
+    os.environ[VARIABLE] = str(path)
+    _told.add(str(path))
+    return True
 
 
 @contextmanager

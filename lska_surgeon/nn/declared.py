@@ -29,7 +29,7 @@ from torch import nn
 from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock, in_force, put_in_force
 from ..architecture.graph import Layer
 from ..architecture.shapes import OUTPUTS, stride_ratio
-from ..declarations.find import VARIABLE, find_declarations
+from ..declarations.find import find_declarations, inherited, tell_children
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import clean, first_line
@@ -51,7 +51,7 @@ def declared_classes() -> dict[str, type[nn.Module]]:
     Raises:
         DeclarationError: a class can't be imported, or is none that a row can build.
     """
-    if not in_force() and os.environ.get(VARIABLE):
+    if not in_force() and inherited():
         put_in_force(find_declarations())
     declarations = in_force()
     if not declarations or not declarations.trusted or declarations.path is None:
@@ -116,10 +116,9 @@ def _import_all(declarations: Declarations, path: Path) -> dict[str, type[nn.Mod
 
 def _announce(declarations: Declarations, path: Path) -> None:
     """Say once what is about to run, and tell the processes that are started from here."""
-    if os.environ.get(VARIABLE) != str(path):
+    if tell_children(path):
         modules = dict.fromkeys(split_target(block.target)[0] for block in declarations.blocks.values())
         _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(modules), path)
-        os.environ[VARIABLE] = str(path)
 
 
 def _let_import_from(folder: Path) -> None:
