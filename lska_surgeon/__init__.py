@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 #: Public name -> the module of `api` that has it.
-_HOME: "dict[str, str]" = {}
+_HOME: "dict[str, str]" = {"blocks": "blocks"}
 __all__ = ["__version__", *_HOME]
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "positions": ("Show a model's layers and where LSKA may go.", "positions"),
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
     "diff": ("Tell how two model YAMLs differ.", "diff"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
     "templates": ("Recipes and CI files to start from.", "templates"),

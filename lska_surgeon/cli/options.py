@@ -115,7 +115,7 @@ def refuse_two_texts(form: str, output: str | None) -> None:
 
 
 #: Parameters that hold the files worked on.
-_WORKED_ON = ("base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
 
 
 def blocks(function: AnyFunction) -> AnyFunction:
