@@ -11,6 +11,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.size import LARGEST_SIDE
+from ..declarations.find import using_declarations
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -118,6 +119,34 @@ def refuse_two_texts(form: str, output: str | None) -> None:
 
 
 unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
+
+
+#: Parameters that hold the files worked on.
+_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+
+
+def blocks(function: AnyFunction) -> AnyFunction:
+    """`--blocks`; the command runs with the declarations that hold for the files it is given."""
+
+    @wraps(function)
+    def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
+        given = click.get_current_context().params
+        near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
+        with using_declarations(blocks, near):
+            return function(*args, **rest)
+
+    option = click.option(
+        "--blocks",
+        callback=not_empty,
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
+    )
+    return cast(AnyFunction, option(declared))
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),) if value else ()
 
 
 trust = click.option(
