@@ -1,15 +1,18 @@
-"""`lska_surgeon.blocks`: the blocks that are known, and declarations of those that are not."""
+"""The verb `blocks`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..checks.inventory import Inventory, inventory
 from ..declarations.find import using_declarations
+from .arguments import PathLike, as_name
 
 
-def blocks(source: str | None = None, *, blocks: str | Path | None = None) -> Inventory:
+def blocks(source: PathLike | None = None, *, blocks: PathLike | None = None) -> Inventory:
     """The blocks that are known here; of a file, those that are not, each with a declaration to start from.
+
+    >>> import lska_surgeon as ls
+    >>> ls.blocks("yolov8s.yaml").line
+    'yolov8s.yaml: every block is known'
 
     Args:
         source: a model YAML, or a Python file with classes, which is parsed and not run; None for no file.
@@ -18,5 +21,6 @@ def blocks(source: str | None = None, *, blocks: str | Path | None = None) -> In
     Raises:
         SurgeonError: a file can't be read.
     """
-    with using_declarations(blocks, [source] if source else []):
-        return inventory(source)
+    name = as_name(source)
+    with using_declarations(as_name(blocks), [name] if name else []):
+        return inventory(name)

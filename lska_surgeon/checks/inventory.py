@@ -18,12 +18,13 @@ from ..errors import TargetError
 from ..files import check_target, write_text
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
-from ..tables import table
+from ..tables import Part, Shown, Table
+from ..wording import plural
 from .known_blocks import is_unknown, known_blocks
 
 
-@dataclass(frozen=True)
-class Inventory:
+@dataclass(frozen=True, repr=False)
+class Inventory(Shown):
     """The blocks that are known, and those that are guessed.
 
     Attributes:
@@ -43,6 +44,19 @@ class Inventory:
         """The guesses as TOML, to paste or to write."""
         return toml_of(self.guessed.values())
 
+    @property
+    def line(self) -> str:
+        """What was found, in one line."""
+        if self.source is None:
+            return f"{plural(len(self.rows()), 'block')} known"
+        return f"{self.source}: {', '.join(self.guessed) or 'every block is known'}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """The guesses as TOML; without a file, a table of the blocks that are known."""
+        if self.source is None:
+            return (Table(("block", "from", "like", "where"), self.rows()),)
+        return (self.text.rstrip("\n"),)
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Block, who has it, what it is like, and where it comes from."""
         return [
@@ -55,6 +69,7 @@ class Inventory:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
+            "schema": self.schema,
             "declarations": str(self.declarations.path) if self.declarations.path else None,
             "trusted": self.declarations.trusted,
             "source": str(self.source) if self.source else None,
@@ -86,9 +101,6 @@ class Inventory:
             target, f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{self.text}", force=force
         )
         return target
-
-    def __str__(self) -> str:
-        return self.text if self.source else table(("block", "from", "like", "where"), self.rows())
 
 
 def inventory(source: str | None = None) -> Inventory:

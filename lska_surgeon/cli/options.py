@@ -121,6 +121,13 @@ def refuse_two_texts(form: str, output: str | None) -> None:
 unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
 
 
+blocks_option = click.option(
+    "--blocks",
+    callback=not_empty,
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
+)
 #: Parameters that hold the files worked on.
 _WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
 
@@ -135,14 +142,7 @@ def blocks(function: AnyFunction) -> AnyFunction:
         with using_declarations(blocks, near):
             return function(*args, **rest)
 
-    option = click.option(
-        "--blocks",
-        callback=not_empty,
-        metavar="FILE",
-        shell_complete=completion.files,
-        help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
-    )
-    return cast(AnyFunction, option(declared))
+    return blocks_option(cast(AnyFunction, declared))
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from ...checks.inventory import inventory
+from ...api import blocks as api
+from ...tables import drawn
 from .. import completion
-from ..options import blocks as with_blocks
-from ..options import formats
-from ..reports.json import SCHEMA, dump
+from ..options import blocks_option, formats
+from ..reports.json import dump
 
 
 @click.command()
@@ -18,9 +16,9 @@ from ..reports.json import SCHEMA, dump
 @click.option("--write", is_flag=True, help="Write the declaration, to be checked.")
 @click.option("-o", "--output", metavar="FILE", shell_complete=completion.files, help="Where to; lska-surgeon.toml.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
-@with_blocks
+@blocks_option
 @formats("text", "json")
-def blocks(source: str | None, write: bool, output: str | None, force: bool, form: str) -> None:
+def blocks(source: str | None, write: bool, output: str | None, force: bool, blocks: str | None, form: str) -> None:
     """List the blocks that are known here: stock, of lska-surgeon, and declared by you.
 
     With a model YAML as FILE: its blocks that are not known, as a declaration to paste into lska-surgeon.toml. What
@@ -35,14 +33,14 @@ def blocks(source: str | None, write: bool, output: str | None, force: bool, for
     """
     if (write or output) and not source:
         raise click.UsageError("--write needs a FILE: a model YAML, or a Python file with your classes")
-    found = inventory(source)
+    found = api.blocks(source, blocks=blocks)
     for note in found.notes:
         click.echo(f"Note: {note}", err=True)
     if write or output:
-        click.echo(f"Wrote {found.write(Path(output) if output else None, force=force)}", err=form == "json")
+        click.echo(f"Wrote {found.write(output, force=force)}", err=form == "json")
     if form == "json":
-        click.echo(dump({"schema": SCHEMA, **found.to_dict()}))
+        click.echo(dump(found.to_dict()))
     elif source and not found.guessed:
         click.echo(f"{source}: every block is known")
     elif not write and not output:
-        click.echo(str(found).rstrip("\n"))
+        click.echo(drawn(found.parts()))
