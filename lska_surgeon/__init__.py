@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from .api.ablate import ablate
     from .api.adopt import adopt
+    from .api.blocks import blocks
     from .api.check import check
     from .api.curves import curves
     from .api.diff import diff
@@ -38,6 +39,7 @@ _HOME: "dict[str, str]" = {
     "SurgeonError": "errors",
     "ablate": "ablate",
     "adopt": "adopt",
+    "blocks": "blocks",
     "check": "check",
     "curves": "curves",
     "diff": "diff",
@@ -64,6 +66,7 @@ __all__ = [
     "__version__",
     "ablate",
     "adopt",
+    "blocks",
     "check",
     "curves",
     "diff",

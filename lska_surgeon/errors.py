@@ -10,6 +10,7 @@ __all__ = [
     "BrokenBaseError",
     "BuildError",
     "CheckpointError",
+    "DeclarationError",
     "DocumentError",
     "EncodingError",
     "EndlessError",
@@ -64,6 +65,10 @@ class EndlessError(DocumentError):
 
 class NotAModelError(DocumentError):
     """A file that has nothing of a model YAML, such as one that names a dataset."""
+
+
+class DeclarationError(SurgeonError):
+    """A declaration of the user's own blocks that can't be read or followed, or a class that does not keep its word."""
 
 
 class PositionError(SurgeonError):

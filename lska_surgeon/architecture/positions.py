@@ -15,6 +15,7 @@ from ..errors import PositionError
 from ..wording import did_you_mean
 from .at_spelling import meant, wrong_signs
 from .attention import BLOCK_OPS, HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
+from .declared import FUSIONS, keeps_shape, like
 from .graph import Graph, Layer
 from .roles import role_of
 from .shapes import NOT_A_MAP, OUTPUTS, Shape
@@ -139,7 +140,8 @@ def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shap
 
 def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
     layer = graph[index]
-    gives = "the model's output" if layer.block in OUTPUTS or layer == graph.output else NOT_A_MAP.get(layer.block)
+    is_output = like(layer.block) in OUTPUTS or layer == graph.output
+    gives = "the model's output" if is_output else NOT_A_MAP.get(layer.block)
     if gives:
         raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
 
@@ -152,11 +154,11 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
 
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and layer.block not in BLOCK_OPS]
+    rows = [layer for layer in graph if layer.section == "backbone" and not _is_beside(layer)]
     for run in _stages(rows, shapes):
         last = None
         for position, layer in enumerate(run):
-            if layer.block in _POOLING or read_host(layer.block) in _POOLING:
+            if _plain_block(layer) in _POOLING:
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
@@ -171,7 +173,7 @@ def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]
     for layer in rows:
         stride = shapes[layer.index].stride
         known = stages and stride is not None and shapes[stages[-1][-1].index].stride is not None
-        same = stride == shapes[stages[-1][-1].index].stride if known else layer.block not in _PLAIN_DOWNSAMPLING
+        same = stride == shapes[stages[-1][-1].index].stride if known else like(layer.block) not in _PLAIN_DOWNSAMPLING
         if stages and same:
             stages[-1].append(layer)
         else:
@@ -179,15 +181,25 @@ def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]
     return stages
 
 
+def _is_beside(layer: Layer) -> bool:
+    """Whether a row is attention on its own, which any block could do without."""
+    return layer.block in BLOCK_OPS or keeps_shape(layer.block)
+
+
+def _plain_block(layer: Layer) -> str:
+    """The stock block that a row's own stands for, or is declared to be like."""
+    return read_host(layer.block) or like(layer.block)
+
+
 def _is_block(layer: Layer, first: bool) -> bool:
-    if layer.block.startswith("nn.") or layer.block in NOT_A_MAP or layer.block in OUTPUTS or layer.block == "CBFuse":
+    block = like(layer.block)
+    if block.startswith("nn.") or block in NOT_A_MAP or block in OUTPUTS or block == "CBFuse":
         return False
-    return not (first and layer.block in _PLAIN_DOWNSAMPLING)
+    return not (first and block in _PLAIN_DOWNSAMPLING)
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    blocks = ((layer, read_host(layer.block) or layer.block) for layer in graph)
-    return tuple(Site("sppf", "sppf", layer.index) for layer, block in blocks if block in _POOLING)
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if _plain_block(layer) in _POOLING)
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
@@ -197,17 +209,18 @@ def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
         if not is_fusion(fusion, graph, shapes):
             continue
         fed = [graph[reader] for reader in graph.readers(fusion.index) if len(graph[reader].taps) == 1]
-        if fusion.block != "Concat":
+        if like(fusion.block) != "Concat":
             fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
-        found.update(layer.index for layer in fed if layer != graph.output and layer.block not in BLOCK_OPS)
+        found.update(layer.index for layer in fed if layer != graph.output and not _is_beside(layer))
     return tuple(Site("neck", "neck", index) for index in sorted(found) if graph[index].section == "head")
 
 
 def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
     """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
-    if layer == graph.output or layer.block in NOT_A_MAP or layer.block in OUTPUTS:
+    block = like(layer.block)
+    if layer == graph.output or block in NOT_A_MAP or block in OUTPUTS:
         return False
-    if layer.block == "Concat":
+    if block in FUSIONS:
         return True
     read = {shapes[source].stride if source >= 0 else 1.0 for source in layer.sources}
     return len(set(layer.sources)) > 1 and len(read) == 1 and None not in read

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import GraphError
 from .attention import BLOCK_OPS, read_host
+from .declared import like
 from .graph import Graph, Layer
 from .scaling import Scaling
 from .shapes import MOST_CHANNELS, WIDTH_SCALED, Shape
@@ -85,4 +86,4 @@ def _number(layer: Layer, at: int, what: str) -> float:
 
 
 def _plain_block(layer: Layer) -> str:
-    return read_host(layer.block) or layer.block
+    return read_host(layer.block) or like(layer.block)

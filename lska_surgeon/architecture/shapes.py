@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .attention import BLOCK_OPS, plain_row, read_host
+from .declared import ADD, ATTENTION, FUSIONS, declared, like
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 from .strides import Effect, strides_of
@@ -40,7 +41,7 @@ _SAME = frozenset(
     """
     nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM
     """.split()
-)
+) | {ATTENTION, ADD}
 _KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
 # Where each down-sampling block keeps its stride, counted in the row's arguments.
 _STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,
@@ -81,13 +82,12 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    plain = [plain_row(layer.block, layer.args) for layer in graph]
-    effects = [_effect(block, args, len(layer.taps)) for (block, args), layer in zip(plain, graph)]
-    strides = strides_of(graph.layers, effects, ratios or {})
+    strides = strides_of(graph.layers, [_effect_of(layer) for layer in graph], ratios or {})
     shapes: list[Shape] = []
     image = Shape(channels_in(graph.settings), 1.0)
     previous = image
-    for layer, (block, args), (stride, sure) in zip(graph, plain, strides):
+    for layer, (stride, sure) in zip(graph, strides):
+        block, args = _plain(layer)
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
         channels = _channels(block, args, sources, previous, graph.settings, scaling)
         previous = Shape(channels, stride, not sure)
@@ -111,13 +111,13 @@ def stride_argument(block: str) -> int | None:
 
 def is_known(block: str) -> bool:
     """Whether the parser's rules for a block are known here."""
-    plain = read_host(block) or block
+    plain = read_host(block) or like(block)
     return plain in NOT_A_MAP or plain in BLOCK_OPS or _effect(plain, (), 1).kind is None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:
     """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one."""
-    block, args = plain_row(layer.block, layer.args)
+    block, args = _plain(layer)
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
     width = args[0] if block in WIDTH_SCALED and args else None
@@ -126,6 +126,27 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
     if not 0 < scaling.channels(width) <= MOST_CHANNELS:
         return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
     return None
+
+
+def stride_ratio(layer: Layer) -> float | None:
+    """Stride out over stride in of a row, whatever it reads; None when not known, or when it gives no map."""
+    effect = _effect_of(layer)
+    return (1.0 if effect.joins else effect.ratio) if effect.is_map else None
+
+
+def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
+    """A row as that of the stock block that its own stands for, or is declared to be like."""
+    found = declared(layer.block)
+    return plain_row(found.like if found else layer.block, layer.args)
+
+
+def _effect_of(layer: Layer) -> Effect:
+    """What a row does to the size of its map: what its block's declaration says, else what the block does."""
+    found = declared(layer.block)
+    if found is not None and found.stride is not None:
+        return Effect(found.stride)
+    block, args = _plain(layer)
+    return _effect(block, args, len(layer.taps))
 
 
 def _channels(
@@ -161,7 +182,7 @@ def _effect(block: str, args: tuple[Any, ...], taps: int) -> Effect:
     """What a block does to the size of its map."""
     if block in OUTPUTS or block in ("ImagePoolingAttn", "TorchVision"):
         return Effect(None, is_map=False)
-    if block == "Concat":
+    if block in FUSIONS:
         return Effect(joins=True)
     if block == "CBFuse":
         return Effect(main=taps - 1)

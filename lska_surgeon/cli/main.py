@@ -26,6 +26,7 @@ COMMANDS = {
     "positions": ("Show a model's layers and where LSKA may go.", "positions"),
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
     "diff": ("Tell how two model YAMLs differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
     "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),

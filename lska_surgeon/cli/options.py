@@ -11,6 +11,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.size import LARGEST_SIDE
+from ..declarations.find import using_declarations
 from ..model_yaml.find import STDIN
 from . import completion
 
@@ -127,6 +128,34 @@ def refuse_second_reading(models: Sequence[str]) -> None:
     """Refuse to read standard input twice."""
     if models.count(STDIN) > 1:
         raise click.UsageError("- is standard input, which can be read once: give the other as a file")
+
+
+blocks_option = click.option(
+    "--blocks",
+    callback=not_empty,
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
+)
+#: Parameters that hold the files worked on.
+_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+
+
+def blocks(function: AnyFunction) -> AnyFunction:
+    """`--blocks`; the command runs with the declarations that hold for the files it is given."""
+
+    @wraps(function)
+    def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
+        given = click.get_current_context().params
+        near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
+        with using_declarations(blocks, near):
+            return function(*args, **rest)
+
+    return blocks_option(cast(AnyFunction, declared))
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),) if value else ()
 
 
 trust = click.option(

@@ -24,6 +24,7 @@ VERBS = {
     "latency": "latency",
     "results": "results",
     "adopt": "adopt",
+    "blocks": "blocks",
     "check": "check",
     "curves": "curves",
     "diff": "diff",
@@ -54,6 +55,7 @@ NO_COMMAND = {
 }
 #: Options that no verb has -> where it is in Python.
 OF_ALL_COMMANDS = {
+    "blocks": "`lska_surgeon.declarations.find.using_declarations`, for declarations hold for a process",
     "form": "how a result is told: `to_dict`, or printing it",
     "as_json": "`to_dict`",
     "quiet": "verbs say nothing",
@@ -69,6 +71,8 @@ OPTIONS = {
     ("adopt", "output"): "`.write`",
     ("adopt", "against"): "outputs that were saved are compared by the command",
     ("adopt", "picture"): "see `against`",
+    ("blocks", "output"): "`.write`",
+    ("blocks", "write"): "`.write`",
     ("curves", "output"): "`.write`",
     ("erf", "output"): "`.write`",
     ("check", "files"): "model",

@@ -23,6 +23,7 @@ JSON = {
     "remove": (VARIANT, "variant output index_map notes diff"),
     "positions": ("yolov8n.yaml", "model scale layers positions"),
     "check": (VARIANT, "ok files unread"),
+    "blocks": ("", "declarations trusted source blocks guessed notes"),
     "curves": ("yolov8n.yaml --at neck --k 7", "model at imgsz points notes"),
     "report": ("recipe.yaml --dry-run", "output networks curves missing notes"),
     "erf": ("things.pt --imgsz 64", "imgsz pictures fields operators notes"),

@@ -9,6 +9,7 @@ from ...checks.check import CheckedFile
 from ...errors import BuildError, NotAModelError, SurgeonError
 from ...model_yaml.find import STDIN
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..reports.check import finding_annotation, finding_line, findings_json, summary
 from ..reports.github import annotation
@@ -26,6 +27,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
 @formats("text", "json", "github")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
+@with_blocks
 @click.pass_context
 def check(
     ctx: click.Context,

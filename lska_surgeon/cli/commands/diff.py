@@ -9,6 +9,7 @@ import click
 from ...errors import NotAModelError, SurgeonError
 from ...model_yaml.find import STDIN
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
 
@@ -20,6 +21,7 @@ from ..options import imgsz as size_option
 @formats("text", "md", "json", "github")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if they differ, as `git diff` does.")
 @click.option("--textconv", is_flag=True, help="Print one model without its indices, for git to compare.")
+@with_blocks
 @click.pass_context
 def diff(
     ctx: click.Context,

@@ -15,6 +15,7 @@ from ...costs.folder import FolderModels, models_in
 from ...costs.limits import parse_amount
 from ...errors import DocumentError, SurgeonError
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import imgsz as size_option
 from ..quick_imports import own_process
@@ -51,6 +52,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
 @click.option("--latency", "timed", is_flag=True, help="Also measure how long each takes on this machine's CPU.")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
+@with_blocks
 @click.pass_context
 def flops(
     ctx: click.Context,

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from ...api import graft as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
 from ..options import trust as trust_option
 from ..options import unchecked as unchecked_option
@@ -36,6 +37,7 @@ from ..quick_imports import own_process
 @trust_option
 @unchecked_option
 @delivered("text", "json")
+@with_blocks
 def graft(
     checkpoint: str,
     at: tuple[str, ...],

@@ -7,6 +7,7 @@ import click
 from ...api import insert as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
 from ..options import unchecked as unchecked_option
 from ..reports.insert import insertion_notice
@@ -25,6 +26,7 @@ from ..reports.insert import insertion_notice
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @unchecked_option
 @delivered("text", "json", "github")
+@with_blocks
 def insert(
     base: str,
     at: tuple[str, ...],

@@ -7,6 +7,7 @@ import click
 from ...api import positions as api
 from ...tables import drawn
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..reports.json import dump
 
@@ -21,6 +22,7 @@ from ..reports.json import dump
     help="Scale to show, where MODEL's name does not say it.",
 )
 @formats("text", "json")
+@with_blocks
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 

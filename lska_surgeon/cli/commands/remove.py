@@ -7,11 +7,13 @@ import click
 from ...api import remove as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 
 
 @click.command()
 @click.argument("variant", shell_complete=completion.files)
 @delivered("text", "json")
+@with_blocks
 def remove(variant: str, delivery: Delivery) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 

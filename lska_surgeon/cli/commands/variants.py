@@ -12,6 +12,7 @@ import click
 from ...api import variants as api
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
+from ..options import blocks as with_blocks
 from ..options import formats, unchecked
 from ..reports.json import dump
 from ..reports.variants import as_annotations
@@ -29,6 +30,7 @@ from ..reports.variants import as_annotations
 @unchecked
 @formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@with_blocks
 @click.pass_context
 def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, recipe: Path, **asked: Any) -> None:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.
