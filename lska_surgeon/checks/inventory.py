@@ -19,7 +19,6 @@ from ..files import check_target, write_text
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
 from ..tables import Part, Shown, Table
-from ..wording import counted
 from .known_blocks import is_unknown, known_blocks
 
 
@@ -48,7 +47,7 @@ class Inventory(Shown):
     def line(self) -> str:
         """What was found, in one line."""
         if self.source is None:
-            return f"{counted(len(self.rows()), 'block')} known"
+            return f"{len(self.rows())} blocks are known"
         return f"{self.source}: {', '.join(self.guessed) or 'every block is known'}"
 
     def parts(self) -> tuple[Part, ...]:

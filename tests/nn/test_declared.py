@@ -25,6 +25,7 @@ from lska_surgeon.declarations.find import VARIABLE, using_declarations
 from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.grafting.certificate import certify, random_pictures
 from lska_surgeon.grafting.transplant import excise_, transplant_
+from lska_surgeon.grafting.widths import widths_of
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline
 
@@ -138,7 +139,9 @@ def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
         assert parameters(variants[0]) == parameters(variants[1])
         model = build(changed)
         tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        assert certify(model, lambda network: transplant_(network, mine), random_pictures(model)).exact
+        pictures, after = random_pictures(model), yaml_of(mine.after, model.yaml)
+        widths = widths_of(model.eval(), next(iter(pictures.values())))
+        assert certify(model, lambda net: transplant_(net, mine, widths, after), pictures).exact
         excise_(model, remove(mine.after))
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
 
