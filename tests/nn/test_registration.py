@@ -541,7 +541,12 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
         ("https://example.org/yolov8n.yaml", None, BuildError, "is not a local file: download it first"),
         ("yolov8n.yaml", "q", BuildError, "no scale 'q': the model has n, s, m, l, x"),
         (model_of(scales=None), "s", BuildError, "no scale 's': the model has no scales"),
-        (model_of([-1, 1, "Unheard", [64]]), None, BuildError, r"layer 2 \(Unheard\): ultralytics has no module Unheard"),
+        (
+            model_of([-1, 1, "Unheard", [64]]),
+            None,
+            BuildError,
+            r"layer 2 \(Unheard\): ultralytics has no module Unheard",
+        ),
         (model_of([7, 1, "Conv", [64]]), None, BuildError, r"layer 2 \(Conv\): IndexError: list index out of range"),
         (
             model_of([-1, 1, "Conv", [64, 3, 2]], [[1, 2], 1, "Concat", [1]]),
