@@ -97,7 +97,6 @@ OPTIONS = {
 NO_OPTION = {
     ("ablate", "report"): "the command draws its progress with it",
     ("latency", "folder"): "where the cells of `recipe` lie",
-    ("latency", "recipe"): "a recipe may stand among the models",
     ("results", "costs"): "they are left out where nobody asks",
     ("diff", "after"): "the second of `models`",
     ("flops", "scale"): "a name with a scale letter says it on the command line",
@@ -123,6 +122,8 @@ BESIDE_THE_VERBS = {
     ("erf", "drawing.figures"): "the target is looked at first",
     ("autoload", "yolo.autoload"): NO_VERB["autoload"],
     ("check", "checks.check"): "the type of its result",
+    ("check", "model_yaml.find"): "the name of standard input",
+    ("diff", "model_yaml.find"): "the name of standard input",
     ("diff", "model_yaml.canonical"): "--textconv, which is for git",
     ("diff", "model_yaml.document"): "--textconv, which is for git",
     ("flops", "costs.cost"): "the type of its result",
