@@ -237,7 +237,7 @@ def test_positions_lists_layers_and_names() -> None:
         ("positions nope.yaml", "no file nope.yaml"),
         ("graft missing.pt", "say where: --at POSITION"),
         ("insert '' --at neck", "the model's name is empty: give a model YAML, such as yolov8s.yaml"),
-        ("frobnicate", "no command 'frobnicate': there are insert, remove, "),
+        ("xyzzy", "no command 'xyzzy': there are insert, remove, "),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
