@@ -10,9 +10,9 @@ and whoever can write to the file while it is being read. The order of reading:
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. What is read before torch loads anything is bounded (`container`, `pickle_scan`),
-far above any real checkpoint. Out of scope: what a model computes once it is called (its layers run, with attributes
-that the file chose).
+installs or downloads a thing for it. Of what is read before torch loads anything, size, records, steps, memo and depth
+are bounded (`container`, `pickle_scan`), above any real checkpoint. Out of scope: what a model computes once it is called
+(its layers run, with attributes that the file chose), and files that use up memory within those bounds.
 """
 
 from __future__ import annotations
