@@ -11,8 +11,8 @@ and whoever can write to the file while it is being read. The order of reading:
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
 installs or downloads a thing for it. Of what is read before torch loads anything, size, records, steps, memo and depth
-are bounded (`container`, `pickle_scan`), above any real checkpoint. Out of scope: what a model computes once it is called
-(its layers run, with attributes that the file chose), and files that use up memory within those bounds.
+are bounded (`container`, `pickle_scan`), above any real checkpoint. Out of scope: what a model computes once it is
+called (its layers run, with attributes that the file chose), and files that use up memory within those bounds.
 """
 
 from __future__ import annotations
