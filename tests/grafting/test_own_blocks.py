@@ -137,7 +137,7 @@ def test_two_processes_train_it_in_step(project: Path) -> None:
     # What the command that started them has left in the environment.
     left = {
         VARIABLE: str(project / "lska-surgeon.toml"),
-        "PYTHONPATH": f"{project}{os.pathsep}{os.environ['PYTHONPATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")])),
     }
     processes = []
     for rank in ("0", "1"):
