@@ -13,6 +13,7 @@ states that can't be had from outside; then the run goes on from the exact weigh
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class _Keeper:
 
     def __init__(self) -> None:
         self.state: dict[str, Any] | None = None  # to be put back, until the first epoch begins
-        self.steps_at: int | None = None  # of a resumed run: the batch of its next step
+        self.stepped: int | None = None  # of a resumed run, until its first step: the batch of the last one before
         self.last_step = -1
         self.batch = -1
         self.order = _Order()
@@ -64,7 +65,6 @@ class _Keeper:
 
     def start(self, trainer: Any) -> None:
         """Everything but the random generators, which are put back last."""
-        self.batch = trainer.start_epoch * len(trainer.train_loader) - 1
         if not trainer.resume:
             return
         state = _read(Path(trainer.save_dir))
@@ -78,11 +78,13 @@ class _Keeper:
         trainer.scaler.load_state_dict(state["scaler"])
         trainer.stopper.__dict__.update(state["stopper"])
         trainer.best_fitness = state["best_fitness"]
+        trainer.preprocess_batch = self._before_forward(trainer, trainer.preprocess_batch)
         if trainer.args.close_mosaic and trainer.start_epoch > trainer.epochs - trainer.args.close_mosaic:
             trainer._close_dataloader_mosaic()
             self.close_mosaic, trainer.args.close_mosaic = trainer.args.close_mosaic, 0  # it is closed already
 
     def epoch_start(self, trainer: Any) -> None:
+        self.batch = trainer.epoch * len(trainer.train_loader) - 1
         self.order.epoch(trainer.train_loader)
         state, self.state = self.state, None
         if state is None:
@@ -96,18 +98,27 @@ class _Keeper:
             self.order.replay(trainer.train_loader, state["order"])
             _refill(trainer.train_loader.dataset, state["buffer"])
         _set_random_states(state["random"])
-        self.steps_at = self.last_step
+        self.stepped = self.last_step
 
     def batch_start(self, trainer: Any) -> None:
-        """Ultralytics steps at the first batch of a process; a run that was not interrupted need not have."""
         self.batch += 1
         self.order.batch(trainer.train_loader)
-        if self.steps_at is not None and trainer.accumulate > 1:
-            wanted = self.steps_at + trainer.accumulate
-            if self.batch < wanted:
-                self.hold, trainer.accumulate = trainer.accumulate, self.batch + 2
-            else:
-                self.steps_at = None
+
+    def _before_forward(self, trainer: Any, preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Ultralytics steps at the first batch of a process; a run that was not interrupted need not have.
+
+        Whether it does is known here only: the warm-up sets `accumulate` anew after `on_train_batch_start`.
+        """
+
+        def preprocess_batch(batch: Any) -> Any:
+            if self.stepped is not None:
+                if self.batch < self.stepped + trainer.accumulate:
+                    self.hold, trainer.accumulate = trainer.accumulate, self.batch + 2
+                else:
+                    self.stepped = None
+            return preprocess(batch)
+
+        return preprocess_batch
 
     def batch_end(self, trainer: Any) -> None:
         if self.hold is not None:
@@ -173,7 +184,7 @@ class _Order:
         self.iterator = loader.iterator = loader._get_iterator()
         for _ in range(drawn):
             next(loader.iterator._sampler_iter)
-        self.state = state
+        self.before, self.state = loader.generator.get_state(), state
 
 
 def _refill(dataset: Any, buffer: list[int]) -> None:

@@ -187,26 +187,48 @@ def test_what_one_has_to_know_of_a_training_is_noted(
     assert result["notes"] == ({kind: text} if kind else {})
 
 
+class Killed(BaseException):
+    """What ends a training at once, as a signal would."""
+
+
 @pytest.mark.slow
-def test_an_interrupted_training_ends_in_the_same_numbers_also_between_two_steps(tmp_path: Path) -> None:
-    """With nbs 8 and batch 2 a step takes two epochs, so that gradients are carried from one to the next."""
-    text = ONE.replace("nbs: 2", "nbs: 8").replace("epochs: 3", "epochs: 5").replace("at: neck", "at: sppf")
-    straight, broken = write_recipe(tmp_path / "a", text), write_recipe(tmp_path / "b", text)
-    assert start_ablate(straight, "--quiet").wait() == 0
-    for _ in range(2):
-        call = start_ablate(broken)
-        before = {path: path.stat().st_mtime_ns for path in tmp_path.joinpath("b").rglob("resume.pt")}
-        wait_for(
-            lambda before=before: any(  # type: ignore[misc]
-                path.exists() and path.stat().st_mtime_ns != before.get(path)
-                for path in tmp_path.joinpath("b").rglob("resume.pt")
-            )
-        )
-        call.kill()
-        call.wait()
-        time.sleep(2.5)  # its worker looks once a second whether it is gone
-    assert start_ablate(broken, "--quiet").wait() == 0
-    assert numbers(tmp_path / "b" / "ablation") == numbers(tmp_path / "a" / "ablation")
+def test_an_interrupted_training_ends_in_the_same_numbers_also_between_two_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nbs 8 and batch 2 up to four batches make a step, so that gradients go from one epoch to the next.
+
+    The warm-up lasts three of the epochs; the number of batches to a step grows in it from 1 to 4.
+    """
+    from ultralytics.utils.callbacks.base import default_callbacks
+
+    from lska_surgeon.ablation.training import train_cell
+
+    left: list[int] = []  # epochs in whose first batch to kill it
+
+    def kill(trainer: Any) -> None:
+        if left and trainer.epoch == left[0]:
+            left.pop(0)
+            raise Killed
+
+    monkeypatch.setitem(default_callbacks, "on_train_batch_end", [kill])
+    text = (
+        ONE.replace("nbs: 2", "nbs: 8").replace("epochs: 3", "epochs: 6").replace("close_mosaic: 1", "close_mosaic: 2")
+    )
+    ends = {}
+    for name, kills in (("straight", []), ("broken", [0, 1, 1, 2, 3, 4, 5])):
+        cell = plan_ablation(write_recipe(tmp_path / name, text)).cells[0]
+        cell.prepare()
+        left[:] = kills
+        while True:
+            try:
+                train_cell(cell.folder, cell.record(), "cpu")
+            except Killed:
+                continue
+            break
+        assert not left
+        ends[name] = numbers(cell.folder.parent)
+    assert ends["broken"] == ends["straight"]
+    assert [len(epochs) for epochs in ends["straight"].values()] == [6]
 
 
 def test_another_network_than_the_one_asked_for_is_found(tmp_path: Path) -> None:
