@@ -10,9 +10,9 @@ and whoever can write to the file while it is being read. The order of reading:
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. What is read before torch loads anything is bounded (`container`, `pickle_scan`),
-far above any real checkpoint. Out of scope: what a model computes once it is called (its layers run, with attributes
-that the file chose).
+installs or downloads a thing for it. What is read before torch loads anything is bounded (`bounds`), trusted or not,
+far above any real checkpoint, and so is what follows from it: depth, copies, tensors that repeat their elements. Out
+of scope: what a model computes once it is called (its layers run, with attributes that the file chose).
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from ..files import planned_target, write_whole
 from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container
+from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
-from .pickle_scan import Missing, Rehearsal, TooLarge, Use
+from .pickle_scan import Missing, Rehearsal, Use
 from .unpickling import load_safely, load_trusted
 
 __all__ = ["Checkpoint", "Globals", "globals_of", "read_checkpoint", "write_checkpoint", "write_product"]
@@ -124,9 +125,10 @@ def _rehearse(
     problems: dict[str, None] = {}
     protocol = 2
     damage: Exception | None = None
+    budget = Budget(most_unfolded_bytes(os.fstat(file.fileno()).st_size))
     try:
         for stream in container.pickles(kind, file):
-            rehearsal = Rehearsal(stream, lookup)
+            rehearsal = Rehearsal(stream, lookup, budget)
             try:
                 rehearsal.read()
             finally:
