@@ -7,20 +7,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.ablate import ablate
     from .api.adopt import adopt
+    from .api.blocks import blocks
     from .api.check import check
     from .api.curves import curves
     from .api.diff import diff
     from .api.doctor import doctor
+    from .api.draw import draw
     from .api.erf import erf
     from .api.errors import SurgeonError
     from .api.flops import flops
     from .api.graft import graft
     from .api.insert import insert
     from .api.inspect import load_checkpoint
+    from .api.latency import latency
     from .api.positions import positions
     from .api.register import register
     from .api.remove import remove
+    from .api.report import report
+    from .api.results import results
     from .api.templates import templates
     from .api.train import train
     from .api.ungraft import ungraft
@@ -31,19 +37,25 @@ __version__ = "0.1.0"
 #: Public name -> the module of `api` that has it.
 _HOME: "dict[str, str]" = {
     "SurgeonError": "errors",
+    "ablate": "ablate",
     "adopt": "adopt",
+    "blocks": "blocks",
     "check": "check",
     "curves": "curves",
     "diff": "diff",
     "doctor": "doctor",
+    "draw": "draw",
     "erf": "erf",
     "flops": "flops",
     "graft": "graft",
     "insert": "insert",
+    "latency": "latency",
     "load_checkpoint": "inspect",
     "positions": "positions",
     "register": "register",
     "remove": "remove",
+    "report": "report",
+    "results": "results",
     "templates": "templates",
     "train": "train",
     "ungraft": "ungraft",
@@ -52,19 +64,25 @@ _HOME: "dict[str, str]" = {
 __all__ = [
     "SurgeonError",
     "__version__",
+    "ablate",
     "adopt",
+    "blocks",
     "check",
     "curves",
     "diff",
     "doctor",
+    "draw",
     "erf",
     "flops",
     "graft",
     "insert",
+    "latency",
     "load_checkpoint",
     "positions",
     "register",
     "remove",
+    "report",
+    "results",
     "templates",
     "train",
     "ungraft",

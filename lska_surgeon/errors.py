@@ -6,9 +6,13 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 __all__ = [
+    "AblationError",
+    "BrokenBaseError",
     "BuildError",
     "CheckpointError",
+    "DeclarationError",
     "DocumentError",
+    "EncodingError",
     "EndlessError",
     "GraphError",
     "KernelError",
@@ -18,6 +22,7 @@ __all__ = [
     "SurgeonError",
     "TargetError",
     "TrainingError",
+    "UnknownOperatorError",
     "UnsafeCheckpointError",
 ]
 
@@ -34,12 +39,24 @@ class KernelError(SurgeonError):
     """A kernel size, dilation or operator that does not exist."""
 
 
+class UnknownOperatorError(KernelError):
+    """A row that is called an operator, or a host of one, and of which nobody can know what its author means by it."""
+
+
 class GraphError(SurgeonError):
     """Rows that do not make a network: a bad row, or a source that is missing or looks forward."""
 
 
+class BrokenBaseError(SurgeonError):
+    """A model YAML with mistakes in it, which is to have operators put in."""
+
+
 class DocumentError(SurgeonError):
     """A file that can't be read as a model YAML."""
+
+
+class EncodingError(DocumentError):
+    """A file in another encoding than UTF-8; Ultralytics drops the bytes that it can't read, and builds something."""
 
 
 class EndlessError(DocumentError):
@@ -48,6 +65,10 @@ class EndlessError(DocumentError):
 
 class NotAModelError(DocumentError):
     """A file that has nothing of a model YAML, such as one that names a dataset."""
+
+
+class DeclarationError(SurgeonError):
+    """A declaration of the user's own blocks that can't be read or followed, or a class that does not keep its word."""
 
 
 class PositionError(SurgeonError):
@@ -68,6 +89,10 @@ NO_DATA = "say what to train on: data=FILE.yaml (for a classifier data=FOLDER)"
 
 class TrainingError(SurgeonError):
     """Arguments, data or a device that training can't work with."""
+
+
+class AblationError(SurgeonError):
+    """Cells, runs or devices that an ablation can't work with."""
 
 
 class BuildError(SurgeonError):

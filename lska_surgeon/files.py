@@ -24,7 +24,7 @@ def target_path(name: str, suffix: str) -> Path:
     path = Path(name)
     if name.endswith(("/", os.sep)) or path.is_dir():
         raise TargetError(f"{name} is a directory: give a file name with -o, such as {path / ('variant' + suffix)}")
-    if path.suffix.lower() not in ((".yaml", ".yml") if suffix == ".yaml" else (suffix,)):
+    if path.suffix not in ((".yaml", ".yml") if suffix == ".yaml" else (suffix,)):
         stem = path.with_suffix("") if path.suffix[1:].isalpha() else path  # the .2 of v1.2 is part of the name
         raise TargetError(f"{name} does not end in {suffix}, by which Ultralytics would know it: try -o {stem}{suffix}")
     return path

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from typing import ClassVar, NamedTuple, Union
+from typing import Any, ClassVar, Literal, NamedTuple, Union
+
+_GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Aligned columns without a newline at the end.
+
+    On a terminal, cells fold between words. No number and no name is ever cut: where the window is too narrow for the
+    columns, the last ones are left out, and a line below the table names them.
 
     Args:
         header: the columns' names.
@@ -46,16 +52,72 @@ def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column, name in enumerate(header):
-        drawn.add_column(name, justify="right" if column in right else "left")
+    window = shutil.get_terminal_size().columns
+    widths, gap = _fitted(list(zip(header, *rows)), window)
+    if not widths:
+        return _plain(header, rows, right)  # the terminal folds whole lines
+    padding = (0, (gap - 1) // 2)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding, header_style="bold", show_edge=False)
+    for column, (name, width) in enumerate(zip(header, widths)):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        drawn.add_column(_folded(name, width), justify=justify, width=width, no_wrap=True, overflow="ignore")
     for cells in rows:
-        drawn.add_row(*(Text(cell) for cell in cells))
-    screen = Console(file=io.StringIO(), width=shutil.get_terminal_size().columns, force_terminal=True)
+        drawn.add_row(*(Text(_folded(cell, width)) for cell, width in zip(cells, widths)))
+    screen = Console(file=io.StringIO(), width=window, force_terminal=True)
     screen.print(drawn)
     written = screen.file
     assert isinstance(written, io.StringIO)
-    return written.getvalue().rstrip("\n")
+    left_out = ", ".join(header[len(widths) :])
+    note = f"\n\nLeft out, for the window is too narrow: {left_out} (`| cat` shows all)." if left_out else ""
+    return written.getvalue().rstrip("\n") + note
+
+
+def _fitted(columns: Sequence[Sequence[str]], window: int) -> tuple[list[int], int]:
+    """Widths at which a table fits a window with every word whole, and the gap between them.
+
+    Where all columns do not fit even with the smaller gap, those from the right go. Nothing is left where not even two
+    fit, or the one that there is.
+
+    Args:
+        columns: the cells of each, the header first.
+        window: columns of the terminal.
+    """
+    from rich.cells import cell_len
+
+    natural = [max(1, *(cell_len(cell.rstrip()) for cell in column)) for column in columns]
+    least = [max(cell_len(line) for cell in column for line in _folded(cell, 0).split("\n")) for column in columns]
+    for count in range(len(columns), min(2, len(columns)) - 1, -1):
+        for gap in _GAPS:
+            room = window - gap * (count - 1)
+            if sum(least[:count]) <= room:
+                return _narrowed(natural[:count], least, room), gap
+    return [], 0
+
+
+def _narrowed(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that fit the room, a column taken from that has most to spare."""
+    while sum(widths) > room:
+        _, widest = max((width - least[index], index) for index, width in enumerate(widths))
+        widths[widest] -= 1
+    return widths
+
+
+def _folded(cell: str, width: int) -> str:
+    """A cell in lines of a width at most, broken between words; rich itself miscounts beside wide characters."""
+    from rich.cells import cell_len
+
+    lines: list[str] = []
+    for word in _words(cell):
+        if lines and cell_len(lines[-1] + word) <= width:
+            lines[-1] += word
+        else:
+            lines.append(word.lstrip() if lines else word)
+    return "\n".join(lines)
+
+
+def _words(cell: str) -> list[str]:
+    """What is not broken: words, each with the blanks before it."""
+    return re.findall(r"\s*\S+", cell) or [""]
 
 
 class Table(NamedTuple):
@@ -129,3 +191,11 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))
+
+
+def live() -> Any:
+    """Lines on stderr that are drawn again in place; it has `start`, `update` and `stop`."""
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(console=Console(stderr=True, highlight=False, markup=False), transient=True, redirect_stderr=True)

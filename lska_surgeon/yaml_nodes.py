@@ -33,6 +33,9 @@ __all__ = [
     "written_out",
 ]
 
+#: Line ends for PyYAML, which ruamel.yaml takes for blanks or letters; one character each, so that places stay.
+#: A CR before one of them is a line end of its own, and must not become half of a CR LF.
+_PYYAML_LINE_END = re.compile("[\x85\u2028\u2029]|\r(?=[\x85\u2028\u2029])")
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
@@ -98,7 +101,7 @@ def compose(text: str) -> Node | None:
         RecursionError: it is nested too deep.
     """
     try:
-        root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        root: Node | None = YAML(typ="safe", pure=True).compose(_PYYAML_LINE_END.sub("\n", text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = one_line(error.problem or error.context or "unreadable")

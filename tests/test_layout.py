@@ -16,6 +16,7 @@ FLOORS = (
     ("errors", "unfinished", "wording"),
     ("files", "tables", "yaml_nodes"),
     ("architecture",),
+    ("declarations",),
     ("nn", "model_yaml"),
     ("yolo", "checks"),
     ("checkpoints",),
@@ -29,7 +30,7 @@ FLOORS = (
 #: The facade that forwards to `api` when a name is asked for, and what `python -m` runs.
 DOORS = ("__init__", "__main__")
 #: Rooms that a light process may enter: nothing that they import, now or later, may be torch.
-WITHOUT_TORCH = (*FLOORS[0], "files", "tables", "yaml_nodes", "architecture", "model_yaml", "checks")
+WITHOUT_TORCH = (*FLOORS[0], "files", "tables", "yaml_nodes", "architecture", "declarations", "model_yaml", "checks")
 
 
 def modules() -> dict[str, Path]:

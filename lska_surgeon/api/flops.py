@@ -10,7 +10,7 @@ from ..checkpoints.find import check_checkpoint
 from ..costs.cost import Cost
 from ..costs.size import size_of
 from ..errors import SurgeonError
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..model_yaml.find import find_model, is_checkpoint
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
 
@@ -80,7 +80,7 @@ def look_at(model: Countable) -> None:
 
 
 def _is_yaml(model: Countable) -> bool:
-    return isinstance(model, (str, os.PathLike)) and Path(model).suffix.lower() not in CHECKPOINT_SUFFIXES
+    return isinstance(model, (str, os.PathLike)) and not is_checkpoint(Path(model))
 
 
 def _count_loaded(model: Any, size: tuple[int, int], batch: int, fuse: bool) -> Cost:

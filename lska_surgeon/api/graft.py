@@ -13,7 +13,7 @@ from ..errors import PositionError
 from ..files import target_path
 from ..grafting.early import pixels_of
 from ..model_yaml.file_names import variant_stem
-from ..model_yaml.find import find_model
+from ..model_yaml.find import find_model, is_stock
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of
@@ -38,6 +38,7 @@ def graft(
     init: str = "identity",
     image: PathLike | None = None,
     trust: bool = False,
+    unchecked: bool = False,
     output: PathLike | None = None,
 ) -> Graft:
     """Put LSKA into a trained checkpoint without losing a weight; nothing is written before `.write()`.
@@ -55,11 +56,13 @@ def graft(
         init: "identity", or "default" for the paper's random init.
         image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
+        unchecked: go on where `check` finds errors in `into`.
         output: the file to be; None takes a name that tells what was done.
 
     Raises:
         PositionError: a position is misspelt or matches nothing in this network.
         KernelError: a kernel size or operator does not exist.
+        BrokenBaseError: `check` finds an error in `into`.
         CheckpointError: the checkpoint can't be read, or the outputs would not be the same.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
@@ -77,8 +80,12 @@ def graft(
     if image is not None:
         pixels_of(Path(image))
     if into is not None:
-        find_model(str(as_name(into)))
+        found = find_model(str(as_name(into)))
         refuse_sizes(Path(into))
+        if not unchecked and not is_stock(found):
+            from ..checks.refusal import refuse_broken
+
+            refuse_broken(found)
     import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from ..grafting.graft import graft as graft_planned
     from ..grafting.plan import plan_graft, plan_graft_into

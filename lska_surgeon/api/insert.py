@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from ..architecture.kernel import DEFAULT_KERNEL
 from ..architecture.placement import placement_of
-from ..model_yaml.insert import Insertion, plan_insert
+from ..model_yaml.find import is_stock
+from ..model_yaml.insert import Insertion, plan_insert_into
+from ..model_yaml.load import open_model
 from .arguments import PathLike, as_name
 
 
@@ -19,6 +21,7 @@ def insert(
     dilation: int | None = None,
     scale: str | None = None,
     resolve: bool = False,
+    unchecked: bool = False,
     output: PathLike | None = None,
 ) -> Insertion:
     """Put LSKA into a model YAML; nothing is written before `.write()`.
@@ -39,13 +42,20 @@ def insert(
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
         scale: scale letter, where the base's name does not say it.
         resolve: write the scale's real widths and repeats into every row.
+        unchecked: go on where `check` finds errors in the base.
         output: the file to be; None takes a name that tells what was done, "-" none.
 
     Raises:
         DocumentError: the base is not there, or is no model YAML.
+        BrokenBaseError: `check` finds an error in it.
         PositionError: a position is misspelt or matches nothing in this model.
         KernelError: a kernel size or operator does not exist.
         TargetError: Ultralytics would build another network under the output's name.
     """
     placement = placement_of(at, op, k, dilation)
-    return plan_insert(str(as_name(base)), placement, scale=scale, resolve=resolve, output=as_name(output))
+    opened = open_model(str(as_name(base)), scale)
+    if not unchecked and not is_stock(opened.found):
+        from ..checks.refusal import refuse_broken
+
+        refuse_broken(opened.found, opened.document.text)
+    return plan_insert_into(opened, placement, resolve=resolve, output=as_name(output))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.find import check_checkpoint
+from ..checkpoints.find import check_checkpoint, means_yaml
 from ..errors import TrainingError
 from ..grafting.early import check_words
 from ..model_yaml.find import find_model
@@ -62,7 +62,7 @@ def train_with(
 
 def _look_at(path: Path) -> None:
     """What can be told without torch; the plan looks at all of it again, and at the rest."""
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if means_yaml(str(path)):
         find_model(str(path))
         refuse_sizes(path)
     else:

@@ -20,6 +20,7 @@ def variants(
     check: bool = False,
     dry_run: bool = True,
     force: bool = False,
+    unchecked: bool = False,
     track: Track | None = None,
 ) -> Variants:
     """Work out all variants that a recipe asks for; nothing is written before `.write()`.
@@ -41,6 +42,7 @@ def variants(
         check: only tell whether the files are up to date: `.failed`, `.findings`; it never counts.
         dry_run: False writes at once, as the command does.
         force: with that, overwrite files that were edited by hand, or that somebody else wrote.
+        unchecked: go on where `check` finds errors in a base.
         track: shows how far it is: gets what is iterated, what is done, and how many; gives the same items.
 
     Raises:
@@ -50,4 +52,4 @@ def variants(
     if jobs < 1:
         raise SurgeonError(f"jobs {jobs} is no number of processes: give 1 or more")
     planned = dry_run and not check
-    return sync(SyncOptions(Path(recipe), check, planned, costs, prune, force, verify, jobs), track)
+    return sync(SyncOptions(Path(recipe), check, planned, costs, prune, force, verify, jobs, unchecked), track)

@@ -6,7 +6,7 @@ source does not hide the row that has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from .graph import Layer
@@ -24,6 +24,9 @@ class AlignedRow:
         layer: the row.
         output: the output layer's index.
         factor: what makes its width comparable with the other network's.
+
+    Attributes:
+        key: equal for rows that are alike in all that counts here.
     """
 
     def __init__(self, layer: Layer, output: int, factor: float = 1.0) -> None:
@@ -31,6 +34,7 @@ class AlignedRow:
         self.args = (args[0] * factor, *args[1:]) if args and is_width(args[0]) else args
         self.block, self.section, self.arity = layer.block, layer.section, len(layer.taps)
         self.role = role_of(layer, output)
+        self.key = (self.block, repr(self.args), self.section, self.arity, self.role)
         self.weight = _WEIGHTS.get(self.role, 0.5)
         self.cost_of_insertion = -0.05 if self.role in ("operator", "other") else -0.3
 
@@ -60,17 +64,30 @@ def is_width(value: Any) -> bool:
     return isinstance(value, int) and value >= 8
 
 
-def align_rows(
-    likeness: Callable[[int, int], float], missing: Sequence[float], inserted: Sequence[float]
-) -> dict[int, int]:
+def likenesses(
+    one: Sequence[AlignedRow], other: Sequence[AlignedRow], likeness: Callable[[AlignedRow, AlignedRow], float]
+) -> list[list[float]]:
+    """How like each row of the one and each of the other are, [rows of the one][rows of the other].
+
+    Worked out once for rows that are alike, as most rows of a large network are; those share one list, so change none.
+    """
+    kinds = {row.key: row for row in other}
+    known: dict[Hashable, list[float]] = {}
+    for row in one:
+        if row.key not in known:
+            values = {key: likeness(row, kind) for key, kind in kinds.items()}
+            known[row.key] = [values[there.key] for there in other]
+    return [known[row.key] for row in one]
+
+
+def align_rows(like: Sequence[Sequence[float]], missing: Sequence[float], inserted: Sequence[float]) -> dict[int, int]:
     """The best alignment of two sequences of rows: index in the one -> index in the other, in order.
 
     Args:
-        likeness: how like row i of the one and row j of the other are.
+        like: how like row i of the one and row j of the other are.
         missing: for each row of the one, what it costs (a negative number) that the other does not have it.
         inserted: the same for each row of the other.
     """
-    like = [[likeness(i, j) for j in range(len(inserted))] for i in range(len(missing))]
     score = _scores(like, missing, inserted)
     rows: dict[int, int] = {}
     i, j = len(missing), len(inserted)
@@ -85,7 +102,7 @@ def align_rows(
     return dict(sorted(rows.items()))
 
 
-def _scores(like: list[list[float]], missing: Sequence[float], inserted: Sequence[float]) -> list[list[float]]:
+def _scores(like: Sequence[Sequence[float]], missing: Sequence[float], inserted: Sequence[float]) -> list[list[float]]:
     """The best score for each pair of beginnings, [rows of the one + 1][rows of the other + 1]."""
     first = [0.0]
     for cost in inserted:

@@ -5,6 +5,10 @@ Two kinds of row hold an operator:
 1. An operator row, `[-1, 1, LSKA, [c2, 35]]`: the operator on its own, width taken from its source.
 2. A host row, `[-1, 3, C2fLSKA, [128, True, {k: 35}]]`: an Ultralytics block (the host) with the operator inside;
    the last argument, a mapping with `k` and, where they are not the default, `op` and `d`, says which.
+
+Rows that people wrote by hand name both otherwise: `LSKAttention, [7]`; `SPPF_LSKA, [1024, 5]` or
+`C2f_LSKA, [512, True, 7]`, the kernel size last, if it is there; and `C2f_LSKA_Attention`, whose bottlenecks are
+attention blocks.
 """
 
 from __future__ import annotations
@@ -13,10 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import KernelError
+from ..errors import KernelError, UnknownOperatorError
 from .kernel import OP_BLOCKS, TRIVIAL_OPS, Kernel, resolve_kernel
 
-BLOCK_OPS = {block: op for op, block in OP_BLOCKS.items()}
+#: Names that people gave to an operator -> which it is. `LSKAttention` is LSKA where it has a kernel size, as tutorials
+#: write it; LSKNet's class of that name, another thing, has none.
+HANDWRITTEN_OPS = {"LSKAttention": "lska", "LSKA_Attention": "lska-attention"}
+BLOCK_OPS = {**{block: op for op, block in OP_BLOCKS.items()}, **HANDWRITTEN_OPS}
 
 #: Host block -> the block it stands for. In these each bottleneck becomes x + LSKA(f(x)).
 RESIDUAL_HOSTS = {
@@ -32,11 +39,28 @@ POOLING_HOSTS = {"SPPFLSKA": "SPPF", "SPPLSKA": "SPP", "SPPELANLSKA": "SPPELAN"}
 HOSTS = {**RESIDUAL_HOSTS, **POOLING_HOSTS}
 HOST_OF = {base: host for host, base in HOSTS.items()}
 
-#: Kernel size of rows that people wrote without one.
-HANDWRITTEN_KERNEL = {"LSKA": 11, "SPPF_LSKA": 11, "C2f_LSKA": 7, "C2f_LSKA_Attention": 7}
-#: Names that people gave to such blocks -> the host block (or the plain block) they stand for.
-HANDWRITTEN_HOSTS = {"SPPF_LSKA": "SPPF", "C2f_LSKA": "C2f", "C2f_LSKA_Attention": "C2f"}
-_HOST_ARGS = {"SPPF": 2, "C2f": 4}  # positional arguments of the plain block in rows that people wrote
+#: Plain blocks in which people replaced each bottleneck by an attention block: `C2f_LSKA_Attention`.
+ATTENTION_HOSTS = ("C2f", "C3", "C3k2")
+#: Names that people gave to such blocks -> the plain block that they were made from.
+HANDWRITTEN_HOSTS = {
+    **{f"{base}_LSKA": base for base in HOSTS.values()},
+    **{f"{base}_LSKA_Attention": base for base in (*ATTENTION_HOSTS, *POOLING_HOSTS.values())},
+}
+#: Kernel size of rows that people wrote without one: in a pooling host 11, as in an operator row, else 7.
+_OPERATOR_KERNEL, _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 11, 7
+# How many arguments the plain block has in rows that people wrote; the kernel size, if any, stands behind them.
+_HOST_ARGS = {
+    "SPPF": 2,
+    "SPP": 2,
+    "SPPELAN": 3,
+    "RepNCSPELAN4": 4,
+    "Bottleneck": 5,
+    "C2f": 4,
+    "C3": 4,
+    "C3k2": 6,
+    "A2C2f": 8,
+}
+_SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
 
 
 @dataclass(frozen=True)
@@ -61,11 +85,31 @@ def is_attention(block: str) -> bool:
     return block in BLOCK_OPS or block in HOSTS or block in HANDWRITTEN_HOSTS
 
 
+def read_host(block: str) -> str | None:
+    """The plain block that a host row's name stands for; None for every other name."""
+    return HOSTS.get(block) or HANDWRITTEN_HOSTS.get(block)
+
+
+def plain_row(block: str, args: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """A host row as its plain block's, whatever it says of the operator; any other row as it is."""
+    if block in HOSTS:
+        return HOSTS[block], tuple(args[:-1] if args and isinstance(args[-1], Mapping) else args)
+    if block in HANDWRITTEN_HOSTS:
+        return HANDWRITTEN_HOSTS[block], _split_handwritten(HANDWRITTEN_HOSTS[block], args)[0]
+    return block, tuple(args)
+
+
+def is_like_attention(block: str) -> bool:
+    """True for a name that speaks of LSKA and that `read_attention` does not understand."""
+    return "lska" in block.lower() and not is_attention(block)
+
+
 def read_attention(block: str, args: Sequence[Any]) -> Attention | None:
     """Read an operator row or a host row, ours or hand-written; None when `block` is neither.
 
     Raises:
         KernelError: the arguments do not say an operator that exists.
+        UnknownOperatorError: people use the name, and what they mean can't be known.
     """
     if block in BLOCK_OPS:
         return _read_operator(block, list(args))
@@ -93,7 +137,12 @@ def _read_operator(block: str, args: list[Any]) -> Attention:
         channels = args.pop(0)
     if len(args) > 2:
         raise KernelError(f"{block} takes [c2, k] or [c2, k, d], found {len(args) + 1} arguments")
-    k = args[0] if args else HANDWRITTEN_KERNEL["LSKA"]
+    if not args and block == "LSKAttention":
+        raise UnknownOperatorError(
+            f"{block} without a kernel size need not be LSKA, for LSKNet has another block of that name: "
+            "what it does is not known"
+        )
+    k = args[0] if args else _OPERATOR_KERNEL
     dilation = args[1] if len(args) == 2 else None
     return Attention(_kernel_of_row(block, op, k, dilation), channels=channels)
 
@@ -111,10 +160,22 @@ def _read_host(block: str, args: list[Any]) -> Attention:
 
 def _read_handwritten(block: str, args: list[Any]) -> Attention:
     host = HANDWRITTEN_HOSTS[block]
-    own = _HOST_ARGS[host]
-    k = args[own] if len(args) > own else HANDWRITTEN_KERNEL[block]
-    op = "lska-attention" if block == "C2f_LSKA_Attention" else "lska"
-    return Attention(_kernel_of_row(block, op, k, None), host, tuple(args[:own]))
+    own, k = _split_handwritten(host, args)
+    if host == "A2C2f" and own[1:2] != (False,):
+        raise UnknownOperatorError(f"{block} with area attention has no bottleneck for LSKA: what it does is not known")
+    op = "lska-attention" if block.endswith("_Attention") else "lska"
+    return Attention(_kernel_of_row(block, op, k, None), host, own)
+
+
+def _split_handwritten(host: str, args: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+    """The plain block's own arguments, and the kernel size."""
+    own, pooling = _HOST_ARGS[host], host in POOLING_HOSTS.values()
+    if len(args) > own:
+        return tuple(args[:own]), args[own]
+    last = args[-1] if len(args) > 1 else None
+    if not pooling and host != "RepNCSPELAN4" and type(last) is int and last % 2 and last >= _SMALLEST:
+        return tuple(args[:-1]), last
+    return tuple(args), _POOLING_KERNEL if pooling else _RESIDUAL_KERNEL
 
 
 def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:

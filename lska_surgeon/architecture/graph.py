@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Union
 
 from ..errors import BuildError, GraphError
@@ -41,7 +42,7 @@ class Layer:
         """`from` as a tuple, still as written."""
         return self.frm if isinstance(self.frm, tuple) else (self.frm,)
 
-    @property
+    @cached_property
     def sources(self) -> tuple[int, ...]:
         """The indices that this row reads, counted from 0; `IMAGE` is the picture."""
         return tuple(self.index + tap if tap < 0 else tap for tap in self.taps)
@@ -94,7 +95,7 @@ class Graph:
 
     def readers(self, index: int) -> tuple[int, ...]:
         """Indices of the layers that read layer `index`."""
-        return tuple(layer.index for layer in self.layers if index in layer.sources)
+        return self._readers.get(index, ())
 
     def row_as_dict(self, index: int) -> dict[str, Any]:
         """A row and who reads it, as plain data."""
@@ -107,6 +108,19 @@ class Graph:
             "args": list(layer.args),
             "readers": list(self.readers(index)),
         }
+
+    @cached_property
+    def _readers(self) -> dict[int, tuple[int, ...]]:
+        return readers_of(self.layers)
+
+
+def readers_of(layers: Iterable[Layer]) -> dict[int, tuple[int, ...]]:
+    """Index of a layer -> indices of those that read it, for every index that is read, the picture's too."""
+    found: dict[int, list[int]] = {}
+    for layer in layers:
+        for source in dict.fromkeys(layer.sources):
+            found.setdefault(source, []).append(layer.index)
+    return {source: tuple(readers) for source, readers in found.items()}
 
 
 def as_from(value: Any) -> From | None:

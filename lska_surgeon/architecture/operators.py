@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import read_attention
-from .graph import IMAGE, Graph, Layer
+from ..errors import UnknownOperatorError
+from .attention import ATTENTION_HOSTS, is_attention, read_attention
+from .graph import IMAGE, Graph
 from .kernel import Kernel
 from .scaling import Scaling
 from .shapes import Shape
@@ -31,15 +32,23 @@ class Operators:
 
 
 def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
-    """The operators that layer `index` holds; None when it holds none, or when a width is not known."""
+    """The operators that layer `index` holds; None when it holds none, or when a width is not known.
+
+    None, too, where they replace the bottlenecks of their host, and so are not all that sets it apart from the plain
+    block, and where nobody can know what a row means.
+    """
     layer = graph[index]
-    attention = read_attention(layer.block, layer.args)
+    try:
+        attention = read_attention(layer.block, layer.args)
+    except UnknownOperatorError:
+        return None
     if attention is None:
         return None
     source = layer.sources[0]
     width_in = 3 if source == IMAGE else shapes[source].channels
     width_out = shapes[index].channels
-    if width_in is None or width_out is None:
+    replaces = attention.host in ATTENTION_HOSTS and layer.block.endswith("_Attention")
+    if width_in is None or width_out is None or replaces:
         return None
     repeats = scaling.repeats(layer.repeats)
     if attention.host is None:
@@ -58,14 +67,10 @@ def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> i
     total = 0
     for layer in graph:
         found = operators_in(graph, layer.index, shapes, scaling)
-        if found is None and _holds(layer):
+        if found is None and is_attention(layer.block):
             return None
         total += found.params if found else 0
     return total
-
-
-def _holds(layer: Layer) -> bool:
-    return read_attention(layer.block, layer.args) is not None
 
 
 def _inside(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ..errors import PositionError
 from ..wording import did_you_mean
-from .attention import HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, is_attention
+from .at_spelling import meant, wrong_signs
+from .attention import BLOCK_OPS, HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
+from .declared import FUSIONS, keeps_shape, like
 from .graph import Graph, Layer
+from .roles import role_of
 from .shapes import NOT_A_MAP, OUTPUTS, Shape
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
@@ -63,6 +65,12 @@ def parse_at(text: str) -> At:
         PositionError: it does not follow the grammar.
     """
     found = _AT.match(text.strip())
+    several = meant_by(text)
+    if len(several) > 1:
+        raise PositionError(f"--at {text!r} is several positions: repeat --at, as in {' '.join(map(_typed, several))}")
+    if several and (wrong_signs(text) or not found):
+        signs = f", for it has {wrong_signs(text)}" if wrong_signs(text) else ""
+        raise PositionError(f"can't read --at {text!r}{signs}: write {_typed(several[0])}")
     if not found:
         raise PositionError(
             f"can't read --at {text!r}: write a name such as neck, neck:p3,p4@11, after:9 or 'edge:15->22'"
@@ -77,6 +85,16 @@ def parse_at(text: str) -> At:
         examples = ("edge:15->22", "edge:SPPF->20") if name == "edge" else (f"{name}:9", f"{name}:SPPF")
         raise PositionError(f"--at {name} needs a layer: write --at '{examples[0]}' or --at '{examples[1]}'")
     return At(text.strip(), name, rest, int(k) if k else None)
+
+
+def meant_by(text: str) -> list[str]:
+    """The positions that a text surely names, each as one `--at` value; nothing where that is not sure."""
+    found = meant(text, NAMES, _SELECTING)
+    return found if all(map(_AT.match, found)) else []
+
+
+def _typed(at: str) -> str:
+    return f"--at '{at}'" if re.search("[^-\\w:.,@]", at) else f"--at {at}"
 
 
 def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
@@ -122,7 +140,8 @@ def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shap
 
 def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
     layer = graph[index]
-    gives = "the model's output" if layer.block in OUTPUTS or layer == graph.output else NOT_A_MAP.get(layer.block)
+    is_output = like(layer.block) in OUTPUTS or layer == graph.output
+    gives = "the model's output" if is_output else NOT_A_MAP.get(layer.block)
     if gives:
         raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
 
@@ -135,11 +154,11 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
 
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and not is_attention(layer.block)]
-    for _, run in groupby(rows, key=lambda layer: shapes[layer.index].stride):
+    rows = [layer for layer in graph if layer.section == "backbone" and not _is_beside(layer)]
+    for run in _stages(rows, shapes):
         last = None
         for position, layer in enumerate(run):
-            if layer.block in _POOLING:
+            if _plain_block(layer) in _POOLING:
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
@@ -148,24 +167,63 @@ def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(sites)
 
 
+def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]:
+    """The rows by size of map; where that is not known, each down-sampling block starts a stage."""
+    stages: list[list[Layer]] = []
+    for layer in rows:
+        stride = shapes[layer.index].stride
+        known = stages and stride is not None and shapes[stages[-1][-1].index].stride is not None
+        same = stride == shapes[stages[-1][-1].index].stride if known else like(layer.block) not in _PLAIN_DOWNSAMPLING
+        if stages and same:
+            stages[-1].append(layer)
+        else:
+            stages.append([layer])
+    return stages
+
+
+def _is_beside(layer: Layer) -> bool:
+    """Whether a row is attention on its own, which any block could do without."""
+    return layer.block in BLOCK_OPS or keeps_shape(layer.block)
+
+
+def _plain_block(layer: Layer) -> str:
+    """The stock block that a row's own stands for, or is declared to be like."""
+    return read_host(layer.block) or like(layer.block)
+
+
 def _is_block(layer: Layer, first: bool) -> bool:
-    if layer.block.startswith("nn.") or layer.block in NOT_A_MAP or layer.block in OUTPUTS or layer.block == "CBFuse":
+    block = like(layer.block)
+    if block.startswith("nn.") or block in NOT_A_MAP or block in OUTPUTS or block == "CBFuse":
         return False
-    return not (first and layer.block in _PLAIN_DOWNSAMPLING)
+    return not (first and block in _PLAIN_DOWNSAMPLING)
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    pooling = _POOLING | set(POOLING_HOSTS) | {"SPPF_LSKA"}
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.block in pooling)
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if _plain_block(layer) in _POOLING)
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(
-        Site("neck", "neck", layer.index)
-        for layer in graph
-        if layer != graph.output and len(layer.taps) == 1 and graph[layer.sources[0]].block == "Concat"
-        if layer.section == "head" and not is_attention(layer.block)
-    )
+    """Behind the block that a fusion feeds; behind the fusion itself where its own module is all there is."""
+    found: set[int] = set()
+    for fusion in graph:
+        if not is_fusion(fusion, graph, shapes):
+            continue
+        fed = [graph[reader] for reader in graph.readers(fusion.index) if len(graph[reader].taps) == 1]
+        if like(fusion.block) != "Concat":
+            fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
+        found.update(layer.index for layer in fed if layer != graph.output and not _is_beside(layer))
+    return tuple(Site("neck", "neck", index) for index in sorted(found) if graph[index].section == "head")
+
+
+def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
+    """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
+    block = like(layer.block)
+    if layer == graph.output or block in NOT_A_MAP or block in OUTPUTS:
+        return False
+    if block in FUSIONS:
+        return True
+    read = {shapes[source].stride if source >= 0 else 1.0 for source in layer.sources}
+    return len(set(layer.sources)) > 1 and len(read) == 1 and None not in read
 
 
 def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import GraphError
-from .attention import BLOCK_OPS, read_attention
+from .attention import BLOCK_OPS, read_host
+from .declared import like
 from .graph import Graph, Layer
 from .scaling import Scaling
 from .shapes import MOST_CHANNELS, WIDTH_SCALED, Shape
@@ -85,5 +86,4 @@ def _number(layer: Layer, at: int, what: str) -> float:
 
 
 def _plain_block(layer: Layer) -> str:
-    attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
-    return attention.host if attention and attention.host else layer.block
+    return read_host(layer.block) or like(layer.block)

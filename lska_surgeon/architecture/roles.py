@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .attention import BLOCK_OPS
+from .declared import declared, keeps_shape, like
 from .graph import Layer
 from .shapes import NOT_A_MAP
 
@@ -29,15 +30,18 @@ def role_of(layer: Layer, output: int) -> str:
     """
     if layer.index == output:
         return "output"
-    if len(layer.taps) > 1 or layer.block == "Concat":
+    block, own = like(layer.block), declared(layer.block)
+    if len(layer.taps) > 1 or block == "Concat":
         return "fuse"
-    if layer.block in BLOCK_OPS:
+    if block in BLOCK_OPS or keeps_shape(layer.block):
         return "operator"
-    if layer.block in NOT_A_MAP:
+    if own is not None and own.stride not in (None, 1):
+        return "up" if own.stride < 1 else "down"
+    if block in NOT_A_MAP:
         return "other"
     for answer, pattern in _ROLES:
-        if pattern.search(layer.block):
+        if pattern.search(block):
             return answer
-    if "conv" in layer.block.lower():
+    if "conv" in block.lower():
         return "down" if layer.args[2:3] == (2,) else "conv"
     return "other"

@@ -1,7 +1,7 @@
 """Widths, strides and repeats of every layer, worked out from the rows alone as Ultralytics' parser would.
 
 It knows the parser's rules by block name (ultralytics 8.3 to 8.4) and imports nothing of it; a block it does not
-know gets no width, and a stride that is marked as a guess.
+know gets no width, and a stride only where its neighbours leave one choice.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import BLOCK_OPS, read_attention
+from .attention import BLOCK_OPS, plain_row, read_host
+from .declared import ADD, ATTENTION, FUSIONS, declared, like
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
+from .strides import Effect, strides_of
 
 #: Blocks whose first argument is an output width that width scaling applies to.
 WIDTH_SCALED = frozenset(
@@ -39,7 +41,7 @@ _SAME = frozenset(
     """
     nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM
     """.split()
-)
+) | {ATTENTION, ADD}
 _KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
 # Where each down-sampling block keeps its stride, counted in the row's arguments.
 _STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,
@@ -55,7 +57,8 @@ class Shape:
     Attributes:
         channels: width, or None when not known.
         stride: pixels of the picture per cell, or None when not known or not a map.
-        guessed: True when the stride rests on a block that is not known.
+        guessed: True when the rows up to this one do not say the stride: it follows from what comes behind a block that
+            is not known, or, where it is None, nothing says it.
     """
 
     channels: int | None
@@ -79,18 +82,15 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    ratios = ratios or {}
+    strides = strides_of(graph.layers, [_effect_of(layer) for layer in graph], ratios or {})
     shapes: list[Shape] = []
     image = Shape(channels_in(graph.settings), 1.0)
     previous = image
-    for layer in graph:
-        sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
+    for layer, (stride, sure) in zip(graph, strides):
         block, args = _plain(layer)
+        sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
         channels = _channels(block, args, sources, previous, graph.settings, scaling)
-        stride, guessed = _stride(block, args, sources)
-        if guessed and layer.index in ratios and sources[0].stride is not None:
-            stride = sources[0].stride * ratios[layer.index]
-        previous = Shape(channels, stride, guessed or any(source.guessed for source in sources))
+        previous = Shape(channels, stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
 
@@ -104,12 +104,19 @@ def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def size_problem(layer: Layer, scaling: Scaling) -> str | None:
-    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one.
+def stride_argument(block: str) -> int | None:
+    """Which of a down-sampling block's arguments is its stride, counted from 0; None for every other block."""
+    return _STRIDE_ARG.get(block)
 
-    Raises:
-        KernelError: a host's operator does not exist.
-    """
+
+def is_known(block: str) -> bool:
+    """Whether the parser's rules for a block are known here."""
+    plain = read_host(block) or like(block)
+    return plain in NOT_A_MAP or plain in BLOCK_OPS or _effect(plain, (), 1).kind is None
+
+
+def size_problem(layer: Layer, scaling: Scaling) -> str | None:
+    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one."""
     block, args = _plain(layer)
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
@@ -121,11 +128,25 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
     return None
 
 
+def stride_ratio(layer: Layer) -> float | None:
+    """Stride out over stride in of a row, whatever it reads; None when not known, or when it gives no map."""
+    effect = _effect_of(layer)
+    return (1.0 if effect.joins else effect.ratio) if effect.is_map else None
+
+
 def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
-    attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
-    if attention is None or attention.host is None:
-        return layer.block, layer.args
-    return attention.host, attention.host_args
+    """A row as that of the stock block that its own stands for, or is declared to be like."""
+    found = declared(layer.block)
+    return plain_row(found.like if found else layer.block, layer.args)
+
+
+def _effect_of(layer: Layer) -> Effect:
+    """What a row does to the size of its map: what its block's declaration says, else what the block does."""
+    found = declared(layer.block)
+    if found is not None and found.stride is not None:
+        return Effect(found.stride)
+    block, args = _plain(layer)
+    return _effect(block, args, len(layer.taps))
 
 
 def _channels(
@@ -157,25 +178,25 @@ def _channels(
     return None
 
 
-def _stride(block: str, args: tuple[Any, ...], sources: list[Shape]) -> tuple[float | None, bool]:
-    """The stride of a block's output, and whether that is a guess."""
-    source = sources[-1] if block == "CBFuse" else sources[0]
-    if block in OUTPUTS or block == "ImagePoolingAttn" or source.stride is None:
-        return None, False
+def _effect(block: str, args: tuple[Any, ...], taps: int) -> Effect:
+    """What a block does to the size of its map."""
+    if block in OUTPUTS or block in ("ImagePoolingAttn", "TorchVision"):
+        return Effect(None, is_map=False)
+    if block in FUSIONS:
+        return Effect(joins=True)
+    if block == "CBFuse":
+        return Effect(main=taps - 1)
     if block == "ResNetLayer" and len(args) > 3 and args[3]:
-        return source.stride * 4, False
+        return Effect(4.0)
     if block in _STRIDE_ARG:
-        return source.stride * _number(args, _STRIDE_ARG[block], 1), False
+        return Effect(_number(args, _STRIDE_ARG[block], 1))
     if block in _UP_ARG:
-        return source.stride / _number(args, _UP_ARG[block], 1), False
+        return Effect(1 / _number(args, _UP_ARG[block], 1))
     if block in _FIXED_STRIDE:
-        return source.stride * _FIXED_STRIDE[block], False
-    if block in _KEEPS_SIZE or block in BLOCK_OPS or block in ("CBLinear", "CBFuse"):
-        return source.stride, False
-    # A block we do not know. People's own down-sampling blocks look like Conv ([c2, 3, 2]) or say so in their name.
-    if "down" in block.lower() or ("conv" in block.lower() and _number(args, 2, 1) == 2):
-        return source.stride * 2, True
-    return source.stride, True
+        return Effect(_FIXED_STRIDE[block])
+    if block in _KEEPS_SIZE or block in BLOCK_OPS or block == "CBLinear":
+        return Effect()
+    return Effect(None, kind=(block, repr(args[1:])))
 
 
 def _number(args: tuple[Any, ...], at: int, default: float) -> float:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ..errors import PositionError
-from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, read_attention
+from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, is_like_attention, plain_row
 from .graph import IMAGE, From, Graph, Layer
 from .kernel import OP_BLOCKS, Kernel
 from .positions import Site
@@ -54,7 +55,7 @@ class Rewrite:
     origin: tuple[int | None, ...]
     edits: Mapping[int, Edit] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def index_map(self) -> dict[int, int]:
         """Old index -> new index, for every layer that is still there."""
         return {old: new for new, old in enumerate(self.origin) if old is not None}
@@ -64,17 +65,22 @@ class Rewrite:
         """The index map as JSON can hold it."""
         return {str(old): new for old, new in self.index_map.items()}
 
-    @property
+    @cached_property
     def inserted(self) -> tuple[int, ...]:
         """Indices, in `after`, of the inserted layers."""
         return tuple(new for new, old in enumerate(self.origin) if old is None)
 
     def rewired(self, inserted: int) -> tuple[int, ...]:
         """Indices, in `after`, of the kept layers that read an inserted layer, through further inserted ones too."""
-        found: list[int] = []
-        for reader in self.after.readers(inserted):
-            found += [reader] if self.origin[reader] is not None else self.rewired(reader)
-        return tuple(sorted(set(found)))
+        found: set[int] = set()
+        through = [inserted]
+        while through:
+            for reader in self.after.readers(through.pop()):
+                if self.origin[reader] is None:
+                    through.append(reader)
+                else:
+                    found.add(reader)
+        return tuple(sorted(found))
 
     @property
     def stacked(self) -> tuple[tuple[int, int], ...]:
@@ -94,10 +100,14 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         PositionError: two edits want the same place.
     """
     _refuse_duplicates(graph, edits)
+    behind: dict[int, list[Edit]] = {}
+    for edit in edits:
+        if not edit.site.inside:
+            behind.setdefault(edit.site.layer, []).append(edit)
     layout = _Layout(graph)
     for layer in graph:
         layout.keep(layer.index)
-        here = [edit for edit in edits if not edit.site.inside and edit.site.layer == layer.index]
+        here = behind.get(layer.index, [])
         layout.add_trunk(layer.index, [edit for edit in here if edit.site.reader is None])
         for reader in sorted({edit.site.reader for edit in here if edit.site.reader is not None}):
             layout.add_branch(layer.index, reader, [edit for edit in here if edit.site.reader == reader])
@@ -127,8 +137,10 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
     """
     chosen = {x.index for x in graph if (is_attention(x.block) if rows is None else x.index in rows)}
     if not chosen:
+        unknown = next((f"; row {x.index} ({x.block}) is called one, but what it does is not known" for x in graph
+                        if is_like_attention(x.block)), "")  # fmt: skip
         raise PositionError(
-            f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host"
+            f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
         if rows is None and layer.block in BLOCK_OPS and len(layer.taps) > 1:
@@ -144,10 +156,10 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
             layout.keep(layer.index)
 
     def plain(layer: Layer) -> Layer:
-        attention = read_attention(layer.block, layer.args) if layer.index in chosen else None
-        if attention is None or attention.host is None:
+        if layer.index not in chosen:
             return layer
-        return replace(layer, block=attention.host, args=attention.host_args)
+        block, args = plain_row(layer.block, layer.args)
+        return replace(layer, block=block, args=args)
 
     return layout.finish(plain)
 

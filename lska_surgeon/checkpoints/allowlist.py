@@ -1,10 +1,11 @@
 """What a checkpoint may name, one exact entry per global; it knows nothing about files.
 
-A name is on the list in one of three ways, and none of them is a prefix:
+A name is on the list in one of four ways, and none of them is a prefix:
 
 1. `_DATA` has it: plain data, and the few functions that rebuild tensors.
 2. It is the own name (`__module__` and `__qualname__`) of an `nn.Module` class in one of `MODULES`.
-3. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
+3. It is the own name of a layer of the user's project, which declares its blocks (`nn.declared`).
+4. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
    `ultralytics.nn.modules.Conv` of the releases before 8.0.80).
 
 No constructor of a module class is ever called: modules are created empty and filled with their attributes, which is
@@ -22,6 +23,7 @@ from typing import Any
 
 from torch import nn
 
+from ..nn.declared import project_class
 from ..yolo.code_guard import MODULES
 from ..yolo.environment import module_named
 from .pickle_scan import Missing, Use, attributes, empty
@@ -119,7 +121,7 @@ def lookup(name: str) -> Use | Missing | None:
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
     if not filled and module not in MODULES:
-        return None
+        return _MODULE if project_class(module, attribute) else None
     try:
         found = getattr(module_named(module), attribute, None)
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
@@ -152,7 +154,7 @@ def substitutes(name: str) -> list[Any]:
             return []
         target, types = _data_target(current)
     elif isinstance(lookup(name), Use):
-        target = getattr(module_named(module), attribute)
+        target = project_class(module, attribute) or getattr(module_named(module), attribute)
         types = []
     else:
         return [stand_in(name)]

@@ -26,8 +26,11 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from ..architecture.declared import in_force
+from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
+from ..nn.declared import untrusted
 from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container
@@ -178,6 +181,12 @@ def _refuse_names(path: Path, found: Globals) -> None:
             f"{path} needs {_listed(found.refused)}, defined in the script that saved it, so no other program has it: "
             "save it again with that class in a module",
             found.refused,
+        )
+    declarations = in_force()
+    classes = {f"{module}.{cls}" for module, cls in (split_target(one.target) for one in declarations.blocks.values())}
+    if not declarations.trusted and classes & set(found.refused):
+        raise UnsafeCheckpointError(
+            f"{path} needs {_listed(found.refused)}, declared in {untrusted(declarations)}", found.refused
         )
     raise UnsafeCheckpointError(
         f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",

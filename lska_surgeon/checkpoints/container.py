@@ -213,7 +213,9 @@ def _description(path: Path, head: bytes) -> str:
         return "a file of another kind"
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "a web page: the download gave a page instead of the file"
-    return "a YAML: give the .pt, and this file to --into" if path.suffix in (".yaml", ".yml") else "a text file"
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return f"a YAML: give the .pt; into this YAML goes one by lska-surgeon graft FILE.pt --into {path}"
+    return "a text file"
 
 
 def _is_text(head: bytes) -> bool:

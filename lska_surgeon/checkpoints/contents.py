@@ -98,15 +98,26 @@ class Checkpoint(Shown):
         args = self.data.get("train_args") or {}
         return dict(vars(args) if isinstance(args, SimpleNamespace) else args)
 
+    def needed_model(self) -> nn.Module:
+        """The model itself.
+
+        Raises:
+            CheckpointError: the file holds a state dict only; what it says is true in every command.
+        """
+        if self.model is None:
+            raise CheckpointError(
+                f"{self.path} holds tensors without a model: flops counts the YAML that they belong to, and "
+                f"lska-surgeon graft {self.path} --into YAML puts them into a variant of it"
+            )
+        return self.model
+
     def float_model(self) -> nn.Module:
         """A copy of the model in float32 and eval mode, fit for the installed torch.
 
         Raises:
             CheckpointError: the file holds a state dict only.
         """
-        if self.model is None:
-            raise CheckpointError(f"{self.path} holds tensors without a model: give its architecture with --into YAML")
-        model = copy.deepcopy(self.model).float().eval()
+        model = copy.deepcopy(self.needed_model()).float().eval()
         for module in model.modules():
             if isinstance(module, nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
                 module.recompute_scale_factor = None  # files from before torch 1.11 have none

@@ -7,6 +7,24 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..files import no_file
+from ..model_yaml.find import YAML_SUFFIXES, is_checkpoint
+
+
+def means_yaml(name: str) -> bool:
+    """Whether a model that may be a checkpoint or a YAML is a YAML, by its ending or as a stock model's bare name.
+
+    Raises:
+        CheckpointError: a bare name that a checkpoint here may mean as well.
+    """
+    path = Path(name)
+    if is_checkpoint(path) or path.suffix.lower() in YAML_SUFFIXES:
+        return not is_checkpoint(path)
+    if path.exists():
+        return False
+    beside = path.with_name(f"{path.name}.pt")
+    if beside.is_file():
+        raise CheckpointError(f"{name} may be {beside}, which is here, or {name}.yaml: say which of the two")
+    return True
 
 
 def check_checkpoint(path: Path) -> None:
@@ -17,7 +35,7 @@ def check_checkpoint(path: Path) -> None:
     """
     found = no_file(path)
     if found == "a directory":
-        inside = sorted(one.name for one in path.glob("*.pt"))
+        inside = sorted(one.name for one in path.glob("*") if is_checkpoint(one))
         example = inside[0] if inside else "weights/best.pt"
         raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
     if found:

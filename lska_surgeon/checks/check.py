@@ -10,21 +10,26 @@ from typing import Any
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..model_yaml.document import Document
-from ..model_yaml.lines import unified_diff
+from ..model_yaml.find import STDIN, FoundModel, find_model
+from ..model_yaml.lines import patch, unified_diff
+from ..model_yaml.load import read_model, scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
-from . import rules_levels, rules_rows, rules_taps
+from . import rules_blocks, rules_levels, rules_rows, rules_taps
 from .context import Context
 from .findings import ERROR, WARNING, Finding, corrected_text
+from .settled import settled
 
 _RULES = (
     rules_rows.bad_rows,
     rules_rows.sizes,
     rules_rows.sources,
-    rules_rows.modules,
-    rules_rows.kernels,
+    rules_blocks.modules,
+    rules_blocks.kernels,
+    rules_blocks.channels,
+    rules_blocks.texts,
+    rules_blocks.of_yolov5s_repository,
     rules_rows.scale,
-    rules_rows.channels,
     rules_rows.comments,
     rules_taps.taps,
     rules_taps.inputs,
@@ -44,6 +49,7 @@ class CheckedFile(Shown):
         findings: by line.
         stock: the stock model that its sources were compared with; None when it resembles none.
         scale: the scale letter that the file was asked for by, or None.
+        notes: what the user should be told.
     """
 
     path: Path
@@ -51,6 +57,7 @@ class CheckedFile(Shown):
     findings: tuple[Finding, ...]
     stock: str | None
     scale: str | None
+    notes: tuple[str, ...] = ()
 
     def count(self, severity: str) -> int:
         """How many findings are of a severity."""
@@ -69,6 +76,11 @@ class CheckedFile(Shown):
     def fixed_text(self) -> str:
         """The text with every number put right that has one right answer; else as it is."""
         return corrected_text(self.document, self.findings)
+
+    @property
+    def patch(self) -> str:
+        """The same for `patch -p1`, byte for byte."""
+        return patch(self.document.text, self.fixed_text, str(self.path))
 
     @property
     def diff(self) -> str:
@@ -96,6 +108,7 @@ class CheckedFile(Shown):
             "errors": self.count(ERROR),
             "warnings": self.count(WARNING),
             "findings": [asdict(finding) for finding in self.findings],
+            "notes": list(self.notes),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,17 +139,32 @@ def check_file(name: str) -> CheckedFile:
     """Check a model YAML.
 
     Args:
-        name: a path, or a stock name.
+        name: a path, a stock name, or "-" for standard input.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
-    subject = Context(name)
-    findings = _without_echoes([finding for rule in _RULES for finding in rule(subject)])
+    if name == STDIN:
+        found, document = read_model(name, bad_rows=[])
+        return check_found(found, document.text)
+    return check_found(find_model(name))
+
+
+def check_found(found: FoundModel, text: str | None = None) -> CheckedFile:
+    """The same for a file that was found already, or for a text in its place."""
+    subject = Context(found, text)
+    findings = settled(subject, _found(subject), _found)
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
-    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale)
+    note = scale_note(subject.found, subject.document)
+    notes = (note,) if note else ()
+    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale, notes)
+
+
+def _found(subject: Context) -> list[Finding]:
+    """What the rules find, each by itself."""
+    return _without_echoes([finding for rule in _RULES for finding in rule(subject)])
 
 
 def _without_echoes(findings: list[Finding]) -> list[Finding]:

@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ..architecture.graph import Layer
+from ..architecture.graph import Layer, readers_of
+from ..architecture.packed import packed_row
 from ..architecture.roles import role_of
-from ..architecture.shapes import NOT_A_MAP, Shape
+from ..architecture.scaling import Scaling, scaling_of
+from ..architecture.shapes import Shape
 from ..errors import GraphError
 from ..model_yaml.document import BAD_ROW, Document, RowError
-from ..model_yaml.find import FoundModel, find_model
+from ..model_yaml.find import FoundModel
+from ..model_yaml.lines import line_end
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
-from .strides import shapes_or_none
+from .strides import is_whole, shapes_or_none
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
-#: How many layers a patched parser counts a whole backbone for, when one row holds it.
-_BACKBONE_LAYERS = 5
 
 
 class Context:
     """A model YAML and what is known of it.
 
     Args:
-        name: a path, or a stock name.
+        found: the file.
+        text: what to take for its text; None reads it.
 
     Raises:
-        DocumentError: there is no such file, or it is no model YAML.
+        DocumentError: it is no model YAML.
         GraphError: it has no rows.
     """
 
-    def __init__(self, name: str) -> None:
-        self.found: FoundModel = find_model(name)
+    def __init__(self, found: FoundModel, text: str | None = None) -> None:
+        self.found = found
         self.bad_rows: list[RowError] = []
-        self.document = Document.read(self.found.path, bad_rows=self.bad_rows)
+        if text is None:
+            self.document = Document.read(found.path, bad_rows=self.bad_rows)
+        else:
+            self.document = Document(text, found.path.name, self.bad_rows)
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
+
+    def with_text(self, text: str) -> Context:
+        """The same file with another text."""
+        return Context(self.found, text)
 
     @property
     def path(self) -> Path:
@@ -61,7 +69,22 @@ class Context:
     @cached_property
     def moved(self) -> list[Moved]:
         """The taps that read another layer than the stock model's."""
-        return moved_taps(self.layers, self.alignment) if self.alignment else []
+        if self.alignment is None:
+            return []
+        moved = moved_taps(self.layers, self.alignment)
+        return [one for one in moved if one.around] if self._is_a_neck_of_its_own else moved
+
+    @cached_property
+    def _is_a_neck_of_its_own(self) -> bool:
+        """Whether fusions came or went and the whole fits as it stands: then its author meant every number of it."""
+        alignment = self.alignment
+        assert alignment is not None
+        came = [self.role(layer.index) for layer in self.layers if layer.index not in alignment.stock_row]
+        went = [
+            role_of(layer, len(alignment.stock) - 1) for layer in alignment.stock if layer.index not in alignment.rows
+        ]
+        shapes = shapes_or_none(self.layers) if {"fuse", "up"} & {*came, *went} else None
+        return shapes is not None and is_whole(self.layers, shapes)
 
     @cached_property
     def put_right(self) -> list[Layer]:
@@ -77,21 +100,38 @@ class Context:
         return None if self.bad_rows or self.has_packed_backbone else shapes_or_none(self.put_right, self.alignment)
 
     @cached_property
-    def has_packed_backbone(self) -> bool:
-        """True when row 0 is a whole backbone that the numbers count as several layers.
+    def packed_row(self) -> int | None:
+        """The row that is a whole backbone, which the numbers count as several layers; see `packed`."""
+        return packed_row(self.layers)
 
-        Some copies of Ultralytics have a parser patched for that. Plain Ultralytics can't build such a file.
-        """
-        first = shapes_or_none(self.layers[:1])
-        if first is None or not first[0].guessed or self.layers[0].block in NOT_A_MAP:
-            return False
-        shift = _BACKBONE_LAYERS - 1
-        shifted = [replace(layer, index=layer.index + shift) for layer in self.layers[1:]]
-        return any(layer.problem() for layer in self.layers) and not any(layer.problem() for layer in shifted)
+    @property
+    def has_packed_backbone(self) -> bool:
+        """True when there is such a row."""
+        return self.packed_row is not None
+
+    @cached_property
+    def letters(self) -> list[str | None]:
+        """The scale of the file's name, or every scale where the name leaves it open."""
+        scales = self.document.settings.get("scales")
+        if not scales or not isinstance(scales, dict):
+            return [None]
+        return [self.found.scale] if self.found.scale else list(scales)
+
+    @cached_property
+    def scalings(self) -> list[Scaling]:
+        """What the scales of `letters` mean; none where that can't be read, which rule `scale` tells."""
+        try:
+            return [scaling_of(self.document.settings, letter) for letter in self.letters]
+        except GraphError:
+            return []
 
     def readers(self, index: int) -> list[int]:
         """Indices of the layers that read layer `index`."""
-        return [layer.index for layer in self.layers if index in layer.sources]
+        return list(self._readers.get(index, ()))
+
+    @cached_property
+    def _readers(self) -> dict[int, tuple[int, ...]]:
+        return readers_of(self.layers)
 
     def finding(
         self, severity: str, rule: str, index: int, message: str, suggestion: str | None = None, *fixes: Correction
@@ -102,7 +142,7 @@ class Context:
     def comment(self, index: int) -> str:
         """The text of the line behind row `index`."""
         text, end = self.document.text, self.document.rows[index].whole.end
-        return text[end:].partition("\n")[0]
+        return text[end : line_end(text, end)]
 
     def named(self, index: int) -> str:
         """`layer 7 (C2f)`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from functools import cache
 from pathlib import Path
 
 from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
+from ..architecture.declared import declared
+from ..architecture.shapes import is_known
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
@@ -35,6 +36,8 @@ def known_torch_layers() -> frozenset[str] | None:
 
 def is_unknown(block: str) -> bool:
     """True when this environment can't build a row of that name; False also where that can't be told."""
+    if declared(block):
+        return False
     prefix, _, name = block.rpartition(".")
     if prefix and prefix != "nn":
         return False
@@ -42,18 +45,55 @@ def is_unknown(block: str) -> bool:
     return known is not None and name not in known
 
 
+def is_stock_but_not_parsed(block: str) -> bool:
+    """True for a block that Ultralytics ships and its parser does not know, such as CBAM."""
+    known = known_blocks()
+    return known is not None and block not in known and block in _stock_modules()
+
+
 @cache
 def nearest(block: str) -> str | None:
-    """The known name most like an unknown one, or None when none is near."""
+    """The known block that an unknown name is one or two letters off, or None when none is that near."""
     name = block.rpartition(".")[2]
     torch_layers = {known.lower(): f"nn.{known}" for known in known_torch_layers() or () if known[0].isupper()}
-    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if known[0].isupper() or "Detect" in known}
+    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _is_block(known)}
     candidates = torch_layers if block.startswith("nn.") else blocks
     if name.lower() in torch_layers:
         return torch_layers[name.lower()]
     slips = sorted(known for known in candidates.values() if is_slip(name, known))
-    near = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
-    return slips[0] if slips else candidates[near[0]] if near else None
+    if slips:
+        return slips[0]
+    allowed = 0 if len(name) < 5 else 1 if len(name) < 8 else 2  # letters
+    near = [(letters_off(name.lower(), known, allowed), candidates[known]) for known in candidates]
+    return min(((off, known) for off, known in near if off <= allowed), default=(0, None))[1]
+
+
+def letters_off(name: str, other: str, most: int) -> int:
+    """How many letters are to be put in, left out or replaced (Levenshtein); `most` + 1 for any more than that."""
+    if abs(len(name) - len(other)) > most:
+        return most + 1
+    above = list(range(len(other) + 1))
+    for row, letter in enumerate(name, start=1):
+        here = [row]
+        for column, there in enumerate(other, start=1):
+            here.append(min(above[column - 1] + (letter != there), above[column] + 1, here[-1] + 1))
+        above = here
+    return min(above[-1], most + 1)
+
+
+def _is_block(name: str) -> bool:
+    """Whether a name that the parser's module knows is that of a block: a stock one, ours, or a fork's own class."""
+    if name in _OURS or is_known(name):
+        return True
+    return name in _stock_modules() and name[0].isupper() and not name.isupper()
+
+
+@cache
+def _stock_modules() -> frozenset[str]:
+    """Names of the classes that `ultralytics.nn.modules` hands on."""
+    root = _package("ultralytics")
+    file = root / "nn" / "modules" / "__init__.py" if root else None
+    return _names(file, None) if file and file.is_file() else frozenset()
 
 
 def is_slip(name: str, meant: str) -> bool:

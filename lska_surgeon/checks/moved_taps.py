@@ -157,7 +157,13 @@ class _Wiring:
 
     def _explains(self, source: int, reads: int, before: int) -> bool:
         """True when the way from the stock's source to what is read leads through inserted rows alone."""
-        if reads == self._stand_in(source):
-            return True
-        ways = self.layers[reads].sources if self._is_inserted(reads, before) else ()
-        return any(way < reads and self._explains(source, way, before) for way in ways)
+        wanted = self._stand_in(source)
+        ways, seen = [reads], {reads}
+        while ways:
+            way = ways.pop()
+            if way == wanted:
+                return True
+            further = self.layers[way].sources if self._is_inserted(way, before) else ()
+            ways += [one for one in further if one < way and one not in seen]
+            seen.update(further)
+        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..architecture.graph import IMAGE
 from ..architecture.roles import ATTENTION
-from ..architecture.shapes import OUTPUTS
+from ..architecture.shapes import OUTPUTS, stride_argument
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
-from .strides import input_shapes
+from .strides import clashes, input_shapes, shapes_or_none
 
 
 def strides(subject: Context) -> Iterator[Finding]:
@@ -18,7 +19,9 @@ def strides(subject: Context) -> Iterator[Finding]:
     if shapes is None:
         return
     told = {moved.row for moved in subject.moved if not moved.around}
-    for layer in subject.put_right:
+    slow = _left_at_stride_1(subject)
+    yield from slow
+    for layer in () if slow else subject.put_right:
         read = input_shapes(layer, shapes)
         known = [shape.stride for shape in read if shape.stride is not None and not shape.guessed]
         if layer.index in told or len(known) < len(read):
@@ -28,6 +31,27 @@ def strides(subject: Context) -> Iterator[Finding]:
             yield subject.finding(ERROR, "stride", layer.index, message, _with_stride(subject, layer.index, known[0]))
         if layer.index == subject.output.index and known != sorted(set(known)):
             yield from _output(subject, known)
+
+
+def _left_at_stride_1(subject: Context) -> list[Finding]:
+    """The down-sampling rows with another stride than the stock model's, where that alone makes strides clash."""
+    alignment, shapes = subject.alignment, subject.shapes
+    if alignment is None or shapes is None or not clashes(subject.put_right, shapes):
+        return []
+    layers, found = list(subject.put_right), []
+    for old, new in alignment.rows.items():
+        stock, ours = alignment.stock[old], layers[new]
+        at = stride_argument(ours.block)
+        if at is None or stock.block != ours.block or len(stock.args) <= at or len(ours.args) < at:
+            continue
+        usual, said = stock.args[at], ours.args[at] if len(ours.args) > at else 1
+        if usual == said:
+            continue
+        layers[new] = replace(ours, args=(*ours.args[:at], usual, *ours.args[at + 1 :]))
+        message = f"{ours.block} has stride {said}, where {alignment.stock.name} has {usual}"
+        found.append(subject.finding(ERROR, "stride", new, message, f"write {usual} in its arguments"))
+    right = shapes_or_none(layers, alignment) if found else None
+    return found if right is not None and not clashes(layers, right) else []
 
 
 def bare_concat(subject: Context) -> Iterator[Finding]:
@@ -55,8 +79,16 @@ def _output(subject: Context, known: list[float]) -> Iterator[Finding]:
         f"{output.block}'s inputs do not get coarser one by one: their strides are {_listed(output.sources, known)}"
     )
     ours = output.block in OUTPUTS
+    times = {known.count(stride) for stride in known}
+    if ours and len(set(known)) > 1 and times != {1} and len(times) == 1:
+        message = (
+            f"{output.block} reads each level {times.pop()} times: {_listed(output.sources, known)}; plain Ultralytics "
+            "trains every input as an output of its own, and predicts with all of them"
+        )
+        yield subject.finding(WARNING, "output", output.index, message)
+        return
     if len(set(known)) < len(known):
-        if ours or len({known.count(stride) for stride in known}) > 1:
+        if ours or len(times) > 1:
             yield subject.finding(ERROR if ours else WARNING, "output", output.index, message)
         return
     order = [source for _, source in sorted(zip(known, output.sources))]

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from ..architecture.alignment import AlignedRow, align_rows, is_width
+from ..architecture.alignment import AlignedRow, align_rows, is_width, likenesses
 from ..architecture.graph import Graph, Layer, as_from
 from ..errors import GraphError
 from ..model_yaml.find import stock_models
@@ -76,11 +76,9 @@ def _align_with(stock: Graph, layers: Sequence[Layer]) -> Alignment:
     ours = [AlignedRow(layer, len(layers) - 1) for layer in layers]
     theirs = [AlignedRow(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
 
-    def likeness(old: int, new: int) -> float:
-        return theirs[old].likeness(ours[new])
-
-    rows = align_rows(likeness, [_MISSING] * len(theirs), [row.cost_of_insertion for row in ours])
-    found = {old: likeness(old, new) for old, new in rows.items()}
+    like = likenesses(theirs, ours, AlignedRow.likeness)
+    rows = align_rows(like, [_MISSING] * len(theirs), [row.cost_of_insertion for row in ours])
+    found = {old: like[old][new] for old, new in rows.items()}
     there = set(rows.values())
     added = sum(row.weight for new, row in enumerate(ours) if new not in there)
     confidence = 2 * max(sum(found.values()), 0.0) / (len(theirs) + len(rows) + added)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from ..architecture.attention import HANDWRITTEN_HOSTS, HOSTS, read_attention
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.scaling import Scaling
 from ..architecture.shapes import Shape, shapes_of
-from ..errors import GraphError, KernelError
+from ..errors import GraphError
 from .stock_alignment import Alignment
 
 _PICTURE = Shape(None, 1.0)
@@ -23,7 +21,7 @@ def shapes_or_none(
     A block that is not known takes its stride from the stock row in whose place it stands; it stays a guess.
     """
     try:
-        graph = Graph(tuple(map(_readable, layers)))
+        graph = Graph(tuple(layers))
     except GraphError:
         return None
     return shapes_of(graph, scaling or Scaling(), _ratios(alignment) if alignment else None)
@@ -46,6 +44,17 @@ def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
     return found
 
 
+def is_whole(layers: Sequence[Layer], shapes: Sequence[Shape]) -> bool:
+    """Whether a network fits as it stands: strides agree, outputs get coarser one by one, and every layer is read."""
+    read = {source for layer in layers for source in layer.sources}
+    strides = [shape.stride for shape in input_shapes(layers[-1], shapes)]
+    return (
+        None not in strides
+        and not clashes(layers, shapes)
+        and all(layer.index in read or layer.block == "nn.Identity" for layer in layers[:-1])
+    )
+
+
 def _ratios(alignment: Alignment) -> dict[int, float]:
     stock = shapes_of(alignment.stock, Scaling())
     ratios = {}
@@ -54,13 +63,3 @@ def _ratios(alignment: Alignment) -> dict[int, float]:
         if before and after and len(alignment.stock[old].taps) == 1:
             ratios[new] = after / before
     return ratios
-
-
-def _readable(layer: Layer) -> Layer:
-    """The layer; its host's plain block where what it says of the operator can't be read (another rule tells that)."""
-    try:
-        read_attention(layer.block, layer.args)
-    except KernelError:
-        host = HOSTS.get(layer.block) or HANDWRITTEN_HOSTS.get(layer.block)
-        return replace(layer, block=host, args=layer.args[:1]) if host else layer
-    return layer

@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from ..architecture.kernel import PAPER_DILATIONS
 from ..architecture.positions import NAMES
-from ..model_yaml.find import stock_models
+from ..errors import SurgeonError
+from ..model_yaml.find import find_model, stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
 _LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
@@ -26,7 +28,7 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     if not stock:
         return files(ctx, param, incomplete)
     here = [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{escape(incomplete)}*"))]
-    found = [name for name in here if name.endswith(("/", ".yaml", ".yml", ".pt")) and not name.startswith(".")]
+    found = [name for name in here if name.lower().endswith(("/", ".yaml", ".yml", ".pt")) and name[0] != "."]
     return [CompletionItem(name) for name in dict.fromkeys([*found, *stock])]
 
 
@@ -38,6 +40,38 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 def positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names that `--at` takes; behind a colon every model has its own."""
     return [CompletionItem(name) for name in (*NAMES, "after:", "before:", "edge:") if name.startswith(incomplete)]
+
+
+def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The paper's kernel sizes; any other odd one needs its dilation too."""
+    return [CompletionItem(str(size)) for size in PAPER_DILATIONS if str(size).startswith(incomplete)]
+
+
+def scales(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The scale letters of the model that stands on the line; all that there are where none does yet."""
+    given = [
+        ctx.params.get("base"),
+        ctx.params.get("model"),
+        *ctx.args,
+    ]  # click leaves it in args behind an open option
+    letters = next((found for found in map(_letters_of, filter(None, given)) if found), list("nsmlx"))
+    return [CompletionItem(letter) for letter in letters if letter.startswith(incomplete)]
+
+
+def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The templates that ship with the package."""
+    from ..recipes.templates import templates as shipped
+
+    return [CompletionItem(one.name, help=one.summary) for one in shipped() if one.name.startswith(incomplete)]
+
+
+def _letters_of(model: str) -> list[str]:
+    try:
+        text = find_model(model).path.read_text(encoding="utf-8", errors="replace")
+    except (SurgeonError, OSError):
+        return []
+    scales = _SCALES.search(text)
+    return _LETTER.findall(scales[1]) if scales else []
 
 
 def _stock_names(incomplete: str) -> list[str]:

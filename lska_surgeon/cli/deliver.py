@@ -110,7 +110,7 @@ def delivered(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
         def packed(
             *args: Any, output: str | None, force: bool, dry_run: bool, quiet: bool, form: str, **rest: Any
         ) -> Any:
-            refuse_two_texts(form, output)
+            refuse_two_texts(form, output, str(rest.get("base") or rest.get("variant") or ""))
             return function(*args, delivery=Delivery(output, force, dry_run, quiet, form), **rest)
 
         return writing(formats(*forms)(cast(AnyFunction, packed)))

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
+from .groups import NamingGroup
 
 #: Command -> (one line of help, module). The order is the order of `--help`.
 COMMANDS = {
@@ -25,14 +26,20 @@ COMMANDS = {
     "positions": ("Show a model's layers and where LSKA may go.", "positions"),
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
+    "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
     "diff": ("Tell how two model YAMLs differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
+    "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
+    "report": ("Write one page on all variants of a recipe.", "report"),
     "templates": ("Recipes and CI files to start from.", "templates"),
     "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
     "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
     "adopt": ("Write a checkpoint of a tutorial anew with our blocks.", "adopt"),
     "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
+    "ablate": ("Train all variants of a recipe, with seeds.", "ablate"),
+    "results": ("Tell what the trainings came to, and what that shows.", "results"),
+    "latency": ("Measure how long models take on this machine.", "latency"),
     "inspect": ("Show what a checkpoint holds.", "inspect"),
     "erf": ("Show what layers of a trained network see.", "erf"),
     "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
@@ -44,7 +51,7 @@ EXIT_MISTAKE = 2
 HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
-class SurgeonGroup(click.Group):
+class SurgeonGroup(NamingGroup):
     """A group that imports a command when it is called and prints a mistake as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -59,6 +66,10 @@ class SurgeonGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; without any, the help is what is asked for, which newer releases of click call a mistake."""
+        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; Ctrl-C leaves a line of its own only where the terminal has shown `^C`."""

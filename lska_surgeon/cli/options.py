@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -11,6 +11,8 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
 from ..costs.size import LARGEST_SIDE
+from ..declarations.find import using_declarations
+from ..model_yaml.find import STDIN
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -36,7 +38,11 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
             help="Where; may be given several times.",
         ),
         click.option(
-            "--k", default=DEFAULT_KERNEL, show_default=True, help=f"Kernel size: {_SIZES}; any odd k with --dilation."
+            "--k",
+            shell_complete=completion.kernel_sizes,
+            default=DEFAULT_KERNEL,
+            show_default=True,
+            help=f"Kernel size: {_SIZES}; any odd k with --dilation.",
         ),
         click.option(
             "--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator."
@@ -107,10 +113,49 @@ imgsz = click.option(
 )
 
 
-def refuse_two_texts(form: str, output: str | None) -> None:
+def refuse_two_texts(form: str, output: str | None, source: str = "") -> None:
     """Refuse to write both a report for a machine and the YAML itself to standard output."""
-    if form != "text" and output == "-":
+    if form != "text" and output is None and source == STDIN:
+        raise click.UsageError(f"what comes from standard input goes to standard output: with --format {form} give -o")
+    if form != "text" and output == STDIN:
         raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+
+
+unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
+
+
+def refuse_second_reading(models: Sequence[str]) -> None:
+    """Refuse to read standard input twice."""
+    if models.count(STDIN) > 1:
+        raise click.UsageError("- is standard input, which can be read once: give the other as a file")
+
+
+blocks_option = click.option(
+    "--blocks",
+    callback=not_empty,
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
+)
+#: Parameters that hold the files worked on.
+_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+
+
+def blocks(function: AnyFunction) -> AnyFunction:
+    """`--blocks`; the command runs with the declarations that hold for the files it is given."""
+
+    @wraps(function)
+    def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
+        given = click.get_current_context().params
+        near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
+        with using_declarations(blocks, near):
+            return function(*args, **rest)
+
+    return blocks_option(cast(AnyFunction, declared))
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),) if value else ()
 
 
 trust = click.option(

@@ -12,6 +12,8 @@ from ..wording import counted
 
 #: What the numbers of a report are.
 UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them"
+#: The note of a model without gradients; it explains `gradients`, and nothing else.
+FROZEN = "no parameter requires a gradient, as Ultralytics saves a trained model; training thaws them"
 
 
 class CostError(SurgeonError):

@@ -11,19 +11,18 @@ import importlib
 import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..architecture.shapes import channels_in
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..model_yaml.find import find_model, is_checkpoint
 from ..wording import error_in_one_line
 from ..yolo import environment
 from ..yolo.build import build
 from ..yolo.environment import import_offline, quiet
-from .cost import Cost, CostError, ModuleCost
+from .cost import FROZEN, Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, pictures
 
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
@@ -83,7 +82,7 @@ def count_source(
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.
     """
-    if Path(source).suffix.lower() in CHECKPOINT_SUFFIXES:
+    if is_checkpoint(source):
         from ..checkpoints.checkpoint import read_checkpoint
 
         with quiet():
@@ -207,7 +206,7 @@ def _notes(model: nn.Module, imgsz: tuple[int, int], gradients: int) -> tuple[st
     if kind == "ClassificationModel" and imgsz == DEFAULT_IMGSZ:
         notes.append("published figures of classifiers are for 224 pixels: --imgsz 224")
     if gradients == 0:
-        notes.append("no parameter requires a gradient, as Ultralytics saves a trained model; training thaws them")
+        notes.append(FROZEN)
     return tuple(notes)
 
 

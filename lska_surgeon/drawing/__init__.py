@@ -1,1 +1,1 @@
-"""Networks and results as pictures: SVG, Mermaid, plots, heat maps."""
+"""Networks and results as pictures: SVG, Mermaid, DOT, plots, heat maps, and the page that shows them."""

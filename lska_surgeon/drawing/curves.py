@@ -59,7 +59,7 @@ class Curves(Shown):
             "notes": list(self.notes),
         }
 
-    def write(self, path: str | Path, *, force: bool = False) -> Path:
+    def write(self, path: str | Path, force: bool = False) -> Path:
         """Draw the figure: PNG, SVG or PDF, by the ending.
 
         Raises:
@@ -67,10 +67,11 @@ class Curves(Shown):
         """
         target = Path(path)
         with plotting() as figure:
-            save(self._drawn(figure), target, force=force)
+            save(self.drawn(figure), target, force=force)
         return target
 
-    def _drawn(self, figure: Any) -> Any:
+    def drawn(self, figure: Any) -> Any:
+        """The figure, inside of `plotting`."""
         drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
         axes = drawn.subplots(1, 2)
         for axis, label in zip(axes, ("parameters more (millions)", "GFLOPs more")):

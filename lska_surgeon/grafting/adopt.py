@@ -23,7 +23,7 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
-from ..architecture.attention import HOSTS, host_spec, read_attention
+from ..architecture.attention import HOSTS, host_spec, plain_row, read_attention
 from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
@@ -125,7 +125,7 @@ class Adoption(Shown):
         """The new content as a checkpoint."""
         return replace(self.source, data=self.data)
 
-    def write(self, path: str | Path | None = None, *, force: bool = False) -> Path:
+    def write(self, path: str | Path | None = None, force: bool = False) -> Path:
         """Write the new checkpoint; without a path beside the old one, as `NAME-adopted.pt`.
 
         Raises:
@@ -356,7 +356,7 @@ def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
         kernel.op, kernel.k, kernel.d,
     ):  # fmt: skip
         return
-    own = [arg for arg in row[3] if not isinstance(arg, dict)]
+    own = list(plain_row(row[2], row[3])[1])
     if name in HOSTS:
         row[2:] = [name, [*own, host_spec(kernel)]]
     elif isinstance(layer, C2f_LSKA_Attention):

@@ -86,12 +86,8 @@ def stored_graph(checkpoint: Checkpoint) -> Graph:
     Raises:
         CheckpointError: there is none.
     """
-    if checkpoint.model is None:
-        raise CheckpointError(
-            f"{checkpoint.path} holds tensors without a model: give the variant that they go into with --into YAML"
-        )
-    yaml = checkpoint.yaml
-    if not isinstance(yaml, dict) or not isinstance(getattr(checkpoint.model, "model", None), nn.Sequential):
-        kind = type(checkpoint.model).__name__
+    model, yaml = checkpoint.needed_model(), checkpoint.yaml
+    if not isinstance(yaml, dict) or not isinstance(getattr(model, "model", None), nn.Sequential):
+        kind = type(model).__name__
         raise CheckpointError(f"{checkpoint.path} holds a {kind}, which is not built from an Ultralytics YAML")
     return graph_of(yaml, checkpoint.path.name)

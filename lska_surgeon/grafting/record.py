@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..architecture.declared import declared, in_force
 from ..checkpoints.checkpoint import Checkpoint
 from .certificate import Certificate
 from .plan import GraftPlan
@@ -28,7 +29,9 @@ def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 def _in_short(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as a model's YAML carries it, those of earlier grafts included."""
-    short = {key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version") if key in record}
+    short = {
+        key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version", "blocks") if key in record
+    }
     earlier = record.get("earlier")
     return {**short, "earlier": _in_short(earlier)} if isinstance(earlier, dict) else short
 
@@ -51,6 +54,7 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
+        **({"blocks": str(in_force().path)} if any(declared(row.block) for row in rewrite.after) else {}),
         **({"earlier": earlier} if earlier else {}),
     }
 

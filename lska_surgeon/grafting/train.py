@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ..checkpoints.find import means_yaml
 from ..errors import NO_DATA, BuildError, CheckpointError, SurgeonError, TrainingError
 from ..model_yaml.find import find_model
 from ..nn import named_operators
@@ -80,7 +81,8 @@ def plan_training(
     for key in CHECKPOINTS:
         if isinstance(options.get(key), str):
             read_checkpoint(options[key], trust=trust)
-    if Path(source).suffix.lower() in (".yaml", ".yml"):
+    if means_yaml(source):
+        source = str(Path(source).with_name(find_model(source).asked))  # by a bare name Ultralytics means a checkpoint
         model = _check_yaml(source, stage, options)
     else:
         checkpoint = read_checkpoint(source, trust=trust)
@@ -187,11 +189,11 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
-    path, model = checkpoint.path, checkpoint.model
-    if model is None:
-        raise CheckpointError(f"{path} holds tensors without a model: graft it first, with --into YAML")
-    if checkpoint.kind != "checkpoint" or path.suffix != ".pt":
+    path, model = checkpoint.path, checkpoint.needed_model()
+    if checkpoint.kind != "checkpoint" or path.suffix.lower() != ".pt":
         raise CheckpointError(f"ultralytics trains .pt files that model.save(FILE) wrote: save {path} that way")
+    if path.suffix != ".pt":
+        raise CheckpointError(f"ultralytics knows a checkpoint by .pt: rename {path} to {path.with_suffix('.pt')}")
     if options.get("resume"):
         _check_resume(checkpoint, stage, options)
     elif stage != "all" and not any(True for _ in named_operators(model)):

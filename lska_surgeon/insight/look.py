@@ -62,7 +62,7 @@ class Insight(Shown):
         gates = Table(_GATES_HEADER, self._gate_rows(), range(2, 6))
         return [part for part, there in ((fields, self.fields), (gates, self.changes)) if there]
 
-    def write(self, path: str | Path, *, force: bool = False) -> Path:
+    def write(self, path: str | Path, force: bool = False) -> Path:
         """Write the heat maps as a picture: PNG, SVG or PDF, by the ending.
 
         Raises:

@@ -9,11 +9,11 @@ Where an operator was inserted next to an equal one, which of the two is new can
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from ..architecture.alignment import AlignedRow, align_rows
+from ..architecture.alignment import AlignedRow, align_rows, likenesses
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.resolve import kept_letter, resolve_scale
 from ..errors import GraphError
@@ -23,6 +23,8 @@ from .load import OpenModel
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.
 _AGREES, _AGREES_THROUGH = 0.02, 0.01
 _ROUNDS = 4
+#: Rows times rows: 2,000 of each take some seconds.
+_MOST_PAIRS = 4_000_000
 _SCALING = ("scales", "depth_multiple", "width_multiple")
 
 
@@ -95,33 +97,79 @@ def _rewired(old: Layer, new: Layer, index_map: Mapping[int, int]) -> list[Rewir
 
 def _aligned(before: Graph, after: Graph) -> dict[int, int]:
     """Rows that match by what they are; then, while it changes anything, also by what they read as last aligned."""
-    theirs = [AlignedRow(layer, len(before) - 1) for layer in before]
-    ours = [AlignedRow(layer, len(after) - 1) for layer in after]
-    like = [[max(row.likeness(other), other.likeness(row)) for other in ours] for row in theirs]
+    head, tail = _same_ends(before, after)
+    theirs = [AlignedRow(layer, len(before) - 1) for layer in before.layers[head : len(before) - tail]]
+    ours = [AlignedRow(layer, len(after) - 1) for layer in after.layers[head : len(after) - tail]]
+    like = likenesses(theirs, ours, lambda row, other: max(row.likeness(other), other.likeness(row)))
     costs = [row.cost_of_insertion for row in theirs], [row.cost_of_insertion for row in ours]
+    ends = {row: row for row in range(head)}
+    ends.update({len(before) - n: len(after) - n for n in range(1, tail + 1)})
 
-    def align(rows: Mapping[int, int]) -> dict[int, int]:
-        there = set(rows.values())
+    def align(pairs: Sequence[Sequence[float]]) -> dict[int, int]:
+        found = {old + head: new + head for old, new in align_rows(pairs, *costs).items()}
+        return dict(sorted({**ends, **found}.items()))
 
-        def likeness(old: int, new: int) -> float:
-            return like[old][new] + (_agreement(before[old], after[new], after, rows, there) if rows else 0.0)
-
-        return align_rows(likeness, *costs)
-
-    rows = align({})
+    rows = align(like)
     for _ in range(_ROUNDS):
-        last, rows = rows, align(rows)
+        pairs = [list(row) for row in like]
+        for (old, new), bonus in _agreements(before, after, rows).items():
+            if 0 <= old - head < len(theirs) and 0 <= new - head < len(ours):
+                pairs[old - head][new - head] += bonus
+        last, rows = rows, align(pairs)
         if rows == last:
             break
     return rows
 
 
-def _agreement(old: Layer, new: Layer, after: Graph, rows: Mapping[int, int], there: Collection[int]) -> float:
-    total = 0.0
-    for wanted, source in zip(old.sources, new.sources):
-        stands = IMAGE if wanted == IMAGE else rows.get(wanted)
-        bonus = _AGREES
-        while source != stands and source != IMAGE and source not in there and len(after[source].taps) == 1:
-            source, bonus = after[source].sources[0], _AGREES_THROUGH
-        total += bonus if source == stands else 0.0
-    return total / len(new.taps)
+def _same_ends(before: Graph, after: Graph) -> tuple[int, int]:
+    """How many rows at the start, and at the end, two large networks have in common; none for others.
+
+    Raises:
+        GraphError: what is between them is too much to be compared row by row.
+    """
+    if len(before) * len(after) <= _MOST_PAIRS:
+        return 0, 0
+    most = min(len(before), len(after))
+    head = next((n for n in range(most) if _written(before[n]) != _written(after[n])), most)
+    most -= head
+    tail = next((n for n in range(most) if _written(before[-1 - n]) != _written(after[-1 - n])), most)
+    between = len(before) - head - tail, len(after) - head - tail
+    if between[0] * between[1] > _MOST_PAIRS:
+        raise GraphError(
+            f"{before.name} and {after.name} differ all over: diff would compare {between[0]} rows with "
+            f"{between[1]}, and takes at most {_MOST_PAIRS:,} pairs of rows"
+        )
+    return head, tail
+
+
+def _written(layer: Layer) -> tuple[Any, ...]:
+    """A row as it reads wherever it stands."""
+    return layer.block, layer.args, layer.repeats, layer.section, len(layer.taps)
+
+
+def _agreements(before: Graph, after: Graph, rows: Mapping[int, int]) -> dict[tuple[int, int], float]:
+    """What sources that agree, as last aligned, add to the likeness of a pair of rows, where that is not 0."""
+    readers: dict[tuple[int, int], list[int]] = {}  # by tap, and by what stands for its source in the other
+    for layer in before:
+        for tap, wanted in enumerate(layer.sources):
+            stands = IMAGE if wanted == IMAGE else rows.get(wanted)
+            if stands is not None:
+                readers.setdefault((tap, stands), []).append(layer.index)
+    found: dict[tuple[int, int], float] = {}
+    there = set(rows.values())
+    for layer in after:
+        for tap, source in enumerate(layer.sources):
+            for stands, bonus in _ways_back(after, source, there):
+                for old in readers.get((tap, stands), ()):
+                    found[old, layer.index] = found.get((old, layer.index), 0.0) + bonus / len(layer.taps)
+    return found
+
+
+def _ways_back(after: Graph, source: int, there: Collection[int]) -> Iterator[tuple[int, float]]:
+    """What a tap reads, and what it reads through rows that the other network does not have, with what each adds."""
+    bonus = _AGREES
+    while True:
+        yield source, bonus
+        if source == IMAGE or source in there or len(after[source].taps) != 1:
+            return
+        source, bonus = after[source].sources[0], _AGREES_THROUGH

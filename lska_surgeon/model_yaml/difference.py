@@ -10,7 +10,7 @@ from ..architecture.graph import IMAGE, Graph, Layer
 from ..tables import Part, Shown, Table
 from ..wording import counted
 from .document import format_value
-from .find import stock_models
+from .find import is_stock
 from .load import OpenModel
 
 
@@ -125,8 +125,20 @@ class RowDifference(Shown):
             old, new = change.before, change.after
             yield new.index, ("changed", str(old.index), str(new.index), new.block, change.in_words)
         for tap in self.rewired:
-            words = f"source {tap.tap}: {_source(one, tap.before)} -> {_source(other, tap.after)}"
+            words = f"source {tap.tap}: {' -> '.join(self._ends(tap))}"
             yield tap.row[1], ("rewired", str(tap.row[0]), str(tap.row[1]), other[tap.row[1]].block, words)
+
+    def _ends(self, tap: Rewiring) -> tuple[str, str]:
+        """What a tap read, and what it reads; where both look alike, with what tells them apart."""
+        before, after = _source(self.one, tap.before), _source(self.other, tap.after)
+        if before != after or tap.before is None or tap.after is None:
+            return before, after
+        stands = self.index_map.get(tap.before)
+        was = {new: old for old, new in self.index_map.items()}.get(tap.after)
+        return (
+            f"{before}, now {'gone' if stands is None else stands}",
+            f"{after}, {'which is new' if was is None else f'which was {was}'}",
+        )
 
     def footnotes(self) -> list[str]:
         """The index map, and how rows were compared."""
@@ -199,7 +211,7 @@ def _ranges(index_map: Mapping[int, int]) -> Iterator[str]:
 def _name(model: OpenModel) -> str:
     """As it was asked for: a stock name, or a path."""
     found = model.found
-    return found.asked if found.path in stock_models().values() else str(found.path.with_name(found.asked))
+    return found.asked if is_stock(found) else str(found.path.with_name(found.asked))
 
 
 def _model(model: OpenModel) -> dict[str, Any]:

@@ -5,10 +5,11 @@ It knows where things stand in the text and nothing about positions, operators o
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..architecture.graph import SECTIONS, Graph, Layer, as_from
-from ..errors import DocumentError, EndlessError, NotAModelError
+from ..architecture.packed import packed_row, told
+from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from ..yaml_nodes import (
     MappingNode,
@@ -32,7 +34,9 @@ from ..yaml_nodes import (
     walk,
     written_out,
 )
-from .lines import line_end, line_number, line_start, newline_at
+from .encoding import decoded
+from .lines import BREAKS, line_end, line_start, line_starts, newline_at
+from .look_alikes import first_look_alike, look_alike
 
 # What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
 _UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,7 +46,7 @@ _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 _MOST_NODES = 1_000_000
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
-AFTER_ROW = re.compile(r"[ \t]*(,?)[ \t]*(#[^\r\n]*)?")
+AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
 
 
 class RowError(DocumentError):
@@ -135,10 +139,7 @@ class Document:
             content = path.read_bytes()
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DocumentError(f"{name or path.name} is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8")
-        # Bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
-        return cls(content.decode("utf-8", errors="surrogateescape"), name or path.name, bad_rows)
+        return cls(decoded(content, name or path.name), name or path.name, bad_rows)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -152,6 +153,9 @@ class Document:
         Raises:
             GraphError: the sources do not make one.
         """
+        packed = packed_row(self.layers)
+        if packed is not None:
+            raise GraphError(f"{self.name}: {told(self.layers, packed)}")
         return Graph(self.layers, self.settings, self.name)
 
     @cached_property
@@ -181,7 +185,11 @@ class Document:
 
     def line_of(self, index: int) -> int:
         """Line number, from 1, of row `index`."""
-        return line_number(self.text, self.rows[index].whole.start)
+        return bisect_right(self._line_starts, self.rows[index].whole.start)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return line_starts(self.text)
 
     def comment_index(self, index: int) -> tuple[int, Span] | None:
         """The number in row `index`'s index comment and where it stands; None when it has no such comment.
@@ -210,13 +218,17 @@ class Document:
         try:
             root = compose(_UNPRINTABLE.sub("?", self.text))
         except UnreadableYaml as error:
-            where = f", line {error.line}" if error.line else ""
-            raise self._unreadable(f"{self.name}{where} is not YAML: {error}") from error
+            line, problem = first_look_alike(self.text) or (error.line, f"is not YAML: {error}")
+            where = f", line {line}" if line else ""
+            raise self._unreadable(f"{self.name}{where} {problem}") from error
         mapping = root if isinstance(root, MappingNode) else MappingNode("", [])
         keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
+        strange = None if set(keys).issuperset(SECTIONS) else first_look_alike(self.text)
+        if strange and all(section in self.text for section in SECTIONS):
+            raise DocumentError(f"{self.name}, line {strange[0]} {strange[1]}")
         if not set(keys).issuperset(SECTIONS):
             raise NotAModelError(f"{self.name} is not a model YAML: it needs the keys backbone and head")
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, count in Counter(keys).items() if count > 1)
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
         if written_out(mapping, {}) > _MOST_NODES:
@@ -249,6 +261,9 @@ class Document:
         def bad(problem: str) -> RowError:
             return RowError(self.name, node.start_mark.line + 1, index, problem)
 
+        strange = look_alike(_source(node, self.text))
+        if strange:
+            raise bad(strange)
         if not isinstance(node, SequenceNode) or len(node.value) != 4:
             found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
             raise bad(f"has {found}: a row is [from, repeats, module, args]")

@@ -19,14 +19,14 @@ from .load import OpenModel
 def default_name(base: OpenModel, placement: Placement, *, resolve: bool = False) -> str:
     """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
     resolved = "-resolved" if resolve else ""
-    return f"{variant_stem(_stem_with_scale(base), placement)}{resolved}.yaml"
+    return f"{variant_stem(stem_with_scale(base), placement)}{resolved}.yaml"
 
 
 def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) -> dict[str, str]:
     """What a file name may be made of: base (with its scale letter), scale, op, at, k and d."""
     kernels = [edit.kernel for edit in edits]
     return {
-        "base": _stem_with_scale(base),
+        "base": stem_with_scale(base),
         "scale": base.scaling.letter or "",
         "op": placement.op,
         "at": "-".join(map(_in_a_name, placement.at)),
@@ -51,7 +51,8 @@ def _in_a_name(at: str) -> str:
     return re.sub(r"[^\w.]+", "-", spelt).strip("-")
 
 
-def _stem_with_scale(base: OpenModel) -> str:
+def stem_with_scale(base: OpenModel) -> str:
+    """The base's name with its scale letter: `yolov8s`."""
     found, scale = base.found, base.asked_scale
     stem = Path(found.asked).stem
     if scale is None or found.scale == scale:
@@ -65,8 +66,13 @@ def _stem_with_scale(base: OpenModel) -> str:
 def base_name(found: FoundModel) -> str:
     """The name of the base that a variant's name tells of."""
     stem = Path(found.asked).stem
+    return f"{base_stem(stem) or stem + '-base'}.yaml"
+
+
+def base_stem(stem: str) -> str | None:
+    """What `variant_stem` made a variant's stem from; None where a name tells of no variant."""
     base = re.sub(r"-(?:lska|lka)(?:-trivial|-attention)?-.+$", "", stem)
-    return f"{base if base != stem else stem + '-base'}.yaml"
+    return base if base != stem else None
 
 
 #: Family -> what the stem of its file's name has to contain, in the order in which Ultralytics looks.

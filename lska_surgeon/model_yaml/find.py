@@ -16,6 +16,9 @@ from ..files import no_file
 _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
 #: Files that hold a built model; all others are read as YAMLs.
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
+YAML_SUFFIXES = (".yaml", ".yml")
+#: The name under which some commands read a model YAML from standard input; no file is found by it.
+STDIN = "-"
 _SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
 
 
@@ -32,6 +35,16 @@ class FoundModel:
     path: Path
     asked: str
     scale: str | None
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether it is standard input, which has no name and no folder."""
+        return self.path == Path(STDIN)
+
+
+def is_checkpoint(name: str | Path) -> bool:
+    """Whether a name is that of a checkpoint, in capitals or not."""
+    return Path(name).suffix.lower() in CHECKPOINT_SUFFIXES
 
 
 def scale_in_name(name: str | Path) -> str | None:
@@ -67,6 +80,11 @@ def stock_models() -> dict[str, Path]:
     return found
 
 
+def is_stock(found: FoundModel) -> bool:
+    """Whether a file is one of those that ship with ultralytics, which are right."""
+    return found.path in stock_models().values()
+
+
 def find_model(name: str, folder: Path | None = None) -> FoundModel:
     """Find a model YAML the way Ultralytics does.
 
@@ -80,14 +98,16 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
     """
     if not name.strip():
         raise DocumentError("the model's name is empty: give a model YAML, such as yolov8s.yaml")
+    if name == STDIN:
+        raise DocumentError("- is standard input, which this can't read a model from: save it to a file, and give that")
     path = folder / name if folder else Path(name)
     _refuse_no_file(name, path)
-    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+    if is_checkpoint(path):
         raise DocumentError(
             f"{name} is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, ungraft takes it "
             "out, and inspect shows what it holds"
         )
-    if path.suffix.lower() not in (".yaml", ".yml"):
+    if path.suffix.lower() not in YAML_SUFFIXES:
         if path.is_file():
             raise DocumentError(f"{name} is not a YAML file: give a model YAML, such as yolov8s.yaml")
         path = path.with_name(f"{path.name}.yaml")

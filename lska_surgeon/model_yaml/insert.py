@@ -18,7 +18,7 @@ from ..files import planned_target, target_path, write_text
 from ..tables import Part, Shown, Table
 from .document import Document
 from .file_names import default_name, family_notes
-from .find import FoundModel, scale_in_name
+from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
 from .load import OpenModel, open_model
 from .rewriting import reread, rewrite_text
@@ -144,11 +144,12 @@ def plan_insert(
     """Work out an insertion.
 
     Args:
-        base: a path, or a stock name with its scale letter.
+        base: a path, a stock name with its scale letter, or "-" for standard input.
         placement: which operators go where.
         scale: scale letter, where the base's name does not say it.
         resolve: write the scale's real widths and repeats into every row.
-        output: the file to be; None takes a name that tells what was done, "-" none.
+        output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
+            input.
 
     Raises:
         SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
@@ -175,8 +176,8 @@ def plan_insert_into(
     rewrite = insert(document.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    name = output or default_name(base, placement, resolve=resolve)
-    target = None if output == "-" else target_path(name, ".yaml")
+    name = output or (STDIN if base.found.is_stdin else default_name(base, placement, resolve=resolve))
+    target = None if name == STDIN else target_path(name, ".yaml")
     notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
     if resolve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape, shapes_of, size_problem
 from ..errors import GraphError
-from .document import Document
-from .find import FoundModel, find_model
+from .document import Document, RowError
+from .encoding import decoded
+from .find import STDIN, FoundModel, find_model
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,38 @@ class OpenModel:
         return shapes_of(self.document.graph, self.scaling)
 
 
+def read_model(
+    name: str, folder: Path | None = None, bad_rows: list[RowError] | None = None
+) -> tuple[FoundModel, Document]:
+    """Find and read a model YAML, at no scale.
+
+    Args:
+        name: a path, a stock name, or "-" for standard input, which can be read once.
+        folder: where a relative path starts; None for the working folder. There, "-" is no name.
+        bad_rows: as for `Document`.
+
+    Raises:
+        DocumentError: there is no such file, or it is no model YAML.
+    """
+    if name == STDIN and folder is None:
+        found = FoundModel(Path(STDIN), "standard input", None)
+        return found, Document(decoded(sys.stdin.buffer.read(), found.asked), found.asked, bad_rows)
+    found = find_model(name, folder)
+    return found, Document.read(found.path, found.asked, bad_rows)
+
+
 def open_model(name: str, scale: str | None = None, folder: Path | None = None) -> OpenModel:
     """Find and read a model YAML and settle its scale.
 
     Args:
-        name: a path, or a stock name with its scale letter.
+        name: a path, a stock name with its scale letter, or "-" for standard input.
         scale: scale letter, where the name does not say it.
         folder: where a relative path starts; None for the working folder.
 
     Raises:
         SurgeonError: no such file, not a model YAML, no such scale, or a row whose repeats or width make no layer.
     """
-    found = find_model(name, folder)
-    document = Document.read(found.path, found.asked)
+    found, document = read_model(name, folder)
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)
@@ -58,8 +79,13 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         problem = size_problem(layer, scaling)
         if problem:
             raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
-    if letter is None and len(document.scales) > 1:
-        others = ", ".join(document.scales)
-        note = f"{found.asked} names no scale, so this is {scaling.letter}; --scale takes {others}"
-        return OpenModel(found, document, scaling, scale, (note,))
-    return OpenModel(found, document, scaling, scale)
+    note = None if scale else scale_note(found, document)
+    return OpenModel(found, document, scaling, scale, (note,) if note else ())
+
+
+def scale_note(found: FoundModel, document: Document) -> str | None:
+    """What to tell of a name that leaves it open which of several scales is built."""
+    if found.scale or len(document.scales) < 2:
+        return None
+    letters = list(document.scales)
+    return f"{found.asked} names no scale, so this is {letters[0]}, the first of {', '.join(letters)}"

@@ -111,10 +111,11 @@ def _who_reads(name: str) -> str:
 
 
 def _channels(shape: Shape) -> str:
-    if shape.stride is None:
+    if shape.stride is None and not shape.guessed:
         return "-"
     return "?" if shape.channels is None else str(shape.channels)
 
 
 def _stride(shape: Shape) -> str:
-    return "-" if shape.stride is None else f"{shape.stride:g}{'?' if shape.guessed else ''}"
+    mark = "?" if shape.guessed else ""
+    return mark or "-" if shape.stride is None else f"{shape.stride:g}{mark}"

@@ -13,8 +13,9 @@ from ..tables import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import base_name, family_notes
-from .find import FoundModel, find_model, scale_in_name
+from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
+from .load import read_model
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
 
@@ -90,14 +91,14 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
     Raises:
         SurgeonError: the file can't be read, or there is nothing to remove.
     """
-    found = find_model(variant)
-    return _removal(found, Document.read(found.path, found.asked), output)
+    return _removal(*read_model(variant), output)
 
 
 def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
     rewrite = remove(document.graph)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
-    target = None if output == "-" else target_path(output or base_name(found), ".yaml")
+    name = output or (STDIN if found.is_stdin else base_name(found))
+    target = None if name == STDIN else target_path(name, ".yaml")
     notes = (*family_notes(document.graph, target), *_notes(found, document, target))
     return Removal(found, document, text, rewrite, target, notes)
 

@@ -13,7 +13,7 @@ from ..architecture.surgery import Rewrite
 from ..errors import DocumentError
 from ..yaml_nodes import Span
 from .document import AFTER_ROW, Document, format_row, format_value
-from .lines import line_end, line_start, newline_at
+from .lines import BREAKS, line_end, line_start, newline_at
 
 
 def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str] | None = None) -> str:
@@ -157,7 +157,7 @@ class _Writer:
         newline = 2 if text[max(start - 2, 0) : start] == "\r\n" else 1
         self._put(Span(start - newline, line_end(text, row.whole.end)), "")
         if row.dash is None and not self._comma_after(index):
-            new_last = max(set(range(index)) - removed)
+            new_last = next(row for row in range(index - 1, -1, -1) if row not in removed)
             comma = text.index(",", rows[new_last].whole.end)
             self._put(Span(comma, comma + 1), "")
 
@@ -182,7 +182,7 @@ class _Writer:
         if self.document.rows[index].dash is not None:
             return False
         tail = AFTER_ROW.match(text, whole.end)
-        at_line_end = tail is not None and text[tail.end() : tail.end() + 1] in ("", "\r", "\n")
+        at_line_end = tail is not None and text[tail.end() : tail.end() + 1] in BREAKS
         last = index + 1 == len(self.document.rows) or self._section(index) != self._section(index + 1)
         comma_fits = last or self._comma_after(index)
         return not (at_line_end and comma_fits and not text[line_start(text, whole.start) : whole.start].strip())

@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..architecture.attention import read_host
 from ..errors import TargetError
 from ..yaml_nodes import Span
 from .document import Document
 from .find import scale_in_name
-from .lines import line_end, line_start, newline_at
+from .lines import BREAKS, line_end, line_start, newline_at
 from .rewriting import splice
 
 _MARK = "# lska-surgeon:"
-_EOL = r"(?:\r\n?|\n)\Z"
+_EOL = rf"(?:\r\n|[{BREAKS}])\Z"
 _FRONT = re.compile(
     rf"{_MARK} (\S+) stands first, so that a name without a scale letter builds it \(was ([^\r\n]+)\){_EOL}"
 )
@@ -119,7 +120,7 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
             f"the name {name} says scale {said}, and {document.name} has {letters}: "
             f"choose a name with {scale} in that place"
         )
-    blocks = {layer.block.replace("LSKA", "") for layer in document.layers}
+    blocks = {read_host(layer.block) or layer.block for layer in document.layers}
     for block in sorted(blocks & set(_LETTER_GROUPS)):
         if not any(said in group and scale in group for group in _LETTER_GROUPS[block]):
             raise TargetError(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
-from ..architecture.attention import HOST_OF, HOSTS, read_attention
+from ..architecture.attention import ATTENTION_HOSTS, HANDWRITTEN_HOSTS, HOST_OF, HOSTS, read_attention
 from ..architecture.kernel import Kernel, resolve_kernel
 from ..errors import BuildError, KernelError
 from .operators import OPERATORS, Operator, build_operator, named_operators
@@ -160,32 +160,57 @@ class SPPELANLSKA(Host, plain.SPPELAN):
         return out
 
 
-class C2f_LSKA_Attention(Host, plain.C2f):
-    """C2f whose bottlenecks are replaced by attention blocks, as people wrote it; its `m.*` are `LSKAAttention`s.
+class AttentionHost(Host):
+    """A host whose bottlenecks are replaced by attention blocks, as people wrote it: its `m.*` are `LSKAAttention`s.
 
-    The one host that is not its plain block plus something: `init_identity_` makes each attention block the identity.
+    The one kind that is not its plain block plus something: `init_identity_` makes each attention block the identity.
     """
 
-    def __init__(
-        self, c1: int, c2: int, n: int = 1, shortcut: bool = False, g: int = 1, e: float = 0.5, k_size: int = 7
-    ) -> None:
-        super(Host, self).__init__(c1, c2, n, shortcut, g, e)
+    def __init__(self, *args: Any, k_size: int = 7, **kwargs: Any) -> None:
+        super(Host, self).__init__(*args, **kwargs)
         self._insert(self, resolve_kernel("lska-attention", k_size))
 
     @staticmethod
     def _insert(module: nn.Module, kernel: Kernel) -> None:
-        conv, width = module.cv1.conv, module.c
-        module.m = nn.ModuleList(_operator_beside(conv, kernel, width) for _ in module.m)
+        inside = [
+            (parent, name, child)
+            for parent in module.modules()
+            for name, child in parent.named_children()
+            if type(child) is plain.Bottleneck
+        ]
+        for parent, name, child in inside:
+            conv = child.cv2.conv
+            parent.add_module(name, _operator_beside(conv, kernel, conv.out_channels))
+
+
+class C2f_LSKA_Attention(AttentionHost, plain.C2f):
+    """C2f of attention blocks."""
+
+
+class C3_LSKA_Attention(AttentionHost, plain.C3):
+    """C3 of attention blocks."""
+
+
+class C3k2_LSKA_Attention(AttentionHost, plain.C3k2):
+    """C3k2 of attention blocks, those inside of its C3k blocks included."""
 
 
 _CLASSES: tuple[type[Host], ...] = tuple(
-    found for found in (globals().get(name) for name in (*HOSTS, "C2f_LSKA_Attention")) if found is not None
+    found
+    for found in (globals().get(name) for name in (*HOSTS, *(f"{base}_LSKA_Attention" for base in ATTENTION_HOSTS)))
+    if found is not None
 )
+
+
+def _host_of(block: str) -> type[Host] | None:
+    """The class that a row of that name builds."""
+    ours = globals().get(block) or globals().get(f"{HANDWRITTEN_HOSTS.get(block)}LSKA")
+    return ours if ours in _CLASSES else None
+
+
 #: Block name in a row, ours or hand-written -> the host class that the row builds.
 HOST_CLASSES: dict[str, type[Host]] = {
-    **{cls.__name__: cls for cls in _CLASSES},
-    "SPPF_LSKA": SPPFLSKA,
-    "C2f_LSKA": C2fLSKA,
+    block: host for block in (*HOSTS, *HANDWRITTEN_HOSTS) if (host := _host_of(block)) is not None
 }
 
 #: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
@@ -213,7 +238,7 @@ def attach(module: nn.Module, kernel: Kernel, block: str | None = None) -> nn.Mo
     found = type(module).__name__
     name = block or HOST_OF.get(found, "")
     if name not in HOST_CLASSES:
-        known = ", ".join(cls.plain_block().__name__ for cls in _CLASSES[:-1])
+        known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in _CLASSES))
         raise BuildError(f"no host block for {found}: an operator fits into {known} of the installed ultralytics")
     host = HOST_CLASSES[name]
     if type(module) is not host.plain_block():

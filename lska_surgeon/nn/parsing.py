@@ -7,6 +7,7 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 2. `[-1, 1, LSKA, [11]]`, `[-1, 1, LSKA, [256, 35]]`: case 1, for the width is the source's and nothing else.
 3. `[4, 1, LSKA, [256, 35]]`: an `OperatorOfSource`, for `c2` is the width of the row before only.
 4. a host row: its plain block's row. The operator is put into the built block after the original has run.
+5. a row of a block that the user declares: that of the stock block that it is like (see `declared`).
 """
 
 from __future__ import annotations
@@ -17,17 +18,25 @@ from copy import deepcopy
 from typing import Any
 
 from torch import nn
+from ultralytics.nn import modules
 
-from ..architecture.attention import Attention, host_spec, is_attention, read_attention
+from ..architecture.attention import BLOCK_OPS, Attention, host_spec, is_attention, read_attention
+from ..architecture.declared import in_force
+from ..architecture.graph import Layer, as_from
 from ..architecture.kernel import Kernel
-from ..errors import BuildError, SurgeonError
+from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import HOST_CLASSES, attach
+from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
 from .operators import OPERATORS, Operator, build_operator, named_operators
 
 _MARK = "_lska_surgeon"
 
 #: Block name in a row -> the class that it stands for.
-BLOCKS: dict[str, type[nn.Module]] = {**{cls.__name__: cls for cls in OPERATORS.values()}, **HOST_CLASSES}
+BLOCKS: dict[str, type[nn.Module]] = {**{block: OPERATORS[op] for block, op in BLOCK_OPS.items()}, **HOST_CLASSES}
+
+
+#: Declared classes that were put into `tasks`, by name.
+_placed: dict[str, type[nn.Module]] = {}
 
 
 class OperatorOfSource(nn.Module):
@@ -41,11 +50,35 @@ class OperatorOfSource(nn.Module):
 
 
 def install(tasks: Any) -> None:
-    """Put the names into `tasks` (`ultralytics.nn.tasks`), where they are free, and wrap its `parse_model`, once."""
-    for name, cls in (*BLOCKS.items(), (OperatorOfSource.__name__, OperatorOfSource)):
+    """Put the names into `tasks` (`ultralytics.nn.tasks`), where they are free, and wrap its `parse_model`, once.
+
+    So too the names of Ultralytics' own blocks that its parser does not know.
+    """
+    for name, cls in (*BLOCKS.items(), *((cls.__name__, cls) for cls in (OperatorOfSource, RowOfOne))):
         vars(tasks).setdefault(name, cls)
+    for name in getattr(modules, "__all__", ()):  # the parser imports not all of them: CBAM, say
+        vars(tasks).setdefault(name, getattr(modules, name))
+    place_declared(tasks)
     if not getattr(tasks.parse_model, _MARK, False):
         tasks.parse_model = _wrap(tasks.parse_model, tasks)
+
+
+def place_declared(tasks: Any) -> dict[str, type[nn.Module]]:
+    """Put the declared classes into `tasks`, those of other declarations out of it; the classes by name.
+
+    Raises:
+        DeclarationError: a class can't be imported, or its name is that of a stock block.
+    """
+    classes = declared_classes()
+    for name in [name for name, cls in _placed.items() if classes.get(name) is not cls]:
+        if vars(tasks).get(name) is _placed.pop(name):
+            del vars(tasks)[name]
+    for name, cls in classes.items():
+        if vars(tasks).setdefault(name, cls) is not cls:
+            problem = "the installed ultralytics has a block of that name: give yours another"
+            raise DeclarationError(f"{in_force().path}, blocks.{name}: {problem}")
+        _placed[name] = cls
+    return classes
 
 
 def owned_names(tasks: Any) -> frozenset[str]:
@@ -56,8 +89,13 @@ def owned_names(tasks: Any) -> frozenset[str]:
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
+        classes = place_declared(tasks)
         translated, hosts = _translate(d, owned_names(tasks))
-        built = original(translated, ch, verbose, *args, **kwargs)
+        translated, stocks = _translate_declared(translated, classes)
+        with stand_ins(tasks, set(stocks.values())):
+            built = original(translated, ch, verbose, *args, **kwargs)
+        for index in stocks:
+            built[0][index].type = _type_name(_class_of(built[0][index]))
         for index, (block, attention) in hosts.items():
             _convert(built[0], index, block, attention)
         if verbose and hosts:
@@ -91,6 +129,41 @@ def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str,
             row[2:] = [attention.host, list(attention.host_args)]
     split = len(sections["backbone"])
     return {**d, "backbone": translated[:split], "head": translated[split:]}, hosts
+
+
+def _translate_declared(d: Any, classes: Mapping[str, type[nn.Module]]) -> tuple[Any, dict[int, str]]:
+    """`d` with every row of a declared block as one of the block that it is like, and these blocks by layer.
+
+    `d` itself is returned where it has no such row; it is never changed.
+    """
+    blocks = in_force().blocks
+    sections = {name: d[name] for name in ("backbone", "head")}
+    rows = [row for section in sections.values() for row in section]
+    if not any(_names_one_of(row, blocks) for row in rows):
+        return d, {}
+    translated, stocks = [list(row) for row in rows], {}
+    for index, row in enumerate(translated):
+        if not _names_one_of(row, blocks):
+            continue
+        refuse_untrusted(row[2])
+        name, taps = row[2], as_from(row[0])
+        if taps is None:
+            raise BuildError(f"layer {index}: {name} reads {row[0]}: from is a number or a list of them")
+        section = "backbone" if index < len(sections["backbone"]) else "head"
+        layer = Layer(index, section, taps, row[1], name, tuple(deepcopy(row[3])))
+        stocks[index], row[3] = marked_row(layer, blocks[name], classes[name])
+        row[2] = stocks[index]
+    split = len(sections["backbone"])
+    return {**d, "backbone": translated[:split], "head": translated[split:]}, stocks
+
+
+def _names_one_of(row: Any, blocks: Mapping[str, Any]) -> bool:
+    return isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str) and row[2] in blocks
+
+
+def _class_of(layer: nn.Module) -> type[nn.Module]:
+    """The class that a row names; a row with repeats builds a chain of them."""
+    return type(layer[0]) if type(layer) is nn.Sequential else type(layer)
 
 
 def _is_row(row: Any) -> bool:

@@ -35,12 +35,19 @@ class YamlFields:
 
     def mapping(self, node: Node, field: str, allowed: Collection[str]) -> dict[str, Node]:
         """A mapping's values by key; only keys of `allowed`, each once."""
+        return self._pairs(node, field, ", ".join(list(allowed)[:3]), allowed)
+
+    def open_mapping(self, node: Node, field: str, example: str) -> dict[str, Node]:
+        """A mapping's values by key, whatever the keys; each once."""
+        return self._pairs(node, field, example, None)
+
+    def _pairs(self, node: Node, field: str, example: str, allowed: Collection[str] | None) -> dict[str, Node]:
         if not isinstance(node, MappingNode):
-            raise self.bad(node, field, f"it is a mapping with keys such as {', '.join(list(allowed)[:3])}")
+            raise self.bad(node, field, f"it is a mapping with keys such as {example}")
         found: dict[str, Node] = {}
         for key, value in node.value:
-            name = key.value if isinstance(key, ScalarNode) else "?"
-            if name not in allowed:
+            name = str(key.value) if isinstance(key, ScalarNode) else "?"
+            if allowed is not None and name not in allowed:
                 hint = did_you_mean(name, allowed)
                 raise self.bad(key, field, f"no field {name!r} here{hint}: there are {', '.join(allowed)}")
             if name in found:
@@ -48,10 +55,10 @@ class YamlFields:
             found[name] = value
         return found
 
-    def sequence(self, node: Node, field: str) -> list[Node]:
+    def sequence(self, node: Node, field: str, meaning: str = "it is a list of mappings") -> list[Node]:
         """The items of a list."""
         if not isinstance(node, SequenceNode):
-            raise self.bad(node, field, "it is a list of mappings")
+            raise self.bad(node, field, meaning)
         return list(node.value)
 
     def items(self, node: Node) -> list[Node]:

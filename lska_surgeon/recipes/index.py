@@ -120,8 +120,8 @@ class Index:
         for variant, cost in self.variants:
             if variant.base is not base:
                 base = variant.base
-                rows.append((_base_name(variant), "the base", *_amounts(cost.base), "", ""))
-            rows.append((variant.file, _edits_in_words(variant), *_amounts(cost), *_differences(cost)))
+                rows.append((base_name(variant), "the base", *_amounts(cost.base), "", ""))
+            rows.append((variant.file, edits_in_words(variant), *_amounts(cost), *_differences(cost)))
         return rows
 
     def _csv(self) -> str:
@@ -129,7 +129,7 @@ class Index:
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added"])
         for variant, cost in self.variants:
-            edits, flops = _edits_in_words(variant), None if cost.macs is None else 2 * cost.macs
+            edits, flops = edits_in_words(variant), None if cost.macs is None else 2 * cost.macs
             amounts = (cost.params, cost.macs, flops, cost.params_added, cost.macs_added)
             scale = variant.base.scaling.letter
             writer.writerow([variant.file, variant.base.found.asked, scale or "", edits, *amounts])
@@ -209,7 +209,7 @@ def _dump(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _edits_in_words(variant: Variant) -> str:
+def edits_in_words(variant: Variant) -> str:
     """`lska k35 at neck`; several sizes each with its positions."""
     groups: dict[tuple[str, int], list[str]] = {}
     for site in variant.plan.sites:
@@ -218,7 +218,7 @@ def _edits_in_words(variant: Variant) -> str:
     return ", ".join(f"{op} k{k} at {' and '.join(at)}" for (op, k), at in groups.items())
 
 
-def _base_name(variant: Variant) -> str:
+def base_name(variant: Variant) -> str:
     asked, letter = variant.base.found.asked, variant.base.scaling.letter
     return asked if variant.base.found.scale or not letter else f"{asked} at scale {letter}"
 

@@ -12,6 +12,7 @@ from ..costs.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.file_names import default_name, name_fields
+from ..model_yaml.find import is_stock
 from ..model_yaml.insert import Insertion, plan_insert_into
 from ..model_yaml.load import OpenModel, open_model
 from .recipe import Recipe, Wanted
@@ -82,19 +83,24 @@ class Variant:
         return VariantCost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
 
 
-def plan_variants(recipe: Recipe) -> tuple[Variant, ...]:
+def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, ...]:
     """Every variant that a recipe asks for, in its order, without costs.
 
     The texts are not read again: that is for `read_again`, once it is known which of them will be written.
 
+    Args:
+        recipe: the recipe.
+        unchecked: go on where `check` finds errors in a base.
+
     Raises:
-        RecipeError: a base can't be read, a position matches nothing, two variants want one file; with file and line.
+        RecipeError: a base can't be read or is wrong, a position matches nothing, two variants want one file; with
+            file and line.
     """
     bases: dict[tuple[str, str | None], OpenModel] = {}
     files: dict[str, Variant] = {}
     for wanted in recipe.wanted:
         if (wanted.base, wanted.scale) not in bases:
-            bases[wanted.base, wanted.scale] = _open(recipe, wanted)
+            bases[wanted.base, wanted.scale] = _open(recipe, wanted, unchecked)
         try:
             variant = _plan(recipe, wanted, bases[wanted.base, wanted.scale])
         except RecipeError:
@@ -147,9 +153,13 @@ def _model_text(base: OpenModel) -> ModelText:
     return ModelText(base.found.asked, base.document.text, base.scaling.letter)
 
 
-def _open(recipe: Recipe, wanted: Wanted) -> OpenModel:
+def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
     try:
         opened = open_model(wanted.base, None, recipe.folder)
+        if not unchecked and not is_stock(opened.found):
+            from ..checks.refusal import refuse_broken
+
+            refuse_broken(opened.found)
     except SurgeonError as error:
         raise recipe.error(wanted, error, "base") from error
     if wanted.scale is None:

@@ -14,16 +14,19 @@ from string import Formatter
 from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
-from ..architecture.positions import parse_at
+from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.size import LARGEST_SIDE
-from ..errors import RecipeError, SurgeonError
+from ..errors import EncodingError, RecipeError, SurgeonError
 from ..files import no_file
+from ..model_yaml.encoding import decoded
 from ..wording import did_you_mean
 from ..yaml_nodes import Node
+from . import experiment
+from .experiment import Experiment, read_experiment
 from .fields import YamlFields
 
-FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index")
+FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
 DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
@@ -65,6 +68,7 @@ class Recipe:
         resolve: whether to write real widths and repeats, as `insert --resolve`.
         out: name of the files to be, as written, or None.
         index: name of the index, as written, or None.
+        experiment: how the variants are trained and compared; None where the recipe does not say.
     """
 
     path: Path
@@ -74,6 +78,7 @@ class Recipe:
     resolve: bool
     out: str | None
     index: str | None
+    experiment: Experiment | None = None
 
     @property
     def folder(self) -> Path:
@@ -96,7 +101,11 @@ def read_recipe(path: Path) -> Recipe:
     if found:
         raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        decoded(content, str(path))  # for its word on UTF-16
+        text = content.decode("utf-8-sig")
+    except EncodingError as error:
+        raise RecipeError(str(error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a recipe: it is not UTF-8 text") from error
     except OSError as error:
@@ -128,6 +137,7 @@ class _Reader(YamlFields):
             resolve=self.boolean(fields["resolve"], "resolve") if "resolve" in fields else False,
             out=self.out,
             index=self._index(fields["index"]) if "index" in fields else None,
+            experiment=read_experiment(self, root, fields),
         )
 
     # What it asks for.
@@ -212,6 +222,10 @@ class _Reader(YamlFields):
 
     def _position(self, node: Node, field: str) -> str:
         text = self.word(node, field)
+        several = ", ".join(meant_by(text))
+        if len(meant_by(text)) > 1:
+            problem = f"{text!r} is several positions: write [{several}] for a variant each, [[{several}]] for one"
+            raise self.bad(node, field, problem)
         try:
             return parse_at(text).asked
         except SurgeonError as error:

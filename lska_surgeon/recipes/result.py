@@ -34,6 +34,7 @@ class SyncOptions:
     force: bool = False
     verify: bool = False
     jobs: int = 1
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, repr=False)

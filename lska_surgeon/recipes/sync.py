@@ -29,7 +29,7 @@ def sync(options: SyncOptions, track: Track | None = None) -> Variants:
     """
     track = track or (lambda items, what, total: items)
     recipe = read_recipe(options.recipe)
-    variants = plan_variants(recipe)
+    variants = plan_variants(recipe, unchecked=options.unchecked)
     if options.check or options.dry_run:
         return _synced(options, recipe, variants, track)
     folders = {(recipe.folder / file).parent for file in (index_name(recipe), *(variant.file for variant in variants))}

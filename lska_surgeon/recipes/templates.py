@@ -14,11 +14,14 @@ from ..tables import Part, Shown, Table
 from ..wording import did_you_mean
 
 SCHEMA = "recipe.schema.json"
+#: What stands in a CI file where the user's own repository has to.
+UNNAMED = "git+https://github.com/OWNER/lska-surgeon"
 #: Name -> (file, where a copy goes by default).
 _TEMPLATES = {
     "kernel-ablation": ("kernel-ablation.yaml", "kernel-ablation.yaml"),
     "position-ablation": ("position-ablation.yaml", "position-ablation.yaml"),
     "designs": ("designs.yaml", "designs.yaml"),
+    "ablation": ("ablation.yaml", "ablation.yaml"),
     "recommended": ("recommended.yaml", "recommended.yaml"),
     "recipe-schema": (SCHEMA, SCHEMA),
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
@@ -52,6 +55,11 @@ class Template:
             if line.startswith("# ") and "$schema" not in line:
                 return line[2:]
         return "JSON Schema of recipes, for editors."
+
+    @property
+    def needs_a_repository(self) -> bool:
+        """Whether the user has to name the repository that lska-surgeon is installed from, for no index has it."""
+        return UNNAMED in self.text
 
     @property
     def is_recipe(self) -> bool:

@@ -6,6 +6,7 @@ nothing of Ultralytics (see `startup`), and stays silent where this package has 
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -56,7 +57,7 @@ def enable() -> AutoloadStatus:
         disable()
         raise TargetError(
             "autoload would have no effect: a fresh Python of this environment does not find lska_surgeon; "
-            f"install it there first, {sys.executable} -m pip install lska-surgeon"
+            f"install it there first, {sys.executable} -m pip install {_source()}"
         )
     return found
 
@@ -82,6 +83,12 @@ def status() -> AutoloadStatus:
     path = _pth_path()
     enabled = path.is_file()
     return AutoloadStatus(path, enabled, enabled and _works_in_fresh_process())
+
+
+def _source() -> str:
+    """What pip can install this package from: the checkout that it runs in, for no index has it."""
+    checkout = Path(__file__).resolve().parents[2]
+    return shlex.quote(str(checkout)) if (checkout / "pyproject.toml").is_file() else "FOLDER-OR-REPOSITORY-OF-IT"
 
 
 def _pth_path() -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import INSTALL, SurgeonError
+from ..errors import SurgeonError
 from ..tables import Part, Shown, Table
 from ..wording import counted
 from . import autoload
@@ -232,7 +232,7 @@ def _imports() -> Iterator[Trap]:
     try:
         import_offline()
     except SurgeonError as error:
-        yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U lska-surgeon ultralytics")
+        yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U ultralytics")
         return
     from ..nn.registration import conflicts  # imports torch and Ultralytics
 
@@ -246,12 +246,13 @@ def _notes(versions: dict[str, str | None]) -> Iterator[str]:
     if missing:
         yield (
             f"{' and '.join(missing)} not installed: insert, remove, positions, check and diff work without; flops, "
-            f"graft and train need {INSTALL}"
+            f"graft and train need pip install {' '.join(missing)}"
         )
     if not versions["ultralytics"]:
         yield "without ultralytics there are no stock models: give model YAMLs as paths"
-    if not all(versions[name] for name in EXTRAS):
-        yield f"export to ONNX needs more: pip install {' '.join(EXTRAS)}"
+    missing = [name for name in EXTRAS if not versions[name]]
+    if missing:
+        yield f"export to ONNX needs more: pip install {' '.join(missing)}"
     if not autoload.status().enabled:
         yield "autoload is off: plain `yolo` does not know the blocks before lska-surgeon autoload on"
     if os.environ.get("YOLO_AUTOINSTALL", "true").lower() not in ("false", "0"):

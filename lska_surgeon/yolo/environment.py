@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from ..errors import INSTALL, BuildError
+from ..errors import INSTALL, BuildError, DeclarationError
 from .exceptions import in_one_line
 
 #: Entered around the imports that take seconds; a process of our own may put its own way of importing here.
@@ -30,12 +30,15 @@ def import_offline() -> ModuleType:
 
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
+        DeclarationError: a declared class can't be imported.
     """
     try:
         with importing(), _offline(), quiet():
             from ..nn.registration import register
 
             register()
+    except DeclarationError:
+        raise
     except Exception as error:
         raise BuildError(environment_problem() or f"ultralytics can't be imported: {in_one_line(error)}") from error
     return sys.modules["ultralytics.nn.tasks"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from ..architecture.graph import Layer
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import size_problem
-from ..errors import EndlessError, GraphError, SurgeonError
+from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..model_yaml.document import Document
-from ..model_yaml.find import FoundModel, find_model, stock_models
+from ..model_yaml.find import FoundModel, find_model, is_stock
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
@@ -25,6 +25,7 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
         scale: scale letter; None takes that of the name.
 
     Raises:
+        EncodingError: the file is not UTF-8.
         EndlessError: the file contains itself, or its aliases stand for too much.
         GraphError: a row has too many repeats, or is too wide.
     """
@@ -54,9 +55,9 @@ def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
     found = FoundModel(Path(name), str(name), None)
     try:
         found = find_model(str(name))
-        stock = found.path in stock_models().values()
+        stock = is_stock(found)
         return found, None if stock else Document.read(found.path, found.asked, bad_rows=[])
-    except EndlessError:
+    except (EncodingError, EndlessError):
         raise
     except SurgeonError:
         return found, None

@@ -19,7 +19,12 @@ from lska_surgeon import api
 from lska_surgeon.cli.main import COMMANDS, main
 
 VERBS = {
+    "ablate": "ablate",
+    "draw": "draw",
+    "latency": "latency",
+    "results": "results",
     "adopt": "adopt",
+    "blocks": "blocks",
     "check": "check",
     "curves": "curves",
     "diff": "diff",
@@ -31,6 +36,7 @@ VERBS = {
     "inspect": "load_checkpoint",
     "positions": "positions",
     "remove": "remove",
+    "report": "report",
     "templates": "templates",
     "train": "train",
     "ungraft": "ungraft",
@@ -49,6 +55,7 @@ NO_COMMAND = {
 }
 #: Options that no verb has -> where it is in Python.
 OF_ALL_COMMANDS = {
+    "blocks": "`lska_surgeon.declarations.find.using_declarations`, for declarations hold for a process",
     "form": "how a result is told: `to_dict`, or printing it",
     "as_json": "`to_dict`",
     "quiet": "verbs say nothing",
@@ -57,9 +64,15 @@ OF_ALL_COMMANDS = {
 }
 #: Options of one command that bear another name in Python, or none -> the parameter, or where it is.
 OPTIONS = {
+    ("flops", "timed"): "`latency`",
+    ("results", "gate"): "`.worse(rule)`",
+    ("results", "plot"): "`.write`",
+    ("results", "sources"): "source",
     ("adopt", "output"): "`.write`",
     ("adopt", "against"): "outputs that were saved are compared by the command",
     ("adopt", "picture"): "see `against`",
+    ("blocks", "output"): "`.write`",
+    ("blocks", "write"): "`.write`",
     ("curves", "output"): "`.write`",
     ("erf", "output"): "`.write`",
     ("check", "files"): "model",
@@ -74,6 +87,7 @@ OPTIONS = {
     ("flops", "max_params"): "`.params`",
     ("flops", "models"): "model",
     ("flops", "no_fuse"): "fuse",
+    ("flops", "notes"): "`.notes`, and `.uncounted`",
     ("flops", "per_layer"): "`.rows`",
     ("flops", "top"): "`.rows`",
     ("inspect", "checkpoint"): "path",
@@ -81,6 +95,9 @@ OPTIONS = {
 }
 #: Parameters that no option has -> why.
 NO_OPTION = {
+    ("ablate", "report"): "the command draws its progress with it",
+    ("latency", "folder"): "where the cells of `recipe` lie",
+    ("results", "costs"): "they are left out where nobody asks",
     ("diff", "after"): "the second of `models`",
     ("flops", "scale"): "a name with a scale letter says it on the command line",
     ("variants", "track"): "the command draws a progress bar with it",
@@ -89,6 +106,11 @@ NO_OPTION = {
 BESIDE_THE_VERBS = {
     "errors": "how a mistake is told",
     "tables": "how a result is drawn",
+    ("ablate", "ablation.status"): "the type of its result",
+    ("draw", "drawing.drawing"): "the forms that a drawing has",
+    ("latency", "checkpoints.find"): "paths are looked at before torch is imported",
+    ("latency", "model_yaml.find"): "paths are looked at before torch is imported",
+    ("results", "ablation.formats"): "the forms that results have",
     ("adopt", "checkpoints.find"): "the file is looked for before torch is imported",
     ("adopt", "files"): "paths are looked at before torch is imported",
     ("adopt", "grafting.adopt"): "the type of its result",
@@ -100,8 +122,12 @@ BESIDE_THE_VERBS = {
     ("erf", "drawing.figures"): "the target is looked at first",
     ("autoload", "yolo.autoload"): NO_VERB["autoload"],
     ("check", "checks.check"): "the type of its result",
+    ("check", "model_yaml.find"): "the name of standard input",
+    ("diff", "model_yaml.find"): "the name of standard input",
     ("diff", "model_yaml.canonical"): "--textconv, which is for git",
     ("diff", "model_yaml.document"): "--textconv, which is for git",
+    ("flops", "costs.cost"): "the type of its result",
+    ("flops", "costs.folder"): "which models lie in this folder, where none is named",
     ("flops", "costs.breakdown"): "how much of the result is shown",
     ("flops", "costs.limits"): "how `40M` is read",
     ("variants", "recipes.index"): "the forms that an index has",
@@ -213,6 +239,7 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.chdir(tmp_path / str(number))
         assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
     assert found or name in (  # those that need a trained checkpoint, or have nothing to show
+        "ablate",
         "adopt",
         "arguments",
         "doctor",
@@ -220,7 +247,9 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         "errors",
         "graft",
         "inspect",
+        "latency",
         "register",
+        "results",
         "sources",
         "train",
         "ungraft",

@@ -156,8 +156,7 @@ ALL_NAMES = "there are backbone, sppf, neck, head, residual, sppf-inner, after:S
         ("neck@-3", f"can't read --at 'neck@-3': {GRAMMAR}"),
         ("neck@7@9", f"can't read --at 'neck@7@9': {GRAMMAR}"),
         ("NECK", f"no position 'NECK' (did you mean neck?): {ALL_NAMES}"),
-        ("neck sppf", f"can't read --at 'neck sppf': {GRAMMAR}"),
-        ("neck\nsppf", f"can't read --at 'neck\\nsppf': {GRAMMAR}"),
+        ("nekc,sppf", f"can't read --at 'nekc,sppf': {GRAMMAR}"),
         (f"neck@{'1' * 5000}", f"can't read --at 'neck@{'1' * 5000}': {GRAMMAR}"),
         ("nek", f"no position 'nek' (did you mean neck?): {ALL_NAMES}"),
         ("tail", f"no position 'tail': {ALL_NAMES}"),
@@ -173,6 +172,60 @@ def test_misspelt_positions_are_refused(at: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("at", "repeated"),
+    {
+        "sppf,neck": "--at sppf --at neck",
+        "neck sppf": "--at neck --at sppf",
+        "neck\nsppf": "--at neck --at sppf",
+        "SPPF; Neck": "--at sppf --at neck",
+        "sppf、neck": "--at sppf --at neck",
+        "neck:p3,neck:p4": "--at neck:p3 --at neck:p4",
+        "neck:p3，p4，sppf": "--at neck:p3,p4 --at sppf",  # noqa: RUF001
+        "neck@11,sppf@35": "--at neck@11 --at sppf@35",
+        "neck:p3@11,p4": "--at neck:p3@11 --at neck:p4",
+        "after:9,12": "--at after:9 --at after:12",
+        "edge:15 -> 22, 18 -> 22": "--at 'edge:15->22' --at 'edge:18->22'",
+    }.items(),
+)
+def test_several_positions_in_one_say_how_to_repeat_at(at: str, repeated: str) -> None:
+    with pytest.raises(PositionError) as refused:
+        parse_at(at)
+    assert str(refused.value) == f"--at {at!r} is several positions: repeat --at, as in {repeated}"
+    for one in repeated.replace("'", "").split("--at ")[1:]:
+        assert parse_at(one.strip())
+
+
+@pytest.mark.parametrize(
+    ("at", "signs", "plain"),
+    [
+        ("neck：p3，p4", "： ，", "neck:p3,p4"),  # noqa: RUF001
+        ("neck＠11", "＠", "neck@11"),  # noqa: RUF001
+        ("neck@１１", "１", "neck@11"),  # noqa: RUF001
+        ("after：９", "： ９", "after:9"),  # noqa: RUF001
+        ("after：C2f＃2", "： ＃", "'after:C2f#2'"),  # noqa: RUF001
+        ("edge：15－＞22", "： － ＞", "'edge:15->22'"),  # noqa: RUF001
+        ("edge:15→22", "→", "'edge:15->22'"),
+        ("ｎｅｃｋ", "ｎ ｅ ｃ ｋ", "neck"),  # noqa: RUF001
+    ],
+)
+def test_signs_of_another_keyboard_are_named_with_the_plain_ones(at: str, signs: str, plain: str) -> None:
+    with pytest.raises(PositionError) as refused:
+        parse_at(at)
+    assert str(refused.value) == f"can't read --at {at!r}, for it has {signs}: write --at {plain}"
+
+
+def test_a_pick_behind_a_comma_gets_its_colon() -> None:
+    with pytest.raises(PositionError) as refused:
+        parse_at("neck,p3,p4")
+    assert str(refused.value) == "can't read --at 'neck,p3,p4': write --at neck:p3,p4"
+
+
+@pytest.mark.parametrize("at", ["neck:p3, p4", "neck: p3", "edge:15 -> 22", " neck "])
+def test_blanks_inside_of_a_position_pass(at: str) -> None:
+    assert parse_at(at).asked == at.strip()
+
+
+@pytest.mark.parametrize(
     ("at", "message"),
     [
         ("after:31", "no layer 31: yolov8.yaml has 0-22; try --at after:21"),
@@ -185,7 +238,7 @@ def test_misspelt_positions_are_refused(at: str, message: str) -> None:
         ("edge:9->22", "--at edge:9->22: layer 22 (Detect) does not read 9; it reads 15, 18, 21"),
         ("edge:9", "can't read --at 'edge:9': an edge is 'edge:A->B', such as 'edge:15->22' (in quotes)"),
         ("edge:9->", "can't read layer '' in --at edge:9->: write 9, -2, SPPF or C2f#2"),
-        ("after:9,12", "can't read layer '9,12' in --at after:9,12: write 9, -2, SPPF or C2f#2"),
+        ("after:9/12", "can't read layer '9/12' in --at after:9/12: write 9, -2, SPPF or C2f#2"),
         ("after:C2f#", "can't read layer 'C2f#' in --at after:C2f#: write 9, -2, SPPF or C2f#2"),
         ("after:sppf", "--at after:sppf: yolov8.yaml has no sppf; it has Conv, C2f, SPPF, nn.Upsample, Concat, Detect"),
         ("after:SPPF#1", "--at after:SPPF#1: yolov8.yaml has SPPF#0 to #0"),

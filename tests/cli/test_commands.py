@@ -30,6 +30,27 @@ def run(words: str) -> Result:
     return CliRunner(**apart).invoke(main, shlex.split(words), prog_name="lska-surgeon")
 
 
+def test_without_a_word_the_help_is_shown() -> None:
+    shown = run("")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout == run("--help").stdout
+    assert shown.stdout.startswith("Usage: lska-surgeon [OPTIONS] COMMAND [ARGS]...\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    {
+        "inset yolov8s.yaml": f"no command 'inset' (did you mean insert?): there are {', '.join(COMMANDS)}",
+        "INSERT": f"no command 'INSERT' (did you mean insert?): there are {', '.join(COMMANDS)}",
+        "templates shwo": "no command 'shwo' (did you mean show?): there are copy, show",
+    }.items(),
+)
+def test_misspelt_command_names_the_nearest(words: str, told: str) -> None:
+    refused = run(words)
+    group = "lska-surgeon templates" if words.startswith("templates") else "lska-surgeon"
+    assert (refused.exit_code, refused.output) == (2, f"Error: {told} (see {group} --help)\n")
+
+
 def test_insert_says_what_it_wrote_and_remove_gives_the_base_back() -> None:
     inserted = run("insert yolov8s.yaml --at neck --k 35")
     assert inserted.output == (
@@ -127,9 +148,7 @@ def test_a_full_disk_is_told_in_one_line() -> None:
 
 def test_utf_16_is_told() -> None:
     Path("mine.yaml").write_bytes(stock_models()["yolov8.yaml"].read_text(encoding="utf-8").encode("utf-16"))
-    assert run("positions mine.yaml").stderr == (
-        "Error: mine.yaml is UTF-16, and Ultralytics reads UTF-8: save it as UTF-8\n"
-    )
+    assert run("positions mine.yaml").stderr == ("Error: mine.yaml is UTF-16, and has to be UTF-8: save it as UTF-8\n")
 
 
 def test_quiet_says_nothing() -> None:
@@ -218,7 +237,7 @@ def test_positions_lists_layers_and_names() -> None:
         ("positions nope.yaml", "no file nope.yaml"),
         ("graft missing.pt", "say where: --at POSITION"),
         ("insert '' --at neck", "the model's name is empty: give a model YAML, such as yolov8s.yaml"),
-        ("frobnicate", "No such command 'frobnicate' (see lska-surgeon --help)"),
+        ("xyzzy", "no command 'xyzzy': there are insert, remove, "),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
@@ -266,6 +285,9 @@ def test_examples_of_help_run(command: str) -> None:
         f"check {VARIANT}",
         f"diff yolov8s.yaml {VARIANT}",
         f"diff --textconv {VARIANT}",
+        "ablate --help",
+        "results --help",
+        "latency --help",
     ],
 )
 def test_quick_commands_never_import_torch(words: str) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from lska_surgeon.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 SCRIPTS = {"bash": "complete -o nosort -F", "zsh": "#compdef lska-surgeon", "fish": "complete --no-files --command"}
 
 
@@ -53,7 +53,7 @@ def test_script_that_a_shell_sources(shell: str) -> None:
     assert result.exit_code == 0
     assert SCRIPTS[shell] in result.stdout
     assert f"_LSKA_SURGEON_COMPLETE={shell}_complete" in result.stdout
-    assert f"_LSKA_SURGEON_COMPLETE={shell}_source lska-surgeon" in README
+    assert f"_LSKA_SURGEON_COMPLETE={shell}_source lska-surgeon" in PAGE
 
 
 def test_commands() -> None:
@@ -68,6 +68,36 @@ def test_options() -> None:
 def test_operators() -> None:
     assert offered("insert yolov8s.yaml --op lka") == ["lka", "lka-trivial"]
     assert offered("graft x.pt --op lska-") == ["lska-trivial", "lska-attention"]
+
+
+def test_kernel_sizes_are_those_of_the_paper() -> None:
+    for command in ("insert yolov8s.yaml", "graft x.pt"):
+        assert offered(f"{command} --k ") == ["7", "11", "23", "35", "41", "53"]
+        assert offered(f"{command} --k 5") == ["53"]
+
+
+def test_scales_are_those_of_the_model() -> None:
+    assert offered("insert yolov8.yaml --scale ") == ["n", "s", "m", "l", "x"]
+    assert offered("positions yolov10x.yaml --scale ") == ["x"]
+    assert sorted(offered("insert --scale ")) == sorted("nslmx")
+    Path("mine.yaml").write_text("scales:\n  s: [1, 1, 1]\n  x: [1, 1, 1]\nbackbone: []\n", encoding="utf-8")
+    assert offered("insert mine.yaml --at neck --scale ") == ["s", "x"]
+    assert offered("insert nothing.yaml --scale m") == ["m"]
+
+
+def test_choices_of_every_command() -> None:
+    assert offered("train x.pt --stage ") == ["all", "attention", "both"]
+    assert offered("graft x.pt --init ") == ["identity", "default"]
+    assert offered("flops --format ") == ["table", "json", "csv", "md", "github"]
+    assert offered("autoload ") == ["on", "off", "status"]
+    assert offered("templates show git") == ["github", "gitlab"]
+    assert offered("templates copy k") == ["kernel-ablation"]
+    assert offered("train yolov8n-c") == ["yolov8n-cls-resnet101.yaml", "yolov8n-cls-resnet50.yaml", "yolov8n-cls.yaml"]
+
+
+def test_checkpoints_in_capitals_are_listed_too() -> None:
+    Path("yolo.PT").write_bytes(b"")
+    assert "yolo.PT" in offered("flops yolo")
 
 
 def test_positions() -> None:

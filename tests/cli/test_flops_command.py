@@ -16,6 +16,8 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.commands.flops import flops
 from lska_surgeon.cli.main import main
+from lska_surgeon.costs.folder import models_in
+from lska_surgeon.model_yaml.find import stock_models
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -42,7 +44,78 @@ def test_a_variant_is_set_against_its_base(tmp_path: Path) -> None:
     assert lines[0] == "1 picture of 64x64 (height x width), fused, eval mode"
     assert [line.split()[0] for line in lines[4:7]] == ["yolov8n.yaml", str(variant), "difference"]
     assert lines[6].split()[1] == "+70,912"  # C^2 + C(2a + 2b + 5) for C 256, a 3, b 5
-    assert "one multiply-accumulate is two floating-point operations" in out
+    assert lines[7:] == ["", "GFLOPs = 2 x GMACs; --notes says what is counted."]
+    _, explained, _ = run("yolov8n.yaml", str(variant), "--imgsz", "64", "--notes")
+    assert "one multiply-accumulate is two floating-point operations" in explained
+    assert "Not counted by fvcore in yolov8n.yaml: silu x" in explained
+
+
+def test_what_one_has_to_know_of_a_model_is_told_beside_the_table() -> None:
+    note = "yolov8.yaml: its name says no scale, so this is n, the first of n, s, m, l, x"
+    _, out, err = run("yolov8.yaml", "--imgsz", "64")
+    assert (note in out, err) == (False, f"Note: {note}\n")
+    _, out, err = run("yolov8.yaml", "--imgsz", "64", "--notes")
+    assert (f"{note}." in out, err) == (True, "")
+    _, out, err = run("yolov8.yaml", "--imgsz", "64", "--format", "json")
+    assert (note.partition(": ")[2] in out, err) == (True, "")
+
+
+def test_without_a_model_all_of_this_folder_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for base, at in (("yolov8n.yaml", "sppf"), ("yolov8n-cls.yaml", "head")):
+        assert CliRunner().invoke(main, ["insert", base, "--at", at, "--k", "11"]).exit_code == 0
+    Path("a-plain-one.yml").write_text(stock_models()["yolov8-cls.yaml"].read_text(encoding="utf-8"), encoding="utf-8")
+    Path("data.yaml").write_text("names: [a]\n", encoding="utf-8")
+    Path("worse.yaml").write_text("backbone: [[-1]]\nhead: []\n", encoding="utf-8")
+    Path("unknown.yaml").write_text("backbone: [[-1, 1, Convv, [8]]]\nhead: [[0, 1, Detect, [1]]]\n", encoding="utf-8")
+    Path("noise.PT").write_bytes(b"no checkpoint at all")
+    Path(".hidden.yaml").write_text("", encoding="utf-8")
+    Path("folder.yaml").mkdir()
+    code, out, err = run("--imgsz", "64", "--format", "csv")
+    assert code == 0, err
+    assert [row["model"] for row in csv.DictReader(io.StringIO(out))] == [
+        "yolov8n-cls.yaml",
+        "yolov8n.yaml",
+        "a-plain-one.yml",
+        "yolov8n-cls-lska-head-k11.yaml",
+        "yolov8n-lska-sppf-k11.yaml",
+    ]
+    passed_over = {line.split()[1] for line in err.splitlines() if " is passed over: " in line}
+    assert passed_over == {"worse.yaml", "unknown.yaml", "noise.PT"}
+    assert "Note: no models, so passed over: data.yaml\n" in err
+
+
+def test_the_base_beside_its_variants_goes_before_a_stock_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.yaml", "a-lska-neck-k35.yaml", "b-lska-neck-k35.yaml"):
+        Path(name).write_text("backbone: [[-1, 1, LSKA, [c2, 7]]]\nhead: [[0, 1, Classify, [2]]]\n", encoding="utf-8")
+    for name in ("best.pt", "BEST-lska-neck-k35.PT", "best-lska-neck-k35.pt"):
+        Path(name).write_bytes(b"")
+    assert models_in(Path()).models == (
+        *("b.yaml", "best.pt"),
+        *("BEST-lska-neck-k35.PT", "a-lska-neck-k35.yaml", "b-lska-neck-k35.yaml", "best-lska-neck-k35.pt"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "no model YAML and no checkpoint in this folder: give models, such as yolov8s.yaml"),
+        (["data.yaml", "x.txt"], "no model YAML and no checkpoint in this folder (data.yaml can't be read as one): "),
+        (["x.pt"], "no model in this folder can be counted: x.pt is not a checkpoint but a text file"),
+    ],
+)
+def test_a_folder_without_models_is_one_line(
+    names: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(name).write_text("names: [a]\n", encoding="utf-8")
+    code, out, err = run()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"Error: {told}")
 
 
 def test_json_is_all_that_a_new_user_sees(tmp_path: Path) -> None:
@@ -119,7 +192,6 @@ def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: i
         (["yolov8n.yaml", "--top", "0"], "--top"),
         (["yolov8n.yaml", "--format", "xml"], "--format"),
         (["missing.pt"], "missing.pt"),
-        ([], "MODEL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

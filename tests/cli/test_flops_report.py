@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from lska_surgeon.cli.reports.flops import FORMATS, above_limits, render
+from lska_surgeon.cli.reports.flops import FORMATS, above_limits, model_notes, render
 from lska_surgeon.costs.breakdown import Detail
-from lska_surgeon.costs.cost import Cost, ModuleCost
+from lska_surgeon.costs.cost import FROZEN, Cost, ModuleCost
 
 CONV = ModuleCost("0", "Conv", 900, 2_000_000, {}, (ModuleCost("conv", "Conv2d", 900, 2_000_000, {"conv": 2_000_000}),))
 ATTENTION = ModuleCost(
@@ -60,29 +60,50 @@ def lines_of(text: str) -> list[str]:
 
 
 def test_table_has_totals_differences_the_unit_and_what_is_not_counted() -> None:
-    text = render([SMALL, LARGE], "table", Detail())
+    text = render([SMALL, LARGE], "table", Detail(), notes=True)
     assert lines_of(text) == [
         "1 picture of 480x640 (height x width), fused, eval mode",
         "",
-        "model                              params   GMACs           GFLOPs  layers  gradients",
-        "-----------------  ----------------------  ------  ---------------  ------  ---------",
-        "small.yaml                          5,000   0.008            0.016       7      5,010",
-        "a-larger-one.yaml               1,005,000   0.010            0.020       9      5,010",
-        "  difference       +1,000,000 (+20000.0%)  +0.002  +0.004 (+25.0%)      +2         +0",
+        "model                              params   GMACs           GFLOPs  layers",
+        "-----------------  ----------------------  ------  ---------------  ------",
+        "small.yaml                          5,000   0.008            0.016       7",
+        "a-larger-one.yaml               1,005,000   0.010            0.020       9",
+        "  difference       +1,000,000 (+20000.0%)  +0.002  +0.004 (+25.0%)      +2",
         "",
         "GFLOPs = 2 x GMACs: one multiply-accumulate is two floating-point operations (fvcore counts it as one).",
-        "layers counts modules that hold no other, as Ultralytics does; gradients counts parameters that require one.",
-        "params, GMACs, GFLOPs and layers are those of the fused model, gradients those before fusing.",
+        "layers counts modules that hold no other, as Ultralytics does.",
+        "params, GMACs, GFLOPs and layers are those of the fused model; --no-fuse counts it as it trains.",
         "Not counted by fvcore in small.yaml, a-larger-one.yaml: silu x3, add x1.",
         "a-larger-one.yaml: mind the gap.",
     ]
 
 
 def test_table_without_fusing_and_with_several_pictures_says_so() -> None:
-    text = render([replace(SMALL, fused=False, batch=4, uncounted={})], "table", Detail())
+    text = render([replace(SMALL, fused=False, batch=4, uncounted={})], "table", Detail(), notes=True)
     assert lines_of(text)[0] == "4 pictures of 480x640 (height x width), not fused, eval mode"
     assert lines_of(text)[-1] == "Not counted by fvcore in small.yaml: nothing."
-    assert "those before fusing" not in text
+    assert "fused model" not in text
+
+
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_one_line_below_the_table_unless_notes_are_asked_for(form: str) -> None:
+    short = render([SMALL, LARGE], form, Detail()).split("\n\n")
+    assert short[-1] == "GFLOPs = 2 x GMACs; --notes says what is counted."
+    long = render([SMALL, LARGE], form, Detail(), notes=True).split("\n\n")
+    assert long[:-1] == short[:-1]
+    assert len(long[-1].splitlines()) == 5
+    assert all(line.startswith("- ") for line in long[-1].splitlines()) == (form == "md")
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "github"])
+def test_machines_get_the_same_with_and_without_notes(form: str) -> None:
+    assert render([LARGE], form, Detail()) == render([LARGE], form, Detail(), notes=True)
+
+
+def test_notes_of_models_are_told_once_and_without_the_one_on_gradients() -> None:
+    frozen = replace(LARGE, name="b.pt", gradients=0, notes=("mind the gap", FROZEN))
+    assert model_notes([SMALL, LARGE, frozen]) == ["a-larger-one.yaml, b.pt: mind the gap"]
+    assert FROZEN in json.loads(render([frozen], "json", Detail()))["models"][0]["notes"]
 
 
 def test_per_layer_is_a_tree_that_folds_mere_wrappers_and_shows_own_work() -> None:
@@ -152,11 +173,11 @@ def test_markdown_tables_are_whole() -> None:
     text = render([SMALL, LARGE], "md", Detail(top=1))
     blocks = text.split("\n\n")
     assert blocks[1].splitlines() == [
-        "| model | params | GMACs | GFLOPs | layers | gradients |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| small.yaml | 5,000 | 0.008 | 0.016 | 7 | 5,010 |",
-        "| a-larger-one.yaml | 1,005,000 | 0.010 | 0.020 | 9 | 5,010 |",
-        "| difference | +1,000,000 (+20000.0%) | +0.002 | +0.004 (+25.0%) | +2 | +0 |",
+        "| model | params | GMACs | GFLOPs | layers |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| small.yaml | 5,000 | 0.008 | 0.016 | 7 |",
+        "| a-larger-one.yaml | 1,005,000 | 0.010 | 0.020 | 9 |",
+        "| difference | +1,000,000 (+20000.0%) | +0.002 | +0.004 (+25.0%) | +2 |",
     ]
     assert blocks[3].splitlines() == [
         "| layer | block | params | GMACs | share |",

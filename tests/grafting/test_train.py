@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -129,6 +130,14 @@ def test_variant_yaml_trains(data: Path, tmp_path: Path) -> None:
     assert len(list(named_operators(read_checkpoint(last_of("run")).model))) == 2
 
 
+@pytest.mark.parametrize("name", ["variant", "yolov8n"])
+def test_a_bare_name_trains_the_yaml(name: str, data: Path, tmp_path: Path) -> None:
+    if name == "variant":
+        write_network(tmp_path).rename("variant.yaml")
+    train(Path(name), data)
+    assert read_checkpoint(last_of("run")).model is not None
+
+
 def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lska_surgeon.grafting.trainers import SurgeonDetectionTrainer
 
@@ -199,6 +208,10 @@ def test_checkpoint_that_would_run_code_runs_nothing(data: Path, tmp_path: Path)
 MISTAKES = {
     "no data": (["{grafted}"], "data=FILE.yaml"),
     "missing checkpoint": (["nowhere.pt", "data={data}"], "nowhere.pt"),
+    "missing model": (["nowhere", "data={data}"], "no file nowhere, and no stock model of that name"),
+    "capitals": (["{capitals}", "data={data}"], "ultralytics knows a checkpoint by .pt: rename"),
+    "tensors": (["{tensors}", "data={data}"], "holds tensors without a model: flops counts the YAML"),
+    "name of two": (["{two}", "data={data}"], ".pt, which is here, or"),
     "missing data": (["{grafted}", "data=nowhere.yaml"], "nowhere.yaml"),
     "data elsewhere": (["{grafted}", "data=https://example.com/a.zip"], "fetch it first"),
     "unknown argument": (["{grafted}", "data={data}", "epoch=1"], "epochs"),
@@ -220,8 +233,14 @@ def test_mistake_is_one_line_and_leaves_nothing(
     mistake: str, grafted: Path, base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     words, said = MISTAKES[mistake]
-    network = write_network(tmp_path_factory.mktemp("network"))
-    filled = [word.format(grafted=grafted, base=base, data=data, network=network) for word in words]
+    folder = tmp_path_factory.mktemp("network")
+    network = write_network(folder)
+    files = {"network": network, "two": network.with_suffix(""), "capitals": folder / "a.PT"}
+    files["tensors"] = folder / "tensors.pt"
+    shutil.copy(base, files["capitals"])
+    shutil.copy(base, network.with_suffix(".pt"))
+    torch.save(read_checkpoint(base).state_dict, files["tensors"])
+    filled = [word.format(grafted=grafted, base=base, data=data, **files) for word in words]
     result = surgeon("train", *filled, f"project={tmp_path}")
     assert result.exit_code == 2, result.output
     assert len(result.stderr.splitlines()) == 1

@@ -56,7 +56,11 @@ def plain_of(host: type[Host], args: tuple[object, ...]) -> nn.Module:
 
 def test_every_host_of_the_installed_ultralytics_is_tried() -> None:
     tried = {name for name in ARGS if hasattr(blocks, name)} - {"RepBottleneckLSKA"}
-    assert {cls.__name__ for cls in HOST_CLASSES.values()} == tried | {"C2f_LSKA_Attention"}
+    assert {cls.__name__ for cls in HOST_CLASSES.values()} == tried | {
+        "C2f_LSKA_Attention",
+        "C3_LSKA_Attention",
+        "C3k2_LSKA_Attention",
+    }
     assert hasattr(blocks, "A2C2fLSKA") == hasattr(plain, "A2C2f")
 
 

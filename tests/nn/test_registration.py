@@ -23,7 +23,7 @@ from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
 from lska_surgeon.architecture.kernel import resolve_kernel
-from lska_surgeon.errors import INSTALL, BuildError, KernelError
+from lska_surgeon.errors import INSTALL, BuildError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
 from lska_surgeon.nn.parsing import owned_names
 from lska_surgeon.nn.registration import conflicts, register
@@ -182,6 +182,10 @@ def test_host_rows_build_their_plain_block_plus_operators_at_every_scale(row: li
         ([-1, 1, "SPPF_LSKA", [1024, 5, 7]], "SPPFLSKA", 7, "SPPFLSKA"),
         ([-1, 3, "C2f_LSKA", [512, True]], "C2fLSKA", 7, "C2fLSKA"),
         ([-1, 3, "C2f_LSKA", [512]], "C2fLSKA", 7, "C2fLSKA"),
+        ([-1, 3, "C2f_LSKA", [512, True, 11]], "C2fLSKA", 11, "C2fLSKA"),
+        ([-1, 3, "C3_LSKA", [512, False]], "C3LSKA", 7, "C3LSKA"),
+        ([-1, 2, "C3k2_LSKA", [512, True]], "C3k2LSKA", 7, "C3k2LSKA"),
+        ([-1, 1, "SPP_LSKA", [512, [5, 9]]], "SPPLSKA", 11, "SPPLSKA"),
     ],
     ids=str,
 )
@@ -203,6 +207,44 @@ def test_handwritten_attention_in_place_of_the_bottlenecks() -> None:
     assert [type(inner).__name__ for inner in layer.m] == ["LSKAAttention"] * 3
     assert layer.kernel == resolve_kernel("lska-attention", 7)
     assert layer.type == "lska_surgeon.nn.C2f_LSKA_Attention"
+
+
+@pytest.mark.parametrize("base", ["C2f", "C3", "C3k2"])
+def test_handwritten_attention_replaces_every_bottleneck(base: str) -> None:
+    row = [-1, 3, f"{base}_LSKA_Attention", [512, True]]
+    layer = build(model_of(row), scale="s").model[2]
+    plain = build(model_of([*row[:2], base, row[3]]), scale="s").model[2]
+    bottlenecks = [one for one in plain.modules() if type(one).__name__ == "Bottleneck"]
+    inside = [operator for _, operator in named_operators(layer)]
+    assert [type(one).__name__ for one in inside] == ["LSKAAttention"] * len(bottlenecks)
+    assert not [one for one in layer.modules() if type(one).__name__ == "Bottleneck"]
+    assert layer(torch.rand(1, layer.cv1.conv.in_channels, 8, 8)).shape[1] == 256
+
+
+@pytest.mark.parametrize(
+    ("row", "cls"),
+    [([-1, 1, "LSKAttention", [7]], "LSKA"), ([-1, 1, "LSKA_Attention", []], "LSKAAttention")],
+    ids=str,
+)
+def test_operators_by_other_peoples_names(row: list[Any], cls: str) -> None:
+    layer = build(model_of(row), scale="s").model[2]
+    assert type(layer).__name__ == cls
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            [-1, 1, "LSKAttention", []],
+            r"layer 2: LSKAttention without a kernel size need not be LSKA, .* not known$",
+        ),
+        ([-1, 2, "A2C2f_LSKA", [512, True, 4]], r"layer 2: A2C2f_LSKA with area attention has no bottleneck for LSKA"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_known_is_said_in_one_sentence(row: list[Any], message: str) -> None:
+    with pytest.raises(UnknownOperatorError, match=message):
+        build(model_of(row), scale="s")
 
 
 @pytest.mark.parametrize(
@@ -499,7 +541,12 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
         ("https://example.org/yolov8n.yaml", None, BuildError, "is not a local file: download it first"),
         ("yolov8n.yaml", "q", BuildError, "no scale 'q': the model has n, s, m, l, x"),
         (model_of(scales=None), "s", BuildError, "no scale 's': the model has no scales"),
-        (model_of([-1, 1, "CBAM", [64]]), None, BuildError, r"layer 2 \(CBAM\): ultralytics has no module CBAM"),
+        (
+            model_of([-1, 1, "Unheard", [64]]),
+            None,
+            BuildError,
+            r"layer 2 \(Unheard\): ultralytics has no module Unheard",
+        ),
         (model_of([7, 1, "Conv", [64]]), None, BuildError, r"layer 2 \(Conv\): IndexError: list index out of range"),
         (
             model_of([-1, 1, "Conv", [64, 3, 2]], [[1, 2], 1, "Concat", [1]]),

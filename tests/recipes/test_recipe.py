@@ -100,6 +100,21 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
     assert "[-1, 1, LSKA, [256, 7]]" in variant.text
 
 
+def test_how_the_variants_are_trained(tmp_path: Path) -> None:
+    base = "base: yolov8s.yaml\nmatrix: {at: sppf, k: 7}\n"
+    assert recipe(tmp_path, base).experiment is None
+    train = "train: {data: [a.yaml, b.yaml], start: '{base}.pt', epochs: 3, lr0: 0.01, amp: false, freeze: [0, 1]}\n"
+    found = recipe(tmp_path, f"{base}{train}seeds: [4, 2]\ncontrols: [base, larger]\nlatency: true\n").experiment
+    assert found is not None
+    assert (found.data, found.start, found.seeds) == (("a.yaml", "b.yaml"), "{base}.pt", (4, 2))
+    assert (found.larger, found.latency) == (True, True)
+    assert found.arguments == {"epochs": 3, "lr0": 0.01, "amp": False, "freeze": [0, 1]}
+    assert found.lines["train.lr0"] == 3
+    plain = recipe(tmp_path, f"{base}train: {{data: a.yaml}}\n").experiment
+    assert plain is not None
+    assert (plain.start, plain.seeds, plain.larger, plain.arguments) == ("scratch", (0, 1, 2), False, {})
+
+
 # Mistakes.
 
 
@@ -119,6 +134,11 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
         (
             "base: yolov8n.yaml\nmatrix:\n  at: sppf@8\n  k: 7",
             ", line 3, matrix.at: kernel size 8 is not an odd number",
+        ),
+        (
+            "base: yolov8n.yaml\nmatrix:\n  at: 'sppf,neck'",
+            ", line 3, matrix.at: 'sppf,neck' is several positions: write [sppf, neck] for a variant each, "
+            "[[sppf, neck]] for one",
         ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf, k: '7'}", ", line 2, matrix.k: '7' is not a whole number"),
         ("base: yolov8n.yaml\nmatrix: {at: sppf, k: []}", ", line 2, matrix.k: the list is empty"),
@@ -167,6 +187,24 @@ def test_resolve_writes_real_widths(tmp_path: Path) -> None:
         ),
         ("include: [{at: sppf}]", ", line 1, include[0]: it needs a base, such as base: yolov8m-seg.yaml"),
         ("include: [{base: yolov8n.yaml}]", ", line 1, include[0]: it needs positions"),
+        *(
+            (f"base: yolov8n.yaml\nmatrix: {{at: sppf}}\n{text}", f", line {line}{message}")
+            for text, line, message in (
+                ("seeds: [0]", 3, ", seeds: it belongs to a training: add train: {data: FILE.yaml}"),
+                ("train: {epochs: 3}", 3, ", train: it needs data, such as data: my-data.yaml"),
+                ("train: a.yaml", 3, ", train: it is a mapping with keys such as data, epochs, imgsz"),
+                ("train:\n  data: a.yaml\n  seed: 1", 5, ", train.seed: it has no place here: the seeds stand in"),
+                ("train:\n  data: a.yaml\n  start: b.yaml", 5, ", train.start: 'b.yaml' is neither scratch nor"),
+                ("train:\n  data: a.yaml\n  start: '{k}.pt'", 5, ", train.start: '{k}.pt' has braces that can't be"),
+                ("train:\n  data: a.yaml\n  lr0: {a: 1}", 5, ", train.lr0: it is a number, a word, true or false"),
+                ("train:\n  data: [a.yaml,\n    a.yaml]", 4, ", train.data: it has a.yaml twice: keep one"),
+                ("train: {data: a.yaml}\nseeds: 3", 4, ", seeds: it is a list of whole numbers, such as [0, 1, 2]"),
+                ("train: {data: a.yaml}\nseeds: [0, -1]", 4, ", seeds: -1 is below 0"),
+                ("train: {data: a.yaml}\nseeds: []", 4, ", seeds: the list is empty"),
+                ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: no control 'small': there are base, larger"),
+                ("train: {data: a.yaml}\nlatency: 1", 4, ", latency: '1' is neither true nor false"),
+            )
+        ),
     ],
 )
 def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Path) -> None:
@@ -249,6 +287,14 @@ RECIPES = st.fixed_dictionaries(
         "resolve": VALUES,
         "out": VALUES,
         "index": VALUES,
+        "train": st.dictionaries(
+            st.sampled_from(["data", "start", "epochs", "seed", "freeze", "zz"]),
+            st.one_of(LISTS, st.sampled_from(["scratch", "a.pt", "{base}.pt", "{k}.pt", {}])),
+            max_size=3,
+        ),
+        "seeds": st.one_of(LISTS, st.lists(st.integers(-1, 3), max_size=3)),
+        "controls": st.one_of(LISTS, st.lists(st.sampled_from(["base", "larger"]), max_size=3)),
+        "latency": VALUES,
         "more": VALUES,
     },
 )
@@ -273,6 +319,14 @@ def test_what_is_read_follows_the_schema(tmp_path: Path, content: dict[str, Any]
         "{base: a.yaml, matrix: {at: neck, kk: 7}}",
         "{base: a.yaml, matrix: {at: neck}, budget: {gflops: 3}}",
         "{base: a.yaml, matrix: {at: neck}, out: x.txt}",
+        "{base: a.yaml, matrix: {at: neck}, seeds: [0]}",
+        "{base: a.yaml, matrix: {at: neck}, train: {epochs: 3}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, seed: 3}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, start: a.yaml}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, epochs: {}}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: 3}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: [1, 1]}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, controls: [smaller]}",
     ],
 )
 def test_schema_and_reader_refuse_alike(text: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from support.light import full_environment, light_environment
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.recipes.templates import templates
+from lska_surgeon.recipes.templates import UNNAMED, templates
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="needs git and bash")
@@ -94,6 +94,32 @@ def test_a_template_that_does_not_exist_names_the_nearest() -> None:
     assert "no template 'githb' (did you mean github?): there are kernel-ablation, " in done.output
 
 
+@pytest.mark.parametrize("name", [one.name for one in templates()])
+def test_no_template_installs_from_an_index_that_lacks_this_package(name: str) -> None:
+    for line in templates()[name].text.splitlines():
+        assert not re.search(r"(pip install|LSKA_SURGEON:).*(?<![/-])\blska-surgeon\b(?!\.)", line.partition(" #")[0])
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_ci_file_asks_for_the_repository_of_its_user(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["templates", "copy", name])
+    target = templates()[name].target.as_posix()
+    assert f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {target}\n" in done.output
+    assert f"LSKA_SURGEON: {UNNAMED} # name the repository" in templates()[name].text
+
+
+def test_the_gitlab_job_stops_while_no_repository_is_named(tmp_path: Path) -> None:
+    jobs = YAML(typ="safe").load(templates()["gitlab"].path)
+    first = jobs["lska-variants"]["script"][0]
+    done = sh(first, tmp_path, {**full_environment(), "LSKA_SURGEON": UNNAMED})
+    told = "say in LSKA_SURGEON, in .gitlab-ci.yml, where lska-surgeon comes from\n"
+    assert (done.returncode, done.stdout) == (2, told)
+    assert sh(first, tmp_path, {**full_environment(), "LSKA_SURGEON": "git+https://example.org/lab/x"}).returncode == 0
+
+
 # Used.
 
 
@@ -114,6 +140,13 @@ class Repository:
         self.variables = {name: str(value) for name, value in workflow["env"].items()}
         jobs: dict[str, Any] = workflow["jobs"]
         return jobs
+
+    def name_the_repository(self) -> None:
+        """As the user does who copied the workflow; the tests leave out its installations."""
+        path = self.folder / ".github/workflows/lska-variants.yml"
+        text = path.read_text(encoding="utf-8")
+        assert UNNAMED in text
+        path.write_text(text.replace(UNNAMED, f"git+{ROOT.as_uri()}"), encoding="utf-8")
 
     def run(self, job: str, environment: dict[str, str]) -> tuple[bool, str, dict[str, str]]:
         """Run a job's commands but those that install; whether it passed, what it printed, and its outputs."""
@@ -146,6 +179,11 @@ def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str])
     text = recipe.read_text(encoding="utf-8").replace("[yolov8n.yaml, yolov8s.yaml]", "yolov8n.yaml")
     recipe.write_text(text.replace("[11, 23, 35]", "[11]"), encoding="utf-8")
     right("lska-surgeon variants recipe.yaml", folder, lab.full)
+    lab.commit()
+    passed, printed, _ = lab.run("light", light)
+    assert not passed
+    assert printed == "::error::say in LSKA_SURGEON, in this workflow, where lska-surgeon comes from\n"
+    lab.name_the_repository()
     lab.commit()
     passed, printed, _ = lab.run("light", light)
     assert passed, printed

@@ -189,7 +189,7 @@ def test_missing_torch_is_a_note_and_no_trap(monkeypatch: pytest.MonkeyPatch, tm
     real = importlib.metadata.version
 
     def version(name: str) -> str:
-        if name in ("torch", "torchvision", "onnx"):
+        if name in ("torch", "torchvision", *doctor.EXTRAS):
             raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
@@ -199,9 +199,21 @@ def test_missing_torch_is_a_note_and_no_trap(monkeypatch: pytest.MonkeyPatch, tm
     result = CliRunner().invoke(main, ["doctor"])
     assert "\ntorch         -\n" in result.output
     assert "note: torch and torchvision not installed: insert, remove, positions, check and diff work" in result.output
-    assert "flops, graft and train need pip install ultralytics fvcore\n" in result.output
+    assert "flops, graft and train need pip install torch torchvision\n" in result.output
     assert "note: export to ONNX needs more: pip install onnx onnxruntime onnxslim\n" in result.output
     assert "trap[import]" not in result.output
+
+
+@pytest.mark.parametrize("missing", [("onnxslim",), ("onnx", "onnxslim"), doctor.EXTRAS, ()])
+def test_only_the_extras_that_are_missing_are_named(
+    missing: tuple[str, ...], without_imports: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str | None:
+        return None if name in missing else "1.0"
+
+    monkeypatch.setattr(doctor, "_version", version)
+    told = [note for note in doctor.diagnose().notes if "ONNX" in note]
+    assert told == ([f"export to ONNX needs more: pip install {' '.join(missing)}"] if missing else [])
 
 
 @pytest.fixture

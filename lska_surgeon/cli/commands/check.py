@@ -7,8 +7,10 @@ import click
 from ...api import check as api
 from ...checks.check import CheckedFile
 from ...errors import BuildError, NotAModelError, SurgeonError
+from ...model_yaml.find import STDIN
 from .. import completion
-from ..options import formats
+from ..options import blocks as with_blocks
+from ..options import formats, refuse_second_reading
 from ..reports.check import finding_annotation, finding_line, findings_json, summary
 from ..reports.github import annotation
 
@@ -25,6 +27,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
 @formats("text", "json", "github")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary.")
+@with_blocks
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -39,8 +42,8 @@ def check(
     """Find the mistakes that people make in model YAMLs by hand, before training does.
 
     Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
-    its insertions explain is named, with the number that it should have. Exit code 1 when there are errors, 2 when a
-    FILE can't be read; the others are checked all the same.
+    its insertions explain is named, with the number that it should have. A FILE - is standard input. Exit code 1 when
+    there are errors, 2 when a FILE can't be read; the others are checked all the same.
 
     \b
     Rules (errors, unless the word warning stands behind them):
@@ -65,6 +68,9 @@ def check(
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
       lska-surgeon check --models-only *.yaml
     """
+    refuse_second_reading(files)
+    if build and STDIN in files:
+        raise click.UsageError("--build needs files: save standard input to one, and give that")
     checked, problems = _read(files, models_only, build)
     if form == "json":
         click.echo(findings_json(checked, problems, strict=strict, fix=fix))
@@ -73,8 +79,10 @@ def check(
             for finding in one.findings:
                 line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
                 click.echo(line, err=fix)
-            if fix and one.diff:
-                click.echo(f"{one.diff}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+            for note in one.notes if form == "text" and not quiet else ():
+                click.echo(f"Note: {note}", err=True)
+            if fix and one.patch:
+                click.echo(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"), nl=False)
         if not quiet:
             click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
     for name, problem in problems.items():

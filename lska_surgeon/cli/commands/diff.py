@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from ...errors import NotAModelError, SurgeonError
+from ...model_yaml.find import STDIN
 from .. import completion
-from ..options import formats
+from ..options import blocks as with_blocks
+from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
 
 
@@ -19,6 +21,7 @@ from ..options import imgsz as size_option
 @formats("text", "md", "json", "github")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if they differ, as `git diff` does.")
 @click.option("--textconv", is_flag=True, help="Print one model without its indices, for git to compare.")
+@with_blocks
 @click.pass_context
 def diff(
     ctx: click.Context,
@@ -31,9 +34,10 @@ def diff(
 ) -> None:
     """Tell how the architecture of the model YAML AFTER differs from that of BEFORE.
 
-    Each is a path, or a stock Ultralytics name with its scale letter. Rows are matched by what they are and by what
-    they read, not by their numbers: those that came, went, changed, or read another layer now are named. What
-    operators cost is worked out exactly without building anything; where more than operators differs, --costs counts.
+    Each is a path, a stock Ultralytics name with its scale letter, or one of them - for standard input. Rows are
+    matched by what they are and by what they read, not by their numbers: those that came, went, changed, or read
+    another layer now are named. What operators cost is worked out exactly without building anything; where more than
+    operators differs, --costs counts.
 
     \b
     Examples:
@@ -44,6 +48,9 @@ def diff(
     if len(models) != (1 if textconv else 2):
         wanted = "--textconv takes one model YAML" if textconv else "diff takes two model YAMLs, BEFORE and AFTER"
         raise click.UsageError(f"{wanted}, found {len(models)}")
+    refuse_second_reading(models)
+    if (costs or textconv) and STDIN in models:
+        raise click.UsageError("--costs and --textconv need files: save standard input to one, and give that")
     if textconv:
         click.echo(_index_free(Path(models[0])), nl=False)
         return

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import click
 
 from ...api import flops as api
+from ...api.latency import latency
 from ...costs.breakdown import Detail
+from ...costs.cost import Cost
+from ...costs.folder import FolderModels, models_in
 from ...costs.limits import parse_amount
+from ...errors import DocumentError, SurgeonError
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import imgsz as size_option
 from ..quick_imports import own_process
-from ..reports.flops import above_limits, render
+from ..reports.flops import above_limits, model_notes, render
 from ..reports.github import annotation
+from ..reports.latency import with_latency
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -26,7 +35,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=completion.models)
+@click.argument("models", nargs=-1, metavar="[MODEL]...", shell_complete=completion.models)
 @size_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures in the input.")
 @click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")
@@ -37,10 +46,13 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     metavar="N",
     help="Show the N costliest layers; with --per-layer, only those.",
 )
+@click.option("--notes", is_flag=True, help="Say below the table how to read it, and what is not counted.")
 @formats("table", "json", "csv", "md", "github")
 @click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
+@click.option("--latency", "timed", is_flag=True, help="Also measure how long each takes on this machine's CPU.")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
+@with_blocks
 @click.pass_context
 def flops(
     ctx: click.Context,
@@ -50,16 +62,19 @@ def flops(
     no_fuse: bool,
     per_layer: bool,
     top: int | None,
+    notes: bool,
     form: str,
     max_gflops: float | None,
     max_params: int | None,
+    timed: bool,
     trust: bool,
 ) -> None:
     """Count parameters, GMACs and GFLOPs of each MODEL, and how they differ from the first.
 
-    MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale letter. GMACs are billions of
-    multiply-accumulates of one forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in
-    which Ultralytics publishes its models. Ops that fvcore does not count are listed.
+    MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale letter; without any, all models
+    of this folder are counted, the bases of the variants first. GMACs are billions of multiply-accumulates of one
+    forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in which Ultralytics publishes
+    its models. --notes lists the ops that fvcore does not count.
 
     With --per-layer or --top, --format csv has layers instead of totals.
 
@@ -69,11 +84,24 @@ def flops(
       lska-surgeon flops yolov8s.yaml --imgsz 480,640 --top 5
       lska-surgeon flops yolov8s.yaml --max-gflops 30 --max-params 12M --format json
     """
+    if timed and form in ("csv", "github"):
+        raise click.UsageError(f"--latency has no place in --format {form}: take table, md or json")
+    here = None if models else models_in(Path())
     for model in models:  # before one of them is counted
         api.look_at(model)
+
+    def count(model: str) -> Cost:
+        return api.flops(model, imgsz=imgsz, batch=batch, fuse=not no_fuse, trust=trust)
+
     with own_process():
-        costs = [api.flops(model, imgsz=imgsz, batch=batch, fuse=not no_fuse, trust=trust) for model in models]
-    click.echo(render(costs, form, Detail(per_layer, top)))
+        costs, told = _count_here(here, count) if here else (list(map(count, models)), [])
+        text = render(costs, form, Detail(per_layer, top), notes=notes)
+        if timed:
+            names = [cost.name for cost in costs]
+            text = with_latency(text, latency(names, imgsz=imgsz, batch=batch, trust=trust), form)
+    click.echo(text)
+    for note in (*told, *(model_notes(costs) if form != "json" and not notes else ())):
+        click.echo(f"Note: {note}", err=True)
     above = above_limits(costs, max_gflops, max_params)
     for cost, line in above:
         if form == "github":
@@ -81,3 +109,18 @@ def flops(
         click.echo(line, err=form != "github")
     if above:
         ctx.exit(1)
+
+
+def _count_here(here: FolderModels, count: Callable[[str], Cost]) -> tuple[list[Cost], list[str]]:
+    """What can be counted of a folder's models, and what to tell of the rest; nobody asked for each of them by name."""
+    costs, problems = [], dict(here.unread)
+    for model in here.models:
+        try:
+            api.look_at(model)
+            costs.append(count(model))
+        except SurgeonError as error:
+            problems[model] = str(error)
+    if not costs:
+        raise DocumentError(f"no model in this folder can be counted: {next(iter(problems.values()))}")
+    told = [f"{name} is passed over: {problem}" for name, problem in problems.items()]
+    return costs, told + ([f"no models, so passed over: {', '.join(here.others)}"] if here.others else [])

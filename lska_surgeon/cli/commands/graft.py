@@ -8,8 +8,10 @@ from click.core import ParameterSource
 from ...api import graft as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
 from ..options import trust as trust_option
+from ..options import unchecked as unchecked_option
 from ..quick_imports import own_process
 
 
@@ -33,7 +35,9 @@ from ..quick_imports import own_process
     help="A picture for one more run of the certificate.",
 )
 @trust_option
+@unchecked_option
 @delivered("text", "json")
+@with_blocks
 def graft(
     checkpoint: str,
     at: tuple[str, ...],
@@ -44,6 +48,7 @@ def graft(
     init: str,
     image: str | None,
     trust: bool,
+    unchecked: bool,
     delivery: Delivery,
 ) -> None:
     """Put LSKA into the trained CHECKPOINT without losing a weight.
@@ -75,6 +80,7 @@ def graft(
             init=init,
             image=image,
             trust=trust,
+            unchecked=unchecked,
             output=delivery.output,
         )
     planned = (done.plan.table(), f"Would write {done.report}")

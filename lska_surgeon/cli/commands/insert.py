@@ -7,7 +7,9 @@ import click
 from ...api import insert as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
+from ..options import unchecked as unchecked_option
 from ..reports.insert import insertion_notice
 
 
@@ -15,10 +17,16 @@ from ..reports.insert import insertion_notice
 @click.argument("base", shell_complete=completion.models)
 @where_and_what(required=True)
 @click.option(
-    "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."
+    "--scale",
+    callback=not_empty,
+    metavar="LETTER",
+    shell_complete=completion.scales,
+    help="Scale to build, where BASE's name does not say it.",
 )
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
+@unchecked_option
 @delivered("text", "json", "github")
+@with_blocks
 def insert(
     base: str,
     at: tuple[str, ...],
@@ -27,12 +35,14 @@ def insert(
     dilation: int | None,
     scale: str | None,
     resolve: bool,
+    unchecked: bool,
     delivery: Delivery,
 ) -> None:
     """Put LSKA into the model YAML BASE and write the variant.
 
     BASE is a path, or a stock Ultralytics name with its scale letter. Layer indices, sources, the output layer's
-    inputs and index comments are renumbered; everything else stays byte for byte.
+    inputs and index comments are renumbered; everything else stays byte for byte. A base in which `lska-surgeon check`
+    finds an error is refused.
 
     \b
     Positions:
@@ -53,5 +63,15 @@ def insert(
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
     """
     delivery.check(".yaml")
-    done = api.insert(base, at, k=k, op=op, dilation=dilation, scale=scale, resolve=resolve, output=delivery.output)
+    done = api.insert(
+        base,
+        at,
+        k=k,
+        op=op,
+        dilation=dilation,
+        scale=scale,
+        resolve=resolve,
+        unchecked=unchecked,
+        output=delivery.output,
+    )
     delivery.deliver(done, notice=lambda written: insertion_notice(done, written))

@@ -7,6 +7,7 @@ import click
 from ...api import inspect as api
 from ...tables import drawn
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
 from ..quick_imports import own_process
@@ -17,6 +18,7 @@ from ..reports.json import dump
 @click.argument("checkpoint", shell_complete=completion.files)
 @trust_option
 @formats("text", "json")
+@with_blocks
 def inspect(checkpoint: str, trust: bool, form: str) -> None:
     """Show what CHECKPOINT holds, and the record of its surgery if it was grafted.
 

@@ -7,6 +7,7 @@ import click
 from ...api import positions as api
 from ...tables import drawn
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..reports.json import dump
 
@@ -14,14 +15,20 @@ from ..reports.json import dump
 @click.command()
 @click.argument("model", shell_complete=completion.models)
 @click.option(
-    "--scale", callback=not_empty, metavar="LETTER", help="Scale to show, where MODEL's name does not say it."
+    "--scale",
+    callback=not_empty,
+    metavar="LETTER",
+    shell_complete=completion.scales,
+    help="Scale to show, where MODEL's name does not say it.",
 )
 @formats("text", "json")
+@with_blocks
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 
-    MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark rests on a
-    block that lska-surgeon does not know.
+    MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark follows
+    from its neighbours, for it stands behind a block that lska-surgeon does not know; a question mark alone says that
+    nothing tells the stride.
 
     \b
     Example:

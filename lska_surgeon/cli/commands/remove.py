@@ -7,16 +7,19 @@ import click
 from ...api import remove as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 
 
 @click.command()
 @click.argument("variant", shell_complete=completion.files)
 @delivered("text", "json")
+@with_blocks
 def remove(variant: str, delivery: Delivery) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
 
-    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go,
-    hosts such as SPPF_LSKA become plain again, and every source and index comment is renumbered.
+    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go, hosts
+    such as SPPF_LSKA become plain again, and every source and index comment is renumbered. VARIANT may be - for
+    standard input; then the base goes to standard output unless -o names a file.
 
     \b
     Example:

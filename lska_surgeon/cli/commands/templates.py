@@ -8,11 +8,13 @@ import click
 
 from ...api import templates as api
 from ...tables import drawn
+from .. import completion
+from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import dump
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=NamingGroup, invoke_without_command=True)
 @formats("table", "json")
 @click.pass_context
 def templates(ctx: click.Context, /, form: str) -> None:
@@ -31,7 +33,7 @@ def templates(ctx: click.Context, /, form: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 def show(name: str) -> None:
     """Print the template NAME.
 
@@ -43,7 +45,7 @@ def show(name: str) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.templates)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to, if not by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 def copy(name: str, output: Path | None, force: bool) -> None:
@@ -58,3 +60,7 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     one.write(output, force)
     for path in files:
         click.echo(f"Wrote {path}")
+    if one.needs_a_repository:
+        click.echo(
+            f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}", err=True
+        )

@@ -6,11 +6,12 @@ import click
 
 from ...api import train as api
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import trust as trust_option
 
 
 @click.command()
-@click.argument("model", shell_complete=completion.files)
+@click.argument("model", shell_complete=completion.models)
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=click.Choice(api.STAGES), default="all", show_default=True,
               help="What to train: every layer, the operators alone, or first these and then every layer.")  # fmt: skip
@@ -18,6 +19,7 @@ from ..options import trust as trust_option
     "--warm", type=click.IntRange(1), metavar="N", help="Epochs of the first run of --stage both.  [default: 1]"
 )
 @trust_option
+@with_blocks
 def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trust: bool) -> None:
     """Train MODEL, a grafted checkpoint or a variant YAML, as Ultralytics trains any model.
 

@@ -7,6 +7,7 @@ import click
 from ...api import ungraft as api
 from .. import completion
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 from ..options import trust as trust_option
 from ..quick_imports import own_process
 
@@ -16,6 +17,7 @@ from ..quick_imports import own_process
 @click.option("--lossy", is_flag=True, help="Take operators out although they have learned something.")
 @trust_option
 @delivered("text", "json")
+@with_blocks
 def ungraft(checkpoint: str, lossy: bool, trust: bool, delivery: Delivery) -> None:
     """Take LSKA out of the grafted CHECKPOINT and give the original's tensors back.
 

@@ -12,7 +12,8 @@ import click
 from ...api import variants as api
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
-from ..options import formats
+from ..options import blocks as with_blocks
+from ..options import formats, unchecked
 from ..reports.json import dump
 from ..reports.variants import as_annotations
 
@@ -26,8 +27,10 @@ from ..reports.variants import as_annotations
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand, or that somebody else wrote.")
 @click.option("--verify", type=click.Choice(["build"]), help="Build every variant in Ultralytics and run it once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --verify.")
+@unchecked
 @formats("text", *FORMATS, "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@with_blocks
 @click.pass_context
 def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, recipe: Path, **asked: Any) -> None:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.

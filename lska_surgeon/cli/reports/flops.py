@@ -8,27 +8,45 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...costs.breakdown import Detail, Line
-from ...costs.cost import Cost, ModuleCost
+from ...costs.cost import FROZEN, Cost, ModuleCost
 from ...tables import pipes, table
 from .github import annotation
 from .json import dump
 
 FORMATS = ("table", "json", "csv", "md", "github")
-_TOTALS_HEADER = ("model", "params", "GMACs", "GFLOPs", "layers", "gradients")
+_TOTALS_HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")
 _LINES_HEADER = ("layer", "block", "params", "GMACs", "share")
+_IN_SHORT = "GFLOPs = 2 x GMACs; --notes says what is counted."
 _UNIT = "GFLOPs = 2 x GMACs: one multiply-accumulate is two floating-point operations (fvcore counts it as one)."
-_LAYERS = "layers counts modules that hold no other, as Ultralytics does; gradients counts parameters that require one."
+_LAYERS = "layers counts modules that hold no other, as Ultralytics does."
 
 
-def render(costs: Sequence[Cost], form: str, detail: Detail) -> str:
+def render(costs: Sequence[Cost], form: str, detail: Detail, *, notes: bool = False) -> str:
     """Costs in one of `FORMATS`, without a newline at the end.
 
     Args:
         costs: at least one; differences are to the first.
         form: one of `FORMATS`.
         detail: which modules to show below the totals; in CSV, instead of the totals.
+        notes: say below a table, in full, how to read it, which ops are not counted, and what the models' own notes
+            are; without, one line says the unit.
     """
-    return {"table": _table, "json": _json, "csv": _csv, "md": _markdown, "github": _github}[form](costs, detail)
+    report = {"table": _table, "json": _json, "csv": _csv, "md": _markdown, "github": _github}[form](costs, detail)
+    if form not in ("table", "md"):
+        return report
+    if not notes:
+        return f"{report}\n\n{_IN_SHORT}"
+    mark = "- " if form == "md" else ""
+    return "\n".join([report, "", *(f"{mark}{line}" for line in _footnotes(costs))])
+
+
+def model_notes(costs: Sequence[Cost]) -> list[str]:
+    """What one has to know of single models to read a table of them; what several share is one line."""
+    by_note: dict[str, list[str]] = {}
+    for cost in costs:
+        for note in (note for note in cost.notes if note != FROZEN):  # tables have no gradients
+            by_note.setdefault(note, []).append(cost.name)
+    return [f"{', '.join(names)}: {note}" for note, names in by_note.items()]
 
 
 def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: int | None) -> list[tuple[Cost, str]]:
@@ -53,7 +71,6 @@ def _table(costs: Sequence[Cost], detail: Detail) -> str:
                 f"{cost.name}: {_what_is_shown(cost, detail)}",
                 table(_LINES_HEADER, cells, right=range(2, len(_LINES_HEADER))),
             ]
-    parts.append("\n".join(_footnotes(costs)))
     return "\n\n".join(parts)
 
 
@@ -66,7 +83,7 @@ def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
             # Markdown drops leading blanks, so the full path stands in for the indent.
             cells = [(line.path, *_line(cost, line)) for line in lines]
             parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", pipes(_LINES_HEADER, cells, 2)]
-    return "\n\n".join(parts + _footnotes(costs))
+    return "\n\n".join(parts)
 
 
 def _github(costs: Sequence[Cost], detail: Detail) -> str:
@@ -144,7 +161,6 @@ def _totals(cost: Cost) -> Sequence[str]:
         f"{cost.gmacs:.3f}",
         f"{cost.gflops:.3f}",
         f"{cost.layers:,}",
-        f"{cost.gradients:,}",
     )
 
 
@@ -159,7 +175,6 @@ def _difference(cost: Cost, first: Cost) -> list[Sequence[str]]:
         f"{macs / 1e9:+.3f}",
         f"{2 * macs / 1e9:+.3f} ({_percent(macs, first.macs)})",
         f"{cost.layers - first.layers:+,}",
-        f"{cost.gradients - first.gradients:+,}",
     )
     return [cells]
 
@@ -180,14 +195,10 @@ def _what_is_shown(cost: Cost, detail: Detail) -> str:
 def _footnotes(costs: Sequence[Cost]) -> list[str]:
     lines = [_UNIT, _LAYERS]
     if costs[0].fused:
-        lines.append("params, GMACs, GFLOPs and layers are those of the fused model, gradients those before fusing.")
+        lines.append("params, GMACs, GFLOPs and layers are those of the fused model; --no-fuse counts it as it trains.")
     by_list: dict[str, list[str]] = {}
     for cost in costs:
         by_list.setdefault(cost.uncounted_in_words, []).append(cost.name)
     for listed, names in by_list.items():
         lines.append(f"Not counted by fvcore in {', '.join(names)}: {listed or 'nothing'}.")
-    by_note: dict[str, list[str]] = {}
-    for cost in costs:
-        for note in cost.notes:
-            by_note.setdefault(note, []).append(cost.name)
-    return lines + [f"{', '.join(names)}: {note}." for note, names in by_note.items()]
+    return lines + [f"{line}." for line in model_notes(costs)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -39,6 +40,7 @@ def render(report: Report, language: str = "en") -> str:
         plot=Markup(_plot(report, words)),
         markdown=pipes(header, [[text for text, _ in cells] for cells in rows], left=2),
         latex=_latex(header, [[text for text, _ in cells] for cells in rows]),
+        url=_url,
         raw=lambda text: Markup(_without_prologue(text)),
         css=Markup((folder / "report.css").read_text(encoding="utf-8")),
         script=Markup((folder / "report.js").read_text(encoding="utf-8")),
@@ -119,6 +121,11 @@ def _latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _escaped(text: str) -> str:
     escaped = "".join(_LATEX.get(character, character) for character in text)
     return escaped.replace("±", r"$\pm$")
+
+
+def _url(svg: str) -> str:
+    """A drawing as an address of its own, so that its style stays its own among others."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _without_prologue(svg: str) -> str:

@@ -104,7 +104,7 @@ def test_what_stands_in_a_table_is_never_read_as_html() -> None:
 
 def test_notes_are_shown_and_carried() -> None:
     found = ls.positions("yolov8.yaml")
-    assert found.notes == ("yolov8.yaml names no scale, so this is n; --scale takes n, s, m, l, x",)
+    assert found.notes == ("yolov8.yaml names no scale, so this is n, the first of n, s, m, l, x",)
     assert str(found).startswith(f"Note: {found.notes[0]}\n")
     assert found.notes[0] in found._repr_html_()
 

@@ -1,0 +1,237 @@
+"""From a recipe to its cells, variant x seed x data, each with all that its training depends on; it trains nothing.
+
+Everything lies in one folder, `ablation/RECIPE` beside the recipe unless told otherwise:
+
+    DATA/VARIANT/seed-N/              Ultralytics' own run: args.yaml, results.csv, weights/
+    DATA/VARIANT/seed-N/VARIANT.yaml  what is trained
+    DATA/VARIANT/seed-N/cell.json     the record of the cell, see `records`
+    DATA/VARIANT/seed-N.lock          held by whoever trains it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..costs.cache import sha256
+from ..errors import RecipeError
+from ..files import write_text
+from ..recipes.experiment import SCRATCH, Experiment
+from ..recipes.recipe import Recipe, read_recipe
+from .networks import LARGER, VARIANT, Network, error_in, networks_of
+from .records import DONE, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training.
+
+    Attributes:
+        network: what is trained.
+        data: name of the data.
+        seed: the seed.
+        folder: where the run lies.
+        model: the model YAML's file to be.
+        start: the checkpoint that is grafted into it, or None.
+        source: the data YAML, or folder, as Ultralytics takes it.
+        arguments: Ultralytics' own arguments.
+    """
+
+    network: Network
+    data: str
+    seed: int
+    folder: Path
+    model: Path
+    start: Path | None
+    source: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """`yolov8s-lska-neck-k35, seed 0`."""
+        return f"{self.network.name}, seed {self.seed}"
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All that the training depends on, paths of this machine aside: whoever changes one makes the cell stale."""
+        return {
+            "model": sha256(self.network.text),
+            "start": _file_hash(self.start) if self.start else SCRATCH,
+            "data": _data_hash(self.source),
+            "arguments": dict(sorted(self.arguments.items())),
+            "seed": self.seed,
+        }
+
+    @property
+    def identity(self) -> str:
+        return digest(self.asked)
+
+    @property
+    def state(self) -> str:
+        """What it is in now, by its files."""
+        return state_of(self.folder, self.identity)
+
+    def record(self) -> dict[str, Any]:
+        """The record of a cell that nobody has begun: all that a process needs to train it."""
+        return {
+            "schema": SCHEMA,
+            "name": self.network.name,
+            "role": self.network.role,
+            "base": self.network.base,
+            "data": self.data,
+            "seed": self.seed,
+            "identity": self.identity,
+            "asked": self.asked,
+            "task": {
+                "model": self.model.name,
+                "start": str(self.start) if self.start else None,
+                "data": self.source,
+                "arguments": dict(self.arguments),
+            },
+            "state": WAITING,
+        }
+
+    def prepare(self, *, renew: bool = False) -> bool:
+        """Put what a process needs into the cell's folder; False where there is nothing to train or somebody is at it.
+
+        A stale cell is moved aside with `renew`, and otherwise left as it is.
+        """
+        try:
+            with held(self.folder, wait=0.5):
+                found = read_record(self.folder)
+                if found is not None and found["identity"] != self.identity:
+                    if not renew:
+                        return False
+                    self.folder.rename(f"{self.folder}.stale-{found['identity'][:8]}-{time.time_ns()}")
+                    found = None
+                if found is None:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    write_text(self.model, self.network.text, force=True)
+                    write_record(self.folder, self.record())
+                return found is None or found["state"] != DONE
+        except Busy:
+            return False
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """All cells of a recipe.
+
+    Attributes:
+        recipe: the recipe.
+        folder: where everything lies.
+        networks: the rows, a base before its variants.
+        data: name of each data set -> as Ultralytics takes it.
+        cells: every training, seed after seed, so that a table is whole as early as can be.
+        larger: base -> the next larger one, which is a base or a control; where that is asked for.
+    """
+
+    recipe: Recipe
+    folder: Path
+    networks: tuple[Network, ...]
+    data: Mapping[str, str]
+    cells: tuple[Cell, ...]
+    larger: Mapping[str, str]
+
+    @property
+    def experiment(self) -> Experiment:
+        assert self.recipe.experiment is not None
+        return self.recipe.experiment
+
+
+def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
+    """Work out all cells of a recipe; nothing is written and no torch is imported.
+
+    Args:
+        path: the recipe.
+        folder: where the cells lie; None for `ablation/RECIPE` beside the recipe.
+
+    Raises:
+        SurgeonError: the recipe, a base or a start can't be read, or the recipe has no `train`.
+    """
+    recipe = read_recipe(path)
+    if recipe.experiment is None:
+        raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
+    where = (folder or recipe.folder / "ablation" / path.stem).absolute()
+    networks, larger = networks_of(recipe)
+    starts = {network.name: _start(recipe, network) for network in networks}
+    data = _data(recipe)
+    cells = [
+        Cell(
+            network,
+            name,
+            seed,
+            where / name / network.name / f"seed-{seed}",
+            where / name / network.name / f"seed-{seed}" / Path(network.file).name,
+            starts[network.name],
+            source,
+            recipe.experiment.arguments,
+        )
+        for name, source in data.items()
+        for seed in recipe.experiment.seeds
+        for network in networks
+    ]
+    return Ablation(recipe, where, networks, data, tuple(cells), larger)
+
+
+def _start(recipe: Recipe, network: Network) -> Path | None:
+    experiment = recipe.experiment
+    assert experiment is not None
+    if experiment.start == SCRATCH:
+        return None
+    own = network.name if network.role != VARIANT else network.base
+    name = experiment.start.format(base=own, scale=network.scale or "")
+    if network.role == LARGER and name == experiment.start:
+        name = re.sub(r"(yolo(?:e-)?v?\d+)[nslmx]", rf"\g<1>{network.scale}", name)
+        if name == experiment.start:
+            problem = f"the control {network.name} can't start from {name}: write start: '{{base}}.pt'"
+            raise error_in(recipe, "train.start", problem)
+    path = recipe.folder / name
+    if not path.is_file():
+        raise error_in(
+            recipe, "train.start", f"no file {path} for {network.name}: fetch it first, or write start: scratch"
+        )
+    return path.absolute()
+
+
+def _data(recipe: Recipe) -> dict[str, str]:
+    """Name -> data; a name is the file's, or its folder's where the file is called data."""
+    found: dict[str, str] = {}
+    assert recipe.experiment is not None
+    for word in recipe.experiment.data:
+        path = (recipe.folder / word).absolute()
+        if not path.exists() and (len(Path(word).parts) > 1 or Path(word).is_absolute()):
+            raise error_in(recipe, "train.data", f"no file {path}: fetch it first, and give its path")
+        name = Path(word).stem
+        if name == "data" and path.exists():
+            name = path.resolve().parent.name
+        if name in found:
+            raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
+        found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
+    return found
+
+
+def _file_hash(path: Path) -> str:
+    found = path.stat()
+    return _hash(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _hash(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        for part in iter(lambda: file.read(1 << 20), b""):
+            found.update(part)
+    return found.hexdigest()
+
+
+def _data_hash(source: str) -> str:
+    """Of the data YAML; of a folder, or of data that Ultralytics finds by itself, its name."""
+    path = Path(source)
+    return _file_hash(path) if path.is_file() else sha256(path.name)

@@ -1,0 +1,36 @@
+"""Latencies that were measured for an ablation, kept beside its cells; it measures nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import AblationError
+from ..files import write_text
+from .cells import Ablation
+
+FILE = "latency.json"
+
+
+def known_latencies(ablation: Ablation) -> dict[str, float]:
+    """Network -> median seconds for one picture, as they were measured last; empty where they were not.
+
+    Raises:
+        AblationError: the file is damaged.
+    """
+    path = ablation.folder / FILE
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): float(seconds) for name, seconds in kept["seconds"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AblationError(f"can't read {path}: {error}; delete it and measure again") from error
+
+
+def keep_latencies(ablation: Ablation, seconds: Mapping[str, float], how: Mapping[str, Any]) -> None:
+    """Keep what was measured, and how."""
+    ablation.folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"seconds": dict(seconds), "how": dict(how)}, indent=2)
+    write_text(ablation.folder / FILE, text + "\n", force=True)

@@ -1,0 +1,97 @@
+"""The networks of an ablation: bases, their variants, and the larger bases that stand for plain scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..costs.cache import CostCache, Counted, ModelText
+from ..errors import RecipeError, SurgeonError
+from ..model_yaml.file_names import stem_with_scale
+from ..model_yaml.load import OpenModel, open_model
+from ..model_yaml.scale_pin import pin_scale
+from ..recipes.plan import DEFAULT_FOLDER, Variant, plan_variants
+from ..recipes.recipe import Recipe
+
+VARIANT, BASE, LARGER = "variant", "base", "larger"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row of the table to be: a variant, a base, or a larger base.
+
+    Attributes:
+        name: what it is called.
+        role: "variant", "base" or "larger".
+        base: name of the base that it is compared with; its own, for a base.
+        file: the file that is trained, as the recipe names it.
+        text: its content.
+        scale: scale letter, or None.
+        variant: the recipe's variant, where it is one.
+    """
+
+    name: str
+    role: str
+    base: str
+    file: str
+    text: str
+    scale: str | None
+    variant: Variant | None = None
+
+    def cost(self, costs: CostCache) -> Counted | None:
+        """What it costs; None when that is not known and may not be counted."""
+        if self.variant is None:
+            return costs.of(ModelText(self.file, self.text, self.scale))
+        found = self.variant.cost(costs)
+        if found.params is None or found.macs is None:
+            return None
+        return Counted(found.params, found.macs, found.base.counted_with if found.base else {})
+
+
+def networks_of(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
+    """Every base with its variants, then the larger bases; and which is the larger one of which."""
+    assert recipe.experiment is not None
+    variants = plan_variants(recipe)
+    bases = {stem_with_scale(variant.base): variant for variant in variants}
+    found, controls, larger = [], [], {}
+    for name, variant in bases.items():
+        found.append(_base(variant.base, BASE, name))
+        found += [
+            Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, one)
+            for one in variants
+            if stem_with_scale(one.base) == name
+        ]
+        if recipe.experiment.larger:
+            bigger = _larger(recipe, variant)
+            larger[name] = stem_with_scale(bigger)
+            if larger[name] not in bases:
+                controls.append(_base(bigger, LARGER, name))
+    return (*found, *controls), larger
+
+
+def _name(file: str) -> str:
+    short = file[len(DEFAULT_FOLDER) + 1 :] if file.startswith(f"{DEFAULT_FOLDER}/") else file
+    return str(Path(short).with_suffix("")).replace("/", "--")
+
+
+def _base(base: OpenModel, role: str, of: str) -> Network:
+    name = stem_with_scale(base)
+    letter = base.scaling.letter if base.document.scales else None
+    text = pin_scale(base.document, letter, f"{name}.yaml").text
+    return Network(name, role, of, f"{name}.yaml", text, base.scaling.letter)
+
+
+def _larger(recipe: Recipe, variant: Variant) -> OpenModel:
+    base, letters = variant.base, list(variant.base.document.scales)
+    letter = base.scaling.letter
+    place = letters.index(letter) + 1 if letter in letters else len(letters)
+    if place == len(letters):
+        raise error_in(recipe, "controls", f"{base.found.asked} has no scale that is larger: drop larger")
+    return open_model(variant.wanted.base, letters[place], recipe.folder)
+
+
+def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:
+    """A mistake in how a recipe trains, with its line."""
+    assert recipe.experiment is not None
+    line = recipe.experiment.lines.get(field) or recipe.experiment.lines["train"]
+    return RecipeError(f"{recipe.path}, line {line}, {field}: {problem}")

@@ -1,0 +1,92 @@
+"""Training cells on a Ray cluster whose nodes share the cells' folder; Ray runs a dead node's cells again.
+
+What one has to know of Ray: relative paths fail in its workers, so all are absolute here; it writes a token file into
+the home folder unless told not to; what a task started outlives the task, so each cell's process watches its parent.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import AblationError
+from .cells import Ablation, Cell
+from .scheduler import Event, Report, ended
+from .status import progress_line
+
+_LOOK = 2.0  # seconds between looks at the cells
+_RETRIES = 10  # times that a cell is run again because its node died
+
+
+def check_ray() -> None:
+    """Refuse an environment without Ray.
+
+    Raises:
+        AblationError: it is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise AblationError('ray is not installed: pip install "lska-surgeon[ray]"')
+
+
+def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report: Report) -> None:
+    """Train cells as Ray tasks, a GPU each, or a CPU where the cluster has no GPU.
+
+    Raises:
+        AblationError: the cluster can't be reached.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    mine = not ray.is_initialized()
+    try:
+        if mine:
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise AblationError(f"no Ray cluster at {address}: {' '.join(str(error).split())[:200]}") from error
+    gpus = ray.cluster_resources().get("GPU", 0)
+    wants: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": 1, "num_gpus": 0}
+    task = ray.remote(max_retries=_RETRIES, **wants)(_run)
+    folder = str(ablation.recipe.folder.absolute())
+    path = [str(Path(entry).absolute()) for entry in sys.path]  # so that this very copy is imported there
+    device = None if gpus else "cpu"
+    running = {task.remote(str(cell.folder), folder, device, path): cell for cell in cells}
+    for cell in running.values():
+        report(Event("started", cell, "ray"))
+    try:
+        while running:
+            finished, _ = ray.wait(list(running), timeout=_LOOK)
+            for reference in finished:
+                report(_ended(ray, reference, running.pop(reference)))
+            for cell in running.values():
+                report(Event("running", cell, "ray", progress_line(cell)))
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        if mine:
+            ray.shutdown()
+
+
+def _ended(ray: Any, reference: Any, cell: Cell) -> Event:
+    try:
+        return ended(cell, "ray", ray.get(reference))
+    except ray.exceptions.RayError as error:
+        return Event("killed", cell, "ray", f"its task was lost: {' '.join(str(error).split())[:200]}")
+
+
+def _run(folder: str, cwd: str, device: str | None, path: list[str]) -> int:
+    """In a worker of Ray: train a cell in a process of its own, which ends with this one."""
+    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", folder, "--parent", str(os.getpid())]
+    if device is not None:
+        words += ["--device", device]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    process = subprocess.Popen(words, cwd=cwd, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        process.kill()

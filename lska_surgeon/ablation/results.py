@@ -1,0 +1,286 @@
+"""From trainings to an honest table: means, paired differences, and what these show or can't; it draws nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import AblationError
+from ..wording import did_you_mean
+from . import statistics
+from .formats import as_html, as_table, write
+from .networks import BASE, LARGER, VARIANT
+from .records import DONE
+from .runs import Costs, Run, main_metric
+from .statistics import ALPHA, Comparison
+from .table import Row, Summary, Table
+
+_GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
+#: Kinds of notes after which a run's numbers are no measurement of what was asked for.
+DISQUALIFYING = ("other network", "nothing transferred", "no results")
+
+
+@dataclass(frozen=True)
+class Results(Table):
+    """A table that prints and writes itself."""
+
+    def __str__(self) -> str:
+        return as_table(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, whole=False)
+
+    def write(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""
+        return write(self, Path(path), force=force)
+
+    def worse(self, gate: str) -> list[str]:
+        """Variants that a gate such as "mAP50-95 >= base" or "mAP50 >= base - 0.005" does not let pass, in words.
+
+        Raises:
+            AblationError: the gate can't be read, or asks for a metric that is not compared.
+        """
+        return _worse(self, gate)
+
+
+def tabulate(
+    name: str,
+    runs: Sequence[Run],
+    costs: Mapping[str, Costs],
+    *,
+    metric: str | None = None,
+    resolve: float | None = None,
+    latency: Mapping[str, float] | None = None,
+    larger: Mapping[str, str] | None = None,
+) -> Results:
+    """The table.
+
+    Args:
+        name: what to call it.
+        runs: all trainings, finished or not.
+        costs: network -> costs.
+        metric: what is compared; None for what the task is measured by.
+        resolve: a difference, for which the seeds that it takes are told.
+        latency: network -> median seconds for one picture.
+        larger: base -> the larger base that stands for plain scaling.
+
+    Raises:
+        AblationError: no run is finished, or none has that metric.
+    """
+    there = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    if not there:
+        raise AblationError(f"{name}: none of {len(runs)} cells is done yet: see lska-surgeon ablate --dry-run")
+    chosen = metric or main_metric(there) or there[0]
+    if chosen not in there:
+        raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {', '.join(there)}")
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.data, run.network), []).append(run)
+    rows = [_row(group, costs.get(network, Costs()), chosen) for (_, network), group in groups.items()]
+    if latency:
+        rows = [replace(row, seconds=latency.get(row.network)) for row in rows]
+    rows = _compared(rows)
+    rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
+    rows = _with_best(rows, runs)
+    resolution = _resolution(rows, resolve)
+    return Results(name, chosen, tuple(rows), tuple(runs), tuple(_notes(rows, runs, resolution, chosen)), resolution)
+
+
+def counts(run: Run) -> bool:
+    """Whether a run's numbers count: it is done, and what was trained is what was asked for."""
+    return run.state == DONE and not any(kind in run.notes for kind in DISQUALIFYING)
+
+
+def _row(runs: Sequence[Run], costs: Costs, metric: str) -> Row:
+    first, done = runs[0], [run for run in runs if counts(run)]
+    names = list(dict.fromkeys(name for run in done for name in run.metrics))
+    metrics = {name: _summary([run.metrics[name] for run in done if name in run.metrics]) for name in names}
+    left = Counter("left out" if run.state == DONE else run.state for run in runs if not counts(run))
+    told: dict[str, list[int]] = {}
+    for run in runs:
+        for text in run.notes.values():
+            told.setdefault(text, []).append(run.seed)
+    notes = tuple(f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})" for text, seeds in told.items())
+    values = {run.seed: run.metrics[metric] for run in done if math.isfinite(run.metrics.get(metric, math.nan))}
+    return Row(first.network, first.data, first.role, first.base, costs, dict(left), metrics, values, notes=notes)
+
+
+def _summary(values: Sequence[float]) -> Summary:
+    found = np.asarray(values, dtype=float)
+    return Summary(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
+
+
+def _compared(rows: Sequence[Row]) -> list[Row]:
+    """Each variant against its base; the p of all variants is corrected for their number."""
+    bases = {(row.data, row.network): row for row in rows if row.role == BASE}
+    found = []
+    for row in rows:
+        base = bases.get((row.data, row.base))
+        common = sorted(set(row.values) & set(base.values)) if base else []
+        if row.role != BASE and base is not None and common:
+            row = replace(row, comparison=statistics.compare([row.values[s] - base.values[s] for s in common]))
+        found.append(row)
+    variants = [index for index, row in enumerate(found) if row.role == VARIANT and row.comparison]
+    corrected = statistics.holm([_comparison(found[index]).p for index in variants])
+    for index, p in zip(variants, corrected):
+        comparison = replace(_comparison(found[index]), p_holm=p)
+        verdict = comparison.verdict(len(variants))
+        found[index] = replace(found[index], comparison=comparison, verdict=verdict)
+    return [
+        replace(row, verdict=row.comparison.verdict(1)) if row.role == LARGER and row.comparison else row
+        for row in found
+    ]
+
+
+def _comparison(row: Row) -> Comparison:
+    assert row.comparison is not None
+    return row.comparison
+
+
+def _beaten(row: Row, rows: Sequence[Row], larger_of: Mapping[str, str]) -> str | None:
+    """How plain scaling does at a variant's GFLOPs: between base and larger base by the straight line.
+
+    A variant that costs more than the larger base is held against that one.
+    """
+    base = next((one for one in rows if (one.data, one.network) == (row.data, row.base)), None)
+    larger = next((one for one in rows if (one.data, one.network) == (row.data, larger_of.get(row.base))), None)
+    if row.role != VARIANT or base is None or larger is None:
+        return None
+    here, low, high = row.costs.gflops, base.costs.gflops, larger.costs.gflops
+    if here is None or low is None or high is None or high <= low:
+        return None
+    part = min(1.0, max(0.0, (here - low) / (high - low)))
+    seeds = set(row.values) & set(base.values) & set(larger.values)
+    if not seeds:
+        return None
+    line = float(np.mean([base.values[s] + part * (larger.values[s] - base.values[s]) for s in seeds]))
+    own = float(np.mean([row.values[s] for s in seeds]))
+    return f"plain scaling gives {line:.4f} at its GFLOPs, and it {own:.4f}" if own < line else None
+
+
+def _with_best(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
+    """Mark the best of each column, where it is distinguishable from the next."""
+    values: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+    for run in runs:
+        if counts(run):
+            values.setdefault((run.data, run.network), {})[run.seed] = run.metrics
+    found = list(rows)
+    for data in dict.fromkeys(row.data for row in rows):
+        for name in dict.fromkeys(name for row in rows for name in row.metrics):
+            ranked = [row for row in rows if row.data == data and name in row.metrics]
+            ranked.sort(key=lambda row: row.metrics[name].mean, reverse=True)
+            if len(ranked) < 2:
+                continue
+            first, second = (values[data, row.network] for row in ranked[:2])
+            common = [seed for seed in first if seed in second]
+            pairs = [first[seed].get(name, math.nan) - second[seed].get(name, math.nan) for seed in common]
+            if pairs and statistics.compare(pairs).p <= ALPHA:
+                index = found.index(next(row for row in found if (row.data, row.network) == (data, ranked[0].network)))
+                found[index] = replace(found[index], best=(*found[index].best, name))
+    return found
+
+
+def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
+    """What this table can resolve, from the spread of its paired differences."""
+    compared = [_comparison(row) for row in rows if row.role == VARIANT and row.comparison]
+    spread = [one.sd**2 for one in compared if one.sd]
+    n = min((one.n for one in compared), default=0)
+    found: dict[str, Any] = {"n": n, "comparisons": len(compared), "smallest_p": statistics.smallest_p(n)}
+    if not spread:
+        return {**found, "sd": None, "alone": None, "corrected": None, "resolve": resolve, "seeds": None}
+    sd, level = math.sqrt(sum(spread) / len(spread)), ALPHA / len(compared)
+    return {
+        **found,
+        "sd": sd,
+        "alone": statistics.resolvable(sd, n),
+        "corrected": statistics.resolvable(sd, n, level),
+        "resolve": resolve,
+        "seeds": statistics.seeds_for(resolve, sd) if resolve else None,
+        "seeds_corrected": statistics.seeds_for(resolve, sd, level) if resolve else None,
+    }
+
+
+def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, Any], metric: str) -> list[str]:
+    notes = []
+    unfinished = Counter(state for row in rows for state, number in row.unfinished.items() for _ in range(number))
+    if unfinished:
+        told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
+        notes.append(f"{sum(unfinished.values())} of {len(runs)} cells are not in these numbers: {told}")
+    n, comparisons = resolution["n"], resolution["comparisons"]
+    if n:
+        least = statistics.fewest_seeds(ALPHA / comparisons)
+        said = f"with {n} seed{'s' * (n > 1)} no p below {resolution['smallest_p']:.3g} exists"
+        if n < least:
+            what = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
+            said += f": not enough seeds to show anything at 5%, for {what} it takes {least}"
+        notes.append(said)
+    if resolution.get("sd") is not None and n > 1:
+        notes.append(_resolved(resolution, metric))
+    if resolution.get("resolve") and resolution.get("sd") is not None:
+        notes.append(_wanted(resolution))
+    releases = {tuple(sorted(run.versions.items())) for run in runs if run.versions}
+    if len(releases) > 1:
+        notes.append("cells were trained with different releases: " + " | ".join(_release(one) for one in releases))
+    for row in rows:
+        notes += [f"{row.network}: {note}" for note in row.notes]
+        if row.beaten:
+            notes.append(f"{row.network}: {row.beaten}: a larger base does better for the same cost")
+    return notes
+
+
+def _resolved(resolution: Mapping[str, Any], metric: str) -> str:
+    sd, alone, corrected = resolution["sd"], resolution["alone"], resolution["corrected"]
+    said = f"paired differences of {metric} spread by {sd:.4f} from seed to seed"
+    if alone is None:
+        return f"{said}; so few seeds resolve no difference, however large"
+    said += f"; the smallest true difference that {resolution['n']} seeds show in 80% of experiments is {alone:.4f}"
+    if resolution["comparisons"] < 2:
+        return said
+    several = f"as one of {resolution['comparisons']} comparisons"
+    return f"{said} alone, and {f'{corrected:.4f}' if corrected is not None else 'none'} {several}"
+
+
+def _wanted(resolution: Mapping[str, Any]) -> str:
+    def told(seeds: int | None) -> str:
+        return "more than 10,000" if seeds is None else str(seeds)
+
+    text = (
+        f"to show a true difference of {resolution['resolve']:g} with 80% power takes {told(resolution['seeds'])} seeds"
+    )
+    if resolution["comparisons"] > 1:
+        text += f", {told(resolution['seeds_corrected'])} as one of {resolution['comparisons']}"
+    return text
+
+
+def _release(versions: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {release}" for name, release in versions)
+
+
+def _worse(results: Results, gate: str) -> list[str]:
+    asked = _GATE.fullmatch(gate)
+    if asked is None:
+        raise AblationError(f"can't read the gate {gate!r}: write METRIC >= base, such as {results.metric!r} >= base")
+    if asked[1] != results.metric:
+        raise AblationError(f"the gate asks for {asked[1]}, and {results.metric} is compared: add --metric {asked[1]}")
+    margin, found = float(asked[2] or 0), []
+    bases = {(row.data, row.network): row for row in results.rows if row.role == BASE}
+    variants = [row for row in results.rows if row.role == VARIANT and row.comparison]
+    shifted = []
+    for row in variants:
+        base = bases[row.data, row.base]
+        common = sorted(set(row.values) & set(base.values))
+        shifted.append(statistics.compare([row.values[seed] - base.values[seed] + margin for seed in common]))
+    for row, one, p in zip(variants, shifted, statistics.holm([one.p for one in shifted])):
+        if p <= ALPHA and one.mean < 0:
+            found.append(
+                f"{row.network} on {row.data}: {results.metric} is {_comparison(row).mean:+.4f} against {row.base}, "
+                f"distinguishably below {gate.partition('>=')[2].strip()} (p {p:.3g}, {one.n} seeds)"
+            )
+    return found

@@ -1,0 +1,163 @@
+"""Training cells on this machine, one process per device; all that is known of a cell is in its files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import AblationError, RecipeError
+from ..yolo.environment import import_offline, quiet
+from ..yolo.exceptions import first_paragraph
+from .cells import Ablation, Cell
+from .records import FAILED, INTERRUPTED, LOG, WAITING, read_record
+from .status import progress_line
+from .worker import BUSY, FINE, HOME, WRONG
+
+_LOOK = 0.2  # seconds between looks at the processes
+_STOP = 10.0  # seconds that a process has to stop
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a cell.
+
+    Attributes:
+        kind: "started", "running", "done", "failed", "killed" or "busy".
+        cell: the cell.
+        device: where it is trained.
+        text: more about it.
+    """
+
+    kind: str
+    cell: Cell
+    device: str
+    text: str = ""
+
+
+Report = Callable[[Event], Any]
+
+
+def check_arguments(ablation: Ablation) -> None:
+    """Refuse what is no argument of the installed Ultralytics, or has a wrong value.
+
+    Raises:
+        RecipeError: with file, line and field.
+    """
+    import_offline()
+    from ultralytics import cfg
+
+    for name, value in ablation.experiment.arguments.items():
+        try:
+            with quiet():
+                cfg.get_cfg(cfg.DEFAULT_CFG, {name: value})
+        except (AssertionError, SyntaxError, TypeError, ValueError) as error:
+            line = ablation.experiment.lines[f"train.{name}"]
+            problem = f"ultralytics: {first_paragraph(error)}"
+            raise RecipeError(f"{ablation.recipe.path}, line {line}, train.{name}: {problem}") from error
+
+
+def find_devices(asked: str | None) -> tuple[str, ...]:
+    """The devices to train on: those that were asked for, else every GPU, else the CPU.
+
+    Raises:
+        AblationError: one is not here.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if asked is None:
+        return tuple(map(str, range(count))) or ("cpu",)
+    devices = tuple(filter(None, asked.replace(" ", "").split(",")))
+    for device in devices:
+        if not (device in ("cpu", "mps") or (device.isdigit() and int(device) < count)):
+            there = ", ".join([*map(str, range(count)), "cpu"])
+            raise AblationError(f"no device {device!r} here: there are {there}")
+    if not devices:
+        raise AblationError("no device was given: such as --devices 0,1 or --devices cpu")
+    return devices
+
+
+def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) -> list[Cell]:
+    """The cells that are to be trained now, their folders prepared."""
+    wanted = (WAITING, INTERRUPTED, *((FAILED,) if retry else ()))
+    return [cell for cell in ablation.cells if cell.prepare(renew=renew) and cell.state in wanted]
+
+
+def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str], report: Report) -> None:
+    """Train cells, one process per device; when this is interrupted, every process is stopped."""
+    waiting = list(cells)
+    running: dict[int, tuple[Cell, str, subprocess.Popen[bytes]]] = {}
+    try:
+        while waiting or running:
+            for number, device in enumerate(devices):
+                if number not in running and waiting:
+                    cell = waiting.pop(0)
+                    running[number] = (cell, device, start(ablation, cell, device))
+                    report(Event("started", cell, device))
+            time.sleep(_LOOK)
+            for number, (cell, device, process) in list(running.items()):
+                code = process.poll()
+                if code is None:
+                    report(Event("running", cell, device, progress_line(cell)))
+                else:
+                    del running[number]
+                    report(ended(cell, device, code))
+    finally:
+        stop([process for _, _, process in running.values()])
+
+
+def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Popen[bytes]:
+    """A process that trains a cell, and ends when this one does."""
+    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(cell.folder), "--parent", str(os.getpid())]
+    if device is not None:
+        words += ["--device", device]
+    with (cell.folder / LOG).open("ab") as log:
+        return subprocess.Popen(
+            words,
+            cwd=ablation.recipe.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # so that Ctrl-C in the terminal is for us alone
+        )
+
+
+def ended(cell: Cell, device: str, code: int) -> Event:
+    """What the end of a cell's process means."""
+    if code == FINE:
+        return Event("done", cell, device, progress_line(cell))
+    if code == BUSY:
+        return Event("busy", cell, device, "another call trains it")
+    if code == WRONG and (read_record(cell.folder) or {}).get("state") == FAILED:
+        return Event("failed", cell, device, str((read_record(cell.folder) or {})["error"]["text"]))
+    how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    hint = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+    return Event("killed", cell, device, f"its process was {how}{hint}; the next call goes on with it")
+
+
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes and all that they have started."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    until = time.monotonic() + _STOP
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, until - time.monotonic()))
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], what: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, what)
+        else:
+            process.terminate()

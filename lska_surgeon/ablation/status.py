@@ -1,0 +1,202 @@
+"""How far an ablation is, by the files of its cells; it starts nothing."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..tables import table
+from ..wording import one_line
+from .cells import Ablation, Cell
+from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, WAITING, read_epochs, read_record
+
+#: States, in the order in which they are counted.
+STATES = (DONE, RUNNING, INTERRUPTED, WAITING, FAILED, STALE)
+_LOOKED_FOR = ("metrics/mAP50-95(P)", "metrics/mAP50-95(M)", "metrics/mAP50-95(B)", "metrics/accuracy_top1")
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """How far one cell is.
+
+    Attributes:
+        network, data, seed: which one.
+        folder: where it lies.
+        state: one of `STATES`.
+        epochs: how many it has finished.
+        of: how many were asked for; None where the recipe leaves that to Ultralytics.
+        seconds: how long it took, where it was trained in one go.
+        error: why it failed.
+    """
+
+    network: str
+    data: str
+    seed: int
+    folder: Path
+    state: str
+    epochs: int
+    of: int | None
+    seconds: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class AblationStatus:
+    """How far an ablation is.
+
+    Attributes:
+        recipe: the recipe's file.
+        folder: where the cells lie.
+        cells: all of them.
+        seconds_left: an estimate from the cells that ended, or None.
+        notes: what the user should be told.
+    """
+
+    recipe: Path
+    folder: Path
+    cells: tuple[CellStatus, ...]
+    seconds_left: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """State -> how many cells are in it."""
+        found = Counter(cell.state for cell in self.cells)
+        return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def failed(self) -> bool:
+        """Whether a cell has failed."""
+        return FAILED in self.counts
+
+    def summary(self) -> str:
+        """`recipe.yaml: 9 cells: 3 done, 6 waiting; about 2 h left`."""
+        counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
+        left = "" if self.seconds_left is None else f"; about {duration(self.seconds_left)} left"
+        return f"{self.recipe.name}: {len(self.cells)} cells: {counts}{left}"
+
+    def __str__(self) -> str:
+        header = ("network", "data", "seed", "state", "epochs", "time")
+        rows = [
+            (
+                cell.network,
+                cell.data,
+                str(cell.seed),
+                cell.state,
+                f"{cell.epochs}/{cell.of or '?'}",
+                duration(cell.seconds) if cell.seconds is not None else "",
+            )
+            for cell in self.cells
+        ]
+        return f"{table(header, rows, right=(2, 4, 5))}\n\n{self.summary()}"
+
+    def with_note(self, note: str) -> AblationStatus:
+        """The same with one more note."""
+        return replace(self, notes=(*self.notes, note))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` writes it."""
+        return {
+            "schema": 1,
+            "recipe": str(self.recipe),
+            "folder": str(self.folder),
+            "counts": dict(self.counts),
+            "seconds_left": self.seconds_left,
+            "cells": [{**vars(cell), "folder": str(cell.folder)} for cell in self.cells],
+            "notes": list(self.notes),
+        }
+
+
+def status_of(ablation: Ablation, devices: int = 1) -> AblationStatus:
+    """How far an ablation is.
+
+    Args:
+        ablation: the ablation.
+        devices: on how many devices the rest would be trained, for the estimate.
+    """
+    cells = tuple(_status(ablation, cell) for cell in ablation.cells)
+    notes = []
+    stale = [cell for cell in cells if cell.state == STALE]
+    if stale:
+        notes.append(
+            f"{len(stale)} stale: the recipe, a start or the data changed since ({_changed(ablation, stale)}); "
+            "they are kept and not counted: add --renew to move them aside and train them again"
+        )
+    return AblationStatus(ablation.recipe.path, ablation.folder, cells, _seconds_left(cells, devices), tuple(notes))
+
+
+def _status(ablation: Ablation, cell: Cell) -> CellStatus:
+    record = read_record(cell.folder) or {}
+    epochs = len(read_epochs(cell.folder))
+    asked = record.get("epochs", {}).get("asked", ablation.experiment.arguments.get("epochs"))
+    attempts = record.get("attempts", [])
+    seconds = attempts[0].get("seconds") if len(attempts) == 1 else None
+    error = record.get("error", {}).get("text")
+    return CellStatus(cell.network.name, cell.data, cell.seed, cell.folder, cell.state, epochs, asked, seconds, error)
+
+
+def _changed(ablation: Ablation, stale: Sequence[CellStatus]) -> str:
+    """What differs from what was trained, by name."""
+    names: dict[str, None] = {}
+    folders = {cell.folder for cell in stale}
+    for cell in ablation.cells:
+        if cell.folder in folders:
+            before = (read_record(cell.folder) or {}).get("asked", {})
+            for key, value in cell.asked.items():
+                if before.get(key) != value and key == "arguments":
+                    old = before.get(key, {})
+                    names.update(dict.fromkeys(k for k in {**old, **value} if old.get(k) != value.get(k)))
+                elif before.get(key) != value:
+                    names[key] = None
+    return ", ".join(names)
+
+
+def _seconds_left(cells: Sequence[CellStatus], devices: int) -> float | None:
+    taken = [cell.seconds for cell in cells if cell.seconds is not None and cell.state == DONE]
+    left = [cell for cell in cells if cell.state in (WAITING, INTERRUPTED, RUNNING)]
+    if not taken or not left:
+        return None
+    by_network: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.seconds is not None and cell.state == DONE:
+            by_network.setdefault(cell.network, []).append(cell.seconds)
+    total = 0.0
+    for cell in left:
+        known = by_network.get(cell.network, taken)
+        part = 1 - cell.epochs / cell.of if cell.of else 1.0
+        total += part * sum(known) / len(known)
+    return total / max(1, min(devices, len(left)))
+
+
+def progress_line(cell: Cell) -> str:
+    """`epoch 3/100, mAP50-95 0.412, about 2 h left`: how far a running cell is."""
+    epochs = read_epochs(cell.folder)
+    if not epochs:
+        return "starting"
+    last, of = epochs[-1], cell.arguments.get("epochs", 100)
+    name = next((name for name in _LOOKED_FOR if name in last.values), None)
+    accuracy = f", {name.partition('/')[2]} {last.values[name]:.3f}" if name else ""
+    each = last.seconds / last.number  # after a resumption the clock begins anew, and this is too short
+    if len(epochs) > 1 and epochs[-1].seconds > epochs[-2].seconds:
+        each = epochs[-1].seconds - epochs[-2].seconds
+    left = each * max(0, of - last.number)
+    return f"epoch {last.number}/{of}{accuracy}" + (f", about {duration(left)} left" if left > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def failure_text(cell: CellStatus) -> str:
+    """One line on a cell that failed."""
+    return f"{cell.network}, {cell.data}, seed {cell.seed}: {one_line(cell.error or 'failed')} (see {cell.folder})"

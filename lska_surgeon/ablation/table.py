@@ -1,0 +1,105 @@
+"""The table of results as a value: rows, runs and notes; it compares nothing and writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .runs import Costs, Run
+from .statistics import Comparison
+
+#: Metrics that a table shows, where the runs have them, in this order.
+SHOWN = ("mAP50", "mAP50-95", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over seeds; `sd` is None for one seed."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network on one data set.
+
+    Attributes:
+        network, data, role, base: which one, and what it is compared with.
+        costs: parameters and GFLOPs.
+        seconds: median latency of one picture, where it was measured.
+        unfinished: state -> how many of its cells are in it; finished ones are left out.
+        metrics: metric -> its summary.
+        values: seed -> the value of the metric that is compared.
+        comparison: against the base; None for a base, and where no seed is common.
+        verdict: what the comparison shows; "" without one.
+        beaten: how plain scaling does better at the same GFLOPs, or None.
+        notes: what one has to know of its runs.
+    """
+
+    network: str
+    data: str
+    role: str
+    base: str
+    costs: Costs
+    unfinished: Mapping[str, int]
+    metrics: Mapping[str, Summary]
+    values: Mapping[int, float]
+    comparison: Comparison | None = None
+    verdict: str = ""
+    beaten: str | None = None
+    seconds: float | None = None
+    best: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        plain = {name: value for name, value in vars(self).items() if name not in ("costs", "metrics", "comparison")}
+        return {
+            **plain,
+            **vars(self.costs),
+            "metrics": {name: vars(summary) for name, summary in self.metrics.items()},
+            "comparison": vars(self.comparison) if self.comparison else None,
+        }
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table of an ablation, or of runs that were there.
+
+    Attributes:
+        name: of the recipe, or of the folders.
+        metric: what is compared.
+        rows: all networks, a base before its variants.
+        runs: every training behind them.
+        notes: what one has to know to read the numbers.
+    """
+
+    name: str
+    metric: str
+    rows: tuple[Row, ...]
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...] = ()
+    resolution: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that are shown."""
+        there = list(dict.fromkeys(name for row in self.rows for name in row.metrics))
+        known = [name for name in there if re.sub(r"\([A-Z]\)$", "", name) in SHOWN or name.startswith("top")]
+        return tuple(dict.fromkeys([*known, *([self.metric] if self.metric in there else [])]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` writes it, with every run."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "metric": self.metric,
+            "rows": [row.to_dict() for row in self.rows],
+            "runs": [run.to_dict() for run in self.runs],
+            "resolution": dict(self.resolution),
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,162 @@
+"""Training one cell in this process, and looking at what came of it; it knows no recipe and no other cell."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from ..errors import AblationError, SurgeonError
+from ..grafting.graft import graft
+from ..grafting.plan import plan_graft_into
+from ..grafting.trainers import TRAINERS, no_downloads
+from ..yolo.user_mistakes import mistake
+from . import resuming
+from .records import LOG, read_epochs
+from .verification import other_network
+
+START = "start.pt"
+
+
+def train_cell(folder: Path, record: Mapping[str, Any], device: str | None) -> dict[str, Any]:
+    """Train a cell, from where it stopped.
+
+    Args:
+        folder: the cell's folder, absolute.
+        record: its record, with its task.
+        device: as Ultralytics takes it; None for its own choice.
+
+    Returns:
+        What goes into the record: epochs, notes, device, versions, ...
+
+    Raises:
+        SurgeonError: a start, the data or the device can't be used.
+    """
+    from ultralytics import YOLO
+
+    task = record["task"]
+    last = resuming.put_back(folder)
+    source = last or _source(folder, record)
+    found: dict[str, Any] = {}
+    with no_downloads():
+        try:
+            network = YOLO(str(source))
+            if network.task not in TRAINERS:
+                raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
+            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, found))
+            resuming.attach(network)
+            network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
+        except Exception as error:
+            told = None if isinstance(error, SurgeonError) else mistake(error)
+            if told is None:
+                raise
+            raise AblationError(f"ultralytics: {told}") from error
+    result = {**found, **_outcome(folder, task, network.trainer)}
+    _check(folder, folder / task["model"], result)
+    for name in (resuming.STATE, START):
+        (folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None, device: str | None) -> dict[str, Any]:
+    options = {
+        "plots": False,
+        **task["arguments"],
+        "data": task["data"],
+        "seed": seed,
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "save": True,
+    }
+    if last is not None:
+        options["resume"] = True
+    if device is not None:
+        options["device"] = device
+    return options
+
+
+def _source(folder: Path, record: Mapping[str, Any]) -> Path:
+    """What a training starts from: the model YAML, or a checkpoint whose operators are new by the cell's seed."""
+    task: Mapping[str, Any] = record["task"]
+    model = folder / str(task["model"])
+    if task["start"] is None:
+        return model
+    start = Path(task["start"])
+    if record["role"] != "variant":
+        difference = other_network(start, model)
+        if difference:
+            raise AblationError(f"{start} is no start for {record['name']}: {difference}")
+        return start
+    torch.manual_seed(record["seed"])
+    done = graft(plan_graft_into(read_checkpoint(str(start)), str(model)))
+    write_checkpoint(folder / START, done.data, force=True)
+    return folder / START
+
+
+def _look_at_start(trainer: Any, source: Path, found: dict[str, Any]) -> None:
+    """How much of the start is in the network when the training begins."""
+    if trainer.resume or source.suffix != ".pt":
+        return
+    there = getattr(trainer.model, "module", trainer.model).state_dict()
+    start = read_checkpoint(str(source)).state_dict
+    same = [
+        name
+        for name, tensor in start.items()
+        if name in there
+        and there[name].shape == tensor.shape
+        and torch.equal(there[name].cpu().float(), tensor.float())
+    ]
+    found["transferred"] = {"tensors": len(same), "of": len(start)}
+
+
+def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, Any]:
+    epochs = read_epochs(folder)
+    return {
+        "epochs": {"asked": int(trainer.args.epochs), "done": len(epochs)},
+        "exact_resume": resuming.is_exact(trainer),
+        "batch": trainer.args.batch,
+        "device": _device_name(trainer.device),
+        "versions": versions(),
+        "timed": bool(trainer.args.time),
+        "asked_batch": task["arguments"].get("batch", 16),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Releases that the numbers depend on."""
+    return {name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "numpy")}
+
+
+def _device_name(device: Any) -> str:
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else str(device.type)
+
+
+def _check(folder: Path, model: Path, result: dict[str, Any]) -> None:
+    """What one has to know of this training before its numbers are used."""
+    notes: dict[str, str] = {}
+    last = folder / "weights" / "last.pt"
+    try:
+        difference = other_network(last, model)
+    except SurgeonError as error:
+        difference = f"it can't be compared: {error}"
+    if difference:
+        notes["other network"] = f"what was trained is not {model.name}: {difference}"
+    transferred = result.get("transferred")
+    if transferred and not transferred["tensors"]:
+        notes["nothing transferred"] = f"none of the start's {transferred['of']} tensors was in the network"
+    bad = [epoch.number for epoch in read_epochs(folder) if not all(map(math.isfinite, epoch.values.values()))]
+    log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).is_file() else ""
+    if bad or "NaN/Inf detected" in log:
+        notes["NaN"] = f"losses were not finite in epoch {bad[0]}" if bad else "losses were not finite for a while"
+    epochs = result["epochs"]
+    if epochs["done"] < epochs["asked"] and not result["timed"]:
+        notes["early stop"] = f"stopped after {epochs['done']} of {epochs['asked']} epochs"
+    if result["batch"] != result["asked_batch"] and result["asked_batch"] >= 1:
+        notes["smaller batch"] = f"out of memory: batch {result['asked_batch']} became {result['batch']}"
+    result["notes"] = notes

@@ -1,0 +1,140 @@
+"""The verb `draw`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from ..architecture.scaling import Scaling
+from ..checkpoints.find import check_checkpoint
+from ..costs.size import LARGEST_SIDE
+from ..drawing.comparison import Comparison
+from ..drawing.content import Content
+from ..drawing.drawing import Drawing, format_of
+from ..errors import SurgeonError
+from ..files import check_target
+from ..model_yaml.document import Document
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, FoundModel
+from ..model_yaml.load import OpenModel, open_model
+
+if TYPE_CHECKING:
+    #: A path, a stock name, a Checkpoint, or what `insert` returns.
+    Drawable = Union[str, "os.PathLike[str]", Any]
+
+
+def draw(
+    model: Drawable,
+    variant: Drawable | None = None,
+    *,
+    positions: bool = False,
+    imgsz: int | tuple[int, int] = 640,
+    scale: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    trust: bool = False,
+) -> Drawing:
+    """Draw a network, every position that `insert` takes in it, or what sets a variant apart from it.
+
+    Nothing is written before `write`; a notebook shows the picture.
+
+    >>> import lska_surgeon as ls
+    >>> picture = ls.draw("yolov8s.yaml", positions=True)
+    >>> print(picture)
+    yolov8s-positions.svg: yolov8s.yaml, scale s, 640 × 640; 23 rows and 29 connections
+
+    Args:
+        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale letter, a Checkpoint, or an
+            insertion that `insert` has worked out.
+        variant: the same; drawn beside `model`, what came in colour and what was rewired dashed.
+        positions: mark every position that `insert` takes by name.
+        imgsz: size of the picture in pixels, one number for a square or (height, width).
+        scale: scale letter of model YAMLs, where their names do not say it.
+        output: the file to be, .svg, .md (Mermaid), .dot, .png or .pdf; None for one named after what is drawn, "-"
+            for none.
+        trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
+
+    Raises:
+        DocumentError, CheckpointError: a file is not there, or is neither.
+        GraphError: its rows make no network, or it has no such scale.
+        TargetError: `output` ends in no format of pictures.
+    """
+    size = _size(imgsz)
+    if positions and variant is not None:
+        raise SurgeonError("positions are those of one model: draw them without a variant")
+    drawn_models = [model] if variant is None else [model, variant]
+    target = _target(drawn_models[-1], positions, output)
+    contents = [Content(_opened(one, scale, trust), size) for one in drawn_models]
+    figure = Comparison(*contents).figure() if variant is not None else contents[0].figure(positions)
+    notes = dict.fromkeys(note for one in contents for note in (*one.model.notes, *one.notes))
+    return Drawing(figure, target, tuple(notes))
+
+
+def default_target(model: Drawable, positions: bool = False, form: str = "svg") -> Path:
+    """The file that a drawing goes to where none is named: one in this folder, named after what is drawn."""
+    path = Path(_name(model))
+    stem = path.stem if path.suffix.lower() in (".yaml", ".yml", *CHECKPOINT_SUFFIXES) else path.name
+    return Path(f"{stem}{'-positions' if positions else ''}.{form}")
+
+
+def check_output(target: Path | None, force: bool) -> None:
+    """Refuse a target before any work.
+
+    Raises:
+        TargetError: it is no picture's, or must not, or can't, be written.
+    """
+    if target is not None:
+        format_of(target)
+        check_target(target, force=force)
+
+
+def _target(model: Drawable, positions: bool, output: str | os.PathLike[str] | None) -> Path | None:
+    if output is None:
+        return default_target(model, positions)
+    if os.fspath(output) == "-":
+        return None
+    format_of(Path(output))
+    return Path(output)
+
+
+def _name(model: Drawable) -> str:
+    if isinstance(model, (str, os.PathLike)):
+        return Path(model).name
+    found = getattr(model, "output", None) or getattr(model, "path", None) or "model"
+    return Path(found).name
+
+
+def _opened(model: Drawable, scale: str | None, trust: bool) -> OpenModel:
+    if isinstance(model, (str, os.PathLike)):
+        if Path(model).suffix.lower() not in CHECKPOINT_SUFFIXES:
+            return open_model(os.fspath(model), scale)
+        check_checkpoint(Path(model))
+    text, scaling = getattr(model, "text", None), getattr(model, "scaling", None)
+    if isinstance(text, str) and isinstance(scaling, Scaling):  # an insertion, written or not
+        name = _name(model)
+        return OpenModel(FoundModel(Path(name), name, scaling.letter), Document(text, name), scaling)
+    if scale:
+        raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
+    return _opened_trained(model, trust)
+
+
+def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from ..checkpoints.checkpoint import Checkpoint
+    from ..drawing.trained import open_checkpoint, open_trained
+
+    if isinstance(model, (str, os.PathLike)):
+        return open_checkpoint(os.fspath(model), trust=trust)
+    if isinstance(model, Checkpoint):
+        return open_trained(model)
+    raise SurgeonError(f"a {type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
+
+
+def _size(imgsz: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz)
+    if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in sides):
+        raise SurgeonError(
+            f"imgsz {imgsz!r} is no size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
+        )
+    return sides[0], sides[1]

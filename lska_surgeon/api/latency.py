@@ -1,0 +1,105 @@
+"""`latency`: how long models take, side by side, on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SurgeonError
+
+if TYPE_CHECKING:
+    from ..costs.times import Latencies
+
+
+def latency(
+    models: Any = (),
+    *,
+    recipe: str | Path | None = None,
+    folder: str | Path | None = None,
+    imgsz: int | tuple[int, int] = 640,
+    batch: int = 1,
+    device: str | int = "cpu",
+    half: bool = False,
+    threads: int | None = None,
+    onnx: bool = False,
+    nms: bool = False,
+    rounds: int = 50,
+    trust: bool = False,
+) -> Latencies:
+    """Measure models side by side, interleaved, each after its warm-up.
+
+    Args:
+        models: model YAMLs, checkpoints, stock names with their scale letter, or modules; one or a list.
+        recipe: in place of models, a recipe whose networks are measured; the times are kept for `results`.
+        folder: of a recipe, where its cells lie.
+        imgsz: input size in pixels, or (height, width).
+        batch: pictures in the input.
+        device: "cpu", or a GPU's number.
+        half: half precision, on a GPU.
+        threads: of the CPU; None for torch's own choice.
+        onnx: export, and run in onnxruntime on the CPU.
+        nms: include non-maximum suppression.
+        rounds: how often each model runs.
+        trust: load a checkpoint although it names code that is not on the allow-list.
+
+    Returns:
+        Median, 95th percentile and the ratio to the first, with its interval; it prints itself.
+
+    Raises:
+        SurgeonError: a model can't be read, built or run, or the device is not here.
+    """
+    given = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    if (recipe is None) == (not given):
+        raise SurgeonError("give models to measure, or a recipe: one of the two")
+    if rounds < 2:
+        raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
+    from ..costs.latency import Setting, measure
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    setting = Setting(size, batch, str(device), half, threads, onnx, nms, rounds)
+    if recipe is not None:
+        return _of_recipe(Path(recipe), None if folder is None else Path(folder), setting)
+    return measure([(_name(one), _load(one, trust)) for one in given], setting)
+
+
+def _of_recipe(recipe: Path, folder: Path | None, setting: Any) -> Latencies:
+    from ..ablation.cells import plan_ablation
+    from ..ablation.latencies import keep_latencies
+    from ..costs.latency import measure
+    from ..files import write_text
+    from ..yolo.build import build
+
+    ablation, models = plan_ablation(recipe, folder), []
+    with tempfile.TemporaryDirectory() as place:
+        for number, network in enumerate(ablation.networks):
+            path = Path(place, str(number), Path(network.file).name)
+            path.parent.mkdir()
+            write_text(path, network.text)
+            models.append((network.name, build(path, scale=network.scale)))
+        found = measure(models, setting)
+    keep_latencies(ablation, {row.name: row.median / setting.batch for row in found.rows}, found.how)
+    return found
+
+
+def _name(model: Any) -> str:
+    return str(model) if isinstance(model, (str, Path)) else type(model).__name__
+
+
+def _load(model: Any, trust: bool) -> Any:
+    from ..checkpoints.checkpoint import read_checkpoint
+    from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+    from ..yolo.build import build
+
+    if not isinstance(model, (str, Path)):
+        return model
+    if Path(model).suffix.lower() in CHECKPOINT_SUFFIXES:
+        checkpoint = read_checkpoint(str(model), trust=trust)
+        if checkpoint.model is None:
+            raise SurgeonError(f"{model} holds tensors without a model: give a checkpoint with one")
+        return checkpoint.float_model()
+    found = find_model(str(model))
+    return build(found.path, scale=found.scale)

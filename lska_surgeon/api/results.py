@@ -1,0 +1,71 @@
+"""`results`: the table of an ablation, or of runs that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from ..errors import AblationError
+
+if TYPE_CHECKING:
+    from ..ablation.results import Results
+
+Source = Union[str, Path]
+
+
+def results(
+    source: Source | Sequence[Source],
+    *,
+    metric: str | None = None,
+    epoch: str = "best",
+    resolve: float | None = None,
+    base: str | None = None,
+    folder: str | Path | None = None,
+    costs: bool = True,
+) -> Results:
+    """The table of an ablation, or of plain runs of Ultralytics.
+
+    Args:
+        source: a recipe, or folders with runs that no ablation made.
+        metric: what is compared, such as "mAP50"; None for what the task is measured by.
+        epoch: "best", the one with the highest mAP50-95, as best.pt has it; or "last".
+        resolve: a difference, for which the seeds that it takes are told.
+        base: of plain runs, the network that the others are compared with.
+        folder: of a recipe, where its cells lie; None for `ablation/RECIPE` beside it.
+        costs: count parameters and GFLOPs of a recipe's networks where they are not known yet.
+
+    Returns:
+        The table; it prints itself, and `write` writes it or its figure.
+
+    Raises:
+        SurgeonError: there is nothing to tabulate, or no such metric.
+    """
+    from ..ablation.cells import plan_ablation
+    from ..ablation.latencies import known_latencies
+    from ..ablation.results import tabulate
+    from ..ablation.runs import costs_of, plain_runs, runs_of
+
+    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
+    if not sources:
+        raise AblationError("give a recipe, or folders with runs")
+    if len(sources) > 1 or sources[0].is_dir():
+        missing = [str(path) for path in sources if not path.is_dir()]
+        if missing:
+            raise AblationError(f"{missing[0]} is no folder: give one recipe, or folders with runs")
+        runs = plain_runs(sources, epoch, base)
+        return tabulate(", ".join(map(str, sources)), runs, {}, metric=metric, resolve=resolve)
+    if base is not None:
+        raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
+    ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
+    found = runs_of(ablation, epoch)
+    times = known_latencies(ablation) if ablation.experiment.latency else None
+    return tabulate(
+        sources[0].name,
+        found,
+        costs_of(ablation, count=costs),
+        metric=metric,
+        resolve=resolve,
+        latency=times,
+        larger=ablation.larger,
+    )

@@ -1,0 +1,137 @@
+"""Which blocks are known here, and which of a file's are not, with a declaration to start from; it builds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..architecture.attention import BLOCK_OPS, HOSTS
+from ..architecture.declared import Declarations, DeclaredBlock, in_force
+from ..architecture.graph import Graph
+from ..declarations.guess import guess_blocks
+from ..declarations.read import FILE_NAME, LIKES
+from ..declarations.scan import scan
+from ..declarations.write import toml_of
+from ..errors import TargetError
+from ..files import check_target, write_text
+from ..model_yaml.document import Document
+from ..model_yaml.find import find_model
+from ..tables import Part, Shown, Table
+from .known_blocks import is_unknown, known_blocks
+
+
+@dataclass(frozen=True, repr=False)
+class Inventory(Shown):
+    """The blocks that are known, and those that are guessed.
+
+    Attributes:
+        declarations: what holds here.
+        source: the file that was looked at; None for none.
+        guessed: for each block of it that is neither stock nor declared, a declaration to be checked.
+        notes: what the user should be told.
+    """
+
+    declarations: Declarations
+    source: Path | None = None
+    guessed: Mapping[str, DeclaredBlock] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The guesses as TOML, to paste or to write."""
+        return toml_of(self.guessed.values())
+
+    @property
+    def line(self) -> str:
+        """What was found, in one line."""
+        if self.source is None:
+            return f"{len(self.rows())} blocks are known"
+        return f"{self.source}: {', '.join(self.guessed) or 'every block is known'}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """The guesses as TOML; without a file, a table of the blocks that are known."""
+        if self.source is None:
+            return (Table(("block", "from", "like", "where"), self.rows()),)
+        return (self.text.rstrip("\n"),)
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Block, who has it, what it is like, and where it comes from."""
+        return [
+            *((one.name, "declared", _like(one), one.target) for one in self.declarations.blocks.values()),
+            *((name, "lska-surgeon", "attention", "lska_surgeon.nn") for name in BLOCK_OPS),
+            *((name, "lska-surgeon", base, "lska_surgeon.nn") for name, base in HOSTS.items()),
+            *((name, "stock", name, "ultralytics") for name in stock_blocks()),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "schema": self.schema,
+            "declarations": str(self.declarations.path) if self.declarations.path else None,
+            "trusted": self.declarations.trusted,
+            "source": str(self.source) if self.source else None,
+            "blocks": [dict(zip(("block", "from", "like", "where"), row)) for row in self.rows()],
+            "guessed": [
+                {
+                    "block": one.name,
+                    "class": one.target,
+                    "like": one.like,
+                    "channels": "first" if one.channels_first else "none",
+                    "stride": one.stride,
+                }
+                for one in self.guessed.values()
+            ],
+            "notes": list(self.notes),
+        }
+
+    def write(self, path: Path | str | None = None, *, force: bool = False) -> Path:
+        """Write the guesses as a declaration file.
+
+        Raises:
+            TargetError: there is nothing to write, or a file is there and `force` is off.
+        """
+        target = Path(path or FILE_NAME)
+        if not self.guessed:
+            raise TargetError(f"no block is unknown, so {target} has nothing to say")
+        check_target(target, force=force)
+        write_text(
+            target, f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{self.text}", force=force
+        )
+        return target
+
+
+def inventory(source: str | None = None) -> Inventory:
+    """The blocks that are known; of a model YAML, or of a Python file with classes, those that are not yet.
+
+    Raises:
+        SurgeonError: the file can't be read.
+    """
+    declarations = in_force()
+    if source is None:
+        return Inventory(declarations)
+    if source.endswith(".py"):
+        found = {name: one for name, one in scan(Path(source)).items() if name not in declarations.blocks}
+        return Inventory(declarations, Path(source), found, _outside(Path(source)))
+    model = find_model(source)
+    document = Document.read(model.path, model.asked)
+    unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.block)))
+    graph: Graph = document.graph
+    notes = ("ultralytics is not installed, so its blocks are not known",) if known_blocks() is None else ()
+    return Inventory(declarations, model.path, guess_blocks(graph, unknown) if unknown else {}, notes)
+
+
+def stock_blocks() -> list[str]:
+    """The blocks of the installed Ultralytics that a declaration may be like; all that are known without it."""
+    known = known_blocks()
+    return [name for name in LIKES if name not in ("attention", "add") and (known is None or name in known)]
+
+
+def _outside(path: Path) -> tuple[str, ...]:
+    inside = Path.cwd().resolve() in path.resolve().parents
+    return () if inside else (f"{path} is not in the working folder: a declaration names files in its own folder",)
+
+
+def _like(block: DeclaredBlock) -> str:
+    return block.like + (f", stride {block.stride:g}" if block.stride else "")

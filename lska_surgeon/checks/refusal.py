@@ -1,0 +1,29 @@
+"""Refusing a base that has mistakes, before anything is put into it; it corrects nothing."""
+
+from __future__ import annotations
+
+from ..errors import BrokenBaseError
+from ..model_yaml.find import FoundModel
+from .check import check_found
+from .findings import ERROR
+
+
+def refuse_broken(found: FoundModel, text: str | None = None) -> None:
+    """Refuse a model YAML in which `check` finds an error.
+
+    Args:
+        found: the file.
+        text: its text, where it was read already.
+
+    Raises:
+        BrokenBaseError: it does; the message tells the first and how many there are.
+    """
+    errors = [finding for finding in check_found(found, text).findings if finding.severity == ERROR]
+    if not errors:
+        return
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    raise BrokenBaseError(
+        f"{found.asked} is wrong as it is, and would be wrong with LSKA in it: line {first.line}, {first.text}{more}; "
+        f"see lska-surgeon check {found.path} --fix, or go on with --unchecked"
+    )

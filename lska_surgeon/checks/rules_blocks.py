@@ -1,0 +1,136 @@
+"""Rules about a row's block and what it is given: names, kernels, widths, texts; they know no wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..architecture.attention import BLOCK_OPS, is_like_attention, read_attention
+from ..architecture.graph import IMAGE, Layer
+from ..architecture.shapes import Shape
+from ..errors import KernelError, UnknownOperatorError
+from ..model_yaml.document import BAD_ROW
+from .context import Context
+from .findings import ERROR, WARNING, Finding
+from .known_blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
+from .strides import shapes_or_none
+
+#: Stock attention that takes its input's width first, which the parser does not hand to it.
+_WIDTH_FIRST = ("CBAM", "ChannelAttention")
+_PREFIXES = ("nn", "torchvision.ops")
+
+
+def modules(subject: Context) -> Iterator[Finding]:
+    """Rule `module`: a block's name is known; each name is told once.
+
+    A name that is surely misspelt is an error, and so is a path in its place. Any other is a warning: it may be a class
+    of the user's own that is put into Ultralytics before the model is built.
+    """
+    first = {layer.block: layer.index for layer in reversed(subject.layers)}
+    packed = subject.packed_row
+    for block, index in first.items():
+        if block == BAD_ROW or (packed is not None and index <= packed):
+            continue  # rules `row` and `source` tell those
+        prefix, _, name = block.rpartition(".")
+        if prefix and prefix not in _PREFIXES:
+            message = (
+                f"there is no module {block}: a block is one name, with nothing but nn. or torchvision.ops. before it"
+            )
+            yield subject.finding(ERROR, "module", index, message, f"write {name}")
+        elif is_unknown(block):
+            yield _unknown(subject, index, block)
+
+
+def _unknown(subject: Context, index: int, block: str) -> Finding:
+    message = f"the installed ultralytics knows no block {block}"
+    near = nearest(block)
+    if near and is_slip(block, near):
+        return subject.finding(ERROR, "module", index, message, f"write {near}")
+    if is_stock_but_not_parsed(block):
+        message = f"plain ultralytics' parser does not know {block}, though ultralytics.nn.modules has it"
+        return subject.finding(WARNING, "module", index, message, "lska-surgeon yolo, train and autoload register it")
+    if is_like_attention(block):
+        message = f"what {block} does is not known: people call more than one block by such a name"
+    hint = f"; the nearest name is {near}" if near else ""
+    return subject.finding(WARNING, "module", index, message, f"it must be registered before the model is built{hint}")
+
+
+def kernels(subject: Context) -> Iterator[Finding]:
+    """Rule `kernel`: an operator's numbers make an operator.
+
+    A warning for a name that means something else in other people's files.
+    """
+    for layer in subject.layers:
+        try:
+            read_attention(layer.block, layer.args)
+        except KernelError as error:
+            severity = WARNING if isinstance(error, UnknownOperatorError) else ERROR
+            yield subject.finding(severity, "kernel", layer.index, str(error))
+
+
+def channels(subject: Context) -> Iterator[Finding]:
+    """Rule `channels`: a width that an attention row spells out is its source's width, whatever the scale.
+
+    A warning: the operators here take the width of their source, but the paper's own class believes the number, as
+    stock attention does where no patched parser hands it the width.
+    """
+    shapes = _shapes_by_letter(subject)
+    for layer in subject.layers:
+        said = _width_said(layer)
+        if said is None or layer.sources[:1] in ((), (IMAGE,)):
+            continue
+        widths = {letter: there[layer.sources[0]].channels for letter, there in shapes.items()}
+        if None in widths.values() or set(widths.values()) <= {said}:
+            continue
+        where = ", ".join(f"{width} at scale {letter}" if letter else f"{width}" for letter, width in widths.items())
+        message = f"{layer.block} says {said} channels, but {subject.named(layer.sources[0])} gives {where}"
+        suggestion = "write c2 in place of the number"
+        if layer.block in _WIDTH_FIRST and said < 16:
+            message = f"{layer.block} takes its input's width first, so {said} is one, but {message.split(', but ')[1]}"
+            suggestion = f"write [{', '.join(map(str, ('c2', *layer.args)))}]"
+        yield subject.finding(WARNING, "channels", layer.index, message, suggestion)
+
+
+def _width_said(layer: Layer) -> int | None:
+    if layer.block in _WIDTH_FIRST:
+        said = layer.args[0] if layer.args else None
+        return said if isinstance(said, int) else None
+    if layer.block not in BLOCK_OPS:
+        return None
+    try:
+        attention = read_attention(layer.block, layer.args)
+    except KernelError:
+        return None
+    return attention.channels if attention and isinstance(attention.channels, int) else None
+
+
+def texts(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: a block that reads a text besides its map has one, which YOLO-World's output layer goes with."""
+    output = subject.output.block
+    for layer in subject.layers:
+        if layer.block == "C2fAttn" and (len(layer.args) < 3 or output != "WorldDetect"):
+            message = (
+                "C2fAttn reads a text besides its map: it needs [width, embedding channels, heads], such as "
+                f"[512, 256, 8], in a network that ends in WorldDetect; found {list(layer.args)} and {output}"
+            )
+            yield subject.finding(ERROR, "row", layer.index, message)
+            return
+
+
+def of_yolov5s_repository(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: a file of the YOLOv5 repository, whose output layer takes anchors, is none of the package's."""
+    output = subject.output
+    if output.block in ("Detect", "Segment") and "anchors" in output.args:
+        own = [str(arg) for arg in output.args if arg != "anchors"]
+        message = (
+            f"this is a file of the YOLOv5 repository, whose {output.block} takes anchors: the ultralytics package has "
+            "no anchors and can't build it"
+        )
+        yield subject.finding(
+            ERROR, "row", output.index, message, f"write [{', '.join(own)}], and drop the key anchors"
+        )
+
+
+def _shapes_by_letter(subject: Context) -> dict[str | None, tuple[Shape, ...]]:
+    """What each layer gives at each scale that the file may be built at; empty where that is not known."""
+    found = [(scaling.letter, shapes_or_none(subject.layers, None, scaling)) for scaling in subject.scalings]
+    return {letter: shapes for letter, shapes in found if shapes is not None}

@@ -1,0 +1,85 @@
+"""`lska-surgeon draw`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...drawing.drawing import FORMATS, format_of
+from .. import completion
+from ..options import imgsz as size_option
+from ..options import not_empty
+from ..options import trust as trust_option
+
+
+@click.command()
+@click.argument("model", shell_complete=completion.models)
+@click.argument("variant", required=False, shell_complete=completion.models)
+@click.option("--positions", is_flag=True, help="Mark every position that --at takes by name.")
+@size_option
+@click.option(
+    "--scale", callback=not_empty, metavar="LETTER", help="Scale to draw, where a YAML's name does not say it."
+)
+@click.option(
+    "-o",
+    "--output",
+    callback=not_empty,
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="File to write: .svg, .md (Mermaid), .dot, .png or .pdf; - for standard output.",
+)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), help="What to draw, where -o FILE does not say it.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@trust_option
+def draw(
+    model: str,
+    variant: str | None,
+    positions: bool,
+    imgsz: tuple[int, int],
+    scale: str | None,
+    output: str | None,
+    form: str | None,
+    force: bool,
+    quiet: bool,
+    trust: bool,
+) -> None:
+    """Draw the network of MODEL; with VARIANT, draw what sets that apart from MODEL.
+
+    Each is a model YAML, a stock Ultralytics name with its scale letter, or a checkpoint. Columns are backbone, neck
+    and output layer, rows are pyramid levels. With VARIANT, what came is in colour and what was rewired is dashed.
+    Neither a browser nor Graphviz is needed; .png and .pdf need matplotlib.
+
+    \b
+    Examples:
+      lska-surgeon draw yolov8s.yaml --positions
+      lska-surgeon draw yolov8s-lska-neck-k35.yaml -o model.svg
+      lska-surgeon draw yolov8s.yaml yolov8s-lska-neck-k35.yaml -o difference.md
+    """
+    from ...api import draw as api
+
+    target = _target(variant or model, positions, output, form)
+    api.check_output(target, force)
+    found = api.draw(model, variant, positions=positions, imgsz=imgsz, scale=scale, output=target or "-", trust=trust)
+    if not quiet:
+        for note in found.notes:
+            click.echo(f"Note: {note}", err=True)
+    if found.output is None:
+        click.echo(found.content(form or "svg"), nl=False)
+        return
+    found.write(force=force)
+    if not quiet:
+        click.echo(f"Wrote {found.line}")
+
+
+def _target(model: str, positions: bool, output: str | None, form: str | None) -> Path | None:
+    """The file to write; None for standard output."""
+    from ...api import draw as api
+
+    if output == "-":
+        return None
+    target = api.default_target(model, positions, form or "svg") if output is None else Path(output)
+    if form is not None and format_of(target) != form:
+        raise click.UsageError(f"-o {output} and --format {form} do not agree: drop one")
+    return target

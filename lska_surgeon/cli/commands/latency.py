@@ -1,0 +1,63 @@
+"""`lska-surgeon latency`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...api.latency import latency as do_latency
+from ...checkpoints.find import check_checkpoint
+from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from .. import completion
+from ..options import formats, imgsz, not_empty, trust
+from ..quick_imports import unwatched
+from ..reports.latency import render
+
+
+def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    """`1`, or `1,16`."""
+    parts = value.replace(" ", "").split(",")
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise click.BadParameter(f"{value!r} is no number of pictures: give one, or several as 1,16")
+    return tuple(map(int, parts))
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="MODEL...", shell_complete=completion.models)
+@imgsz
+@click.option("--batch", callback=_batches, default="1", show_default=True, metavar="N[,N…]", help="Pictures in the input.")  # fmt: skip  # noqa: E501
+@click.option("--device", callback=not_empty, default="cpu", show_default=True, help="cpu, or a GPU's number.")
+@click.option("--half", is_flag=True, help="Half precision, on a GPU.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads on a CPU.")
+@click.option("--onnx", is_flag=True, help="Export, and run in onnxruntime on the CPU.")
+@click.option("--nms", is_flag=True, help="Include non-maximum suppression.")
+@click.option("--rounds", type=click.IntRange(min=2), default=50, show_default=True, help="Runs of each model.")
+@click.option("--recipe", callback=not_empty, metavar="FILE", help="Measure the networks of a recipe, for results.")
+@trust
+@formats("table", "md", "json")
+def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked: Any) -> None:
+    """Measure how long each MODEL takes on this machine, and how that compares with the first.
+
+    All run in turns, after a warm-up, as Ultralytics runs them: fused, in eval mode. The first one is also measured
+    against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this.
+
+    \b
+    Examples:
+      lska-surgeon latency yolov8n.yaml yolov8n-lska-neck-k35.yaml
+      lska-surgeon latency yolov8s.yaml yolov8m.yaml --device 0 --batch 1,16 --half
+      lska-surgeon latency --recipe recipe.yaml
+    """
+    if bool(models) == bool(asked["recipe"]):
+        raise click.UsageError("give MODELs to measure, or --recipe FILE: one of the two")
+    if len(batch) > 1 and asked["recipe"]:
+        raise click.UsageError("--recipe keeps one time for each network: give --batch one number")
+    for model in models:  # what can be told without torch is told before it is imported
+        if Path(model).suffix.lower() in CHECKPOINT_SUFFIXES:
+            check_checkpoint(Path(model))
+        else:
+            find_model(model)
+    with unwatched():
+        import torch  # noqa: F401
+    click.echo(render([do_latency(models, batch=number, **asked) for number in batch], form))

@@ -1,0 +1,29 @@
+"""`lska-surgeon report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...api import report as api
+from ..deliver import Delivery, delivered
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--costs", is_flag=True, help="Count bases that are not counted yet (needs torch).")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the page.")
+@delivered("text", "json")
+def report(recipe: Path, costs: bool, language: str, delivery: Delivery) -> None:
+    """Write one HTML page on all variants that RECIPE asks for.
+
+    It opens from disk and needs nothing else: a table that sorts, to copy as Markdown or LaTeX; a plot whose points
+    lead to their variants; cost against kernel size. What is missing is named, with the command that would bring it.
+
+    \b
+    Example:
+      lska-surgeon report recipe.yaml -o report.html
+    """
+    delivery.check(".html", str(recipe.with_name("report.html")))
+    delivery.deliver(api.report(recipe, costs=costs, language=language, output=delivery.output))

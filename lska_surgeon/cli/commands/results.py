@@ -1,0 +1,73 @@
+"""`lska-surgeon results`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...api.results import results as do_results
+from ..options import formats, not_empty
+from ..quick_imports import unwatched
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="RECIPE|FOLDER...", type=click.Path(path_type=Path))
+@formats("table", "md", "latex", "csv", "json", "html")
+@click.option("--metric", callback=not_empty, metavar="NAME", help="What is compared.  [default: mAP50-95, or top1]")
+@click.option(
+    "--epoch",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Which epoch of each run counts.",
+)
+@click.option("--resolve", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Tell how many seeds would show a true difference of X.")  # fmt: skip  # noqa: E501
+@click.option("--gate", callback=not_empty, metavar="RULE", help="Exit 1 when a variant is distinguishably worse: 'mAP50-95 >= base'.")  # fmt: skip  # noqa: E501
+@click.option("--base", callback=not_empty, metavar="NETWORK", help="Of plain runs: compare with this one.")
+@click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
+@click.option("--plot", callback=not_empty, metavar="FILE", help="Also write the figure: .png, .svg or .pdf.")
+@click.option("--force", is_flag=True, help="Overwrite the figure if it is there.")
+@click.pass_context
+def results(
+    ctx: click.Context,
+    sources: tuple[Path, ...],
+    form: str,
+    metric: str | None,
+    epoch: str,
+    resolve: float | None,
+    gate: str | None,
+    base: str | None,
+    folder: str | None,
+    plot: str | None,
+    force: bool,
+) -> None:
+    """Show what the trainings of a RECIPE came to, one row per network, with what the seeds allow to say.
+
+    Each number is a mean over seeds, with its standard deviation. Each variant is compared with its base, paired by
+    seed: an exact sign-flip test, corrected for the number of variants, and an interval. Unfinished cells are counted,
+    never left out silently. Given FOLDERs in place of a recipe, it gathers plain runs of Ultralytics.
+
+    \b
+    Examples:
+      lska-surgeon results recipe.yaml
+      lska-surgeon results recipe.yaml --format latex --plot ablation.pdf
+      lska-surgeon results recipe.yaml --resolve 0.005
+      lska-surgeon results recipe.yaml --gate "mAP50-95 >= base - 0.005"
+      lska-surgeon results runs/detect --base yolov8s
+    """
+    with unwatched():
+        from ...ablation.formats import FIGURES, render
+
+    if plot is not None and Path(plot).suffix not in FIGURES:
+        raise click.UsageError(f"--plot {plot} does not end in {', '.join(FIGURES)}")
+    found = do_results(sources, metric=metric, epoch=epoch, resolve=resolve, base=base, folder=folder)
+    failed = found.worse(gate) if gate else []
+    if plot is not None:
+        found.write(plot, force=force)
+        click.echo(f"Wrote {plot}", err=True)
+    click.echo(render(found, form))
+    for line in failed:
+        click.echo(f"Gate: {line}", err=True)
+    if failed:
+        ctx.exit(1)

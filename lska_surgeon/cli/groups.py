@@ -1,0 +1,21 @@
+"""Groups of commands that name the nearest one where a name is misspelt; they know no command."""
+
+from __future__ import annotations
+
+import click
+
+from ..wording import did_you_mean
+
+
+class NamingGroup(click.Group):
+    """A group whose mistakes name the commands that there are, whatever the release of click."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; a word that names none is a mistake, but not while a shell asks."""
+        name, known = args[0], self.list_commands(ctx)
+        if name in known or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        hint = did_you_mean(name.lower(), known)
+        return ctx.fail(f"no command {name!r}{hint}: there are {', '.join(known)}")

@@ -1,0 +1,92 @@
+"""Finding the declarations that hold for a call, and whether what they name may be imported; it imports none of it.
+
+Tried in this order: the file that the user names; the one in $LSKA_SURGEON_BLOCKS, which a command sets for processes
+that it starts; the nearest upwards from the working folder; the nearest upwards from the file worked on.
+
+Importing runs code. So the last is read and never imported, for a declaration may lie beside a model that was
+downloaded; nor is one that belongs to another user, for any of them may write into `/tmp`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..architecture.declared import NOTHING, Declarations, using
+from ..errors import DeclarationError
+from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations
+
+#: Carries the path of the declarations to processes that are started from here.
+VARIABLE = "LSKA_SURGEON_BLOCKS"
+_told: set[str] = set()
+
+
+def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Declarations:
+    """The declarations that hold for a call.
+
+    Args:
+        blocks: the file that the user names; None to look for one.
+        near: the files worked on; names of stock models, and what is not there, are passed over.
+
+    Raises:
+        DeclarationError: the file can't be read, or says something that is not allowed.
+    """
+    named = blocks or inherited()
+    if named:
+        try:
+            return read_declarations(Path(named), trusted=True)
+        except DeclarationError as error:
+            raise error if blocks else DeclarationError(f"${VARIABLE}: {error}") from error
+    found = _upwards(Path.cwd())
+    if found is not None:
+        return read_declarations(found, trusted=_is_ours(found))
+    for path in map(Path, near):
+        found = _upwards(path.resolve().parent) if path.exists() else None
+        if found is not None:
+            return read_declarations(found, trusted=False)
+    return NOTHING
+
+
+def inherited() -> str | None:
+    """The path that whoever started this process left in the environment; not what `tell_children` put there."""
+    path = os.environ.get(VARIABLE)
+    return None if path in _told else path
+
+
+def tell_children(path: Path) -> bool:
+    """Leave a path in the environment of the processes that are started from here; False where it is there already."""
+    if os.environ.get(VARIABLE) == str(path):
+        return False
+    os.environ[VARIABLE] = str(path)
+    _told.add(str(path))
+    return True
+
+
+@contextmanager
+def using_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Iterator[Declarations]:
+    """Let the declarations hold that `find_declarations` finds.
+
+    Raises:
+        DeclarationError: as there.
+    """
+    with using(find_declarations(blocks, near)) as found:
+        yield found
+
+
+def _upwards(folder: Path) -> Path | None:
+    for place in (folder, *folder.parents):
+        own, project = place / FILE_NAME, place / PROJECT_FILE
+        if own.is_file():
+            return own
+        if project.is_file() and declares_blocks(project):
+            return project
+    return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the file belongs to the user who runs this, or to the system's administrator."""
+    if not hasattr(os, "getuid"):
+        return True
+    return path.stat().st_uid in (os.getuid(), 0)

@@ -1,0 +1,105 @@
+"""What an unknown block may be like, guessed from how a network's rows use it; a guess is for the user to check.
+
+1. The last row is an output layer; a row that reads several layers joins them.
+2. A name that has a stock block's in it (C2f_Faster, SPPF_LSKA) is like that one, if its arguments begin with a width.
+3. Arguments that begin with a width: a convolution, or with repeats or a boolean a C2f.
+4. Anything else keeps its source's width. Its stride is the one with which most fusions join maps of one size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+from ..architecture.alignment import is_width
+from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock, in_force, using
+from ..architecture.graph import IMAGE, Graph, Layer
+from ..architecture.roles import role_of
+from ..architecture.scaling import Scaling
+from ..architecture.shapes import OUTPUTS, shapes_of
+from .read import LIKES
+
+_MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each
+_PLACE = "my_blocks:{name}"
+_STRIDES = {"up": (0.5, 1.0, 2.0), "down": (2.0, 1.0, 0.5)}
+
+
+def guess_blocks(graph: Graph, names: Sequence[str]) -> dict[str, DeclaredBlock]:
+    """A declaration for each of the unknown blocks of a network, where `my_blocks` stands for their module."""
+    found = {name: _from_rows(name, [row for row in graph if row.block == name], graph) for name in names}
+    open_ones = [name for name, block in found.items() if _may_stride(block, graph)][:_MOST_TOGETHER]
+    if not open_ones:
+        return found
+    tries = [_STRIDES.get(role_of(_first(graph, name), graph.output.index), (1.0, 0.5, 2.0)) for name in open_ones]
+    best = max(product(*tries), key=lambda strides: _fitting(graph, _with_strides(found, open_ones, strides)))
+    return _with_strides(found, open_ones, best)
+
+
+def like_by_name(name: str) -> str | None:
+    """The stock block whose name a name begins with, or has between its parts: C3k2_Faster, MyC2f, SPPF_LSKA."""
+    parts = [part for part in re.split(r"_|(?<=[a-z0-9])(?=[A-Z])", name) if part]
+    stock = sorted((one for one in LIKES if one not in VERBATIM), key=len, reverse=True)
+    for one in stock:
+        if name.startswith(one) or one in parts:
+            return one
+    return None
+
+
+def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> DeclaredBlock:
+    target = _PLACE.format(name=name)
+    row = rows[0]
+    named = like_by_name(name)
+    if row.index == graph.output.index:
+        return DeclaredBlock(name, target, named if named in OUTPUTS else _output_like(row))
+    if len(row.taps) > 1:
+        fuses = "Concat" if re.search("cat", name, re.IGNORECASE) else ADD
+        return DeclaredBlock(name, target, fuses)
+    if row.args and is_width(row.args[0]):
+        if named and named not in OUTPUTS:
+            return DeclaredBlock(name, target, named)
+        block = any(row.repeats > 1 for row in rows) or any(isinstance(arg, bool) for arg in row.args)
+        return DeclaredBlock(name, target, "C2f" if block else "Conv")
+    return DeclaredBlock(name, target, ATTENTION, channels_first=True)
+
+
+def _may_stride(block: DeclaredBlock, graph: Graph) -> bool:
+    """Whether a block may change the map's size without its arguments saying so."""
+    return block.like == ATTENTION or (block.like == "Conv" and len(_first(graph, block.name).args) < 3)
+
+
+def _output_like(row: Layer) -> str:
+    if len(row.args) > 2:
+        return "Segment"
+    return "Pose" if len(row.args) > 1 and isinstance(row.args[1], (list, tuple)) else "Detect"
+
+
+def _first(graph: Graph, name: str) -> Layer:
+    return next(row for row in graph if row.block == name)
+
+
+def _with_strides(
+    blocks: dict[str, DeclaredBlock], names: Sequence[str], strides: Sequence[float]
+) -> dict[str, DeclaredBlock]:
+    changed = {
+        name: replace(blocks[name], stride=None if stride == 1 else stride) for name, stride in zip(names, strides)
+    }
+    return {**blocks, **changed}
+
+
+def _fitting(graph: Graph, blocks: dict[str, DeclaredBlock]) -> int:
+    """How many rows join maps of one size; an output layer whose inputs get coarser counts for all that it reads."""
+    with using(Declarations({**in_force().blocks, **blocks})):
+        shapes = shapes_of(graph, Scaling())
+    fitting = 0
+    for row in graph:
+        strides = [shapes[source].stride for source in row.sources if source != IMAGE]
+        if len(strides) < 2 or None in strides:
+            continue
+        if row.index == graph.output.index:
+            known = [stride for stride in strides if stride is not None]
+            fitting += len(known) * (known == sorted(set(known)))
+        else:
+            fitting += len(set(strides)) == 1
+    return fitting

@@ -1,0 +1,92 @@
+"""From two models to what stands in the picture of the second: what came in colour, what was rewired dashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..architecture.graph import IMAGE
+from ..costs.difference import closed_form_costs
+from ..model_yaml.diff import compare
+from ..wording import clean
+from .content import Content
+from .figure import NEW, PLAIN, REWIRED, Edge, Figure, Node
+
+
+class Comparison:
+    """The words of the picture of what sets the second of two models apart.
+
+    Args:
+        before, after: the two, for pictures of one size.
+    """
+
+    def __init__(self, before: Content, after: Content) -> None:
+        self.before, self.after = before, after
+        self.difference = compare(before.model, after.model)
+        self._old = {new: old for old, new in self.difference.index_map.items()}
+        self._changed = {change.after.index: change for change in self.difference.changed}
+        self._rewired = {
+            (change.row[1], change.tap): change for change in self.difference.rewired if change.after is not None
+        }
+
+    def figure(self) -> Figure:
+        """All that stands in the picture."""
+        plain = self.after.figure()
+        return replace(
+            plain,
+            subtitle=", ".join([f"beside {self.before.model.found.asked}", self.after.subtitle(), *self._costs()]),
+            nodes=tuple(map(self._node, plain.nodes)),
+            edges=tuple(map(self._edge, plain.edges)),
+            captions=(*self._captions(), *plain.captions),
+        )
+
+    def _costs(self) -> Iterator[str]:
+        costs = closed_form_costs(self.difference, self.after.imgsz)
+        if costs.params is not None and any(map(self.before.holds_operator, self.before.graph)):
+            yield f"{costs.params:+,} parameters"
+
+    def _node(self, node: Node) -> Node:
+        if node.index == IMAGE:
+            return replace(node, kind="kept")
+        old = self._old.get(node.index)
+        if old is None:
+            kind = node.kind if node.kind == "operator" else "new"
+            return replace(node, kind=kind, title=f"{node.title}\nnot in {self._name}")
+        title = f"{node.title}\nrow {old} of {self._name}"
+        change = self._changed.get(node.index)
+        if change is None:
+            return replace(node, kind="kept", title=title)
+        kind = node.kind if node.kind == "operator" else "changed"
+        was = f"{self.before.words(old)}, {self.before.map_of(self.before.graph[old])}"
+        return replace(node, kind=kind, title=f"{title}, there {was} ({', '.join(change.fields)} changed)")
+
+    def _edge(self, edge: Edge) -> Edge:
+        if edge.reader not in self._old:
+            return replace(edge, state=NEW)
+        change = self._rewired.get((edge.reader, edge.tap))
+        if change is None:
+            return replace(edge, state=PLAIN)
+        read = "one source less" if change.before is None else self.before.words(change.before)
+        return replace(edge, state=REWIRED, title=f"{edge.title}; in {self._name} it read {read}")
+
+    def _captions(self) -> Iterator[str]:
+        if not self.difference:
+            yield f"The two have the same architecture: nothing sets it apart from {self._name}."
+        gone = self.difference.removed
+        if gone:
+            yield f"Gone from {self._name}: {', '.join(map(self.before.words, gone))}."
+        for change in self.difference.rewired:
+            if change.after is None:
+                assert change.before is not None
+                row, source = self.after.words(change.row[1]), self.before.words(change.before)
+                yield f"{row} no longer reads what {source} gave."
+        for setting in self.difference.settings:
+            yield clean(f"{setting.key}: {_value(setting.before)} before, {_value(setting.after)} now.")
+
+    @property
+    def _name(self) -> str:
+        return self.before.model.found.asked
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else clean(str(value), 40)

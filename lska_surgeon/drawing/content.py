@@ -1,0 +1,253 @@
+"""From a model to what stands in its picture: every row in words, every source as an arrow; it places nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from ..architecture.attention import read_attention
+from ..architecture.graph import IMAGE, Graph, Layer
+from ..architecture.operators import Operators, operators_in
+from ..architecture.positions import named_sites
+from ..architecture.roles import role_of
+from ..architecture.shapes import NOT_A_MAP, Shape
+from ..model_yaml.document import format_value
+from ..model_yaml.load import OpenModel
+from ..wording import clean, numbers
+from .figure import BACKBONE, NECK, OUTPUT, PLAIN, Edge, Figure, Mark, Node
+
+#: Position -> what it means, where the table below a picture says it.
+POSITIONS = {
+    "backbone": "behind the last block of each stage",
+    "sppf": "behind the SPPF",
+    "neck": "behind each fusion block",
+    "head": "before the output layer, which alone reads it",
+    "residual": "inside each bottleneck that has a shortcut",
+    "sppf-inner": "inside the SPPF, before its last convolution",
+}
+#: Where a block is better known than by its role.
+_KIND_OF_BLOCK = {"AIFI": "psa", "nn.MaxPool2d": "conv", "nn.AvgPool2d": "conv"}
+_LONGEST_NAME = 40
+
+
+class Content:
+    """The words of one model's picture.
+
+    Args:
+        model: the model, at its scale.
+        imgsz: height and width of the picture, pixels.
+    """
+
+    def __init__(self, model: OpenModel, imgsz: tuple[int, int]) -> None:
+        self.model, self.imgsz = model, imgsz
+        self.graph: Graph = model.document.graph
+        self.shapes = model.shapes
+
+    def figure(self, positions: bool = False) -> Figure:
+        """All that stands in the picture; with every position that `--at` takes by name where that is asked for."""
+        nodes = (self._picture(), *map(self.node, self.graph))
+        edges = tuple(self._edges())
+        found = Figure(self.model.found.asked, self.subtitle(), nodes, edges, self._levels(), tuple(self._remarks()))
+        return _marked(found, self.graph, self.shapes) if positions else found
+
+    def node(self, layer: Layer) -> Node:
+        """One row."""
+        shape = self.shapes[layer.index]
+        lines = [self._first_line(layer), self.map_of(layer)]
+        operators = self.operators(layer)
+        if operators or self.holds_operator(layer):
+            lines.append(self._costs(layer, operators))
+        return Node(
+            layer.index,
+            self._part(layer),
+            shape.stride,
+            tuple(lines),
+            self._kind(layer),
+            self._title(layer, operators),
+            unknown=self._is_unknown(layer),
+        )
+
+    def subtitle(self) -> str:
+        """The scale, the picture's size, and what all operators cost."""
+        letter = self.model.scaling.letter
+        parts = [f"scale {letter}"] if letter else []
+        parts.append("{} × {}".format(*self.imgsz))
+        holding = [layer for layer in self.graph if self.holds_operator(layer)]
+        if holding:
+            parts.append(self._total([self.operators(layer) for layer in holding], holding))
+        return ", ".join(parts)
+
+    def map_of(self, layer: Layer) -> str:
+        """`256 × 40 × 40`: channels, height and width of what a row gives, or what it gives in place of a map."""
+        if layer == self.graph.output:
+            classes = self.graph.settings.get("nc")
+            return f"{classes} classes" if isinstance(classes, int) else "output"
+        if layer.block in NOT_A_MAP:
+            return NOT_A_MAP[layer.block]
+        shape = self.shapes[layer.index]
+        if shape.stride is None:
+            return "no map"
+        return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(shape)])
+
+    def operators(self, layer: Layer) -> Operators | None:
+        """The operators in a row; None where it has none, or where their width is not known."""
+        return operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
+
+    def holds_operator(self, layer: Layer) -> bool:
+        """Whether a row is an operator or holds some."""
+        return read_attention(layer.block, layer.args) is not None
+
+    def gives_a_map(self, layer: Layer) -> bool:
+        """Whether what a row gives is one map."""
+        return layer != self.graph.output and layer.block not in NOT_A_MAP
+
+    def _is_unknown(self, layer: Layer) -> bool:
+        shape = self.shapes[layer.index]
+        return self.gives_a_map(layer) and (shape.channels is None or shape.guessed)
+
+    def macs(self, layer: Layer) -> int | None:
+        """Multiply-accumulates of the operators in a row."""
+        operators, sides = self.operators(layer), self._whole_sides(self.shapes[layer.index])
+        return operators.macs(*sides) if operators and sides else None
+
+    def _picture(self) -> Node:
+        channels = self.graph.settings.get("channels", 3)
+        lines = ("picture", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
+        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the picture")
+
+    def _edges(self) -> Iterator[Edge]:
+        for layer in self.graph:
+            for tap, source in enumerate(layer.sources):
+                yield Edge(source, layer.index, tap, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}")
+
+    def words(self, index: int) -> str:
+        """`15 C2f`."""
+        return "the picture" if index == IMAGE else f"{index} {_name(self.graph[index])}"
+
+    def _part(self, layer: Layer) -> str:
+        if layer == self.graph.output:
+            return OUTPUT
+        return BACKBONE if layer.section == "backbone" else NECK
+
+    def _kind(self, layer: Layer) -> str:
+        if self.holds_operator(layer):
+            return "operator"
+        if layer.block in NOT_A_MAP:
+            return "other"
+        role = role_of(layer, self.graph.output.index)
+        return _KIND_OF_BLOCK.get(layer.block) or ("conv" if role == "down" else role)
+
+    def _first_line(self, layer: Layer) -> str:
+        attention = read_attention(layer.block, layer.args)
+        words = [str(layer.index), _name(layer)]
+        if attention:
+            kernel = attention.kernel
+            words += [kernel.op] if attention.host and kernel.op != "lska" else []
+            words += [f"k{kernel.k}", *([f"d{kernel.d}"] if kernel.explicit_dilation else [])]
+        repeats = self.model.scaling.repeats(layer.repeats)
+        return " ".join([*words, *([f"× {repeats}"] if repeats != 1 else [])])
+
+    def _costs(self, layer: Layer, operators: Operators | None) -> str:
+        params = "?" if operators is None else short(operators.params)
+        return f"{params} params, {giga(self.macs(layer))} GMACs"
+
+    def _total(self, found: list[Operators | None], holding: list[Layer]) -> str:
+        count = "?" if None in found else str(sum(operators.count for operators in found if operators))
+        params = "?" if None in found else f"{sum(operators.params for operators in found if operators):,}"
+        each = [self.macs(layer) for layer in holding]
+        macs = giga(None if None in each else sum(one for one in each if one))
+        return f"{count} operator{'' if count == '1' else 's'}: {params} parameters, {macs} GMACs"
+
+    def _title(self, layer: Layer, operators: Operators | None) -> str:
+        shape, scaling = self.shapes[layer.index], self.model.scaling
+        repeats = scaling.repeats(layer.repeats)
+        scaled = f" at scale {scaling.letter}" if scaling.letter else ""
+        as_written = "" if repeats == layer.repeats else f" (as written {layer.repeats})"
+        readers = numbers(self.graph.readers(layer.index))
+        lines = [
+            f"row {layer.index} of {layer.section}: {clean(layer.block)} {clean(format_value(layer.args))}",
+            f"repeats {repeats}{scaled}{as_written}",
+            f"reads {', '.join(map(self.words, layer.sources))}; read by {readers or 'none'}",
+            f"gives {self.map_of(layer)}" + (f" (stride {shape.stride:g})" if self._has_stride(layer) else ""),
+        ]
+        if operators:
+            kernel, macs = operators.kernel, self.macs(layer)
+            lines.append(
+                f"{operators.count} × {kernel.op}, k {kernel.k}, d {kernel.d}, {operators.channels} channels: "
+                f"{operators.params:,} parameters, {'?' if macs is None else f'{macs:,}'} MACs"
+            )
+        return "\n".join(lines)
+
+    def _has_stride(self, layer: Layer) -> bool:
+        return self.gives_a_map(layer) and self.shapes[layer.index].stride is not None
+
+    def _sides(self, shape: Shape) -> list[str]:
+        sides = self._whole_sides(shape)
+        return ["?", "?"] if sides is None else [f"{side}{'?' if shape.guessed else ''}" for side in sides]
+
+    def _whole_sides(self, shape: Shape) -> tuple[int, int] | None:
+        if shape.stride is None or any(side % shape.stride for side in self.imgsz):
+            return None
+        return int(self.imgsz[0] / shape.stride), int(self.imgsz[1] / shape.stride)
+
+    def _levels(self) -> Mapping[float, str]:
+        strides = sorted({shape.stride for shape in self.shapes if shape.stride is not None} | {1.0})
+        names = {stride: f"{(Shape(None, stride).level or '').upper()}/{stride:g}" for stride in strides}
+        return {**names, 1.0: "input"}
+
+    def _remarks(self) -> Iterator[str]:
+        if any(self._is_unknown(layer) for layer in self.graph):
+            yield "A question mark: the block is not known, so its width or its map's size is not known for sure."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told besides."""
+        strides = {shape.stride for shape in self.shapes if shape.stride is not None and not shape.guessed}
+        bad = [stride for stride in sorted(strides) if any(side % stride for side in self.imgsz)]
+        if not bad:
+            return ()
+        return (
+            f"a picture of {self.imgsz[0]} × {self.imgsz[1]} is no multiple of stride {bad[-1]:g}: the size of such "
+            "maps is shown as ?",
+        )
+
+
+def short(number: int) -> str:
+    """`77.3k`, `1.20M`: three digits, for where there is no room for all."""
+    value, unit = float(number), ""
+    for larger in ("k", "M", "G"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    if not unit:
+        return str(number)
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}{unit}"
+
+
+def giga(macs: int | None) -> str:
+    """`0.131`: so many GMACs; more digits where three behind the point would hide it."""
+    if macs is None:
+        return "?"
+    return f"{macs / 1e9:.3f}" if macs >= 9.5e6 else f"{macs / 1e9:.2g}"
+
+
+def _name(layer: Layer) -> str:
+    return clean(layer.block, _LONGEST_NAME)
+
+
+def _marked(figure: Figure, graph: Graph, shapes: tuple[Shape, ...]) -> Figure:
+    on_nodes: dict[int, list[Mark]] = {}
+    on_edges: dict[tuple[int, int], list[Mark]] = {}
+    named = named_sites(graph, shapes)
+    for name, sites in named.items():
+        for site in sites:
+            mark = Mark(name, site.inside, f"--at {name}:{site.layer}")
+            if site.reader is None:
+                on_nodes.setdefault(site.layer, []).append(mark)
+            else:
+                on_edges.setdefault((site.layer, site.reader), []).append(mark)
+    nodes = tuple(replace(node, marks=tuple(on_nodes.get(node.index, ()))) for node in figure.nodes)
+    edges = []
+    for edge in figure.edges:
+        edges.append(replace(edge, marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
+    return replace(figure, nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})

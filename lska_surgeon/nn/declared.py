@@ -1,0 +1,294 @@
+"""The user's own classes: imported as they are declared, and built in rows as the stock blocks that they are like.
+
+`parse_model` decides by a row's class what the class is built from, and looks both the class and those that it compares
+with up among the globals of its module. So, for as long as it runs, a stand-in takes the place of a stock block there.
+In a row of a declared block the stand-in's name is written, and a `Mark` behind the arguments: `parse_model` works the
+arguments out as for the stock block, and calls the stand-in, which builds the declared class where it finds a mark and
+the stock block where it finds none. No source is rewritten, and afterwards everything is as it was.
+
+The first time that a class is built from certain arguments it runs once, on a map of zeros: a class that does not give
+the width and stride that its declaration promises is named then, and not somewhere in a training.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock, in_force, put_in_force
+from ..architecture.graph import Layer
+from ..architecture.shapes import OUTPUTS, stride_ratio
+from ..declarations.find import find_declarations, inherited, tell_children
+from ..declarations.read import split_target
+from ..errors import BuildError, DeclarationError
+from ..wording import clean, first_line
+
+_LOGGER = logging.getLogger("lska_surgeon")
+#: The stock block whose treatment by the parser is that of "add": the width is that of one source.
+_LIKE_ADD = "CBFuse"
+_SIDE = 32  # cells of the map on which a class is tried
+_tried: set[str] = set()
+_imported: dict[Path, dict[str, type[nn.Module]]] = {}
+_LOCK = threading.RLock()
+
+
+def declared_classes() -> dict[str, type[nn.Module]]:
+    """The declared classes, by the name that rows call them; imported now, unless they are, or are not to be.
+
+    In a process that another one started, the declarations are those that it left in the environment.
+
+    Raises:
+        DeclarationError: a class can't be imported, or is none that a row can build.
+    """
+    if not in_force() and inherited():
+        put_in_force(find_declarations())
+    declarations = in_force()
+    if not declarations or not declarations.trusted or declarations.path is None:
+        return {}
+    with _LOCK:
+        if declarations.path not in _imported:
+            _imported[declarations.path] = _import_all(declarations, declarations.path)
+        found = _imported[declarations.path]
+    return {name: found[name] for name in declarations.blocks if name in found}
+
+
+def refuse_untrusted(block: str) -> None:
+    """Refuse to build a declared block whose declaration the user has not vouched for.
+
+    Raises:
+        DeclarationError: it is such a one.
+    """
+    declarations = in_force()
+    if block in declarations.blocks and not declarations.trusted:
+        raise DeclarationError(f"{block} is declared in {untrusted(declarations)}")
+
+
+def untrusted(declarations: Declarations) -> str:
+    """Why nothing of a declaration was imported, and what to do."""
+    return (
+        f"{declarations.path}, which is not the working folder's own, so nothing of it was imported: "
+        f"add --blocks {declarations.path} if you trust it"
+    )
+
+
+def is_of_project(cls: type) -> bool:
+    """Whether a class is one of the project's own layers: declared, or defined beside those in the project's folder."""
+    classes = declared_classes()
+    if cls in classes.values():
+        return True
+    path = in_force().path
+    module = sys.modules.get(cls.__module__)
+    return bool(classes) and path is not None and _lies_in(module, path.parent)
+
+
+def project_class(module: str, name: str) -> type[nn.Module] | None:
+    """The project's own layer of that name, for a checkpoint that names it; None when the project has no such one.
+
+    Only what the declared classes have imported is looked at: a file that is read makes nothing be imported.
+    """
+    if not declared_classes():
+        return None
+    found = getattr(sys.modules.get(module), name, None)
+    if not isinstance(found, type) or not issubclass(found, nn.Module) or found.__module__ != module:
+        return None
+    return found if is_of_project(found) else None
+
+
+# Importing.
+
+
+def _import_all(declarations: Declarations, path: Path) -> dict[str, type[nn.Module]]:
+    _announce(declarations, path)
+    _let_import_from(path.parent)
+    return {block.name: _import_class(block, path) for block in declarations.blocks.values()}
+
+
+def _announce(declarations: Declarations, path: Path) -> None:
+    """Say once what is about to run, and tell the processes that are started from here."""
+    if tell_children(path):
+        modules = dict.fromkeys(split_target(block.target)[0] for block in declarations.blocks.values())
+        _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(modules), path)
+
+
+def _let_import_from(folder: Path) -> None:
+    """Let this process and those that it starts import from the project's folder, as a script in it can."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(folder) not in places:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), *places]))
+
+
+def _import_class(block: DeclaredBlock, path: Path) -> type[nn.Module]:
+    module, name = split_target(block.target)
+    where = f"{path}, blocks.{block.name}.class"
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # a module of the user's may raise anything
+        raise DeclarationError(
+            f"{where}: importing {module} fails: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if block.target.rpartition(":")[0].endswith(".py"):
+        wanted, file = path.parent / block.target.rpartition(":")[0], getattr(sys.modules[module], "__file__", None)
+        if file is None or Path(file).resolve() != wanted.resolve():
+            raise DeclarationError(f"{where}: the name {module} stands for {file} here: rename {wanted.name}")
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        problem = "has no such class" if found is None else "has something of that name that is no nn.Module"
+        raise DeclarationError(f"{where}: {module} {problem}: {clean(name)}")
+    return found
+
+
+def _lies_in(module: Any, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return False
+    place = Path(file).resolve()
+    return folder in place.parents and not {"site-packages", "dist-packages"} & set(place.parts)
+
+
+# Building.
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Stands behind the arguments of a row, and says which class they are for.
+
+    Attributes:
+        row: the row as the user wrote it.
+        block: its block's declaration.
+        cls: the class.
+    """
+
+    row: Layer
+    block: DeclaredBlock
+    cls: type[nn.Module]
+
+    def __repr__(self) -> str:  # `parse_model` logs the arguments
+        return f"for {self.block.name}"
+
+
+def marked_row(row: Layer, block: DeclaredBlock, cls: type[nn.Module]) -> tuple[str, list[Any]]:
+    """Module and arguments of a row that `parse_model` is to build as what the block is like.
+
+    Two marks, for a scale may put a value in the place of the first argument behind the width (C3k2). In a row, "ch"
+    is `parse_model`'s own list of the widths so far.
+    """
+    stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(block.like, block.like)
+    if block.like == ATTENTION and len(row.taps) > 1:
+        reads = ", ".join(map(str, row.taps))
+        raise BuildError(
+            f"layer {row.index}: {block.name} is declared like attention and reads {reads}: give one source"
+        )
+    mark = Mark(row, block, cls)
+    return stock, [*row.args, mark, mark, "ch"]
+
+
+class RowOfOne(nn.Module):
+    """Builds a declared block that keeps its source's width, as `parse_model` takes any class that is unknown to it."""
+
+    def __new__(cls, *args: Any) -> nn.Module:
+        return _build_marked(args)
+
+
+@contextmanager
+def stand_ins(tasks: Any, blocks: Collection[str]) -> Iterator[None]:
+    """Put stand-ins in the place of the stock blocks of these names in `tasks`, for as long as this lasts."""
+    names = {name for name in blocks if name != RowOfOne.__name__}
+    missing = sorted(name for name in names if not isinstance(vars(tasks).get(name), type))
+    if missing:
+        raise BuildError(f"a block is declared like {missing[0]}, which the installed ultralytics does not have")
+    before = {name: vars(tasks)[name] for name in names}
+    vars(tasks).update({name: _stand_in(stock) for name, stock in before.items()})
+    try:
+        yield
+    finally:
+        vars(tasks).update(before)
+
+
+def _stand_in(stock: type[nn.Module]) -> type[nn.Module]:
+    """A class that is called as `stock` is, looks like it, and passes on to it what is set on it."""
+
+    class Passing(type(stock)):  # type: ignore[misc]  # the metaclass is the stock block's own
+        def __setattr__(cls, name: str, value: Any) -> None:
+            setattr(stock, name, value)
+
+    def build(_: type, *args: Any, **kwargs: Any) -> nn.Module:
+        return _build_marked(args) if any(isinstance(arg, Mark) for arg in args) else stock(*args, **kwargs)
+
+    names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__, "__new__": build}
+    found: type[nn.Module] = Passing(stock.__name__, (stock,), names)
+    return found
+
+
+def _build_marked(args: Sequence[Any]) -> nn.Module:
+    """The declared class, built from the arguments that `parse_model` worked out."""
+    last = max(place for place, arg in enumerate(args) if isinstance(arg, Mark))
+    mark, widths = args[last], args[last + 1]
+    own = [arg for place, arg in enumerate(args) if place != last + 1 and not isinstance(arg, Mark)]
+    read = [widths[tap] for tap in mark.row.taps]
+    if mark.block.channels_first:
+        own = [read if len(mark.row.taps) > 1 else read[0], *own]
+    where = f"layer {mark.row.index} ({mark.block.name})"
+    try:
+        module: nn.Module = mark.cls(*own)
+    except Exception as error:  # a class of the user's may raise anything
+        given = ", ".join(map(repr, own))
+        raise BuildError(
+            f"{where}: {mark.cls.__name__}({clean(given)}) fails: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if mark.block.like not in OUTPUTS:
+        _try(module, mark, read, _width_to_be(mark, own, read), where)
+    return module
+
+
+def _width_to_be(mark: Mark, args: Sequence[Any], read: Sequence[int]) -> int:
+    if mark.block.like == "Concat":
+        return sum(read)
+    return read[0] if mark.block.like in VERBATIM else int(args[1])
+
+
+def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: str) -> None:
+    """Run a class once for each set of arguments, and hold what it gives against its declaration.
+
+    Raises:
+        DeclarationError: it does not run, or gives something else.
+    """
+    tensor = next(iter((*module.parameters(), *module.buffers())), None)
+    key = repr((mark.cls, mark.block, mark.row.args, tuple(read), width))
+    if key in _tried or (tensor is not None and tensor.is_meta):
+        return
+    maps = [torch.zeros(1, channels, _SIDE, _SIDE, device="cpu") for channels in read]
+    took = " and ".join(f"1x{channels}x{_SIDE}x{_SIDE}" for channels in read)
+    training = {part: part.training for part in module.modules()}
+    try:
+        with torch.no_grad():
+            given = module.eval()(maps if len(mark.row.taps) > 1 else maps[0])
+    except Exception as error:
+        raise DeclarationError(
+            f"{where} does not run on {took}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    side = round(_SIDE / (stride_ratio(mark.row) or 1))
+    wanted, found = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
+    if found != wanted:
+        stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""
+        gave = f"a {type(given).__name__}" if found is None else "x".join(map(str, found))
+        raise DeclarationError(
+            f"{where} does not keep its word: declared like {mark.block.like}{stride} it makes "
+            f"{'x'.join(map(str, wanted))} of {took}, and it gave {gave}: "
+            f"correct blocks.{mark.block.name} in {in_force().path}"
+        )
+    _tried.add(key)

@@ -1,0 +1,176 @@
+"""Cells: what a recipe's trainings are, and what their files say of them, whoever died on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.ablations import RECIPE, pretend, write_recipe
+
+import lska_surgeon as ls
+from lska_surgeon.ablation.cells import Ablation, plan_ablation
+from lska_surgeon.ablation.records import held, read_epochs, read_record, write_record
+from lska_surgeon.ablation.scheduler import to_train
+from lska_surgeon.errors import AblationError, RecipeError
+
+STOCK = "base: yolov8s.yaml\nmatrix: {at: sppf, k: 7}\n"
+
+
+def planned(folder: Path, text: str = RECIPE) -> Ablation:
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        write_recipe(folder, text)
+    path.write_text(text, encoding="utf-8")
+    return plan_ablation(path)
+
+
+def finish(ablation: Ablation) -> None:
+    for cell in ablation.cells:
+        assert cell.prepare()
+        epochs = {"asked": 3, "done": 1}
+        pretend(cell.folder, {**cell.record(), "state": "done", "epochs": epochs}, [{"metrics/mAP50-95(B)": 0.5}])
+
+
+def test_cells_are_variants_times_seeds_times_data(tmp_path: Path) -> None:
+    ablation = planned(tmp_path / "a")
+    assert [(cell.network.name, cell.seed) for cell in ablation.cells[:4]] == [
+        ("tiny", 0),
+        ("tiny-lska-neck-k7", 0),
+        ("tiny-lska-sppf-k7", 0),
+        ("tiny", 1),
+    ]
+    assert len(ablation.cells) == 9
+    assert {cell.data for cell in ablation.cells} == {"shapes"}  # its file is called data, as most are
+    assert ablation.cells[1].folder == tmp_path / "a/ablation/recipe/shapes/tiny-lska-neck-k7/seed-0"
+    assert len({cell.identity for cell in ablation.cells}) == 9
+
+
+def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
+    for name in ("yolov8s.pt", "yolov8m.pt", "d.yaml"):
+        (tmp_path / name).write_bytes(name.encode())
+    for start in ("yolov8s.pt", "{base}.pt", "yolov8{scale}.pt"):
+        text = f"{STOCK}train: {{data: d.yaml, start: '{start}'}}\nseeds: [0]\ncontrols: [base, larger]\n"
+        cells = planned(tmp_path, text).cells
+        assert [(cell.network.name, cell.network.role, cell.start and cell.start.name) for cell in cells] == [
+            ("yolov8s", "base", "yolov8s.pt"),
+            ("yolov8s-lska-sppf-k7", "variant", "yolov8s.pt"),
+            ("yolov8m", "larger", "yolov8m.pt"),
+        ]
+
+
+def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").touch()
+    text = "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf, k: 7}\ntrain: {data: d.yaml}\nseeds: [0]\n"
+    ablation = planned(tmp_path, text + "controls: larger\n")
+    assert [(one.network.name, one.network.role) for one in ablation.cells if "lska" not in one.network.name] == [
+        ("yolov8n", "base"),
+        ("yolov8s", "base"),
+        ("yolov8m", "larger"),
+    ]
+    assert ablation.larger == {"yolov8n": "yolov8s", "yolov8s": "yolov8m"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (STOCK, ": it does not say how to train: add train: {data: FILE.yaml, epochs: 100}"),
+        (STOCK + "train: {data: x/no.yaml}", ", line 3, train.data: no file "),
+        (STOCK + "train: {data: d.yaml, start: no.pt}", ", line 3, train.start: no file "),
+        (
+            STOCK.replace("yolov8s", "yolov8x") + "train: {data: d.yaml}\ncontrols: larger",
+            ", line 4, controls: yolov8x.yaml has no scale that is larger: drop larger",
+        ),
+        (
+            STOCK + "controls: larger\ntrain:\n  data: d.yaml\n  start: mine.pt",
+            ", line 6, train.start: the control yolov8m can't start from mine.pt: write start: '{base}.pt'",
+        ),
+        (STOCK + "train: {data: [d.yaml, e/d.yaml]}", ", line 3, train.data: two of them are called d: give"),
+    ],
+)
+def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    for name in ("d.yaml", "e/d.yaml", "mine.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RecipeError) as caught:
+        planned(tmp_path, text + "\n")
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message}")
+
+
+def test_wrong_arguments_are_told_before_anything_starts(tmp_path: Path) -> None:
+    text = RECIPE.replace("epochs: 3,", "epochs: 3,\n  epoch: 4,")
+    with pytest.raises(RecipeError, match=r"recipe.yaml, line 5, train.epoch: ultralytics: .*epoch"):
+        ls.ablate(planned(tmp_path / "a", text).recipe.path, devices="cpu")
+    assert not (tmp_path / "a" / "ablation").exists()
+
+
+def test_a_device_that_is_not_here(tmp_path: Path) -> None:
+    with pytest.raises(AblationError, match="no device '99' here: there are "):
+        ls.ablate(planned(tmp_path / "a").recipe.path, devices="99")
+
+
+def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
+    ablation = planned(tmp_path / "a")
+    assert len(to_train(ablation)) == 9
+    finish(ablation)
+    assert to_train(ablation) == []
+    status = ls.ablate(ablation.recipe.path, dry_run=True)
+    assert status.summary() == "recipe.yaml: 9 cells: 9 done"
+
+
+def test_a_recipe_that_changed_makes_cells_stale_and_says_what(tmp_path: Path) -> None:
+    finish(planned(tmp_path / "a"))
+    changed = planned(tmp_path / "a", RECIPE.replace("epochs: 3", "epochs: 9"))
+    status = ls.ablate(changed.recipe.path, dry_run=True)
+    assert status.counts == {"stale": 9}
+    assert "9 stale: the recipe, a start or the data changed since (epochs); they are kept" in status.notes[0]
+    assert to_train(changed) == []
+    before = changed.cells[0].folder / "results.csv"
+    assert before.exists()
+    assert len(to_train(changed, renew=True)) == 9
+    assert not before.exists()
+    assert len(list(changed.folder.rglob("*.stale-*/results.csv"))) == 9
+
+
+def test_data_that_changed_make_cells_stale(tmp_path: Path) -> None:
+    finish(planned(tmp_path / "a"))
+    data = tmp_path / "a" / "shapes" / "data.yaml"
+    data.write_text(data.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
+    assert "(data)" in ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True).notes[0]
+
+
+def test_states_come_from_files_and_the_lock(tmp_path: Path) -> None:
+    cell = planned(tmp_path / "a").cells[0]
+    assert cell.state == "waiting"
+    assert cell.prepare()
+    record = read_record(cell.folder)
+    assert record is not None
+    write_record(cell.folder, {**record, "state": "running"})
+    assert cell.state == "interrupted"
+    with held(cell.folder):
+        assert cell.state == "running"
+        assert not cell.prepare()
+    write_record(cell.folder, {**record, "state": "failed"})
+    assert cell.state == "failed"
+
+
+def test_a_record_that_is_damaged_is_told(tmp_path: Path) -> None:
+    cell = planned(tmp_path / "a").cells[0]
+    cell.prepare()
+    (cell.folder / "cell.json").write_text("{", encoding="utf-8")
+    with pytest.raises(AblationError, match=r"can't read .*cell.json: .*; move .*seed-0 away to train it anew"):
+        ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True)
+
+
+def test_epochs_of_a_file_that_is_being_written(tmp_path: Path) -> None:
+    text = "epoch,  time, metrics/mAP50(B)\n1,1.5,0.1\n2,3.0,0.2\n2,3.1,0.3\n3,4"
+    (tmp_path / "results.csv").write_text(text, encoding="utf-8")
+    found = read_epochs(tmp_path)
+    assert [(epoch.number, epoch.values["metrics/mAP50(B)"]) for epoch in found[:2]] == [(1, 0.1), (2, 0.3)]
+
+
+def test_json_names_every_cell(tmp_path: Path) -> None:
+    data = json.loads(json.dumps(ls.ablate(planned(tmp_path / "a").recipe.path, dry_run=True).to_dict()))
+    assert data["schema"] == 1
+    assert data["counts"] == {"waiting": 9}
+    assert data["cells"][0]["network"] == "tiny"

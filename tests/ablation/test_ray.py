@@ -1,0 +1,87 @@
+"""Ablations on a real Ray cluster of two nodes, one of which dies in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ablations import RECIPE, write_recipe
+
+import lska_surgeon as ls
+from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.errors import AblationError
+
+TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").replace("[0, 1, 2]", "[0, 1]")
+
+
+def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lska_surgeon.ablation import ray_cluster
+
+    monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(AblationError, match=r'ray is not installed: pip install "lska-surgeon\[ray\]"'):
+        ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
+
+
+def test_ray_is_imported_for_nobody_else() -> None:
+    import subprocess
+
+    script = "import sys, lska_surgeon as ls; ls.ablate; ls.results; assert 'ray' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.slow
+def test_cells_of_a_node_that_dies_run_again_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    recipe, straight = write_recipe(tmp_path / "a", TEXT), write_recipe(tmp_path / "b", TEXT)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        killer = threading.Thread(target=_kill_with_work, args=(cluster, second, recipe))
+        events: list[Any] = []
+        killer.start()
+        status = ls.ablate(recipe, ray=cluster.address, report=events.append)
+        killer.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert status.counts == {"done": 4}, [event.text for event in events if event.kind == "killed"]
+    records = [
+        json.loads((cell.folder / "cell.json").read_text(encoding="utf-8")) for cell in plan_ablation(recipe).cells
+    ]
+    assert max(len(record["attempts"]) for record in records) >= 2  # the one that was lost with its node
+    alive = [pid for record in records for pid in [record["attempts"][-1]["pid"]] if _lives(pid)]
+    assert not alive
+    ls.ablate(straight, devices="cpu")
+    for one, other in zip(plan_ablation(recipe).cells, plan_ablation(straight).cells):
+        assert _numbers(one.folder) == _numbers(other.folder)
+
+
+def _kill_with_work(cluster: Any, node: Any, recipe: Path) -> None:
+    """Kill a node with -9 as soon as two cells are in the middle of their training."""
+    while len(list(recipe.parent.rglob("resume.pt"))) < 2:
+        time.sleep(0.1)
+    cluster.remove_node(node, allow_graceful=False)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _numbers(folder: Path) -> list[list[str]]:
+    lines = (folder / "results.csv").read_text(encoding="utf-8").splitlines()
+    return [[*line.split(",")[:1], *line.split(",")[2:]] for line in lines]

@@ -1,0 +1,110 @@
+"""The statistics: what an A/A comparison calls a gain, what a planted gain is found by, and what n allows."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lska_surgeon.ablation.statistics import (
+    compare,
+    fewest_seeds,
+    holm,
+    power,
+    resolvable,
+    seeds_for,
+    sign_flip,
+    smallest_p,
+)
+
+TABLES = 10_000
+VALUES = st.lists(st.integers(-20, 20).map(lambda number: number / 8), min_size=2, max_size=7)
+
+
+@given(VALUES)
+def test_the_test_counts_every_choice_of_signs(values: list[float]) -> None:
+    means = [abs(np.mean(np.multiply(signs, values))) for signs in itertools.product((1, -1), repeat=len(values))]
+    wanted = np.mean([mean >= abs(np.mean(values)) - 1e-12 for mean in means])
+    assert sign_flip(np.array(values)) == pytest.approx(wanted)
+
+
+def test_what_n_allows() -> None:
+    assert [smallest_p(n) for n in (1, 3, 6)] == [1.0, 0.25, 0.03125]
+    assert sign_flip(np.array([1.0, 2.0, 3.0])) == 0.25
+    assert sign_flip(np.arange(1.0, 7.0)) == 0.03125
+    assert fewest_seeds() == 6
+    assert compare([1.0, 1.1, 0.9]).verdict(1) == "too few seeds"
+    assert compare([1.0, 1.1, 0.9, 1.0, 1.1, 0.9]).verdict(1) == "gain"
+    assert compare([-1.0, -1.1, -0.9, -1.0, -1.1, -0.9]).verdict(1) == "loss"
+    assert compare([1.0, -1.1, 0.9, 1.0, -1.1, 0.9]).verdict(1) == "not shown"
+    assert compare([1.0, 1.1, 0.9, 1.0, 1.1, 0.9]).verdict(21) == "gain"  # what was corrected is the p
+    assert compare([1.0, -1.1, 0.9, 1.0, -1.1, 0.9]).verdict(21) == "too few seeds"
+
+
+def test_an_interval_is_students() -> None:
+    found = compare([0.1, 0.2, 0.3])
+    assert found.sd == pytest.approx(0.1)
+    assert (found.low, found.high) == (
+        pytest.approx(0.2 - 4.3027 * 0.1 / 3**0.5, abs=1e-4),
+        pytest.approx(0.44841, abs=1e-4),
+    )
+    assert compare([0.1]).low is None
+
+
+def test_holm_is_holms() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", range(3, 9))
+def test_of_two_equal_networks_at_most_one_in_twenty_is_called_a_gain_or_a_loss(n: int) -> None:
+    """Also where the spread is far from normal, which the exact test does not mind."""
+    rng = np.random.default_rng(n)
+    base, other = rng.standard_t(3, (2, TABLES, n))
+    verdicts = [compare(differences).verdict(1) for differences in other - base]
+    called = sum(verdict in ("gain", "loss") for verdict in verdicts) / TABLES
+    assert called <= 0.05 + 3 * (0.05 * 0.95 / TABLES) ** 0.5
+    assert called == 0 if n < 6 else called > 0.015
+    assert set(verdicts) == {"too few seeds"} if n < 6 else set(verdicts) == {"gain", "loss", "not shown"}
+
+
+@pytest.mark.slow
+def test_of_tables_with_many_equal_networks_at_most_one_in_twenty_has_any() -> None:
+    rng = np.random.default_rng(0)
+    wrong = 0
+    tables = 1500
+    for _ in range(tables):
+        base = rng.normal(size=9)
+        ps = [compare(rng.normal(size=9) - base).p for _ in range(4)]
+        wrong += min(holm(ps)) <= 0.05
+    assert wrong / tables <= 0.05 + 3 * (0.05 * 0.95 / tables) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "effect", "off"), [(6, 1.5, 0.03), (7, 1.5, 0.05), (8, 1.0, 0.04), (8, 1.5, 0.05), (12, 0.9, 0.03)]
+)
+def test_a_planted_gain_is_found_as_often_as_theory_says(n: int, effect: float, off: float) -> None:
+    rng = np.random.default_rng(n)
+    tables = 2500
+    found = [compare(rng.normal(effect, 1.0, n)).verdict(1) for _ in range(tables)]
+    assert found.count("gain") / tables == pytest.approx(power(effect, 1.0, n), abs=off)
+    assert found.count("loss") <= 2
+
+
+def test_resolution_and_seeds_are_each_others_inverse() -> None:
+    assert resolvable(0.01, 5) is None
+    assert resolvable(0.01, 7, 0.05 / 6) is None
+    for n in (6, 8, 12, 30):
+        difference = resolvable(0.01, n)
+        assert difference is not None
+        assert power(difference, 0.01, n) == pytest.approx(0.8)
+        assert seeds_for(difference * 1.001, 0.01) == n
+    assert seeds_for(1.0, 0.01) == 6
+    assert seeds_for(0.005, 0.01) == 34  # the textbook's 34 for half a standard deviation, at 80% and 5%
+    assert seeds_for(1e-9, 1.0) is None

@@ -1,0 +1,259 @@
+"""Real trainings of a tiny network: killed on their way, failed, resumed; and what is noticed of each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ablations import RECIPE, pretend, start_ablate, write_recipe
+from support.shapes import surgeon, write_checkpoint
+
+import lska_surgeon as ls
+from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.records import read_epochs, read_record
+from lska_surgeon.ablation.verification import other_network
+
+ONE = RECIPE.replace("[neck, sppf]", "neck").replace("[0, 1, 2]", "[0]")
+
+
+def numbers(folder: Path) -> dict[str, list[Any]]:
+    """What the trainings came to, times left out."""
+    return {
+        str(path.parent.relative_to(folder)): [dict(epoch.values) for epoch in read_epochs(path.parent)]
+        for path in sorted(folder.rglob("results.csv"))
+    }
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def running_workers(folder: Path) -> list[int]:
+    return [
+        record["attempts"][-1]["pid"]
+        for path in folder.rglob("cell.json")
+        for record in [json.loads(path.read_text(encoding="utf-8"))]
+        if record["state"] == "running"
+    ]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split(")")[-1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_killed_twice_the_table_is_the_same(tmp_path: Path) -> None:
+    straight, broken = write_recipe(tmp_path / "a"), write_recipe(tmp_path / "b")
+    shutil.copytree(tmp_path / "a" / "shapes", tmp_path / "b" / "shapes", dirs_exist_ok=True)
+    assert start_ablate(straight, "--quiet").wait() == 0
+    cells = broken.parent / "ablation"
+
+    # A worker is killed in the middle of its second epoch; the call goes on with the other cells and says so.
+    first = start_ablate(broken)
+    wait_for(lambda: any((path / "resume.pt").exists() for path in cells.rglob("seed-*") if path.is_dir()))
+    os.kill(running_workers(cells)[0], signal.SIGKILL)
+    wait_for(lambda: len(list(cells.rglob("last.pt"))) >= 3)
+
+    # Now the call itself is; its worker does not outlive it.
+    workers = running_workers(cells)
+    first.kill()
+    first.wait()
+    wait_for(lambda: not any(map(alive, workers)), 30)
+    status = ls.ablate(broken, dry_run=True)
+    done = {path: path.stat().st_mtime_ns for path in cells.rglob("results.csv")}
+    finished = [cell.folder / "results.csv" for cell in status.cells if cell.state == "done"]
+    assert set(status.counts) >= {"interrupted", "waiting"}
+
+    assert start_ablate(broken, "--quiet").wait() == 0
+    assert all(path.stat().st_mtime_ns == done[path] for path in finished)
+    assert numbers(cells) == numbers(straight.parent / "ablation")
+    assert all(len(epochs) == 3 for epochs in numbers(cells).values())
+    tables = [json.loads(surgeon("results", recipe, "--json").output)["rows"] for recipe in (straight, broken)]
+    for rows in tables:
+        for row in rows:
+            row.pop("notes")
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+def test_two_calls_at_once_share_the_work(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE)
+    calls = [start_ablate(recipe) for _ in range(2)]
+    assert [call.wait() for call in calls] == [0, 0]
+    for cell in plan_ablation(recipe).cells:
+        record = read_record(cell.folder)
+        assert record is not None
+        assert record["state"] == "done"
+        assert len(record["attempts"]) == 1
+
+
+@pytest.mark.slow
+def test_a_copy_that_is_not_installed_is_found_from_the_recipes_folder(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE.replace("epochs: 3", "epochs: 1"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "lska_surgeon", "ablate", str(recipe), "--devices", "cpu"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE)
+    call = start_ablate(recipe)
+    wait_for(lambda: bool(running_workers(tmp_path)))
+    workers = running_workers(tmp_path)
+    call.send_signal(signal.SIGINT)
+    assert call.wait() == 130
+    assert not any(map(alive, workers))
+    said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
+    assert said.endswith(
+        f"Stopped. recipe.yaml: 2 cells: 1 interrupted, 1 waiting; go on with: lska-surgeon ablate {recipe}\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_failed_cell_is_recorded_and_tried_again_when_asked(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE)
+    labels = tmp_path / "a" / "shapes" / "images" / "train"
+    labels.rename(labels.with_name("away"))
+    assert start_ablate(recipe).wait() == 1
+    said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
+    assert said.count("Failed: ") == 2
+    assert "add --retry to train them again" in said
+    record = read_record(plan_ablation(recipe).cells[0].folder)
+    assert record is not None
+    assert "images" in record["error"]["text"]
+    labels.with_name("away").rename(labels)
+    assert start_ablate(recipe).wait() == 1  # left as they are
+    assert start_ablate(recipe, "--retry").wait() == 0
+    assert ls.ablate(recipe, dry_run=True).counts == {"done": 2}
+
+
+@pytest.mark.slow
+def test_a_start_is_grafted_into_each_variant(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
+    write_checkpoint(tmp_path / "a")
+    assert start_ablate(recipe).wait() == 0
+    for cell in plan_ablation(recipe).cells:
+        record = read_record(cell.folder)
+        assert record is not None
+        assert record["transferred"]["tensors"] == record["transferred"]["of"] > 100
+        assert record["notes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "changes", "kind", "text"),
+    [
+        ([0.1, 0.2], {}, "early stop", "stopped after 2 of 3 epochs"),
+        ([0.1, math.nan, 0.2], {}, "NaN", "losses were not finite in epoch 2"),
+        ([0.1, 0.2, 0.3], {"batch": 4}, "smaller batch", "out of memory: batch 8 became 4"),
+        (
+            [0.1, 0.2, 0.3],
+            {"transferred": {"tensors": 0, "of": 90}},
+            "nothing transferred",
+            "none of the start's 90 tensors was in the network",
+        ),
+        ([0.1, 0.2], {"timed": True}, None, ""),
+    ],
+)
+def test_what_one_has_to_know_of_a_training_is_noted(
+    epochs: list[float], changes: dict[str, Any], kind: str | None, text: str, tmp_path: Path
+) -> None:
+    from lska_surgeon.ablation.training import _check
+
+    (tmp_path / "weights").mkdir()
+    write_checkpoint(tmp_path).rename(tmp_path / "weights" / "last.pt")
+    pretend(tmp_path, {}, [{"train/box_loss": loss} for loss in epochs])
+    asked = {"asked": 3, "done": len(epochs)}
+    result = {"epochs": asked, "timed": False, "batch": 8, "asked_batch": 8, **changes}
+    _check(tmp_path, tmp_path / "tiny.yaml", result)
+    assert result["notes"] == ({kind: text} if kind else {})
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_ends_in_the_same_numbers_also_between_two_steps(tmp_path: Path) -> None:
+    """With nbs 8 and batch 2 a step takes two epochs, so that gradients are carried from one to the next."""
+    text = ONE.replace("nbs: 2", "nbs: 8").replace("epochs: 3", "epochs: 5").replace("at: neck", "at: sppf")
+    straight, broken = write_recipe(tmp_path / "a", text), write_recipe(tmp_path / "b", text)
+    assert start_ablate(straight, "--quiet").wait() == 0
+    for _ in range(2):
+        call = start_ablate(broken)
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.joinpath("b").rglob("resume.pt")}
+        wait_for(
+            lambda before=before: any(  # type: ignore[misc]
+                path.exists() and path.stat().st_mtime_ns != before.get(path)
+                for path in tmp_path.joinpath("b").rglob("resume.pt")
+            )
+        )
+        call.kill()
+        call.wait()
+        time.sleep(2.5)  # its worker looks once a second whether it is gone
+    assert start_ablate(broken, "--quiet").wait() == 0
+    assert numbers(tmp_path / "b" / "ablation") == numbers(tmp_path / "a" / "ablation")
+
+
+def test_another_network_than_the_one_asked_for_is_found(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path)
+    assert other_network(checkpoint, tmp_path / "tiny.yaml") is None
+    surgeon("insert", tmp_path / "tiny.yaml", "--at", "sppf", "--k", "7", "-o", tmp_path / "more.yaml")
+    assert other_network(checkpoint, tmp_path / "more.yaml") == "row 6 is Upsample where LSKA was asked for"
+    text = (tmp_path / "tiny.yaml").read_text(encoding="utf-8")
+    for old, new, found in (
+        ("[[-1, 2], 1, Concat", "[[-1, 1], 1, Concat", "row 7 (Concat) reads [-1, 2] where [-1, 1] was asked for"),
+        ("C2f, [16]] # 8", "C2f, [24]] # 8", "row 8 (C2f) has other tensors than were asked for"),
+    ):
+        (tmp_path / "other.yaml").write_text(text.replace(old, new), encoding="utf-8")
+        assert other_network(checkpoint, tmp_path / "other.yaml") == found
+
+
+@pytest.mark.slow
+def test_slurm_runs_every_cell_of_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for sbatch runs the array in order, one process a task, as its script says."""
+    recipe = write_recipe(tmp_path / "a", ONE.replace("epochs: 3", "epochs: 1"))
+    (tmp_path / "bin").mkdir()
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.write_text(
+        f"#!{sys.executable}\n"
+        "import os, re, subprocess, sys\n"
+        "text = open(sys.argv[1]).read()\n"
+        "first, last = map(int, re.search(r'^#SBATCH --array=(\\d+)-(\\d+)$', text, re.M).groups())\n"
+        "folder = re.search(r'^#SBATCH --chdir=(.+)$', text, re.M)[1]\n"
+        "for number in range(first, last + 1):\n"
+        "    environment = {**os.environ, 'SLURM_ARRAY_TASK_ID': str(number)}\n"
+        "    subprocess.run(['bash', sys.argv[1]], env=environment, cwd=folder, check=True)\n"
+        "print('Submitted batch job 42')\n",
+        encoding="utf-8",
+    )
+    sbatch.chmod(0o755)
+    shown = surgeon("ablate", recipe, "--slurm", "-p gpu -t 8:00:00", "--dry-run")
+    assert "#SBATCH --array=0-1\n" in shown.output
+    assert "#SBATCH -p gpu -t 8:00:00\n" in shown.output
+    assert surgeon("ablate", recipe, "--slurm", "").exit_code == 2  # no sbatch here
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    done = surgeon("ablate", recipe, "--slurm", "-p gpu")
+    assert done.exit_code == 0, done.output
+    assert "Submitted batch job 42 (2 cells, " in done.output
+    assert ls.ablate(recipe, dry_run=True).counts == {"done": 2}
+    assert "nothing is left to train" in surgeon("ablate", recipe, "--slurm", "").output
+
+
+def test_a_process_without_a_cell_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(tmp_path / "no")]
+    assert subprocess.run(words, check=False).returncode == 1

@@ -1,0 +1,90 @@
+"""`lska-surgeon ablate`: what it says on a terminal, in a log and to a machine, without training anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+from support.shapes import surgeon
+
+from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.scheduler import Event
+from lska_surgeon.cli.reports import ablate
+
+
+def test_a_dry_run_starts_nothing_and_shows_every_cell(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a")
+    shown = surgeon("ablate", recipe, "--dry-run")
+    assert shown.exit_code == 0
+    assert shown.output.count("waiting") == 10
+    assert shown.output.endswith("recipe.yaml: 9 cells: 9 waiting\n")
+    assert not (tmp_path / "a" / "ablation").exists()
+    assert json.loads(surgeon("ablate", recipe, "--dry-run", "--json").output)["counts"] == {"waiting": 9}
+
+
+def test_time_left_comes_from_the_cells_that_ended(tmp_path: Path) -> None:
+    attempts = [{"seconds": 60.0}]
+    recipe = experiment(
+        tmp_path / "a", lambda name, seed: neck_gains(name, seed) if seed < 6 else [], EIGHT, attempts=attempts
+    )
+    assert surgeon("ablate", recipe, "--dry-run").output.endswith("24 cells: 18 done, 6 waiting; about 6 min left\n")
+    two = surgeon("ablate", recipe, "--dry-run", "--devices", "0,1").output
+    assert two.endswith("about 3 min left\n")
+
+
+def test_a_log_gets_plain_lines_and_quiet_only_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = plan_ablation(write_recipe(tmp_path / "a")).cells[0]
+    events = [
+        Event("started", cell, "cpu"),
+        Event("running", cell, "cpu", "epoch 1/3"),
+        Event("running", cell, "cpu", "epoch 2/3"),
+        Event("failed", cell, "cpu", "no labels"),
+    ]
+    monkeypatch.setattr(ablate, "EVERY", 0.0)
+    for quiet, lines in (
+        (
+            False,
+            [
+                "Started tiny, seed 0, shapes on cpu",
+                "Running tiny, seed 0, shapes on cpu: epoch 1/3",
+                "Running tiny, seed 0, shapes on cpu: epoch 2/3",
+                "Failed tiny, seed 0, shapes: no labels",
+            ],
+        ),
+        (True, ["Failed tiny, seed 0, shapes: no labels"]),
+    ):
+        with ablate.Progress(quiet) as progress:
+            for event in events:
+                progress(event)
+        assert capsys.readouterr().err.splitlines() == lines
+    monkeypatch.setattr(ablate, "EVERY", 300.0)
+    with ablate.Progress(False) as progress:
+        for event in events[:3]:
+            progress(event)
+    assert capsys.readouterr().err == "Started tiny, seed 0, shapes on cpu\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "cpu", "--ray", "auto"], "--devices, --ray and --slurm each say where to train: give one"),
+        (["--devices", "x"], "no device 'x' here: there are "),
+        (["--devices", ""], "Invalid value for '--devices': it is empty"),
+    ],
+)
+def test_mistakes_are_one_line_and_start_nothing(words: list[str], message: str, tmp_path: Path) -> None:
+    result = surgeon("ablate", write_recipe(tmp_path / "a"), *words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "a" / "ablation").exists()
+
+
+def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:
+    result = surgeon("ablate", experiment(tmp_path / "a", neck_gains), "--devices", "cpu")
+    assert (result.exit_code, result.output) == (0, "recipe.yaml: 24 cells: 24 done\n")
+    assert surgeon("ablate", tmp_path / "a" / "recipe.yaml", "--devices", "cpu", "--quiet").output == ""

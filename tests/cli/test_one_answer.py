@@ -1,0 +1,117 @@
+"""One file gets one answer in all commands: in another encoding, with its ending in capitals, without a model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from support.shapes import NETWORK, surgeon, write_checkpoint
+
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+
+#: Commands that read a model YAML, `{}`.
+READ_A_YAML = (
+    "insert {} --at neck -o out.yaml",
+    "remove {} -o out.yaml",
+    "positions {}",
+    "check {}",
+    "check --build {}",
+    "diff {} yolov8n.yaml",
+    "diff yolov8n.yaml {}",
+    "diff --costs {} yolov8n.yaml",
+    "flops {}",
+    "train {} data=coco8.yaml",
+    "graft base.pt --into {} -o out.pt",
+    "variants recipe-of-it.yaml",
+)
+#: Commands that read a checkpoint, `{}`.
+READ_A_CHECKPOINT = ("flops --imgsz 64 {}", "inspect {}", "graft {} --at neck --dry-run")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(autouse=True)
+def folder(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(base, "base.pt")
+
+
+def refusal(words: str) -> str:
+    before = sorted(Path().iterdir())
+    result = surgeon(*words.split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert sorted(Path().iterdir()) == before
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+ENCODINGS = {
+    "utf-16": "UTF-16",
+    "utf-32": "UTF-32",
+    "utf-16-le": "UTF-16 or UTF-32 without a mark (it is full of zero bytes)",
+    "utf-32-be": "UTF-16 or UTF-32 without a mark (it is full of zero bytes)",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("command", READ_A_YAML)
+def test_another_encoding(command: str, encoding: str) -> None:
+    Path("mine.yaml").write_bytes(NETWORK.encode(encoding))
+    Path("recipe-of-it.yaml").write_text("base: mine.yaml\nmatrix: {at: neck}\n", encoding="utf-8")
+    told = f"mine.yaml is {ENCODINGS[encoding]}, and has to be UTF-8: save it as UTF-8"
+    assert refusal(command.format("mine.yaml")).endswith(told)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_recipe_in_another_encoding(encoding: str) -> None:
+    Path("recipe.yaml").write_bytes("base: yolov8n.yaml\nmatrix: {at: neck}\n".encode(encoding))
+    told = f"Error: recipe.yaml is {ENCODINGS[encoding]}, and has to be UTF-8: save it as UTF-8"
+    assert refusal("variants recipe.yaml") == told
+
+
+@pytest.mark.parametrize("suffix", [".PT", ".Pt", ".PTH"])
+def test_checkpoint_in_capitals(suffix: str) -> None:
+    Path("base.pt").rename(f"base{suffix}")
+    for command in READ_A_CHECKPOINT:
+        result = surgeon(*command.format(f"base{suffix}").split())
+        assert (result.exit_code, result.stderr) == (0, ""), command
+    for command in ("insert {} --at neck", "remove {}", "positions {}", "check {}", "diff {} yolov8n.yaml"):
+        told = f"Error: base{suffix} is a checkpoint, and this takes a model YAML: "
+        assert refusal(command.format(f"base{suffix}")).startswith(told)
+    assert refusal(f"train base{suffix} data=coco8.yaml").startswith("Error: ultralytics ")
+
+
+@pytest.mark.parametrize("name", ["out.PT", "out.Pt"])
+def test_a_checkpoint_is_not_written_under_a_name_that_ultralytics_does_not_know(name: str) -> None:
+    told = f"Error: {name} does not end in .pt, by which Ultralytics would know it: try -o out.pt"
+    assert refusal(f"graft base.pt --at neck -o {name}") == told
+    assert refusal(f"ungraft base.pt -o {name}") == told
+    assert refusal("insert yolov8n.yaml --at neck -o out.YAML").endswith("try -o out.yaml")
+
+
+@pytest.mark.parametrize("command", ["flops {}", "ungraft {}", "graft {} --at neck", "train {} data=coco8.yaml"])
+def test_tensors_without_a_model_get_advice_that_every_command_can_follow(command: str) -> None:
+    torch.save(read_checkpoint("base.pt").state_dict, "tensors.pt")
+    assert refusal(command.format("tensors.pt")) == (
+        "Error: tensors.pt holds tensors without a model: flops counts the YAML that they belong to, and "
+        "lska-surgeon graft tensors.pt --into YAML puts them into a variant of it"
+    )
+
+
+@pytest.mark.parametrize("command", ["inspect {}", "ungraft {}", "graft {} --at neck"])
+def test_a_yaml_in_place_of_a_checkpoint(command: str) -> None:
+    Path("mine.YML").write_text(NETWORK, encoding="utf-8")
+    assert refusal(command.format("mine.YML")).endswith(
+        "a YAML: give the .pt; into this YAML goes one by lska-surgeon graft FILE.pt --into mine.YML"
+    )
+
+
+def test_a_model_without_a_scale_gets_no_option_that_the_command_lacks() -> None:
+    told = "Note: yolov8.yaml names no scale, so this is n, the first of n, s, m, l, x\n"
+    for command in ("insert yolov8.yaml --at neck -o -", "positions yolov8.yaml", "diff yolov8.yaml yolov8n.yaml"):
+        assert told in surgeon(*command.split()).stderr

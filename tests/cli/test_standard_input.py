@@ -1,0 +1,99 @@
+"""`-` reads a model YAML from standard input, where that makes sense, and what comes of it goes to standard output."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lska_surgeon.cli.main import main
+from lska_surgeon.model_yaml.find import stock_models
+
+BASE = stock_models()["yolov8.yaml"].read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def given(content: bytes, words: str) -> Result:
+    return CliRunner().invoke(main, words.split(), input=content, prog_name="lska-surgeon")
+
+
+def test_insert_gives_the_bytes_that_a_file_would_give_and_remove_gives_them_back() -> None:
+    gbk = BASE.replace(b"# Ultralytics", b"# \xb8\xbd").replace(b"\n", b"\r\n")
+    Path("yolov8.yaml").write_bytes(gbk)
+    inserted = given(gbk, "insert - --at neck --k 35 --scale s")
+    assert inserted.exit_code == 0
+    assert inserted.stdout_bytes == given(b"", "insert yolov8.yaml --at neck --k 35 --scale s -o -").stdout_bytes
+    removed = given(inserted.stdout_bytes, "remove -")
+    assert (removed.exit_code, removed.stdout_bytes) == (0, gbk)
+    assert [path.name for path in Path().iterdir()] == ["yolov8.yaml"]
+
+
+def test_with_a_name_it_goes_there() -> None:
+    done = given(BASE, "insert - --at neck -o yolov8s-mine.yaml")
+    assert done.stdout.startswith("Wrote yolov8s-mine.yaml: standard input at scale n with lska k23 at neck")
+    assert done.stderr.startswith("Note: standard input names no scale, so this is n, the first of n, s, m, l, x\n")
+    assert given(Path("yolov8s-mine.yaml").read_bytes(), "remove - -o back.yaml").exit_code == 0
+    assert Path("back.yaml").read_bytes() == BASE
+
+
+def test_a_pipe_of_two_processes() -> None:
+    surgeon = f"{sys.executable} -m lska_surgeon"
+    pipe = f"{surgeon} insert - --at sppf | {surgeon} remove - | {surgeon} check -"
+    done = subprocess.run(["sh", "-c", pipe], input=BASE, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"1 file: no mistakes found\n"), done.stderr
+
+
+def test_check_tells_lines_and_a_patch() -> None:
+    wrong = BASE.replace(b"[[15, 18, 21], 1", b"[[15, 18, 20], 1")
+    found = given(wrong, "check -")
+    assert found.exit_code == 1
+    line = wrong.splitlines().index(b"  - [[15, 18, 20], 1, Detect, [nc]] # Detect(P3, P4, P5)") + 1
+    assert found.stdout.startswith(f"-:{line}: error[tap]: ")
+    assert "+  - [[15, 18, 21], 1, Detect, [nc]]" in given(wrong, "check - --fix").stdout
+    assert json.loads(given(wrong, "check - --json").stdout)["files"][0]["file"] == "-"
+
+
+def test_positions_and_diff() -> None:
+    assert given(BASE, "positions - --scale s").stdout == given(b"", "positions yolov8s.yaml").stdout
+    told = given(BASE, "diff yolov8n.yaml -")
+    assert (told.exit_code, told.stdout.count("standard input")) == (0, 1)
+    assert given(BASE.replace(b"SPPF, [1024, 5]", b"SPPF, [1024, 7]"), "diff - yolov8n.yaml --exit-code").exit_code == 1
+
+
+ONE_LINE = {
+    "insert - --at neck --json": "what comes from standard input goes to standard output: with --format json give -o",
+    "remove - --json": "what comes from standard input goes to standard output: with --format json give -o",
+    "check - -": "- is standard input, which can be read once",
+    "diff - -": "- is standard input, which can be read once",
+    "check - --build": "--build needs files: save standard input to one",
+    "diff - yolov8n.yaml --costs": "--costs and --textconv need files",
+    "diff --textconv -": "--costs and --textconv need files",
+    "flops -": "- is standard input, which this can't read a model from: save it to a file",
+    "train - data=x.yaml": "- is standard input, which this can't read a model from: save it to a file",
+    "variants recipe.yaml": "- is standard input, which this can't read a model from: save it to a file",
+}
+
+
+@pytest.mark.parametrize("words", ONE_LINE)
+def test_what_makes_no_sense_is_one_line(words: str) -> None:
+    Path("recipe.yaml").write_text("base: '-'\nmatrix: {at: neck}\n", encoding="utf-8")
+    refused = given(BASE, words)
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert ONE_LINE[words] in refused.stderr
+    assert [path.name for path in Path().iterdir()] == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize("content", [b"", b"names: [a]\n"])
+@pytest.mark.parametrize("command", ["insert - --at neck", "remove -", "positions -", "check -", "diff - yolov8n.yaml"])
+def test_what_is_no_model_is_told_as_standard_input(command: str, content: bytes) -> None:
+    told = "Error: standard input is not a model YAML: it needs the keys backbone and head\n"
+    assert given(content, command).stderr == told
+    assert given("a: b".encode("utf-16"), command).stderr.startswith("Error: standard input is UTF-16")

@@ -1,0 +1,159 @@
+"""Latency: models in turns, each warm, the first against itself, and what is said of the machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.ablations import RECIPE, experiment, neck_gains
+from support.shapes import surgeon, write_network
+from torch import nn
+
+import lska_surgeon as ls
+from lska_surgeon.costs import latency
+from lska_surgeon.costs.latency import Setting, measure
+from lska_surgeon.errors import SurgeonError
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[str, int], float]) -> list[str]:
+    """Let models be names, and a run of each take so long; returns the names in the order in which they ran."""
+    ran: list[str] = []
+
+    def runner(model: nn.Module, picture: torch.Tensor, *_: Any) -> Callable[[], str]:
+        name = f"{model}{'' if model != 'A' or 'A' not in made else ' again'}"
+        made.append(name)
+        return lambda: name
+
+    def time(run: Callable[[], str], device: torch.device) -> float:
+        ran.append(run())
+        return seconds(run(), ran.count(run()))
+
+    made: list[str] = []
+    monkeypatch.setattr(latency, "_runner", runner)
+    monkeypatch.setattr(latency, "_time", time)
+    return ran
+
+
+def test_models_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = timed(monkeypatch, lambda name, number: {"A": 1.0, "B": 2.0, "C": 3.0}[name[0]])
+    found = measure([("A", "A"), ("B", "B"), ("C", "C")], Setting(rounds=3))  # type: ignore[list-item]
+    assert ran[-12:] == ["A", "B", "C", "A again"] * 3
+    assert [(row.name, row.median, row.ratio) for row in found.rows] == [
+        ("A", 1.0, 1.0),
+        ("B", 2.0, 2.0),
+        ("C", 3.0, 3.0),
+    ]
+    assert found.quiet
+    assert found.again == (1.0, 1.0, 1.0)
+
+
+def test_each_is_warm_before_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = timed(monkeypatch, lambda name, number: max(1.0, 30.0 - number))
+    found = measure([("A", "A")], Setting(rounds=4))  # type: ignore[list-item]
+    assert ran.count("A") > 30
+    assert found.rows[0].median == 1.0
+
+
+def test_drift_cancels_and_noise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(monkeypatch, lambda name, number: (1 + 0.01 * number) * (2 if name[0] == "B" else 1))
+    assert measure([("A", "A"), ("B", "B")], Setting(rounds=40)).rows[1].ratio == pytest.approx(2.0, rel=1e-6)  # type: ignore[list-item]
+    timed(monkeypatch, lambda name, number: 1.05 if name.endswith("again") else 1.0)
+    noisy = measure([("A", "A")], Setting(rounds=4))  # type: ignore[list-item]
+    assert not noisy.quiet
+    assert "the first model against itself: 1.050 [1.050, 1.050]: this machine is too noisy" in str(noisy)
+
+
+def test_the_interval_holds_the_true_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(60):
+        timed(monkeypatch, lambda name, number: (1.1 if name == "B" else 1.0) * float(rng.lognormal(0, 0.05)))
+        row = measure([("A", "A"), ("B", "B")], Setting(rounds=60)).rows[1]  # type: ignore[list-item]
+        inside += row.low <= 1.1 <= row.high
+    assert 50 <= inside <= 60
+
+
+def test_a_larger_model_takes_longer_and_neither_changes() -> None:
+    found = ls.latency(["yolov8n.yaml", "yolov8l.yaml"], imgsz=96, rounds=7, threads=1)
+    assert found.rows[1].low > 1.5
+    assert found.how["threads"] == 1
+    assert found.to_dict()["schema"] == 1
+
+
+def test_models_run_as_ultralytics_runs_them(tmp_path: Path) -> None:
+    from lska_surgeon.yolo.build import build
+
+    model = build(write_network(tmp_path)).train()
+    seen: list[nn.Module] = []
+    original = latency._torch
+
+    def look(given: nn.Module, *rest: Any) -> Callable[[], Any]:
+        run = original(given, *rest)
+        assert run.__closure__ is not None
+        seen.extend(cell.cell_contents for cell in run.__closure__ if isinstance(cell.cell_contents, nn.Module))
+        return run
+
+    latency._torch = look
+    try:
+        ls.latency(model, imgsz=64, rounds=2)
+    finally:
+        latency._torch = original
+    assert model.training
+    for backend in seen:
+        assert not backend.training
+        assert not [part for part in backend.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert len(seen) == 2
+
+
+def test_onnx_and_nms(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = ls.latency(write_network(tmp_path), imgsz=64, rounds=3, onnx=True, nms=True)
+    assert (found.how["runtime"], found.how["nms"]) == ("onnxruntime", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tiny.yaml", "--half"], "half precision is for GPUs"),
+        (["tiny.yaml", "--device", "77"], "no device '77' here: there are "),
+        (["tiny.yaml", "--batch", "0"], "'0' is no number of pictures: give one, or several as 1,16"),
+        (["tiny.yaml", "--imgsz", "60"], "tiny.yaml can't be run on cpu: "),
+        ([], "give MODELs to measure, or --recipe FILE: one of the two"),
+        (["nope.yaml"], "no file nope.yaml"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_network(tmp_path)
+    result = surgeon("latency", *words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n")
+    assert all(row.seconds is None for row in ls.results(recipe).rows)
+    measured = json.loads(surgeon("latency", "--recipe", recipe, "--imgsz", 64, "--rounds", 3, "--json").output)
+    names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
+    assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
+    assert " ms " in str(ls.results(recipe)).splitlines()[0]
+
+
+def test_flops_tells_it_too(tmp_path: Path) -> None:
+    path = write_network(tmp_path)
+    assert "median ms" in surgeon("flops", path, "--imgsz", 64, "--latency").output
+    assert json.loads(surgeon("flops", path, "--imgsz", 64, "--latency", "--json").output)["latency"]["rows"]
+    assert "--latency has no place in --format csv" in surgeon("flops", path, "--latency", "--format", "csv").output
+
+
+def test_nothing_and_too_few_rounds() -> None:
+    with pytest.raises(SurgeonError, match="give models to measure, or a recipe"):
+        ls.latency([])
+    with pytest.raises(SurgeonError, match="1 rounds are too few"):
+        ls.latency("yolov8n.yaml", rounds=1)

@@ -1,0 +1,118 @@
+"""Declarations guessed from a network's rows and from a Python file, and the command that shows and writes them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lska_surgeon
+from lska_surgeon.architecture.declared import NOTHING, using
+from lska_surgeon.checks.inventory import inventory
+from lska_surgeon.cli.main import main
+from lska_surgeon.declarations.find import VARIABLE
+from lska_surgeon.declarations.guess import like_by_name
+from lska_surgeon.declarations.read import read_declarations
+from lska_surgeon.declarations.scan import scan
+from lska_surgeon.errors import DeclarationError
+
+PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project without its declaration, as the working folder."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    folder = tmp_path / "own"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.toml"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(main, list(words))
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_the_rows_of_the_project_tell_all_but_the_module() -> None:
+    wanted = read_declarations(PROJECT / "lska-surgeon.toml", trusted=True).blocks
+    with using(NOTHING):
+        guessed = inventory(str(PROJECT / "yolov8n-own.yaml")).guessed
+    assert set(guessed) == set(wanted)
+    for name, block in guessed.items():
+        assert (block.like, block.stride) == (wanted[name].like, wanted[name].stride), name
+
+
+def test_the_files_of_the_project_tell_all(bare: Path) -> None:
+    wanted = read_declarations(PROJECT / "lska-surgeon.toml", trusted=True).blocks
+    found = {**scan(Path("my_blocks.py")), **scan(Path("nets/sampling.py"))}
+    found["C2f_Faster"] = found.pop("C2fFaster")
+    assert set(found) == set(wanted)  # FasterBlock is a part of C2fFaster, and no row names it
+    for name, block in found.items():
+        same = wanted[name]
+        assert (block.like, block.channels_first, block.stride) == (same.like, same.channels_first, same.stride), name
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("C2f_Faster", "C2f"),
+        ("C3k2_X", "C3k2"),
+        ("SPPF_LSKA", "SPPF"),
+        ("MyC2f", "C2f"),
+        ("EMA", None),
+        ("A2C2fX", "A2C2f"),
+    ],
+)
+def test_a_name_tells_its_stock_block(name: str, like: str | None) -> None:
+    assert like_by_name(name) == like
+
+
+def test_a_scan_runs_nothing(tmp_path: Path) -> None:
+    file, trace = tmp_path / "evil.py", tmp_path / "trace"
+    file.write_text(f"from torch import nn\nopen({str(trace)!r}, 'w')\nclass A(nn.Module):\n    pass\n")
+    assert list(scan(file)) == ["A"]
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("class A(:", "line 1 is not Python"), ("x = 1", "defines no layers"), ("\0", "is not Python")]
+)
+def test_a_file_without_layers_is_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.py").write_text(text)
+    with pytest.raises(DeclarationError, match=said) as told:
+        scan(tmp_path / "a.py")
+    assert "\n" not in str(told.value)
+
+
+def test_what_is_written_is_read_and_holds(bare: Path) -> None:
+    assert "SPDDown" in run("blocks", "yolov8n-own.yaml").output
+    assert run("blocks", "yolov8n-own.yaml", "--write").output == "Wrote lska-surgeon.toml\n"
+    assert run("blocks", "yolov8n-own.yaml").output == "yolov8n-own.yaml: every block is known\n"
+    assert "?" not in run("positions", "yolov8n-own.yaml").output
+    again = run("blocks", "my_blocks.py", "--write", code=2).output
+    assert "lska-surgeon.toml is already there" in again
+    run("blocks", "my_blocks.py", "-o", "more.toml")
+    assert list(read_declarations(Path("more.toml"), trusted=True).blocks) == ["C2fFaster"]  # the others are declared
+
+
+def test_the_list_names_stock_ours_and_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    told = json.loads(run("blocks", "--json").output)
+    assert told["schema"] == 1
+    assert told["trusted"] is True
+    origins = {one["block"]: one["from"] for one in told["blocks"]}
+    assert (origins["EMA"], origins["LSKA"], origins["C2fLSKA"], origins["C2f"]) == (
+        "declared", "lska-surgeon", "lska-surgeon", "stock",
+    )  # fmt: skip
+    found = lska_surgeon.blocks()
+    assert str(found) in run("blocks").output
+
+
+def test_stock_models_have_no_unknown_block(bare: Path) -> None:
+    assert run("blocks", "yolov8n.yaml").output == "yolov8n.yaml: every block is known\n"
+    assert "needs a FILE" in run("blocks", "--write", code=2).output

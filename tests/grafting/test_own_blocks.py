@@ -1,0 +1,161 @@
+"""A project with six blocks of its own, from the checkpoint to the export, each step in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from grafting.test_graft_fresh_process import OURS, WORKER
+from support.shapes import QUICK, write_data
+
+from lska_surgeon.declarations.find import VARIABLE
+
+PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
+MAKE = """
+import sys, torch
+from lska_surgeon.declarations.find import using_declarations
+from lska_surgeon.yolo.build import build
+with using_declarations():
+    torch.manual_seed(0)
+    model = build("yolov8n-own.yaml").train()
+    model(torch.rand(4, 3, 64, 64))
+    model.names = {0: "a", 1: "b", 2: "c"}
+    data = {"epoch": -1, "model": model.eval().half(), "ema": None, "optimizer": None, "train_args": {"imgsz": 64}}
+    torch.serialization.save(data, "best.pt")
+"""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    offline = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder / "config")}
+    return {**kept, **offline, "OMP_NUM_THREADS": "1"}
+
+
+def python(folder: Path, *words: object, code: int = 0) -> str:
+    """Run Python in a folder; what it printed, errors too."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout[-3000:]
+    return done.stdout
+
+
+def surgeon(folder: Path, *words: object, code: int = 0) -> str:
+    return python(folder, "-m", "lska_surgeon", *words, code=code)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, with a trained checkpoint and pictures."""
+    folder = tmp_path_factory.mktemp("projects") / "own"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "config").mkdir()
+    python(folder, "-c", MAKE)
+    data = write_data(folder / "data")
+    data.write_text(data.read_text().replace("[square, circle]", "[a, b, c]"))
+    return folder
+
+
+@pytest.mark.slow
+def test_every_command_on_a_project(project: Path) -> None:
+    assert "best.pt" in surgeon(project, "flops", "best.pt", "yolov8n-own.yaml", "--imgsz", 64)
+    assert "no mistakes" in surgeon(project, "check", "--build", "yolov8n-own.yaml")
+    assert "globals, all on the allow-list" in surgeon(project, "inspect", "best.pt")
+    said = surgeon(project, "graft", "best.pt", "--at", "neck", "--at", "residual", "--k", 7, "-o", "grafted.pt")
+    assert "Note: importing my_blocks, nets.sampling" in said
+    surgeon(project, "ungraft", "grafted.pt", "-o", "back.pt")
+    compare = (
+        "import torch, my_blocks, lska_surgeon.nn\n"
+        "one, other = (torch.load(p, weights_only=False)['model'].state_dict() for p in ('best.pt', 'back.pt'))\n"
+        "assert list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)"
+    )
+    python(project, "-c", compare)
+    surgeon(project, "insert", "yolov8n-own.yaml", "--at", "neck", "--k", 7, "-o", "yolov8n-variant.yaml")
+    surgeon(project, "diff", "yolov8n-own.yaml", "yolov8n-variant.yaml", "--costs", "--imgsz", 64)
+    surgeon(project, "graft", "best.pt", "--into", "yolov8n-variant.yaml", "-o", "into.pt")
+    recipe = "base: yolov8n-own.yaml\nmatrix: {at: [neck, head], k: [7]}\n"
+    (project / "recipe.yaml").write_text(recipe)
+    said = surgeon(project, "variants", "recipe.yaml", "--verify", "build", "--jobs", 2, "--costs")
+    assert said.count("Note: importing") == 1
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_the_project_needs_its_declaration(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    said = surgeon(tmp_path / "work", "inspect", project / "best.pt", code=2)
+    assert f"declared in {project / 'lska-surgeon.toml'}" in said
+    assert f"add --blocks {project / 'lska-surgeon.toml'}" in said
+    surgeon(tmp_path / "work", "inspect", project / "best.pt", "--blocks", project / "lska-surgeon.toml")
+    (project / "lska-surgeon.toml").rename(project / "hidden.toml")
+    try:
+        assert "not on the allow-list: my_blocks." in surgeon(project, "inspect", "best.pt", code=2)
+    finally:
+        (project / "hidden.toml").rename(project / "lska-surgeon.toml")
+
+
+@pytest.mark.slow
+def test_it_trains_resumes_and_exports_in_fresh_processes(project: Path) -> None:
+    surgeon(project, "graft", "best.pt", "--at", "neck", "--k", 7, "-o", "to-train.pt")
+    words = [*QUICK[1:], "epochs=2", "data=data/data.yaml", f"project={project / 'out'}", "name=run"]
+    interrupted = (
+        "import sys\nfrom ultralytics.engine.trainer import BaseTrainer\n"
+        "save = BaseTrainer.save_model\n"
+        "def stop(self):\n    save(self)\n    raise KeyboardInterrupt\n"
+        "BaseTrainer.save_model = stop\n"
+        "from lska_surgeon.cli.main import main\nmain(['train', *sys.argv[1:]])"
+    )
+    python(project, "-c", interrupted, "to-train.pt", *words, code=130)
+    last = project / "out" / "run" / "weights" / "last.pt"
+    surgeon(project, "train", last, "resume=True")
+    assert len((project / "out" / "run" / "results.csv").read_text().splitlines()) == 3
+    surgeon(project, "yolo", "export", f"model={last}", "format=onnx", "imgsz=64")
+    assert last.with_suffix(".onnx").stat().st_size > 0
+    surgeon(project, "train", "yolov8n-own.yaml", *QUICK, "data=data/data.yaml", f"project={project / 'out'}")
+
+
+@pytest.mark.slow
+def test_two_processes_train_it_in_step(project: Path) -> None:
+    words = [f"data={project / 'data' / 'data.yaml'}", *QUICK, f"project={project / 'ddp'}"]
+    out = python(project, "-c", OURS, project / "best.pt", *words)
+    (line,) = (line for line in out.splitlines() if line.startswith("START FILE"))
+    start = line.split(maxsplit=2)[2]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # What the command that started them has left in the environment.
+    left = {
+        VARIABLE: str(project / "lska-surgeon.toml"),
+        "PYTHONPATH": f"{project}{os.pathsep}{os.environ['PYTHONPATH']}",
+    }
+    processes = []
+    for rank in ("0", "1"):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, start],
+                cwd=project.parent,
+                env={**environment(project), **left, **place},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n\n".join(text[-3000:] for text in said)
+    assert all("STEP IN COMMON 2" in text for text in said)

@@ -1,0 +1,257 @@
+"""Declared blocks in the heavy half: parsed like the stock block, held to their word, imported only where trusted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.builds import parameters, tensor_shapes
+
+from lska_surgeon.architecture.declared import NOTHING, Declarations, DeclaredBlock, put_in_force, using
+from lska_surgeon.architecture.graph import Graph, graph_of, yaml_of
+from lska_surgeon.architecture.placement import Placement, edits_for
+from lska_surgeon.architecture.scaling import scaling_of
+from lska_surgeon.architecture.shapes import shapes_of
+from lska_surgeon.architecture.surgery import insert, remove
+from lska_surgeon.declarations.find import VARIABLE, using_declarations
+from lska_surgeon.errors import BuildError, DeclarationError
+from lska_surgeon.grafting.certificate import certify, random_pictures
+from lska_surgeon.grafting.transplant import excise_, transplant_
+from lska_surgeon.grafting.widths import widths_of
+from lska_surgeon.yolo.build import build, layers_of
+from lska_surgeon.yolo.environment import import_offline
+
+PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
+NETWORK = PROJECT / "yolov8n-own.yaml"
+
+#: One subclass of each stock block, as people write them; the names that rows call them end in "Own".
+LIKES = ("Conv", "C2f", "C3", "C3k2", "A2C2f", "SPPF", "SCDown", "C2PSA", "Concat", "Detect", "GhostConv", "Bottleneck")
+SOURCE = "from ultralytics.nn.modules import *\nfrom ultralytics.nn.modules.block import C3k2, C2PSA, A2C2f, SCDown\n"
+SOURCE += "".join(f"class {like}Own({like}):\n    pass\n" for like in LIKES)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_force(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    yield
+    put_in_force(NOTHING)
+
+
+@pytest.fixture(scope="module")
+def likes(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
+    folder = tmp_path_factory.mktemp("likes")
+    (folder / "own_likes.py").write_text(SOURCE, encoding="utf-8")
+    blocks = {f"{like}Own": DeclaredBlock(f"{like}Own", f"own_likes.py:{like}Own", like) for like in LIKES}
+    return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
+
+
+def replaced(yaml: dict[str, Any], rows: tuple[int, ...]) -> dict[str, Any]:
+    yaml = deepcopy(yaml)
+    every = yaml["backbone"] + yaml["head"]
+    for row in rows:
+        every[row][2] += "Own"
+    return yaml
+
+
+def stock(name: str) -> dict[str, Any]:
+    return {**import_offline().yaml_model_load(name), "nc": 3}
+
+
+def test_the_project_builds_and_runs_with_each_class_in_its_place() -> None:
+    tasks = import_offline()
+    before = dict(vars(tasks))
+    with using_declarations(PROJECT / "lska-surgeon.toml"):
+        model = build(NETWORK)
+        shapes = shapes_of(graph_of(model.yaml, "own"), scaling_of(model.yaml, "n"))
+    import my_blocks  # importable from now on
+    from nets.sampling import DySample, SPDDown
+
+    classes = {1: SPDDown, 2: my_blocks.C2fFaster, 5: my_blocks.EMA, 10: DySample, 11: my_blocks.BiFPN}
+    assert {index: type(model.model[index]) for index in classes} == classes
+    assert model.model[2].type == "my_blocks.C2fFaster"
+    assert model.yaml["backbone"][5][2:] == ["EMA", []]  # what is stored is what was written
+    given: dict[int, torch.Size] = {}
+    for layer in model.model[:-1]:
+        layer.register_forward_hook(lambda module, _, out: given.update({module.i: out.shape}))
+    model.eval()(torch.zeros(1, 3, 64, 64))
+    assert [(shape[1], 64 / shape[2]) for shape in given.values()] == [(s.channels, s.stride) for s in shapes[:-1]]
+    assert {name: tasks.__dict__[name] for name in ("Conv", "C2f", "CBFuse", "Concat")} == {
+        name: before[name] for name in ("Conv", "C2f", "CBFuse", "Concat")
+    }
+
+
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolo11m.yaml", "yolo12l.yaml", "yolo11n.yaml"])
+def test_a_subclass_is_built_exactly_as_its_stock_block(name: str, likes: Declarations) -> None:
+    """At scales, too, at which the parser puts arguments in that the row has not (C3k2 at m, A2C2f at l)."""
+    yaml = stock(name)
+    rows = yaml["backbone"] + yaml["head"]
+    own = tuple(index for index, row in enumerate(rows) if row[2] in LIKES)
+    with using(likes):
+        built = layers_of(replaced(yaml, own), name)
+        assert {type(built[index]).__name__ for index in own} <= {f"{like}Own" for like in LIKES} | {"Sequential"}
+    plain = layers_of(yaml, name)
+    assert tensor_shapes(built) == tensor_shapes(plain)
+    settings_of = [[(m.c, getattr(m, "add", None)) for m in net.modules() if hasattr(m, "c")] for net in (built, plain)]
+    assert settings_of[0] == settings_of[1]
+
+
+def test_an_activation_in_the_yaml_reaches_the_stock_blocks(likes: Declarations) -> None:
+    yaml = {**stock("yolov8n.yaml"), "activation": "nn.ReLU()"}
+    with using(likes):
+        built = layers_of(replaced(yaml, (1, 3)), "x")
+    kinds = {type(layer.act).__name__ for layer in built.modules() if type(layer).__name__ in ("Conv", "ConvOwn")}
+    assert kinds >= {"ReLU"}
+    assert "SiLU" not in kinds
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
+    data: st.DataObject, likes: Declarations
+) -> None:
+    """Inserted, removed, counted and grafted: the same rows, parameters and outputs as in the stock network."""
+    yaml = stock("yolov8n.yaml")
+    yaml["scales"] = {"n": [0.33, 0.125, 256]}
+    rows = yaml["backbone"] + yaml["head"]
+    possible = [index for index, row in enumerate(rows) if row[2] in LIKES]
+    own = tuple(sorted(data.draw(st.sets(st.sampled_from(possible), min_size=1, max_size=3))))
+    at = tuple(data.draw(st.sets(st.sampled_from(["neck", "head", "backbone", "sppf"]), min_size=1, max_size=1)))
+    changed = replaced(yaml, own)
+    with using(likes):
+        base, plain = graph_of(changed, "own"), graph_of(yaml, "stock")
+        scaling = scaling_of(yaml, "n")
+        rewrites = [
+            insert(graph, edits_for(Placement(at, k=7), graph, shapes_of(graph, scaling))) for graph in (base, plain)
+        ]
+        mine, theirs = rewrites
+        assert shapes_of(base, scaling) == shapes_of(plain, scaling)
+        assert [layer.sources for layer in mine.after] == [layer.sources for layer in theirs.after]
+        assert remove(mine.after).after == Graph(base.layers, base.settings, base.name)
+        variants = [layers_of(yaml_of(one.after, content), "x") for one, content in zip(rewrites, (changed, yaml))]
+        assert parameters(variants[0]) == parameters(variants[1])
+        model = build(changed)
+        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        pictures, after = random_pictures(model), yaml_of(mine.after, model.yaml)
+        widths = widths_of(model.eval(), next(iter(pictures.values())))
+        assert certify(model, lambda net: transplant_(net, mine, widths, after), pictures).exact
+        excise_(model, remove(mine.after))
+        assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
+
+
+BAD = """
+import torch
+from torch import nn
+class Wide(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, 1)
+    def forward(self, x):
+        return self.conv(x)
+class Half(nn.Module):
+    def forward(self, x):
+        return x[..., ::2, ::2]
+class Tuple(nn.Module):
+    def forward(self, x):
+        return x, x
+class Broken(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no luck")
+class Picky(nn.Module):
+    def __init__(self, a, b, c):
+        super().__init__()
+NotAModule = 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("cls", "stride", "kind", "said"),
+    [
+        ("Wide", None, DeclarationError, "layer 1 (Mine) does not keep its word: declared like attention it makes "
+         "1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32"),
+        ("Half", None, DeclarationError, "and it gave 1x16x16x16"),
+        ("Half", 2.0, None, ""),
+        ("Half", 4.0, DeclarationError, "declared like attention with stride 4 it makes 1x16x8x8"),
+        ("Tuple", None, DeclarationError, "it gave a tuple"),
+        ("Broken", None, DeclarationError, "layer 1 (Mine) does not run on 1x16x32x32: RuntimeError: no luck"),
+        ("Picky", None, BuildError, "layer 1 (Mine): Picky(16) fails: TypeError"),
+        ("NotAModule", None, DeclarationError, "blocks.Mine.class: bad_blocks has something of that name"),
+        ("Nowhere", None, DeclarationError, "blocks.Mine.class: bad_blocks has no such class: Nowhere"),
+    ],
+)  # fmt: skip
+def test_a_class_that_does_not_keep_its_word_is_named(
+    tmp_path_factory: pytest.TempPathFactory, cls: str, stride: float | None, kind: type[Exception] | None, said: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "bad"
+    folder.mkdir(exist_ok=True)
+    (folder / "bad_blocks.py").write_text(BAD, encoding="utf-8")
+    first = cls in ("Wide", "Picky")
+    block = DeclaredBlock("Mine", f"bad_blocks:{cls}", "attention", first, stride)
+    yaml = {
+        "nc": 2,
+        "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Mine", []]],
+        "head": [[-1, 1, "Conv", [16, 3, 2]], [[2], 1, "Detect", ["nc"]]],
+    }
+    with using(Declarations({"Mine": block}, folder / f"{cls}{stride}.toml", trusted=True)):
+        if kind is None:
+            build(yaml)
+            return
+        with pytest.raises(kind) as told:
+            build(yaml)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_stock_name_is_refused(likes: Declarations) -> None:
+    block = DeclaredBlock("SPPF", "own_likes.py:SPPFOwn", "SPPF")
+    declarations = Declarations({"SPPF": block}, likes.path.parent / "other.toml", trusted=True)  # type: ignore[union-attr]
+    with using(declarations), pytest.raises(DeclarationError, match="has a block of that name"):
+        build(stock("yolov8n.yaml"))
+
+
+def test_a_class_goes_when_its_declaration_no_longer_holds(likes: Declarations) -> None:
+    with using(likes):
+        build(replaced(stock("yolov8n.yaml"), (2,)))
+    with pytest.raises(BuildError, match="C2fOwn"):
+        build(replaced(stock("yolov8n.yaml"), (2,)))
+
+
+def test_what_is_not_trusted_is_read_and_never_imported(tmp_path: Path) -> None:
+    """A declaration beside a downloaded model, whose module leaves a trace when it is imported."""
+    download, work = tmp_path / "download", tmp_path / "work"
+    download.mkdir()
+    work.mkdir()
+    trace = tmp_path / "trace"
+    (download / "lska-surgeon.toml").write_text((PROJECT / "lska-surgeon.toml").read_text(), encoding="utf-8")
+    (download / "my_blocks.py").write_text(f"open({str(trace)!r}, 'w')\n", encoding="utf-8")
+    (download / "yolov8n-own.yaml").write_text(NETWORK.read_text(encoding="utf-8"), encoding="utf-8")
+    for words in (["flops", "../download/yolov8n-own.yaml"], ["check", "--build", "../download/yolov8n-own.yaml"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "lska_surgeon", *words], cwd=work, capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (1, 2), done.stderr
+        said = done.stdout + done.stderr
+        assert f"SPDDown is declared in {download / 'lska-surgeon.toml'}" in said
+        assert "add --blocks" in said
+        assert "Traceback" not in said
+    assert not trace.exists()
+
+
+def test_what_is_imported_is_said_once_and_for_children_too() -> None:
+    code = (
+        "import subprocess, sys\nfrom lska_surgeon.cli.main import main\n"
+        "for _ in range(2):\n    main(['flops', 'yolov8n-own.yaml', '--imgsz', '64'], standalone_mode=False)\n"
+        "child = 'import lska_surgeon.nn, my_blocks, sys; from lska_surgeon.yolo.build import build;'\n"
+        "child += ' build(\"yolov8n-own.yaml\")'\n"
+        "subprocess.run([sys.executable, '-c', child], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Note: importing my_blocks, nets.sampling, as ") == 1

@@ -1,0 +1,77 @@
+"""Tables on a terminal: whatever the window, every number and name is whole, and what is left out is told."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lska_surgeon.tables import table
+
+HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")
+ROWS = [
+    ("yolov8s-lska-neck-k35.yaml", "11,618,944", "14.913", "29.826", "183"),
+    ("  difference", "+452,224 (+4.1%)", "+0.594", "+1.188 (+4.1%)", "+20"),
+]
+WINDOWS = (20, 40, 60, 80, 120)
+
+
+class Terminal:
+    """What stands in for `sys.stdout`."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((window, 24)))
+
+
+def drawn(header: tuple[str, ...], rows: list[tuple[str, ...]], right: range) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", table(header, rows, right=right))
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_numbers_and_names_stay_whole(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch, window)
+    text = drawn(HEADER, ROWS, range(1, 5))
+    body, _, note = text.partition("\n\nLeft out, for the window is too narrow: ")
+    left_out = note.partition(" (")[0].split(", ") if note else []
+    assert "…" not in text
+    assert left_out == list(HEADER[len(HEADER) - len(left_out) :])
+    shown = body.split()
+    for row in ROWS:
+        assert all(word in shown for cell in row[: len(HEADER) - len(left_out)] for word in cell.split())
+    if window > 20:  # where not even two columns fit, the terminal folds the lines
+        assert max(map(len, body.splitlines())) <= window
+
+
+def test_columns_go_from_the_right_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch, 45)
+    assert drawn(HEADER, ROWS, range(1, 5)).splitlines()[-1] == (
+        "Left out, for the window is too narrow: GFLOPs, layers (`| cat` shows all)."
+    )
+    on_a_terminal(monkeypatch, 60)
+    assert "Left out" not in drawn(HEADER, ROWS, range(1, 5))
+
+
+WORDS = st.text("ab,.:-漢 ", max_size=25)  # wide characters take two columns
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 6).flatmap(lambda n: st.lists(st.tuples(*[WORDS] * n), max_size=4)), st.sampled_from(WINDOWS))
+def test_any_words_stay_whole_in_any_window(rows: list[tuple[str, ...]], window: int) -> None:
+    header = tuple(f"column{index}" for index in range(len(rows[0]) if rows else 3))
+    with pytest.MonkeyPatch.context() as patch:
+        on_a_terminal(patch, window)
+        text = drawn(header, rows, range(0))
+    body, _, note = text.partition("\n\nLeft out, for the window is too narrow: ")
+    shown = body.split()
+    for row in (header, *rows):
+        cells = row[: len(header) - len(re.findall("column", note))]
+        assert all(word in shown for cell in cells for word in cell.split())
