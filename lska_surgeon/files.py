@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
+import io
 import os
-import platform
-import re
 import shutil
 import stat
-import tempfile
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from .errors import TargetError
-
-_STALE = 600  # seconds after which an unfinished file is removed, whoever has left it
-#: An unfinished file's name: `.NAME.HOST-PID.RANDOM.tmp`.
-_UNFINISHED = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp")
+from .unfinished import new_unfinished, remove_unfinished
 
 
 def target_path(name: str, suffix: str) -> Path:
@@ -65,7 +56,8 @@ def _no_directory(folder: Path) -> str:
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:
     """Write a file beside its target and move it into place: whoever looks sees the old file or the new one.
 
-    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which the next one in that folder removes.
+    A run that is killed leaves at most a hidden `.NAME.*.tmp` behind, which the next one in that folder removes. What
+    is written is on the disk when this returns, and survives a power failure.
 
     Args:
         path: the target; of a symbolic link, the file behind it.
@@ -75,21 +67,16 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     Raises:
         TargetError: the file is there and `force` is off, the target is no place for a file, or the system refuses.
     """
-    target = Path(os.path.realpath(path))
+    target = _behind(path)
     check_target(target, force=force)
     remove_unfinished(target.parent)
-    temporary: str | None = None
-    try:
-        handle, temporary = _unfinished(target)
-        _fill(handle, write)
-        os.chmod(temporary, _mode(target))
-        _move(temporary, target, force)
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise TargetError(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            _remove(temporary)
+    with ExitStack() as done:
+        try:
+            temporary = _stage(target, write, done)
+            _move(temporary, target, force)
+            _sync([target.parent])
+        except OSError as error:
+            raise TargetError(f"can't write {path}: {error.strerror or error}") from error
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) -> None:
@@ -98,7 +85,7 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
     Raises:
         TargetError: as `write_whole`.
     """
-    write_whole(path, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")), force=force)
+    write_whole(path, _writing(text), force=force)
 
 
 def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suffix: str) -> Path:
@@ -133,10 +120,10 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
         path = Path()
         try:
             staged = []
-            for link, text in texts.items():
-                path = Path(os.path.realpath(link))
-                _make_folders(path.parent, folders)
-                staged.append((_stage(path, text, done), path))
+            for path, text in texts.items():
+                target = _behind(path)
+                _make_folders(target.parent, folders)
+                staged.append((_stage(target, _writing(text), done), target))
             for temporary, path in [*((None, path) for path in delete), *staged]:
                 aside = _set_aside(path, done)
                 undo.callback(_put_back, path, aside)
@@ -144,26 +131,43 @@ def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> Non
                     path.unlink()
                 else:
                     os.replace(temporary, path)
-            for folder in dict.fromkeys(path.parent for _, path in staged):
-                _sync_directory(folder)
+            _sync(path.parent for path in (*delete, *(target for _, target in staged)))
         except OSError as error:
             raise TargetError(f"can't write {path}: {error.strerror or error}") from error
         undo.pop_all()
         folders.pop_all()
 
 
+def _writing(text: str) -> Callable[[IO[bytes]], object]:
+    return lambda file: file.write(text.encode("utf-8", errors="surrogateescape"))
+
+
+def _behind(path: str | os.PathLike[str]) -> Path:
+    """The file that is written when `path` is: of a symbolic link what it leads to, which need not be there."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise TargetError(f"{path} is a symbolic link that leads to itself: give another file name")
+    return target
+
+
 def _make_folders(folder: Path, undo: ExitStack) -> None:
     for missing in [parent for parent in (*reversed(folder.parents), folder) if not parent.exists()]:
-        missing.mkdir()
-        undo.callback(missing.rmdir)
+        missing.mkdir(exist_ok=True)  # somebody may be faster
+        undo.callback(_remove_folder, missing)
+        _sync([missing.parent])
 
 
-def _stage(path: Path, text: str, done: ExitStack) -> str:
-    """A finished file beside `path`, removed in the end if nobody moves it."""
-    handle, temporary = _unfinished(path)
+def _remove_folder(folder: Path) -> None:
+    with suppress(OSError):  # somebody else has put a file there
+        folder.rmdir()
+
+
+def _stage(target: Path, write: Callable[[IO[bytes]], object], done: ExitStack) -> str:
+    """A finished file beside `target`, down to the disk, removed in the end if nobody moves it."""
+    handle, temporary = new_unfinished(target)
     done.callback(_remove, temporary)
-    _fill(handle, lambda file: file.write(text.encode("utf-8", errors="surrogateescape")))
-    os.chmod(temporary, _mode(path))
+    _fill(handle, write)
+    os.chmod(temporary, _mode(target))
     return temporary
 
 
@@ -171,7 +175,7 @@ def _set_aside(path: Path, done: ExitStack) -> str | None:
     """A copy of the file that is there, removed in the end."""
     if not os.path.lexists(path):
         return None
-    handle, aside = _unfinished(path)
+    handle, aside = new_unfinished(path)
     os.close(handle)
     done.callback(_remove, aside)
     if path.is_symlink():  # to be deleted: the link itself has to come back
@@ -205,110 +209,44 @@ def _move(temporary: str, target: Path, force: bool) -> None:
     os.replace(temporary, target)
 
 
-class _Watched:
-    """A file that remembers the first thing that the system refused.
+class _Output(io.FileIO):
+    """A file that remembers the last thing that the system refused, for torch makes a RuntimeError of it."""
 
-    torch's writer turns an OSError of the file that it writes to into a RuntimeError of its own.
-    """
+    refused: OSError | None = None
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.refused: OSError | None = None
-
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         try:
-            return self._file.write(data)
+            return super().write(data)
         except OSError as error:
-            self.refused = self.refused or error
+            self.refused = error
             raise
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 def _fill(handle: int, write: Callable[[IO[bytes]], object]) -> None:
     """Write a content, down to the disk; raises OSError when the system refuses, whatever `write` makes of that."""
-    # Without a buffer of ours: what the system refuses is refused in `write`, not when everything is closed.
-    with os.fdopen(handle, "wb", buffering=0) as raw:
-        watched = _Watched(_Whole(raw))  # type: ignore[arg-type]
-        try:
-            write(watched)  # type: ignore[arg-type]
-        except Exception:
-            if watched.refused:
-                raise watched.refused from None
-            raise
-        if watched.refused:  # a writer that swallowed it
-            raise watched.refused
-        os.fsync(raw.fileno())
-
-
-class _Whole:
-    """A raw file whose `write` writes all of it: the system may take a part and refuse the rest with the next call."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> int:
-        rest = memoryview(data).cast("B")
-        while rest:
-            done = self._file.write(rest)
-            if not done:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            rest = rest[done:]
-        return len(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _unfinished(target: Path) -> tuple[int, str]:
-    """A new hidden file beside a target, open; its name says which process of which machine writes it."""
-    prefix = f".{target.name}.{_this_machine()}-{os.getpid()}."
-    return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
-
-
-@cache
-def _this_machine() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that are dead have left unfinished in a folder.
-
-    Those of another machine, which may be alive, and those of systems that can't say go when nobody has touched them
-    for ten minutes.
-    """
-    with suppress(OSError):
-        for entry in os.scandir(folder):
-            found = _UNFINISHED.fullmatch(entry.name)
-            if found is None:
-                continue
-            with suppress(OSError):
-                is_old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
-                if is_old or (found[1] == _this_machine() and _is_dead(int(found[2]))):
-                    os.remove(entry.path)
-
-
-def _is_dead(process: int) -> bool:
-    if os.name == "nt":  # where signal 0 would end it
-        return False
+    output = _Output(handle, "wb")
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+        with io.BufferedWriter(output) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except Exception:
+        if output.refused:
+            raise output.refused from None
+        raise
+    if output.refused:  # by a writer that swallowed it
+        raise output.refused
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make the new name survive a power failure, where the system lets a directory be opened."""
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _sync(folders: Iterable[Path]) -> None:
+    """Make new names survive a power failure, where the system lets a folder be opened."""
+    for folder in dict.fromkeys(folders):
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _mode(path: Path) -> int:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 import torch
 from support import shapes
 
-from lska_surgeon import files
+from lska_surgeon import files, unfinished
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.errors import TargetError
 from lska_surgeon.files import replace_all, write_whole
@@ -113,20 +117,21 @@ def test_keeps_modes_and_links(tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o604
 
 
-def unfinished(name: str, machine: str, process: int) -> str:
+def left_by(name: str, machine: str, process: int) -> str:
     return f".{name}.{machine}-{process}.abc_12.tmp"
 
 
 def test_removes_what_dead_processes_left_but_no_work_of_others(tmp_path: Path) -> None:
-    here = files._this_machine()
+    here = unfinished.this_machine()
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
-    dead = [unfinished("x.pt", here, done.pid), unfinished("y.yaml", here, done.pid), unfinished("z", "0" * 8, 7)]
-    kept = [unfinished("x.pt", here, os.getpid()), unfinished("x.pt", "0" * 8, done.pid), ".mine.tmp", "x.pt.tmp"]
+    dead = [left_by("x.pt", here, done.pid), left_by("y.yaml", here, done.pid), left_by("z", "0" * 8, 7)]
+    kept = [left_by("x.pt", here, os.getpid()), left_by("x.pt", "0" * 8, done.pid), ".mine.tmp", "x.pt.tmp"]
     for name in (*dead, *kept):
         (tmp_path / name).touch()
-    hour_ago = time.time() - 3600
-    os.utime(tmp_path / dead[2], (hour_ago, hour_ago))
+    for name, days in ((dead[2], 2), (kept[0], 0.5), (kept[1], 0.5)):
+        then = time.time() - days * 86400
+        os.utime(tmp_path / name, (then, then))
     write_whole(tmp_path / "x.pt", writing(b"new"))
     assert sorted(found.name for found in tmp_path.iterdir()) == sorted([*kept, "x.pt"])
 
@@ -141,7 +146,7 @@ def test_killed_writers_leave_nothing_after_the_next_one(tmp_path: Path) -> None
         subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{number}.yaml")], check=False)
         assert len(list(tmp_path.glob(".*.tmp"))) == 1  # its own: that of the one before is gone
     replace_all({tmp_path / "new.yaml": "new"})
-    files.remove_unfinished(tmp_path)
+    unfinished.remove_unfinished(tmp_path)
     assert [found.name for found in tmp_path.iterdir()] == ["new.yaml"]
 
 
@@ -187,20 +192,44 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(words: list[str], limit: int
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_torch_can_not_hide_what_the_system_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every new file is on a device that is always full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    new_unfinished = files.new_unfinished
+
+    def on_a_full_disk(target: Path) -> tuple[int, str]:
+        handle, name = new_unfinished(target)
+        os.close(handle)
+        return os.open("/dev/full", os.O_WRONLY), name
+
+    monkeypatch.setattr(files, "new_unfinished", on_a_full_disk)
+
+
+@pytest.mark.parametrize("sizes", [[1], [1_000_000], [16] * 500, [500, 1_000_000]], ids=lambda sizes: str(sizes[-2:]))
+@pytest.mark.usefixtures("full_disk")
+def test_torch_can_not_hide_what_the_system_refused(sizes: list[int], tmp_path: Path) -> None:
     """torch's writer makes a RuntimeError of what a file that it writes to raises."""
-    write = files._Whole.write
-    calls = []
+    data = {f"weight{number}": torch.zeros(size) for number, size in enumerate(sizes)}
+    with pytest.raises(TargetError, match=r"^can't write .*new.pt: No space left on device$"):
+        write_checkpoint(tmp_path / "new.pt", data)
+    assert list(tmp_path.iterdir()) == []
 
-    def refuse(self: files._Whole, data: bytes) -> int:
-        calls.append(len(data))
-        if len(calls) > 3:
-            raise OSError(5, "Input/output error")
-        return write(self, data)
 
-    monkeypatch.setattr(files._Whole, "write", refuse)
-    with pytest.raises(TargetError, match=r"can't write .*new.pt: Input/output error"):
-        write_checkpoint(tmp_path / "new.pt", {"weight": torch.zeros(100_000)})
+@pytest.mark.parametrize("hidden", ["behind another error", "altogether"])
+@pytest.mark.usefixtures("full_disk")
+def test_what_was_refused_once_counts_though_there_is_room_again(hidden: str, tmp_path: Path) -> None:
+    def write(file: IO[bytes]) -> None:
+        with suppress(OSError):
+            file.write(bytes(1_000_000))
+        with tempfile.TemporaryFile() as elsewhere:
+            os.dup2(elsewhere.fileno(), file.fileno())
+        if hidden != "altogether":
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    with pytest.raises(TargetError, match=r"^can't write .*new.pt: No space left on device$"):
+        write_whole(tmp_path / "new.pt", write)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,6 +264,100 @@ def test_a_link_that_was_to_go_comes_back_when_writing_fails(tmp_path: Path, mon
         replace_all({tmp_path / "other": "new"}, delete=[tmp_path / "link"])
     assert os.readlink(tmp_path / "link") == "real"
     assert (tmp_path / "other").read_text() == "old"
+
+
+@posix
+@pytest.mark.parametrize("write", ["one", "many"])
+def test_what_is_behind_a_chain_of_links_is_replaced(write: str, tmp_path: Path) -> None:
+    """Of what is not there yet the link stays as well; the mode is that of the file."""
+    (tmp_path / "far").mkdir()
+    real, link, further, new = (tmp_path / name for name in ("far/real.yaml", "link.yaml", "further.yaml", "new.yaml"))
+    real.write_text("old")
+    real.chmod(0o604)
+    link.symlink_to("far/real.yaml")
+    further.symlink_to("link.yaml")
+    new.symlink_to("far/new.yaml")
+    for path in (link, further, new):
+        if write == "one":
+            write_whole(path, writing(path.name.encode()), force=True)
+        else:
+            replace_all({path: path.name})
+        assert path.is_symlink()
+        assert path.read_text() == path.name
+    assert stat.S_IMODE(real.stat().st_mode) == 0o604
+    assert not [*leftovers(tmp_path), *leftovers(tmp_path / "far")]
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 250 + ".yaml")
+    write_whole(target, writing(b"old"))
+    replace_all({target: "new"})
+    assert target.read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@posix
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.yaml"
+    loop.symlink_to("loop.yaml")
+    for write in (lambda: write_whole(loop, writing(b"new"), force=True), lambda: replace_all({loop: "new"})):
+        with pytest.raises(TargetError, match="leads to itself"):
+            write()
+        assert loop.is_symlink()
+
+
+REFUSALS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES]
+
+
+@pytest.mark.parametrize("code", REFUSALS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize("step", ["write", "fsync", "chmod", "replace", "unlink"])
+def test_whatever_is_refused_and_whenever_everything_is_as_it_was(
+    step: str, call: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner: Any = files._Output if step == "write" else Path if step == "unlink" else os
+    original, calls = getattr(owner, step), itertools.count()
+
+    def refuse(*args: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            raise OSError(code, os.strerror(code))
+        return original(*args, **named)
+
+    for name in ("a.yaml", "gone.yaml", "gone too.yaml"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "b").mkdir()  # whose making would sync a folder
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, refuse)
+        texts = {tmp_path / "a.yaml": "new", tmp_path / "b" / "c.yaml": "new"}
+        with pytest.raises(TargetError, match=f"^can't write .*: {os.strerror(code)}$"):
+            replace_all(texts, [tmp_path / "gone.yaml", tmp_path / "gone too.yaml"])
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["a.yaml", "b", "gone too.yaml", "gone.yaml"]
+    assert {found.read_text() for found in tmp_path.glob("*.yaml")} == {"old"}
+
+
+def test_what_was_written_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the contents, then the names, then the folders that hold them; of a new folder, its own name at once."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not tell what a descriptor is of")
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def watch_fsync(handle: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{handle}")).name
+        done.append("content" if name.startswith(".") else name)
+        fsync(handle)
+
+    def watch_replace(source: str, target: Path) -> None:
+        done.append(f"name {target.name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watch_fsync)
+    monkeypatch.setattr(os, "replace", watch_replace)
+    replace_all({tmp_path / "a.yaml": "new", tmp_path / "new" / "b.yaml": "new"})
+    here = tmp_path.name
+    assert done == ["content", here, "content", "name a.yaml", "name b.yaml", here, "new"]
 
 
 def test_a_checkpoint_is_the_same_bytes_under_any_name(tmp_path: Path) -> None:

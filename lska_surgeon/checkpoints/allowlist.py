@@ -15,6 +15,7 @@ all that real checkpoints do. Modules to import come from the tables below, neve
 from __future__ import annotations
 
 import codecs
+import math
 import pathlib
 import pickle
 import re
@@ -73,6 +74,12 @@ def _number_type_state(state: Any) -> bool:
     return isinstance(state, tuple) and len(state) == 8 and state[2:7] == (None, None, None, -1, -1)
 
 
+def _elements(args: Any) -> int:
+    """Of the tensor that `_rebuild_tensor_v2` makes: (storage, offset, shape, strides, ...)."""
+    shape = args[2] if len(args) > 2 and isinstance(args[2], tuple) else ()
+    return math.prod(size for size in shape if isinstance(size, int))
+
+
 _FORWARDS = frozenset({"forward", "forward_fuse"})  # `Segment.detect`, and what `fuse()` puts in place of `forward`
 _MODULE = Use(new=True, build=attributes, members=_FORWARDS)
 _FILL = Use(new=True, build=attributes)
@@ -88,7 +95,7 @@ _DATA: dict[str, Use] = {
     "collections.OrderedDict": Use(call=_anything, build=attributes),
     "_codecs.encode": Use(call=_bytes_as_text),
     "torch._utils._rebuild_parameter": _CALL,
-    "torch._utils._rebuild_tensor_v2": _CALL,
+    "torch._utils._rebuild_tensor_v2": Use(call=_anything, numbers=_elements),
     "torch.Size": _CALL,
     "torch.device": _CALL,
     "numpy.dtype": Use(call=_number_type, build=_number_type_state),

@@ -4,15 +4,15 @@ A checkpoint is a pickle, that is, a program. Assumed hostile: every byte of the
 and whoever can write to the file while it is being read. The order of reading:
 
 1. `container` makes sure that `torch.save` wrote the file; any other kind of file is named.
-2. `rehearsal` reads the pickle with stand-ins and holds every global that it names, and every use of one, against
+2. `pickle_scan` reads the pickle with stand-ins and holds every global that it names, and every use of one, against
    `allowlist`; what is refused is listed by name. Nothing of the file has run up to here.
 3. torch's own `weights_only` unpickler loads the same bytes, with those globals added that step 2 found and allowed.
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. Of what is read before torch loads anything, size, records, steps, memo and depth
-are bounded (`container`, `pickle_scan`), above any real checkpoint. Out of scope: what a model computes once it is
-called (its layers run, with attributes that the file chose), and files that use up memory within those bounds.
+installs or downloads a thing for it. What is read before torch loads anything is bounded (`bounds`), trusted or not,
+far above any real checkpoint, and so is what follows from it: depth, copies, tensors that repeat their elements. Out
+of scope: what a model computes once it is called (its layers run, with attributes that the file chose).
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from ..nn.declared import untrusted
 from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container
+from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
-from .pickle_scan import Missing, Rehearsal, TooLarge, Use
+from .pickle_scan import Missing, Rehearsal, Use
 from .unpickling import load_safely, load_trusted
 
 __all__ = ["Checkpoint", "Globals", "globals_of", "read_checkpoint", "write_checkpoint", "write_product"]
@@ -127,9 +128,10 @@ def _rehearse(
     problems: dict[str, None] = {}
     protocol = 2
     damage: Exception | None = None
+    budget = Budget(most_unfolded_bytes(os.fstat(file.fileno()).st_size))
     try:
         for stream in container.pickles(kind, file):
-            rehearsal = Rehearsal(stream, lookup)
+            rehearsal = Rehearsal(stream, lookup, budget)
             try:
                 rehearsal.read()
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ import torch
 
 from ..errors import CheckpointError
 from ..wording import clean
+from .bounds import (
+    MOST_DIRECTORY_BYTES,
+    MOST_PICKLE_BYTES,
+    MOST_RECORDS,
+    TooLarge,
+    most_unfolded_bytes,
+)
 from .find import check_checkpoint
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
@@ -23,12 +31,7 @@ ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 began its files with
 _LEGACY_PICKLES = 5  # that number, a protocol, the machine, the object, the names of its storages
 _HEAD = 4096
-#: The most that is read of a file before torch loads it. The largest stock model, its optimizer and its averaged copy
-#: included, has a pickle of 0.7 MB and 4,600 records; tensors lie outside of the pickle.
-MOST_PICKLE_BYTES = 16 * 2**20
-MOST_RECORDS = 100_000
-#: `torch.save` compresses nothing; a file that was packed again may unfold to so much more than it has bytes.
-_UNFOLDS, _UNFOLDS_ANYWAY = 4, 64 * 2**20
+_MOST_MEMBERS = 100  # of a tar file; torch wrote four
 _REMEDY = "give a .pt that Ultralytics or torch.save wrote"
 #: How a file begins -> what it is, and what to do.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -84,32 +87,46 @@ def pickles(kind: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
     file.seek(0)
     if kind == ZIP:
         # torch's own reader, so that the bytes looked at are those that torch loads.
-        reader = torch._C.PyTorchFileReader(file)
-        yield io.BytesIO(reader.get_record("data.pkl"))
+        yield io.BytesIO(torch._C.PyTorchFileReader(file).get_record("data.pkl"))
     elif kind == TAR:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive.getmembers():
+        with tarfile.open(fileobj=_Tar(file), mode="r:") as archive:  # type: ignore[call-overload]
+            for number, member in enumerate(archive):
+                if number > _MOST_MEMBERS:
+                    raise TooLarge(f"more than {_MOST_MEMBERS} files in one")
                 stream = archive.extractfile(member)
                 if stream is not None:
-                    yield io.BytesIO(stream.read(MOST_PICKLE_BYTES))
+                    yield stream
     else:
         for _ in range(_LEGACY_PICKLES if kind == LEGACY else 1):
             yield file
 
 
+class _Tar:
+    """A file as `tarfile` sees it, who reads a header at once, however long it claims to be."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.tell, self.seek, self._read = file.tell, file.seek, file.read
+
+    def read(self, size: int) -> bytes:
+        if size > MOST_PICKLE_BYTES:
+            raise TooLarge(f"a header of {size:,} bytes")
+        return self._read(size)
+
+
 def _check_zip(path: Path, file: IO[bytes]) -> None:
     """Refuse a zip archive that `torch.save` did not write, or did not finish, or that unfolds to too much."""
-    _check_size(path, file)
-    file.seek(0)
+    size = file.seek(0, os.SEEK_END)
     try:
+        _check_directory(path, file, size)
+        file.seek(0)
         reader = torch._C.PyTorchFileReader(file)
+    except CheckpointError:
+        raise
     except Exception as error:  # torch raises what its archive code, or the seek before it, happens to raise
         file.seek(0)
         if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                inside = clean(", ".join(archive.namelist()[:3]))
             raise CheckpointError(
-                f"{path} is a zip archive that torch.save did not write (with {inside}): {_REMEDY}"
+                f"{path} is a zip archive that torch.save did not write{_inside(file)}: {_REMEDY}"
             ) from error
         raise CheckpointError(f"{path} is cut short or damaged: copy or download it again") from error
     if reader.has_record("constants.pkl"):
@@ -118,34 +135,70 @@ def _check_zip(path: Path, file: IO[bytes]) -> None:
         raise CheckpointError(f"{path} is a zip archive that torch.save did not write (without data.pkl): {_REMEDY}")
 
 
-def _check_size(path: Path, file: IO[bytes]) -> None:
-    """Refuse an archive that unfolds to more than a checkpoint may, by what its directory says; nothing is unfolded.
-
-    What the directory hides, torch's reader refuses: a record that is longer than it says is damaged.
-    """
-    file.seek(0, os.SEEK_END)
-    size = file.tell()
-    file.seek(0)
+def _inside(file: IO[bytes]) -> str:
+    """` (with a, b, c)`, the first files in an archive, where its directory can be read."""
     try:
         with zipfile.ZipFile(file) as archive:
-            records = archive.infolist()
+            return f" (with {clean(', '.join(archive.namelist()[:3]))})"
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
-        return  # torch's reader says what is wrong with it
+        return ""
+
+
+def _check_directory(path: Path, file: IO[bytes], size: int) -> None:
+    """Refuse an archive that unfolds to more than a checkpoint may, by what its directory says; nothing is unfolded.
+
+    Raises:
+        CheckpointError: it has too much of something.
+        ValueError: it has no directory that every reader reads alike, as torch.save writes it.
+    """
+    length = _directory_length(file, size)
+    if length > MOST_DIRECTORY_BYTES:
+        raise CheckpointError(
+            f"{path} has a directory of {length:,} bytes, of which at most {MOST_DIRECTORY_BYTES:,} are read: {_REMEDY}"
+        )
+    file.seek(0)
+    with zipfile.ZipFile(file) as archive:
+        records = archive.infolist()
     if len(records) > MOST_RECORDS:
         raise CheckpointError(
             f"{path} has {len(records):,} records, and a checkpoint has at most {MOST_RECORDS:,}: {_REMEDY}"
         )
     for record in records:
-        if record.filename.endswith("data.pkl") and record.file_size > MOST_PICKLE_BYTES:
+        if record.filename.lower().endswith("data.pkl") and record.file_size > MOST_PICKLE_BYTES:  # as torch finds it
             raise CheckpointError(
                 f"{path} has a pickle of {record.file_size:,} bytes, of which at most {MOST_PICKLE_BYTES:,} are read: "
                 f"{_REMEDY}"
             )
     unfolded = sum(record.file_size for record in records)
-    if unfolded > max(_UNFOLDS * size, _UNFOLDS_ANYWAY):
+    if unfolded > most_unfolded_bytes(size):
         raise CheckpointError(
             f"{path} has {size:,} bytes and unfolds to {unfolded:,}, as none does that torch.save wrote: {_REMEDY}"
         )
+
+
+def _directory_length(file: IO[bytes], size: int) -> int:
+    """The bytes of a zip archive's directory, which has to lie where its end says, right before that end.
+
+    Python's reader looks for a directory that lies elsewhere, torch's does not: each would see another archive.
+
+    Raises:
+        ValueError: it does not, or the file does not end as an archive without a comment does.
+    """
+    file.seek(max(0, size - 98))
+    tail = file.read()
+    end = len(tail) - 22
+    if end < 0 or tail[end : end + 4] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
+        raise ValueError("no end of a directory at the end of the file")
+    length, offset = struct.unpack_from("<II", tail, end + 12)
+    start = size - 22
+    if tail[end - 20 : end - 16] == b"PK\x06\x07" and end >= 76:  # the end of large archives lies before the usual one
+        if tail[end - 76 : end - 72] != b"PK\x06\x06":
+            raise ValueError("no end of a large archive's directory where it belongs")
+        length, offset = struct.unpack_from("<QQ", tail, end - 76 + 40)
+        start = size - 98
+    if offset + length != start:
+        raise ValueError("a directory that lies elsewhere")
+    return int(length)
 
 
 def _description(path: Path, head: bytes) -> str:

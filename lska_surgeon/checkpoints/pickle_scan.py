@@ -20,17 +20,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
-from ..errors import CheckpointError
 from ..wording import clean
+from .bounds import MOST_STEPS, MOST_UNFOLDED, Bounded, Budget, TooLarge, walk
 
 Check = Callable[[Any], bool]
-#: More than twenty times what the largest stock model has, its optimizer included: 278,000 opcodes, 59,000 entries in
-#: the memo, 44 levels.
-MOST_OPCODES, MOST_MEMO, MOST_DEPTH = 6_000_000, 1_500_000, 1_000
-
-
-class TooLarge(CheckpointError):
-    """A pickle that has more of something than any checkpoint."""
+#: Steps that an opcode costs, where it is not one: what makes something takes memory.
+_COSTS = {
+    **dict.fromkeys(b"(]}\x8ft\x85\x86\x87", 3),  # marks, lists, dictionaries, sets, tuples
+    **dict.fromkeys(b"qrp\x94", 2),  # entries in the memo
+    **dict.fromkeys(b"R\x81\x92io", 8),  # objects
+}
+_NAME_COSTS = 500  # steps; real files name 80 globals, each of which is looked up
+_MOST_SHOWN = 8  # arguments that a message shows
 
 
 def never(_: Any) -> bool:
@@ -59,6 +60,7 @@ class Use:
         members: attributes that `getattr` may take from it.
         value: may be stored as it is.
         storage: names the type of a tensor's bytes.
+        numbers: how many elements the tensor has that a call makes from these arguments.
     """
 
     call: Check = never
@@ -67,6 +69,7 @@ class Use:
     members: frozenset[str] = frozenset()
     value: bool = False
     storage: bool = False
+    numbers: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,11 @@ class Name:
         self.__new__ = self._new  # type: ignore[method-assign, assignment]  # NEWOBJ calls cls.__new__(cls, *args)
 
     def __call__(self, *args: Any) -> Made:
+        self._log.charge(args)
         if self.full == "builtins.getattr":
             return self._getattr(args)
+        if isinstance(self.use, Use) and self.use.numbers:
+            self._log.budget.take_numbers(self.use.numbers(args))
         if isinstance(self.use, Use) and not self.use.call(args):
             self._log.problem(f"{self.full}({_show(args)})")
         return Made(self, args, self._log)
@@ -95,6 +101,7 @@ class Name:
 
     def _new(self, _: Any, *args: Any, **named: Any) -> Made:
         args = (*args, *named.values())
+        self._log.charge(args)
         if isinstance(self.use, Use) and not (self.use.new and args == ()):
             self._log.problem(f"{self.full}.__new__({_show(args)})")
         return Made(self, args, self._log)
@@ -112,6 +119,8 @@ class Name:
 class Made:
     """Stands for an object that the file creates: by which global, from which arguments, with which content."""
 
+    __slots__ = ("_log", "args", "content", "source")
+
     def __init__(self, source: Name | None, args: tuple[Any, ...], log: Rehearsal) -> None:
         self.source, self.args, self._log = source, args, log
         self.content: list[Any] = []
@@ -121,6 +130,7 @@ class Made:
         return Made(None, args, self._log)
 
     def __setstate__(self, state: Any) -> None:
+        self._log.charge((state,), depth=1)
         use = self.source.use if self.source else None
         if isinstance(use, Use) and not use.build(state):
             self._log.problem(f"state of {_show((self,))}: {_show((state,))}")
@@ -142,6 +152,7 @@ class Rehearsal(pickle._Unpickler):
     Args:
         stream: where the pickle begins.
         lookup: says what a file may do with a global, by its full name; None where it may do nothing.
+        budget: what it may cost.
 
     Attributes:
         names: the globals that the pickle names, as `lookup` answered.
@@ -151,20 +162,25 @@ class Rehearsal(pickle._Unpickler):
 
     proto = 0
 
-    def __init__(self, stream: IO[bytes], lookup: Callable[[str], Use | Missing | None]) -> None:
-        super().__init__(_Counted(stream), encoding="utf-8")
+    def __init__(self, stream: IO[bytes], lookup: Callable[[str], Use | Missing | None], budget: Budget) -> None:
+        super().__init__(Bounded(stream, budget), encoding="utf-8")
         self.names: dict[str, Use | Missing | None] = {}
         self.problems: dict[str, None] = {}
+        self.budget = budget
         self._lookup = lookup
+        self._known: dict[str, Name] = {}
+        self._nested: dict[int, tuple[int, Any]] = {}  # by id: entries of a tuple of tuples in full, and the tuple
 
     def find_class(self, module: str, name: str) -> Any:
         if self.proto < 3:  # such files hold the names of Python 2
             module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
             module = _compat_pickle.IMPORT_MAPPING.get(module, module)
         full = f"{module}.{name}"
-        if full not in self.names:
+        if full not in self._known:
+            self.budget.spend(_NAME_COSTS)
             self.names[full] = self._lookup(full)
-        return Name(full, self.names[full], self)
+            self._known[full] = Name(full, self.names[full], self)
+        return self._known[full]
 
     def persistent_load(self, pid: Any) -> Any:
         """Only a tensor's bytes lie outside of the pickle: ("storage", type, key, device, length)."""
@@ -186,59 +202,87 @@ class Rehearsal(pickle._Unpickler):
         """Read one pickle; may raise anything when the bytes are no pickle.
 
         Raises:
-            TooLarge: it has more opcodes, memo entries or levels than any checkpoint.
+            TooLarge: it has more of something than any checkpoint.
         """
         root = self.load()
-        if len(self.memo) > MOST_MEMO:  # type: ignore[attr-defined]
-            raise TooLarge(f"a pickle with {len(self.memo):,} entries in its memo")  # type: ignore[attr-defined]
-        for name in _stored_names(root):
-            if isinstance(name.use, Use) and not name.use.value:
+        if max(self.memo, default=0) > MOST_STEPS:  # type: ignore[attr-defined]  # Python's own makes room for all below
+            raise TooLarge(f"a pickle with more than {MOST_STEPS:,} entries in its memo")
+        for name in walk(root, _parts):
+            if isinstance(name, Name) and isinstance(name.use, Use) and not name.use.value:
                 self.problem(f"{name.full} as a value")
         return root
 
+    def charge(self, values: Iterable[Any], depth: int = 3) -> None:
+        """Pay for what a call may copy of its arguments, or hash: three levels of them, as `OrderedDict` of pairs."""
+        for value in values:
+            if isinstance(value, tuple):
+                self.budget.spend(self._size(value))
+            elif isinstance(value, (str, bytes)):
+                self.budget.spend(len(value) // 64)
+            elif isinstance(value, (list, dict, set, frozenset)):
+                self.budget.spend(len(value))
+                if depth > 1:
+                    self.charge(value, depth - 1)
 
-class _Counted:
-    """A stream that counts the opcodes that are read from it: each is one byte, and so are some arguments."""
+    def charge_keys(self, keys: Iterable[Any]) -> None:
+        """Pay for the hashing of keys: a tuple's goes through all of its tuples, as often as they are named."""
+        for key in keys:
+            if isinstance(key, tuple):
+                self.budget.spend(self._size(key))
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.readline = stream.readline
-        self.readinto = getattr(stream, "readinto", None)
-        self._read = stream.read
-        self._left = MOST_OPCODES
+    def measure(self, made: Any) -> None:
+        """Remember how large a tuple of tuples is."""
+        if isinstance(made, tuple) and any(isinstance(item, tuple) for item in made):
+            size = len(made) + sum(self._size(item) for item in made if isinstance(item, tuple))
+            if size > MOST_UNFOLDED:
+                raise TooLarge(f"a pickle whose tuples unfold to more than {MOST_UNFOLDED:,} entries")
+            self._nested[id(made)] = (size, made)
 
-    def read(self, size: int = -1) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise TooLarge(f"a pickle of more than {MOST_OPCODES:,} steps")
-        return self._read(size)
+    def _size(self, item: tuple[Any, ...]) -> int:
+        return self._nested[id(item)][0] if id(item) in self._nested else len(item)
 
 
-def _stored_names(root: Any) -> list[Name]:
-    """Every `Name` that the result holds, in whatever depth."""
-    found, todo, seen = [], [(root, 0)], set()
-    while todo:
-        item, depth = todo.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        if depth > MOST_DEPTH:
-            raise TooLarge(f"a pickle whose content is nested {MOST_DEPTH:,} levels deep")
-        inside: Iterable[Any] = ()
-        if isinstance(item, Name):
-            found.append(item)
-        elif isinstance(item, Made):
-            inside = (*item.args, *item.content)
-        elif isinstance(item, dict):
-            inside = (*item.keys(), *item.values())
-        elif isinstance(item, (list, tuple, set, frozenset)):
-            inside = item
-        todo += [(one, depth + 1) for one in inside]
-    return found
+#: Where the keys are that an opcode hashes, on the stack.
+_KEYS = {
+    b"s"[0]: slice(-2, None, 2),
+    **dict.fromkeys(b"ud", slice(None, None, 2)),
+    **dict.fromkeys(b"\x90\x91", slice(None)),
+}
+_TUPLES = b"t\x85\x86\x87"
+
+
+def _charged(code: int, load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What the unpickler does for an opcode, paid for first."""
+    cost, keys = _COSTS.get(code, 1), _KEYS.get(code)
+
+    def charged(reader: Any) -> None:
+        reader.budget.spend(cost)
+        if keys:
+            reader.charge_keys(reader.stack[keys])
+        load(reader)
+        if code in _TUPLES:
+            reader.measure(reader.stack[-1])
+
+    return charged
+
+
+Rehearsal.dispatch = {code: _charged(code, load) for code, load in pickle._Unpickler.dispatch.items()}
+
+
+def _parts(item: Any) -> Iterable[Any] | None:
+    """What the result holds in one of its parts; None for a plain value, and for what is empty."""
+    if isinstance(item, Name):
+        return ()
+    if isinstance(item, Made):
+        return (*item.args, *item.content)
+    if isinstance(item, dict):
+        return (*item.keys(), *item.values())
+    return item if isinstance(item, (list, tuple, set, frozenset)) and item else None
 
 
 def _show(args: Any) -> str:
     """Arguments as a line of text."""
-    return clean(", ".join(map(_show_one, args)), 80)
+    return clean(", ".join(map(_show_one, args[:_MOST_SHOWN])), 80)
 
 
 def _show_one(item: Any) -> str:
@@ -248,4 +292,6 @@ def _show_one(item: Any) -> str:
         return f"<{item.source.full if item.source else 'object'}>"
     if isinstance(item, (tuple, list, set, frozenset, dict)):
         return f"{type(item).__name__} of {len(item)}"
-    return ascii(item)[:80]
+    if isinstance(item, int) and item.bit_length() > 64:
+        return f"a number of {item.bit_length()} bits"
+    return ascii(item[:80] if isinstance(item, (str, bytes)) else item)[:80]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..costs.cache import CostCache, sha256
 from ..errors import TargetError
-from ..files import remove_unfinished, replace_all
+from ..files import replace_all
 from ..model_yaml.lines import unified_diff
+from ..unfinished import remove_unfinished
 from .index import Index, Owned
 from .plan import Variant, read_again
 from .recipe import Recipe

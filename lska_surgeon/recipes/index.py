@@ -167,7 +167,7 @@ def read_index(text: str, name: str) -> Owned:
         height, width = content["imgsz"]
         digest = content.pop("digest", None)
         return Owned(content["recipe"], (height, width), counts, files, digest != _digest(content))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecipeError(f"{name} is not an index that lska-surgeon wrote: {_ANEW}") from error
 
 

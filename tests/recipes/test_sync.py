@@ -546,6 +546,7 @@ def test_json_files_beside_the_variants_are_not_read_whole() -> None:
     with Path("variants/annotations.json").open("wb") as file:
         file.truncate(3_000_000_000)  # a hole: it takes no room on the disk, and all of the memory
     Path("variants/like.json").write_text('{\n "schema": 1,\n "recipe": 3', encoding="utf-8")
+    Path("variants/deep.json").write_text('{\n "schema": 1,\n "recipe": ' + "[" * 200_000, encoding="utf-8")
     Path("variants/latin.json").write_bytes(b'{\n "schema": 1,\n "recipe": "\xff"}')
     ok("variants recipe.yaml")
     ok("variants recipe.yaml --check")
