@@ -128,7 +128,7 @@ def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
         return open_checkpoint(os.fspath(model), trust=trust)
     if isinstance(model, Checkpoint):
         return open_trained(model)
-    raise SurgeonError(f"a {type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
+    raise SurgeonError(f"{type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
 
 
 def _size(imgsz: int | tuple[int, int]) -> tuple[int, int]:

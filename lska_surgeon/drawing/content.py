@@ -197,7 +197,7 @@ class Content:
 
     def _remarks(self) -> Iterator[str]:
         if any(self._is_unknown(layer) for layer in self.graph):
-            yield "A question mark: the block is not known, so its width or its map's size is not known for sure."
+            yield "A question mark and a dashed border: a block is not known, so a width or a size is not sure."
 
     @property
     def notes(self) -> tuple[str, ...]:
