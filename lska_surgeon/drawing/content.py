@@ -249,5 +249,5 @@ def _marked(figure: Figure, graph: Graph, shapes: tuple[Shape, ...]) -> Figure:
     nodes = tuple(replace(node, marks=tuple(on_nodes.get(node.index, ()))) for node in figure.nodes)
     edges = []
     for edge in figure.edges:
-        edges.append(replace(edge, marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
-    return replace(figure, nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})
+        edges.append(edge._replace(marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
+    return figure._replace(nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})

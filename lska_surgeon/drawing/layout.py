@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .figure import Figure, Node
 from .grid import Grid, grid_of
@@ -34,8 +34,7 @@ _PIN = 8.0  # of a box's side, for each arrow
 _ROUNDS = 4
 
 
-@dataclass(frozen=True)
-class Rect:
+class Rect(NamedTuple):
     """A box's place."""
 
     x: float
@@ -56,8 +55,7 @@ class Rect:
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where everything stands; the first box's part begins at `HEADING` from above.
 
     Attributes:
@@ -99,8 +97,7 @@ def layout_of(figure: Figure) -> Layout:
     return _placed(figure, grid, rows, routes)
 
 
-@dataclass(frozen=True)
-class _Rows:
+class _Rows(NamedTuple):
     heights: Heights
     bands: tuple[tuple[float, float], ...]
     tracks: tuple[float, ...]  # of the first track of each corridor

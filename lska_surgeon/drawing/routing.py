@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .figure import Figure
 from .grid import Grid
@@ -27,8 +28,7 @@ _BEHIND = 14.0  # pixels between two nets that have one lane
 _ROUNDS = 12
 
 
-@dataclass(frozen=True)
-class Heights:
+class Heights(NamedTuple):
     """Where boxes and corridors stand, from above.
 
     Attributes:
@@ -44,7 +44,7 @@ class Heights:
         return (self.top[node] + self.bottom[node]) / 2
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Wire:
     """One arrow.
 
@@ -63,7 +63,7 @@ class Wire:
     corridor: int = 0
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Net:
     """What one source has in one gutter: heights of its stubs on either side."""
 
@@ -76,8 +76,7 @@ class Net:
         return min(heights), max(heights)
 
 
-@dataclass(frozen=True)
-class Routes:
+class Routes(NamedTuple):
     """Every arrow's way.
 
     Attributes:
