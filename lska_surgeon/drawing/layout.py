@@ -31,7 +31,6 @@ _GUTTER, _LANE, _FIRST_LANE = 26.0, 6.5, 11.0
 _HEAD = 12.0  # a gutter's last pixels, for heads of arrows
 _NARROWEST = 72.0
 _PIN = 8.0  # of a box's side, for each arrow
-_ROUNDS = 4
 
 
 class Rect(NamedTuple):
@@ -87,7 +86,7 @@ def layout_of(figure: Figure) -> Layout:
     """The places of all that stands in a figure."""
     grid = grid_of(figure)
     corridors = [0] * (len(grid.levels) + 1)
-    for _ in range(_ROUNDS):
+    while True:  # a corridor only grows, and needs no more tracks than there are arrows
         rows = _rows(figure, grid, corridors)
         routes = routes_of(figure, grid, rows.heights)
         needed = [routes.tracks_in(corridor) for corridor in range(len(corridors))]
