@@ -17,6 +17,7 @@ from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.drawing.comparison import Comparison
 from lska_surgeon.drawing.compose import scene_of
 from lska_surgeon.drawing.content import Content
+from lska_surgeon.drawing.palette import TYPES
 from lska_surgeon.drawing.svg import svg_of
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import FoundModel, stock_models
@@ -24,6 +25,8 @@ from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]
+
+PAGE = (480, 690)  # points, as A4 and letter paper leave them between their margins
 
 
 @cache
@@ -40,6 +43,13 @@ def test_every_stock_model_is_drawn_soundly(model: str) -> None:
     for scaling in builds.sweep(model):
         found = stock(model, scaling.letter)
         pictures.assert_sound(picture_of(found), found.document.graph)
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_every_stock_model_fits_a_page_with_text_that_can_be_read(model: str) -> None:
+    for scaling in builds.sweep(model):
+        page = picture_of(stock(model, scaling.letter)).page
+        assert TYPES["detail"].size * min(PAGE[0] / page.right, PAGE[1] / page.bottom) >= 5
 
 
 @pytest.mark.parametrize(("model", "position"), POSITIONS)
