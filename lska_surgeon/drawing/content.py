@@ -87,7 +87,7 @@ class Content:
         shape = self.shapes[layer.index]
         if shape.stride is None:
             return "no map"
-        return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(shape)])
+        return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(layer)])
 
     def operators(self, layer: Layer) -> Operators | None:
         """The operators in a row; None where it has none, or where their width is not known."""
@@ -181,9 +181,12 @@ class Content:
     def _has_stride(self, layer: Layer) -> bool:
         return self.gives_a_map(layer) and self.shapes[layer.index].stride is not None
 
-    def _sides(self, shape: Shape) -> list[str]:
+    def _sides(self, layer: Layer) -> list[str]:
+        shape = self.shapes[layer.index]
         sides = self._whole_sides(shape)
-        return ["?", "?"] if sides is None else [f"{side}{'?' if shape.guessed else ''}" for side in sides]
+        if sides is None:
+            return ["?", "?"]
+        return [f"{side + more}{'?' if shape.guessed else ''}" for side, more in zip(sides, _padding(layer))]
 
     def _whole_sides(self, shape: Shape) -> tuple[int, int] | None:
         if shape.stride is None or any(side % shape.stride for side in self.imgsz):
@@ -229,6 +232,15 @@ def giga(macs: int | None) -> str:
     if macs is None:
         return "?"
     return f"{macs / 1e9:.3f}" if macs >= 9.5e6 else f"{macs / 1e9:.2g}"
+
+
+def _padding(layer: Layer) -> tuple[int, int]:
+    """How much higher and wider a padding row's map is than its stride says, until the next row takes that away."""
+    pads = layer.args[0] if layer.block == "nn.ZeroPad2d" and layer.args else 0
+    if isinstance(pads, int):
+        return 2 * pads, 2 * pads
+    left, right, top, bottom = pads if isinstance(pads, (list, tuple)) and len(pads) == 4 else (0, 0, 0, 0)
+    return top + bottom, left + right
 
 
 def _name(layer: Layer) -> str:
