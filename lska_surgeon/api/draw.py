@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Union
 from ..architecture.scaling import Scaling
 from ..checkpoints.find import check_checkpoint
 from ..costs.size import LARGEST_SIDE
-from ..drawing.comparison import Comparison
 from ..drawing.content import Content
 from ..drawing.drawing import Drawing, format_of
+from ..drawing.figure import Figure
 from ..errors import SurgeonError
 from ..files import check_target
 from ..model_yaml.document import Document
@@ -64,9 +64,15 @@ def draw(
     drawn_models = [model] if variant is None else [model, variant]
     target = _target(drawn_models[-1], positions, output)
     contents = [Content(_opened(one, scale, trust), size) for one in drawn_models]
-    figure = Comparison(*contents).figure() if variant is not None else contents[0].figure(positions)
+    figure = contents[0].figure(positions) if variant is None else _compared(*contents)
     notes = dict.fromkeys(note for one in contents for note in (*one.model.notes, *one.notes))
     return Drawing(figure, target, tuple(notes))
+
+
+def _compared(before: Content, after: Content) -> Figure:
+    from ..drawing.comparison import Comparison  # here, for one model needs none of it
+
+    return Comparison(before, after).figure()
 
 
 def default_target(model: Drawable, positions: bool = False, form: str = "svg") -> Path:
@@ -128,7 +134,7 @@ def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
         return open_checkpoint(os.fspath(model), trust=trust)
     if isinstance(model, Checkpoint):
         return open_trained(model)
-    raise SurgeonError(f"a {type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
+    raise SurgeonError(f"{type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
 
 
 def _size(imgsz: int | tuple[int, int]) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..architecture.graph import IMAGE
-from ..costs.difference import closed_form_costs
 from ..model_yaml.diff import compare
 from ..wording import clean
 from .content import Content
@@ -32,8 +31,7 @@ class Comparison:
     def figure(self) -> Figure:
         """All that stands in the picture."""
         plain = self.after.figure()
-        return replace(
-            plain,
+        return plain._replace(
             subtitle=", ".join([f"beside {self.before.model.found.asked}", self.after.subtitle(), *self._costs()]),
             nodes=tuple(map(self._node, plain.nodes)),
             edges=tuple(map(self._edge, plain.edges)),
@@ -41,8 +39,13 @@ class Comparison:
         )
 
     def _costs(self) -> Iterator[str]:
+        """What the second has more; where the first has no operators, that is said already."""
+        if not any(map(self.before.holds_operator, self.before.graph)):
+            return
+        from ..costs.difference import closed_form_costs
+
         costs = closed_form_costs(self.difference, self.after.imgsz)
-        if costs.params is not None and any(map(self.before.holds_operator, self.before.graph)):
+        if costs.params is not None:
             yield f"{costs.params:+,} parameters"
 
     def _node(self, node: Node) -> Node:
@@ -62,12 +65,12 @@ class Comparison:
 
     def _edge(self, edge: Edge) -> Edge:
         if edge.reader not in self._old:
-            return replace(edge, state=NEW)
+            return edge._replace(state=NEW)
         change = self._rewired.get((edge.reader, edge.tap))
         if change is None:
-            return replace(edge, state=PLAIN)
+            return edge._replace(state=PLAIN)
         read = "one source less" if change.before is None else self.before.words(change.before)
-        return replace(edge, state=REWIRED, title=f"{edge.title}; in {self._name} it read {read}")
+        return edge._replace(state=REWIRED, title=f"{edge.title}; in {self._name} it read {read}")
 
     def _captions(self) -> Iterator[str]:
         if not self.difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .figure import KINDS, NEW, PLAIN, REWIRED, Edge, Figure, Mark, Node
 from .layout import LABELS, LINE, MARGIN, MARK_GAP, MARK_HEIGHT, Layout, Rect, layout_of, mark_width
@@ -104,13 +104,13 @@ def _pill(name: str, x: float, y: float) -> Iterator[Shape]:
 
 def _moved(group: Group) -> Group:
     """A group of the network, below the title."""
-    return replace(group, shapes=tuple(_lowered(shape) for shape in group.shapes))
+    return group._replace(shapes=tuple(_lowered(shape) for shape in group.shapes))
 
 
 def _lowered(shape: Shape) -> Shape:
     if isinstance(shape, Line):
-        return replace(shape, points=tuple((x, y + _HEAD) for x, y in shape.points))
-    return replace(shape, y=shape.y + _HEAD)
+        return shape._replace(points=tuple((x, y + _HEAD) for x, y in shape.points))
+    return shape._replace(y=shape.y + _HEAD)
 
 
 def _lowest(group: Group) -> float:
@@ -118,8 +118,7 @@ def _lowest(group: Group) -> float:
     return max([*bottoms, *(shape.y + 3 for shape in group.shapes if isinstance(shape, Text))])
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """One entry of the legend: how wide its sample is, and what it says."""
 
     style: str

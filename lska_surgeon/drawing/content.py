@@ -85,9 +85,9 @@ class Content:
         if layer.block in NOT_A_MAP:
             return NOT_A_MAP[layer.block]
         shape = self.shapes[layer.index]
-        if shape.stride is None:
+        if shape.stride is None and not shape.guessed:
             return "no map"
-        return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(shape)])
+        return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(layer)])
 
     def operators(self, layer: Layer) -> Operators | None:
         """The operators in a row; None where it has none, or where their width is not known."""
@@ -181,9 +181,12 @@ class Content:
     def _has_stride(self, layer: Layer) -> bool:
         return self.gives_a_map(layer) and self.shapes[layer.index].stride is not None
 
-    def _sides(self, shape: Shape) -> list[str]:
+    def _sides(self, layer: Layer) -> list[str]:
+        shape = self.shapes[layer.index]
         sides = self._whole_sides(shape)
-        return ["?", "?"] if sides is None else [f"{side}{'?' if shape.guessed else ''}" for side in sides]
+        if sides is None:
+            return ["?", "?"]
+        return [f"{side + more}{'?' if shape.guessed else ''}" for side, more in zip(sides, _padding(layer))]
 
     def _whole_sides(self, shape: Shape) -> tuple[int, int] | None:
         if shape.stride is None or any(side % shape.stride for side in self.imgsz):
@@ -197,7 +200,7 @@ class Content:
 
     def _remarks(self) -> Iterator[str]:
         if any(self._is_unknown(layer) for layer in self.graph):
-            yield "A question mark: the block is not known, so its width or its map's size is not known for sure."
+            yield "A question mark and a dashed border: a block is not known, so a width or a size is not sure."
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -231,6 +234,15 @@ def giga(macs: int | None) -> str:
     return f"{macs / 1e9:.3f}" if macs >= 9.5e6 else f"{macs / 1e9:.2g}"
 
 
+def _padding(layer: Layer) -> tuple[int, int]:
+    """How much higher and wider a padding row's map is than its stride says, until the next row takes that away."""
+    pads = layer.args[0] if layer.block == "nn.ZeroPad2d" and layer.args else 0
+    if isinstance(pads, int):
+        return 2 * pads, 2 * pads
+    left, right, top, bottom = pads if isinstance(pads, (list, tuple)) and len(pads) == 4 else (0, 0, 0, 0)
+    return top + bottom, left + right
+
+
 def _name(layer: Layer) -> str:
     return clean(layer.block, _LONGEST_NAME)
 
@@ -249,5 +261,5 @@ def _marked(figure: Figure, graph: Graph, shapes: tuple[Shape, ...]) -> Figure:
     nodes = tuple(replace(node, marks=tuple(on_nodes.get(node.index, ()))) for node in figure.nodes)
     edges = []
     for edge in figure.edges:
-        edges.append(replace(edge, marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
-    return replace(figure, nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})
+        edges.append(edge._replace(marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
+    return figure._replace(nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})

@@ -12,9 +12,7 @@ from ..errors import TargetError
 from ..files import write_whole
 from ..wording import did_you_mean
 from .compose import scene_of
-from .dot import dot_of
 from .figure import Figure
-from .mermaid import markdown_of
 from .scene import Scene
 from .svg import svg_of
 
@@ -53,11 +51,15 @@ class Drawing:
         Raises:
             SurgeonError: it is beyond the limits of GitHub and GitLab.
         """
+        from .mermaid import markdown_of
+
         return markdown_of(self.figure)
 
     @property
     def dot(self) -> str:
         """In Graphviz' DOT language."""
+        from .dot import dot_of
+
         return dot_of(self.figure)
 
     def content(self, form: str) -> bytes:

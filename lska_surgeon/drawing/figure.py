@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Columns, from left to right; each may be drawn as several.
 BACKBONE, NECK, OUTPUT = "backbone", "neck", "output layer"
@@ -26,8 +27,7 @@ KINDS = {
 PLAIN, NEW, REWIRED = "plain", "new", "rewired"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A position's name on a box or on an arrow.
 
     Attributes:
@@ -66,8 +66,7 @@ class Node:
     unknown: bool = False
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """That a row reads another.
 
     Attributes:
@@ -87,8 +86,7 @@ class Edge:
     marks: tuple[Mark, ...] = ()
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """All that stands in a picture.
 
     Attributes:

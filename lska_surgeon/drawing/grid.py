@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .figure import OUTPUT, Edge, Figure, Node
 
@@ -18,7 +19,7 @@ DOWN, UP = 1, -1
 _SWEEPS = 3
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Column:
     """One column.
 
@@ -33,8 +34,7 @@ class Column:
     way: int = 0
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """Every node's place.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .figure import Figure, Node
 from .grid import Grid, grid_of
@@ -27,15 +27,13 @@ _PADDING = 5.0
 _BETWEEN = 13.0  # between boxes of one column, for an arrow
 _BAND = 8.0  # between a level's boxes and its edge
 _CORRIDOR, _TRACK, _FIRST_TRACK = 8.0, 6.0, 4.0
-_GUTTER, _LANE, _FIRST_LANE = 24.0, 6.5, 8.0
+_GUTTER, _LANE, _FIRST_LANE = 26.0, 6.5, 11.0
 _HEAD = 12.0  # a gutter's last pixels, for heads of arrows
 _NARROWEST = 72.0
 _PIN = 8.0  # of a box's side, for each arrow
-_ROUNDS = 4
 
 
-@dataclass(frozen=True)
-class Rect:
+class Rect(NamedTuple):
     """A box's place."""
 
     x: float
@@ -56,8 +54,7 @@ class Rect:
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where everything stands; the first box's part begins at `HEADING` from above.
 
     Attributes:
@@ -89,7 +86,7 @@ def layout_of(figure: Figure) -> Layout:
     """The places of all that stands in a figure."""
     grid = grid_of(figure)
     corridors = [0] * (len(grid.levels) + 1)
-    for _ in range(_ROUNDS):
+    while True:  # a corridor only grows, and needs no more tracks than there are arrows
         rows = _rows(figure, grid, corridors)
         routes = routes_of(figure, grid, rows.heights)
         needed = [routes.tracks_in(corridor) for corridor in range(len(corridors))]
@@ -99,8 +96,7 @@ def layout_of(figure: Figure) -> Layout:
     return _placed(figure, grid, rows, routes)
 
 
-@dataclass(frozen=True)
-class _Rows:
+class _Rows(NamedTuple):
     heights: Heights
     bands: tuple[tuple[float, float], ...]
     tracks: tuple[float, ...]  # of the first track of each corridor

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: The first that a viewer has; `text_width` bounds all of them.
 FONTS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
-@dataclass(frozen=True)
-class Fill:
+class Fill(NamedTuple):
     """How boxes of a style look: (light, dark) colours of their inside and border, and the border's width."""
 
     inside: tuple[str, str]
@@ -17,8 +16,7 @@ class Fill:
     width: float = 1.0
 
 
-@dataclass(frozen=True)
-class Type:
+class Type(NamedTuple):
     """How texts of a style look."""
 
     colour: tuple[str, str]
@@ -26,8 +24,7 @@ class Type:
     bold: bool = False
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(NamedTuple):
     """How lines of a style look."""
 
     colour: tuple[str, str]

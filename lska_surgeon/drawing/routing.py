@@ -1,34 +1,34 @@
 """Where arrows run between the boxes of a grid, so that none runs through a box and no two run on one another.
 
-Every arrow goes from the right side of its source to the left side of its reader, except that a row which stands right
-behind its only reader is joined to it straight. Between two columns is a gutter with lanes, between two levels a
-corridor with tracks; boxes stand in neither. All arrows of one source share their lanes: they are one net.
+Every arrow goes from the right side of its source to the left side of its reader, but a row that stands right behind
+its source is joined to it straight, and one further on in the same column is reached from the right. Between two
+columns is a gutter with lanes, between two levels a corridor with tracks; boxes stand in neither. All arrows of one
+source share their lanes: they are one net.
 
 1. An arrow crosses the columns in between on the height where it leaves, where nothing stands in its way; else on the
    height where it arrives; else in the nearest corridor.
 2. Each box side gets pins so far from one another, and from those across the gutter, that no two nets meet there.
-3. The lanes of a gutter are ordered so that few nets cross; nets that do not overlap may have the same lane.
+3. `lanes` orders what runs up and down in a gutter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from .figure import Figure
 from .grid import Grid
+from .lanes import Net, lanes_of
 
 _APART = 4.0  # pixels between two heights in one gutter
 _FROM_CORNER = 6.0
 _CLEAR = 5.0
 _PINS = 8.0  # pixels between two pins of one box, where it has that much room
 _MARKED = 15.0  # the same where a position's name stands beside each
-_BEHIND = 14.0  # pixels between two nets that have one lane
-_ROUNDS = 12
 
 
-@dataclass(frozen=True)
-class Heights:
+class Heights(NamedTuple):
     """Where boxes and corridors stand, from above.
 
     Attributes:
@@ -44,7 +44,7 @@ class Heights:
         return (self.top[node] + self.bottom[node]) / 2
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Wire:
     """One arrow.
 
@@ -63,21 +63,7 @@ class Wire:
     corridor: int = 0
 
 
-@dataclass
-class Net:
-    """What one source has in one gutter: heights of its stubs on either side."""
-
-    left: set[float] = field(default_factory=set)
-    right: set[float] = field(default_factory=set)
-
-    @property
-    def reach(self) -> tuple[float, float]:
-        heights = self.left | self.right
-        return min(heights), max(heights)
-
-
-@dataclass(frozen=True)
-class Routes:
+class Routes(NamedTuple):
     """Every arrow's way.
 
     Attributes:
@@ -119,7 +105,7 @@ class _Router:
         for reader in range(len(self.figure.nodes)):
             self._pins([wire for wire in wires if wire.reader == reader and wire.way == "skip"])
             self._pins([wire for wire in wires if wire.reader == reader and wire.way not in ("skip", "straight down")])
-        lanes = self._lanes(wires)
+        lanes = lanes_of(self._nets(wires))
         return Routes(tuple(wires), lanes, self._tracks(wires, lanes))
 
     def _column(self, node: int) -> int:
@@ -259,15 +245,6 @@ class _Router:
                 net.right.add(wire.arrives)
         return nets
 
-    def _lanes(self, wires: Sequence[Wire]) -> dict[tuple[int, int], int]:
-        lanes: dict[tuple[int, int], int] = {}
-        for gutter, nets in self._nets(wires).items():
-            order = _few_crossings(nets)
-            for at, source in enumerate(order):
-                before = [lanes[gutter, other] for other in order[:at] if _overlap(nets[other], nets[source])]
-                lanes[gutter, source] = 1 + max(before, default=-1)
-        return lanes
-
     def _tracks(self, wires: Sequence[Wire], lanes: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
         reach: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for wire in wires:
@@ -284,28 +261,3 @@ class _Router:
             }
             tracks[corridor, source] = next(track for track in range(len(reach) + 1) if track not in taken)
         return tracks
-
-
-def _overlap(one: Net, other: Net) -> bool:
-    return one.reach[0] < other.reach[1] + _BEHIND and other.reach[0] < one.reach[1] + _BEHIND
-
-
-def _few_crossings(nets: dict[int, Net]) -> list[int]:
-    """The nets of a gutter from the left to the right; neighbours change places while that saves crossings."""
-
-    def crossings(left: int, right: int) -> int:
-        low, high = nets[left].reach
-        below, above = nets[right].reach
-        return sum(low < y < high for y in nets[right].left) + sum(below < y < above for y in nets[left].right)
-
-    order = sorted(nets, key=lambda source: (nets[source].reach, source))
-    for _ in range(_ROUNDS):
-        changed = False
-        for at in range(len(order) - 1):
-            one, other = order[at : at + 2]
-            if crossings(other, one) < crossings(one, other):
-                order[at : at + 2] = [other, one]
-                changed = True
-        if not changed:
-            break
-    return order

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Union
+from typing import NamedTuple, Union
 
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle with rounded corners; `style` is a name of the palette."""
 
     x: float
@@ -21,8 +19,7 @@ class Box:
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line through right-angled corners, which are rounded; with `head`, an arrow."""
 
     points: tuple[Point, ...]
@@ -30,8 +27,7 @@ class Line:
     head: bool = True
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A line of text: where its base line begins, ends or has its middle, by `anchor`, "start", "middle" or "end"."""
 
     x: float
@@ -44,8 +40,7 @@ class Text:
 Shape = Union[Box, Line, Text]
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Shapes that are one thing, told by `title` on hover.
 
     Attributes:
@@ -59,8 +54,7 @@ class Group:
     shapes: tuple[Shape, ...]
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """A picture: its size in pixels, its title and description, and what is in it, in the order of drawing."""
 
     width: float

@@ -6,7 +6,6 @@ The same scene gives the same bytes. No element has an id, so that several pictu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
 from .palette import FILLS, FONTS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Group, Line, Point, Scene, Shape, Text
@@ -33,6 +32,11 @@ def svg_of(scene: Scene) -> str:
 def number(value: float) -> str:
     """A coordinate with at most two digits behind the point."""
     return f"{round(value, 2):g}" if abs(value) < 1e5 else f"{value:.0f}"
+
+
+def escape(text: str) -> str:
+    """Text as it may stand between tags and between double quotes."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _group(group: Group) -> Iterator[str]:

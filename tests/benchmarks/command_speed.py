@@ -25,6 +25,7 @@ QUICK = {
     "insert": ["insert", "yolov8s.yaml", "--at", "neck", "--k", "35", "--force"],
     "positions": ["positions", "yolov8s.yaml"],
     "check": ["check", VARIANT],
+    "draw": ["draw", VARIANT, "--force"],
     "remove": ["remove", VARIANT, "-o", "base.yaml", "--force"],
 }
 INFO = [PYTHON, "-c", "from ultralytics import YOLO; YOLO('yolov8s.yaml').info()"]

@@ -11,6 +11,7 @@ from .. import completion
 from ..options import imgsz as size_option
 from ..options import not_empty
 from ..options import trust as trust_option
+from ..quick_imports import unwatched
 
 
 @click.command()
@@ -57,11 +58,14 @@ def draw(
       lska-surgeon draw yolov8s-lska-neck-k35.yaml -o model.svg
       lska-surgeon draw yolov8s.yaml yolov8s-lska-neck-k35.yaml -o difference.md
     """
-    from ...api import draw as api
+    with unwatched():  # a YAML is thousands of small objects, and a checkpoint imports torch
+        from ...api import draw as api
 
-    target = _target(variant or model, positions, output, form)
-    api.check_output(target, force)
-    found = api.draw(model, variant, positions=positions, imgsz=imgsz, scale=scale, output=target or "-", trust=trust)
+        target = _target(variant or model, positions, output, form)
+        api.check_output(target, force)
+        found = api.draw(
+            model, variant, positions=positions, imgsz=imgsz, scale=scale, output=target or "-", trust=trust
+        )
     if not quiet:
         for note in found.notes:
             click.echo(f"Note: {note}", err=True)

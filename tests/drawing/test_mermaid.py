@@ -1,0 +1,101 @@
+"""Mermaid charts, read by Mermaid's own parser where its package is there: MERMAID_MODULES names a node_modules folder
+with `mermaid` and `jsdom` (npm install mermaid jsdom); nothing is downloaded here.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import builds
+
+import lska_surgeon as ls
+from lska_surgeon.drawing.figure import Figure
+from lska_surgeon.drawing.mermaid import MOST_CHARACTERS, MOST_EDGES, chart_of
+from lska_surgeon.model_yaml.find import stock_models
+
+SCRIPT = Path(__file__).with_name("mermaid_parse.mjs")
+CASES = Path(__file__).parents[1] / "cases" / "draw"
+STROKES = {"plain": "normal", "new": "thick", "rewired": "dotted"}
+
+
+def modules() -> Path:
+    """The folder with Mermaid's package, or a reason to skip."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node")
+    asked = os.environ.get("MERMAID_MODULES")
+    roots = [Path(asked)] if asked else []
+    npm = shutil.which("npm")
+    if not asked and npm:
+        done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=False)
+        roots = [Path(done.stdout.strip() or "none")]
+    found = next((root for root in roots if (root / "mermaid").is_dir() and (root / "jsdom").is_dir()), None)
+    if found is None:
+        pytest.skip("no mermaid and jsdom: npm install both, and set MERMAID_MODULES to that node_modules")
+    return found
+
+
+def parsed(paths: list[Path]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        ["node", str(SCRIPT), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MODULES": str(modules().resolve())},
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def name(index: int) -> str:
+    return "picture" if index < 0 else f"row{index}"
+
+
+def assert_same(chart: dict[str, Any], figure: Figure) -> None:
+    """The parser finds what the figure has: boxes with their words, and arrows with theirs."""
+    assert chart["type"] == "flowchart-v2"
+    assert chart["rows"] == [name(node.index) for node in figure.nodes]
+    for text, node in zip(chart["texts"], figure.nodes):
+        marks = [", ".join(mark.name for mark in node.marks)] if node.marks else []
+        assert plain(text) == "<br>".join([*node.lines, *marks])
+    assert [(begin, end, stroke) for begin, end, stroke, _ in chart["edges"]] == [
+        (name(edge.source), name(edge.reader), STROKES[edge.state]) for edge in figure.edges
+    ]
+    assert [plain(text) for *_, text in chart["edges"]] == [
+        ", ".join(mark.name for mark in edge.marks) for edge in figure.edges
+    ]
+
+
+def plain(text: str) -> str:
+    """Text without Mermaid's entities, which its parser keeps in a form of its own."""
+    return html.unescape(re.sub(r"ﬂ°°(\w+?)¶ß", r"&#\1;", text))
+
+
+@pytest.mark.slow
+def test_mermaids_own_parser_finds_every_row_and_arrow(tmp_path: Path) -> None:
+    modules()
+    drawings = [ls.draw(str(stock_models()[model]), positions=bool(at % 2)) for at, model in enumerate(builds.MODELS)]
+    drawings.append(ls.draw(str(CASES / "yolov8n-own.yaml"), positions=True))
+    drawings.append(ls.draw(str(CASES / "yolov8s.yaml"), str(CASES / "yolov8n-own.yaml")))
+    paths = [one.write(tmp_path / f"{at}.md") for at, one in enumerate(drawings)]
+    charts = parsed(paths)
+    assert len(charts) == len(drawings)
+    for chart, drawing in zip(charts, drawings):
+        assert_same(chart, drawing.figure)
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_charts_keep_within_the_sites_limits(model: str) -> None:
+    figure = ls.draw(str(stock_models()[model]), positions=True).figure
+    chart = chart_of(figure)
+    assert len(figure.edges) <= MOST_EDGES
+    assert len(chart) <= MOST_CHARACTERS // 4
+    assert len(re.findall(r"^  (?:picture|row\d+) (?:-->|==>|-\.->) ", chart, re.MULTILINE)) == len(figure.edges)

@@ -1,0 +1,148 @@
+"""Pictures of networks: whatever the network, all of it stands there once, legible, and nothing runs over anything."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import builds, pictures
+
+from lska_surgeon.architecture.placement import Placement
+from lska_surgeon.architecture.positions import named_sites
+from lska_surgeon.architecture.scaling import Scaling
+from lska_surgeon.drawing.comparison import Comparison
+from lska_surgeon.drawing.compose import scene_of
+from lska_surgeon.drawing.content import Content
+from lska_surgeon.drawing.palette import TYPES
+from lska_surgeon.drawing.svg import svg_of
+from lska_surgeon.model_yaml.document import Document
+from lska_surgeon.model_yaml.find import FoundModel, stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
+from lska_surgeon.model_yaml.load import OpenModel, open_model
+
+POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]
+
+PAGE = (480, 690)  # points, as A4 and letter paper leave them between their margins
+
+
+@cache
+def stock(model: str, letter: str | None) -> OpenModel:
+    return open_model(str(stock_models()[model]), letter)
+
+
+def picture_of(model: OpenModel, positions: bool = False, imgsz: tuple[int, int] = (640, 640)) -> pictures.Picture:
+    return pictures.read(svg_of(scene_of(Content(model, imgsz).figure(positions))))
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_every_stock_model_is_drawn_soundly(model: str) -> None:
+    for scaling in builds.sweep(model):
+        found = stock(model, scaling.letter)
+        pictures.assert_sound(picture_of(found), found.document.graph)
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_every_stock_model_fits_a_page_with_text_that_can_be_read(model: str) -> None:
+    for scaling in builds.sweep(model):
+        page = picture_of(stock(model, scaling.letter)).page
+        assert TYPES["detail"].size * min(PAGE[0] / page.right, PAGE[1] / page.bottom) >= 5
+
+
+@pytest.mark.parametrize(("model", "position"), POSITIONS)
+def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, position: str) -> None:
+    letter = builds.scalings_of(model)[0].letter
+    base = stock(model, letter)
+    plan = plan_insert(str(stock_models()[model]), Placement((position,), k=7), scale=letter, output="-")
+    variant = OpenModel(FoundModel(Path(model), model, letter), Document(plan.text, model), base.scaling)
+    graph = variant.document.graph
+    pictures.assert_sound(picture_of(variant), graph)
+    difference = Comparison(Content(base, (640, 640)), Content(variant, (640, 640)))
+    beside = pictures.read(svg_of(scene_of(difference.figure())))
+    pictures.assert_sound(beside, graph)
+    new = {f"row-{new}" for new, edit in plan.rewrite.edits.items()}
+    assert {name for name, style in beside.styles.items() if style == "operator"} == new
+    assert {style for name, style in beside.styles.items() if name in beside.boxes} == {"operator", "kept"}
+    inserted = plan.rewrite.inserted
+    dashed = {name.rpartition("-")[0] for name, style in beside.styles.items() if style == "rewired"}
+    readers = [(source, row.index) for row in graph for source in row.sources if source in inserted]
+    assert dashed == {f"edge-{source}-{reader}" for source, reader in readers if reader not in inserted}
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_every_position_is_marked_by_name(model: str) -> None:
+    letter = builds.scalings_of(model)[0].letter
+    found = stock(model, letter)
+    picture = picture_of(found, positions=True)
+    pictures.assert_sound(picture, found.document.graph)
+    sites = named_sites(found.document.graph, found.shapes)
+    expected = {f"mark-{name}-{site.layer}" for name, here in sites.items() for site in here}
+    assert set(picture.marks) == expected
+    assert sum(count for name, count in picture.names.items() if name.startswith("mark-")) == len(expected)
+    for name, sites_here in sites.items():
+        for site in sites_here:
+            mark = f"mark-{name}-{site.layer}"
+            assert picture.lines(mark) == [name]
+            where = f"row-{site.layer if site.reader is None else site.reader}"
+            assert picture.boxes[where].holds(picture.marks[mark])
+            at = picture.titles[mark].removeprefix("--at ")
+            chosen = plan_insert(str(stock_models()[model]), Placement((at,), k=7), scale=letter, output="-").sites
+            assert [(one.site.layer, one.site.reader, one.site.inside) for one in chosen] == [
+                (site.layer, site.reader, site.inside)
+            ]
+
+
+@pytest.mark.parametrize("model", builds.MODELS)
+def test_widths_and_map_sizes_are_those_of_the_built_model(model: str) -> None:
+    size = 64
+    scaling = builds.scalings_of(model)[-1]
+    found = stock(model, scaling.letter)
+    picture = picture_of(found, imgsz=(size, size))
+    if model == "yolo11-cls-resnet18.yaml":
+        assert picture.lines("row-0")[1] == "a model's features"
+        return
+    maps = builds.maps_of(builds.parse(stock_models()[model], scaling.letter), size)
+    for index, built in enumerate(maps):
+        line = picture.lines(f"row-{index}")[1]
+        if built is None:
+            assert "×" not in line
+        else:
+            assert line == f"{built[0]} × {built[1]} × {built[1]}"
+
+
+LONG = "W" * 60
+ARGS = {
+    "Conv": [64, 3, 2],
+    "C2f": [1024, True],
+    "nn.Upsample": [None, 2, "nearest"],
+    "LSKA": ["c2", 53],
+    "C2fLSKA": [64, True, {"k": 7}],
+    "CBLinear": [[64, 64]],
+    "MyOwnBlock": [64],
+    LONG: [],
+    "注意力": [],
+}
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> str:
+    """YAML of rows that read whatever comes before them, several times over too, at strides that go up and down."""
+    count = draw(st.integers(1, 24))
+    rows = []
+    for index in range(count):
+        taps = st.lists(st.integers(max(0, index - 9), index - 1), min_size=1, max_size=5)
+        sources = draw(st.one_of(st.just([-1]), taps)) if index else [-1]
+        block = draw(st.sampled_from(sorted(ARGS))) if len(sources) == 1 else draw(st.sampled_from(("Concat", LONG)))
+        rows.append([sources if len(sources) > 1 else sources[0], draw(st.integers(1, 3)), block, ARGS.get(block, [1])])
+    middle = draw(st.integers(0, count - 1))
+    return json.dumps({"nc": 3, "backbone": rows[:middle], "head": rows[middle:]})
+
+
+@given(text=networks(), positions=st.booleans(), side=st.sampled_from((64, 640, 1000)))
+def test_any_network_is_drawn_soundly(text: str, positions: bool, side: int) -> None:
+    document = Document(text, "any.yaml")
+    model = OpenModel(FoundModel(Path("any.yaml"), "any.yaml", None), document, Scaling())
+    pictures.assert_sound(picture_of(model, positions, (side, 2 * side)), document.graph)
