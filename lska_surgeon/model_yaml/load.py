@@ -58,13 +58,13 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         problem = size_problem(layer, scaling)
         if problem:
             raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
-    note = None if scale else scale_note(found, document)
-    return OpenModel(found, document, scaling, scale, (f"{note}; --scale takes another",) if note else ())
+    note = None if scale else scale_note(found, document, "--scale takes")
+    return OpenModel(found, document, scaling, scale, (note,) if note else ())
 
 
-def scale_note(found: FoundModel, document: Document) -> str | None:
-    """What to tell of a name that leaves it open which of several scales is built."""
+def scale_note(found: FoundModel, document: Document, others: str = "it is the first of") -> str | None:
+    """What to tell of a name that leaves it open which of several scales is built, and of the others."""
     if found.scale or len(document.scales) < 2:
         return None
     letters = list(document.scales)
-    return f"{found.asked} names no scale, so this is {letters[0]}, the first of {', '.join(letters)}"
+    return f"{found.asked} names no scale, so this is {letters[0]}; {others} {', '.join(letters)}"
