@@ -8,6 +8,7 @@ import pytest
 
 import lska_surgeon as ls
 from lska_surgeon.errors import GraphError
+from lska_surgeon.yolo.build import build
 
 CASES = Path(__file__).parents[1] / "cases" / "check"
 
@@ -50,3 +51,27 @@ def test_words_that_differ_for_layers_that_look_alike() -> None:
     other = text.replace(old, f"{old}  - [-1, 1, C2f, [640]]\n").replace("[15, 18, 21]", "[15, 18, 22]")
     Path("other.yaml").write_text(other, encoding="utf-8")
     assert "source 1: 18 (C2f), now 19 -> 18 (C2f), which is new" in str(ls.diff("one.yaml", "other.yaml"))
+
+
+def test_depth_and_width_multiples_build_under_a_name_with_a_letter() -> None:
+    file = case("depth_multiple")
+    assert ls.check(file, build=True).ok
+    assert sum(p.numel() for p in build(file).parameters()) == 11_166_560
+    resolved = ls.insert(file, "neck", resolve=True, output="yolov8s-resolved.yaml").write()
+    assert ls.check(resolved, build=True).ok
+
+
+def test_a_stock_block_that_the_parser_does_not_know_builds() -> None:
+    file = case("cbam")
+    Path(file).write_text(
+        Path(file).read_text(encoding="utf-8").replace("CBAM, [7]", "CBAM, [c2, 7]"), encoding="utf-8"
+    )
+    assert ls.check(file, build=True).ok
+    assert type(build(file).model[22]).__name__ == "CBAM"
+
+
+@pytest.mark.parametrize("name", ["c3k2_lska", "c2f_lska_k", "neck_omits_host", "lskattention"])
+def test_hosts_by_other_peoples_names_build_and_give_a_base_that_builds(name: str) -> None:
+    file = case(name)
+    assert ls.check(file, build=True).ok
+    assert ls.check(ls.remove(file).write(), build=True).ok
