@@ -40,7 +40,7 @@ def test_a_row_that_is_a_whole_backbone_is_one_sentence_everywhere(name: str, ro
 def test_all_say_which_scale_a_name_leaves_open() -> None:
     file = case("custom_no_scale")
     for notes in (ls.check(file).notes, ls.positions(file).notes, ls.insert(file, "neck").notes):
-        assert f"{file} names no scale, so this is n; " in notes[0]
+        assert f"{file} names no scale, so this is n, the first of n, s" in notes[0]
 
 
 def test_words_that_differ_for_layers_that_look_alike() -> None:
