@@ -6,10 +6,19 @@ from collections.abc import Iterable
 
 from ..architecture.kernel import DEFAULT_KERNEL
 from ..architecture.placement import placement_of
+from ..model_yaml import insert as planned
 from ..model_yaml.find import is_stock
-from ..model_yaml.insert import Insertion, plan_insert_into
 from ..model_yaml.load import open_model
 from .arguments import PathLike, as_name
+
+
+class Insertion(planned.Insertion):
+    """An insertion that a notebook shows as a drawing as well; the rest is `model_yaml.insert.Insertion`."""
+
+    def _repr_html_(self) -> str:
+        from ..drawing.insertion import drawing_of  # here, for only a notebook asks
+
+        return f"{drawing_of(self)._repr_html_()}\n{super()._repr_html_()}"
 
 
 def insert(
@@ -24,7 +33,7 @@ def insert(
     unchecked: bool = False,
     output: PathLike | None = None,
 ) -> Insertion:
-    """Put LSKA into a model YAML; nothing is written before `.write()`.
+    """Put LSKA into a model YAML; nothing is written before `.write()`, and a notebook shows what it draws.
 
     >>> import lska_surgeon as ls
     >>> variant = ls.insert("yolov8s.yaml", "neck", k=35)
@@ -58,4 +67,5 @@ def insert(
         from ..checks.refusal import refuse_broken
 
         refuse_broken(opened.found, opened.document.text)
-    return plan_insert_into(opened, placement, resolve=resolve, output=as_name(output))
+    plan = planned.plan_insert_into(opened, placement, resolve=resolve, output=as_name(output))
+    return Insertion(**vars(plan))
