@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import read_attention
+from .attention import HOSTS, read_attention
 from .graph import IMAGE, Graph, Layer
-from .kernel import Kernel
+from .other_operators import AnyOperator
 from .scaling import Scaling
 from .shapes import Shape
 
@@ -16,23 +16,33 @@ from .shapes import Shape
 class Operators:
     """The operators in one row: `count` of them, each `channels` wide."""
 
-    kernel: Kernel
+    kernel: AnyOperator
     channels: int
     count: int
 
     @property
-    def params(self) -> int:
-        """Parameters of all of them."""
-        return self.count * self.kernel.params(self.channels)
+    def params(self) -> int | None:
+        """Parameters of all of them; None where only building one tells."""
+        each = self.kernel.params(self.channels)
+        return None if each is None else self.count * each
 
-    def macs(self, height: int, width: int) -> int:
-        """Multiply-accumulates of all of them on an H x W map."""
-        return self.count * self.kernel.macs(self.channels, height, width)
+    def macs(self, height: int, width: int) -> int | None:
+        """Multiply-accumulates of all of them on an H x W map; None where only counting one tells."""
+        each = self.kernel.macs(self.channels, height, width)
+        return None if each is None else self.count * each
 
 
-def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
-    """The operators that layer `index` holds; None when it holds none, or when a width is not known."""
+def operators_in(
+    graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling, row_of: AnyOperator | None = None
+) -> Operators | None:
+    """The operators that layer `index` holds; None when it holds none, or when a width is not known.
+
+    `row_of` is the operator that the row is known to be, where its block does not tell: CBAM, or a declared one.
+    """
     layer = graph[index]
+    if row_of is not None and layer.block not in HOSTS:
+        width = shapes[layer.sources[0]].channels if layer.sources[0] != IMAGE else 3
+        return None if width is None else Operators(row_of, width, scaling.repeats(layer.repeats))
     attention = read_attention(layer.block, layer.args)
     if attention is None:
         return None
@@ -56,9 +66,11 @@ def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> i
     total = 0
     for layer in graph:
         found = operators_in(graph, layer.index, shapes, scaling)
-        if found is None and _holds(layer):
+        if found is None and not _holds(layer):
+            continue
+        if found is None or found.params is None:
             return None
-        total += found.params if found else 0
+        total += found.params
     return total
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import BLOCK_OPS, read_attention
+from .attention import OPERATOR_ROWS, read_attention
 from .declared import ADD, ATTENTION, declared
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
@@ -132,7 +132,7 @@ def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
     found = declared(layer.block)
     if found is not None:
         return found.like, layer.args
-    attention = None if layer.block in BLOCK_OPS else read_attention(layer.block, layer.args)
+    attention = None if layer.block in OPERATOR_ROWS else read_attention(layer.block, layer.args)
     if attention is None or attention.host is None:
         return layer.block, layer.args
     return attention.host, attention.host_args
@@ -162,7 +162,7 @@ def _channels(
         return sources[-1].channels
     if block in NOT_A_MAP or block in OUTPUTS:
         return settings.get("nc") if block == "Classify" else previous.channels
-    if block in BLOCK_OPS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
+    if block in OPERATOR_ROWS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
         return sources[0].channels
     return None
 
@@ -180,7 +180,7 @@ def _stride(block: str, args: tuple[Any, ...], sources: list[Shape]) -> tuple[fl
         return source.stride / _number(args, _UP_ARG[block], 1), False
     if block in _FIXED_STRIDE:
         return source.stride * _FIXED_STRIDE[block], False
-    if block in _KEEPS_SIZE or block in BLOCK_OPS or block in ("CBLinear", "CBFuse"):
+    if block in _KEEPS_SIZE or block in OPERATOR_ROWS or block in ("CBLinear", "CBFuse"):
         return source.stride, False
     # A block we do not know. People's own down-sampling blocks look like Conv ([c2, 3, 2]) or say so in their name.
     if "down" in block.lower() or ("conv" in block.lower() and _number(args, 2, 1) == 2):

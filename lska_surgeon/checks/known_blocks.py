@@ -8,14 +8,14 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
+from ..architecture.attention import HANDWRITTEN_HOSTS, HOSTS, OPERATOR_ROWS
 from ..architecture.declared import declared
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
 _DOUBLED = re.compile(r"(.)\1+")
 _COMMENT = re.compile(r"#[^\n]*")
-_OURS = frozenset(BLOCK_OPS) | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
+_OURS = OPERATOR_ROWS | {"CBAM"} | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
 
 
 @cache

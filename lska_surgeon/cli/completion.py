@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from ..architecture.other_operators import all_ops
 from ..architecture.positions import NAMES
+from ..declarations.find import using_declarations
 from ..model_yaml.find import stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
@@ -38,6 +40,12 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 def positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names that `--at` takes; behind a colon every model has its own."""
     return [CompletionItem(name) for name in (*NAMES, "after:", "before:", "edge:") if name.startswith(incomplete)]
+
+
+def operators(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What `--op` takes; of declared blocks those of the working folder."""
+    with using_declarations():
+        return [CompletionItem(name) for name in all_ops() if name.startswith(incomplete)]
 
 
 def _stock_names(incomplete: str) -> list[str]:

@@ -22,9 +22,9 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.attention import BLOCK_OPS, read_attention
+from ..architecture.attention import OPERATOR_ROWS, read_attention
 from ..architecture.graph import IMAGE, Graph, Layer, graph_of
-from ..architecture.kernel import Kernel
+from ..architecture.other_operators import AnyOperator
 from ..architecture.positions import Site
 from ..architecture.surgery import Edit, Rewrite
 from ..errors import BuildError, CheckpointError, SurgeonError
@@ -186,7 +186,7 @@ def _holds(there: _Make, here: _Make, layer: Layer, row: Layer) -> bool:
     """Case 2."""
     if layer.block == row.block:
         return there == here
-    attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
+    attention = None if row.block in OPERATOR_ROWS else read_attention(row.block, row.args)
     if attention is not None and attention.host == layer.block:
         return there.parts == here.parts and here.shapes.items() <= there.shapes.items()
     return bool(here.shapes) and there.shapes == here.shapes
@@ -220,7 +220,7 @@ def _edits(base: Graph, variant: Graph, taken: Mapping[int, int]) -> dict[int, E
     return edits
 
 
-def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> Kernel | None:
+def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> AnyOperator | None:
     attention = read_attention(row.block, row.args)
     if attention is None or (row.index in taken and base[taken[row.index]].block == row.block):
         return None

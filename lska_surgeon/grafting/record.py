@@ -9,6 +9,7 @@ import torch
 
 from .. import __version__
 from ..architecture.declared import declared, in_force
+from ..architecture.other_operators import OtherOperator
 from ..checkpoints.checkpoint import Checkpoint
 from .certificate import Certificate
 from .plan import GraftPlan
@@ -51,6 +52,7 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
                 "op": edit.kernel.op,
                 "k": edit.kernel.k,
                 "d": edit.kernel.d,
+                **({"gated": True} if isinstance(edit.kernel, OtherOperator) and edit.kernel.gated else {}),
             }
             for row, edit in sorted(rewrite.edits.items())
         ],

@@ -18,7 +18,7 @@ from ..architecture.attention import BLOCK_OPS
 from ..architecture.graph import Graph, Layer, yaml_of
 from ..architecture.surgery import Rewrite
 from ..errors import BuildError
-from ..nn import attach, build_operator, named_operators
+from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES
 from ..yolo.build import layers_of
 
@@ -143,8 +143,11 @@ class _ModelWide:
     def settle_(self, layer: nn.Module, identity: bool) -> None:
         """Give a new layer all of that, and its operators their start."""
         operators = [operator for _, operator in named_operators(layer)]
-        for operator in operators if identity else ():
-            operator.init_identity_()
+        for operator in operators:
+            if identity:
+                operator.init_identity_()
+            elif isinstance(operator, Gated):
+                operator.init_default_()
         for part in operators or [layer]:
             part.to(device=self.reference.device, dtype=self.reference.dtype)
             part.requires_grad_(self.reference.requires_grad)

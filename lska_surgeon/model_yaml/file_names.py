@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..architecture.graph import Graph
+from ..architecture.other_operators import other_ops
 from ..architecture.placement import Placement
 from ..architecture.positions import parse_at
 from ..architecture.shapes import OUTPUTS
@@ -28,10 +29,10 @@ def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) ->
     return {
         "base": _stem_with_scale(base),
         "scale": base.scaling.letter or "",
-        "op": placement.op,
+        "op": _op_in_a_name(placement),
         "at": "-".join(map(_in_a_name, placement.at)),
-        "k": "-".join(dict.fromkeys(str(kernel.k) for kernel in kernels)),
-        "d": "-".join(dict.fromkeys(str(kernel.d) for kernel in kernels)),
+        "k": "-".join(dict.fromkeys(str(kernel.k) for kernel in kernels if kernel.k)),
+        "d": "-".join(dict.fromkeys(str(kernel.d) for kernel in kernels if kernel.d)),
     }
 
 
@@ -44,9 +45,14 @@ def variant_stem(stem: str, placement: Placement, edits: Sequence[Edit]) -> str:
         positions.append(_in_a_name(text))
         if len(sizes) > 1:
             positions[-1] += f"-k{placement.k if at.k is None else at.k}"
-    k = [] if len(sizes) > 1 else [f"k{sizes.pop()}"]
+    k = [] if len(sizes) > 1 or None in sizes else [f"k{sizes.pop()}"]
     d = [f"d{placement.dilation}"] if placement.dilation else []
-    return "-".join([stem, placement.op, *positions, *k, *d])
+    return "-".join([stem, _op_in_a_name(placement), *positions, *k, *d])
+
+
+def _op_in_a_name(placement: Placement) -> str:
+    """`lska`, `timm-se`, `gated-cbam`."""
+    return ("gated-" if placement.gated else "") + re.sub(r"[^\w-]+", "-", placement.op)
 
 
 def _in_a_name(at: str) -> str:
@@ -69,7 +75,8 @@ def _stem_with_scale(base: OpenModel) -> str:
 def base_name(found: FoundModel) -> str:
     """The name of the base that a variant's name tells of."""
     stem = Path(found.asked).stem
-    base = re.sub(r"-(?:lska|lka)(?:-trivial|-attention)?-.+$", "", stem)
+    others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops())
+    base = re.sub(rf"-(?:(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
     return f"{base if base != stem else stem + '-base'}.yaml"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..architecture.kernel import Kernel
 from ..architecture.operators import Operators, operators_in
+from ..architecture.other_operators import AnyOperator
 from ..architecture.placement import Placement, edits_for
 from ..architecture.positions import Site
 from ..architecture.resolve import kept_letter, resolve_scale
@@ -49,7 +49,7 @@ class SitePlan:
         return self.edit.site
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> AnyOperator:
         return self.edit.kernel
 
 
@@ -69,8 +69,8 @@ class Plan:
     @property
     def params_added(self) -> int | None:
         """Parameters of the new operators; None when a width is not known."""
-        found = [site.operators for site in self.sites]
-        return None if None in found else sum(operators.params for operators in found if operators)
+        found = [site.operators.params if site.operators else None for site in self.sites]
+        return None if None in found else sum(params for params in found if params)
 
     def macs_added(self, height: int, width: int) -> int | None:
         """Multiply-accumulates of the new operators for a picture of height x width pixels; None when not known."""
@@ -79,7 +79,10 @@ class Plan:
             stride = site.stride
             if site.operators is None or not stride or height % stride or width % stride:
                 return None
-            total += site.operators.macs(int(height / stride), int(width / stride))
+            macs = site.operators.macs(int(height / stride), int(width / stride))
+            if macs is None:
+                return None
+            total += macs
         return total
 
     @property
@@ -153,7 +156,7 @@ def stacking_notes(rewrite: Rewrite) -> list[str]:
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:
     edit = rewrite.edits[index]
     readers = () if edit.site.inside else rewrite.rewired(index)
-    operators = operators_in(rewrite.after, index, shapes, scaling)
+    operators = operators_in(rewrite.after, index, shapes, scaling, edit.kernel)
     shape = shapes[index]
     return SitePlan(edit, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
 
@@ -163,7 +166,7 @@ def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:
     for index in rewrite.inserted:
         edit, shape = rewrite.edits[index], shapes[index]
         level = f" ({shape.level.upper()}/{shape.stride:g})" if shape.level and shape.stride else ""
-        labels[index] = f"{edit.kernel.op} k{edit.kernel.k}, {edit.site.name}{level}"
+        labels[index] = f"{edit.kernel.in_words}, {edit.site.name}{level}"
     return labels
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..architecture.attention import is_attention
+from ..architecture.declared import in_force, keeps_shape
 from ..architecture.surgery import Rewrite, remove
 from ..files import target_path
 from .document import Document
@@ -40,11 +43,22 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
     """
     found = find_model(variant)
     document = Document.read(found.path, found.asked)
-    rewrite = remove(document.graph)
+    rewrite = remove(document.graph, _rows(document))
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     target = None if output == "-" else target_path(output or base_name(found), ".yaml")
     family_notes(document.graph, target)
     return Removal(document.text, text, rewrite, target, found.path, _notes(found, document, target))
+
+
+def _rows(document: Document) -> set[int] | None:
+    """The rows to treat, where some are of blocks that people write as well, and `insert`'s comment tells its own."""
+    ops = {"CBAM": "cbam", **{name: name for name in in_force().blocks if keeps_shape(name)}}
+    inserted = set()
+    for layer, row in zip(document.layers, document.rows):
+        behind = document.text[row.whole.end :].partition("\n")[0]
+        if layer.block in ops and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(ops[layer.block])}, [a-z]", behind):
+            inserted.add(layer.index)
+    return inserted | {layer.index for layer in document.layers if is_attention(layer.block)} if inserted else None
 
 
 def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:

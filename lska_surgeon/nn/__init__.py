@@ -22,11 +22,13 @@ from .blocks import (
     attach,
 )
 from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
+from .others import CBAM, Gated, Plain, Timm
 from .registration import register
 
 __all__ = [
     "BLOCK_CLASSES",
     "C3LSKA",
+    "CBAM",
     "LKA",
     "LSKA",
     "SPPELANLSKA",
@@ -36,13 +38,16 @@ __all__ = [
     "C2fLSKA",
     "C2f_LSKA_Attention",
     "C3k2LSKA",
+    "Gated",
     "Host",
     "LKATrivial",
     "LSKAAttention",
     "LSKATrivial",
     "Operator",
+    "Plain",
     "RepBottleneckLSKA",
     "RepNCSPELAN4LSKA",
+    "Timm",
     "attach",
     "build_operator",
     "named_operators",

@@ -15,8 +15,9 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from ..architecture.kernel import Kernel, resolve_kernel
+from ..architecture.other_operators import AnyOperator
 
-AnyOperator = TypeVar("AnyOperator", bound="Operator")
+SomeOperator = TypeVar("SomeOperator", bound="Operator")
 
 
 class Operator(nn.Module):
@@ -42,14 +43,14 @@ class Operator(nn.Module):
         self._build(dim, kernel)
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> AnyOperator:
         """The operator's numbers; computed, so that a pickled operator holds plain integers only."""
         return resolve_kernel(self.op, self.k_size, self.dilation)
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         raise NotImplementedError
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         """Make the operator return its input exactly, leave the depth-wise convolutions at random, return self.
 
         The depth-wise convolutions must stay random: were they zero as well, no gradient would ever reach `conv1`'s
@@ -65,7 +66,7 @@ class Gate(Operator):
 
     conv1: nn.Conv2d
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         conv1: nn.Conv2d = self.conv1
         nn.init.zeros_(conv1.weight)
         nn.init.ones_(conv1.bias)
@@ -145,7 +146,7 @@ class LSKAAttention(Operator):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x))))
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         proj_2: nn.Conv2d = self.proj_2
         nn.init.zeros_(proj_2.weight)
         nn.init.zeros_(proj_2.bias)
@@ -155,8 +156,12 @@ class LSKAAttention(Operator):
 OPERATORS: dict[str, type[Operator]] = {cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, LSKAAttention)}
 
 
-def build_operator(kernel: Kernel, dim: int) -> Operator:
+def build_operator(kernel: AnyOperator, dim: int) -> Operator:
     """The operator that `kernel` describes, on `dim` channels, randomly initialised."""
+    if not isinstance(kernel, Kernel):
+        from .others import build_other
+
+        return build_other(kernel, dim)
     return OPERATORS[kernel.op](dim, kernel.k, kernel.d)
 
 

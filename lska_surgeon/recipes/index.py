@@ -214,12 +214,12 @@ def _dump(content: Mapping[str, Any]) -> str:
 
 def _edits_in_words(variant: Variant) -> str:
     """`lska k35 at neck`; several sizes each with its positions."""
-    groups: dict[tuple[str, int], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for site in variant.plan.sites:
-        at = groups.setdefault((site.kernel.op, site.kernel.k), [])
+        at = groups.setdefault(site.kernel.in_words, [])
         position = site.site.asked.split("@")[0]
         at += [] if position in at else [position]
-    return ", ".join(f"{op} k{k} at {' and '.join(at)}" for (op, k), at in groups.items())
+    return ", ".join(f"{what} at {' and '.join(at)}" for what, at in groups.items())
 
 
 def _base_name(variant: Variant) -> str:

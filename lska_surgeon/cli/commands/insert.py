@@ -19,6 +19,7 @@ from ..reports.edits import insertion_json, insertion_line, insertion_notice, in
 @click.option(
     "--scale", callback=not_empty, metavar="LETTER", help="Scale to build, where BASE's name does not say it."
 )
+@click.option("--gated", is_flag=True, help="Put an operator that is not LSKA behind a gate that starts closed.")
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @writing
 @formats("text", "json", "github")
@@ -30,6 +31,7 @@ def insert(
     op: str,
     dilation: int | None,
     scale: str | None,
+    gated: bool,
     resolve: bool,
     output: str | None,
     force: bool,
@@ -59,9 +61,10 @@ def insert(
       lska-surgeon insert yolov8s.yaml --at neck --k 35
       lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
+      lska-surgeon insert yolov8s.yaml --at neck --op cbam
     """
     refuse_two_texts(form, output)
-    plan = plan_insert(base, Placement(at, op, k, dilation), scale=scale, resolve=resolve, output=output)
+    plan = plan_insert(base, Placement(at, op, k, dilation, gated), scale=scale, resolve=resolve, output=output)
     if plan.output is not None:
         check_target(plan.output, force=force or dry_run)
     if plan.output is not None and not dry_run:

@@ -37,9 +37,9 @@ def insertion_table(plan: Plan) -> str:
         block = f"in {layer.block}" if site.site.inside else f"after {layer.block}"
         readers = "itself" if site.site.inside else numbers(site.readers)
         count = f"{site.operators.count} x {site.operators.channels}" if site.operators else "not known"
-        params = f"{site.operators.params:,}" if site.operators else "not known"
+        params = f"{site.operators.params:,}" if site.operators and site.operators.params is not None else "not known"
         kernel = site.kernel
-        operator = f"{kernel.op} k{kernel.k}" + (f" d{kernel.d}" if kernel.explicit_dilation else "")
+        operator = kernel.in_words + (f" d{kernel.d}" if kernel.explicit_dilation else "")
         level = site.level or "-"
         rows.append(
             (site.site.asked, str(layer.index), block, level, operator, count, str(site.index), readers, params)
@@ -112,10 +112,10 @@ def _site_json(plan: Plan, site: SitePlan) -> dict[str, Any]:
 
 
 def _what(sites: Sequence[SitePlan]) -> str:
-    groups: dict[tuple[str, int, str], list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for site in sites:
-        groups.setdefault((site.kernel.op, site.kernel.k, site.site.asked.split("@")[0]), []).append(site.index)
-    return ", ".join(f"{op} k{k} at {at} (row{plural(r)} {numbers(r)})" for (op, k, at), r in groups.items())
+        groups.setdefault((site.kernel.in_words, site.site.asked.split("@")[0]), []).append(site.index)
+    return ", ".join(f"{what} at {at} (row{plural(r)} {numbers(r)})" for (what, at), r in groups.items())
 
 
 def _changed(removal: Removal, layer: Layer) -> bool:

@@ -54,12 +54,16 @@ def contents_text(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"{'surgery':<12} {_surgery(found['surgery'])}"])
 
 
+def _size(edit: dict[str, Any]) -> str:
+    """` k35`; nothing for an operator without a kernel size."""
+    return f" k{edit.get('k')}" if edit.get("k") else ""
+
+
 def _surgery(record: Any, depth: int = 0) -> str:
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(
-        f"{edit.get('op')} k{edit.get('k')} at {edit.get('at')} (row {edit.get('row')})"
-        for edit in record.get("edits", [])
+        f"{edit.get('op')}{_size(edit)} at {edit.get('at')} (row {edit.get('row')})" for edit in record.get("edits", [])
     )
     lines = [
         f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})",
