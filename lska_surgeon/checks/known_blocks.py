@@ -8,14 +8,18 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..architecture.attention import HANDWRITTEN_HOSTS, HOSTS, OPERATOR_ROWS
+from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
 from ..architecture.declared import declared
+from ..architecture.other_operators import OTHER_BLOCKS
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
 _DOUBLED = re.compile(r"(.)\1+")
 _COMMENT = re.compile(r"#[^\n]*")
-_OURS = OPERATOR_ROWS | {"CBAM"} | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
+_OURS = frozenset(BLOCK_OPS) | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
+
+#: Known, and never what a misspelt name was meant to be.
+_NEVER_MEANT = frozenset([*OTHER_BLOCKS, "CBAM"])
 
 
 @cache
@@ -36,7 +40,7 @@ def known_torch_layers() -> frozenset[str] | None:
 
 def is_unknown(block: str) -> bool:
     """True when this environment can't build a row of that name; False also where that can't be told."""
-    if declared(block):
+    if declared(block) or block in _NEVER_MEANT:
         return False
     prefix, _, name = block.rpartition(".")
     if prefix and prefix != "nn":

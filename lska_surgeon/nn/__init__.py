@@ -21,8 +21,8 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
-from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
-from .others import CBAM, Gated, Plain, Timm
+from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, named_operators
+from .others import CBAM, Gated, Plain, Timm, build_operator
 from .registration import register
 
 __all__ = [

@@ -22,8 +22,8 @@ from ..architecture.attention import HOST_OF, HOSTS, read_attention
 from ..architecture.kernel import Kernel, resolve_kernel
 from ..architecture.other_operators import AnyOperator, OtherOperator
 from ..errors import BuildError, KernelError
-from .operators import OPERATORS, Operator, build_operator, named_operators
-from .others import OTHER_CLASSES, Plain
+from .operators import OPERATORS, Operator, named_operators
+from .others import OTHER_CLASSES, Plain, build_operator
 
 
 class Host(nn.Module):

@@ -156,15 +156,6 @@ class LSKAAttention(Operator):
 OPERATORS: dict[str, type[Operator]] = {cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, LSKAAttention)}
 
 
-def build_operator(kernel: AnyOperator, dim: int) -> Operator:
-    """The operator that `kernel` describes, on `dim` channels, randomly initialised."""
-    if not isinstance(kernel, Kernel):
-        from .others import build_other
-
-        return build_other(kernel, dim)
-    return OPERATORS[kernel.op](dim, kernel.k, kernel.d)
-
-
 def named_operators(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, Operator]]:
     """Every operator inside of `module`, itself included, with its name; an LSKA inside of an LSKAAttention is not one
     of its own."""

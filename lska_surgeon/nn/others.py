@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
 from ..architecture.declared import in_force
+from ..architecture.kernel import Kernel
 from ..architecture.other_operators import CBAM as CBAM_OP
-from ..architecture.other_operators import GATED, TIMM, OtherOperator, read_other
+from ..architecture.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
 from ..errors import BuildError
 from ..wording import first_line
 from .declared import declared_classes
-from .operators import Operator
+from .operators import OPERATORS, Operator
 
 
 class CBAM(conv.CBAM):
@@ -106,8 +107,10 @@ def _is_identity(module: nn.Module, dim: int) -> bool:
 OTHER_CLASSES: dict[str, type[nn.Module]] = {"CBAM": CBAM, "Timm": Timm, "Gated": Gated}
 
 
-def build_other(operator: OtherOperator, dim: int) -> Operator:
+def build_operator(operator: AnyOperator, dim: int) -> Operator:
     """The operator, on `dim` channels, randomly initialised; a gated one starts as the identity."""
+    if isinstance(operator, Kernel):
+        return OPERATORS[operator.op](dim, operator.k, operator.d)
     if operator.gated:
         return Gated(dim, operator)
     return Timm(dim, operator) if operator.op.startswith(TIMM) else Plain(dim, operator)

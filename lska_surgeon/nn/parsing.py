@@ -26,8 +26,8 @@ from ..architecture.other_operators import AnyOperator
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
-from .operators import OPERATORS, Operator, build_operator, named_operators
-from .others import OTHER_CLASSES
+from .operators import OPERATORS, Operator, named_operators
+from .others import OTHER_CLASSES, build_operator
 
 _MARK = "_lska_surgeon"
 
