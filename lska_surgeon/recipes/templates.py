@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import TargetError
 from ..wording import did_you_mean
 
-SCHEMA = "recipe.schema.json"
+SCHEMA, BLOCKS_SCHEMA = "recipe.schema.json", "blocks.schema.json"
 #: Name -> (file, where a copy goes by default).
 _TEMPLATES = {
     "kernel-ablation": ("kernel-ablation.yaml", "kernel-ablation.yaml"),
@@ -16,6 +16,7 @@ _TEMPLATES = {
     "designs": ("designs.yaml", "designs.yaml"),
     "recommended": ("recommended.yaml", "recommended.yaml"),
     "recipe-schema": (SCHEMA, SCHEMA),
+    "blocks-schema": (BLOCKS_SCHEMA, BLOCKS_SCHEMA),
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
     "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
     "pre-commit": ("pre-commit-config.yaml", ".pre-commit-config.yaml"),
@@ -46,7 +47,7 @@ class Template:
         for line in self.text.splitlines():
             if line.startswith("# ") and "$schema" not in line:
                 return line[2:]
-        return "JSON Schema of recipes, for editors."
+        return f"JSON Schema of {'declared blocks' if self.path.name == BLOCKS_SCHEMA else 'recipes'}, for editors."
 
     @property
     def is_recipe(self) -> bool:
