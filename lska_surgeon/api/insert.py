@@ -19,6 +19,7 @@ def insert(
     k: int = DEFAULT_KERNEL,
     op: str = "lska",
     dilation: int | None = None,
+    gated: bool = False,
     scale: str | None = None,
     resolve: bool = False,
     unchecked: bool = False,
@@ -38,8 +39,10 @@ def insert(
         at: where, one position or several, each as `--at` takes it: "neck", "head:p4,p5@11", "after:9", "edge:15->22".
         k: kernel size in cells of the map, where a position gives none of its own: 7, 11, 23, 35, 41, 53 as in the
             paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`.
-        op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention".
+        op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention"; "cbam", "timm:NAME", or the name of a
+            block that you declare like attention.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
+        gated: put an operator that is not the paper's behind a gate that starts closed, as `graft` does.
         scale: scale letter, where the base's name does not say it.
         resolve: write the scale's real widths and repeats into every row.
         unchecked: go on where `check` finds errors in the base.
@@ -52,7 +55,7 @@ def insert(
         KernelError: a kernel size or operator does not exist.
         TargetError: Ultralytics would build another network under the output's name.
     """
-    placement = placement_of(at, op, k, dilation)
+    placement = placement_of(at, op, k, dilation, gated)
     opened = open_model(str(as_name(base)), scale)
     if not unchecked and not is_stock(opened.found):
         from ..checks.refusal import refuse_broken
