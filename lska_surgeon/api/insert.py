@@ -10,8 +10,10 @@ from ..model_yaml.find import is_stock
 from ..model_yaml.insert import Insertion, plan_insert_into
 from ..model_yaml.load import open_model
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
+@with_own_blocks
 def insert(
     base: PathLike,
     at: str | Iterable[str],
@@ -24,6 +26,7 @@ def insert(
     resolve: bool = False,
     unchecked: bool = False,
     output: PathLike | None = None,
+    blocks: PathLike | None = None,
 ) -> Insertion:
     """Put LSKA into a model YAML; nothing is written before `.write()`.
 
@@ -47,6 +50,7 @@ def insert(
         resolve: write the scale's real widths and repeats into every row.
         unchecked: go on where `check` finds errors in the base.
         output: the file to be; None takes a name that tells what was done, "-" none.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the base is not there, or is no model YAML.

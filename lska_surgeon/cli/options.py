@@ -143,7 +143,7 @@ blocks_option = click.option(
     help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
 )
 #: Parameters that hold the files worked on.
-_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+_WORKED_ON = ("source", "sources", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
 
 
 def blocks(function: AnyFunction) -> AnyFunction:
