@@ -10,6 +10,7 @@ from ..model_yaml import insert as planned
 from ..model_yaml.find import is_stock
 from ..model_yaml.load import open_model
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
 class Insertion(planned.Insertion):
@@ -21,6 +22,7 @@ class Insertion(planned.Insertion):
         return f"{drawing_of(self)._repr_html_()}\n{super()._repr_html_()}"
 
 
+@with_own_blocks
 def insert(
     base: PathLike,
     at: str | Iterable[str],
@@ -28,10 +30,12 @@ def insert(
     k: int = DEFAULT_KERNEL,
     op: str = "lska",
     dilation: int | None = None,
+    gated: bool = False,
     scale: str | None = None,
     resolve: bool = False,
     unchecked: bool = False,
     output: PathLike | None = None,
+    blocks: PathLike | None = None,
 ) -> Insertion:
     """Put LSKA into a model YAML; nothing is written before `.write()`, and a notebook shows what it draws.
 
@@ -47,12 +51,15 @@ def insert(
         at: where, one position or several, each as `--at` takes it: "neck", "head:p4,p5@11", "after:9", "edge:15->22".
         k: kernel size in cells of the map, where a position gives none of its own: 7, 11, 23, 35, 41, 53 as in the
             paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`.
-        op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention".
+        op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention"; "cbam", "timm:NAME", or the name of a
+            block that you declare like attention.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
+        gated: put an operator that is not the paper's behind a gate that starts closed, as `graft` does.
         scale: scale letter, where the base's name does not say it.
         resolve: write the scale's real widths and repeats into every row.
         unchecked: go on where `check` finds errors in the base.
         output: the file to be; None takes a name that tells what was done, "-" none.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the base is not there, or is no model YAML.
@@ -61,7 +68,7 @@ def insert(
         KernelError: a kernel size or operator does not exist.
         TargetError: Ultralytics would build another network under the output's name.
     """
-    placement = placement_of(at, op, k, dilation)
+    placement = placement_of(at, op, k, dilation, gated)
     opened = open_model(str(as_name(base)), scale)
     if not unchecked and not is_stock(opened.found):
         from ..checks.refusal import refuse_broken
