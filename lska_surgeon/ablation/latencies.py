@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import AblationError
@@ -13,18 +14,26 @@ from .cells import Ablation
 FILE = "latency.json"
 
 
-def known_latencies(ablation: Ablation) -> dict[str, float]:
-    """Network -> median seconds for one picture, as they were measured last; empty where they were not.
+@dataclass(frozen=True)
+class KeptLatencies:
+    """What was measured last: network -> median seconds for one picture, and how; empty where nothing was."""
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    how: Mapping[str, Any] = field(default_factory=dict)
+
+
+def known_latencies(ablation: Ablation) -> KeptLatencies:
+    """The latencies of an ablation.
 
     Raises:
         AblationError: the file is damaged.
     """
     path = ablation.folder / FILE
     if not path.exists():
-        return {}
+        return KeptLatencies()
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): float(seconds) for name, seconds in kept["seconds"].items()}
+        return KeptLatencies({str(name): float(one) for name, one in kept["seconds"].items()}, dict(kept["how"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AblationError(f"can't read {path}: {error}; delete it and measure again") from error
 

@@ -64,7 +64,7 @@ def results(
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
     found = runs_of(ablation, epoch)
-    times = known_latencies(ablation) if ablation.experiment.latency else None
+    times = known_latencies(ablation).seconds if ablation.experiment.latency else None
     return tabulate(
         sources[0].name,
         found,

@@ -13,6 +13,18 @@ _NOISY = 0.01
 _HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
 
 
+def how_in_words(how: Mapping[str, Any]) -> str:
+    """All that times depend on, in one line."""
+    threads = f", {how['threads']} threads" if how["threads"] else ""
+    clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
+    size = "x".join(map(str, how["imgsz"]))
+    nms = ", with NMS" if how["nms"] else ""
+    return (
+        f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}{nms}"
+        f", {how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
+    )
+
+
 @dataclass(frozen=True)
 class Latency:
     """One model's times.
@@ -49,19 +61,11 @@ class Latencies:
     @property
     def notes(self) -> tuple[str, ...]:
         """What one has to know to read the numbers."""
-        how, ratio = self.how, self.again[0]
-        threads = f", {how['threads']} threads" if how["threads"] else ""
-        clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
-        size = "x".join(map(str, how["imgsz"]))
-        nms = ", with NMS" if how["nms"] else ""
-        said = (
-            f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}{nms}"
-            f", {how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
-        )
+        ratio = self.again[0]
         itself = f"the first model against itself: {ratio:.3f} [{self.again[1]:.3f}, {self.again[2]:.3f}]"
         if not self.quiet:
             itself += ": this machine is too noisy to tell differences of a few percent"
-        return said, itself
+        return how_in_words(self.how), itself
 
     @property
     def quiet(self) -> bool:
