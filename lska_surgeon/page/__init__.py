@@ -1,1 +1,1 @@
-"""The report: one HTML file with tables, plots and drawings, that opens from disk and needs nothing else."""
+"""The report: one HTML file with all that is known of a recipe's variants, that opens from disk."""
