@@ -13,10 +13,11 @@ from ..errors import AblationError, SurgeonError
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .cells import Ablation, Cell
 from .networks import BASE, VARIANT
-from .records import DONE, RUNNING, Epoch, read_epochs, read_record
+from .records import DONE, RUNNING, Epoch, digest, read_epochs, read_record
 
 EPOCHS = ("best", "last")
 _PREFIX = "metrics/"
+EQUAL_SEEDS = "equal seeds"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
 _LETTERS = ("(P)", "(M)", "(B)")
 
@@ -33,7 +34,8 @@ class Run:
         state: as in the cells' records; of a plain run always "done".
         metrics: metric -> value, at the epoch that counts; empty where it is not done.
         epoch: that epoch.
-        history: every epoch's metrics.
+        curve: a hash of all that every epoch came to, losses too.
+        repeats: a seed before it with the same curve, after which this run is no evidence of its own; or None.
         notes: kind -> what one has to know of it.
         versions: releases that it was trained with.
     """
@@ -47,14 +49,14 @@ class Run:
     state: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     epoch: int | None = None
-    history: tuple[Mapping[str, float], ...] = ()
+    curve: str = ""
+    repeats: int | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it, without the history."""
-        kept = {name: value for name, value in vars(self).items() if name != "history"}
-        return {**kept, "folder": str(self.folder)}
+        """As JSON has it."""
+        return {**vars(self), "folder": str(self.folder)}
 
 
 @dataclass(frozen=True)
@@ -101,26 +103,31 @@ def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Ru
 
 def with_equal_seeds(runs: Sequence[Run]) -> list[Run]:
     """The runs; those of different seeds with equal results say so, for then the seed changed nothing."""
-    found = list(runs)
-    for index, run in enumerate(found):
-        same = [
-            other.seed
-            for other in runs
-            if _key(other) == _key(run) and other.seed != run.seed and other.history == run.history and _learned(run)
-        ]
-        if same:
-            text = f"equal results with seeds {', '.join(map(str, sorted([run.seed, *same])))}"
-            found[index] = replace(run, notes={**run.notes, "equal seeds": text})
+    same: dict[tuple[str, str, str], list[int]] = {}
+    for run in runs:
+        if run.curve:
+            same.setdefault((run.network, run.data, run.curve), []).append(run.seed)
+    found = []
+    for run in runs:
+        seeds = sorted(same.get((run.network, run.data, run.curve), ()))
+        if len(seeds) > 1:
+            text = f"seeds {', '.join(map(str, seeds))} came to equal results, and count as one"
+            repeats = seeds[0] if run.seed != seeds[0] else None
+            run = replace(run, repeats=repeats, notes={**run.notes, EQUAL_SEEDS: text})
+        found.append(run)
     return found
 
 
-def _key(run: Run) -> tuple[str, str]:
-    return run.network, run.data
-
-
-def _learned(run: Run) -> bool:
-    """Whether a metric was ever above zero; that two networks learned nothing is no wonder."""
-    return any(any(metrics.values()) for metrics in run.history)
+def noticed_in_words(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What one has to know of runs of one network, each said once, with the seeds that it concerns."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        for kind, text in run.notes.items():
+            told.setdefault((kind, text), []).append(run.seed)
+    return tuple(
+        text if kind == EQUAL_SEEDS else f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for (kind, text), seeds in told.items()
+    )
 
 
 def main_metric(metrics: Sequence[str]) -> str | None:
@@ -147,7 +154,8 @@ def _with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
     history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
     chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))
-    return replace(run, metrics=history[chosen], epoch=epochs[chosen].number, history=history)
+    curve = digest([[epoch.number, dict(epoch.values)] for epoch in epochs])
+    return replace(run, metrics=history[chosen], epoch=epochs[chosen].number, curve=curve)
 
 
 def _short(name: str, among: Mapping[str, float]) -> str:
