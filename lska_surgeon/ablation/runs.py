@@ -1,19 +1,16 @@
-"""Trainings that are there, cells or plain runs of Ultralytics, as numbers; it compares nothing."""
+"""Trainings as numbers, those of an ablation's cells first of all; it compares nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..costs.cache import CostCache
-from ..errors import AblationError, SurgeonError
-from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .cells import Ablation, Cell
-from .networks import BASE, VARIANT
-from .records import DONE, RUNNING, Epoch, digest, read_epochs, read_record
+from .records import DONE, Epoch, digest, read_epochs, read_record
 
 EPOCHS = ("best", "last")
 _PREFIX = "metrics/"
@@ -83,24 +80,6 @@ def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
     return found
 
 
-def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Run]:
-    """Runs of Ultralytics that no ablation made, found below folders by their args.yaml and results.csv.
-
-    Raises:
-        AblationError: there are none, or none of them is of the base.
-    """
-    places = {path.parent for folder in folders for path in folder.rglob("args.yaml")}
-    found = [run for place in sorted(places) for run in _plain(place, epoch)]
-    if not found:
-        where = ", ".join(map(str, folders))
-        raise AblationError(f"no run with args.yaml and results.csv in {where}: give folders such as runs/detect")
-    names = list(dict.fromkeys(run.network for run in found))
-    if base is not None and base not in names:
-        raise AblationError(f"no run of {base} there: there are {', '.join(names)}")
-    found = [_compared(run, names, base) for run in _newest(found)]
-    return with_equal_seeds(found)
-
-
 def with_equal_seeds(runs: Sequence[Run]) -> list[Run]:
     """The runs; those of different seeds with equal results say so, for then the seed changed nothing."""
     same: dict[tuple[str, str, str], list[int]] = {}
@@ -145,10 +124,11 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
     )  # fmt: skip
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
         run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})
-    return _with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
+    return with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
 
 
-def _with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
+def with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
+    """The run with the numbers of the epoch that counts, "best" or "last"."""
     if not epochs:
         return replace(run, state="failed", notes={**run.notes, "no results": "it has no results.csv"})
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
@@ -169,58 +149,3 @@ def _fitness(metrics: Mapping[str, float]) -> float:
     """By which the best epoch is chosen: mAP50-95, boxes and masks (or keypoints) together; top-1 for classifiers."""
     parts = [value for name, value in metrics.items() if name.startswith("mAP50-95") or name == "top1"]
     return sum(value if math.isfinite(value) else -1.0 for value in parts)
-
-
-def _plain(folder: Path, epoch: str) -> Iterator[Run]:
-    try:
-        root = compose((folder / "args.yaml").read_text(encoding="utf-8"))
-        found = value_of(root) if root is not None else None
-    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError):
-        return
-    args: dict[str, Any] = found if isinstance(found, dict) else {}
-    if not (folder / "results.csv").is_file() or not args.get("model"):
-        return
-    data, seed = Path(str(args.get("data") or "?")), args.get("seed")
-    name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
-    run = Run(Path(str(args["model"])).stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
-    epochs, asked = read_epochs(folder), args.get("epochs")
-    if isinstance(asked, int) and len(epochs) < asked:
-        ended = (folder / "weights" / "last.pt").is_file() and not args.get("time")
-        text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
-        run = replace(run, notes={"early stop": text}) if ended else replace(run, state=RUNNING)
-    yield _with_metrics(_looked_through(run, str(args["model"])), epochs, epoch)
-
-
-def _looked_through(run: Run, model: str) -> Run:
-    """The run; where args.yaml names a YAML that is still there, held against what the checkpoint holds."""
-    from .verification import other_network
-
-    checkpoint = next((run.folder / "weights" / name for name in ("best.pt", "last.pt") if (run.folder / "weights" / name).is_file()), None)  # fmt: skip  # noqa: E501
-    if checkpoint is None or Path(model).suffix not in (".yaml", ".yml"):
-        return run
-    try:
-        difference = other_network(checkpoint, Path(model))
-    except SurgeonError as error:
-        return replace(run, notes={**run.notes, "not compared": f"its network can't be compared: {error}"})
-    if difference is None:
-        return run
-    return replace(run, notes={**run.notes, "other network": f"args.yaml names {model}, and {difference}"})
-
-
-def _newest(runs: Sequence[Run]) -> list[Run]:
-    """Of runs with the same network, data and seed, the newest."""
-    found: dict[tuple[str, str, int], Run] = {}
-    for run in sorted(runs, key=lambda run: (run.folder / "results.csv").stat().st_mtime):
-        key = (run.network, run.data, run.seed)
-        if key in found:
-            text = f"the newest of several runs of seed {run.seed}"
-            run = replace(run, notes={**run.notes, "several runs": text})
-        found[key] = run
-    return sorted(found.values(), key=lambda run: (run.data, run.network, run.seed))
-
-
-def _compared(run: Run, names: Sequence[str], base: str | None) -> Run:
-    """A plain run with its base: the one asked for, or the one that its name begins with."""
-    if base is None:
-        base = max((other for other in names if run.network.startswith(f"{other}-")), key=len, default=run.network)
-    return replace(run, role=BASE if run.network == base else VARIANT, base=base)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread
-from support.shapes import surgeon, write_checkpoint
+from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
@@ -282,10 +282,10 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
 # Plain runs.
 
 
-def plain(folder: Path, model: str, seed: int, values: Sequence[float], epochs: int = 1) -> Path:
+def plain(folder: Path, model: str, seed: int, values: Sequence[float], epochs: int = 1, more: str = "") -> Path:
     folder.mkdir(parents=True)
     (folder / "args.yaml").write_text(
-        f"task: detect\nmode: train\nmodel: {model}\ndata: shapes/data.yaml\nepochs: {epochs}\nseed: {seed}\n",
+        f"task: detect\nmode: train\nmodel: {model}\ndata: shapes/data.yaml\nepochs: {epochs}\nseed: {seed}\n{more}",
         encoding="utf-8",
     )
     pretend(folder, {}, [{"metrics/mAP50-95(B)": value} for value in values])
@@ -302,7 +302,8 @@ def test_plain_runs_are_grouped_by_model_and_seed(tmp_path: Path) -> None:
         ("yolov8s-lska-neck-k7", "variant", "yolov8s", 6),
     ]
     assert found.rows[1].verdict == "gain"
-    assert ls.results(tmp_path, base="yolov8s-lska-neck-k7").rows[0].verdict == "loss"
+    for name in ("yolov8s-lska-neck-k7", "yolov8s-lska-neck-k7.pt"):
+        assert ls.results(tmp_path, base=name).rows[1].verdict == "loss"
     with pytest.raises(AblationError, match="no run of x there: there are yolov8s"):
         ls.results(tmp_path, base="x")
 
@@ -319,6 +320,63 @@ def test_a_run_that_trained_another_network_than_args_yaml_names_is_found(tmp_pa
     (found,) = [note for note in notes if "args.yaml names" in note]
     assert found.startswith("b: args.yaml names ")
     assert "row 6 is Upsample where LSKA was asked for" in found
+
+
+def test_a_run_whose_args_yaml_names_another_checkpoint_is_found(tmp_path: Path) -> None:
+    """`YOLO("a.yaml").train(model="b.pt")` trains a and writes b."""
+    checkpoint = write_checkpoint(tmp_path)
+    other = tmp_path / "base-lska.pt"
+    graft(checkpoint, "sppf").rename(other)
+    for name, model in (("right", checkpoint), ("wrong", other), ("gone", tmp_path / "gone.pt")):
+        run = plain(tmp_path / "runs" / name, str(model), 0, [0.5])
+        (run / "weights").mkdir()
+        (run / "weights" / "best.pt").write_bytes(checkpoint.read_bytes())
+    rows = {row.network: row for row in ls.results(tmp_path / "runs").rows}
+    assert {name: row.noticed for name, row in rows.items()} == {
+        "base": {},
+        "base-lska": {"other network": 1},
+        "gone": {},
+    }
+    assert "row 6 is Upsample where LSKA was asked for" in rows["base-lska"].notes[0]
+
+
+def test_a_model_and_its_pretrained_weights_are_two_networks(tmp_path: Path) -> None:
+    for seed in range(2):
+        for name in ("yolov8s.yaml", "yolov8s.pt", "yolov8s-lska-neck-k7.pt", "yolov8s-lska-sppf-k7.yaml"):
+            plain(tmp_path / f"{name}{seed}", name, seed, [spread(seed)])
+    assert [(row.network, row.base) for row in ls.results(tmp_path).rows] == [
+        ("yolov8s.pt", "yolov8s.pt"),
+        ("yolov8s-lska-neck-k7", "yolov8s.pt"),
+        ("yolov8s.yaml", "yolov8s.yaml"),
+        ("yolov8s-lska-sppf-k7", "yolov8s.yaml"),
+    ]
+
+
+def test_runs_that_were_trained_otherwise_than_their_base_say_so(tmp_path: Path) -> None:
+    for seed in range(3):
+        plain(
+            tmp_path / f"a{seed}",
+            "a.yaml",
+            seed,
+            [spread(seed)],
+            more=f"batch: {8 if seed == 2 else 16}\nname: {seed}\n",
+        )
+        plain(tmp_path / f"b{seed}", "a-b.yaml", seed, [spread(seed), 0.5], epochs=2, more="batch: 16\ndevice: 0\n")
+    base, other = ls.results(tmp_path).rows
+    assert base.notes == ("trained otherwise than most of a: batch 8, not 16 (seed 2)",)
+    assert other.notes == ("trained otherwise than most of a: epochs 2, not 1 (seeds 0, 1, 2)",)
+
+
+def test_the_cells_of_an_ablation_are_plain_runs_too(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains, RECIPE)
+    for cell in plan_ablation(recipe).cells:
+        text = f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 1\nseed: {cell.seed}\n"
+        (cell.folder / "args.yaml").write_text(text, encoding="utf-8")
+    asked, found = ls.results(recipe, costs=False), ls.results(tmp_path / "a" / "ablation")
+    assert [row.values for row in found.rows] == [row.values for row in asked.rows]
+    assert [(row.network, row.data, row.base) for row in found.rows] == [
+        (x.network, x.data, x.base) for x in asked.rows
+    ]
 
 
 def test_a_run_that_is_not_done_is_counted(tmp_path: Path) -> None:

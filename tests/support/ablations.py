@@ -53,9 +53,10 @@ def _heed_ctrl_c() -> None:
 
 
 def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, float]]) -> None:
-    """A cell that looks as if it had been trained: its record, and one line of results for each epoch."""
+    """A cell that looks as if it had been trained: its record, if any, and one line of results for each epoch."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+    if record:
+        (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
     header = ["epoch", "time", *epochs[0]]
     lines = [[number + 1, 1.5 * (number + 1), *values.values()] for number, values in enumerate(epochs)]
     (folder / "results.csv").write_text(
