@@ -30,14 +30,16 @@ class Row:
     Attributes:
         network, data, role, base: which one, and what it is compared with.
         costs: parameters and GFLOPs.
-        seconds: median latency of one picture, where it was measured.
-        unfinished: state -> how many of its cells are in it; finished ones are left out.
+        unfinished: state -> how many of its cells are in it; those whose numbers count are left out.
         metrics: metric -> its summary.
         values: seed -> the value of the metric that is compared.
         comparison: against the base; None for a base, and where no seed is common.
         verdict: what the comparison shows; "" without one.
         beaten: how plain scaling does better at the same GFLOPs, or None.
-        notes: what one has to know of its runs.
+        seconds: median latency of one picture, where it was measured.
+        best: metrics of which it is the best by far, see `results`.
+        noticed: kind of what one has to know, such as "early stop" -> how many of its runs it concerns.
+        notes: what one has to know of its runs, in words.
     """
 
     network: str
@@ -53,6 +55,7 @@ class Row:
     beaten: str | None = None
     seconds: float | None = None
     best: tuple[str, ...] = ()
+    noticed: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

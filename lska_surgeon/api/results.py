@@ -48,8 +48,9 @@ def results(
     """
     from ..ablation.cells import plan_ablation
     from ..ablation.latencies import known_latencies
+    from ..ablation.plain import plain_runs
     from ..ablation.results import tabulate
-    from ..ablation.runs import costs_of, plain_runs, runs_of
+    from ..ablation.runs import costs_of, runs_of
 
     sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
     if not sources:

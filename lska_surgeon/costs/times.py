@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tables import pipes, table
+from ..wording import counted
 
-_NOISY = 0.01
+_NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
 _HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
 
 
@@ -50,7 +51,7 @@ class Latencies:
     def notes(self) -> tuple[str, ...]:
         """What one has to know to read the numbers."""
         how, ratio = self.how, self.again[0]
-        threads = f", {how['threads']} threads" if how["threads"] else ""
+        threads = f", {counted(how['threads'], 'thread')}" if how["threads"] else ""
         clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
         size = "x".join(map(str, how["imgsz"]))
         nms = ", with NMS" if how["nms"] else ""
@@ -65,8 +66,9 @@ class Latencies:
 
     @property
     def quiet(self) -> bool:
-        """Whether the first model takes as long as itself, within 1%."""
-        return abs(self.again[0] - 1) <= _NOISY
+        """Whether the first model takes as long as itself, within 1%, and not by chance: its interval within 3%."""
+        ratio, low, high = self.again
+        return abs(ratio - 1) <= _NOISY and max(abs(low - 1), abs(high - 1)) <= _WIDE
 
     def _cells(self) -> list[list[str]]:
         return [
