@@ -162,12 +162,12 @@ def test_default_init_opens_the_gates(base: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("op", "k", "dilation", "gated", "said"),
     [
-        ("cbam", 7, None, False, "cbam has no kernel size: drop 7"),
-        ("cbam", 23, 3, False, "cbam has no dilation: drop 3"),
-        ("lska", 23, None, True, "lska starts as the identity without a gate: drop --gated"),
-        ("timm:seh", 23, None, False, "did you mean timm:se"),
-        ("DySample", 23, None, False, "does not keep its input's shape"),
-        ("nothing", 23, None, False, "timm:NAME, or an attention you declare"),
+        ("cbam", 7, None, False, "cbam has no kernel size: leave k 7 out"),
+        ("cbam", None, 3, False, "cbam has no dilation: leave dilation 3 out"),
+        ("lska", None, None, True, "lska starts as the identity without a gate: drop --gated"),
+        ("timm:seh", None, None, False, "did you mean timm:se"),
+        ("DySample", None, None, False, "does not keep its input's shape"),
+        ("nothing", None, None, False, "timm:NAME, or an attention you declare"),
     ],
 )
 def test_what_an_operator_has_not_is_told(op: str, k: int, dilation: int | None, gated: bool, said: str) -> None:
