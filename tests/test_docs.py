@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from support import shapes
 
 import lska_surgeon
 from lska_surgeon.cli.main import main
+from lska_surgeon.declarations.find import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+OWN_BLOCKS = ROOT / "tests" / "projects" / "own_blocks"
 READMES = ("README.md", "README.zh-CN.md")
 #: What every training of a page is told besides, so that it takes seconds.
 QUICK = ["device=cpu", "workers=0", "plots=False", "imgsz=64", "batch=2", "exist_ok=True"]
@@ -65,7 +69,10 @@ def bring(folder: Path, name: str) -> None:
         network = shapes.write_network(folder)
         invoke(["lska-surgeon", "insert", str(network), "--at", "neck", "-o", str(target)])
     elif name == "my_blocks.py":
-        target.write_text((Path(__file__).parent / "support" / "my_blocks.py").read_text(encoding="utf-8"))
+        shutil.copytree(OWN_BLOCKS / "nets", folder / "nets")
+        shutil.copy(OWN_BLOCKS / name, target)
+    elif name == "my-network.yaml":
+        shutil.copy(OWN_BLOCKS / "yolov8n-own.yaml", target)
     else:
         at = {"new.yaml": "neck", "yolov8s-lska-neck-k35.yaml": "neck", "mine.yaml": "sppf"}.get(name, "head")
         k = "35" if "k35" in name else "23"
@@ -97,6 +104,18 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: 
         elif language == "python":
             torch.manual_seed(0)
             exec(compile(body, page, "exec"), space)
+
+
+@pytest.fixture(autouse=True)
+def nothing_imported_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a page imports of its own files is of that page alone."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.delenv(VARIABLE)
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def _expanded(words: list[str], folder: Path) -> list[str]:

@@ -1,55 +1,37 @@
-"""One figure of a table: accuracy against cost, and the curves over kernel sizes; readable in grey and without colours.
-
-The same results give the same bytes: no date, and no random names inside.
-"""
+"""One figure of a table: accuracy against cost, and curves over kernel sizes; readable in grey and without colours."""
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Any
 
-from ..files import write_whole
+from ..drawing.figures import COLOURS, LINES, MARKERS, plotting, save
 from .networks import BASE, VARIANT
 from .table import Row, Table
 
-#: Okabe and Ito's colours, told apart with every kind of sight; markers and dashes say the same in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
-_DASHES = ("-", "--", "-.", ":")
 _KERNEL = re.compile(r"^(.*)-k(\d+)(.*)$")
 
 
 def write_figure(results: Table, path: Path, *, force: bool = False) -> None:
     """Draw and write, in the format that the file's ending says."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with matplotlib.rc_context({"svg.hashsalt": "lska-surgeon", "svg.fonttype": "none", "font.size": 9}):
-        figure = draw(results)
-        FigureCanvasAgg(figure)
-        content = io.BytesIO()
-        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
-        figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata)
-    write_whole(path, lambda file: file.write(content.getvalue()), force=force)
+    with plotting() as figure:
+        save(_drawn(results, figure), path, force=force)
 
 
-def draw(results: Table) -> Any:
-    """The figure: a row of panels for each data set."""
-    from matplotlib.figure import Figure
-
+def _drawn(results: Table, figure: Any) -> Any:
+    """The figure, inside of `plotting`: a row of panels for each data set."""
     data = list(dict.fromkeys(row.data for row in results.rows))
     curves = {name: _curves([row for row in results.rows if row.data == name]) for name in data}
     columns = 2 if any(curves.values()) else 1
-    figure = Figure(figsize=(5.5 * columns, 4.0 * len(data)), layout="constrained")
-    axes = figure.subplots(len(data), columns, squeeze=False)
+    drawn = figure.Figure(figsize=(5.5 * columns, 4.0 * len(data)), layout="constrained")
+    axes = drawn.subplots(len(data), columns, squeeze=False)
     for name, line in zip(data, axes):
         rows = [row for row in results.rows if row.data == name and results.metric in row.metrics]
         _cost_panel(line[0], rows, results, name if len(data) > 1 else "")
         if columns > 1:
             _kernel_panel(line[1], rows, curves[name], results)
-    return figure
+    return drawn
 
 
 def _cost_panel(axes: Any, rows: list[Row], results: Table, title: str) -> None:
@@ -62,8 +44,8 @@ def _cost_panel(axes: Any, rows: list[Row], results: Table, title: str) -> None:
         found, base = row.metrics[results.metric], row.role == BASE
         axes.errorbar(
             x, found.mean, yerr=found.sd, capsize=3, linestyle="none", markersize=8 if base else 6,
-            marker="*" if base else _MARKERS[index % len(_MARKERS)],
-            color="black" if base else _COLOURS[index % len(_COLOURS)],
+            marker="*" if base else MARKERS[index % len(MARKERS)],
+            color="black" if base else COLOURS[index % len(COLOURS)],
             markerfacecolor="black" if base else "white" if row.role == VARIANT else "grey", label=row.network,
         )  # fmt: skip
         if base:
@@ -81,8 +63,8 @@ def _kernel_panel(axes: Any, rows: list[Row], curves: dict[str, dict[int, Row]],
         axes.errorbar(
             [k + 0.4 * (index - (len(curves) - 1) / 2) for k in shown],  # beside each other, to see every bar
             [one.mean for one in found], yerr=[one.sd or 0.0 for one in found], capsize=3, label=name,
-            marker=_MARKERS[index % len(_MARKERS)], linestyle=_DASHES[index % len(_DASHES)],
-            color=_COLOURS[index % len(_COLOURS)], markerfacecolor="white",
+            marker=MARKERS[index % len(MARKERS)], linestyle=LINES[index % len(LINES)],
+            color=COLOURS[index % len(COLOURS)], markerfacecolor="white",
         )  # fmt: skip
     for row in rows:
         if row.role == BASE:

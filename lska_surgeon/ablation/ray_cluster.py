@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..declarations.find import for_children
 from ..errors import AblationError
 from .cells import Ablation, Cell
 from .scheduler import Event, Report, ended
@@ -55,7 +56,8 @@ def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report
     folder = str(ablation.recipe.folder.absolute())
     path = [str(Path(entry).absolute()) for entry in sys.path]  # so that this very copy is imported there
     device = None if gpus else "cpu"
-    running = {task.remote(str(cell.folder), folder, device, path): cell for cell in cells}
+    told = for_children()
+    running = {task.remote(str(cell.folder), folder, device, path, told): cell for cell in cells}
     for cell in running.values():
         report(Event("started", cell, "ray"))
     try:
@@ -79,12 +81,12 @@ def _ended(ray: Any, reference: Any, cell: Cell) -> Event:
         return Event("killed", cell, "ray", f"its task was lost: {' '.join(str(error).split())[:200]}")
 
 
-def _run(folder: str, cwd: str, device: str | None, path: list[str]) -> int:
+def _run(folder: str, cwd: str, device: str | None, path: list[str], told: dict[str, str]) -> int:
     """In a worker of Ray: train a cell in a process of its own, which ends with this one."""
     words = [sys.executable, "-m", "lska_surgeon.ablation.worker", folder, "--parent", str(os.getpid())]
     if device is not None:
         words += ["--device", device]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    environment = {**os.environ, **told, "PYTHONPATH": os.pathsep.join(path)}
     process = subprocess.Popen(words, cwd=cwd, env=environment, start_new_session=True)
     try:
         return process.wait()

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ..declarations.find import for_children
 from ..errors import AblationError, RecipeError
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
@@ -118,11 +119,12 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
     words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(cell.folder), "--parent", str(os.getpid())]
     if device is not None:
         words += ["--device", device]
+    path = [HOME, os.environ.get("PYTHONPATH")]
     with (cell.folder / LOG).open("ab") as log:
         return subprocess.Popen(
             words,
             cwd=ablation.recipe.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))},
+            env={**os.environ, **for_children(), "PYTHONPATH": os.pathsep.join(filter(None, path))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

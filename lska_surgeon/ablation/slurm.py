@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ..declarations.find import for_children
 from ..errors import AblationError
 from ..files import write_text
 from .cells import Ablation, Cell
@@ -43,6 +44,7 @@ def script(ablation: Ablation, cells: Sequence[Cell], options: str, listed: str)
         "#SBATCH --requeue",
         *([f"#SBATCH {options}"] if options.strip() else []),
         f'export PYTHONPATH={shlex.quote(HOME)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+        *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
         "# A task whose node fails is queued again and goes on where it stopped; one that is done ends at once.",
         f"exec {shlex.quote(sys.executable)} -m lska_surgeon.ablation.worker {shlex.quote(listed)} "
         '--index "$SLURM_ARRAY_TASK_ID"',

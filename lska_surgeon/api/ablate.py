@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..ablation.status import AblationStatus
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 
+@with_own_blocks
 def ablate(
     recipe: str | Path,
     *,
@@ -20,6 +23,7 @@ def ablate(
     renew: bool = False,
     dry_run: bool = False,
     report: Callable[[Any], Any] | None = None,
+    blocks: PathLike | None = None,
 ) -> AblationStatus:
     """Train every variant of a recipe with every seed, as far as that is not done yet.
 
@@ -33,6 +37,7 @@ def ablate(
         renew: move cells aside whose recipe, start or data changed, and train them anew.
         dry_run: write and start nothing.
         report: is told of every event, see `ablation.scheduler.Event`.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         How far every cell is then.

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..grafting.adopt import Adoption
 
 
-def adopt(checkpoint: str | Path) -> Adoption:
+@with_own_blocks
+def adopt(checkpoint: str | Path, *, blocks: PathLike | None = None) -> Adoption:
     """Make a checkpoint anew with the classes of this package, where its own are not here; its code is never run.
 
     Tutorials paste `LSKA`, `SPPF_LSKA`, `C2f_LSKA_Attention` and the like into the installed Ultralytics, and a file
@@ -20,6 +23,7 @@ def adopt(checkpoint: str | Path) -> Adoption:
 
     Args:
         checkpoint: the file.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         The new content, and what was mapped to what; `.write()` writes it.

@@ -8,9 +8,11 @@ from ..checks.check import CheckedFile, check_file
 from ..checks.findings import ERROR, Finding
 from ..errors import SurgeonError
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
-def check(model: PathLike, *, build: bool = False) -> CheckedFile:
+@with_own_blocks
+def check(model: PathLike, *, build: bool = False, blocks: PathLike | None = None) -> CheckedFile:
     """Find the mistakes that people make in model YAMLs by hand; nothing is written before `.write()`.
 
     >>> import lska_surgeon as ls
@@ -20,6 +22,7 @@ def check(model: PathLike, *, build: bool = False) -> CheckedFile:
     Args:
         model: path of a model YAML, or a stock Ultralytics name with its scale letter.
         build: build it in Ultralytics as well, where it has no errors; that needs torch.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the file is not there, or is no model YAML.

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from ..costs.curves import DESIGNS, SIZES, curve_points
 from ..drawing.curves import Curves
 from ..model_yaml.load import open_model
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 
+@with_own_blocks
 def curves(
     model: str,
     at: str | Sequence[str],
@@ -17,6 +20,7 @@ def curves(
     k: int | Sequence[int] = SIZES,
     imgsz: int | tuple[int, int] = 640,
     scale: str | None = None,
+    blocks: PathLike | None = None,
 ) -> Curves:
     """Parameters and GFLOPs that operators add, against their kernel size, exactly, from the closed forms.
 
@@ -29,6 +33,7 @@ def curves(
         k: one or more kernel sizes; the paper's six.
         imgsz: side of the picture, pixels, or (height, width).
         scale: scale letter, where the model's name does not say it.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         The points; `print` shows a table, `write("curves.svg")` draws the figure.

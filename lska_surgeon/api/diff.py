@@ -5,9 +5,18 @@ from __future__ import annotations
 from ..costs.difference import Difference, difference_of
 from ..costs.size import size_of
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
-def diff(before: PathLike, after: PathLike, *, imgsz: int | tuple[int, int] = 640, count: bool = False) -> Difference:
+@with_own_blocks
+def diff(
+    before: PathLike,
+    after: PathLike,
+    *,
+    imgsz: int | tuple[int, int] = 640,
+    count: bool = False,
+    blocks: PathLike | None = None,
+) -> Difference:
     """Tell how the architecture of one model YAML differs from that of another.
 
     Rows are matched by what they are and by what they read, not by their numbers.
@@ -24,6 +33,7 @@ def diff(before: PathLike, after: PathLike, *, imgsz: int | tuple[int, int] = 64
         imgsz: size of the picture in pixels, one number for a square or (height, width).
         count: build both and count them with fvcore, which needs torch; otherwise costs are worked out exactly where
             operators alone differ, and are None where more does.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: a file is not there, or is no model YAML.

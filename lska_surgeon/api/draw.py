@@ -17,12 +17,15 @@ from ..files import check_target
 from ..model_yaml.document import Document
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, FoundModel
 from ..model_yaml.load import OpenModel, open_model
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     #: A path, a stock name, a Checkpoint, or what `insert` returns.
     Drawable = Union[str, "os.PathLike[str]", Any]
 
 
+@with_own_blocks
 def draw(
     model: Drawable,
     variant: Drawable | None = None,
@@ -32,6 +35,7 @@ def draw(
     scale: str | None = None,
     output: str | os.PathLike[str] | None = None,
     trust: bool = False,
+    blocks: PathLike | None = None,
 ) -> Drawing:
     """Draw a network, every position that `insert` takes in it, or what sets a variant apart from it.
 
@@ -52,6 +56,7 @@ def draw(
         output: the file to be, .svg, .md (Mermaid), .dot, .png or .pdf; None for one named after what is drawn, "-"
             for none.
         trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError, CheckpointError: a file is not there, or is neither.

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..insight.look import Insight
 
 
+@with_own_blocks
 def erf(
     models: str | Path | Sequence[str | Path],
     *,
@@ -22,6 +25,7 @@ def erf(
     most: int = 50,
     gates: bool = False,
     trust: bool = False,
+    blocks: PathLike | None = None,
 ) -> Insight:
     """Effective receptive fields of trained networks, as the authors of RepLKNet measure them (arXiv 2203.06717).
 
@@ -34,6 +38,7 @@ def erf(
         most: how many pictures at most.
         gates: look at how far each operator is from the identity in place of receptive fields.
         trust: load checkpoints even if they name code that is not on the allow-list; they may run it.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         What was seen; `print` shows tables, `write("erf.png")` draws heat maps.

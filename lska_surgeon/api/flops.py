@@ -13,6 +13,7 @@ from ..errors import SurgeonError
 from ..model_yaml.find import find_model, is_checkpoint
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Countable = Union[PathLike, nn.Module, Any]
 
 
+@with_own_blocks
 def flops(
     model: Countable,
     *,
@@ -29,6 +31,7 @@ def flops(
     fuse: bool = True,
     scale: str | None = None,
     trust: bool = False,
+    blocks: PathLike | None = None,
 ) -> Cost:
     """Count the parameters, multiply-accumulates and FLOPs of one forward pass in eval mode, as fvcore counts them.
 
@@ -46,6 +49,7 @@ def flops(
         fuse: fuse Conv and BatchNorm first, as Ultralytics does before it predicts.
         scale: scale letter of a model YAML, where its name does not say it.
         trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError, CheckpointError: the file is not there, or is neither.

@@ -17,6 +17,7 @@ from ..model_yaml.find import find_model, is_stock
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of
+from .own_blocks import with_own_blocks
 from .sources import checkpoint_from, look_at, stem_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 INITS = ("identity", "default")
 
 
+@with_own_blocks
 def graft(
     checkpoint: Trained,
     at: str | Iterable[str] = (),
@@ -40,6 +42,7 @@ def graft(
     trust: bool = False,
     unchecked: bool = False,
     output: PathLike | None = None,
+    blocks: PathLike | None = None,
 ) -> Graft:
     """Put LSKA into a trained checkpoint without losing a weight; nothing is written before `.write()`.
 
@@ -58,6 +61,7 @@ def graft(
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         unchecked: go on where `check` finds errors in `into`.
         output: the file to be; None takes a name that tells what was done.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         PositionError: a position is misspelt or matches nothing in this network.

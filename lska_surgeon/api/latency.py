@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SurgeonError
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..costs.times import Latencies
 
 
+@with_own_blocks
 def latency(
     models: Any = (),
     *,
@@ -27,6 +30,7 @@ def latency(
     nms: bool = False,
     rounds: int = 50,
     trust: bool = False,
+    blocks: PathLike | None = None,
 ) -> Latencies:
     """Measure models side by side, interleaved, each after its warm-up.
 
@@ -43,6 +47,7 @@ def latency(
         nms: include non-maximum suppression.
         rounds: how often each model runs.
         trust: load a checkpoint although it names code that is not on the allow-list.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         Median, 95th percentile and the ratio to the first, with its interval; it prints itself.

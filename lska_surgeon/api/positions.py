@@ -5,9 +5,11 @@ from __future__ import annotations
 from ..model_yaml.load import open_model
 from ..model_yaml.positions import Positions
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
-def positions(model: PathLike, *, scale: str | None = None) -> Positions:
+@with_own_blocks
+def positions(model: PathLike, *, scale: str | None = None, blocks: PathLike | None = None) -> Positions:
     """Every layer of a model, and every position that `insert` accepts there.
 
     >>> import lska_surgeon as ls
@@ -20,6 +22,7 @@ def positions(model: PathLike, *, scale: str | None = None) -> Positions:
     Args:
         model: path of a model YAML, or a stock Ultralytics name with its scale letter.
         scale: scale letter, where the model's name does not say it.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the file is not there, or is no model YAML.

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from ..errors import BuildError
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 
-def register() -> None:
+@with_own_blocks
+def register(*, blocks: PathLike | None = None) -> None:
     """Make the LSKA blocks known to Ultralytics in this process, so that `YOLO("variant.yaml")` builds them.
 
     A second call changes nothing, and every other verb that needs it does it by itself.
+
+    Args:
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         BuildError: the environment can't import torch or Ultralytics; the message says why and what to do.

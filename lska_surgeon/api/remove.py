@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ..model_yaml.remove import Removal, plan_remove
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 
 
-def remove(variant: PathLike, *, output: PathLike | None = None) -> Removal:
+@with_own_blocks
+def remove(variant: PathLike, *, output: PathLike | None = None, blocks: PathLike | None = None) -> Removal:
     """Take LSKA out of a model YAML; nothing is written before `.write()`.
 
     A file that `insert` wrote gives its base back byte for byte.
@@ -19,6 +21,7 @@ def remove(variant: PathLike, *, output: PathLike | None = None) -> Removal:
     Args:
         variant: path of a model YAML.
         output: the file to be; None takes the base's name as the variant's name tells it, "-" none.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the file is not there, or is no model YAML.

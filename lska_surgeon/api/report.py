@@ -10,10 +10,17 @@ from ..files import target_path
 from ..recipes.result import SyncOptions
 from ..recipes.sync import sync
 from .arguments import PathLike, as_name, one_of
+from .own_blocks import with_own_blocks
 
 
+@with_own_blocks
 def report(
-    recipe: PathLike, *, costs: bool = False, language: str = "en", output: PathLike | None = None
+    recipe: PathLike,
+    *,
+    costs: bool = False,
+    language: str = "en",
+    output: PathLike | None = None,
+    blocks: PathLike | None = None,
 ) -> ReportPage:
     """One HTML page on all variants of a recipe, that opens from disk; nothing is written before `.write()`.
 
@@ -30,6 +37,7 @@ def report(
         costs: count bases that are not counted yet, which needs torch.
         language: "en" or "zh".
         output: the file to be; None is `report.html` beside the recipe.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         RecipeError: the recipe, a base or the index can't be read or followed.

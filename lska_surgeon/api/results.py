@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from ..errors import AblationError
+from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..ablation.results import Results
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 Source = Union[str, Path]
 
 
+@with_own_blocks
 def results(
     source: Source | Sequence[Source],
     *,
@@ -23,6 +26,7 @@ def results(
     base: str | None = None,
     folder: str | Path | None = None,
     costs: bool = True,
+    blocks: PathLike | None = None,
 ) -> Results:
     """The table of an ablation, or of plain runs of Ultralytics.
 
@@ -34,6 +38,7 @@ def results(
         base: of plain runs, the network that the others are compared with.
         folder: of a recipe, where its cells lie; None for `ablation/RECIPE` beside it.
         costs: count parameters and GFLOPs of a recipe's networks where they are not known yet.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         The table; it prints itself, and `write` writes it or its figure.

@@ -13,12 +13,22 @@ from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of
+from .own_blocks import with_own_blocks
 
 #: What to train: every layer, the operators alone, or first these and then every layer.
 STAGES = ("all", "attention", "both")
 
 
-def train(model: PathLike, *, stage: str = "all", warm: int = 1, trust: bool = False, **ultralytics: Any) -> list[Path]:
+@with_own_blocks
+def train(
+    model: PathLike,
+    *,
+    stage: str = "all",
+    warm: int = 1,
+    trust: bool = False,
+    blocks: PathLike | None = None,
+    **ultralytics: Any,
+) -> list[Path]:
     """Train a grafted checkpoint or a variant, as Ultralytics trains any model; nothing is downloaded or installed.
 
     Args:
@@ -27,6 +37,7 @@ def train(model: PathLike, *, stage: str = "all", warm: int = 1, trust: bool = F
         warm: epochs of the first run of "both".
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         ultralytics: Ultralytics' own arguments, as `YOLO(...).train` takes them: data="my.yaml", epochs=100, ...
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
         The folder of each run.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..files import target_path
 from ..yolo.environment import import_offline
 from .arguments import PathLike, as_name
+from .own_blocks import with_own_blocks
 from .sources import checkpoint_from, look_at, stem_of
 
 if TYPE_CHECKING:
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from .sources import Trained
 
 
+@with_own_blocks
 def ungraft(
-    checkpoint: Trained, *, lossy: bool = False, trust: bool = False, output: PathLike | None = None
+    checkpoint: Trained,
+    *,
+    lossy: bool = False,
+    trust: bool = False,
+    output: PathLike | None = None,
+    blocks: PathLike | None = None,
 ) -> Ungraft:
     """Take LSKA out of a grafted checkpoint and give the original's tensors back; nothing is written before `.write()`.
 
@@ -25,6 +32,7 @@ def ungraft(
         lossy: take operators out although they have learned something, so that the outputs change.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         output: the file to be; None takes the checkpoint's name with `-ungrafted` at its end.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         PositionError: it has no operator.

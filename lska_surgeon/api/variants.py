@@ -8,8 +8,10 @@ from ..errors import SurgeonError
 from ..recipes.result import SyncOptions, Track, Variants
 from ..recipes.sync import sync
 from .arguments import PathLike
+from .own_blocks import with_own_blocks
 
 
+@with_own_blocks
 def variants(
     recipe: PathLike,
     *,
@@ -22,6 +24,7 @@ def variants(
     force: bool = False,
     unchecked: bool = False,
     track: Track | None = None,
+    blocks: PathLike | None = None,
 ) -> Variants:
     """Work out all variants that a recipe asks for; nothing is written before `.write()`.
 
@@ -44,6 +47,7 @@ def variants(
         force: with that, overwrite files that were edited by hand, or that somebody else wrote.
         unchecked: go on where `check` finds errors in a base.
         track: shows how far it is: gets what is iterated, what is done, and how many; gives the same items.
+        blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         RecipeError: the recipe, a base or the index can't be read or followed; with file and line.

@@ -19,11 +19,14 @@ from typing import Any
 
 from ..errors import KernelError, UnknownOperatorError
 from .kernel import OP_BLOCKS, TRIVIAL_OPS, Kernel, resolve_kernel
+from .other_operators import OTHER_BLOCKS, AnyOperator, read_other, resolve_operator
 
 #: Names that people gave to an operator -> which it is. `LSKAttention` is LSKA where it has a kernel size, as tutorials
 #: write it; LSKNet's class of that name, another thing, has none.
 HANDWRITTEN_OPS = {"LSKAttention": "lska", "LSKA_Attention": "lska-attention"}
 BLOCK_OPS = {**{block: op for op, block in OP_BLOCKS.items()}, **HANDWRITTEN_OPS}
+#: Blocks whose rows are an operator and nothing else.
+OPERATOR_ROWS = frozenset([*BLOCK_OPS, *OTHER_BLOCKS])
 
 #: Host block -> the block it stands for. In these each bottleneck becomes x + LSKA(f(x)).
 RESIDUAL_HOSTS = {
@@ -74,7 +77,7 @@ class Attention:
         channels: the literal channel count the row gives, "c2", or None; operator rows only.
     """
 
-    kernel: Kernel
+    kernel: AnyOperator
     host: str | None = None
     host_args: tuple[Any, ...] = ()
     channels: int | str | None = None
@@ -82,7 +85,7 @@ class Attention:
 
 def is_attention(block: str) -> bool:
     """True for every name that `read_attention` understands."""
-    return block in BLOCK_OPS or block in HOSTS or block in HANDWRITTEN_HOSTS
+    return block in OPERATOR_ROWS or block in HOSTS or block in HANDWRITTEN_HOSTS
 
 
 def read_host(block: str) -> str | None:
@@ -113,6 +116,8 @@ def read_attention(block: str, args: Sequence[Any]) -> Attention | None:
     """
     if block in BLOCK_OPS:
         return _read_operator(block, list(args))
+    if block in OTHER_BLOCKS:
+        return _read_other(block, list(args))
     if block in HOSTS:
         return _read_host(block, list(args))
     if block in HANDWRITTEN_HOSTS:
@@ -120,8 +125,10 @@ def read_attention(block: str, args: Sequence[Any]) -> Attention | None:
     return None
 
 
-def host_spec(kernel: Kernel) -> dict[str, int | str]:
-    """The mapping that ends a host row: `{k: 35}`, `{op: lka, k: 35}`, `{k: 9, d: 2}`."""
+def host_spec(kernel: AnyOperator) -> dict[str, int | str]:
+    """The mapping that ends a host row: `{k: 35}`, `{op: lka, k: 35}`, `{k: 9, d: 2}`, `{op: cbam, gated: true}`."""
+    if not isinstance(kernel, Kernel):
+        return {"op": kernel.op, **({"gated": True} if kernel.gated else {})}
     spec: dict[str, int | str] = {} if kernel.op == "lska" else {"op": kernel.op}
     spec["k"] = kernel.k
     if kernel.explicit_dilation:
@@ -149,6 +156,8 @@ def _read_operator(block: str, args: list[Any]) -> Attention:
 
 def _read_host(block: str, args: list[Any]) -> Attention:
     spec: Mapping[str, Any] = args.pop() if args and isinstance(args[-1], Mapping) else {}
+    if isinstance(spec.get("op"), str) and spec["op"] not in OP_BLOCKS and set(spec) <= {"op", "gated"}:
+        return Attention(_other_of_host(block, spec), HOSTS[block], tuple(args))
     unknown = set(spec) - {"op", "k", "d"}
     if unknown or "k" not in spec:
         found = f"{{{', '.join(f'{k}: {v}' for k, v in spec.items())}}}" if spec else "none"
@@ -156,6 +165,18 @@ def _read_host(block: str, args: list[Any]) -> Attention:
     op = spec.get("op", "lska")
     kernel = _kernel_of_row(block, op if isinstance(op, str) else str(op), spec["k"], spec.get("d"))
     return Attention(kernel, HOSTS[block], tuple(args))
+
+
+def _read_other(block: str, args: list[Any]) -> Attention:
+    channels = args[0] if len(args) > 1 and isinstance(args[0], (int, str)) else None
+    return Attention(read_other(block, args), channels=channels)
+
+
+def _other_of_host(block: str, spec: Mapping[str, Any]) -> AnyOperator:
+    try:
+        return resolve_operator(str(spec["op"]), None, None, bool(spec.get("gated", False)))
+    except KernelError as error:
+        raise KernelError(f"{block}: {error}") from error
 
 
 def _read_handwritten(block: str, args: list[Any]) -> Attention:

@@ -61,6 +61,7 @@ class Declarations:
 
 NOTHING = Declarations()
 _in_force = NOTHING
+_holders = 0
 
 
 def in_force() -> Declarations:
@@ -78,11 +79,19 @@ def put_in_force(declarations: Declarations) -> Declarations:
 @contextmanager
 def using(declarations: Declarations) -> Iterator[Declarations]:
     """Let these declarations hold for a while."""
+    global _holders
     before = put_in_force(declarations)
+    _holders += 1
     try:
         yield declarations
     finally:
+        _holders -= 1
         put_in_force(before)
+
+
+def are_held() -> bool:
+    """Whether somebody lets declarations, or none at all, hold for a while."""
+    return _holders > 0
 
 
 def declared(block: str) -> DeclaredBlock | None:

@@ -62,6 +62,21 @@ class Kernel:
         """What a row says after the channels: `(k,)`, or `(k, d)` when the dilation is not the paper's."""
         return (self.k, self.d) if self.explicit_dilation else (self.k,)
 
+    @property
+    def block(self) -> str:
+        """The block that a row of it names."""
+        return OP_BLOCKS[self.op]
+
+    @property
+    def row_args(self) -> tuple[str | int, ...]:
+        """The arguments of a row of it."""
+        return ("c2", *self.args)
+
+    @property
+    def in_words(self) -> str:
+        """`lska k35`."""
+        return f"{self.op} k{self.k}"
+
     def params(self, channels: int) -> int:
         """Parameters on `channels` channels, biases included; LSKA: C^2 + C(2a + 2b + 5)."""
         c = channels

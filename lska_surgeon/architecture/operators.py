@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnknownOperatorError
-from .attention import ATTENTION_HOSTS, is_attention, read_attention
+from .attention import ATTENTION_HOSTS, HOSTS, is_attention, read_attention
 from .graph import IMAGE, Graph
-from .kernel import Kernel
+from .other_operators import AnyOperator
 from .scaling import Scaling
 from .shapes import Shape
 
@@ -17,27 +17,35 @@ from .shapes import Shape
 class Operators:
     """The operators in one row: `count` of them, each `channels` wide."""
 
-    kernel: Kernel
+    kernel: AnyOperator
     channels: int
     count: int
 
     @property
-    def params(self) -> int:
-        """Parameters of all of them."""
-        return self.count * self.kernel.params(self.channels)
+    def params(self) -> int | None:
+        """Parameters of all of them; None where only building one tells."""
+        each = self.kernel.params(self.channels)
+        return None if each is None else self.count * each
 
-    def macs(self, height: int, width: int) -> int:
-        """Multiply-accumulates of all of them on an H x W map."""
-        return self.count * self.kernel.macs(self.channels, height, width)
+    def macs(self, height: int, width: int) -> int | None:
+        """Multiply-accumulates of all of them on an H x W map; None where only counting one tells."""
+        each = self.kernel.macs(self.channels, height, width)
+        return None if each is None else self.count * each
 
 
-def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
+def operators_in(
+    graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling, row_of: AnyOperator | None = None
+) -> Operators | None:
     """The operators that layer `index` holds; None when it holds none, or when a width is not known.
 
     None, too, where they replace the bottlenecks of their host, and so are not all that sets it apart from the plain
-    block, and where nobody can know what a row means.
+    block, and where nobody can know what a row means. `row_of` is the operator that the row is known to be, where its
+    block does not tell: CBAM, or a declared one.
     """
     layer = graph[index]
+    if row_of is not None and layer.block not in HOSTS:
+        width = shapes[layer.sources[0]].channels if layer.sources[0] != IMAGE else 3
+        return None if width is None else Operators(row_of, width, scaling.repeats(layer.repeats))
     try:
         attention = read_attention(layer.block, layer.args)
     except UnknownOperatorError:
@@ -67,9 +75,11 @@ def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> i
     total = 0
     for layer in graph:
         found = operators_in(graph, layer.index, shapes, scaling)
-        if found is None and is_attention(layer.block):
+        if found is None and not is_attention(layer.block):
+            continue
+        if found is None or found.params is None:
             return None
-        total += found.params if found else 0
+        total += found.params
     return total
 
 

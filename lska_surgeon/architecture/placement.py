@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import PositionError
 from .graph import Graph
-from .kernel import DEFAULT_KERNEL, resolve_kernel
+from .kernel import DEFAULT_KERNEL
+from .other_operators import AnyOperator, resolve_operator
 from .positions import parse_at, resolve_at
 from .shapes import Shape
 from .surgery import Edit
@@ -22,15 +23,17 @@ class Placement:
         op: the operator.
         k: kernel size, where a position gives none of its own.
         dilation: None takes the paper's.
+        gated: an operator that is not the paper's goes behind a gate, which makes it start as the identity.
     """
 
     at: tuple[str, ...]
     op: str = "lska"
     k: int = DEFAULT_KERNEL
     dilation: int | None = None
+    gated: bool = False
 
 
-def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None) -> Placement:
+def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None, gated: bool = False) -> Placement:
     """A placement at one position or several.
 
     Raises:
@@ -39,7 +42,7 @@ def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None)
     ats = (at,) if isinstance(at, str) else tuple(at)
     if not ats:
         raise PositionError('say where: a position such as "neck", or a list of them')
-    return Placement(ats, op, k, dilation)
+    return Placement(ats, op, k, dilation, gated)
 
 
 def check_placement(placement: Placement) -> None:
@@ -50,7 +53,7 @@ def check_placement(placement: Placement) -> None:
         KernelError: a kernel does not exist.
     """
     for at in map(parse_at, placement.at):
-        resolve_kernel(placement.op, placement.k if at.k is None else at.k, placement.dilation)
+        _operator(placement, at.k)
 
 
 def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
@@ -62,5 +65,9 @@ def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> 
     """
     ats = [parse_at(text) for text in placement.at]
     sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
-    sizes = [placement.k if site.k is None else site.k for site in sites]
-    return [Edit(site, resolve_kernel(placement.op, k, placement.dilation)) for site, k in zip(sites, sizes)]
+    return [Edit(site, _operator(placement, site.k)) for site in sites]
+
+
+def _operator(placement: Placement, k: int | None) -> AnyOperator:
+    """The operator of a position that gives a kernel size of its own, or none."""
+    return resolve_operator(placement.op, placement.k if k is None else k, placement.dilation, placement.gated)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..errors import PositionError
 from ..wording import did_you_mean
 from .at_spelling import meant, wrong_signs
-from .attention import BLOCK_OPS, HOST_OF, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
+from .attention import HOST_OF, OPERATOR_ROWS, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
 from .declared import FUSIONS, keeps_shape, like
 from .graph import Graph, Layer
 from .roles import role_of
@@ -183,7 +183,7 @@ def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]
 
 def _is_beside(layer: Layer) -> bool:
     """Whether a row is attention on its own, which any block could do without."""
-    return layer.block in BLOCK_OPS or keeps_shape(layer.block)
+    return layer.block in OPERATOR_ROWS or keeps_shape(layer.block)
 
 
 def _plain_block(layer: Layer) -> str:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import GraphError
-from .attention import BLOCK_OPS, read_host
+from .attention import OPERATOR_ROWS, read_host
 from .declared import like
 from .graph import Graph, Layer
 from .scaling import Scaling
@@ -44,7 +44,7 @@ def kept_letter(graph: Graph, scaling: Scaling) -> str | None:
 def _resolve_layer(layer: Layer, graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Layer:
     args: list[Any] = list(layer.args)
     block = _plain_block(layer)
-    if layer.block in BLOCK_OPS:
+    if layer.block in OPERATOR_ROWS or layer.block == "CBAM":
         if args and args[0] == "c2":
             args[0] = shapes[layer.index].channels
     elif block in WIDTH_SCALED:

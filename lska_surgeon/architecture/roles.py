@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .attention import BLOCK_OPS
+from .attention import OPERATOR_ROWS
 from .declared import declared, keeps_shape, like
 from .graph import Layer
 from .shapes import NOT_A_MAP
@@ -33,7 +33,7 @@ def role_of(layer: Layer, output: int) -> str:
     block, own = like(layer.block), declared(layer.block)
     if len(layer.taps) > 1 or block == "Concat":
         return "fuse"
-    if block in BLOCK_OPS or keeps_shape(layer.block):
+    if block in OPERATOR_ROWS or block == "CBAM" or keeps_shape(layer.block):
         return "operator"
     if own is not None and own.stride not in (None, 1):
         return "up" if own.stride < 1 else "down"

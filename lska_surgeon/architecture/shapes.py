@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .attention import BLOCK_OPS, plain_row, read_host
+from .attention import OPERATOR_ROWS, plain_row, read_host
 from .declared import ADD, ATTENTION, FUSIONS, declared, like
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
@@ -112,7 +112,7 @@ def stride_argument(block: str) -> int | None:
 def is_known(block: str) -> bool:
     """Whether the parser's rules for a block are known here."""
     plain = read_host(block) or like(block)
-    return plain in NOT_A_MAP or plain in BLOCK_OPS or _effect(plain, (), 1).kind is None
+    return plain in NOT_A_MAP or plain in OPERATOR_ROWS or _effect(plain, (), 1).kind is None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:
@@ -173,7 +173,7 @@ def _channels(
         return sources[-1].channels
     if block in NOT_A_MAP or block in OUTPUTS:
         return settings.get("nc") if block == "Classify" else previous.channels
-    if block in BLOCK_OPS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
+    if block in OPERATOR_ROWS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
         return sources[0].channels
     return None
 
@@ -194,7 +194,7 @@ def _effect(block: str, args: tuple[Any, ...], taps: int) -> Effect:
         return Effect(1 / _number(args, _UP_ARG[block], 1))
     if block in _FIXED_STRIDE:
         return Effect(_FIXED_STRIDE[block])
-    if block in _KEEPS_SIZE or block in BLOCK_OPS or block == "CBLinear":
+    if block in _KEEPS_SIZE or block in OPERATOR_ROWS or block == "CBLinear":
         return Effect()
     return Effect(None, kind=(block, repr(args[1:])))
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import PositionError
-from .attention import BLOCK_OPS, HOST_OF, host_spec, is_attention, is_like_attention, plain_row
+from .attention import HOST_OF, OPERATOR_ROWS, host_spec, is_attention, is_like_attention, plain_row
 from .graph import IMAGE, From, Graph, Layer
-from .kernel import OP_BLOCKS, Kernel
+from .other_operators import AnyOperator
 from .positions import Site
 
 
@@ -24,7 +24,7 @@ class Edit:
     """One operator at one site."""
 
     site: Site
-    kernel: Kernel
+    kernel: AnyOperator
 
     def to_dict(self) -> dict[str, Any]:
         """Where it goes and what it is, as plain data."""
@@ -86,7 +86,7 @@ class Rewrite:
     def stacked(self) -> tuple[tuple[int, int], ...]:
         """Pairs of operator rows, in `after`, of which the second reads the first and one alone was there before."""
         pairs = [(source, row.index) for row in self.after for source in row.sources if source != IMAGE]
-        operators = [pair for pair in pairs if all(self.after[index].block in BLOCK_OPS for index in pair)]
+        operators = [pair for pair in pairs if all(self.after[index].block in OPERATOR_ROWS for index in pair)]
         return tuple(pair for pair in operators if [self.origin[index] for index in pair].count(None) == 1)
 
 
@@ -143,13 +143,13 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
-        if rows is None and layer.block in BLOCK_OPS and len(layer.taps) > 1:
+        if rows is None and layer.block in OPERATOR_ROWS and len(layer.taps) > 1:
             found = ", ".join(map(str, layer.taps))
             raise PositionError(
                 f"{graph.name}: row {layer.index} ({layer.block}) reads {found}: an operator reads one layer, so it is "
                 "not clear what its readers should read instead"
             )
-    gone = {index for index in chosen if graph[index].block in BLOCK_OPS or not is_attention(graph[index].block)}
+    gone = {index for index in chosen if graph[index].block in OPERATOR_ROWS or not is_attention(graph[index].block)}
     layout = _Layout(graph, gone)
     for layer in graph:
         if layer.index not in gone:
@@ -205,9 +205,8 @@ class _Layout:
             # c2, which Ultralytics sets to the width of the row before, is right for a second branch too: all rows
             # since the source keep its width.
             frm = -1 if end == index - 1 else end
-            args = ("c2", *edit.kernel.args)
             section = self.graph[source].section
-            self.new_layers[index] = Layer(index, section, frm, 1, OP_BLOCKS[edit.kernel.op], args)
+            self.new_layers[index] = Layer(index, section, frm, 1, edit.kernel.block, edit.kernel.row_args)
             self.edits[index] = edit
             self.origin.append(None)
             end = index

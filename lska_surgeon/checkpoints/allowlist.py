@@ -38,6 +38,14 @@ _FILLED = {
         "SegmentLoss26 PoseLoss26 DepthLoss26 TVPDetectLoss TVPSegmentLoss"
     ).split(),
 }
+#: timm's modules whose layers an operator of timm's is made of.
+_TIMM = frozenset(
+    f"timm.layers.{name}"
+    for name in (
+        "activations cbam conv_bn_act coord_attn eca global_context lambda_layer mlp non_local_attn norm norm_act "
+        "selective_kernel split_attn squeeze_excite create_act drop padding conv2d_same mixed_conv2d"
+    ).split()
+)
 _MOVED_MODULES = {
     "ultralytics.yolo.utils": "ultralytics.utils",
     "ultralytics.yolo.v8": "ultralytics.models.yolo",
@@ -120,7 +128,7 @@ def lookup(name: str) -> Use | Missing | None:
         return _DATA[current]
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
-    if not filled and module not in MODULES:
+    if not filled and module not in MODULES and module not in _TIMM:
         return _MODULE if project_class(module, attribute) else None
     try:
         found = getattr(module_named(module), attribute, None)

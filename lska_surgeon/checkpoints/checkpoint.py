@@ -27,10 +27,10 @@ import torch
 from torch import nn
 
 from ..architecture.declared import in_force
+from ..declarations.find import untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
-from ..nn.declared import untrusted
 from ..wording import clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container

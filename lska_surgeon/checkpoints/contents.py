@@ -198,7 +198,7 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(
-        f"{edit.get('op')} k{edit.get('k')} at {edit.get('at')} (row {edit.get('row')})"
+        f"{edit.get('op')}{f' k{k}' if (k := edit.get('k')) else ''} at {edit.get('at')} (row {edit.get('row')})"
         for edit in record.get("edits", [])
     )
     lines = [

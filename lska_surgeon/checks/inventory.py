@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..architecture.attention import BLOCK_OPS, HOSTS
+from ..architecture.attention import HOSTS, OPERATOR_ROWS
 from ..architecture.declared import Declarations, DeclaredBlock, in_force
 from ..architecture.graph import Graph
 from ..declarations.guess import guess_blocks
@@ -60,7 +60,7 @@ class Inventory(Shown):
         """Block, who has it, what it is like, and where it comes from."""
         return [
             *((one.name, "declared", _like(one), one.target) for one in self.declarations.blocks.values()),
-            *((name, "lska-surgeon", "attention", "lska_surgeon.nn") for name in BLOCK_OPS),
+            *((name, "lska-surgeon", "attention", "lska_surgeon.nn") for name in OPERATOR_ROWS),
             *((name, "lska-surgeon", base, "lska_surgeon.nn") for name, base in HOSTS.items()),
             *((name, "stock", name, "ultralytics") for name in stock_blocks()),
         ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
 from ..architecture.declared import declared
+from ..architecture.other_operators import OTHER_BLOCKS
 from ..architecture.shapes import is_known
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
@@ -36,7 +37,7 @@ def known_torch_layers() -> frozenset[str] | None:
 
 def is_unknown(block: str) -> bool:
     """True when this environment can't build a row of that name; False also where that can't be told."""
-    if declared(block):
+    if declared(block) or block in OTHER_BLOCKS:
         return False
     prefix, _, name = block.rpartition(".")
     if prefix and prefix != "nn":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..architecture.attention import BLOCK_OPS, is_like_attention, read_attention
+from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.shapes import Shape
 from ..errors import KernelError, UnknownOperatorError
@@ -94,7 +94,7 @@ def _width_said(layer: Layer) -> int | None:
     if layer.block in _WIDTH_FIRST:
         said = layer.args[0] if layer.args else None
         return said if isinstance(said, int) else None
-    if layer.block not in BLOCK_OPS:
+    if layer.block not in OPERATOR_ROWS:
         return None
     try:
         attention = read_attention(layer.block, layer.args)

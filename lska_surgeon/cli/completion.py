@@ -10,7 +10,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..architecture.kernel import PAPER_DILATIONS
+from ..architecture.other_operators import all_ops
 from ..architecture.positions import NAMES
+from ..declarations.find import using_declarations
 from ..errors import SurgeonError
 from ..model_yaml.find import find_model, stock_models
 
@@ -40,6 +42,12 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 def positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names that `--at` takes; behind a colon every model has its own."""
     return [CompletionItem(name) for name in (*NAMES, "after:", "before:", "edge:") if name.startswith(incomplete)]
+
+
+def operators(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What `--op` takes; of declared blocks those of the working folder."""
+    with using_declarations():
+        return [CompletionItem(name) for name in all_ops() if name.startswith(incomplete)]
 
 
 def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

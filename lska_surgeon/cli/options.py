@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, PAPER_DILATIONS
+from ..architecture.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..costs.size import LARGEST_SIDE
 from ..declarations.find import using_declarations
 from ..model_yaml.find import STDIN
@@ -45,7 +45,12 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
             help=f"Kernel size: {_SIZES}; any odd k with --dilation.",
         ),
         click.option(
-            "--op", type=click.Choice(list(OP_BLOCKS)), default="lska", show_default=True, help="Which operator."
+            "--op",
+            default="lska",
+            show_default=True,
+            metavar="OPERATOR",
+            shell_complete=completion.operators,
+            help="lska, lska-trivial, lka, lka-trivial, lska-attention; cbam, timm:NAME, or an attention you declare.",
         ),
         click.option(
             "--dilation", type=int, metavar="D", help="Dilation, for kernel sizes that the paper does not have."
@@ -138,7 +143,7 @@ blocks_option = click.option(
     help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
 )
 #: Parameters that hold the files worked on.
-_WORKED_ON = ("source", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
+_WORKED_ON = ("source", "sources", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
 
 
 def blocks(function: AnyFunction) -> AnyFunction:

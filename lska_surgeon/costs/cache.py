@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..architecture.declared import in_force
 from ..errors import SurgeonError
 from ..files import write_text
 from ..model_yaml.find import scale_in_name
@@ -148,6 +149,8 @@ def _versions() -> Mapping[str, str]:
 
 
 def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
+    if any(block in model.text for block in in_force().blocks):
+        return None  # what a class of the user's costs changes with its source
     versions = _versions()
     if len(versions) < len(_KEY):  # what a release that is not here would count, nobody knows
         return None

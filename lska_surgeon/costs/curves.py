@@ -14,7 +14,7 @@ from ..architecture.operators import operators_in
 from ..architecture.placement import Placement, edits_for
 from ..architecture.shapes import shapes_of
 from ..architecture.surgery import insert
-from ..errors import PositionError
+from ..errors import KernelError, PositionError
 from ..model_yaml.load import OpenModel
 
 #: The four designs that the paper compares.
@@ -77,8 +77,10 @@ def _point(base: OpenModel, at: Sequence[str], imgsz: tuple[int, int], op: str, 
                 f"row {index} of the variant: its width or stride is not known, so its cost is not either; "
                 "count a variant with lska-surgeon flops"
             )
-        params += found.params
-        macs += found.macs(*(_cells(side, stride) for side in imgsz))
+        more = found.params, found.macs(*(_cells(side, stride) for side in imgsz))
+        if more[0] is None or more[1] is None:
+            raise KernelError(f"{op} has no closed form: a curve shows operators with a kernel size")
+        params, macs = params + more[0], macs + more[1]
     return CurvePoint(op, k, params, macs)
 
 

@@ -143,10 +143,12 @@ def _of_operators(model: OpenModel, imgsz: tuple[int, int]) -> tuple[int | None,
         operators = operators_in(graph, layer.index, shapes, model.scaling)
         if operators is None:
             return None, None
-        params += operators.params
-        sides = _sides(shapes[layer.index], imgsz)
-        sized = sized and sides is not None
-        macs += operators.macs(*sides) if sides else 0
+        each, sides = operators.params, _sides(shapes[layer.index], imgsz)
+        work = operators.macs(*sides) if sides else None
+        if each is None:
+            return None, None
+        params, sized = params + each, sized and work is not None
+        macs += work or 0
     return params, macs if sized else None
 
 

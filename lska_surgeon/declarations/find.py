@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..architecture.declared import NOTHING, Declarations, using
+from ..architecture.declared import NOTHING, Declarations, in_force, using
 from ..errors import DeclarationError
 from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations
 
@@ -73,6 +73,28 @@ def using_declarations(blocks: str | Path | None = None, near: Sequence[str | Pa
     """
     with using(find_declarations(blocks, near)) as found:
         yield found
+
+
+def untrusted(declarations: Declarations) -> str:
+    """Why nothing of a declaration was imported, and what to do."""
+    return (
+        f"{declarations.path}, which is not the working folder's own, so nothing of it was imported: "
+        f"add --blocks {declarations.path} if you trust it"
+    )
+
+
+def for_children() -> dict[str, str]:
+    """What the environment of a process has to say, so that the declarations of this one hold there.
+
+    Raises:
+        DeclarationError: they were found, but not vouched for; the process might take them for its own.
+    """
+    declarations = in_force()
+    if declarations.path is None:
+        return {}
+    if not declarations.trusted:
+        raise DeclarationError(f"blocks are declared in {untrusted(declarations)}")
+    return {VARIABLE: str(declarations.path)}
 
 
 def _upwards(folder: Path) -> Path | None:

@@ -89,9 +89,13 @@ def _takes_several(node: ast.ClassDef) -> bool:
             return True
         if isinstance(inner, ast.Assign) and _is_name(inner.value, name) and isinstance(inner.targets[0], ast.Tuple):
             return True
-        if isinstance(inner, ast.Call) and _last_name(inner.func) in ("cat", "stack"):
-            return any(_is_name(argument, name) for argument in inner.args[:1])
+        if _joins(inner) and any(_is_name(argument, name) for argument in getattr(inner, "args", ())[:1]):
+            return True
     return False
+
+
+def _joins(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _last_name(node.func) in ("cat", "stack")
 
 
 def _arguments(node: ast.ClassDef, method: str) -> list[str]:

@@ -142,21 +142,23 @@ class Content:
         words = [str(layer.index), _name(layer)]
         if attention:
             kernel = attention.kernel
-            words += [kernel.op] if attention.host and kernel.op != "lska" else []
-            words += [f"k{kernel.k}", *([f"d{kernel.d}"] if kernel.explicit_dilation else [])]
+            words += [kernel.op] if kernel.k is None or (attention.host and kernel.op != "lska") else []
+            words += [f"k{kernel.k}"] if kernel.k is not None else []
+            words += [f"d{kernel.d}"] if kernel.explicit_dilation else []
         repeats = self.model.scaling.repeats(layer.repeats)
         return " ".join([*words, *([f"× {repeats}"] if repeats != 1 else [])])
 
     def _costs(self, layer: Layer, operators: Operators | None) -> str:
-        params = "?" if operators is None else short(operators.params)
+        params = "?" if operators is None or operators.params is None else short(operators.params)
         return f"{params} params, {giga(self.macs(layer))} GMACs"
 
     def _total(self, found: list[Operators | None], holding: list[Layer]) -> str:
         count = "?" if None in found else str(sum(operators.count for operators in found if operators))
-        params = "?" if None in found else f"{sum(operators.params for operators in found if operators):,}"
+        params = [operators.params if operators else None for operators in found]
+        all_params = "?" if None in params else f"{sum(one for one in params if one):,}"
         each = [self.macs(layer) for layer in holding]
         macs = giga(None if None in each else sum(one for one in each if one))
-        return f"{count} operator{'' if count == '1' else 's'}: {params} parameters, {macs} GMACs"
+        return f"{count} operator{'' if count == '1' else 's'}: {all_params} parameters, {macs} GMACs"
 
     def _title(self, layer: Layer, operators: Operators | None) -> str:
         shape, scaling = self.shapes[layer.index], self.model.scaling
@@ -172,9 +174,10 @@ class Content:
         ]
         if operators:
             kernel, macs = operators.kernel, self.macs(layer)
+            size = "" if kernel.k is None else f", k {kernel.k}, d {kernel.d}"
             lines.append(
-                f"{operators.count} × {kernel.op}, k {kernel.k}, d {kernel.d}, {operators.channels} channels: "
-                f"{operators.params:,} parameters, {'?' if macs is None else f'{macs:,}'} MACs"
+                f"{operators.count} × {kernel.op}{size}, {operators.channels} channels: "
+                f"{_grouped(operators.params)} parameters, {_grouped(macs)} MACs"
             )
         return "\n".join(lines)
 
@@ -232,6 +235,10 @@ def giga(macs: int | None) -> str:
     if macs is None:
         return "?"
     return f"{macs / 1e9:.3f}" if macs >= 9.5e6 else f"{macs / 1e9:.2g}"
+
+
+def _grouped(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
 
 
 def _padding(layer: Layer) -> tuple[int, int]:

@@ -28,7 +28,8 @@ from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
 from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
-from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, Operator, build_operator
+from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
+from ..nn.operators import Operator, PaperOperator
 from ..tables import Part, Shown, Table
 from ..wording import numbers
 from ..yolo.build import layers_of
@@ -265,7 +266,7 @@ def _as_attention(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
     activation = parts.get("activation")
     if activation is not None and not isinstance(activation, nn.GELU):
         return None
-    assert isinstance(gating, Operator)
+    assert isinstance(gating, PaperOperator)
     inner = gating.kernel
     kernel = resolve_kernel("lska-attention", inner.k, inner.d if inner.explicit_dilation else None)
     ours = build_operator(kernel, parts["proj_1"].out_channels)
@@ -318,12 +319,12 @@ def _as_stack(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
     return None
 
 
-def _one_operator(parts: dict[str, nn.Module]) -> tuple[str, Operator | None]:
-    found = [(name, part) for name, part in parts.items() if isinstance(part, Operator)]
+def _one_operator(parts: dict[str, nn.Module]) -> tuple[str, PaperOperator | None]:
+    found = [(name, part) for name, part in parts.items() if isinstance(part, PaperOperator)]
     return found[0] if len(found) == 1 else ("", None)
 
 
-def _width(operator: Operator) -> int:
+def _width(operator: PaperOperator) -> int:
     return int(next(module for module in operator.modules() if isinstance(module, nn.Conv2d)).in_channels)
 
 

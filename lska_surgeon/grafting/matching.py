@@ -23,9 +23,9 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.attention import BLOCK_OPS, read_attention
+from ..architecture.attention import OPERATOR_ROWS, read_attention
 from ..architecture.graph import IMAGE, Graph, Layer, graph_of
-from ..architecture.kernel import Kernel
+from ..architecture.other_operators import AnyOperator
 from ..architecture.positions import Site
 from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Edit, Rewrite
@@ -195,7 +195,7 @@ def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
     """Case 2."""
     if layer.block == row.block:
         return there.shapes == here.shapes and here.same_parts(there)
-    attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
+    attention = None if row.block in OPERATOR_ROWS else read_attention(row.block, row.args)
     if attention is not None and attention.host == layer.block:
         return here.same_parts(there) and here.shapes.items() <= there.shapes.items()
     return bool(here.shapes) and there.shapes == here.shapes
@@ -203,7 +203,7 @@ def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
 
 def _says_the_same(layer: Layer, row: Layer) -> bool:
     """Case 2 where nothing is built: the same row, or its host's."""
-    attention = None if row.block in BLOCK_OPS else read_attention(row.block, row.args)
+    attention = None if row.block in OPERATOR_ROWS else read_attention(row.block, row.args)
     block, args = row.block, row.args
     if attention is not None and attention.host == layer.block:
         block, args = attention.host, attention.host_args
@@ -238,7 +238,7 @@ def _edits(base: Graph, variant: Graph, taken: Mapping[int, int]) -> dict[int, E
     return edits
 
 
-def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> Kernel | None:
+def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> AnyOperator | None:
     attention = read_attention(row.block, row.args)
     if attention is None or (row.index in taken and base[taken[row.index]].block == row.block):
         return None

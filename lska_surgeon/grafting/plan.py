@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from ..architecture.graph import Graph, graph_of, yaml_of
+from ..architecture.kernel import OP_BLOCKS
 from ..architecture.placement import Placement, edits_for
 from ..architecture.scaling import scaling_of
 from ..architecture.shapes import shapes_of
@@ -58,6 +59,7 @@ def plan_graft(checkpoint: Checkpoint, placement: Placement) -> GraftPlan:
     Raises:
         SurgeonError: the checkpoint holds no model, a position matches nothing, a kernel does not exist, ...
     """
+    placement = replace(placement, gated=placement.op not in OP_BLOCKS)  # the plain one has no identity
     graph = stored_graph(checkpoint)
     scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
     rewrite = insert(graph, edits_for(placement, graph, shapes_of(graph, scaling)))

@@ -24,6 +24,7 @@ from ultralytics.utils import LOGGER, RANK, checks, downloads
 
 from ..errors import TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators
+from ..nn.others import Gated, Plain
 from ..yolo.exceptions import first_paragraph
 from .freezing import frozen_parts, not_carried, starts_anew
 
@@ -178,8 +179,10 @@ def gates_among_norms(model: nn.Module, optimizer: Any) -> Iterator[None]:
             group["params"] = parameters
 
 
-def gate_bias(operator: Operator) -> nn.Parameter:
-    """The bias that decides, at the identity, what an operator does to its input."""
+def gate_bias(operator: Operator) -> nn.Parameter | None:
+    """The bias, or the gate, that decides at the identity what an operator does to its input; None without one."""
+    if isinstance(operator, Plain):
+        return operator.gate if isinstance(operator, Gated) else None
     last: nn.Conv2d = operator.proj_2 if isinstance(operator, LSKAAttention) else operator.conv1
     return last.bias
 

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.attention import BLOCK_OPS, read_attention
+from ..architecture.attention import OPERATOR_ROWS, read_attention
 from ..architecture.graph import Graph, Layer, yaml_of
 from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Rewrite
 from ..errors import BuildError
-from ..nn import attach, build_operator, named_operators
+from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES
 from ..yolo.build import layers_of
 from .widths import width_of_row
@@ -97,7 +97,7 @@ class _Fresh:
 
     def __init__(self, rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any]) -> None:
         self.rewrite, self.widths, self.yaml = rewrite, widths, yaml
-        plain = all(rewrite.after[row].block in BLOCK_OPS for row in rewrite.inserted)
+        plain = all(rewrite.after[row].block in OPERATOR_ROWS for row in rewrite.inserted)
         self.parsed = None if plain and not _replaced(rewrite) else layers_of(yaml, rewrite.after.name, "cpu")
         self.scaling = scaling_of(yaml, yaml.get("scale") or None)
 
@@ -147,8 +147,11 @@ class _ModelWide:
     def settle_(self, layer: nn.Module, identity: bool) -> None:
         """Give a new layer all of that, and its operators their start."""
         operators = [operator for _, operator in named_operators(layer)]
-        for operator in operators if identity else ():
-            operator.init_identity_()
+        for operator in operators:
+            if identity:
+                operator.init_identity_()
+            elif isinstance(operator, Gated):
+                operator.init_default_()
         for part in operators or [layer]:
             part.to(device=self.reference.device, dtype=self.reference.dtype)
             part.requires_grad_(self.reference.requires_grad)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..architecture.graph import Graph
+from ..architecture.kernel import OP_BLOCKS
+from ..architecture.other_operators import other_ops
 from ..architecture.placement import Placement
 from ..architecture.positions import parse_at
 from ..architecture.shapes import OUTPUTS
@@ -28,21 +30,27 @@ def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) ->
     return {
         "base": stem_with_scale(base),
         "scale": base.scaling.letter or "",
-        "op": placement.op,
+        "op": _op_in_a_name(placement),
         "at": "-".join(map(_in_a_name, placement.at)),
-        "k": "-".join(dict.fromkeys(str(kernel.k) for kernel in kernels)),
-        "d": "-".join(dict.fromkeys(str(kernel.d) for kernel in kernels)),
+        "k": "-".join(dict.fromkeys(str(kernel.k) for kernel in kernels if kernel.k)),
+        "d": "-".join(dict.fromkeys(str(kernel.d) for kernel in kernels if kernel.d)),
     }
 
 
 def variant_stem(stem: str, placement: Placement) -> str:
     """The base's name with what was done to it: `yolov8s-lska-neck-k35`."""
-    sizes = [parse_at(text).k or placement.k for text in placement.at]
+    sizes = [parse_at(text).k or placement.k for text in placement.at] if placement.op in OP_BLOCKS else []
     several = len(set(sizes)) > 1
-    positions = [_in_a_name(text) + (f"-k{k}" if several else "") for text, k in zip(placement.at, sizes)]
-    k = [] if several else [f"k{sizes[0]}"]
+    named = list(map(_in_a_name, placement.at))
+    positions = [f"{name}-k{k}" for name, k in zip(named, sizes)] if several else named
+    k = [f"k{sizes[0]}"] if sizes and not several else []
     d = [f"d{placement.dilation}"] if placement.dilation else []
-    return "-".join([stem, placement.op, *positions, *k, *d])
+    return "-".join([stem, _op_in_a_name(placement), *positions, *k, *d])
+
+
+def _op_in_a_name(placement: Placement) -> str:
+    """`lska`, `timm-se`, `gated-cbam`."""
+    return ("gated-" if placement.gated else "") + re.sub(r"[^\w-]+", "-", placement.op)
 
 
 def _in_a_name(at: str) -> str:
@@ -71,7 +79,8 @@ def base_name(found: FoundModel) -> str:
 
 def base_stem(stem: str) -> str | None:
     """What `variant_stem` made a variant's stem from; None where a name tells of no variant."""
-    base = re.sub(r"-(?:lska|lka)(?:-trivial|-attention)?-.+$", "", stem)
+    others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops())
+    base = re.sub(rf"-(?:(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
     return base if base != stem else None
 
 

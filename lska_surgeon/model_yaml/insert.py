@@ -73,8 +73,8 @@ class Insertion(Shown):
     @property
     def params_added(self) -> int | None:
         """Parameters of the new operators; None when a width is not known."""
-        found = [site.operators for site in self.sites]
-        return None if None in found else sum(operators.params for operators in found if operators)
+        found = [site.operators.params if site.operators else None for site in self.sites]
+        return None if None in found else sum(params for params in found if params)
 
     def macs_added(self, height: int, width: int) -> int | None:
         """Multiply-accumulates of the new operators for a picture of height x width pixels; None when not known."""
@@ -83,7 +83,10 @@ class Insertion(Shown):
             stride = site.stride
             if site.operators is None or not stride or height % stride or width % stride:
                 return None
-            total += site.operators.macs(int(height / stride), int(width / stride))
+            macs = site.operators.macs(int(height / stride), int(width / stride))
+            if macs is None:
+                return None
+            total += macs
         return total
 
     @property
@@ -205,7 +208,7 @@ def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling:
     edit = rewrite.edits[index]
     layer = rewrite.before[edit.site.layer]
     readers = () if edit.site.inside else rewrite.rewired(index)
-    operators = operators_in(rewrite.after, index, shapes, scaling)
+    operators = operators_in(rewrite.after, index, shapes, scaling, edit.kernel)
     shape = shapes[index]
     return SitePlan(edit, layer, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
 
@@ -215,7 +218,7 @@ def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:
     for index in rewrite.inserted:
         edit, shape = rewrite.edits[index], shapes[index]
         level = f" ({shape.level.upper()}/{shape.stride:g})" if shape.level and shape.stride else ""
-        labels[index] = f"{edit.kernel.op} k{edit.kernel.k}, {edit.site.name}{level}"
+        labels[index] = f"{edit.kernel.in_words}, {edit.site.name}{level}"
     return labels
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..architecture.attention import is_attention
+from ..architecture.declared import in_force, keeps_shape
 from ..architecture.surgery import Rewrite, remove
 from ..files import planned_target, target_path, write_text
 from ..tables import Part, Shown
@@ -95,12 +98,23 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
 
 
 def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
-    rewrite = remove(document.graph)
+    rewrite = remove(document.graph, _rows(document))
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     name = output or (STDIN if found.is_stdin else base_name(found))
     target = None if name == STDIN else target_path(name, ".yaml")
     notes = (*family_notes(document.graph, target), *_notes(found, document, target))
     return Removal(found, document, text, rewrite, target, notes)
+
+
+def _rows(document: Document) -> set[int] | None:
+    """The rows to treat, where some are of blocks that people write as well, and `insert`'s comment tells its own."""
+    ops = {"CBAM": "cbam", **{name: name for name in in_force().blocks if keeps_shape(name)}}
+    inserted = set()
+    for layer, row in zip(document.layers, document.rows):
+        behind = document.text[row.whole.end :].partition("\n")[0]
+        if layer.block in ops and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(ops[layer.block])}, [a-z]", behind):
+            inserted.add(layer.index)
+    return inserted | {layer.index for layer in document.layers if is_attention(layer.block)} if inserted else None
 
 
 def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:

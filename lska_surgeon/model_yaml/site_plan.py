@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..architecture.graph import Layer
-from ..architecture.kernel import Kernel
 from ..architecture.operators import Operators
+from ..architecture.other_operators import AnyOperator
 from ..architecture.positions import Site
 from ..architecture.surgery import Edit
 from ..wording import numbers, plural
@@ -44,7 +44,7 @@ class SitePlan:
         return self.edit.site
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> AnyOperator:
         return self.edit.kernel
 
     @property
@@ -60,11 +60,11 @@ class SitePlan:
             str(self.layer.index),
             f"{'in' if inside else 'after'} {self.layer.block}",
             self.level or "-",
-            f"{kernel.op} k{kernel.k}" + (f" d{kernel.d}" if kernel.explicit_dilation else ""),
+            kernel.in_words + (f" d{kernel.d}" if kernel.explicit_dilation else ""),
             f"{found.count} x {found.channels}" if found else "not known",
             str(self.index),
             "itself" if inside else numbers(self.readers),
-            f"{found.params:,}" if found else "not known",
+            f"{found.params:,}" if found and found.params is not None else "not known",
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class SitePlan:
 
 def in_words(sites: Sequence[SitePlan]) -> str:
     """`lska k35 at neck (rows 13, 17), ...`."""
-    groups: dict[tuple[str, int, str], list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for site in sites:
-        groups.setdefault((site.kernel.op, site.kernel.k, site.position), []).append(site.index)
-    return ", ".join(f"{op} k{k} at {at} (row{plural(r)} {numbers(r)})" for (op, k, at), r in groups.items())
+        groups.setdefault((site.kernel.in_words, site.position), []).append(site.index)
+    return ", ".join(f"{what} at {at} (row{plural(r)} {numbers(r)})" for (what, at), r in groups.items())

@@ -23,12 +23,14 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
-from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
+from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, named_operators
+from .others import CBAM, Gated, Plain, Timm, build_operator
 from .registration import register
 
 __all__ = [
     "BLOCK_CLASSES",
     "C3LSKA",
+    "CBAM",
     "LKA",
     "LSKA",
     "SPPELANLSKA",
@@ -40,13 +42,16 @@ __all__ = [
     "C3_LSKA_Attention",
     "C3k2LSKA",
     "C3k2_LSKA_Attention",
+    "Gated",
     "Host",
     "LKATrivial",
     "LSKAAttention",
     "LSKATrivial",
     "Operator",
+    "Plain",
     "RepBottleneckLSKA",
     "RepNCSPELAN4LSKA",
+    "Timm",
     "attach",
     "build_operator",
     "named_operators",

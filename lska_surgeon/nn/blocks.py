@@ -20,8 +20,10 @@ from ultralytics.nn.modules import block as plain
 
 from ..architecture.attention import ATTENTION_HOSTS, HANDWRITTEN_HOSTS, HOST_OF, HOSTS, read_attention
 from ..architecture.kernel import Kernel, resolve_kernel
+from ..architecture.other_operators import AnyOperator, OtherOperator
 from ..errors import BuildError, KernelError
-from .operators import OPERATORS, Operator, build_operator, named_operators
+from .operators import OPERATORS, Operator, named_operators
+from .others import OTHER_CLASSES, Plain, build_operator
 
 
 class Host(nn.Module):
@@ -39,7 +41,7 @@ class Host(nn.Module):
         return cls.__bases__[-1]
 
     @classmethod
-    def convert(cls, module: nn.Module, kernel: Kernel) -> nn.Module:
+    def convert(cls, module: nn.Module, kernel: AnyOperator) -> nn.Module:
         """Turn a built plain block into this host, in place: its tensors, hooks and layer attributes stay.
 
         Raises:
@@ -50,7 +52,7 @@ class Host(nn.Module):
         return module
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> AnyOperator:
         """The operator inside."""
         return next(operator for _, operator in named_operators(self)).kernel
 
@@ -61,7 +63,7 @@ class Host(nn.Module):
         return self
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         """Add the operator to a plain block, which `convert` then gives this class; all or nothing."""
         raise NotImplementedError
 
@@ -70,7 +72,7 @@ class BottleneckLSKA(Host, plain.Bottleneck):
     """Bottleneck with an operator in its residual branch: x + LSKA(cv2(cv1(x)))."""
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class ResidualHost(Host):
     """A host whose operators sit in its bottlenecks, however deep."""
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         hosts = {plain.Bottleneck: BottleneckLSKA, plain.RepBottleneck: RepBottleneckLSKA}
         bottlenecks = [inner for inner in module.modules() if type(inner) in hosts]
         if not bottlenecks:
@@ -122,7 +124,7 @@ class SPPFLSKA(Host, plain.SPPF):
     """SPPF with an operator on the concatenated features; the parameter names are those of the public SPPF_LSKA."""
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +139,7 @@ class SPPLSKA(Host, plain.SPP):
     """SPP with an operator on the concatenated features."""
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,7 +152,7 @@ class SPPELANLSKA(Host, plain.SPPELAN):
     """SPPELAN with an operator on the concatenated features."""
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         module.lska = _operator_beside(module.cv5.conv, kernel, module.cv5.conv.in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -171,7 +173,7 @@ class AttentionHost(Host):
         self._insert(self, resolve_kernel("lska-attention", k_size))
 
     @staticmethod
-    def _insert(module: nn.Module, kernel: Kernel) -> None:
+    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
         inside = [
             (parent, name, child)
             for parent in module.modules()
@@ -214,10 +216,12 @@ HOST_CLASSES: dict[str, type[Host]] = {
 }
 
 #: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
-BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset({*OPERATORS.values(), *HOST_CLASSES.values(), RepBottleneckLSKA})
+BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset(
+    {*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values(), Plain, RepBottleneckLSKA}
+)
 
 
-def attach(module: nn.Module, kernel: Kernel, block: str | None = None) -> nn.Module:
+def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> nn.Module:
     """Turn a built plain block into its host, in place.
 
     Args:
@@ -246,14 +250,14 @@ def attach(module: nn.Module, kernel: Kernel, block: str | None = None) -> nn.Mo
     return host.convert(module, kernel)
 
 
-def _operator_beside(conv: nn.Conv2d, kernel: Kernel, channels: int) -> Operator:
+def _operator_beside(conv: nn.Conv2d, kernel: AnyOperator, channels: int) -> Operator:
     """An operator on the device, in the precision and in the mode of a neighbour."""
     operator = build_operator(kernel, channels).train(conv.training)
     return operator.to(device=conv.weight.device, dtype=conv.weight.dtype)
 
 
-def _read_spec(host: type[Host], spec: Any) -> Kernel:
-    if isinstance(spec, Kernel):
+def _read_spec(host: type[Host], spec: Any) -> AnyOperator:
+    if isinstance(spec, (Kernel, OtherOperator)):
         return spec
     block = next(cls.__name__ for cls in host.__mro__ if cls.__name__ in HOSTS)
     if not isinstance(spec, Mapping):

@@ -26,10 +26,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock, in_force, put_in_force
+from ..architecture.declared import (
+    ADD,
+    ATTENTION,
+    VERBATIM,
+    Declarations,
+    DeclaredBlock,
+    are_held,
+    in_force,
+    put_in_force,
+)
 from ..architecture.graph import Layer
 from ..architecture.shapes import OUTPUTS, stride_ratio
-from ..declarations.find import find_declarations, inherited, tell_children
+from ..declarations.find import find_declarations, tell_children, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import clean, first_line
@@ -46,12 +55,13 @@ _LOCK = threading.RLock()
 def declared_classes() -> dict[str, type[nn.Module]]:
     """The declared classes, by the name that rows call them; imported now, unless they are, or are not to be.
 
-    In a process that another one started, the declarations are those that it left in the environment.
+    Where no verb or command has looked for declarations (in a process that another one started, in a script that
+    uses Ultralytics itself), the nearest hold.
 
     Raises:
         DeclarationError: a class can't be imported, or is none that a row can build.
     """
-    if not in_force() and inherited():
+    if not in_force() and not are_held():
         put_in_force(find_declarations())
     declarations = in_force()
     if not declarations or not declarations.trusted or declarations.path is None:
@@ -72,14 +82,6 @@ def refuse_untrusted(block: str) -> None:
     declarations = in_force()
     if block in declarations.blocks and not declarations.trusted:
         raise DeclarationError(f"{block} is declared in {untrusted(declarations)}")
-
-
-def untrusted(declarations: Declarations) -> str:
-    """Why nothing of a declaration was imported, and what to do."""
-    return (
-        f"{declarations.path}, which is not the working folder's own, so nothing of it was imported: "
-        f"add --blocks {declarations.path} if you trust it"
-    )
 
 
 def is_of_project(cls: type) -> bool:

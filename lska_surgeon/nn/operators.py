@@ -15,11 +15,25 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from ..architecture.kernel import Kernel, resolve_kernel
+from ..architecture.other_operators import AnyOperator
 
-AnyOperator = TypeVar("AnyOperator", bound="Operator")
+SomeOperator = TypeVar("SomeOperator", bound="Operator")
 
 
 class Operator(nn.Module):
+    """What every operator tells: which it is, and how it starts as the identity."""
+
+    @property
+    def kernel(self) -> AnyOperator:
+        """The operator; computed, so that a pickled one holds plain numbers and words only."""
+        raise NotImplementedError
+
+    def init_identity_(self: SomeOperator) -> SomeOperator:
+        """Make the operator return its input exactly, if it can, and return self."""
+        raise NotImplementedError
+
+
+class PaperOperator(Operator):
     """What the five share: checked numbers, and the identity as a starting point.
 
     Args:
@@ -43,13 +57,13 @@ class Operator(nn.Module):
 
     @property
     def kernel(self) -> Kernel:
-        """The operator's numbers; computed, so that a pickled operator holds plain integers only."""
+        """The operator's numbers."""
         return resolve_kernel(self.op, self.k_size, self.dilation)
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         raise NotImplementedError
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         """Make the operator return its input exactly, leave the depth-wise convolutions at random, return self.
 
         The depth-wise convolutions must stay random: were they zero as well, no gradient would ever reach `conv1`'s
@@ -60,12 +74,12 @@ class Operator(nn.Module):
         raise NotImplementedError
 
 
-class Gate(Operator):
+class Gate(PaperOperator):
     """An operator of the form x * conv1(context(x)), with a depth-wise context and a 1x1 convolution."""
 
     conv1: nn.Conv2d
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         conv1: nn.Conv2d = self.conv1
         nn.init.zeros_(conv1.weight)
         nn.init.ones_(conv1.bias)
@@ -131,7 +145,7 @@ class LKATrivial(Gate):
         return x * self.conv1(self.conv0(x))
 
 
-class LSKAAttention(Operator):
+class LSKAAttention(PaperOperator):
     """The paper's attention block: x + proj_2(LSKA(gelu(proj_1(x))))."""
 
     op = "lska-attention"
@@ -145,19 +159,14 @@ class LSKAAttention(Operator):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x))))
 
-    def init_identity_(self: AnyOperator) -> AnyOperator:
+    def init_identity_(self: SomeOperator) -> SomeOperator:
         proj_2: nn.Conv2d = self.proj_2
         nn.init.zeros_(proj_2.weight)
         nn.init.zeros_(proj_2.bias)
         return self
 
 
-OPERATORS: dict[str, type[Operator]] = {cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, LSKAAttention)}
-
-
-def build_operator(kernel: Kernel, dim: int) -> Operator:
-    """The operator that `kernel` describes, on `dim` channels, randomly initialised."""
-    return OPERATORS[kernel.op](dim, kernel.k, kernel.d)
+OPERATORS: dict[str, type[PaperOperator]] = {cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, LSKAAttention)}
 
 
 def named_operators(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, Operator]]:

@@ -23,16 +23,21 @@ from ultralytics.nn import modules
 from ..architecture.attention import BLOCK_OPS, Attention, host_spec, is_attention, read_attention
 from ..architecture.declared import in_force
 from ..architecture.graph import Layer, as_from
-from ..architecture.kernel import Kernel
+from ..architecture.other_operators import AnyOperator
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
-from .operators import OPERATORS, Operator, build_operator, named_operators
+from .operators import OPERATORS, Operator, named_operators
+from .others import OTHER_CLASSES, build_operator
 
 _MARK = "_lska_surgeon"
 
 #: Block name in a row -> the class that it stands for.
-BLOCKS: dict[str, type[nn.Module]] = {**{block: OPERATORS[op] for block, op in BLOCK_OPS.items()}, **HOST_CLASSES}
+BLOCKS: dict[str, type[nn.Module]] = {
+    **{block: OPERATORS[op] for block, op in BLOCK_OPS.items()},
+    **HOST_CLASSES,
+    **OTHER_CLASSES,
+}
 
 
 #: Declared classes that were put into `tasks`, by name.
@@ -45,7 +50,7 @@ class OperatorOfSource(nn.Module):
     In a row, the argument "ch" is `parse_model`'s own list of the widths so far.
     """
 
-    def __new__(cls, widths: Sequence[int], source: int, kernel: Kernel) -> Operator:
+    def __new__(cls, widths: Sequence[int], source: int, kernel: AnyOperator) -> Operator:
         return build_operator(kernel, widths[source])
 
 
@@ -186,7 +191,7 @@ def _translate_operator(index: int, row: list[Any], attention: Attention) -> Non
     if source != -1:
         row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
     elif attention.channels != "c2":
-        row[3] = ["c2", *attention.kernel.args]
+        row[3] = list(attention.kernel.row_args)
 
 
 def _convert(layers: nn.Sequential, index: int, block: str, attention: Attention) -> None:

@@ -211,11 +211,11 @@ def _dump(content: Mapping[str, Any]) -> str:
 
 def edits_in_words(variant: Variant) -> str:
     """`lska k35 at neck`; several sizes each with its positions."""
-    groups: dict[tuple[str, int], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for site in variant.plan.sites:
-        at = groups.setdefault((site.kernel.op, site.kernel.k), [])
+        at = groups.setdefault(site.kernel.in_words, [])
         at += [] if site.position in at else [site.position]
-    return ", ".join(f"{op} k{k} at {' and '.join(at)}" for (op, k), at in groups.items())
+    return ", ".join(f"{what} at {' and '.join(at)}" for what, at in groups.items())
 
 
 def base_name(variant: Variant) -> str:

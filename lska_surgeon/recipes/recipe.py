@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS, resolve_kernel
+from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
+from ..architecture.other_operators import other_ops, resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.size import LARGEST_SIDE
@@ -157,7 +158,7 @@ class _Reader(YamlFields):
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
         )
-        every = [Wanted(*side, places, self.out) for side in product(*sides)]
+        every = _once([Wanted(*side, places, self.out) for side in product(*sides)])
         left = self._without_excluded(fields.get("exclude"), every)
         return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
@@ -206,7 +207,7 @@ class _Reader(YamlFields):
         for at in wanted.at:
             own = parse_at(at).k
             try:
-                resolve_kernel(wanted.op, wanted.k if own is None else own, wanted.dilation)
+                resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation)
             except SurgeonError as error:
                 name = "k" if own is None and "k" in given else "at"
                 if "dilation" in given and "dilation" in str(error).partition(":")[0]:
@@ -236,8 +237,9 @@ class _Reader(YamlFields):
             return ["lska"]
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
-            if op not in OP_BLOCKS:
-                problem = f"no operator {op!r}{did_you_mean(op, OP_BLOCKS)}: there are {', '.join(OP_BLOCKS)}"
+            if op not in OP_BLOCKS and op not in other_ops():
+                known = [*OP_BLOCKS, *other_ops()]
+                problem = f"no operator {op!r}{did_you_mean(op, known)}: there are {', '.join(known)}"
                 raise self.bad(node, f"{field}.op", problem)
         return ops
 
@@ -284,6 +286,12 @@ class _Reader(YamlFields):
         if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:|\\", text) or ".." in re.split(r"[/\\]", text):
             raise self.bad(node, field, f"{text!r} leaves the recipe's folder: name a place below it")
         return text
+
+
+def _once(wanted: list[Wanted]) -> list[Wanted]:
+    """Each combination once: an operator that is not the paper's has no kernel size, whichever the matrix has."""
+    plain = [one if one.op in OP_BLOCKS else replace(one, k=DEFAULT_KERNEL, dilation=None) for one in wanted]
+    return [one for number, one in enumerate(plain) if one not in plain[:number]]
 
 
 def _line(node: Node) -> int:

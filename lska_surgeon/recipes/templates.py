@@ -13,7 +13,7 @@ from ..files import check_target, replace_all
 from ..tables import Part, Shown, Table
 from ..wording import did_you_mean
 
-SCHEMA = "recipe.schema.json"
+SCHEMA, BLOCKS_SCHEMA = "recipe.schema.json", "blocks.schema.json"
 #: What stands in a CI file where the user's own repository has to.
 UNNAMED = "git+https://github.com/OWNER/lska-surgeon"
 #: Name -> (file, where a copy goes by default).
@@ -24,6 +24,7 @@ _TEMPLATES = {
     "ablation": ("ablation.yaml", "ablation.yaml"),
     "recommended": ("recommended.yaml", "recommended.yaml"),
     "recipe-schema": (SCHEMA, SCHEMA),
+    "blocks-schema": (BLOCKS_SCHEMA, BLOCKS_SCHEMA),
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
     "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
     "pre-commit": ("pre-commit-config.yaml", ".pre-commit-config.yaml"),
@@ -54,7 +55,7 @@ class Template:
         for line in self.text.splitlines():
             if line.startswith("# ") and "$schema" not in line:
                 return line[2:]
-        return "JSON Schema of recipes, for editors."
+        return f"JSON Schema of {'declared blocks' if self.path.name == BLOCKS_SCHEMA else 'recipes'}, for editors."
 
     @property
     def needs_a_repository(self) -> bool:

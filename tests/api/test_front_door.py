@@ -55,7 +55,6 @@ NO_COMMAND = {
 }
 #: Options that no verb has -> where it is in Python.
 OF_ALL_COMMANDS = {
-    "blocks": "`lska_surgeon.declarations.find.using_declarations`, for declarations hold for a process",
     "form": "how a result is told: `to_dict`, or printing it",
     "as_json": "`to_dict`",
     "quiet": "verbs say nothing",
@@ -248,6 +247,7 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         "graft",
         "inspect",
         "latency",
+        "own_blocks",
         "register",
         "results",
         "sources",

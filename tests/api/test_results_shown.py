@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support import pictures
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
@@ -81,7 +82,8 @@ def test_to_dict_is_what_the_command_writes(what: str) -> None:
 @pytest.mark.parametrize("what", SAME)
 def test_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
     result = SAME[what][0]()
-    page = Cells(result._repr_html_())
+    shown = result._repr_html_()
+    page = Cells(shown.partition("</svg>\n</div>")[2] or shown)
     assert page.tags <= {"table", "tr", "th", "td", "pre"}
     tables = [part for part in result.parts() if isinstance(part, Table)]
     assert len(page.cells) == sum(len(t.header) * (len(t.rows) + 1) for t in tables)
@@ -91,6 +93,19 @@ def test_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
     assert repr(result).startswith(f"<{type(result).__name__} ")
     assert "\n" not in repr(result)
     assert tables or what == "remove"
+
+
+@pytest.mark.parametrize("output", [None, "-"])
+def test_an_insertion_shows_its_drawing_in_a_notebook(output: str | None) -> None:
+    variant = ls.insert("yolov8s.yaml", "neck", k=35, output=output)
+    shown = variant._repr_html_()
+    assert ls.draw("yolov8s.yaml", variant).svg in shown
+    picture = pictures.read(shown[shown.index("<svg") : shown.index("</svg>") + len("</svg>")])
+    pictures.assert_complete(picture, variant.rewrite.after)
+    assert {name for name, style in picture.styles.items() if style == "operator"} == {
+        f"row-{index}" for index in variant.rewrite.inserted
+    }
+    assert shown.count("<table>") == 1
 
 
 def test_what_stands_in_a_table_is_never_read_as_html() -> None:

@@ -3,12 +3,13 @@
 Run by hand; it takes the better part of an hour on one core, and goes on where it was stopped:
 
     python tests/benchmarks/graft_training.py FOLDER
+    python tests/benchmarks/graft_training.py FOLDER --op cbam     # another operator, beside the same control
 
 All data are generated: a YOLOv8n learns to find three kinds of shape, and is then fine-tuned on new pictures of them,
 which are blurred and noisy, from these starts:
 
 - control: the trained network as it is
-- graft: `lska-surgeon graft --at neck --k 23`, trained as Ultralytics trains anything
+- graft: `lska-surgeon graft --at neck`, trained as Ultralytics trains anything
 - protected: the same file through `lska-surgeon train`: the gates' biases warm up from a learning rate of 0
 - default-init: `graft --init default`
 - load: `YOLO("variant.yaml").load("base.pt")`, Ultralytics' own way
@@ -93,27 +94,35 @@ def make_data(folder: Path, seed: int, train: int, val: int, rough: bool) -> Pat
     return folder / "data.yaml"
 
 
-def make_starts(folder: Path) -> None:
+def make_starts(folder: Path, op: str) -> None:
     """The trained network, its grafts, and the variant YAML."""
     if not (folder / "base.pt").exists():
         data = make_data(folder / "clean", seed=1, train=384, val=64, rough=False)
         network = YOLO("yolov8n.yaml")
         network.train(data=str(data), epochs=50, seed=0, project=str(folder), name="base", exist_ok=True, **COMMON)
         (folder / "base.pt").write_bytes((folder / "base" / "weights" / "best.pt").read_bytes())
-    base, place = str(folder / "base.pt"), ["--at", "neck", "--k", "23"]
+    base, place = str(folder / "base.pt"), ["--at", "neck", "--op", op]
+    (folder / _of(op)).mkdir(exist_ok=True)
     for name, words in (
         ("graft.pt", ["graft", base, *place]),
         ("default-init.pt", ["graft", base, *place, "--init", "default"]),
         ("yolov8n-variant.yaml", ["insert", "yolov8n.yaml", *place]),
     ):
-        if not (folder / name).exists():
-            surgeon([*words, "-o", str(folder / name)], standalone_mode=False)
+        if not (folder / _of(op) / name).exists():
+            surgeon([*words, "-o", str(folder / _of(op) / name)], standalone_mode=False)
 
 
-def start_of(arm: str, folder: Path) -> YOLO:
+def _of(op: str) -> str:
+    """The folder, below that of all runs, of an operator's files; LSKA's are beside the others."""
+    return "." if op == "lska" else op.replace(":", "-")
+
+
+def start_of(arm: str, folder: Path, op: str) -> YOLO:
     if arm == "load":
-        return YOLO(folder / "yolov8n-variant.yaml").load(folder / "base.pt")
-    return YOLO(folder / {"control": "base.pt", "protected": "graft.pt"}.get(arm, f"{arm}.pt"))
+        return YOLO(folder / _of(op) / "yolov8n-variant.yaml").load(folder / "base.pt")
+    if arm == "control":
+        return YOLO(folder / "base.pt")
+    return YOLO(folder / _of(op) / ("graft.pt" if arm == "protected" else f"{arm}.pt"))
 
 
 def skip_last_validation(trainer: Any) -> None:
@@ -122,17 +131,17 @@ def skip_last_validation(trainer: Any) -> None:
 
 
 @cache
-def map_before(arm: str, folder: Path, data: Path) -> float:
+def map_before(arm: str, folder: Path, data: Path, op: str) -> float:
     options = {"imgsz": SIZE, "device": "cpu", "workers": 0, "plots": False, "verbose": False}
     place = {"project": str(folder), "name": "val", "exist_ok": True}
-    return float(start_of(arm, folder).val(data=str(data), **options, **place).box.map)
+    return float(start_of(arm, folder, op).val(data=str(data), **options, **place).box.map)
 
 
-def measure(arm: str, optimizer: str, seed: int, folder: Path, data: Path) -> Run:
+def measure(arm: str, optimizer: str, seed: int, folder: Path, data: Path, op: str) -> Run:
     """Fine-tune one start; mAP50-95 before training and after each epoch."""
-    before = map_before(arm, folder, data)
+    before = map_before(arm, folder, data, op)
     begin = time.perf_counter()
-    network = start_of(arm, folder)
+    network = start_of(arm, folder, op)
     curve: list[float] = []
     network.add_callback("on_fit_epoch_end", lambda trainer: curve.append(trainer.metrics["metrics/mAP50-95(B)"]))
     network.add_callback("on_train_start", skip_last_validation)
@@ -142,7 +151,14 @@ def measure(arm: str, optimizer: str, seed: int, folder: Path, data: Path) -> Ru
     place = {"project": str(folder), "name": "run", "exist_ok": True}
     network.train(data=str(data), epochs=EPOCHS, seed=seed, **chosen, **place, **COMMON)
     seconds = round(time.perf_counter() - begin, 1)
-    return {"arm": arm, "optimizer": optimizer, "seed": seed, "map": [before, *curve[:EPOCHS]], "seconds": seconds}
+    return {
+        "arm": arm,
+        "optimizer": optimizer,
+        "seed": seed,
+        "map": [before, *curve[:EPOCHS]],
+        "seconds": seconds,
+        "op": op,
+    }
 
 
 def wanted() -> Iterator[tuple[str, str, int]]:
@@ -180,21 +196,24 @@ def _cell(values: list[float]) -> str:
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def main(folder: Path) -> None:
+@click.option("--op", default="lska", help="The operator to graft.")
+def main(folder: Path, op: str) -> None:
     """Measure what is not yet in FOLDER/runs.json, then print the table."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    make_starts(folder)
+    make_starts(folder, op)
     data = make_data(folder / "rough", seed=2, train=192, val=128, rough=True)
     store = folder / "runs.json"
     runs: list[Run] = json.loads(store.read_text()) if store.exists() else []
-    done = {(run["arm"], run["optimizer"], run["seed"]) for run in runs}
+    mine = [run for run in runs if run["arm"] == "control" or run.get("op", "lska") == op]
+    done = {(run["arm"], run["optimizer"], run["seed"]) for run in mine}
     for key in wanted():
         if key not in done:
-            runs.append(measure(*key, folder, data))
+            runs.append(measure(*key, folder, data, op))
+            mine.append(runs[-1])
             store.write_text(json.dumps(runs, indent=1))
     click.echo(f"torch {torch.__version__}, ultralytics {ultralytics.__version__}, Python {sys.version.split()[0]}\n")
-    click.echo(table(runs))
+    click.echo(table(mine))
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def test_positions_lists_layers_and_names() -> None:
     [
         ("insert", "Missing argument 'BASE' (see lska-surgeon insert --help)"),
         ("insert yolov8s.yaml", "Missing option '--at' (see lska-surgeon insert --help)"),
-        ("insert yolov8s.yaml --at neck --op foo", "Invalid value for '--op'"),
+        ("insert yolov8s.yaml --at neck --op foo", "no operator 'foo': --op takes lska"),
         ("insert nope.yaml --at neck", "no file nope.yaml, and no stock model of that name"),
         ("insert yolov8s.yaml --at nek", "no position 'nek' (did you mean neck?)"),
         ("insert yolov8s.yaml --at neck --k 8", "kernel size 8 is not an odd number"),

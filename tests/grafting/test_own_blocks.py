@@ -92,6 +92,32 @@ def test_every_command_on_a_project(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_pictures_and_experiments_on_a_project(project: Path) -> None:
+    surgeon(project, "draw", "yolov8n-own.yaml", "-o", "own.md")
+    assert "5 EMA<br>32 × 80 × 80" in (project / "own.md").read_text()
+    assert "C2f_Faster" in surgeon(project, "draw", "best.pt", "-o", "-", "--format", "md")
+    surgeon(project, "curves", "yolov8n-own.yaml", "--at", "neck", "--k", 7)
+    surgeon(project, "graft", "best.pt", "--at", "neck", "--k", 7, "-o", "grafted.pt", "--force")
+    surgeon(project, "erf", "best.pt", "grafted.pt", "--imgsz", 64, "--most", 1)
+    surgeon(project, "latency", "yolov8n-own.yaml", "--imgsz", 64, "--rounds", 2)
+    train = "train: {data: data/data.yaml, epochs: 1, imgsz: 64, batch: 2, start: best.pt}"
+    (project / "experiment.yaml").write_text(
+        f"base: yolov8n-own.yaml\nmatrix: {{at: neck, k: 11}}\nindex: experiment.json\nimgsz: 64\n{train}\nseeds: [0]\n"
+    )
+    surgeon(project, "ablate", "experiment.yaml", "--devices", "cpu", "-q")
+    assert "lska-neck-k11" in surgeon(project, "results", "experiment.yaml")
+    surgeon(project, "report", "experiment.yaml", "-o", "report.html")
+    (project / "lska-surgeon.toml").rename(project / "hidden.toml")
+    try:
+        surgeon(
+            project, "ablate", "experiment.yaml", "--devices", "cpu", "--folder", "named", "--blocks", "hidden.toml"
+        )
+        surgeon(project, "ablate", "experiment.yaml", "--devices", "cpu", "--folder", "none", code=1)
+    finally:
+        (project / "hidden.toml").rename(project / "lska-surgeon.toml")
+
+
+@pytest.mark.slow
 def test_a_checkpoint_of_the_project_needs_its_declaration(project: Path, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     said = surgeon(tmp_path / "work", "inspect", project / "best.pt", code=2)
@@ -122,7 +148,9 @@ def test_it_trains_resumes_and_exports_in_fresh_processes(project: Path) -> None
     assert len((project / "out" / "run" / "results.csv").read_text().splitlines()) == 3
     surgeon(project, "yolo", "export", f"model={last}", "format=onnx", "imgsz=64")
     assert last.with_suffix(".onnx").stat().st_size > 0
-    surgeon(project, "train", "yolov8n-own.yaml", *QUICK, "data=data/data.yaml", f"project={project / 'out'}")
+    words = [*QUICK, "data=data/data.yaml", f"project={project / 'out'}"]
+    surgeon(project, "train", "yolov8n-own.yaml", *words)
+    surgeon(project, "yolo", "train", "model=yolov8n-own.yaml", *words)
 
 
 @pytest.mark.slow

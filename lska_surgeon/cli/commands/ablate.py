@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ...api.ablate import ablate as do_ablate
+from ..options import blocks as with_blocks
 from ..options import not_empty
 from ..reports.ablate import Progress, deliver, dry_run_text
 
@@ -22,6 +23,7 @@ from ..reports.ablate import Progress, deliver, dry_run_text
 @click.option("--retry", is_flag=True, help="Train cells again that failed.")
 @click.option("--renew", is_flag=True, help="Move stale cells aside and train them again.")
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
+@with_blocks
 @click.option("--json", "as_json", is_flag=True, help="Write the state of every cell as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
 @click.pass_context

@@ -10,6 +10,7 @@ import click
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, writing
 from ..quick_imports import own_process
 from ..reports.json import dump
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
               help="A picture, or the input itself (.pt, .npy), to compare outputs for.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
               help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
+@with_blocks
 @writing
 @formats("text", "json")
 def adopt(

@@ -14,6 +14,7 @@ from ...drawing.curves import Curves
 from ...drawing.figures import check_figure
 from ...tables import drawn, pipes
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..options import imgsz as size_option
 from ..reports.json import dump
@@ -31,6 +32,7 @@ from ..reports.json import dump
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw the figure: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@with_blocks
 @formats("table", "json", "csv", "md")
 def curves(
     model: str,

@@ -8,6 +8,7 @@ import click
 
 from ...drawing.drawing import FORMATS, format_of
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import imgsz as size_option
 from ..options import not_empty
 from ..options import trust as trust_option
@@ -33,6 +34,7 @@ from ..quick_imports import unwatched
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="What to draw, where -o FILE does not say it.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
+@with_blocks
 @trust_option
 def draw(
     model: str,

@@ -9,6 +9,7 @@ import click
 from ...drawing.figures import check_figure
 from ...tables import drawn
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
 from ..quick_imports import own_process
@@ -35,6 +36,7 @@ def _levels(ctx: click.Context, param: click.Parameter, value: str | None) -> li
               help="Draw heat maps: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @trust_option
+@with_blocks
 @formats("table", "json")
 def erf(
     models: tuple[str, ...],

@@ -55,12 +55,14 @@ def graft(
 
     The architecture is the one stored in the file, whatever its task. Every tensor is carried over, the new operators
     start as the exact identity, and a certificate proves it: all outputs, before and after, must be equal in float32.
+    An operator that is not LSKA goes behind a gate that starts closed, x + g * (A(x) - x).
     The product is an ordinary Ultralytics checkpoint: YOLO("....pt") predicts, validates and trains it.
 
     \b
     Examples:
       lska-surgeon graft yolov8s.pt --at neck --k 35
       lska-surgeon graft best.pt --at head:p4,p5 --at sppf -o grafted.pt
+      lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
     """
     if bool(at) == bool(into):

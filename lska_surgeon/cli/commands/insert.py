@@ -23,6 +23,7 @@ from ..reports.insert import insertion_notice
     shell_complete=completion.scales,
     help="Scale to build, where BASE's name does not say it.",
 )
+@click.option("--gated", is_flag=True, help="Put an operator that is not LSKA behind a gate that starts closed.")
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @unchecked_option
 @delivered("text", "json", "github")
@@ -34,6 +35,7 @@ def insert(
     op: str,
     dilation: int | None,
     scale: str | None,
+    gated: bool,
     resolve: bool,
     unchecked: bool,
     delivery: Delivery,
@@ -61,6 +63,7 @@ def insert(
       lska-surgeon insert yolov8s.yaml --at neck --k 35
       lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
       lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
+      lska-surgeon insert yolov8s.yaml --at neck --op cbam
     """
     delivery.check(".yaml")
     done = api.insert(
@@ -69,6 +72,7 @@ def insert(
         k=k,
         op=op,
         dilation=dilation,
+        gated=gated,
         scale=scale,
         resolve=resolve,
         unchecked=unchecked,

@@ -11,6 +11,7 @@ from ...api.latency import latency as do_latency
 from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from .. import completion
+from ..options import blocks as with_blocks
 from ..options import formats, imgsz, not_empty, trust
 from ..quick_imports import unwatched
 from ..reports.latency import render
@@ -36,6 +37,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.option("--rounds", type=click.IntRange(min=2), default=50, show_default=True, help="Runs of each model.")
 @click.option("--recipe", callback=not_empty, metavar="FILE", help="Measure the networks of a recipe, for results.")
 @trust
+@with_blocks
 @formats("table", "md", "json")
 def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked: Any) -> None:
     """Measure how long each MODEL takes on this machine, and how that compares with the first.

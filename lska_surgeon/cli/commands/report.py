@@ -8,12 +8,14 @@ import click
 
 from ...api import report as api
 from ..deliver import Delivery, delivered
+from ..options import blocks as with_blocks
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--costs", is_flag=True, help="Count bases that are not counted yet (needs torch).")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the page.")
+@with_blocks
 @delivered("text", "json")
 def report(recipe: Path, costs: bool, language: str, delivery: Delivery) -> None:
     """Write one HTML page on all variants that RECIPE asks for.

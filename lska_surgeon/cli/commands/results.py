@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...api.results import results as do_results
+from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..quick_imports import unwatched
 
@@ -28,6 +29,7 @@ from ..quick_imports import unwatched
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
 @click.option("--plot", callback=not_empty, metavar="FILE", help="Also write the figure: .png, .svg or .pdf.")
 @click.option("--force", is_flag=True, help="Overwrite the figure if it is there.")
+@with_blocks
 @click.pass_context
 def results(
     ctx: click.Context,
