@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,13 @@ from .runs import Costs, Run
 from .statistics import Comparison
 
 #: Metrics that a table shows, where the runs have them, in this order.
-SHOWN = ("mAP50", "mAP50-95", "precision", "recall")
+SHOWN = ("mAP50", "mAP50-95", "precision", "recall", "top1", "top5")
+
+
+def _parts(metric: str) -> tuple[str, str]:
+    """`mAP50(M)` -> `mAP50` and `(M)`."""
+    name, bracket, letter = metric.partition("(")
+    return name, bracket + letter
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,10 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The metrics that are shown."""
-        there = list(dict.fromkeys(name for row in self.rows for name in row.metrics))
-        known = [name for name in there if re.sub(r"\([A-Z]\)$", "", name) in SHOWN or name.startswith("top")]
+        """The metrics that are shown, those of what is compared first: of masks before boxes."""
+        there = dict.fromkeys(name for row in self.rows for name in row.metrics)
+        known = [name for name in there if _parts(name)[0] in SHOWN]
+        known.sort(key=lambda name: (_parts(name)[1] != _parts(self.metric)[1], SHOWN.index(_parts(name)[0])))
         return tuple(dict.fromkeys([*known, *([self.metric] if self.metric in there else [])]))
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -26,6 +27,17 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AblationError, match=r'ray is not installed: pip install "lska-surgeon\[ray\]"'):
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
+
+
+def test_an_address_at_which_nobody_listens_is_told_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            AblationError, match=f"no Ray cluster at {address}: .*: start one with ray start --head, or"
+        ):
+            ls.ablate(write_recipe(tmp_path / "a"), ray=address)
 
 
 def test_ray_is_imported_for_nobody_else() -> None:
@@ -55,6 +67,10 @@ def test_cells_of_a_node_that_dies_run_again_on_another(tmp_path: Path, monkeypa
     finally:
         ray.shutdown()
         cluster.shutdown()
+    begun = [event.cell.name for event in events if event.kind == "started"]
+    assert sorted(begun) == sorted(cell.name for cell in plan_ablation(recipe).cells)
+    started = [(event.kind, event.cell.name) for event in events]
+    assert all(started.index(("running", name)) > started.index(("started", name)) for name in begun)
     assert status.counts == {"done": 4}, [event.text for event in events if event.kind == "killed"]
     records = [
         json.loads((cell.folder / "cell.json").read_text(encoding="utf-8")) for cell in plan_ablation(recipe).cells

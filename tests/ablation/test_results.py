@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread
+from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
@@ -50,6 +50,29 @@ def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
     told = next(note for note in found.notes if note.startswith("to show a true difference of 0.0005"))
     assert re.search(r"with 80% power takes \d+ seeds, \d+ as one of 2$", told)
     assert any("the smallest true difference that 8 seeds show in 80% of experiments is 0.00" in x for x in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "chosen", "shown"),
+    [
+        (["accuracy_top1", "accuracy_top5"], "top1", "top1 top5"),
+        (
+            ["precision(B)", "recall(B)", "mAP50(B)", "mAP50-95(B)", "mAP50(P)", "mAP50-95(P)"],
+            "mAP50-95(P)",
+            "mAP50(P) mAP50-95(P) mAP50(B) mAP50-95(B) precision(B) recall(B)",
+        ),
+        (["mAP50-95(B)", "mAP50-95(M)"], "mAP50-95(M)", "mAP50-95(M) mAP50-95(B)"),
+        (["precision(B)", "recall(B)", "mAP50(B)", "mAP50-95(B)"], "mAP50-95", "mAP50 mAP50-95 precision recall"),
+    ],
+)
+def test_each_task_has_its_own_metrics(metrics: list[str], chosen: str, shown: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", RECIPE)
+    for cell in plan_ablation(recipe).cells:
+        values = {f"metrics/{name}": spread(cell.seed) + 0.01 * number for number, name in enumerate(metrics)}
+        pretend(cell.folder, {**cell.record(), "state": "done"}, [values])
+    found = ls.results(recipe)
+    assert (found.metric, found.names) == (chosen, tuple(shown.split()))
+    assert all(row.metrics[name].n == 3 for row in found.rows for name in found.names)
 
 
 def test_unfinished_cells_are_counted_and_pairs_need_both(tmp_path: Path) -> None:
