@@ -270,6 +270,24 @@ def test_a_class_that_does_not_keep_its_word_is_named_when_it_is_grafted(base: P
     assert "Half does not keep its word: declared like attention it makes 1x16x32x32" in done.stderr
 
 
+def test_attention_declared_beside_a_file_from_elsewhere_is_not_imported(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded, here = tmp_path / "downloaded", tmp_path / "here"
+    downloaded.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (downloaded / "bad_blocks.py").write_text("raise SystemExit('it ran')\n")
+    (downloaded / "lska-surgeon.toml").write_text('[blocks.Bad]\nclass = "bad_blocks:Bad"\nlike = "attention"\n')
+    (downloaded / "best.pt").write_bytes(base.read_bytes())
+    network = write_network(downloaded)
+    assert surgeon("insert", network, "--at", "neck", "--op", "Bad", "-o", "light.yaml").exit_code == 0
+    done = surgeon("graft", downloaded / "best.pt", "--at", "neck", "--op", "Bad", "-o", "no.pt")
+    assert done.exit_code == 2
+    assert "add --blocks" in done.stderr
+    assert "bad_blocks" not in sys.modules
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("op", ["cbam", "EMA", *TIMM[:1]])
 def test_it_trains_opens_elsewhere_and_tells_how_far_it_has_come(op: str, base: Path, tmp_path: Path) -> None:
