@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,14 @@ from support.trained import equal, outputs
 from ultralytics import YOLO
 
 from lska_surgeon.architecture.declared import NOTHING, put_in_force
-from lska_surgeon.architecture.other_operators import CBAM, TIMM_NAMES, OtherOperator, other_ops, resolve_operator
+from lska_surgeon.architecture.other_operators import (
+    CBAM,
+    TIMM_NAMES,
+    OtherOperator,
+    all_ops,
+    other_ops,
+    resolve_operator,
+)
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.costs import count as count_module
@@ -262,6 +270,24 @@ def test_a_class_that_does_not_keep_its_word_is_named_when_it_is_grafted(base: P
     assert "Half does not keep its word: declared like attention it makes 1x16x32x32" in done.stderr
 
 
+def test_attention_declared_beside_a_file_from_elsewhere_is_not_imported(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded, here = tmp_path / "downloaded", tmp_path / "here"
+    downloaded.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (downloaded / "bad_blocks.py").write_text("raise SystemExit('it ran')\n")
+    (downloaded / "lska-surgeon.toml").write_text('[blocks.Bad]\nclass = "bad_blocks:Bad"\nlike = "attention"\n')
+    (downloaded / "best.pt").write_bytes(base.read_bytes())
+    network = write_network(downloaded)
+    assert surgeon("insert", network, "--at", "neck", "--op", "Bad", "-o", "light.yaml").exit_code == 0
+    done = surgeon("graft", downloaded / "best.pt", "--at", "neck", "--op", "Bad", "-o", "no.pt")
+    assert done.exit_code == 2
+    assert "add --blocks" in done.stderr
+    assert "bad_blocks" not in sys.modules
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("op", ["cbam", "EMA", *TIMM[:1]])
 def test_it_trains_opens_elsewhere_and_tells_how_far_it_has_come(op: str, base: Path, tmp_path: Path) -> None:
@@ -305,6 +331,28 @@ def test_onnx_gives_what_torch_gives(op: str, base: Path, tmp_path: Path) -> Non
     session = runtime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
     assert float((torch.from_numpy(found) - expected).abs().max()) < 1e-3
+
+
+@needs_timm
+def test_the_table_of_the_docs_is_what_is_counted() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "blocks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w:-]+)` \| .* \| ([\d,]+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert [op for op, *_ in rows] == list(all_ops())
+    for op, params, millions in rows:
+        counted = count_operator(resolve_operator(op), 128, (40, 40))
+        assert (params, millions) == (f"{counted[0]:,}", f"{counted[1] / 1e6:.2f}"), op
+
+
+@needs_timm
+def test_an_older_timm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm.layers
+
+    def knows_none(name: str) -> None:
+        raise AssertionError(f"Invalid attn module ({name})")
+
+    monkeypatch.setattr(timm.layers, "get_attn", knows_none)
+    with pytest.raises(BuildError, match=r"the installed timm [\d.]+ has no coord: pip install -U timm"):
+        build_operator(OtherOperator("timm:coord"), 16)
 
 
 def test_default_init_opens_the_gates(base: Path, tmp_path: Path) -> None:
