@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -65,23 +66,29 @@ def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report
     told = for_children()
     before = {str(cell.folder): _attempts(cell) for cell in cells}
     running = {task.remote(str(cell.folder), folder, device, path, told): cell for cell in cells}
-    begun: set[str] = set()  # the others wait for a device
     try:
-        while running:
-            finished, _ = ray.wait(list(running), timeout=_LOOK)
-            for reference in finished:
-                report(_ended(ray, reference, running.pop(reference)))
-            for cell in running.values():
-                if str(cell.folder) in begun:
-                    report(Event("running", cell, "ray", progress_line(cell)))
-                elif _attempts(cell) > before[str(cell.folder)]:
-                    begun.add(str(cell.folder))
-                    report(Event("started", cell, "ray"))
+        with redirect_stdout(sys.stderr):  # what Ray itself tells of dead nodes is no result
+            _watch(ray, running, before, report)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
         if mine:
             ray.shutdown()
+
+
+def _watch(ray: Any, running: dict[Any, Cell], before: dict[str, int], report: Report) -> None:
+    """Tell of tasks until all have ended; one that has not begun waits for a device, and nothing is told of it."""
+    begun: set[str] = set()
+    while running:
+        finished, _ = ray.wait(list(running), timeout=_LOOK)
+        for reference in finished:
+            report(_ended(ray, reference, running.pop(reference)))
+        for cell in running.values():
+            if str(cell.folder) in begun:
+                report(Event("running", cell, "ray", progress_line(cell)))
+            elif _attempts(cell) > before[str(cell.folder)]:
+                begun.add(str(cell.folder))
+                report(Event("started", cell, "ray"))
 
 
 def _knock(address: str) -> None:
