@@ -34,12 +34,15 @@ def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 
 _TEX = {"\\": r"\textbackslash{}", **{char: f"\\{char}" for char in "&%$#_{}"}, "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$"}  # fmt: skip
+        "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$", "|": "$|$",
+        "[": "{[}", "*": "{*}"}  # fmt: skip # the last two would belong to the `\\` of the line before
 
 
 def tex(text: str) -> str:
-    """Text as LaTeX shows it; a number with a sign is mathematics."""
-    return f"${text}$" if re.fullmatch(r"[+-][\d.]+", text) else "".join(_TEX.get(char, char) for char in text)
+    """Text as LaTeX shows it."""
+    if re.fullmatch(r"[+-][\d.]+|\[[+-][\d.]+, [+-][\d.]+\]", text):  # signs as mathematics has them
+        return f"${text}$"
+    return "".join(_TEX.get(char, char) for char in text)
 
 
 def booktabs(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

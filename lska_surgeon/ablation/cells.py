@@ -11,6 +11,7 @@ Everything lies in one folder, `ablation/RECIPE` beside the recipe unless told o
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from ..errors import RecipeError
 from ..files import write_text
 from ..recipes.experiment import SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
+from ..wording import did_you_mean
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
 from .records import DONE, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
@@ -208,6 +210,10 @@ def _data(recipe: Recipe) -> dict[str, str]:
         path = (recipe.folder / word).absolute()
         if not path.exists() and (len(Path(word).parts) > 1 or Path(word).is_absolute()):
             raise error_in(recipe, "train.data", f"no file {path}: fetch it first, and give its path")
+        shipped = _shipped_data()
+        if not path.exists() and shipped and path.suffix in (".yaml", ".yml") and word not in shipped:
+            problem = f"no file {path}, and Ultralytics has no data of that name{did_you_mean(word, shipped)}"
+            raise error_in(recipe, "train.data", problem)
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name
@@ -215,6 +221,14 @@ def _data(recipe: Recipe) -> dict[str, str]:
             raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
         found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
     return found
+
+
+@cache
+def _shipped_data() -> frozenset[str]:
+    """Names of the data YAMLs in the installed ultralytics; empty when it is not installed."""
+    spec = importlib.util.find_spec("ultralytics")
+    roots = spec.submodule_search_locations if spec is not None else None
+    return frozenset(path.name for root in roots or () for path in Path(root, "cfg", "datasets").rglob("*.yaml"))
 
 
 def _file_hash(path: Path) -> str:

@@ -21,6 +21,7 @@ FORMATS = ("table", "md", "latex", "csv", "json", "html")
 #: Ending of a file -> format.
 ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 FIGURES = (".png", ".svg", ".pdf")
+_LATIN = "\u017f"  # the last letter that pdflatex knows by itself
 _TEX_COLUMNS = {"p": "$p$", "p (Holm)": "$p$ (Holm)"}
 
 
@@ -51,10 +52,15 @@ def write(results: Table, path: Path, *, force: bool = False) -> Path:
 
 
 def as_table(results: Table) -> str:
-    """Columns, and the notes below."""
+    """What was measured, what that allows to say, and the notes: two tables, so that a terminal has room for both."""
     header, rows = cells_of(results, _plain)
-    right = range(1 if len(_data(results)) == 1 else 2, len(header) - 2)
-    return "\n".join([table(header, rows, right), "", *(f"Note: {note}" for note in results.notes)]).rstrip()
+    names, middle = 1 if len(_data(results)) == 1 else 2, header.index(f"{results.metric} - base")
+    right = range(names, len(header) - 1 - _said(results))
+    parts = []
+    for columns in (range(middle), (*range(names), *range(middle, len(header)))):
+        lines = [[cells[column] for column in columns] for cells in (header, *rows)]
+        parts.append(table(lines[0], lines[1:], [place for place, column in enumerate(columns) if column in right]))
+    return "\n\n".join([*parts, "\n".join(f"Note: {note}" for note in results.notes)]).rstrip()
 
 
 def as_markdown(results: Table) -> str:
@@ -68,10 +74,15 @@ def as_latex(results: Table) -> str:
     """A tabular for booktabs; the notes are comments."""
     header, rows = cells_of(results, lambda text, best: f"\\textbf{{{tex(text)}}}" if best else tex(text))
     left = 1 if len(_data(results)) == 1 else 2
-    columns = "l" * left + "r" * (len(header) - left - 1) + "l"
-    lines = ["% needs \\usepackage{booktabs}", *(f"% {note}" for note in results.notes)]
+    last = 1 + _said(results)
+    columns = "l" * left + "r" * (len(header) - left - last) + "l" * last
+    lines = ["% needs \\usepackage{booktabs}"]
+    if any(char > _LATIN for row in rows for cell in row for char in cell):
+        lines.append("% needs xelatex or lualatex, and a font that has the letters of these names")
+    lines += [f"% {note}" for note in results.notes]
     lines += [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-    lines += [" & ".join(_TEX_COLUMNS.get(name, tex(name)) for name in header) + r" \\", "\\midrule"]
+    names = [_TEX_COLUMNS.get(name, tex(name).replace(" - ", " $-$ ")) for name in header]
+    lines += [" & ".join(names) + r" \\", "\\midrule"]
     for before, row, cells in zip((None, *results.rows), results.rows, rows):
         if before is not None and (before.data, before.base) != (row.data, row.base):
             lines.append("\\midrule")
@@ -125,6 +136,11 @@ def _data(results: Table) -> list[str]:
     return list(dict.fromkeys(row.data for row in results.rows))
 
 
+def _said(results: Table) -> bool:
+    """Whether something was noticed of a run, which takes one more column."""
+    return any(row.noticed for row in results.rows)
+
+
 def _plain(text: str, best: bool) -> str:
     return f"{text}*" if best else text
 
@@ -134,6 +150,7 @@ def cells_of(results: Table, mark: Callable[[str, bool], str]) -> tuple[list[str
     several, measured = len(_data(results)) > 1, any(row.seconds is not None for row in results.rows)
     header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(["ms"] if measured else [])]
     header += [*results.names, f"{results.metric} - base", "95% interval", "p", "p (Holm)", "seeds", "shown"]
+    header += ["noticed"] if _said(results) else []
     rows = []
     for row in results.rows:
         cells = [mark(_name(row), False), *([mark(row.data, False)] if several else [])]
@@ -142,6 +159,7 @@ def cells_of(results: Table, mark: Callable[[str, bool], str]) -> tuple[list[str
         cells += [mark("" if row.seconds is None else f"{row.seconds * 1e3:.2f}", False)] if measured else []
         cells += [mark(_metric(row, name), name in row.best) for name in results.names]
         cells += [mark(text, False) for text in (*_compared(row), _seeds(row), _verdict(row))]
+        cells += [mark(_noticed(row), False)] if _said(results) else []
         rows.append(cells)
     return header, rows
 
@@ -168,6 +186,11 @@ def _compared(row: Row) -> tuple[str, str, str, str]:
 def _seeds(row: Row) -> str:
     total = len(row.values) + sum(row.unfinished.values())
     return str(total) if not row.unfinished else f"{len(row.values)} of {total}"
+
+
+def _noticed(row: Row) -> str:
+    """`early stop 2, NaN 1`: of how many runs."""
+    return ", ".join(f"{kind} {number}" for kind, number in row.noticed.items())
 
 
 def _verdict(row: Row) -> str:

@@ -7,39 +7,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..costs.cache import sha256
 from ..errors import AblationError
 from ..files import write_text
 from .cells import Ablation
 
 FILE = "latency.json"
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
-class KeptLatencies:
-    """What was measured last: network -> median seconds for one picture, and how; empty where nothing was."""
+class KnownLatencies:
+    """What is known of the latency of an ablation's networks.
+
+    Attributes:
+        seconds: network -> median seconds for one picture; without those that changed since they were measured.
+        notes: how it was measured, and what was not.
+    """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
-    how: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def known_latencies(ablation: Ablation) -> KeptLatencies:
-    """The latencies of an ablation.
+def known_latencies(ablation: Ablation) -> KnownLatencies:
+    """What was measured last.
 
     Raises:
         AblationError: the file is damaged.
     """
     path = ablation.folder / FILE
+    measure = f"lska-surgeon latency --recipe {ablation.recipe.path}"
     if not path.exists():
-        return KeptLatencies()
+        return KnownLatencies(notes=(f"latency is not measured yet: {measure}",))
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return KeptLatencies({str(name): float(one) for name, one in kept["seconds"].items()}, dict(kept["how"]))
+        if kept["schema"] != _SCHEMA:
+            raise ValueError("another release wrote it")
+        found = {
+            network.name: float(kept["seconds"][network.name])
+            for network in ablation.networks
+            if kept["models"].get(network.name) == sha256(network.text)
+        }
+        notes = [f"ms: median for one picture, {kept['said']}"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AblationError(f"can't read {path}: {error}; delete it and measure again") from error
+        raise AblationError(f"can't read {path}: {error}; delete it and measure again: {measure}") from error
+    missing = [network.name for network in ablation.networks if network.name not in found]
+    if missing:
+        notes.append(f"latency is not measured of {', '.join(missing)}, as they are now: {measure}")
+    return KnownLatencies(found, tuple(notes))
 
 
-def keep_latencies(ablation: Ablation, seconds: Mapping[str, float], how: Mapping[str, Any]) -> None:
-    """Keep what was measured, and how."""
+def keep_latencies(ablation: Ablation, seconds: Mapping[str, float], how: Mapping[str, Any], said: str) -> None:
+    """Keep what was measured, and how: as data, and in words."""
     ablation.folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"seconds": dict(seconds), "how": dict(how)}, indent=2)
-    write_text(ablation.folder / FILE, text + "\n", force=True)
+    models = {network.name: sha256(network.text) for network in ablation.networks}
+    kept = {"schema": _SCHEMA, "seconds": dict(seconds), "models": models, "how": dict(how), "said": said}
+    write_text(ablation.folder / FILE, json.dumps(kept, indent=2) + "\n", force=True)

@@ -9,19 +9,24 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from ..declarations.find import for_children
 from ..errors import AblationError
+from ..wording import error_in_one_line
 from .cells import Ablation, Cell
+from .records import read_record
 from .scheduler import Event, Report, ended
 from .status import progress_line
 
 _LOOK = 2.0  # seconds between looks at the cells
+_KNOCK = 10.0  # seconds that a cluster has to answer
 _RETRIES = 10  # times that a cell is run again because its node died
 
 
@@ -45,11 +50,13 @@ def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report
     import ray
 
     mine = not ray.is_initialized()
+    if mine:
+        _knock(address)
     try:
         if mine:
             ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise AblationError(f"no Ray cluster at {address}: {' '.join(str(error).split())[:200]}") from error
+        raise _no_cluster(address, _why(address, error)) from error
     gpus = ray.cluster_resources().get("GPU", 0)
     wants: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": 1, "num_gpus": 0}
     task = ray.remote(max_retries=_RETRIES, **wants)(_run)
@@ -57,21 +64,59 @@ def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report
     path = [str(Path(entry).absolute()) for entry in sys.path]  # so that this very copy is imported there
     device = None if gpus else "cpu"
     told = for_children()
+    before = {str(cell.folder): _attempts(cell) for cell in cells}
     running = {task.remote(str(cell.folder), folder, device, path, told): cell for cell in cells}
-    for cell in running.values():
-        report(Event("started", cell, "ray"))
     try:
-        while running:
-            finished, _ = ray.wait(list(running), timeout=_LOOK)
-            for reference in finished:
-                report(_ended(ray, reference, running.pop(reference)))
-            for cell in running.values():
-                report(Event("running", cell, "ray", progress_line(cell)))
+        with redirect_stdout(sys.stderr):  # what Ray itself tells of dead nodes is no result
+            _watch(ray, running, before, report)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
         if mine:
             ray.shutdown()
+
+
+def _watch(ray: Any, running: dict[Any, Cell], before: dict[str, int], report: Report) -> None:
+    """Tell of tasks until all have ended; one that has not begun waits for a device, and nothing is told of it."""
+    begun: set[str] = set()
+    while running:
+        finished, _ = ray.wait(list(running), timeout=_LOOK)
+        for reference in finished:
+            report(_ended(ray, reference, running.pop(reference)))
+        for cell in running.values():
+            if str(cell.folder) in begun:
+                report(Event("running", cell, "ray", progress_line(cell)))
+            elif _attempts(cell) > before[str(cell.folder)]:
+                begun.add(str(cell.folder))
+                report(Event("started", cell, "ray"))
+
+
+def _knock(address: str) -> None:
+    """Refuse a HOST:PORT at which nobody listens, which Ray itself takes minutes for.
+
+    Raises:
+        AblationError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if "/" in address or not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _why(address: str, error: Exception) -> str:
+    return "none runs here" if address == "auto" and isinstance(error, ConnectionError) else error_in_one_line(error)
+
+
+def _no_cluster(address: str, why: str) -> AblationError:
+    return AblationError(f"no Ray cluster at {address}: {why}: start one with ray start --head, or give HOST:PORT")
+
+
+def _attempts(cell: Cell) -> int:
+    """How often it was begun."""
+    return len((read_record(cell.folder) or {}).get("attempts", []))
 
 
 def _ended(ray: Any, reference: Any, cell: Cell) -> Event:

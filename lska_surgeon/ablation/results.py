@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 
 from ..errors import AblationError
-from ..wording import did_you_mean
+from ..wording import counted, did_you_mean
 from . import statistics
 from .formats import as_html, as_table, write
+from .latencies import KnownLatencies
 from .networks import BASE, LARGER, VARIANT
 from .records import DONE
-from .runs import Costs, Run, main_metric
+from .runs import Costs, Run, main_metric, noticed_in_words
 from .statistics import ALPHA, Comparison
 from .table import Row, Summary, Table
 
 _GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
 #: Kinds of notes after which a run's numbers are no measurement of what was asked for.
 DISQUALIFYING = ("other network", "nothing transferred", "no results")
+#: Why the numbers of a run that is done do not count.
+LEFT_OUT, REPEATED, NO_NUMBER = "left out", "equal to another seed", "not a number"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Results(Table):
         """
         return _worse(self, gate)
 
+    @property
+    def gate_notes(self) -> tuple[str, ...]:
+        """Why a gate that lets everything pass may not have looked, in words."""
+        return _blind(self)
+
 
 def tabulate(
     name: str,
@@ -57,7 +65,7 @@ def tabulate(
     *,
     metric: str | None = None,
     resolve: float | None = None,
-    latency: Mapping[str, float] | None = None,
+    latency: KnownLatencies | None = None,
     larger: Mapping[str, str] | None = None,
 ) -> Results:
     """The table.
@@ -68,7 +76,7 @@ def tabulate(
         costs: network -> costs.
         metric: what is compared; None for what the task is measured by.
         resolve: a difference, for which the seeds that it takes are told.
-        latency: network -> median seconds for one picture.
+        latency: median seconds for one picture, where they are to be shown.
         larger: base -> the larger base that stands for plain scaling.
 
     Raises:
@@ -84,36 +92,45 @@ def tabulate(
     for run in runs:
         groups.setdefault((run.data, run.network), []).append(run)
     rows = [_row(group, costs.get(network, Costs()), chosen) for (_, network), group in groups.items()]
-    if latency:
-        rows = [replace(row, seconds=latency.get(row.network)) for row in rows]
+    latency = latency or KnownLatencies()
+    rows = [replace(row, seconds=latency.seconds.get(row.network)) for row in rows]
     rows = _compared(rows)
     rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
-    rows = _with_best(rows, runs)
+    rows = _with_best(rows, [run for run in runs if left_out(run, chosen) is None])
     resolution = _resolution(rows, resolve)
-    return Results(name, chosen, tuple(rows), tuple(runs), tuple(_notes(rows, runs, resolution, chosen)), resolution)
+    notes = (*_notes(rows, runs, resolution, chosen), *latency.notes)
+    return Results(name, chosen, tuple(rows), tuple(runs), notes, resolution)
 
 
-def counts(run: Run) -> bool:
-    """Whether a run's numbers count: it is done, and what was trained is what was asked for."""
-    return run.state == DONE and not any(kind in run.notes for kind in DISQUALIFYING)
+def left_out(run: Run, metric: str) -> str | None:
+    """Why a run's numbers do not count; None where it is done, and measures what was asked for."""
+    if run.state != DONE:
+        return run.state
+    if any(kind in run.notes for kind in DISQUALIFYING):
+        return LEFT_OUT
+    if run.repeats is not None:
+        return REPEATED
+    return None if math.isfinite(run.metrics.get(metric, math.nan)) else NO_NUMBER
 
 
 def _row(runs: Sequence[Run], costs: Costs, metric: str) -> Row:
-    first, done = runs[0], [run for run in runs if counts(run)]
+    first, done = runs[0], [run for run in runs if left_out(run, metric) is None]
     names = list(dict.fromkeys(name for run in done for name in run.metrics))
-    metrics = {name: _summary([run.metrics[name] for run in done if name in run.metrics]) for name in names}
-    left = Counter("left out" if run.state == DONE else run.state for run in runs if not counts(run))
-    told: dict[str, list[int]] = {}
-    for run in runs:
-        for text in run.notes.values():
-            told.setdefault(text, []).append(run.seed)
-    notes = tuple(f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})" for text, seeds in told.items())
-    values = {run.seed: run.metrics[metric] for run in done if math.isfinite(run.metrics.get(metric, math.nan))}
-    return Row(first.network, first.data, first.role, first.base, costs, dict(left), metrics, values, notes=notes)
+    summaries = {name: _summary([run.metrics.get(name, math.nan) for run in done]) for name in names}
+    return Row(
+        first.network, first.data, first.role, first.base, costs,
+        unfinished=Counter(why for run in runs if (why := left_out(run, metric))),
+        metrics={name: summary for name, summary in summaries.items() if summary.n},
+        values={run.seed: run.metrics[metric] for run in done},
+        noticed=Counter(kind for run in runs for kind in run.notes),
+        notes=noticed_in_words(runs),
+    )  # fmt: skip
 
 
 def _summary(values: Sequence[float]) -> Summary:
-    found = np.asarray(values, dtype=float)
+    found = np.asarray([value for value in values if math.isfinite(value)], dtype=float)
+    if not len(found):
+        return Summary(math.nan, None, 0)
     return Summary(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
 
 
@@ -157,20 +174,22 @@ def _beaten(row: Row, rows: Sequence[Row], larger_of: Mapping[str, str]) -> str 
     if here is None or low is None or high is None or high <= low:
         return None
     part = min(1.0, max(0.0, (here - low) / (high - low)))
-    seeds = set(row.values) & set(base.values) & set(larger.values)
+    seeds = sorted(set(row.values) & set(base.values) & set(larger.values))
     if not seeds:
         return None
-    line = float(np.mean([base.values[s] + part * (larger.values[s] - base.values[s]) for s in seeds]))
-    own = float(np.mean([row.values[s] for s in seeds]))
-    return f"plain scaling gives {line:.4f} at its GFLOPs, and it {own:.4f}" if own < line else None
+    line = [base.values[seed] + part * (larger.values[seed] - base.values[seed]) for seed in seeds]
+    below = statistics.compare([scaled - row.values[seed] for scaled, seed in zip(line, seeds)])
+    if below.mean <= 0:
+        return None
+    scaled, own = float(np.mean(line)), float(np.mean([row.values[seed] for seed in seeds]))
+    return f"plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {below.p:.3g})"
 
 
 def _with_best(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
     """Mark the best of each column, where it is distinguishable from the next."""
     values: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
     for run in runs:
-        if counts(run):
-            values.setdefault((run.data, run.network), {})[run.seed] = run.metrics
+        values.setdefault((run.data, run.network), {})[run.seed] = run.metrics
     found = list(rows)
     for data in dict.fromkeys(row.data for row in rows):
         for name in dict.fromkeys(name for row in rows for name in row.metrics):
@@ -181,6 +200,7 @@ def _with_best(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
             first, second = (values[data, row.network] for row in ranked[:2])
             common = [seed for seed in first if seed in second]
             pairs = [first[seed].get(name, math.nan) - second[seed].get(name, math.nan) for seed in common]
+            pairs = [pair for pair in pairs if math.isfinite(pair)]
             if pairs and statistics.compare(pairs).p <= ALPHA:
                 index = found.index(next(row for row in found if (row.data, row.network) == (data, ranked[0].network)))
                 found[index] = replace(found[index], best=(*found[index].best, name))
@@ -216,7 +236,7 @@ def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, An
     n, comparisons = resolution["n"], resolution["comparisons"]
     if n:
         least = statistics.fewest_seeds(ALPHA / comparisons)
-        said = f"with {n} seed{'s' * (n > 1)} no p below {resolution['smallest_p']:.3g} exists"
+        said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
         if n < least:
             what = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
             said += f": not enough seeds to show anything at 5%, for {what} it takes {least}"
@@ -261,6 +281,18 @@ def _wanted(resolution: Mapping[str, Any]) -> str:
 
 def _release(versions: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {release}" for name, release in versions)
+
+
+def _blind(results: Results) -> tuple[str, ...]:
+    variants = [row for row in results.rows if row.role == VARIANT]
+    unseen = [row.network for row in variants if row.comparison is None]
+    compared = [_comparison(row).n for row in variants if row.comparison]
+    notes = [f"not compared yet, for no seed of base and variant is done: {', '.join(unseen)}"] if unseen else []
+    least = statistics.fewest_seeds(ALPHA / max(1, len(compared)))
+    if compared and max(compared) < least:
+        seeds = counted(max(compared), "seed")
+        notes.append(f"with {seeds} nothing is distinguishably worse, however bad: it takes {least} seeds")
+    return tuple(notes)
 
 
 def _worse(results: Results, gate: str) -> list[str]:

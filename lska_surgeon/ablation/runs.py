@@ -1,22 +1,20 @@
-"""Trainings that are there, cells or plain runs of Ultralytics, as numbers; it compares nothing."""
+"""Trainings as numbers, those of an ablation's cells first of all; it compares nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..costs.cache import CostCache
-from ..errors import AblationError, SurgeonError
-from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .cells import Ablation, Cell
-from .networks import BASE, VARIANT
-from .records import DONE, RUNNING, Epoch, read_epochs, read_record
+from .records import DONE, Epoch, digest, read_epochs, read_record
 
 EPOCHS = ("best", "last")
 _PREFIX = "metrics/"
+EQUAL_SEEDS = "equal seeds"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
 _LETTERS = ("(P)", "(M)", "(B)")
 
@@ -33,7 +31,8 @@ class Run:
         state: as in the cells' records; of a plain run always "done".
         metrics: metric -> value, at the epoch that counts; empty where it is not done.
         epoch: that epoch.
-        history: every epoch's metrics.
+        curve: a hash of all that every epoch came to, losses too.
+        repeats: a seed before it with the same curve, after which this run is no evidence of its own; or None.
         notes: kind -> what one has to know of it.
         versions: releases that it was trained with.
     """
@@ -47,14 +46,14 @@ class Run:
     state: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     epoch: int | None = None
-    history: tuple[Mapping[str, float], ...] = ()
+    curve: str = ""
+    repeats: int | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it, without the history."""
-        kept = {name: value for name, value in vars(self).items() if name != "history"}
-        return {**kept, "folder": str(self.folder)}
+        """As JSON has it."""
+        return {**vars(self), "folder": str(self.folder)}
 
 
 @dataclass(frozen=True)
@@ -81,46 +80,33 @@ def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
     return found
 
 
-def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Run]:
-    """Runs of Ultralytics that no ablation made, found below folders by their args.yaml and results.csv.
-
-    Raises:
-        AblationError: there are none, or none of them is of the base.
-    """
-    places = {path.parent for folder in folders for path in folder.rglob("args.yaml")}
-    found = [run for place in sorted(places) for run in _plain(place, epoch)]
-    if not found:
-        where = ", ".join(map(str, folders))
-        raise AblationError(f"no run with args.yaml and results.csv in {where}: give folders such as runs/detect")
-    names = list(dict.fromkeys(run.network for run in found))
-    if base is not None and base not in names:
-        raise AblationError(f"no run of {base} there: there are {', '.join(names)}")
-    found = [_compared(run, names, base) for run in _newest(found)]
-    return with_equal_seeds(found)
-
-
 def with_equal_seeds(runs: Sequence[Run]) -> list[Run]:
     """The runs; those of different seeds with equal results say so, for then the seed changed nothing."""
-    found = list(runs)
-    for index, run in enumerate(found):
-        same = [
-            other.seed
-            for other in runs
-            if _key(other) == _key(run) and other.seed != run.seed and other.history == run.history and _learned(run)
-        ]
-        if same:
-            text = f"equal results with seeds {', '.join(map(str, sorted([run.seed, *same])))}"
-            found[index] = replace(run, notes={**run.notes, "equal seeds": text})
+    same: dict[tuple[str, str, str], list[int]] = {}
+    for run in runs:
+        if run.curve:
+            same.setdefault((run.network, run.data, run.curve), []).append(run.seed)
+    found = []
+    for run in runs:
+        seeds = sorted(same.get((run.network, run.data, run.curve), ()))
+        if len(seeds) > 1:
+            text = f"seeds {', '.join(map(str, seeds))} came to equal results, and count as one"
+            repeats = seeds[0] if run.seed != seeds[0] else None
+            run = replace(run, repeats=repeats, notes={**run.notes, EQUAL_SEEDS: text})
+        found.append(run)
     return found
 
 
-def _key(run: Run) -> tuple[str, str]:
-    return run.network, run.data
-
-
-def _learned(run: Run) -> bool:
-    """Whether a metric was ever above zero; that two networks learned nothing is no wonder."""
-    return any(any(metrics.values()) for metrics in run.history)
+def noticed_in_words(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What one has to know of runs of one network, each said once, with the seeds that it concerns."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        for kind, text in run.notes.items():
+            told.setdefault((kind, text), []).append(run.seed)
+    return tuple(
+        text if kind == EQUAL_SEEDS else f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for (kind, text), seeds in told.items()
+    )
 
 
 def main_metric(metrics: Sequence[str]) -> str | None:
@@ -138,16 +124,18 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
     )  # fmt: skip
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
         run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})
-    return _with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
+    return with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
 
 
-def _with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
+def with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
+    """The run with the numbers of the epoch that counts, "best" or "last"."""
     if not epochs:
         return replace(run, state="failed", notes={**run.notes, "no results": "it has no results.csv"})
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
     history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
     chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))
-    return replace(run, metrics=history[chosen], epoch=epochs[chosen].number, history=history)
+    curve = digest([[epoch.number, dict(epoch.values)] for epoch in epochs])
+    return replace(run, metrics=history[chosen], epoch=epochs[chosen].number, curve=curve)
 
 
 def _short(name: str, among: Mapping[str, float]) -> str:
@@ -161,58 +149,3 @@ def _fitness(metrics: Mapping[str, float]) -> float:
     """By which the best epoch is chosen: mAP50-95, boxes and masks (or keypoints) together; top-1 for classifiers."""
     parts = [value for name, value in metrics.items() if name.startswith("mAP50-95") or name == "top1"]
     return sum(value if math.isfinite(value) else -1.0 for value in parts)
-
-
-def _plain(folder: Path, epoch: str) -> Iterator[Run]:
-    try:
-        root = compose((folder / "args.yaml").read_text(encoding="utf-8"))
-        found = value_of(root) if root is not None else None
-    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError):
-        return
-    args: dict[str, Any] = found if isinstance(found, dict) else {}
-    if not (folder / "results.csv").is_file() or not args.get("model"):
-        return
-    data, seed = Path(str(args.get("data") or "?")), args.get("seed")
-    name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
-    run = Run(Path(str(args["model"])).stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
-    epochs, asked = read_epochs(folder), args.get("epochs")
-    if isinstance(asked, int) and len(epochs) < asked:
-        ended = (folder / "weights" / "last.pt").is_file() and not args.get("time")
-        text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
-        run = replace(run, notes={"early stop": text}) if ended else replace(run, state=RUNNING)
-    yield _with_metrics(_looked_through(run, str(args["model"])), epochs, epoch)
-
-
-def _looked_through(run: Run, model: str) -> Run:
-    """The run; where args.yaml names a YAML that is still there, held against what the checkpoint holds."""
-    from .verification import other_network
-
-    checkpoint = next((run.folder / "weights" / name for name in ("best.pt", "last.pt") if (run.folder / "weights" / name).is_file()), None)  # fmt: skip  # noqa: E501
-    if checkpoint is None or Path(model).suffix not in (".yaml", ".yml"):
-        return run
-    try:
-        difference = other_network(checkpoint, Path(model))
-    except SurgeonError as error:
-        return replace(run, notes={**run.notes, "not compared": f"its network can't be compared: {error}"})
-    if difference is None:
-        return run
-    return replace(run, notes={**run.notes, "other network": f"args.yaml names {model}, and {difference}"})
-
-
-def _newest(runs: Sequence[Run]) -> list[Run]:
-    """Of runs with the same network, data and seed, the newest."""
-    found: dict[tuple[str, str, int], Run] = {}
-    for run in sorted(runs, key=lambda run: (run.folder / "results.csv").stat().st_mtime):
-        key = (run.network, run.data, run.seed)
-        if key in found:
-            text = f"the newest of several runs of seed {run.seed}"
-            run = replace(run, notes={**run.notes, "several runs": text})
-        found[key] = run
-    return sorted(found.values(), key=lambda run: (run.data, run.network, run.seed))
-
-
-def _compared(run: Run, names: Sequence[str], base: str | None) -> Run:
-    """A plain run with its base: the one asked for, or the one that its name begins with."""
-    if base is None:
-        base = max((other for other in names if run.network.startswith(f"{other}-")), key=len, default=run.network)
-    return replace(run, role=BASE if run.network == base else VARIANT, base=base)

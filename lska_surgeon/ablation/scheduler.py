@@ -135,7 +135,8 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
 def ended(cell: Cell, device: str, code: int) -> Event:
     """What the end of a cell's process means."""
     if code == FINE:
-        return Event("done", cell, device, progress_line(cell))
+        noticed = (read_record(cell.folder) or {}).get("notes", {}).values()
+        return Event("done", cell, device, "; ".join([progress_line(cell), *noticed]))
     if code == BUSY:
         return Event("busy", cell, device, "another call trains it")
     if code == WRONG and (read_record(cell.folder) or {}).get("state") == FAILED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..tables import table
 from ..wording import one_line
 from .cells import Ablation, Cell
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, WAITING, read_epochs, read_record
+from .runs import Run, noticed_in_words, runs_of
 
 #: States, in the order in which they are counted.
 STATES = (DONE, RUNNING, INTERRUPTED, WAITING, FAILED, STALE)
@@ -31,6 +32,7 @@ class CellStatus:
         of: how many were asked for; None where the recipe leaves that to Ultralytics.
         seconds: how long it took, where it was trained in one go.
         error: why it failed.
+        noticed: kind of what one has to know of its training -> that in words.
     """
 
     network: str
@@ -42,6 +44,7 @@ class CellStatus:
     of: int | None
     seconds: float | None
     error: str | None
+    noticed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class AblationStatus:
         return f"{self.recipe.name}: {len(self.cells)} cells: {counts}{left}"
 
     def __str__(self) -> str:
-        header = ("network", "data", "seed", "state", "epochs", "time")
+        header = ("network", "data", "seed", "state", "epochs", "time", "noticed")
         rows = [
             (
                 cell.network,
@@ -89,10 +92,12 @@ class AblationStatus:
                 cell.state,
                 f"{cell.epochs}/{cell.of or '?'}",
                 duration(cell.seconds) if cell.seconds is not None else "",
+                ", ".join(cell.noticed),
             )
             for cell in self.cells
         ]
-        return f"{table(header, rows, right=(2, 4, 5))}\n\n{self.summary()}"
+        shown = len(header) - (not any(cell.noticed for cell in self.cells))
+        return f"{table(header[:shown], [row[:shown] for row in rows], right=(2, 4, 5))}\n\n{self.summary()}"
 
     def with_note(self, note: str) -> AblationStatus:
         """The same with one more note."""
@@ -121,7 +126,8 @@ def status_of(ablation: Ablation, devices: int = 1) -> AblationStatus:
         ablation: the ablation.
         devices: on how many devices the rest would be trained, for the estimate.
     """
-    cells = tuple(_status(ablation, cell) for cell in ablation.cells)
+    runs = runs_of(ablation, "last")
+    cells = tuple(_status(ablation, cell, run) for cell, run in zip(ablation.cells, runs))
     notes = []
     stale = [cell for cell in cells if cell.state == STALE]
     if stale:
@@ -129,17 +135,23 @@ def status_of(ablation: Ablation, devices: int = 1) -> AblationStatus:
             f"{len(stale)} stale: the recipe, a start or the data changed since ({_changed(ablation, stale)}); "
             "they are kept and not counted: add --renew to move them aside and train them again"
         )
+    for network, data in dict.fromkeys((run.network, run.data) for run in runs):
+        told = noticed_in_words([run for run in runs if (run.network, run.data) == (network, data)])
+        where = f"{network} on {data}" if len(ablation.data) > 1 else network
+        notes += [f"{where}: {text}" for text in told]
     return AblationStatus(ablation.recipe.path, ablation.folder, cells, _seconds_left(cells, devices), tuple(notes))
 
 
-def _status(ablation: Ablation, cell: Cell) -> CellStatus:
+def _status(ablation: Ablation, cell: Cell, run: Run) -> CellStatus:
     record = read_record(cell.folder) or {}
     epochs = len(read_epochs(cell.folder))
     asked = record.get("epochs", {}).get("asked", ablation.experiment.arguments.get("epochs"))
     attempts = record.get("attempts", [])
     seconds = attempts[0].get("seconds") if len(attempts) == 1 else None
     error = record.get("error", {}).get("text")
-    return CellStatus(cell.network.name, cell.data, cell.seed, cell.folder, cell.state, epochs, asked, seconds, error)
+    return CellStatus(
+        cell.network.name, cell.data, cell.seed, cell.folder, cell.state, epochs, asked, seconds, error, run.notes
+    )
 
 
 def _changed(ablation: Ablation, stale: Sequence[CellStatus]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,13 @@ from .runs import Costs, Run
 from .statistics import Comparison
 
 #: Metrics that a table shows, where the runs have them, in this order.
-SHOWN = ("mAP50", "mAP50-95", "precision", "recall")
+SHOWN = ("mAP50", "mAP50-95", "precision", "recall", "top1", "top5")
+
+
+def _parts(metric: str) -> tuple[str, str]:
+    """`mAP50(M)` -> `mAP50` and `(M)`."""
+    name, bracket, letter = metric.partition("(")
+    return name, bracket + letter
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,16 @@ class Row:
     Attributes:
         network, data, role, base: which one, and what it is compared with.
         costs: parameters and GFLOPs.
-        seconds: median latency of one picture, where it was measured.
-        unfinished: state -> how many of its cells are in it; finished ones are left out.
+        unfinished: state -> how many of its cells are in it; those whose numbers count are left out.
         metrics: metric -> its summary.
         values: seed -> the value of the metric that is compared.
         comparison: against the base; None for a base, and where no seed is common.
         verdict: what the comparison shows; "" without one.
         beaten: how plain scaling does better at the same GFLOPs, or None.
-        notes: what one has to know of its runs.
+        seconds: median latency of one picture, where it was measured.
+        best: metrics of which it is the best by far, see `results`.
+        noticed: kind of what one has to know, such as "early stop" -> how many of its runs it concerns.
+        notes: what one has to know of its runs, in words.
     """
 
     network: str
@@ -53,6 +60,7 @@ class Row:
     beaten: str | None = None
     seconds: float | None = None
     best: tuple[str, ...] = ()
+    noticed: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,9 +95,10 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The metrics that are shown."""
-        there = list(dict.fromkeys(name for row in self.rows for name in row.metrics))
-        known = [name for name in there if re.sub(r"\([A-Z]\)$", "", name) in SHOWN or name.startswith("top")]
+        """The metrics that are shown, those of what is compared first: of masks before boxes."""
+        there = dict.fromkeys(name for row in self.rows for name in row.metrics)
+        known = [name for name in there if _parts(name)[0] in SHOWN]
+        known.sort(key=lambda name: (_parts(name)[1] != _parts(self.metric)[1], SHOWN.index(_parts(name)[0])))
         return tuple(dict.fromkeys([*known, *([self.metric] if self.metric in there else [])]))
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..model_yaml.find import find_model
+from ..errors import CheckpointError
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from ..yolo.build import layers_of
 from ..yolo.environment import import_offline, quiet
 
@@ -19,7 +21,11 @@ _OF_THE_DATA = ("nc", "ch", "channels", "kpt_shape")
 
 
 def other_network(checkpoint: Path, model: Path) -> str | None:
-    """The first row at which a checkpoint's network is not that of a model YAML, in words; None where it is the same.
+    """The first row at which a checkpoint's network is not that of a model, in words; None where it is the same.
+
+    Args:
+        checkpoint: what was trained.
+        model: what was asked for, a model YAML or another checkpoint.
 
     Raises:
         SurgeonError: one of the two can't be read or built.
@@ -27,14 +33,24 @@ def other_network(checkpoint: Path, model: Path) -> str | None:
     found = read_checkpoint(checkpoint)
     if found.model is None or not isinstance(getattr(found.model, "model", None), nn.Sequential):
         return f"{checkpoint.name} holds no network that is built from rows"
-    place = find_model(str(model))
-    with quiet():
-        yaml = dict(import_offline().yaml_model_load(place.path))
-    if place.scale and yaml.get("scales"):
-        yaml["scale"] = place.scale
+    yaml = _yaml_of(model)
     stored = found.yaml or {}
     yaml.update({key: stored[key] for key in _OF_THE_DATA if key in stored})
     return _difference(layers_of(yaml, model.name), found.model.model)
+
+
+def _yaml_of(model: Path) -> dict[str, Any]:
+    if model.suffix.lower() in CHECKPOINT_SUFFIXES:
+        asked = read_checkpoint(model)
+        if asked.yaml is None:
+            raise CheckpointError(f"{model} holds no network that is built from rows")
+        return dict(asked.yaml)
+    place = find_model(str(model))
+    with quiet():
+        yaml: dict[str, Any] = dict(import_offline().yaml_model_load(place.path))
+    if place.scale and yaml.get("scales"):
+        yaml["scale"] = place.scale
+    return yaml
 
 
 def _difference(wanted: nn.Sequential, trained: nn.Sequential) -> str | None:

@@ -86,7 +86,8 @@ def _of_recipe(recipe: Path, folder: Path | None, setting: Any) -> Latencies:
             write_text(path, network.text)
             models.append((network.name, build(path, scale=network.scale)))
         found = measure(models, setting)
-    keep_latencies(ablation, {row.name: row.median / setting.batch for row in found.rows}, found.how)
+    seconds = {row.name: row.median / setting.batch for row in found.rows}
+    keep_latencies(ablation, seconds, found.how, "; ".join(found.notes))
     return found
 
 

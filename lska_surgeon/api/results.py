@@ -48,8 +48,9 @@ def results(
     """
     from ..ablation.cells import plan_ablation
     from ..ablation.latencies import known_latencies
+    from ..ablation.plain import plain_runs
     from ..ablation.results import tabulate
-    from ..ablation.runs import costs_of, plain_runs, runs_of
+    from ..ablation.runs import costs_of, runs_of
 
     sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
     if not sources:
@@ -64,7 +65,7 @@ def results(
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
     found = runs_of(ablation, epoch)
-    times = known_latencies(ablation).seconds if ablation.experiment.latency else None
+    times = known_latencies(ablation) if ablation.experiment.latency else None
     return tabulate(
         sources[0].name,
         found,

@@ -9,6 +9,7 @@ if it differs from itself by more than 1%, the machine is too noisy, and the res
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import platform
 import tempfile
@@ -101,6 +102,9 @@ def _device(setting: Setting) -> torch.device:
         raise SurgeonError("half precision is for GPUs, and Ultralytics runs single precision on a CPU: drop half")
     if setting.onnx and device.type != "cpu":
         raise SurgeonError("onnxruntime is measured on the CPU: drop device, or onnx")
+    missing = [name for name in ("onnx", "onnxruntime") if setting.onnx and importlib.util.find_spec(name) is None]
+    if missing:
+        raise SurgeonError(f'{" and ".join(missing)} not installed: pip install "lska-surgeon[onnx]"')
     return device
 
 

@@ -8,21 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tables import pipes, table
+from ..wording import counted
 
-_NOISY = 0.01
+_NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
 _HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
-
-
-def how_in_words(how: Mapping[str, Any]) -> str:
-    """All that times depend on, in one line."""
-    threads = f", {how['threads']} threads" if how["threads"] else ""
-    clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
-    size = "x".join(map(str, how["imgsz"]))
-    nms = ", with NMS" if how["nms"] else ""
-    return (
-        f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}{nms}"
-        f", {how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
-    )
 
 
 @dataclass(frozen=True)
@@ -61,16 +50,25 @@ class Latencies:
     @property
     def notes(self) -> tuple[str, ...]:
         """What one has to know to read the numbers."""
-        ratio = self.again[0]
+        how, ratio = self.how, self.again[0]
+        threads = f", {counted(how['threads'], 'thread')}" if how["threads"] else ""
+        clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
+        size = "x".join(map(str, how["imgsz"]))
+        nms = ", with NMS" if how["nms"] else ""
+        said = (
+            f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}{nms}"
+            f", {how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
+        )
         itself = f"the first model against itself: {ratio:.3f} [{self.again[1]:.3f}, {self.again[2]:.3f}]"
         if not self.quiet:
             itself += ": this machine is too noisy to tell differences of a few percent"
-        return how_in_words(self.how), itself
+        return said, itself
 
     @property
     def quiet(self) -> bool:
-        """Whether the first model takes as long as itself, within 1%."""
-        return abs(self.again[0] - 1) <= _NOISY
+        """Whether the first model takes as long as itself, within 1%, and not by chance: its interval within 3%."""
+        ratio, low, high = self.again
+        return abs(ratio - 1) <= _NOISY and max(abs(low - 1), abs(high - 1)) <= _WIDE
 
     def _cells(self) -> list[list[str]]:
         return [

@@ -142,7 +142,7 @@ class Trained:
     Attributes:
         rows: those that were given, with scores and latency, and the larger bases that were trained.
         results: what trainings came to, or None.
-        measured: how latency was measured, or "".
+        measured: how latency was measured, and of what it was not.
         fields: effective receptive fields.
         seen: what they were measured with, or "".
         missing: what is not there.
@@ -150,7 +150,7 @@ class Trained:
 
     rows: Sequence[ReportRow]
     results: Results | None = None
-    measured: str = ""
+    measured: Sequence[str] = ()
     fields: Sequence[FieldPicture] = ()
     seen: str = ""
     missing: Sequence[Missing] = ()
@@ -166,7 +166,7 @@ class Report:
         imgsz: height and width at which costs were counted, pixels.
         rows: bases first, each followed by its variants.
         results: what trainings came to, or None.
-        measured: how latency was measured, or "".
+        measured: how latency was measured, and of what it was not.
         curves: cost against kernel size.
         fields: effective receptive fields.
         seen: what they were measured with, or "".
@@ -178,7 +178,7 @@ class Report:
     imgsz: tuple[int, int]
     rows: Sequence[ReportRow]
     results: Results | None = None
-    measured: str = ""
+    measured: Sequence[str] = ()
     curves: Sequence[CostCurves] = ()
     fields: Sequence[FieldPicture] = ()
     seen: str = ""

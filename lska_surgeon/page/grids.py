@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..tables import booktabs, pipes
 from .content import Report, ReportRow
 
+_TEXTS = ("network", "data", "shown", "noticed")  # columns of the results that are no numbers
 _NUMBER = re.compile(r"\[?([+-]?[\d,]*\.?\d+)")
 Words = dict[str, str]
 
@@ -32,23 +33,17 @@ class Grid:
         title: its heading.
         header: the columns' names.
         rows: name of the network of each, and its cells.
-        left: how many columns of text come first.
+        numbers: the columns that stand and sort as numbers.
         markdown, latex: the table to copy.
-        text_last: whether the last column is text as well.
     """
 
     name: str
     title: str
     header: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    left: int
+    numbers: Collection[int]
     markdown: str
     latex: str
-    text_last: bool = False
-
-    def is_number(self, column: int) -> bool:
-        """Whether a column has numbers, which stand and sort as such."""
-        return self.left <= column < len(self.header) - self.text_last
 
 
 def networks_grid(report: Report, words: Words) -> Grid:
@@ -69,14 +64,15 @@ def results_grid(report: Report, words: Words) -> Grid | None:
     if found is None:
         return None
     header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in found.header]
-    left = 2 if "data" in found.header else 1
+    numbers = [column for column, name in enumerate(found.header) if name not in _TEXTS]
+    verdicts = found.header.index("shown")
     rows = []
     for at, (name, texts) in enumerate(found.rows):
-        texts = [*texts[:-1], ", ".join(words.get(f"verdict {one}", one) for one in texts[-1].split(", "))]
-        numbers = range(left, len(texts) - 1)
         cells = [_sorted(text, column in numbers, (at, column) in found.best) for column, text in enumerate(texts)]
+        said = ", ".join(words.get(f"verdict {one}", one) for one in texts[verdicts].split(", "))
+        cells[verdicts] = Cell(said, said)
         rows.append((name, cells))
-    return Grid("results", words["results"], header, rows, left, found.markdown, found.latex, text_last=True)
+    return Grid("results", words["results"], header, rows, numbers, found.markdown, found.latex)
 
 
 def fields_grid(report: Report, words: Words) -> Grid | None:
@@ -134,4 +130,5 @@ def _sorted(text: str, number: bool, strong: bool) -> Cell:
 
 def _grid(name: str, title: str, header: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]], left: int) -> Grid:
     texts = [[cell.text for cell in cells] for _, cells in rows]
-    return Grid(name, title, header, rows, left, pipes(header, texts, left), booktabs(header, texts, left))
+    copies = pipes(header, texts, left), booktabs(header, texts, left)
+    return Grid(name, title, header, rows, range(left, len(header)), *copies)

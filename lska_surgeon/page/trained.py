@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 from ..ablation.cells import Ablation, plan_ablation
 from ..ablation.formats import as_latex, as_markdown, cells_of
-from ..ablation.latencies import known_latencies
+from ..ablation.latencies import KnownLatencies, known_latencies
 from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
-from ..ablation.results import counts, tabulate
+from ..ablation.results import left_out, tabulate
 from ..ablation.runs import Costs, Run, runs_of
 from ..costs.cache import CostCache
-from ..costs.times import how_in_words
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
@@ -45,7 +44,7 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
         SurgeonError: receptive fields are asked for, and there is no picture or no trained network.
     """
     path = shlex.quote(str(recipe.path))
-    train = f"lska-surgeon ablate {path}"
+    train, measure = f"lska-surgeon ablate {path}", f"lska-surgeon latency --recipe {path}"
     try:
         ablation = plan_ablation(recipe.path)
         runs = runs_of(ablation, "best")
@@ -56,7 +55,7 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     names = _names(ablation)
     rows = [*rows, *_larger(ablation, costs, names)]
     missing: list[Missing] = []
-    results, measured = None, ""
+    results, known = None, KnownLatencies()
     try:
         table = _table(ablation, runs, rows, names)
         results = _results(table, names)
@@ -64,30 +63,24 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     except AblationError as error:
         missing.append(Missing("results", train, str(error)))
     try:
-        rows, measured = _timed(ablation, rows, names)
+        known = known_latencies(ablation)
+        missing += [] if known.seconds else [Missing("latency", measure)]
     except AblationError as error:
-        missing.append(Missing("latency", f"lska-surgeon latency --recipe {path}", str(error)))
-    checkpoints = _checkpoints(runs, names)
-    if images is None:
-        look = f"lska-surgeon report {path} --images FOLDER"
-        missing.append(Missing("fields", look if checkpoints else train))
-        return Trained(rows, results, measured, missing=missing)
-    return Trained(rows, results, measured, *_fields(ablation, checkpoints, images), missing)
+        missing.append(Missing("latency", measure, str(error)))
+    seconds = {names[name]: one for name, one in known.seconds.items()}
+    rows = [replace(row, latency=seconds.get(row.name)) for row in rows]
+    measured = known.notes if seconds else ()
+    checkpoints = _checkpoints(runs, results.metric, names) if results else {}
+    if images is not None:
+        return Trained(rows, results, measured, *_fields(ablation, checkpoints, images), missing)
+    missing.append(Missing("fields", f"lska-surgeon report {path} --images FOLDER" if checkpoints else train))
+    return Trained(rows, results, measured, missing=missing)
 
 
 def _table(ablation: Ablation, runs: Sequence[Run], rows: Sequence[ReportRow], names: Mapping[str, str]) -> Table:
     own = {row.name: Costs(row.params, row.gflops) for row in rows}
     costs = {name: own[row] for name, row in names.items()}
     return tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger)
-
-
-def _timed(ablation: Ablation, rows: Sequence[ReportRow], names: Mapping[str, str]) -> tuple[Sequence[ReportRow], str]:
-    """The rows with their latency, and how it was measured."""
-    kept = known_latencies(ablation)
-    seconds = {names[name]: one for name, one in kept.seconds.items() if name in names}
-    if not seconds:
-        raise AblationError("")
-    return [replace(row, latency=seconds.get(row.name)) for row in rows], how_in_words(kept.how)
 
 
 def _names(ablation: Ablation) -> dict[str, str]:
@@ -120,11 +113,11 @@ def _scores(table: Table, name: str, names: Mapping[str, str]) -> dict[str, Scor
     return {data: Score(one.mean, one.sd, one.n) for data, one in found.items() if one}
 
 
-def _checkpoints(runs: Sequence[Run], names: Mapping[str, str]) -> dict[str, Run]:
+def _checkpoints(runs: Sequence[Run], metric: str, names: Mapping[str, str]) -> dict[str, Run]:
     """The first training of each network that left its weights."""
     found: dict[str, Run] = {}
     for run in runs:
-        if counts(run) and (run.folder / _BEST).is_file():
+        if left_out(run, metric) is None and (run.folder / _BEST).is_file():
             found.setdefault(names[run.network], run)
     return found
 

@@ -115,6 +115,7 @@ WORDS: dict[str, dict[str, str]] = {
         "column p (Holm)": "p（Holm 校正）",
         "column seeds": "种子数",
         "column shown": "结论",
+        "column noticed": "异常",
         "verdict gain": "有提升",
         "verdict loss": "有下降",
         "verdict not shown": "未能证明",

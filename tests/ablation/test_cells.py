@@ -76,6 +76,10 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
     [
         (STOCK, ": it does not say how to train: add train: {data: FILE.yaml, epochs: 100}"),
         (STOCK + "train: {data: x/no.yaml}", ", line 3, train.data: no file "),
+        (
+            STOCK + "train: {data: cocoo8.yaml}",
+            ", line 3, train.data: no file {}/cocoo8.yaml, and Ultralytics has no data",
+        ),
         (STOCK + "train: {data: d.yaml, start: no.pt}", ", line 3, train.start: no file "),
         (
             STOCK.replace("yolov8s", "yolov8x") + "train: {data: d.yaml}\ncontrols: larger",
@@ -94,7 +98,12 @@ def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> No
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(RecipeError) as caught:
         planned(tmp_path, text + "\n")
-    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message}")
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message.replace('{}', str(tmp_path))}")
+
+
+def test_data_that_ultralytics_ships_and_names_of_its_own_are_taken(tmp_path: Path) -> None:
+    cells = planned(tmp_path, STOCK + "train: {data: [coco8.yaml, cifar10]}\nseeds: [0]\n").cells
+    assert {cell.source for cell in cells} == {"coco8.yaml", "cifar10"}
 
 
 def test_wrong_arguments_are_told_before_anything_starts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -28,6 +29,17 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
 
 
+def test_an_address_at_which_nobody_listens_is_told_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            AblationError, match=f"no Ray cluster at {address}: .*: start one with ray start --head, or"
+        ):
+            ls.ablate(write_recipe(tmp_path / "a"), ray=address)
+
+
 def test_ray_is_imported_for_nobody_else() -> None:
     import subprocess
 
@@ -36,7 +48,9 @@ def test_ray_is_imported_for_nobody_else() -> None:
 
 
 @pytest.mark.slow
-def test_cells_of_a_node_that_dies_run_again_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_of_a_node_that_dies_run_again_on_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
@@ -52,9 +66,14 @@ def test_cells_of_a_node_that_dies_run_again_on_another(tmp_path: Path, monkeypa
         killer.start()
         status = ls.ablate(recipe, ray=cluster.address, report=events.append)
         killer.join()
+        assert capsys.readouterr().out == ""  # Ray tells much of a dead node, and `--json` writes there
     finally:
         ray.shutdown()
         cluster.shutdown()
+    begun = [event.cell.name for event in events if event.kind == "started"]
+    assert sorted(begun) == sorted(cell.name for cell in plan_ablation(recipe).cells)
+    started = [(event.kind, event.cell.name) for event in events]
+    assert all(started.index(("running", name)) > started.index(("started", name)) for name in begun)
     assert status.counts == {"done": 4}, [event.text for event in events if event.kind == "killed"]
     records = [
         json.loads((cell.folder / "cell.json").read_text(encoding="utf-8")) for cell in plan_ablation(recipe).cells

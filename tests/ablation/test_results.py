@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread
-from support.shapes import surgeon, write_checkpoint
+from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
+from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.formats import as_latex
 from lska_surgeon.errors import AblationError, TargetError
 from lska_surgeon.tables import tex
 
@@ -48,6 +53,29 @@ def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
     assert any("the smallest true difference that 8 seeds show in 80% of experiments is 0.00" in x for x in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "chosen", "shown"),
+    [
+        (["accuracy_top1", "accuracy_top5"], "top1", "top1 top5"),
+        (
+            ["precision(B)", "recall(B)", "mAP50(B)", "mAP50-95(B)", "mAP50(P)", "mAP50-95(P)"],
+            "mAP50-95(P)",
+            "mAP50(P) mAP50-95(P) mAP50(B) mAP50-95(B) precision(B) recall(B)",
+        ),
+        (["mAP50-95(B)", "mAP50-95(M)"], "mAP50-95(M)", "mAP50-95(M) mAP50-95(B)"),
+        (["precision(B)", "recall(B)", "mAP50(B)", "mAP50-95(B)"], "mAP50-95", "mAP50 mAP50-95 precision recall"),
+    ],
+)
+def test_each_task_has_its_own_metrics(metrics: list[str], chosen: str, shown: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", RECIPE)
+    for cell in plan_ablation(recipe).cells:
+        values = {f"metrics/{name}": spread(cell.seed) + 0.01 * number for number, name in enumerate(metrics)}
+        pretend(cell.folder, {**cell.record(), "state": "done"}, [values])
+    found = ls.results(recipe)
+    assert (found.metric, found.names) == (chosen, tuple(shown.split()))
+    assert all(row.metrics[name].n == 3 for row in found.rows for name in found.names)
+
+
 def test_unfinished_cells_are_counted_and_pairs_need_both(tmp_path: Path) -> None:
     def score(name: str, seed: int) -> list[float]:
         return [] if ("neck" in name and seed == 3) or ("neck" not in name and seed == 5) else neck_gains(name, seed)
@@ -67,14 +95,26 @@ def test_nothing_done_yet(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_counts_unless_the_last_is_asked_for(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "a", lambda name, seed: [0.1, 0.4, 0.3], RECIPE)
-    assert ls.results(recipe, costs=False).rows[0].values == {0: 0.4, 1: 0.4, 2: 0.4}
-    assert ls.results(recipe, costs=False, epoch="last").rows[0].values == {0: 0.3, 1: 0.3, 2: 0.3}
+    recipe = experiment(tmp_path / "a", lambda name, seed: [0.1 + seed, 0.4 + seed, 0.3 + seed], RECIPE)
+    assert ls.results(recipe, costs=False).rows[0].values == {0: 0.4, 1: 1.4, 2: 2.4}
+    assert ls.results(recipe, costs=False, epoch="last").rows[0].values == {0: 0.3, 1: 1.3, 2: 2.3}
 
 
-def test_equal_results_of_different_seeds_are_noticed(tmp_path: Path) -> None:
-    found = ls.results(experiment(tmp_path / "a", lambda name, seed: [0.4], RECIPE), costs=False)
-    assert "tiny: equal results with seeds 0, 1, 2 (seeds 0, 1, 2)" in found.notes
+def test_equal_results_of_different_seeds_stand_in_the_table_and_count_as_one(tmp_path: Path) -> None:
+    """Eight times the same training is no evidence of eight seeds."""
+    recipe = experiment(tmp_path / "a", lambda name, seed: [0.41 if "neck" in name else 0.4 + 0.001 * (seed // 2)])
+    found = ls.results(recipe, costs=False)
+    base, neck, _ = found.rows
+    assert (list(base.values), base.unfinished) == ([0, 2, 4, 6], {"equal to another seed": 4})
+    assert (list(neck.values), neck.noticed) == ([0], {"equal seeds": 8})
+    assert neck.verdict == "too few seeds"
+    assert "tiny: seeds 2, 3 came to equal results, and count as one" in found.notes
+    for form in ("table", "md", "latex", "html"):
+        text = surgeon("results", recipe, "--format", form).output
+        assert "noticed" in text
+        assert "equal seeds 8" in text
+    assert "equal seeds" in next(line for line in str(ls.ablate(recipe, dry_run=True)).splitlines() if "neck" in line)
+    assert f"Note: {neck.network}: {neck.notes[0]}" in surgeon("ablate", recipe, "--devices", "cpu").output
 
 
 def test_a_value_that_is_no_number_is_null_in_json(tmp_path: Path) -> None:
@@ -83,6 +123,14 @@ def test_a_value_that_is_no_number_is_null_in_json(tmp_path: Path) -> None:
     data = json.loads(text, parse_constant=lambda word: pytest.fail(word))
     assert [run["metrics"]["mAP50-95"] for run in data["runs"] if run["seed"] == 1] == [None] * 3
     assert data["rows"][1]["comparison"]["n"] == 2
+    assert data["rows"][1]["metrics"]["mAP50-95"] == {
+        "mean": pytest.approx(0.41),
+        "sd": pytest.approx(0.02**0.5 / 10),
+        "n": 2,
+    }
+    assert data["rows"][1]["unfinished"] == {"not a number": 1}
+    assert not any(row["best"] for row in data["rows"])
+    assert "3 of 9 cells are not in these numbers: 3 not a number" in data["notes"]
 
 
 def test_what_was_not_asked_for_is_left_out_and_said(tmp_path: Path) -> None:
@@ -104,7 +152,8 @@ def test_a_variant_that_plain_scaling_beats_is_marked(tmp_path: Path) -> None:
     assert rows["yolov8s"].role == "larger"
     assert rows["yolov8n"].costs.gflops == pytest.approx(8.7, abs=0.15)
     assert rows["yolov8n-lska-neck-k7"].beaten is None
-    assert rows["yolov8n-lska-neck-k53"].beaten is not None
+    beaten = rows["yolov8n-lska-neck-k53"].beaten
+    assert re.fullmatch(r"plain scaling gives 0.5\d* at its GFLOPs, and it 0.5\d* \(p 0.25\)", beaten or "")
     assert "below plain scaling" in str(ls.results(recipe))
 
 
@@ -135,6 +184,19 @@ def test_the_gate_lets_pass_what_is_lower_and_not_distinguishable(tmp_path: Path
     assert neck.comparison is not None
     assert neck.comparison.mean < -0.003
     assert surgeon("results", recipe, "--gate", "mAP50-95 >= base").exit_code == 0
+
+
+def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
+    def score(name: str, seed: int) -> list[float]:
+        return [] if "sppf" in name else [spread(seed) - ("neck" in name) * 0.3]
+
+    result = surgeon("results", experiment(tmp_path / "a", score, RECIPE), "--gate", "mAP50-95 >= base")
+    assert result.exit_code == 0
+    unseen, few = (line for line in result.output.splitlines() if line.startswith("Note: the gate lets pass what it"))
+    assert unseen.endswith("no seed of base and variant is done: tiny-lska-sppf-k7")
+    assert few.endswith("with 3 seeds nothing is distinguishably worse, however bad: it takes 6 seeds")
+    result = surgeon("results", experiment(tmp_path / "b", neck_gains), "--gate", "mAP50-95 >= base")
+    assert "the gate lets pass" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -173,6 +235,23 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
         ls.results(recipe).write(tmp_path / "x.doc")
 
 
+def test_a_terminal_of_80_columns_has_room_for_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(name: str, seed: int) -> list[float]:
+        return [spread(seed) + gains.get(name, 0.001 * seed)]
+
+    gains = {"yolov8n": 0.0, "yolov8s": 0.02}
+    text = "base: yolov8n.yaml\nmatrix: {at: [neck, 'head:p3,p4'], k: 35}\ntrain: {data: shapes/data.yaml}\n"
+    found = ls.results(experiment(tmp_path / "a", score, text + "controls: larger\n"), costs=False)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", str(found)).partition("Note: ")[0]
+    assert "Left out" not in drawn
+    assert max(map(len, drawn.splitlines())) <= 80
+    assert "shown" in drawn
+
+
 def test_latex_is_whole(tmp_path: Path) -> None:
     text = surgeon("results", experiment(tmp_path / "a_b", neck_gains), "--format", "latex").output
     lines = [line for line in text.splitlines() if not line.startswith("%")]
@@ -184,6 +263,31 @@ def test_latex_is_whole(tmp_path: Path) -> None:
     assert all(char not in re.sub(r"\\[%&#_$]", "", "".join(body)).replace("$", "") for char in "%#_")
     assert tex("50%_a&b") == r"50\%\_a\&b"
     assert tex("-0.5") == "$-0.5$"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+def test_latex_compiles_as_it_is(tmp_path: Path) -> None:
+    """With every letter in its names that LaTeX takes for its own, and rows that begin as options of `\\\\` do."""
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    names = ("[x]_50%", "*&#$ {a} ~ ^ \\b", "<k> |é|")
+    rows = tuple(replace(row, network=name, noticed={"NaN": 1}) for row, name in zip(found.rows, names))
+    more = tuple(replace(row, data="other_data", notes=()) for row in rows)
+    replace(found, rows=(*rows, *more), notes=("50% of a_b & c",)).write(tmp_path / "table.tex")
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\scriptsize\n\\input{table}\n\\end{document}\n"
+    )
+    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("LaTeX Warning", "!"))]
+
+
+def test_names_that_pdflatex_does_not_know_are_told(tmp_path: Path) -> None:
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    assert "xelatex" not in as_latex(found)
+    found = replace(found, rows=tuple(replace(row, network="模型") for row in found.rows))
+    assert "% needs xelatex or lualatex, and a font that has the letters of these names" in as_latex(found)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -202,10 +306,10 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
 # Plain runs.
 
 
-def plain(folder: Path, model: str, seed: int, values: Sequence[float], epochs: int = 1) -> Path:
+def plain(folder: Path, model: str, seed: int, values: Sequence[float], epochs: int = 1, more: str = "") -> Path:
     folder.mkdir(parents=True)
     (folder / "args.yaml").write_text(
-        f"task: detect\nmode: train\nmodel: {model}\ndata: shapes/data.yaml\nepochs: {epochs}\nseed: {seed}\n",
+        f"task: detect\nmode: train\nmodel: {model}\ndata: shapes/data.yaml\nepochs: {epochs}\nseed: {seed}\n{more}",
         encoding="utf-8",
     )
     pretend(folder, {}, [{"metrics/mAP50-95(B)": value} for value in values])
@@ -222,7 +326,8 @@ def test_plain_runs_are_grouped_by_model_and_seed(tmp_path: Path) -> None:
         ("yolov8s-lska-neck-k7", "variant", "yolov8s", 6),
     ]
     assert found.rows[1].verdict == "gain"
-    assert ls.results(tmp_path, base="yolov8s-lska-neck-k7").rows[0].verdict == "loss"
+    for name in ("yolov8s-lska-neck-k7", "yolov8s-lska-neck-k7.pt"):
+        assert ls.results(tmp_path, base=name).rows[1].verdict == "loss"
     with pytest.raises(AblationError, match="no run of x there: there are yolov8s"):
         ls.results(tmp_path, base="x")
 
@@ -239,6 +344,63 @@ def test_a_run_that_trained_another_network_than_args_yaml_names_is_found(tmp_pa
     (found,) = [note for note in notes if "args.yaml names" in note]
     assert found.startswith("b: args.yaml names ")
     assert "row 6 is Upsample where LSKA was asked for" in found
+
+
+def test_a_run_whose_args_yaml_names_another_checkpoint_is_found(tmp_path: Path) -> None:
+    """`YOLO("a.yaml").train(model="b.pt")` trains a and writes b."""
+    checkpoint = write_checkpoint(tmp_path)
+    other = tmp_path / "base-lska.pt"
+    graft(checkpoint, "sppf").rename(other)
+    for name, model in (("right", checkpoint), ("wrong", other), ("gone", tmp_path / "gone.pt")):
+        run = plain(tmp_path / "runs" / name, str(model), 0, [0.5])
+        (run / "weights").mkdir()
+        (run / "weights" / "best.pt").write_bytes(checkpoint.read_bytes())
+    rows = {row.network: row for row in ls.results(tmp_path / "runs").rows}
+    assert {name: row.noticed for name, row in rows.items()} == {
+        "base": {},
+        "base-lska": {"other network": 1},
+        "gone": {},
+    }
+    assert "row 6 is Upsample where LSKA was asked for" in rows["base-lska"].notes[0]
+
+
+def test_a_model_and_its_pretrained_weights_are_two_networks(tmp_path: Path) -> None:
+    for seed in range(2):
+        for name in ("yolov8s.yaml", "yolov8s.pt", "yolov8s-lska-neck-k7.pt", "yolov8s-lska-sppf-k7.yaml"):
+            plain(tmp_path / f"{name}{seed}", name, seed, [spread(seed)])
+    assert [(row.network, row.base) for row in ls.results(tmp_path).rows] == [
+        ("yolov8s.pt", "yolov8s.pt"),
+        ("yolov8s-lska-neck-k7", "yolov8s.pt"),
+        ("yolov8s.yaml", "yolov8s.yaml"),
+        ("yolov8s-lska-sppf-k7", "yolov8s.yaml"),
+    ]
+
+
+def test_runs_that_were_trained_otherwise_than_their_base_say_so(tmp_path: Path) -> None:
+    for seed in range(3):
+        plain(
+            tmp_path / f"a{seed}",
+            "a.yaml",
+            seed,
+            [spread(seed)],
+            more=f"batch: {8 if seed == 2 else 16}\nname: {seed}\n",
+        )
+        plain(tmp_path / f"b{seed}", "a-b.yaml", seed, [spread(seed), 0.5], epochs=2, more="batch: 16\ndevice: 0\n")
+    base, other = ls.results(tmp_path).rows
+    assert base.notes == ("trained otherwise than most of a: batch 8, not 16 (seed 2)",)
+    assert other.notes == ("trained otherwise than most of a: epochs 2, not 1 (seeds 0, 1, 2)",)
+
+
+def test_the_cells_of_an_ablation_are_plain_runs_too(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains, RECIPE)
+    for cell in plan_ablation(recipe).cells:
+        text = f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 1\nseed: {cell.seed}\n"
+        (cell.folder / "args.yaml").write_text(text, encoding="utf-8")
+    asked, found = ls.results(recipe, costs=False), ls.results(tmp_path / "a" / "ablation")
+    assert [row.values for row in found.rows] == [row.values for row in asked.rows]
+    assert [(row.network, row.data, row.base) for row in found.rows] == [
+        (x.network, x.data, x.base) for x in asked.rows
+    ]
 
 
 def test_a_run_that_is_not_done_is_counted(tmp_path: Path) -> None:

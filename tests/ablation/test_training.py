@@ -123,9 +123,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert call.wait() == 130
     assert not any(map(alive, workers))
     said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
-    assert said.endswith(
-        f"Stopped. recipe.yaml: 2 cells: 1 interrupted, 1 waiting; go on with: lska-surgeon ablate {recipe}\n"
-    )
+    again = f"lska-surgeon ablate {recipe} --devices cpu"
+    assert said.endswith(f"Stopped. recipe.yaml: 2 cells: 1 interrupted, 1 waiting; go on with: {again}\n")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.ablations import RECIPE, experiment, neck_gains
+from support.ablations import RECIPE, experiment, neck_gains, pretend_trained
 from support.shapes import surgeon, write_network
 from torch import nn
 
 import lska_surgeon as ls
 from lska_surgeon.costs import latency
 from lska_surgeon.costs.latency import Setting, measure
+from lska_surgeon.costs.times import Latencies
 from lska_surgeon.errors import SurgeonError
 
 
@@ -50,6 +52,15 @@ def test_models_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert found.quiet
     assert found.again == (1.0, 1.0, 1.0)
+
+
+def test_a_first_model_that_equals_itself_by_chance_is_no_quiet_machine() -> None:
+    how = {"device": "x", "clock_mhz": None, "threads": 1, "runtime": "torch", "precision": "fp32", "batch": 1}
+    more = {"imgsz": [64, 64], "nms": False, "rounds": 9, "torch": "2", "ultralytics": "8"}
+    quiet, wide = (Latencies((), again, {**how, **more}) for again in ((1.005, 0.98, 1.02), (1.0, 0.9, 1.1)))
+    assert "too noisy" not in str(quiet)
+    assert "the first model against itself: 1.000 [0.900, 1.100]: this machine is too noisy" in str(wide)
+    assert "x, 1 thread, torch" in str(quiet)
 
 
 def test_each_is_warm_before_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +127,16 @@ def test_onnx_and_nms(tmp_path: Path) -> None:
     assert (found.how["runtime"], found.how["nms"]) == ("onnxruntime", True)
 
 
+def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "onnx" in name else find(name, *rest))
+    result = surgeon("latency", write_network(tmp_path), "--onnx")
+    assert (result.exit_code, result.output) == (
+        2,
+        'Error: onnx and onnxruntime not installed: pip install "lska-surgeon[onnx]"\n',
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -138,11 +159,21 @@ def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, m
 
 def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n")
-    assert all(row.seconds is None for row in ls.results(recipe).rows)
+    nothing = ls.results(recipe)
+    assert all(row.seconds is None for row in nothing.rows)
+    assert nothing.notes[-1] == f"latency is not measured yet: lska-surgeon latency --recipe {recipe}"
     measured = json.loads(surgeon("latency", "--recipe", recipe, "--imgsz", 64, "--rounds", 3, "--json").output)
     names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
     assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
     assert " ms " in str(ls.results(recipe)).splitlines()[0]
+    assert "\nNote: ms: median for one picture, " in str(ls.results(recipe))
+    text = (tmp_path / "a" / "tiny.yaml").read_text(encoding="utf-8")
+    (tmp_path / "a" / "tiny.yaml").write_text(text.replace("16, True", "24, True"), encoding="utf-8")
+    pretend_trained(recipe, neck_gains)
+    assert all(row.seconds is None for row in ls.results(recipe).rows)
+    assert "latency is not measured of tiny, tiny-lska-neck-k7, tiny-lska-sppf-k7, as they are now" in str(
+        ls.results(recipe)
+    )
 
 
 def test_flops_tells_it_too(tmp_path: Path) -> None:

@@ -21,10 +21,6 @@ from lska_surgeon.page.content import Kind, Report
 
 PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
 SIZES = EIGHT.replace("k: 7", "k: [7, 23]")
-HOW = {
-    "device": "a <GPU>", "clock_mhz": None, "threads": None, "imgsz": [64, 64], "batch": 1, "precision": "fp16",
-    "runtime": "torch", "nms": False, "rounds": 50, "torch": "2.4", "ultralytics": "8.3.0",
-}  # fmt: skip
 NETWORKS = ["tiny.yaml", *(f"variants/tiny-lska-{at}-k{k}.yaml" for at in ("neck", "sppf") for k in (7, 23))]
 
 
@@ -94,13 +90,13 @@ def test_latency_where_it_was_measured(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, SIZES)
     assert missing(ls.report(recipe).content)["latency"] == f"lska-surgeon latency --recipe {recipe}"
     ablation = plan_ablation(recipe)
-    keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, HOW)
+    keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, {}, "on a <GPU>")
     report = ls.report(recipe).content
     assert [row.latency for row in report.rows] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
-    assert "a <GPU>" in report.measured
+    assert list(report.measured) == ["ms: median for one picture, on a <GPU>"]
     assert "latency" not in missing(report)
     page = ls.report(recipe).html
-    assert "a &lt;GPU&gt;" in page
+    assert "on a &lt;GPU&gt;" in page
     assert "Accuracy against latency" in page
     (ablation.folder / "latency.json").write_text("{", encoding="utf-8")
     (damaged,) = [one for one in ls.report(recipe).content.missing if one.what == "latency"]

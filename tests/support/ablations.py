@@ -53,9 +53,10 @@ def _heed_ctrl_c() -> None:
 
 
 def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, float]]) -> None:
-    """A cell that looks as if it had been trained: its record, and one line of results for each epoch."""
+    """A cell that looks as if it had been trained: its record, if any, and one line of results for each epoch."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+    if record:
+        (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
     header = ["epoch", "time", *epochs[0]]
     lines = [[number + 1, 1.5 * (number + 1), *values.values()] for number, values in enumerate(epochs)]
     (folder / "results.csv").write_text(
@@ -66,12 +67,17 @@ def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, f
 def experiment(folder: Path, score: Score, text: str = EIGHT, **changes: Any) -> Path:
     """A recipe whose cells look trained: `score` gives each one's mAP50-95, epoch by epoch; none, and it waits."""
     recipe = write_recipe(folder, text)
+    pretend_trained(recipe, score, **changes)
+    return recipe
+
+
+def pretend_trained(recipe: Path, score: Score, **changes: Any) -> None:
+    """Make every cell of a recipe look trained."""
     for cell in plan_ablation(recipe).cells:
         values = score(cell.network.name, cell.seed)
         if len(values):
             epochs = [{"metrics/mAP50(B)": 1.2 * value, "metrics/mAP50-95(B)": value} for value in values]
             pretend(cell.folder, {**cell.record(), "state": "done", "notes": {}, **changes}, epochs)
-    return recipe
 
 
 def spread(seed: int) -> float:

@@ -72,7 +72,7 @@ REPORT = Report(
     (640, 640),
     ROWS,
     RESULTS,
-    "a <GPU>, batch 1",
+    ["a <GPU>, batch 1"],
     [CURVES],
     FIELDS,
     "4 × 64×64, seed 0",

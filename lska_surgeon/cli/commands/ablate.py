@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ def ablate(
             status = do_ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
         done = do_ablate(recipe, folder=folder, dry_run=True).summary()
-        click.echo(f"Stopped. {done}; go on with: lska-surgeon ablate {recipe}", err=True)
+        where = {"--devices": devices, "--ray": ray, "--slurm": slurm, "--folder": folder}
+        more = [word for name, value in where.items() if value is not None for word in (name, value)]
+        again = shlex.join(["lska-surgeon", "ablate", str(recipe), *more])
+        click.echo(f"Stopped. {done}; go on with: {again}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))

@@ -71,5 +71,7 @@ def results(
     click.echo(render(found, form))
     for line in failed:
         click.echo(f"Gate: {line}", err=True)
+    for note in found.gate_notes if gate else ():
+        click.echo(f"Note: the gate lets pass what it can't tell: {note}", err=True)
     if failed:
         ctx.exit(1)

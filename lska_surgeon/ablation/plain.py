@@ -1,0 +1,167 @@
+"""Runs of Ultralytics that no ablation made, found by their args.yaml and results.csv; it compares no numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import AblationError, SurgeonError
+from ..model_yaml.find import CHECKPOINT_SUFFIXES
+from ..yaml_nodes import UnreadableYaml, compose, value_of
+from .networks import BASE, VARIANT
+from .records import DONE, RUNNING, read_epochs, read_record
+from .runs import Run, with_equal_seeds, with_metrics
+
+#: Arguments that may differ between runs whose numbers are compared: what is compared, and what changes no number.
+_MAY_DIFFER = frozenset(
+    "model seed task mode data name project save_dir exist_ok device workers cache resume plots verbose save "
+    "save_period profile show save_json save_txt save_conf save_crop save_frames show_labels show_conf show_boxes "
+    "line_width source visualize vid_stride stream_buffer embed cfg".split()
+)
+_MOST = 5  # arguments that a note names
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run with what its args.yaml says.
+
+    Attributes:
+        run: the run; what it is compared with is not known yet.
+        model: the model that args.yaml names.
+        args: all of args.yaml.
+    """
+
+    run: Run
+    model: Path
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Run]:
+    """Runs of Ultralytics below folders.
+
+    Args:
+        folders: where to look.
+        epoch: which epoch counts, "best" or "last".
+        base: the network that the others are compared with; None for the one with which a network's name begins.
+
+    Raises:
+        AblationError: there are none, or none of them is of the base.
+    """
+    places = {path.parent for folder in folders for path in folder.rglob("args.yaml")}
+    found = [one for one in (_read(place, epoch) for place in sorted(places)) if one is not None]
+    if not found:
+        where = ", ".join(map(str, folders))
+        raise AblationError(f"no run with args.yaml and results.csv in {where}: give folders such as runs/detect")
+    found = _newest(_named(found))
+    models = {one.run.network: one.model for one in found}
+    base = next((name for name, model in models.items() if model.name == base), base)  # called by its file
+    if base is not None and base not in models:
+        raise AblationError(f"no run of {base} there: there are {', '.join(models)}")
+    runs = _with_other_arguments([_with_base(one, models, base) for one in found])
+    runs.sort(key=lambda run: (run.data, run.base, run.role != BASE, run.network, run.seed))
+    return with_equal_seeds(runs)
+
+
+def _read(folder: Path, epoch: str) -> _Found | None:
+    try:
+        root = compose((folder / "args.yaml").read_text(encoding="utf-8"))
+        content = value_of(root) if root is not None else None
+    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError):
+        return None
+    args: dict[str, Any] = content if isinstance(content, dict) else {}
+    if not (folder / "results.csv").is_file() or not args.get("model"):
+        return None
+    data, seed = Path(str(args.get("data") or "?")), args.get("seed")
+    model, record = Path(str(args["model"])), read_record(folder)
+    if record is not None:  # a cell: its start.pt was grafted for it alone, and is gone
+        model = folder / str(record["task"]["model"])
+    name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
+    run = Run(model.stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
+    epochs, asked = read_epochs(folder), args.get("epochs")
+    if isinstance(asked, int) and len(epochs) < asked:
+        ended = (folder / "weights" / "last.pt").is_file() and not args.get("time")
+        text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
+        run = replace(run, notes={"early stop": text}) if ended else replace(run, state=RUNNING)
+    return _Found(with_metrics(_looked_through(run, model), epochs, epoch), model, args)
+
+
+def _looked_through(run: Run, model: Path) -> Run:
+    """The run; where the model that args.yaml names is still there, held against what the checkpoint holds."""
+    from .verification import other_network
+
+    weights = [run.folder / "weights" / name for name in ("best.pt", "last.pt")]
+    checkpoint = next((path for path in weights if path.is_file()), None)
+    gone = model.suffix.lower() in CHECKPOINT_SUFFIXES and not model.is_file()
+    if checkpoint is None or gone:
+        return run
+    try:
+        difference = other_network(checkpoint, model)
+    except SurgeonError as error:
+        return replace(run, notes={**run.notes, "not compared": f"its network can't be compared: {error}"})
+    if difference is None:
+        return run
+    return replace(run, notes={**run.notes, "other network": f"args.yaml names {model}, and {difference}"})
+
+
+def _named(found: Sequence[_Found]) -> list[_Found]:
+    """Networks are called as their files; `yolov8s.yaml` and `yolov8s.pt` are two, from scratch and trained before."""
+    files: dict[str, set[str]] = {}
+    for one in found:
+        files.setdefault(one.model.stem, set()).add(one.model.suffix)
+    return [
+        replace(one, run=replace(one.run, network=one.model.name)) if len(files[one.model.stem]) > 1 else one
+        for one in found
+    ]
+
+
+def _newest(found: Sequence[_Found]) -> list[_Found]:
+    """Of runs with the same network, data and seed, the newest."""
+    kept: dict[tuple[str, str, int], _Found] = {}
+    for one in sorted(found, key=lambda one: (one.run.folder / "results.csv").stat().st_mtime):
+        run = one.run
+        key = (run.network, run.data, run.seed)
+        if key in kept:
+            text = f"the newest of several runs of seed {run.seed}"
+            one = replace(one, run=replace(run, notes={**run.notes, "several runs": text}))
+        kept[key] = one
+    return list(kept.values())
+
+
+def _with_base(found: _Found, models: Mapping[str, Path], base: str | None) -> _Found:
+    """A run with its base: the one asked for, or the one that its name begins with."""
+    own, file = found.run.network, found.model
+    if base is None:
+        begun = [name for name, other in models.items() if file.stem.startswith(f"{other.stem}-")]
+        kin = (len(models[name].stem) * 2 + (models[name].suffix == file.suffix) for name in begun)
+        base = max(zip(kin, begun), default=(0, own))[1]
+    return replace(found, run=replace(found.run, role=BASE if own == base else VARIANT, base=base))
+
+
+def _with_other_arguments(found: Sequence[_Found]) -> list[Run]:
+    """The runs; those that were trained otherwise than their base say so, for then more than the network differs."""
+    usual: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in found:
+        same = [other.args for other in found if (other.run.data, other.run.network) == (one.run.data, one.run.base)]
+        names = {name for args in same for name in args} - _MAY_DIFFER
+        usual[one.run.data, one.run.base] = {name: _commonest([args.get(name) for args in same]) for name in names}
+    runs = []
+    for one in found:
+        wanted = usual[one.run.data, one.run.base]
+        other = [name for name in one.args if name in wanted and one.args[name] != wanted[name]]
+        if other:
+            told = ", ".join(f"{name} {one.args[name]}, not {wanted[name]}" for name in other[:_MOST])
+            more = f" and {len(other) - _MOST} more" if len(other) > _MOST else ""
+            text = f"trained otherwise than most of {one.run.base}: {told}{more}"
+            runs.append(replace(one.run, notes={**one.run.notes, "other arguments": text}))
+        else:
+            runs.append(one.run)
+    return runs
+
+
+def _commonest(values: Sequence[Any]) -> Any:
+    """The most frequent of values that need not be hashable; of several, the first."""
+    first = {repr(value): value for value in reversed(values)}
+    return first[Counter(map(repr, values)).most_common(1)[0][0]]
