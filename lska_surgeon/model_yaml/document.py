@@ -21,6 +21,7 @@ from ..architecture.packed import packed_row, told
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from ..yaml_nodes import (
+    UNPRINTABLE,
     MappingNode,
     Node,
     ScalarNode,
@@ -38,9 +39,6 @@ from .encoding import decoded
 from .lines import BREAKS, line_end, line_start, line_starts, newline_at
 from .look_alikes import first_look_alike, look_alike
 
-# What PyYAML calls printable; Ultralytics drops the rest before it parses, so files with such bytes do load.
-# Written as what it matches, for the set of what it does not takes ten times as long to compile.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 # `# 12`, `# 15 (P3/8-small)`, `# 0-P1/2`, `# 10 input_proj.2`, and rt-detr's `# X3 (21), fpn_blocks.1`.
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 #: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
@@ -218,7 +216,7 @@ class Document:
 
     def _compose(self) -> MappingNode:
         try:
-            root = compose(_UNPRINTABLE.sub("?", self.text))
+            root = compose(UNPRINTABLE.sub("?", self.text))  # Ultralytics drops them, so such files do load
         except UnreadableYaml as error:
             line, problem = first_look_alike(self.text) or (error.line, f"is not YAML: {error}")
             where = f", line {line}" if line else ""
