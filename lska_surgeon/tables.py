@@ -1,4 +1,4 @@
-"""Tables: plain for pipes, rich for terminals, HTML for notebooks, and results made of them; it knows no content."""
+"""Tables: plain, rich, HTML, Markdown and LaTeX, and results that are made of them; it knows no content."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
     rule = ["---" if index < left else "---:" for index in range(len(header))]
     lines = ([cell.strip().replace("|", "\\|") for cell in line] for line in (header, rule, *rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+_TEX = {"\\": r"\textbackslash{}", **{char: f"\\{char}" for char in "&%$#_{}"}, "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$", "|": "$|$",
+        "[": "{[}", "*": "{*}"}  # fmt: skip # the last two would belong to the `\\` of the line before
+
+
+def tex(text: str) -> str:
+    """Text as LaTeX shows it."""
+    if re.fullmatch(r"[+-][\d.]+|\[[+-][\d.]+, [+-][\d.]+\]", text):  # signs as mathematics has them
+        return f"${text}$"
+    return "".join(_TEX.get(char, char) for char in text)
+
+
+def booktabs(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A LaTeX table for the package booktabs; the first `left` columns are aligned to the left."""
+    columns = "l" * left + "r" * (len(header) - left)
+    head, *body = (f"{' & '.join(map(tex, line))} \\\\" for line in (header, *rows))
+    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", head, "\\midrule", *body, "\\bottomrule"]
+    return "\n".join([*lines, "\\end{tabular}"])
 
 
 def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:

@@ -48,5 +48,6 @@ def counted(count: int, what: str) -> str:
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """` (did you mean X?)`, or nothing where no known name is near."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    same = [one for one in known if one.casefold() == name.casefold()]
+    found = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from lska_surgeon.architecture.declared import NOTHING, put_in_force
+from lska_surgeon.declarations import find
 
 # The networks are small and the tests run side by side, the processes that they start too: more threads only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,6 +38,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests neither read nor fill the user's cache of costs."""
     os.environ["LSKA_SURGEON_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def forget_own_blocks() -> Iterator[None]:
+    """A project's classes hold for the process that imports them, and for its children: here, for one test."""
+    path, environment = [*sys.path], {name: os.environ.get(name) for name in (find.VARIABLE, "PYTHONPATH")}
+    yield
+    sys.path[:] = path
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    find._told.clear()
+    put_in_force(NOTHING)
+    declared = sys.modules.get("lska_surgeon.nn.declared")
+    if declared is not None and declared._imported:
+        folders = tuple(str(path.parent) for path in declared._imported)
+        declared._imported.clear()
+        for name, module in [*sys.modules.items()]:
+            spec = getattr(module, "__spec__", None)
+            places = [getattr(spec, "origin", None), *(getattr(spec, "submodule_search_locations", None) or ())]
+            if any(str(place).startswith(folders) for place in places):
+                del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

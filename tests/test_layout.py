@@ -24,6 +24,7 @@ FLOORS = (
     ("recipes",),
     ("drawing",),
     ("ablation", "insight"),
+    ("page",),
     ("api",),
     ("cli",),
 )

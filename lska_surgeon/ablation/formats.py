@@ -7,14 +7,13 @@ import html
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import TargetError
 from ..files import check_target, write_text
-from ..tables import pipes, table
+from ..tables import pipes, table, tex
 from .networks import BASE, LARGER
 from .table import Row, Table
 
@@ -22,9 +21,6 @@ FORMATS = ("table", "md", "latex", "csv", "json", "html")
 #: Ending of a file -> format.
 ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 FIGURES = (".png", ".svg", ".pdf")
-_TEX = {"\\": r"\textbackslash{}", **{char: f"\\{char}" for char in "&%$#_{}"}, "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$", "|": "$|$",
-        "[": "{[}", "*": "{*}"}  # fmt: skip # the last two would belong to the `\\` of the line before
 _LATIN = "\u017f"  # the last letter that pdflatex knows by itself
 _TEX_COLUMNS = {"p": "$p$", "p (Holm)": "$p$ (Holm)"}
 
@@ -57,7 +53,7 @@ def write(results: Table, path: Path, *, force: bool = False) -> Path:
 
 def as_table(results: Table) -> str:
     """What was measured, what that allows to say, and the notes: two tables, so that a terminal has room for both."""
-    header, rows = _cells(results, _plain)
+    header, rows = cells_of(results, _plain)
     names, middle = 1 if len(_data(results)) == 1 else 2, header.index(f"{results.metric} - base")
     right = range(names, len(header) - 1 - _said(results))
     parts = []
@@ -69,14 +65,14 @@ def as_table(results: Table) -> str:
 
 def as_markdown(results: Table) -> str:
     """A table for a pull request, and the notes as a list."""
-    header, rows = _cells(results, lambda text, best: f"**{text}**" if best else text)
+    header, rows = cells_of(results, lambda text, best: f"**{text}**" if best else text)
     notes = [f"- {note}" for note in results.notes]
     return "\n".join([pipes(header, rows, 1 if len(_data(results)) == 1 else 2), "", *notes]).rstrip()
 
 
 def as_latex(results: Table) -> str:
     """A tabular for booktabs; the notes are comments."""
-    header, rows = _cells(results, lambda text, best: f"\\textbf{{{tex(text)}}}" if best else tex(text))
+    header, rows = cells_of(results, lambda text, best: f"\\textbf{{{tex(text)}}}" if best else tex(text))
     left = 1 if len(_data(results)) == 1 else 2
     last = 1 + _said(results)
     columns = "l" * left + "r" * (len(header) - left - last) + "l" * last
@@ -94,16 +90,9 @@ def as_latex(results: Table) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
-def tex(text: str) -> str:
-    """Text as LaTeX shows it."""
-    if re.fullmatch(r"[+-][\d.]+|\[[+-][\d.]+, [+-][\d.]+\]", text):  # signs as mathematics has them
-        return f"${text}$"
-    return "".join(_TEX.get(char, char) for char in text)
-
-
 def as_html(results: Table, *, whole: bool = True) -> str:
     """A page, or with `whole` off the table alone."""
-    header, rows = _cells(results, lambda text, best: f"<b>{html.escape(text)}</b>" if best else html.escape(text))
+    header, rows = cells_of(results, lambda text, best: f"<b>{html.escape(text)}</b>" if best else html.escape(text))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     notes = "\n".join(f"<li>{html.escape(note)}</li>" for note in results.notes)
@@ -156,7 +145,7 @@ def _plain(text: str, best: bool) -> str:
     return f"{text}*" if best else text
 
 
-def _cells(results: Table, mark: Callable[[str, bool], str]) -> tuple[list[str], list[list[str]]]:
+def cells_of(results: Table, mark: Callable[[str, bool], str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows; `mark` escapes a text, and shows that it is a column's best."""
     several, measured = len(_data(results)) > 1, any(row.seconds is not None for row in results.rows)
     header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(["ms"] if measured else [])]

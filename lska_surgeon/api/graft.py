@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..architecture.kernel import DEFAULT_KERNEL
 from ..architecture.placement import check_placement, placement_of
 from ..errors import PositionError
 from ..files import target_path
@@ -34,7 +33,7 @@ def graft(
     at: str | Iterable[str] = (),
     *,
     into: PathLike | None = None,
-    k: int = DEFAULT_KERNEL,
+    k: int | None = None,
     op: str = "lska",
     dilation: int | None = None,
     init: str = "identity",
@@ -54,9 +53,10 @@ def graft(
         at: where, one position or several, as for `insert`.
         into: a variant YAML that somebody wrote, to graft into instead of `at`; its rows say `k`, `op`, `dilation`.
         k: kernel size in cells of the map, where a position gives none of its own, as for `insert`.
-        op: the operator, as for `insert`.
+        op: the operator, as for `insert`. One that is not the paper's goes behind a gate that starts closed:
+            x + g * (A(x) - x) with g = 0.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
-        init: "identity", or "default" for the paper's random init.
+        init: "identity", or "default" for random init as papers have it, gates open.
         image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         unchecked: go on where `check` finds errors in `into`.
@@ -101,7 +101,7 @@ def graft(
 
 
 def name_of_graft(
-    checkpoint: Trained, at: Iterable[str], *, into: PathLike | None, k: int, op: str, dilation: int | None
+    checkpoint: Trained, at: Iterable[str], *, into: PathLike | None, k: int | None, op: str, dilation: int | None
 ) -> str:
     """The file that a graft goes to where nobody names one: `yolov8s-lska-neck-k35.pt`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..architecture.kernel import DEFAULT_KERNEL
 from ..architecture.placement import placement_of
 from ..model_yaml import insert as planned
 from ..model_yaml.find import is_stock
@@ -27,7 +26,7 @@ def insert(
     base: PathLike,
     at: str | Iterable[str],
     *,
-    k: int = DEFAULT_KERNEL,
+    k: int | None = None,
     op: str = "lska",
     dilation: int | None = None,
     gated: bool = False,
@@ -50,7 +49,8 @@ def insert(
         base: path of a model YAML, or a stock Ultralytics name with its scale letter.
         at: where, one position or several, each as `--at` takes it: "neck", "head:p4,p5@11", "after:9", "edge:15->22".
         k: kernel size in cells of the map, where a position gives none of its own: 7, 11, 23, 35, 41, 53 as in the
-            paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`.
+            paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`. None is
+            23 for the paper's operators; others have no kernel size.
         op: "lska", "lska-trivial", "lka", "lka-trivial" or "lska-attention"; "cbam", "timm:NAME", or the name of a
             block that you declare like attention.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
@@ -65,7 +65,7 @@ def insert(
         DocumentError: the base is not there, or is no model YAML.
         BrokenBaseError: `check` finds an error in it.
         PositionError: a position is misspelt or matches nothing in this model.
-        KernelError: a kernel size or operator does not exist.
+        KernelError: a kernel size or operator does not exist, or the operator has no such thing.
         TargetError: Ultralytics would build another network under the output's name.
     """
     placement = placement_of(at, op, k, dilation, gated)

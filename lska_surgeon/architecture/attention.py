@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import KernelError, UnknownOperatorError
 from .kernel import OP_BLOCKS, TRIVIAL_OPS, Kernel, resolve_kernel
-from .other_operators import OTHER_BLOCKS, AnyOperator, read_other, resolve_operator
+from .other_operators import OTHER_BLOCKS, AnyOperator, read_other, read_row_of_users, resolve_operator
 
 #: Names that people gave to an operator -> which it is. `LSKAttention` is LSKA where it has a kernel size, as tutorials
 #: write it; LSKNet's class of that name, another thing, has none.
@@ -123,6 +123,12 @@ def read_attention(block: str, args: Sequence[Any]) -> Attention | None:
     if block in HANDWRITTEN_HOSTS:
         return _read_handwritten(block, list(args))
     return None
+
+
+def read_any_attention(block: str, args: Sequence[Any]) -> Attention | None:
+    """As `read_attention`; rows of CBAM and of declared attention, which may be the network's own, are read as well."""
+    theirs = read_row_of_users(block, tuple(args))
+    return Attention(theirs) if theirs else read_attention(block, args)
 
 
 def host_spec(kernel: AnyOperator) -> dict[str, int | str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnknownOperatorError
-from .attention import ATTENTION_HOSTS, HOSTS, is_attention, read_attention
+from .attention import ATTENTION_HOSTS, is_attention, read_any_attention
 from .graph import IMAGE, Graph
 from .other_operators import AnyOperator
 from .scaling import Scaling
@@ -33,21 +33,16 @@ class Operators:
         return None if each is None else self.count * each
 
 
-def operators_in(
-    graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling, row_of: AnyOperator | None = None
-) -> Operators | None:
+def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
     """The operators that layer `index` holds; None when it holds none, or when a width is not known.
 
     None, too, where they replace the bottlenecks of their host, and so are not all that sets it apart from the plain
-    block, and where nobody can know what a row means. `row_of` is the operator that the row is known to be, where its
-    block does not tell: CBAM, or a declared one.
+    block, and where nobody can know what a row means. A row of CBAM or of declared attention holds one, whoever wrote
+    it.
     """
     layer = graph[index]
-    if row_of is not None and layer.block not in HOSTS:
-        width = shapes[layer.sources[0]].channels if layer.sources[0] != IMAGE else 3
-        return None if width is None else Operators(row_of, width, scaling.repeats(layer.repeats))
     try:
-        attention = read_attention(layer.block, layer.args)
+        attention = read_any_attention(layer.block, layer.args)
     except UnknownOperatorError:
         return None
     if attention is None:

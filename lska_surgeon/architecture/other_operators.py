@@ -8,6 +8,8 @@ LayerScale (Touvron et al., arXiv 2103.17239), here around the change that A mak
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Union
 
@@ -17,8 +19,13 @@ from .declared import in_force, keeps_shape
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS, Kernel, resolve_kernel
 
 CBAM, TIMM, GATED = "cbam", "timm:", "Gated"
-#: timm's attention modules that take (N, C, H, W) of any size and keep it, by the names of its `create_attn`.
-TIMM_NAMES = tuple("se ese eca ecam ceca gc gca cbam lcbam coord scoord ela strip sk splat nl lambda".split())
+#: timm's attention modules that are built from a width alone, take (N, C, H, W) of any size and keep it: by the names
+#: that its `create_attn` has for them, then those that it has none for. Its ge, bottleneck, halo, bat and Attention2d
+#: want more: the map's size, sides that are multiples of a block, or widths that are multiples of 32.
+TIMM_NAMES = (
+    *"se ese eca ecam ceca gc gca cbam lcbam coord scoord ela strip sk splat nl lambda".split(),
+    *("MultiQueryAttention2d", "MultiQueryAttentionV2"),
+)
 #: Those whose name a row can't have, for `parse_model` reads a row's words as Python.
 _IN_A_ROW = {"lambda": "lambda_layer"}
 _FROM_A_ROW = {word: name for name, word in _IN_A_ROW.items()}
@@ -64,18 +71,47 @@ class OtherOperator:
         """`cbam`, `gated cbam`."""
         return f"gated {self.op}" if self.gated else self.op
 
+    @property
+    def plain(self) -> OtherOperator:
+        """The same without its gate."""
+        return OtherOperator(self.op)
+
     def params(self, channels: int) -> int | None:
         """Parameters on `channels` channels; None where only building it tells."""
-        if self.op != CBAM:
-            return None
-        return channels * channels + channels + 2 * 7 * 7 + self.gated * channels
+        c, gates = channels, self.gated * channels
+        if self.op == CBAM:
+            return c * c + c + 2 * 7 * 7 + gates
+        if self.op == f"{TIMM}se":
+            return 2 * c * _squeezed(c) + _squeezed(c) + c + gates
+        if self.op == f"{TIMM}ese":
+            return c * c + c + gates
+        return _eca_length(c) + gates if self.op in _ECA else None
 
     def macs(self, channels: int, height: int, width: int) -> int | None:
         """Multiply-accumulates on an H x W map, as fvcore counts them; None where only counting tells."""
-        if self.op != CBAM:
-            return None
-        # The global mean, its 1x1 convolution, and the 7x7 convolution of two maps.
-        return height * width * channels + channels * channels + 2 * 7 * 7 * height * width
+        c = channels
+        if self.op == CBAM:
+            # The global mean, its 1x1 convolution, and the 7x7 convolution of two maps.
+            return height * width * c + c * c + 2 * 7 * 7 * height * width
+        if self.op == f"{TIMM}se":
+            return 2 * c * _squeezed(c)
+        if self.op == f"{TIMM}ese":
+            return c * c
+        return c * _eca_length(c) if self.op in _ECA else None
+
+
+_ECA = (f"{TIMM}eca", f"{TIMM}ceca")
+
+
+def _squeezed(channels: int) -> int:
+    """The width inside of timm's SE: a sixteenth, in steps of 8."""
+    return max(8, int(channels / 16 + 4) // 8 * 8)
+
+
+def _eca_length(channels: int) -> int:
+    """The kernel of ECA (Wang et al., arXiv 1910.03151): odd, about half of log2 C."""
+    half = int(abs(math.log2(channels) + 1) / 2)
+    return max(half if half % 2 else half + 1, 3)
 
 
 AnyOperator = Union[Kernel, OtherOperator]
@@ -92,14 +128,12 @@ def all_ops() -> tuple[str, ...]:
     return (*OP_BLOCKS, *other_ops())
 
 
-def resolve_operator(
-    op: str, k: int | None = DEFAULT_KERNEL, dilation: int | None = None, gated: bool = False
-) -> AnyOperator:
+def resolve_operator(op: str, k: int | None = None, dilation: int | None = None, gated: bool = False) -> AnyOperator:
     """Check an operator's name and numbers.
 
     Args:
         op: one of `all_ops`.
-        k: kernel size, for the paper's operators; for others None, or the default of `--k`.
+        k: kernel size, for the paper's operators, where None is `DEFAULT_KERNEL`; None for the others.
         dilation: as for `resolve_kernel`.
         gated: with a gate; not for the paper's, which have an identity of their own.
 
@@ -113,10 +147,22 @@ def resolve_operator(
     if op not in other_ops():
         raise KernelError(_unknown(op))
     if dilation is not None:
-        raise KernelError(f"{op} has no dilation: drop {dilation}")
-    if k not in (None, DEFAULT_KERNEL):
-        raise KernelError(f"{op} has no kernel size: drop {k}")
+        raise KernelError(f"{op} has no dilation: leave dilation {dilation} out")
+    if k is not None:
+        raise KernelError(f"{op} has no kernel size: leave k {k} out")
     return OtherOperator(op, gated)
+
+
+def read_row_of_users(block: str, args: Sequence[Any]) -> OtherOperator | None:
+    """The operator that a row is, where its block is one that people write rows of as well; None for any other row.
+
+    Those are CBAM, as `insert` writes it or with its width resolved, and what is declared like attention.
+    """
+    if keeps_shape(block) and not args:
+        return OtherOperator(block)
+    if block != "CBAM" or not 1 <= len(args) <= 2 or args[1:] not in ((), (7,)):
+        return None
+    return OtherOperator(CBAM) if args[0] == "c2" or (type(args[0]) is int and args[0] > 7) else None
 
 
 def read_other(block: str, args: list[Any]) -> OtherOperator:
@@ -142,11 +188,19 @@ def _other(op: str, gated: bool, block: str) -> OtherOperator:
     return found
 
 
+def ops_in_words() -> str:
+    """What `--op` takes, timm's in one word."""
+    return (
+        f"{', '.join(name for name in all_ops() if not name.startswith(TIMM))}, timm:NAME, or an attention you declare"
+    )
+
+
 def _unknown(op: str) -> str:
-    known = all_ops()
     path = in_force().path
     declare = f" (in {path})" if path else ""
     if op in in_force().blocks:
         return f"{op} is declared, and does not keep its input's shape{declare}: an operator is like attention"
-    shown = ", ".join(name for name in known if not name.startswith(TIMM))
-    return f"no operator {op!r}{did_you_mean(op, known)}: --op takes {shown}, timm:NAME, or an attention you declare"
+    if op.startswith(TIMM):
+        names = ", ".join(TIMM_NAMES)
+        return f"no operator {op!r}{did_you_mean(op, all_ops())}: of timm's there are {names}"
+    return f"no operator {op!r}{did_you_mean(op, all_ops())}: --op takes {ops_in_words()}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import PositionError
 from .graph import Graph
-from .kernel import DEFAULT_KERNEL
+from .kernel import DEFAULT_KERNEL, OP_BLOCKS
 from .other_operators import AnyOperator, resolve_operator
 from .positions import parse_at, resolve_at
 from .shapes import Shape
@@ -21,19 +21,26 @@ class Placement:
     Attributes:
         at: positions, each as `--at` takes it.
         op: the operator.
-        k: kernel size, where a position gives none of its own.
+        k: kernel size, where a position gives none of its own; None takes `DEFAULT_KERNEL` where the operator has one.
         dilation: None takes the paper's.
         gated: an operator that is not the paper's goes behind a gate, which makes it start as the identity.
     """
 
     at: tuple[str, ...]
     op: str = "lska"
-    k: int = DEFAULT_KERNEL
+    k: int | None = None
     dilation: int | None = None
     gated: bool = False
 
+    def size_at(self, at: str) -> int | None:
+        """The kernel size at one of the positions; None for an operator that has none."""
+        own = parse_at(at).k
+        return (own or self.k or DEFAULT_KERNEL) if self.op in OP_BLOCKS else None
 
-def placement_of(at: str | Iterable[str], op: str, k: int, dilation: int | None, gated: bool = False) -> Placement:
+
+def placement_of(
+    at: str | Iterable[str], op: str, k: int | None, dilation: int | None, gated: bool = False
+) -> Placement:
     """A placement at one position or several.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import PositionError
 from .attention import HOST_OF, OPERATOR_ROWS, host_spec, is_attention, is_like_attention, plain_row
 from .graph import IMAGE, From, Graph, Layer
-from .other_operators import AnyOperator
+from .other_operators import AnyOperator, OtherOperator
 from .positions import Site
 
 
@@ -37,6 +37,7 @@ class Edit:
             "op": kernel.op,
             "k": kernel.k,
             "d": kernel.d,
+            **({"gated": True} if isinstance(kernel, OtherOperator) and kernel.gated else {}),
         }
 
 
@@ -143,7 +144,7 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
-        if rows is None and layer.block in OPERATOR_ROWS and len(layer.taps) > 1:
+        if layer.index in chosen and layer.block in OPERATOR_ROWS and len(layer.taps) > 1:
             found = ", ".join(map(str, layer.taps))
             raise PositionError(
                 f"{graph.name}: row {layer.index} ({layer.block}) reads {found}: an operator reads one layer, so it is "

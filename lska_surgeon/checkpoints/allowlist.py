@@ -38,12 +38,12 @@ _FILLED = {
         "SegmentLoss26 PoseLoss26 DepthLoss26 TVPDetectLoss TVPSegmentLoss"
     ).split(),
 }
-#: timm's modules whose layers an operator of timm's is made of.
+#: timm's modules whose layers its attention is made of.
 _TIMM = frozenset(
     f"timm.layers.{name}"
     for name in (
-        "activations cbam conv_bn_act coord_attn eca global_context lambda_layer mlp non_local_attn norm norm_act "
-        "selective_kernel split_attn squeeze_excite create_act drop padding conv2d_same mixed_conv2d"
+        "activations attention2d cbam conv_bn_act coord_attn eca global_context lambda_layer mlp non_local_attn norm "
+        "norm_act selective_kernel split_attn squeeze_excite"
     ).split()
 )
 _MOVED_MODULES = {

@@ -197,10 +197,7 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
     """What a record of a graft says, one thing a line, from the second on `margin` blanks in."""
     if not isinstance(record, dict):
         return "none recorded"
-    edits = ", ".join(
-        f"{edit.get('op')}{f' k{k}' if (k := edit.get('k')) else ''} at {edit.get('at')} (row {edit.get('row')})"
-        for edit in record.get("edits", [])
-    )
+    edits = ", ".join(_edit_in_words(edit) for edit in record.get("edits", []))
     lines = [
         f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})",
         edits,
@@ -214,6 +211,12 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
     if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
         lines.append(f"before that: {surgery_in_words(earlier, depth + 1, margin=margin)}")
     return f"\n{'':<{margin}}".join(lines)
+
+
+def _edit_in_words(edit: Mapping[str, Any]) -> str:
+    """`lska k35 at neck (row 13)`, `gated cbam at neck (row 13)`."""
+    k = f" k{edit['k']}" if edit.get("k") else ""
+    return f"{'gated ' if edit.get('gated') else ''}{edit.get('op')}{k} at {edit.get('at')} (row {edit.get('row')})"
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
 from ..architecture.graph import IMAGE, Layer
+from ..architecture.other_operators import read_row_of_users
 from ..architecture.shapes import Shape
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
@@ -25,9 +26,9 @@ def modules(subject: Context) -> Iterator[Finding]:
     A name that is surely misspelt is an error, and so is a path in its place. Any other is a warning: it may be a class
     of the user's own that is put into Ultralytics before the model is built.
     """
-    first = {layer.block: layer.index for layer in reversed(subject.layers)}
+    first = {layer.block: layer for layer in reversed(subject.layers)}
     packed = subject.packed_row
-    for block, index in first.items():
+    for block, index in ((block, layer.index) for block, layer in first.items() if not _is_as_inserted(layer)):
         if block == BAD_ROW or (packed is not None and index <= packed):
             continue  # rules `row` and `source` tell those
         prefix, _, name = block.rpartition(".")
@@ -38,6 +39,11 @@ def modules(subject: Context) -> Iterator[Finding]:
             yield subject.finding(ERROR, "module", index, message, f"write {name}")
         elif is_unknown(block):
             yield _unknown(subject, index, block)
+
+
+def _is_as_inserted(layer: Layer) -> bool:
+    """Whether a row is as `insert --op` writes it; what it names is then as known as LSKA is."""
+    return read_row_of_users(layer.block, layer.args) is not None
 
 
 def _unknown(subject: Context, index: int, block: str) -> Finding:

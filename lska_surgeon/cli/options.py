@@ -40,9 +40,9 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
         click.option(
             "--k",
             shell_complete=completion.kernel_sizes,
-            default=DEFAULT_KERNEL,
-            show_default=True,
-            help=f"Kernel size: {_SIZES}; any odd k with --dilation.",
+            type=int,
+            metavar="K",
+            help=f"Kernel size of LSKA and its kin: {_SIZES}; any odd k with --dilation.  [default: {DEFAULT_KERNEL}]",
         ),
         click.option(
             "--op",

@@ -1,7 +1,8 @@
-"""What whole models cost, each counted once: from what is known, from the cache, or by fvcore; it knows no variants.
+"""What models and operators cost, each counted once: from what is known, from the cache, or by fvcore.
 
-The cache is a folder with one small file per model: `$LSKA_SURGEON_CACHE`, else `lska-surgeon` in `$XDG_CACHE_HOME` or
-`~/.cache`. A file's name is the hash of all that a count depends on, so nothing in it goes stale.
+It knows no variants. The cache is a folder with one small file per model, and per operator, width and map size:
+`$LSKA_SURGEON_CACHE`, else `lska-surgeon` in `$XDG_CACHE_HOME` or `~/.cache`. A file's name is the hash of all that a
+count depends on, so nothing in it goes stale.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import importlib.metadata
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..architecture.declared import in_force
+from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
 from ..errors import SurgeonError
 from ..files import write_text
 from ..model_yaml.find import scale_in_name
@@ -82,32 +84,61 @@ class CostCache:
     renew: bool = False
     known: Mapping[tuple[str, str | None], Counted] = field(default_factory=dict)
     used: dict[tuple[str, str | None], tuple[ModelText, Counted]] = field(default_factory=dict)
+    _operators: dict[tuple[AnyOperator, int, tuple[int, int]], tuple[int, int]] = field(default_factory=dict)
 
-    def of(self, model: ModelText) -> Counted | None:
+    def of(self, model: ModelText, sums_up: Callable[[], tuple[int, int] | None] | None = None) -> Counted | None:
         """What a model costs; None when that is not known and may not be counted.
+
+        Args:
+            model: the model.
+            sums_up: parameters and multiply-accumulates from those of its parts, which then is not built and counted
+                as a whole; None where they are not known.
 
         Raises:
             SurgeonError: it can't be built or counted.
         """
         key = (model.sha256, model.scale)
         if key not in self.used:
-            found = self._find(model)
+            found = self._find(model, sums_up)
             if found is None:
                 return None
             self.used[key] = (model, found)
         return self.used[key][1]
 
-    def _find(self, model: ModelText) -> Counted | None:
+    def of_operator(self, operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int] | None:
+        """Parameters and multiply-accumulates of one operator: in closed form, else counted once.
+
+        Args:
+            operator: which.
+            channels: its width.
+            sides: height and width of the map that it reads.
+
+        Raises:
+            SurgeonError: it can't be built or counted.
+        """
+        params, macs = operator.params(channels), operator.macs(channels, *sides)
+        if params is not None and macs is not None:
+            return params, macs
+        if not self.may_count:
+            return None
+        key = (operator, channels, sides)
+        if key not in self._operators:
+            path = _file_of_operator(operator, channels, sides)
+            found = _read(path) or _counted_operator(operator, channels, sides)
+            _write(path, found)
+            self._operators[key] = found
+        return self._operators[key]
+
+    def _find(self, model: ModelText, sums_up: Callable[[], tuple[int, int] | None] | None) -> Counted | None:
         kept = self.known.get((model.sha256, model.scale))
         if kept and not (self.renew and _is_outdated(kept)):
             return kept
         if not self.may_count:
             return None
-        found = _read_cache(model, self.imgsz)
-        if found is None:
-            found = _count(model, self.imgsz)
-            _write_cache(model, self.imgsz, found)
-        return found
+        path = _cache_file(model, self.imgsz)
+        found = _read(path) or (sums_up() if sums_up else None) or _count(model, self.imgsz)
+        _write(path, found)
+        return Counted(*found, counted_with())
 
 
 def sha256(text: str) -> str:
@@ -119,19 +150,31 @@ def _is_outdated(kept: Counted) -> bool:
     return any(kept.counted_with.get(name) != release for name, release in counted_with().items())
 
 
-def _count(model: ModelText, imgsz: tuple[int, int]) -> Counted:
-    try:
+def _count(model: ModelText, imgsz: tuple[int, int]) -> tuple[int, int]:
+    with _what_counts(model.name):
         from .count import count_source
-    except ImportError as error:
-        from ..yolo.environment import environment_problem
-
-        problem = environment_problem() or str(error)
-        raise SurgeonError(f"what {model.name} costs is not known, and to count it needs torch: {problem}") from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, model.name)
         write_text(path, model.text)
         cost = count_source(str(path), imgsz, scale=model.scale, name=model.name)
-    return Counted(cost.params, cost.macs, counted_with())
+    return cost.params, cost.macs
+
+
+def _counted_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int]:
+    with _what_counts(operator.op):
+        from .count import count_operator
+    return count_operator(operator, channels, sides)
+
+
+@contextmanager
+def _what_counts(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        from ..yolo.environment import environment_problem
+
+        problem = environment_problem() or str(error)
+        raise SurgeonError(f"what {name} costs is not known, and to count it needs torch: {problem}") from error
 
 
 def counted_with() -> dict[str, str]:
@@ -142,7 +185,7 @@ def counted_with() -> dict[str, str]:
 @cache
 def _versions() -> Mapping[str, str]:
     found = {}
-    for name in _KEY:
+    for name in (*_KEY, "timm"):
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
@@ -152,11 +195,24 @@ def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
     if any(block in model.text for block in in_force().blocks):
         return None  # what a class of the user's costs changes with its source
     versions = _versions()
-    if len(versions) < len(_KEY):  # what a release that is not here would count, nobody knows
+    if any(name not in versions for name in _KEY):  # what a release that is not here would count, nobody knows
         return None
+    identity = [model.sha256, model.scale, scale_in_name(model.name), *imgsz, *(versions[name] for name in _KEY)]
+    identity += [versions.get("timm")] if TIMM in model.text or "Timm" in model.text else []
+    return _named(identity)
+
+
+def _file_of_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> Path | None:
+    versions = _versions()
+    if not operator.op.startswith(TIMM) or len(versions) < len(_KEY) + 1:
+        return None  # what a class of the user's costs changes with its source
+    gated = isinstance(operator, OtherOperator) and operator.gated
+    return _named([operator.op, gated, channels, *sides, *versions.values()])
+
+
+def _named(identity: list[Any]) -> Path | None:
     folder = cache_folder()
-    identity = [_CACHE_SCHEMA, model.sha256, model.scale, scale_in_name(model.name), *imgsz, *versions.values()]
-    return folder / "costs" / f"{sha256(json.dumps(identity))}.json" if folder else None
+    return folder / "costs" / f"{sha256(json.dumps([_CACHE_SCHEMA, *identity]))}.json" if folder else None
 
 
 def cache_folder() -> Path | None:
@@ -169,18 +225,16 @@ def cache_folder() -> Path | None:
     return None
 
 
-def _read_cache(model: ModelText, imgsz: tuple[int, int]) -> Counted | None:
-    path = _cache_file(model, imgsz)
+def _read(path: Path | None) -> tuple[int, int] | None:
     try:
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        return Counted(int(kept["params"]), int(kept["macs"]), counted_with())
+        return int(kept["params"]), int(kept["macs"])
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: then it is counted
         return None
 
 
-def _write_cache(model: ModelText, imgsz: tuple[int, int], found: Counted) -> None:
-    path = _cache_file(model, imgsz)
-    if path is not None:
+def _write(path: Path | None, found: tuple[int, int]) -> None:
+    if path is not None and _read(path) != found:
         with suppress(OSError, SurgeonError):  # a cache that can't be written costs time, and nothing else
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps({"params": found.params, "macs": found.macs}), force=True)
+            write_text(path, json.dumps({"params": found[0], "macs": found[1]}), force=True)

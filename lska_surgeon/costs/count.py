@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..architecture.other_operators import AnyOperator, OtherOperator
 from ..architecture.shapes import channels_in
 from ..model_yaml.find import find_model, is_checkpoint
 from ..wording import error_in_one_line
@@ -25,7 +26,7 @@ from ..yolo.environment import import_offline, quiet
 from .cost import FROZEN, Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, pictures
 
-__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_source", "load"]
+__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_operator", "count_source", "load"]
 
 DEFAULT_IMGSZ = (640, 640)
 
@@ -92,6 +93,40 @@ def count_source(
     model, notes = _build(source, scale)
     with quiet():
         return _measure(model, imgsz, batch, fuse, name or source, notes)
+
+
+def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int]:
+    """Parameters and multiply-accumulates of one operator alone, as they count in a network that it is put into.
+
+    Args:
+        operator: which.
+        channels: its width.
+        sides: height and width of the map that it reads.
+
+    Raises:
+        BuildError: it can't be built.
+        CostError: it can't be counted.
+    """
+    from ultralytics.nn.tasks import BaseModel
+
+    from ..nn import build_operator
+
+    # A gate multiplies and adds, which fvcore does not count; without it nothing looks for an identity among shapes.
+    plain = operator.plain if isinstance(operator, OtherOperator) else operator
+    gates = channels if plain != operator else 0
+    with quiet(), torch.random.fork_rng(devices=[]):
+        module = build_operator(plain, channels).eval()
+        alone = BaseModel()
+        alone.model, alone.is_fused = nn.Sequential(module), lambda *_: False  # it never has many norms
+        try:
+            with ShapesOnly():
+                alone.fuse(verbose=False)
+                counted, _ = _analyze(alone.model, torch.zeros(1, channels, *sides))
+        except Exception as error:
+            where = f"{channels} channels of {sides[0]}x{sides[1]}"
+            raise CostError(f"{operator.op} can't be counted on {where}: {error_in_one_line(error)}") from error
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return params + gates, sum(round(macs) for macs in counted[""].values())
 
 
 def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:

@@ -5,12 +5,13 @@ An operator keeps its input's shape, so all else costs the same in both; the clo
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..architecture.attention import is_attention
-from ..architecture.graph import Graph
-from ..architecture.operators import operators_in
+from ..architecture.attention import is_attention, read_any_attention, read_host
+from ..architecture.graph import Graph, Layer
+from ..architecture.operators import Operators, operators_in
 from ..architecture.shapes import Shape
 from ..architecture.surgery import remove
 from ..errors import PositionError
@@ -104,8 +105,11 @@ def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> Cost
     one, other = _without_operators(difference.one), _without_operators(difference.other)
     if difference.settings or one is None or one != other:
         return CostDifference(imgsz, None, None)
-    before, after = _of_operators(difference.before, imgsz), _of_operators(difference.after, imgsz)
-    params, macs = (None if old is None or new is None else new - old for old, new in zip(before, after))
+    before, after = _operators(difference.before, imgsz), _operators(difference.after, imgsz)
+    if before is None or after is None:
+        return CostDifference(imgsz, None, None)
+    old, new = _amounts(before - after), _amounts(after - before)  # what both have costs both the same
+    params, macs = (None if less is None or more is None else more - less for less, more in zip(old, new))
     return CostDifference(imgsz, params, macs)
 
 
@@ -124,32 +128,48 @@ def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> CostDiffer
 
 def _without_operators(graph: Graph) -> list[Any] | None:
     """What each row is and reads once all operators are taken out; None where they can't be."""
-    if any(is_attention(layer.block) for layer in graph):
+    rows = {layer.index for layer in graph if _holds_operator(layer)}
+    if any(len(graph[row].taps) > 1 for row in rows if not read_host(graph[row].block)):
+        return None
+    if rows:
         try:
-            graph = remove(graph).after
+            graph = remove(graph, rows).after
         except PositionError:  # an operator that reads several layers
             return None
     return [(layer.block, layer.repeats, layer.args, layer.sources) for layer in graph]
 
 
-def _of_operators(model: OpenModel, imgsz: tuple[int, int]) -> tuple[int | None, int | None]:
-    """Parameters and multiply-accumulates of all operators."""
-    graph, shapes = model.document.graph, model.shapes
-    params, macs = 0, 0
-    sized = True
-    for layer in graph:
-        if not is_attention(layer.block):
-            continue
-        operators = operators_in(graph, layer.index, shapes, model.scaling)
+def _holds_operator(layer: Layer) -> bool:
+    return is_attention(layer.block) or read_any_attention(layer.block, layer.args) is not None
+
+
+#: Operators of one kind and width on maps of one size; the size is None where it is not known.
+_Alike = tuple[Operators, "tuple[int, int] | None"]
+
+
+def _operators(model: OpenModel, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
+    """How many rows hold which operators; None when a width is not known."""
+    found: Counter[_Alike] = Counter()
+    for layer in filter(_holds_operator, model.document.graph):
+        operators = operators_in(model.document.graph, layer.index, model.shapes, model.scaling)
         if operators is None:
-            return None, None
-        each, sides = operators.params, _sides(shapes[layer.index], imgsz)
-        work = operators.macs(*sides) if sides else None
-        if each is None:
-            return None, None
-        params, sized = params + each, sized and work is not None
-        macs += work or 0
-    return params, macs if sized else None
+            return None
+        found[operators, _sides(model.shapes[layer.index], imgsz)] += 1
+    return found
+
+
+def _amounts(rows: Counter[_Alike]) -> tuple[int | None, int | None]:
+    """Parameters and multiply-accumulates of all these operators."""
+    params: int | None = 0
+    macs: int | None = 0
+    for (operators, sides), times in rows.items():
+        params = _sum(params, operators.params, times)
+        macs = _sum(macs, operators.macs(*sides) if sides else None, times)
+    return params, macs
+
+
+def _sum(one: int | None, other: int | None, times: int) -> int | None:
+    return None if one is None or other is None else one + other * times
 
 
 def _sides(shape: Shape, imgsz: tuple[int, int]) -> tuple[int, int] | None:

@@ -1,1 +1,1 @@
-"""Networks and results as pictures: SVG, Mermaid, DOT, plots, heat maps, and the page that shows them."""
+"""Networks and results as pictures: SVG, Mermaid, DOT, plots and heat maps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..architecture.attention import read_attention
+from ..architecture.attention import is_attention, read_attention
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.operators import Operators, operators_in
 from ..architecture.positions import named_sites
@@ -55,7 +55,7 @@ class Content:
         shape = self.shapes[layer.index]
         lines = [self._first_line(layer), self.map_of(layer)]
         operators = self.operators(layer)
-        if operators or self.holds_operator(layer):
+        if self.holds_operator(layer):
             lines.append(self._costs(layer, operators))
         return Node(
             layer.index,
@@ -91,11 +91,12 @@ class Content:
 
     def operators(self, layer: Layer) -> Operators | None:
         """The operators in a row; None where it has none, or where their width is not known."""
-        return operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
+        found = operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
+        return found if is_attention(layer.block) or (found and found.params is not None) else None
 
     def holds_operator(self, layer: Layer) -> bool:
-        """Whether a row is an operator or holds some."""
-        return read_attention(layer.block, layer.args) is not None
+        """Whether a row is an operator or holds some; a block of the network's own is none."""
+        return is_attention(layer.block) or self.operators(layer) is not None
 
     def gives_a_map(self, layer: Layer) -> bool:
         """Whether what a row gives is one map."""

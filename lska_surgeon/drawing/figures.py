@@ -27,7 +27,12 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "figure.dpi": 150,
 }
-_UNDATED = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
+#: Ending -> what keeps the day and the release out of a file.
+UNDATED: dict[str, Any] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None},
+}
 
 
 def check_figure(path: Path, *, force: bool) -> None:
@@ -62,5 +67,5 @@ def save(drawn: Any, path: Path, *, force: bool = False) -> None:
     check_figure(path, force=force)
     suffix = path.suffix.lower()
     content = io.BytesIO()
-    drawn.savefig(content, format=suffix[1:], metadata=_UNDATED[suffix], bbox_inches="tight")
+    drawn.savefig(content, format=suffix[1:], metadata=UNDATED[suffix], bbox_inches="tight")
     write_whole(path, lambda file: file.write(content.getvalue()), force=force)

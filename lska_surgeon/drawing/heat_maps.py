@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .figures import plotting, save
+from .figures import UNDATED, plotting, save
 
+COLOUR_MAP = "viridis"
 _SIDE = 2.1  # inches
+_CELLS = 160  # along a side of a heat map that stands alone
+
+
+def heat_png(values: Any) -> bytes:
+    """A heat map alone, as PNG, in the colours of `draw_fields`; large ones are pooled by their maximum.
+
+    Args:
+        values: shape (H, W), 0 to 1.
+    """
+    step = max(1, -(-max(values.shape) // _CELLS))
+    height, width = (side // step for side in values.shape)
+    pooled = values[: height * step, : width * step].reshape(height, step, width, step).max((1, 3))
+    content = io.BytesIO()
+    with plotting():
+        from matplotlib.image import imsave
+
+        imsave(content, pooled, vmin=0, vmax=1, cmap=COLOUR_MAP, format="png", metadata=UNDATED[".png"])
+    return content.getvalue()
 
 
 def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> None:
@@ -30,7 +50,7 @@ def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> No
                 axis.set_axis_off()
         for field in fields:
             axis = axes[models.index(field.model)][places.index(field.at)]
-            image = axis.imshow(field.readable(), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+            image = axis.imshow(field.readable(), cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest")
             axis.set_title(f"{field.model}\n{field.at}", fontsize=8)
         drawn.colorbar(image, ax=axes, shrink=0.8, label="contribution (log, relative)")
         save(drawn, path, force=force)

@@ -1,4 +1,4 @@
-"""A scene as SVG: selectable text, titles on hover, light and dark as the viewer likes; it needs no library.
+"""A scene as SVG: selectable text, titles on hover, light and (on screens) dark; it needs no library.
 
 The same scene gives the same bytes. No element has an id, so that several pictures may stand in one page.
 """
@@ -125,7 +125,7 @@ def _style_sheet(scene: Scene) -> str:
         light.append(_rule(f"t-{style}", font_size=f"{number(TYPES[style].size)}px", **weight))
     light += _colours(boxes, lines, texts, 0)
     dark = "".join(f"  {rule}\n" for rule in _colours(boxes, lines, texts, 1))
-    return "\n".join(light) + "\n@media (prefers-color-scheme: dark) {\n" + dark + "}\n"
+    return "\n".join(light) + "\n@media screen and (prefers-color-scheme: dark) {\n" + dark + "}\n"
 
 
 def _colours(boxes: list[str], lines: list[str], texts: list[str], theme: int) -> list[str]:

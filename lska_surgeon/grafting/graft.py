@@ -15,10 +15,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..architecture.attention import read_any_attention
+from ..architecture.other_operators import OtherOperator
+from ..architecture.surgery import Rewrite
 from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..errors import CheckpointError, SurgeonError
 from ..model_yaml.insert import stacking_notes
 from ..tables import Part, Shown
+from ..wording import plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
@@ -81,7 +85,9 @@ class Graft(Shown):
     def report(self) -> str:
         """The same with what is new and the certificate, a few lines."""
         rows = len(self.plan.rewrite.edits) or len(self.plan.rewrite.inserted)
-        start = "started as the exact identity" if self.record["init"] == "identity" else "at the paper's random init"
+        gated = any(isinstance(edit.kernel, OtherOperator) for edit in self.plan.rewrite.edits.values())
+        default = "at their random init, gates open" if gated else "at the paper's random init"
+        start = "started as the exact identity" if self.record["init"] == "identity" else default
         lines = [
             self.line,
             "  copied: the original's tensors, each in its layer's new place",
@@ -121,12 +127,25 @@ class Graft(Shown):
         return write_product(path, self.output, self.data, force=force)
 
 
+def _without_identity(rewrite: Rewrite) -> str:
+    """What to say of the new rows that hold an operator which can't start as the identity, for want of a gate."""
+    new = [row for row in rewrite.after if row.index in rewrite.edits or row.index in rewrite.inserted]
+    bare = []
+    for row in new:
+        attention = read_any_attention(row.block, row.args)
+        if attention and isinstance(attention.kernel, OtherOperator) and not attention.kernel.gated:
+            bare.append(f"{row.index} ({attention.kernel.op})")
+    if not bare:
+        return ""
+    return f"row{plural(bare)} {', '.join(bare)} can start as the identity behind a gate, as insert --gated writes; or "
+
+
 def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:
     """Do a planned graft in memory; the checkpoint is not changed.
 
     Args:
         plan: from `plan_graft` or `plan_graft_into`.
-        identity: start the operators as the identity; otherwise at the paper's random init.
+        identity: start the operators as the identity; otherwise at their random init, as papers have them.
         image: a real picture, for one more run of the certificate.
 
     Raises:
@@ -148,7 +167,7 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     if identity and not certificate.exact:
         raise CheckpointError(
             f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}), so nothing "
-            "was written; add --init default if that is meant"
+            f"was written; {_without_identity(plan.rewrite)}add --init default if that is meant"
         )
     model = deepcopy(checkpoint.model)
     assert model is not None

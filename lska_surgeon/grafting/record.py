@@ -9,7 +9,6 @@ import torch
 
 from .. import __version__
 from ..architecture.declared import declared, in_force
-from ..architecture.other_operators import OtherOperator
 from ..checkpoints.checkpoint import Checkpoint
 from .certificate import Certificate
 from .plan import GraftPlan
@@ -17,7 +16,7 @@ from .plan import GraftPlan
 #: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
 RECORD = "lska_surgeon"
 #: What it says of an edit; `row` is that of the product.
-_EDIT = ("at", "layer", "row", "inside", "op", "k", "d")
+_EDIT = ("at", "layer", "row", "inside", "op", "k", "d", "gated")
 
 
 def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -46,11 +45,8 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "base": checkpoint.path.name,
         "base_sha256": checkpoint.sha256,
         "edits": [
-            {
-                **{key: row if key == "row" else edit.to_dict()[key] for key in _EDIT},
-                **({"gated": True} if isinstance(edit.kernel, OtherOperator) and edit.kernel.gated else {}),
-            }
-            for row, edit in sorted(rewrite.edits.items())
+            {key: row if key == "row" else edit[key] for key in _EDIT if key == "row" or key in edit}
+            for row, edit in ((row, edit.to_dict()) for row, edit in sorted(rewrite.edits.items()))
         ],
         "inserted": list(rewrite.inserted),
         "index_map": rewrite.index_map_by_name,

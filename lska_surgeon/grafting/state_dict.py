@@ -16,6 +16,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
+from ..model_yaml.remove import rows_of_operators
 from ..yolo.build import build
 
 
@@ -28,7 +29,8 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
     found = find_model(variant)
     document = Document.read(found.path)
     graph = document.graph
-    base = remove(graph).after if any(is_attention(layer.block) for layer in graph) else graph
+    rows = rows_of_operators(document)
+    base = remove(graph, rows).after if rows or any(is_attention(layer.block) for layer in graph) else graph
     yaml = yaml_of(base, dict(document.settings))
     tensors = _as_in_a_model(checkpoint.state_dict)
     problems = []

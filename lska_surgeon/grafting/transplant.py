@@ -39,7 +39,7 @@ def transplant_(
         rewrite: what to do.
         widths: the channels that each of its layers gives, from `widths_of`.
         yaml: the model dictionary to be.
-        identity: start the new operators as the exact identity; otherwise at the paper's random init.
+        identity: start the new operators as the exact identity; otherwise at their random init, gates open.
 
     Returns:
         The state-dict names of the new tensors, in order.

@@ -86,7 +86,7 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
         OperatorChange(
             name,
             _layer_of(name),
-            operator.op,
+            operator.kernel.op,
             float(moved[name].sum() / max(read[name].sum(), 1e-12)),
             moved[name] / numpy.maximum(read[name], 1e-12),
             maps[name],

@@ -198,12 +198,13 @@ class Document:
         A comment behind several rows on one line is nobody's.
         """
         tail = AFTER_ROW.match(self.text, self.rows[index].whole.end)
-        if tail is None or tail.group(2) is None or self._shares_line(index):
+        if tail is None or tail.group(2) is None or self.shares_line(index):
             return None
         found = _INDEX_COMMENT.match(self.text, tail.start(2), tail.end(2))
         return (int(found.group(1)), Span(found.start(1), found.end(1))) if found else None
 
-    def _shares_line(self, index: int) -> bool:
+    def shares_line(self, index: int) -> bool:
+        """Whether a row stands on the line on which the row before it ends."""
         return index > 0 and self.rows[index - 1].whole.end > line_start(self.text, self.rows[index].whole.start)
 
     def _read(self) -> None:

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..architecture.graph import Graph
-from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import other_ops
 from ..architecture.placement import Placement
-from ..architecture.positions import parse_at
 from ..architecture.shapes import OUTPUTS
 from ..architecture.surgery import Edit
 from ..errors import TargetError
@@ -39,11 +37,11 @@ def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) ->
 
 def variant_stem(stem: str, placement: Placement) -> str:
     """The base's name with what was done to it: `yolov8s-lska-neck-k35`."""
-    sizes = [parse_at(text).k or placement.k for text in placement.at] if placement.op in OP_BLOCKS else []
+    sizes = list(map(placement.size_at, placement.at))
     several = len(set(sizes)) > 1
     named = list(map(_in_a_name, placement.at))
     positions = [f"{name}-k{k}" for name, k in zip(named, sizes)] if several else named
-    k = [f"k{sizes[0]}"] if sizes and not several else []
+    k = [f"k{sizes[0]}"] if sizes[0] and not several else []
     d = [f"d{placement.dilation}"] if placement.dilation else []
     return "-".join([stem, _op_in_a_name(placement), *positions, *k, *d])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..architecture.attention import is_attention
 from ..architecture.operators import operators_in
 from ..architecture.placement import Placement, edits_for
 from ..architecture.resolve import kept_letter, resolve_scale
@@ -21,6 +22,7 @@ from .file_names import default_name, family_notes
 from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
 from .load import OpenModel, open_model
+from .remove import tells_its_own
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
 from .site_plan import COLUMNS, SitePlan, in_words
@@ -80,10 +82,8 @@ class Insertion(Shown):
         """Multiply-accumulates of the new operators for a picture of height x width pixels; None when not known."""
         total = 0
         for site in self.sites:
-            stride = site.stride
-            if site.operators is None or not stride or height % stride or width % stride:
-                return None
-            macs = site.operators.macs(int(height / stride), int(width / stride))
+            sides = site.sides((height, width))
+            macs = site.operators.macs(*sides) if site.operators and sides else None
             if macs is None:
                 return None
             total += macs
@@ -194,7 +194,21 @@ def plan_insert_into(
             notes += [pinned.note] if pinned.note else []
             if pinned.note:
                 reread(text, rewrite.after)
+    if verify:
+        notes += _notes_on_removal(text, rewrite)
     return Insertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
+
+
+def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
+    """What to say where the text has no room for the comments by which `remove` knows rows such as CBAM's."""
+    theirs = [row for row in rewrite.inserted if not is_attention(rewrite.after[row].block)]
+    if not theirs or tells_its_own(Document(text, rewrite.after.name), theirs):
+        return []
+    blocks = ", ".join(sorted({rewrite.after[row].block for row in theirs}))
+    return [
+        f"its lists leave no room for comments, so lska-surgeon remove will not tell the inserted rows ({blocks}) from "
+        "the network's own: write a row on each line"
+    ]
 
 
 def stacking_notes(rewrite: Rewrite) -> list[str]:
@@ -208,7 +222,7 @@ def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling:
     edit = rewrite.edits[index]
     layer = rewrite.before[edit.site.layer]
     readers = () if edit.site.inside else rewrite.rewired(index)
-    operators = operators_in(rewrite.after, index, shapes, scaling, edit.kernel)
+    operators = operators_in(rewrite.after, index, shapes, scaling)
     shape = shapes[index]
     return SitePlan(edit, layer, index, readers, shape.level, None if shape.guessed else shape.stride, operators)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..architecture.attention import is_attention
-from ..architecture.declared import in_force, keeps_shape
+from ..architecture.attention import HOSTS, is_attention, read_attention
+from ..architecture.graph import Layer
+from ..architecture.other_operators import OtherOperator, read_row_of_users
 from ..architecture.surgery import Rewrite, remove
+from ..errors import KernelError
 from ..files import planned_target, target_path, write_text
 from ..tables import Part, Shown
 from ..wording import numbers, plural
@@ -98,7 +101,7 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
 
 
 def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
-    rewrite = remove(document.graph, _rows(document))
+    rewrite = remove(document.graph, _rows_to_remove(document))
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     name = output or (STDIN if found.is_stdin else base_name(found))
     target = None if name == STDIN else target_path(name, ".yaml")
@@ -106,15 +109,56 @@ def _removal(found: FoundModel, document: Document, output: str | None) -> Remov
     return Removal(found, document, text, rewrite, target, notes)
 
 
-def _rows(document: Document) -> set[int] | None:
-    """The rows to treat, where some are of blocks that people write as well, and `insert`'s comment tells its own."""
-    ops = {"CBAM": "cbam", **{name: name for name in in_force().blocks if keeps_shape(name)}}
+def rows_of_operators(document: Document) -> set[int] | None:
+    """The rows to treat where some are of blocks that people write as well: CBAM, and what is declared like attention.
+
+    Of those `insert` tells its own by their comments. None where there are none: then the blocks tell.
+    """
     inserted = set()
     for layer, row in zip(document.layers, document.rows):
+        theirs = read_row_of_users(layer.block, layer.args)
         behind = document.text[row.whole.end :].partition("\n")[0]
-        if layer.block in ops and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(ops[layer.block])}, [a-z]", behind):
+        if theirs and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(theirs.op)}, [a-z]", behind):
             inserted.add(layer.index)
     return inserted | {layer.index for layer in document.layers if is_attention(layer.block)} if inserted else None
+
+
+def _rows_to_remove(document: Document) -> set[int] | None:
+    """As `rows_of_operators`; where no comment tells, what may be told without.
+
+    Those are rows that share a line, which has no room for comments, where a host holds the same operator; and all such
+    rows in a file without any other operator.
+    """
+    rows = rows_of_operators(document)
+    if rows:
+        return rows
+    ours = {layer.index for layer in document.layers if is_attention(layer.block)}
+    held = {op for row in ours if (op := _held_by_host(document.layers[row]))}
+    found = set()
+    for layer in document.layers:
+        theirs = read_row_of_users(layer.block, layer.args) if len(layer.taps) == 1 else None
+        if theirs and (not ours or (theirs.op in held and document.shares_line(layer.index))):
+            found.add(layer.index)
+    return ours | found if found else None
+
+
+def _held_by_host(layer: Layer) -> str | None:
+    """The operator that a host row holds as papers have it."""
+    if layer.block not in HOSTS:
+        return None
+    try:
+        attention = read_attention(layer.block, layer.args)
+    except KernelError:
+        return None
+    kernel = attention.kernel if attention else None
+    return kernel.op if isinstance(kernel, OtherOperator) and not kernel.gated else None
+
+
+def tells_its_own(document: Document, inserted: Collection[int]) -> bool:
+    """Whether `remove` will take the inserted rows of a variant for what they are, and none of the network's own."""
+    theirs = {layer.index for layer in document.layers if read_row_of_users(layer.block, layer.args) is not None}
+    found, marked = _rows_to_remove(document) or set(), rows_of_operators(document) or set()
+    return theirs & set(inserted) <= found and theirs & (found - marked) <= set(inserted)
 
 
 def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:

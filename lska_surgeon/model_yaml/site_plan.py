@@ -52,6 +52,13 @@ class SitePlan:
         """The position as it was asked for, without its kernel size."""
         return self.site.asked.split("@")[0]
 
+    def sides(self, imgsz: tuple[int, int]) -> tuple[int, int] | None:
+        """Height and width of the operator's map for a picture of imgsz = (height, width) pixels; None if not known."""
+        stride = self.stride
+        if not stride or any(side % stride for side in imgsz):
+            return None
+        return int(imgsz[0] / stride), int(imgsz[1] / stride)
+
     def cells(self) -> tuple[str, ...]:
         """The edit as a row of a table, by `COLUMNS`."""
         inside, found, kernel = self.site.inside, self.operators, self.kernel
@@ -80,6 +87,7 @@ class SitePlan:
             "op": edit["op"],
             "k": edit["k"],
             "d": edit["d"],
+            **({"gated": True} if edit.get("gated") else {}),
             "channels": found.channels if found else None,
             "count": found.count if found else None,
             "params": found.params if found else None,

@@ -239,9 +239,27 @@ def _build_marked(args: Sequence[Any]) -> nn.Module:
     mark, widths = args[last], args[last + 1]
     own = [arg for place, arg in enumerate(args) if place != last + 1 and not isinstance(arg, Mark)]
     read = [widths[tap] for tap in mark.row.taps]
+    return _build(mark, own, read, f"layer {mark.row.index} ({mark.block.name})")
+
+
+def declared_attention(name: str, channels: int) -> nn.Module:
+    """A declared block that is like attention, on its own, as a row without arguments builds it.
+
+    Raises:
+        BuildError: nothing declares it, or it can't be built on so many channels.
+        DeclarationError: it is not to be imported, or does not keep its word.
+    """
+    refuse_untrusted(name)
+    cls = declared_classes().get(name)
+    if cls is None:
+        raise BuildError(f"{name} is a block that nothing declares here: add --blocks with the file that does")
+    return _build(Mark(Layer(0, "head", -1, 1, name, ()), in_force().blocks[name], cls), [], [channels], name)
+
+
+def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
+    """A declared class from the arguments of its own and the widths that it reads, tried out."""
     if mark.block.channels_first:
-        own = [read if len(mark.row.taps) > 1 else read[0], *own]
-    where = f"layer {mark.row.index} ({mark.block.name})"
+        own = [list(read) if len(mark.row.taps) > 1 else read[0], *own]
     try:
         module: nn.Module = mark.cls(*own)
     except Exception as error:  # a class of the user's may raise anything

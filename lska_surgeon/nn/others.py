@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
-from ..architecture.declared import in_force
 from ..architecture.kernel import Kernel
 from ..architecture.other_operators import CBAM as CBAM_OP
 from ..architecture.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
 from ..errors import BuildError
 from ..wording import first_line
-from .declared import declared_classes
+from .declared import declared_attention
 from .operators import OPERATORS, Operator
 
 
@@ -96,7 +95,7 @@ def _is_identity(module: nn.Module, dim: int) -> bool:
     training = {part: part.training for part in module.modules()}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        x = torch.rand(1, dim, 8, 8, device=device).to(dtype)
+        x = torch.rand(1, dim, 32, 32, device=device).to(dtype)  # as large as declared classes have to take
         same = torch.equal(module.eval()(x), x)
     for part, mode in training.items():
         part.training = mode
@@ -119,26 +118,27 @@ def build_operator(operator: AnyOperator, dim: int) -> Operator:
 def _module(op: str, dim: int) -> nn.Module:
     if op == CBAM_OP:
         return CBAM(dim)
-    if op.startswith(TIMM):
-        return _timm_module(op[len(TIMM) :], dim)
-    cls = declared_classes().get(op)
-    if cls is None:
-        raise BuildError(f"{op} is a block that nothing declares here: add --blocks with the file that does")
-    try:
-        return cls(dim) if in_force().blocks[op].channels_first else cls()
-    except Exception as error:  # a class of the user's may raise anything
-        given = f"({dim})" if in_force().blocks[op].channels_first else "()"
-        raise BuildError(f"{op}: {cls.__name__}{given} fails: {type(error).__name__}: {first_line(error)}") from error
+    return _timm_module(op[len(TIMM) :], dim) if op.startswith(TIMM) else declared_attention(op, dim)
 
 
 def _timm_module(name: str, dim: int) -> nn.Module:
     try:
-        from timm.layers import create_attn
+        from timm import layers
     except ImportError as error:
         raise BuildError(f"{TIMM}{name} needs timm: pip install 'lska-surgeon[timm]'") from error
     try:
-        module: nn.Module | None = create_attn(name, dim)
-    except (AssertionError, TypeError) as error:
-        raise BuildError(f"the installed timm has no {name}: pip install -U timm") from error
-    assert module is not None
+        cls = getattr(layers, name) if name[0].isupper() else layers.get_attn(name)
+    except (AssertionError, AttributeError) as error:
+        raise BuildError(f"the installed timm {timm_version()} has no {name}: pip install -U timm") from error
+    try:
+        module: nn.Module = cls(dim)
+    except Exception as error:  # timm asserts, without words, that a width is a multiple of something
+        raise BuildError(f"{TIMM}{name} can't be built on {dim} channels: {first_line(error)}") from error
     return module
+
+
+def timm_version() -> str:
+    """The release of timm that is installed."""
+    from importlib.metadata import version
+
+    return version("timm")

@@ -68,7 +68,7 @@ class Variant:
         return _model_text(self.base)
 
     def cost(self, costs: CostCache) -> VariantCost:
-        """The base's count plus the closed form; where a width is not known, a count of the whole."""
+        """The base's count plus the operators', in closed form or counted; where a width is not known, the whole's."""
         base = costs.of(self.base_text)
         params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
         if params is not None and macs is not None:
@@ -77,10 +77,23 @@ class Variant:
             return VariantCost(base.params + params, base.macs + macs, params, macs, base)
         # Rows with real widths have no scales, or one that stands for nothing.
         scale = self.base.scaling.letter if Document(self.text).scales else None
-        whole = costs.of(ModelText(Path(self.file).name, self.text, scale))
+        whole = costs.of(ModelText(Path(self.file).name, self.text, scale), lambda: self._sum(costs, base))
         if whole is None or base is None:
             return VariantCost(whole.params if whole else None, whole.macs if whole else None, params, macs, base)
         return VariantCost(whole.params, whole.macs, whole.params - base.params, whole.macs - base.macs, base)
+
+    def _sum(self, costs: CostCache, base: Counted | None) -> tuple[int, int] | None:
+        """The base's count plus that of each operator; None where a width or a map's size is not known."""
+        if base is None:
+            return None
+        params, macs = base.params, base.macs
+        for site in self.plan.sites:
+            sides = site.sides(costs.imgsz)
+            each = costs.of_operator(site.kernel, site.operators.channels, sides) if site.operators and sides else None
+            if site.operators is None or each is None:
+                return None
+            params, macs = params + site.operators.count * each[0], macs + site.operators.count * each[1]
+        return params, macs
 
 
 def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, ...]:

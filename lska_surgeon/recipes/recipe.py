@@ -14,14 +14,13 @@ from string import Formatter
 from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
-from ..architecture.other_operators import other_ops, resolve_operator
+from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.size import LARGEST_SIDE
 from ..errors import EncodingError, RecipeError, SurgeonError
 from ..files import no_file
 from ..model_yaml.encoding import decoded
-from ..wording import did_you_mean
 from ..yaml_nodes import Node
 from . import experiment
 from .experiment import Experiment, read_experiment
@@ -42,7 +41,7 @@ class Wanted:
     Attributes:
         base: a model YAML, as written.
         scale: scale letter, or None for what the base's name says.
-        op, at, k, dilation: as for `lska-surgeon insert`.
+        op, at, k, dilation: as for `lska-surgeon insert`; no k for an operator that has none.
         places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
@@ -51,7 +50,7 @@ class Wanted:
     scale: str | None
     op: str
     at: tuple[str, ...]
-    k: int
+    k: int | None
     dilation: int | None
     places: Mapping[str, tuple[int, str]]
     out: str | None
@@ -150,10 +149,15 @@ class _Reader(YamlFields):
         if "at" not in matrix:
             raise self.bad(fields["matrix"], "matrix", "it needs positions, such as at: [sppf, neck]")
         places = {"base": (_line(fields["base"]), "base"), **_places(matrix, "matrix")}
+        ops = self._ops(matrix, "matrix")
+        for name in ("k", "dilation"):
+            if name in matrix and not OP_BLOCKS.keys() & set(ops):
+                problem = f"of the operators here ({', '.join(ops)}) none has one: drop {name}"
+                raise self.bad(matrix[name], f"matrix.{name}", problem)
         sides = (
             bases,
             self.words(matrix["scale"], "matrix.scale") if "scale" in matrix else [None],
-            self._ops(matrix, "matrix"),
+            ops,
             self._ats(matrix["at"], "matrix.at"),
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
@@ -181,7 +185,7 @@ class _Reader(YamlFields):
                     self.word(given["scale"], f"{field}.scale") if "scale" in given else None,
                     self._ops(given, field)[0],
                     at,
-                    self.number(given["k"], f"{field}.k") if "k" in given else DEFAULT_KERNEL,
+                    self.number(given["k"], f"{field}.k") if "k" in given else None,
                     self.number(given["dilation"], f"{field}.dilation") if "dilation" in given else None,
                     {**general, **_places(given, field)},
                     self._out(given["out"], f"{field}.out") if "out" in given else self.out,
@@ -237,10 +241,10 @@ class _Reader(YamlFields):
             return ["lska"]
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
-            if op not in OP_BLOCKS and op not in other_ops():
-                known = [*OP_BLOCKS, *other_ops()]
-                problem = f"no operator {op!r}{did_you_mean(op, known)}: there are {', '.join(known)}"
-                raise self.bad(node, f"{field}.op", problem)
+            try:
+                resolve_operator(op)
+            except SurgeonError as error:
+                raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
         return ops
 
     def _budget(self, node: Node) -> Budget:
@@ -290,7 +294,7 @@ class _Reader(YamlFields):
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
     """Each combination once: an operator that is not the paper's has no kernel size, whichever the matrix has."""
-    plain = [one if one.op in OP_BLOCKS else replace(one, k=DEFAULT_KERNEL, dilation=None) for one in wanted]
+    plain = [one if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted]
     return [one for number, one in enumerate(plain) if one not in plain[:number]]
 
 

@@ -19,8 +19,9 @@ from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.formats import as_latex, tex
+from lska_surgeon.ablation.formats import as_latex
 from lska_surgeon.errors import AblationError, TargetError
+from lska_surgeon.tables import tex
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:

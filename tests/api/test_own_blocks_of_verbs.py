@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.shapes import write_data
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.declared import NOTHING, in_force, put_in_force
+from lska_surgeon.architecture.declared import in_force
 from lska_surgeon.declarations.find import using_declarations
 from lska_surgeon.errors import DeclarationError
 
@@ -20,18 +18,12 @@ YAML = "yolov8n-own.yaml"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project without its declaration, and the declaration in another folder."""
     folder = tmp_path / "project"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(folder)
-    for name in ("LSKA_SURGEON_BLOCKS", "PYTHONPATH"):
-        monkeypatch.setenv(name, "")  # put back afterwards, whatever a build has made of it
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield folder
-    put_in_force(NOTHING)
-    for name in ("my_blocks", "nets", "nets.sampling"):
-        sys.modules.pop(name, None)
+    return folder
 
 
 def neck(**asked: object) -> list[int]:

@@ -4,6 +4,7 @@ Run by hand; it takes the better part of an hour on one core, and goes on where 
 
     python tests/benchmarks/graft_training.py FOLDER
     python tests/benchmarks/graft_training.py FOLDER --op cbam     # another operator, beside the same control
+    python tests/benchmarks/graft_training.py FOLDER --op cbam --arm graft --arm default-init --optimizer SGD   # less
 
 All data are generated: a YOLOv8n learns to find three kinds of shape, and is then fine-tuned on new pictures of them,
 which are blurred and noisy, from these starts:
@@ -197,7 +198,9 @@ def _cell(values: list[float]) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--op", default="lska", help="The operator to graft.")
-def main(folder: Path, op: str) -> None:
+@click.option("--arm", "arms", multiple=True, type=click.Choice(ARMS), default=ARMS, help="Starts to measure.")
+@click.option("--optimizer", "optimizers", multiple=True, type=click.Choice(list(OPTIMIZERS)), default=list(OPTIMIZERS))
+def main(folder: Path, op: str, arms: tuple[str, ...], optimizers: tuple[str, ...]) -> None:
     """Measure what is not yet in FOLDER/runs.json, then print the table."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +211,7 @@ def main(folder: Path, op: str) -> None:
     mine = [run for run in runs if run["arm"] == "control" or run.get("op", "lska") == op]
     done = {(run["arm"], run["optimizer"], run["seed"]) for run in mine}
     for key in wanted():
-        if key not in done:
+        if key not in done and key[0] in arms and key[1] in optimizers:
             runs.append(measure(*key, folder, data, op))
             mine.append(runs[-1])
             store.write_text(json.dumps(runs, indent=1))

@@ -26,7 +26,7 @@ from ..quick_imports import own_process
     help="A variant that somebody wrote, to graft into instead of --at.",
 )
 @click.option("--init", type=click.Choice(["identity", "default"]), default="identity", show_default=True,
-              help="How new operators start: as the exact identity, or at the paper's random init.")  # fmt: skip
+              help="How new operators start: as the exact identity, or at random init, as papers have it.")  # fmt: skip
 @click.option(
     "--image",
     callback=not_empty,
@@ -41,7 +41,7 @@ from ..quick_imports import own_process
 def graft(
     checkpoint: str,
     at: tuple[str, ...],
-    k: int,
+    k: int | None,
     op: str,
     dilation: int | None,
     into: str | None,

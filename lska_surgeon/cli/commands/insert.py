@@ -31,7 +31,7 @@ from ..reports.insert import insertion_notice
 def insert(
     base: str,
     at: tuple[str, ...],
-    k: int,
+    k: int | None,
     op: str,
     dilation: int | None,
     scale: str | None,

@@ -1,0 +1,220 @@
+"""`report`: what of a recipe it finds, what it says is missing, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import shapes
+from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+
+import lska_surgeon as ls
+from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.latencies import keep_latencies
+from lska_surgeon.errors import SurgeonError
+from lska_surgeon.page.content import Kind, Report
+
+PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
+SIZES = EIGHT.replace("k: 7", "k: [7, 23]")
+NETWORKS = ["tiny.yaml", *(f"variants/tiny-lska-{at}-k{k}.yaml" for at in ("neck", "sppf") for k in (7, 23))]
+
+
+def recipe_in(folder: Path, text: str = PLAIN) -> Path:
+    return write_recipe(folder / "project", text)
+
+
+def missing(report: Report) -> dict[str, str]:
+    return {one.what: one.command for one in report.missing}
+
+
+def test_a_recipe_that_does_not_train(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    page = ls.report(recipe)
+    assert [row.name for row in page.content.rows] == NETWORKS
+    assert [row.params_added for row in page.content.rows] == [None, 528, 720, 528, 720]
+    assert all("<svg" in (row.drawing or "") for row in page.content.rows)
+    assert set(missing(page.content)) == {"costs", "results", "latency", "fields"}
+    assert missing(page.content)["costs"] == f"lska-surgeon variants {recipe} --costs"
+    assert [(one.base, one.at, len(one.points)) for one in page.content.curves] == [
+        ("tiny.yaml", ("neck",), 24),
+        ("tiny.yaml", ("sppf",), 24),
+    ]
+    written = page.write()
+    assert written == recipe.with_name("report.html")
+    text = written.read_text(encoding="utf-8")
+    assert text == page.html
+    assert "lska-surgeon templates show ablation" in text
+    with pytest.raises(SurgeonError, match="already there"):
+        page.write()
+
+
+def test_costs_are_counted_when_asked_for(tmp_path: Path) -> None:
+    report = ls.report(recipe_in(tmp_path), costs=True).content
+    assert [row.params for row in report.rows] == [121_548, 122_076, 122_268, 122_076, 122_268]
+    assert "costs" not in missing(report)
+
+
+def test_drawings_are_those_of_draw(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path)
+    ls.variants(recipe).write()
+    for row in ls.report(recipe).content.rows[1:]:
+        base, variant = recipe.with_name("tiny.yaml"), recipe.parent / row.name
+        drawn = ls.draw(str(base), str(variant), imgsz=64).svg
+        # By path or by name as the recipe has it: the one word that differs.
+        assert row.drawing == drawn.replace(str(base), "tiny.yaml")
+
+
+def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES)
+    report, table = ls.report(recipe).content, ls.results(recipe, costs=False)
+    assert report.results is not None
+    assert (report.results.metric, report.data) == ("mAP50-95", ["shapes"])
+    assert [name for name, _ in report.results.rows] == [row.name for row in report.rows] == NETWORKS
+    for row, found in zip(report.rows, table.rows):
+        summary = found.metrics["mAP50-95"]
+        score = row.scores["shapes"]
+        assert (score.mean, score.deviation, score.seeds) == (summary.mean, summary.sd, 8)
+    assert list(report.results.notes) == list(table.notes)
+    assert report.rows[1].kind == Kind("tiny.yaml", ("neck",), "lska", 7)
+    page = ls.report(recipe).html
+    assert page.count('class="bar"') == 2 * 5  # against GFLOPs more than the base, and against kernel size
+    assert "GFLOPs more</text>" in page
+
+
+def test_latency_where_it_was_measured(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES)
+    assert missing(ls.report(recipe).content)["latency"] == f"lska-surgeon latency --recipe {recipe}"
+    ablation = plan_ablation(recipe)
+    keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, {}, "on a <GPU>")
+    report = ls.report(recipe).content
+    assert [row.latency for row in report.rows] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
+    assert list(report.measured) == ["ms: median for one picture, on a <GPU>"]
+    assert "latency" not in missing(report)
+    page = ls.report(recipe).html
+    assert "on a &lt;GPU&gt;" in page
+    assert "Accuracy against latency" in page
+    (ablation.folder / "latency.json").write_text("{", encoding="utf-8")
+    (damaged,) = [one for one in ls.report(recipe).content.missing if one.what == "latency"]
+    assert "latency.json" in damaged.reason
+
+
+def test_what_is_half_there_is_shown_and_said(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", lambda name, seed: neck_gains(name, seed) if seed < 2 else [], SIZES)
+    report = ls.report(recipe).content
+    assert report.results is not None
+    assert "30 of 40 cells are not in these numbers: 30 waiting" in report.results.notes
+    assert [row.scores["shapes"].seeds for row in report.rows] == [2] * 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda project: None, "none of 40 cells is done yet"),
+        (lambda project: shutil.rmtree(project / "shapes"), "no file"),
+    ],
+)
+def test_without_trainings_it_says_why(spoil: object, reason: str, tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path, SIZES)
+    spoil(recipe.parent)  # type: ignore[operator]
+    page = ls.report(recipe)
+    (results,) = [one for one in page.content.missing if one.what == "results"]
+    assert reason in results.reason
+    assert results.command == f"lska-surgeon ablate {recipe}"
+    assert page.content.results is None
+    assert reason in page.html
+
+
+def test_receptive_fields_of_what_was_trained(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES)
+    assert missing(ls.report(recipe).content)["fields"] == f"lska-surgeon ablate {recipe}"
+    checkpoint = shapes.write_checkpoint(tmp_path)
+    trained = {"tiny": checkpoint, "tiny-lska-neck-k7": shapes.graft(checkpoint, "neck")}
+    for cell in plan_ablation(recipe).cells:
+        if cell.network.name in trained and cell.seed > 0:
+            (cell.folder / "weights").mkdir()
+            shutil.copyfile(trained[cell.network.name], cell.folder / "weights" / "best.pt")
+    assert missing(ls.report(recipe).content)["fields"] == f"lska-surgeon report {recipe} --images FOLDER"
+    pictures = recipe.parent / "shapes" / "images" / "train"
+    report = ls.report(recipe, images=pictures).content
+    assert [(one.network, one.at) for one in report.fields] == [
+        (name, at) for name in ("tiny.yaml", "variants/tiny-lska-neck-k7.yaml") for at in ("p2", "p3")
+    ]
+    assert report.seen == "4 × 64×64, seed 1"
+    measured = ls.erf(checkpoint, images=pictures, imgsz=64)
+    for one, field in zip(report.fields, measured.fields):
+        squares = {share: field.square(share) for share in one.areas}
+        assert one.areas == {share: square.area if square else None for share, square in squares.items()}
+        assert one.url.startswith("data:image/png;base64,")
+    assert ls.report(recipe, images=pictures).html.count("<img ") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        (PLAIN, ["--images", "shapes/images/train"], "does not train, so no trained network is there"),
+        (SIZES, ["--images", "shapes/images/train"], "no trained network here to look through pictures with"),
+        (PLAIN, ["-o", "report.txt"], "report.txt"),
+        (PLAIN, ["--language", "fr"], "fr"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(
+    text: str, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_in(tmp_path, text)
+    monkeypatch.chdir(recipe.parent)
+    result = shapes.surgeon("report", "recipe.yaml", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(recipe.parent.glob("*.html"))
+
+
+def test_the_larger_scale_stands_there_too(tmp_path: Path) -> None:
+    text = SIZES.replace("base: tiny.yaml", "base: yolov8n.yaml").replace("controls: base", "controls: [base, larger]")
+    recipe = experiment(tmp_path / "project", neck_gains, text)
+    report = ls.report(recipe).content
+    larger = report.rows[-1]
+    assert (larger.name, larger.base, larger.edits) == ("yolov8s", "yolov8n.yaml", "")
+    assert larger.scores["shapes"].seeds == 8
+    assert "the next larger scale" in ls.report(recipe).html
+
+
+def test_a_model_named_like_a_script_does_nothing(tmp_path: Path) -> None:
+    name = "<script>alert(1)<b>&amp;.yaml"
+    folder = tmp_path / "project"
+    recipe = write_recipe(folder, SIZES.replace("tiny.yaml", f"'{name}'"))
+    (folder / "tiny.yaml").rename(folder / name)
+    page = ls.report(recipe, costs=True).html
+    assert "<script>alert" not in page
+    assert page.count("<script>") == 1
+    assert "&lt;script&gt;alert(1)&lt;b&gt;&amp;amp;" in page
+
+
+def test_a_command_and_its_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES)
+    monkeypatch.chdir(recipe.parent)
+    result = shapes.surgeon("report", "recipe.yaml", "--language", "zh", "-o", "report.html")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "Wrote report.html: 5 networks of recipe.yaml; not there: costs of whole networks, latency, receptive fields\n"
+    )
+    assert re.search(r'<html lang="zh-CN">', Path("report.html").read_text(encoding="utf-8"))
+    found = json.loads(shapes.surgeon("report", "recipe.yaml", "-o", "other.html", "--json").stdout)
+    assert [one["name"] for one in found["networks"]] == NETWORKS
+    assert found["results"] == "mAP50-95"
+    assert [one["what"] for one in found["missing"]] == ["costs of whole networks", "latency", "receptive fields"]
+
+
+def test_without_costs_and_pictures_it_needs_no_torch(tmp_path: Path) -> None:
+    for text in (PLAIN, SIZES):
+        recipe = recipe_in(tmp_path / ("train" if "train" in text else "plain"), text)
+        code = (
+            f"import sys, lska_surgeon as ls; ls.report({str(recipe)!r}).html; "
+            "print({'torch', 'ultralytics', 'matplotlib'} & set(sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "set()\n"
