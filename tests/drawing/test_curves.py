@@ -13,7 +13,6 @@ from click.testing import CliRunner
 from torch import nn
 
 import lska_surgeon
-from lska_surgeon.architecture.kernel import PAPER_DILATIONS, resolve_kernel
 from lska_surgeon.cli.main import main
 from lska_surgeon.costs.curves import DESIGNS, SIZES
 
@@ -21,10 +20,13 @@ from lska_surgeon.costs.curves import DESIGNS, SIZES
 VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))
 
 
+#: Kernel size -> lengths of the first and of the dilated kernel, as the paper's code spells them out, case by case.
+LENGTHS = {7: (3, 3), 11: (3, 5), 23: (5, 7), 35: (5, 11), 41: (5, 13), 53: (5, 17)}
+
+
 def paper_convolutions(op: str, k: int, dim: int) -> list[nn.Conv2d]:
-    """The convolutions of one attention module as the paper's table 1 and figure 2 describe them."""
-    d = PAPER_DILATIONS[k]
-    first, second = 2 * d - 1, k // d if (k // d) % 2 else k // d - 1
+    """The convolutions of one attention module of the paper's code."""
+    first, second = LENGTHS[k]
     sizes = {
         "lska": [(1, first), (first, 1), (1, second), (second, 1)],
         "lska-trivial": [(1, k), (k, 1)],
@@ -34,18 +36,32 @@ def paper_convolutions(op: str, k: int, dim: int) -> list[nn.Conv2d]:
     return [*(nn.Conv2d(dim, dim, size, groups=dim) for size in sizes), nn.Conv2d(dim, dim, 1)]
 
 
+def van_tiny(folder: Path) -> Path:
+    """A model YAML with a row for each block of VAN-Tiny, at its width and stride."""
+    rows, last = [], []
+    for stage, (dim, count, _) in enumerate(VAN_TINY):
+        rows += [f"  - [-1, 1, Conv, [{dim}, 3, {4 if not stage else 2}]]"] + [f"  - [-1, 1, Conv, [{dim}, 1, 1]]"] * (
+            count - 1
+        )
+        last.append(len(rows) - 1)
+    head = f"head:\n  - [{last}, 1, Detect, [nc]]\n"
+    path = folder / "van-tiny.yaml"
+    path.write_text("nc: 3\nbackbone:\n" + "\n".join(rows) + "\n" + head, encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize("op", DESIGNS)
-@pytest.mark.parametrize("k", SIZES)
-def test_van_tiny_costs_what_the_papers_modules_cost(op: str, k: int) -> None:
-    kernel = resolve_kernel(op, k)
-    params = macs = expected_params = expected_macs = 0
-    for dim, count, side in VAN_TINY:
-        params += count * kernel.params(dim)
-        macs += count * kernel.macs(dim, side, side)
-        for conv in paper_convolutions(op, k, dim):
-            expected_params += count * sum(p.numel() for p in conv.parameters())
-            expected_macs += count * side * side * conv.weight.numel()
-    assert (params, macs) == (expected_params, expected_macs)
+def test_for_van_tiny_the_curves_give_what_the_papers_modules_cost(op: str, tmp_path: Path) -> None:
+    blocks = sum(count for _, count, _ in VAN_TINY)
+    at = [f"after:{index}" for index in range(blocks)]
+    found = lska_surgeon.curves(str(van_tiny(tmp_path)), at, op=op, imgsz=224)
+    expected = []
+    for k in SIZES:
+        convs = [(conv, count, side) for dim, count, side in VAN_TINY for conv in paper_convolutions(op, k, dim)]
+        params = sum(count * sum(p.numel() for p in conv.parameters()) for conv, count, _ in convs)
+        macs = sum(count * side * side * conv.weight.numel() for conv, count, side in convs)
+        expected.append((k, params, macs))
+    assert [(one.k, one.params, one.macs) for one in found.points] == expected
 
 
 @pytest.mark.parametrize("at", ["neck", "residual", "sppf-inner", "head:p3"])

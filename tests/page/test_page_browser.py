@@ -147,7 +147,7 @@ def test_a_screen_reader_has_names_for_all(browser: Any, page_file: Path) -> Non
     assert tab.get_by_role("columnheader", name="params", exact=True).count() == 2
     assert tab.get_by_role("rowheader", name=EVIL).count() >= 1
     assert tab.get_by_role("link", name=f"{EVIL}: 0.3750 ± 0.0060 (n = 3), 8.944 GFLOPs").count() == 1
-    assert tab.get_by_role("img", name="drawing").count() == 3
+    assert tab.get_by_role("img", name="yolov8n.yaml", exact=True).count() == 3
     assert tab.get_by_role("navigation", name="Contents").count() == 1
     levels = tab.eval_on_selector_all("h1, h2, h3", "all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
@@ -190,6 +190,8 @@ def test_on_paper(browser: Any, page_file: Path, tmp_path: Path, scheme: str) ->
     tab.emulate_media(media="print", color_scheme=scheme)
     assert brightness(tab.evaluate("getComputedStyle(document.body).color")) < 150
     assert brightness(tab.evaluate("getComputedStyle(document.body).backgroundColor")) in (0, 765)  # none, or white
+    inside = "getComputedStyle(document.querySelector('.drawing .lsd-b-page')).fill"
+    assert tab.evaluate(inside) == "rgb(255, 255, 255)"
     for selector in ("nav", ".tools button", ".sources", ".told"):
         assert not tab.locator(selector).first.is_visible(), selector
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

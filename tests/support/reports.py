@@ -11,17 +11,14 @@ from typing import Any
 
 import pytest
 
+import lska_surgeon
 from lska_surgeon.costs.curves import CurvePoint
 from lska_surgeon.page.content import CostCurves, FieldPicture, Kind, Missing, Report, ReportRow, Results, Score
 
 EVIL = "variants/<script>alert(1)</script>.yaml"
 #: One transparent pixel.
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-DRAWING = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="90" viewBox="0 0 400 90" role="img" class="lsd">'
-    "<title>drawing</title><style>.lsd-b-page { fill: #ffffff; }</style>"
-    '<rect x="0" y="0" width="400" height="90" class="lsd-b-page"/></svg>\n'
-)
+DRAWING = lska_surgeon.draw("yolov8n.yaml").svg
 ROWS = (
     ReportRow("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
               scores={"shapes": Score(0.371, 0.004, 3)}, drawing=DRAWING),
