@@ -6,7 +6,6 @@ import ast
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from support import shapes
 
 import lska_surgeon
 from lska_surgeon.cli.main import main
-from lska_surgeon.declarations.find import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
@@ -104,18 +102,6 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: 
         elif language == "python":
             torch.manual_seed(0)
             exec(compile(body, page, "exec"), space)
-
-
-@pytest.fixture(autouse=True)
-def nothing_imported_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a page imports of its own files is of that page alone."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv(VARIABLE, "")
-    monkeypatch.delenv(VARIABLE)
-    yield
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 def _expanded(words: list[str], folder: Path) -> list[str]:

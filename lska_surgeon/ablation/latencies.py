@@ -30,7 +30,7 @@ class KnownLatencies:
 
 
 def known_latencies(ablation: Ablation) -> KnownLatencies:
-    """What was measured last.
+    """What was measured last; a recipe with `latency: true` is also told that nothing was.
 
     Raises:
         AblationError: the file is damaged.
@@ -38,7 +38,8 @@ def known_latencies(ablation: Ablation) -> KnownLatencies:
     path = ablation.folder / FILE
     measure = f"lska-surgeon latency --recipe {ablation.recipe.path}"
     if not path.exists():
-        return KnownLatencies(notes=(f"latency is not measured yet: {measure}",))
+        asked = ablation.experiment.latency
+        return KnownLatencies(notes=(f"latency is not measured yet: {measure}",) if asked else ())
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["schema"] != _SCHEMA:

@@ -232,7 +232,8 @@ def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, An
     unfinished = Counter(state for row in rows for state, number in row.unfinished.items() for _ in range(number))
     if unfinished:
         told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
-        notes.append(f"{sum(unfinished.values())} of {len(runs)} cells are not in these numbers: {told}")
+        number = sum(unfinished.values())
+        notes.append(f"{number} of {len(runs)} cells {'is' if number == 1 else 'are'} not in these numbers: {told}")
     n, comparisons = resolution["n"], resolution["comparisons"]
     if n:
         least = statistics.fewest_seeds(ALPHA / comparisons)

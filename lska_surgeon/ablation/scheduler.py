@@ -136,7 +136,7 @@ def ended(cell: Cell, device: str, code: int) -> Event:
     """What the end of a cell's process means."""
     if code == FINE:
         noticed = (read_record(cell.folder) or {}).get("notes", {}).values()
-        return Event("done", cell, device, "; ".join([progress_line(cell), *noticed]))
+        return Event("done", cell, device, "; ".join([progress_line(cell, ended=True), *noticed]))
     if code == BUSY:
         return Event("busy", cell, device, "another call trains it")
     if code == WRONG and (read_record(cell.folder) or {}).get("state") == FAILED:

@@ -187,8 +187,8 @@ def _seconds_left(cells: Sequence[CellStatus], devices: int) -> float | None:
     return total / max(1, min(devices, len(left)))
 
 
-def progress_line(cell: Cell) -> str:
-    """`epoch 3/100, mAP50-95 0.412, about 2 h left`: how far a running cell is."""
+def progress_line(cell: Cell, *, ended: bool = False) -> str:
+    """`epoch 3/100, mAP50-95 0.412, about 2 h left`: how far a cell is; of one that has ended nothing is left."""
     epochs = read_epochs(cell.folder)
     if not epochs:
         return "starting"
@@ -198,7 +198,7 @@ def progress_line(cell: Cell) -> str:
     each = last.seconds / last.number  # after a resumption the clock begins anew, and this is too short
     if len(epochs) > 1 and epochs[-1].seconds > epochs[-2].seconds:
         each = epochs[-1].seconds - epochs[-2].seconds
-    left = each * max(0, of - last.number)
+    left = 0 if ended else each * max(0, of - last.number)
     return f"epoch {last.number}/{of}{accuracy}" + (f", about {duration(left)} left" if left > 0 else "")
 
 

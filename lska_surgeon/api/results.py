@@ -65,13 +65,12 @@ def results(
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
     found = runs_of(ablation, epoch)
-    times = known_latencies(ablation) if ablation.experiment.latency else None
     return tabulate(
         sources[0].name,
         found,
         costs_of(ablation, count=costs),
         metric=metric,
         resolve=resolve,
-        latency=times,
+        latency=known_latencies(ablation),
         larger=ablation.larger,
     )

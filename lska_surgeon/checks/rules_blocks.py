@@ -26,9 +26,9 @@ def modules(subject: Context) -> Iterator[Finding]:
     A name that is surely misspelt is an error, and so is a path in its place. Any other is a warning: it may be a class
     of the user's own that is put into Ultralytics before the model is built.
     """
-    first = {layer.block: layer for layer in reversed(subject.layers)}
+    first = {layer.block: layer.index for layer in reversed(subject.layers) if not _is_as_inserted(layer)}
     packed = subject.packed_row
-    for block, index in ((block, layer.index) for block, layer in first.items() if not _is_as_inserted(layer)):
+    for block, index in first.items():
         if block == BAD_ROW or (packed is not None and index <= packed):
             continue  # rules `row` and `source` tell those
         prefix, _, name = block.rpartition(".")
@@ -43,7 +43,8 @@ def modules(subject: Context) -> Iterator[Finding]:
 
 def _is_as_inserted(layer: Layer) -> bool:
     """Whether a row is as `insert --op` writes it; what it names is then as known as LSKA is."""
-    return read_row_of_users(layer.block, layer.args) is not None
+    operator = read_row_of_users(layer.block, layer.args)
+    return operator is not None and operator.row_args == layer.args
 
 
 def _unknown(subject: Context, index: int, block: str) -> Finding:

@@ -38,7 +38,7 @@ class Experiment:
         arguments: Ultralytics' own arguments, by name.
         seeds: one training of each variant for each.
         larger: whether the next larger scale of each base is trained too.
-        latency: whether the results show measured latency.
+        latency: whether the results say that latency is to be measured, where it was not.
         lines: field -> line, from 1, for messages about what is found out later.
     """
 

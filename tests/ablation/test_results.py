@@ -207,9 +207,12 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),
         (["--base", "x"], "the bases stand in the recipe"),
         (["--plot", "x.txt"], "--plot x.txt does not end in .png, .svg, .pdf"),
+        (["--plot", "old.png"], "old.png is already there: give --plot another name, or add --force to overwrite it"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.png").touch()
     result = surgeon("results", experiment(tmp_path / "a", neck_gains, RECIPE), *words)
     assert result.exit_code == 2
     assert message in result.output

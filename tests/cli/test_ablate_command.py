@@ -10,7 +10,8 @@ from support.ablations import EIGHT, experiment, neck_gains, write_recipe
 from support.shapes import surgeon
 
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.scheduler import Event
+from lska_surgeon.ablation.records import read_record, write_record
+from lska_surgeon.ablation.scheduler import Event, ended
 from lska_surgeon.cli.reports import ablate
 
 
@@ -82,6 +83,20 @@ def test_mistakes_are_one_line_and_start_nothing(words: list[str], message: str,
     assert message in result.output
     assert result.output.count("\n") == 1
     assert not (tmp_path / "a" / "ablation").exists()
+
+
+def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_path: Path) -> None:
+    text = "stopped after 1 of 3 epochs"
+    recipe = experiment(tmp_path / "a", neck_gains)
+    cell = plan_ablation(recipe).cells[0]
+    record = read_record(cell.folder)
+    assert record is not None
+    write_record(cell.folder, {**record, "notes": {"early stop": text}})
+    event = ended(cell, "cpu", 0)
+    assert (event.kind, event.text) == ("done", f"epoch 1/3, mAP50-95(B) 0.500; {text}")
+    shown = surgeon("ablate", recipe, "--dry-run").output
+    assert [line.endswith("early stop") for line in shown.splitlines()[2:26]] == [True] + 23 * [False]
+    assert f"Note: tiny: {text} (seed 0)\n" in shown
 
 
 def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ JSON = {
     "check": (VARIANT, "ok files unread"),
     "blocks": ("", "declarations trusted source blocks guessed notes"),
     "curves": ("yolov8n.yaml --at neck --k 7", "model at imgsz points notes"),
-    "report": ("recipe.yaml --dry-run", "output networks curves missing notes"),
+    "report": ("recipe.yaml --dry-run", "output networks results curves fields missing notes"),
     "erf": ("things.pt --imgsz 64", "imgsz pictures fields operators notes"),
     "flops": ("yolov8n.yaml --imgsz 64", "unit imgsz batch fused models"),
     "diff": (

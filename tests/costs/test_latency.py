@@ -161,11 +161,14 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n")
     nothing = ls.results(recipe)
     assert all(row.seconds is None for row in nothing.rows)
+    assert not any("latency" in note for note in ls.results(experiment(tmp_path / "b", neck_gains, RECIPE)).notes)
     assert nothing.notes[-1] == f"latency is not measured yet: lska-surgeon latency --recipe {recipe}"
     measured = json.loads(surgeon("latency", "--recipe", recipe, "--imgsz", 64, "--rounds", 3, "--json").output)
     names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
     assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
     assert " ms " in str(ls.results(recipe)).splitlines()[0]
+    ls.results(recipe).write(tmp_path / "times.svg")
+    assert "ms for one picture" in (tmp_path / "times.svg").read_text(encoding="utf-8")
     assert "\nNote: ms: median for one picture, " in str(ls.results(recipe))
     text = (tmp_path / "a" / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "a" / "tiny.yaml").write_text(text.replace("16, True", "24, True"), encoding="utf-8")

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from support.shapes import QUICK, surgeon, write_checkpoint, write_data, write_n
 from support.trained import equal, outputs
 from ultralytics import YOLO
 
-from lska_surgeon.architecture.declared import NOTHING, put_in_force
 from lska_surgeon.architecture.other_operators import (
     CBAM,
     TIMM_NAMES,
@@ -43,13 +41,6 @@ needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason
 TIMM = [pytest.param(f"timm:{name}", marks=needs_timm) for name in TIMM_NAMES]
 CLOSED = ("se", "ese", "eca", "ceca")
 OPS = ["cbam", "EMA", "SimAM", *TIMM]
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_force(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    yield
-    put_in_force(NOTHING)
 
 
 @pytest.fixture(scope="module")

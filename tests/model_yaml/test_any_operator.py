@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.shapes import NETWORK, surgeon
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.declared import NOTHING, put_in_force
 from lska_surgeon.architecture.other_operators import TIMM_NAMES
-from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import KernelError, RecipeError
 from lska_surgeon.model_yaml.find import stock_models
 
@@ -30,11 +27,8 @@ head: [[-1, 1, C2f, [16]], [[1, 3], 1, Detect, [nc]]]
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(VARIABLE, raising=False)
-    yield
-    put_in_force(NOTHING)
 
 
 def written(name: str, text: str = NETWORK) -> str:

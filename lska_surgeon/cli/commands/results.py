@@ -63,6 +63,8 @@ def results(
 
     if plot is not None and Path(plot).suffix not in FIGURES:
         raise click.UsageError(f"--plot {plot} does not end in {', '.join(FIGURES)}")
+    if plot is not None and Path(plot).exists() and not force:
+        raise click.UsageError(f"{plot} is already there: give --plot another name, or add --force to overwrite it")
     found = do_results(sources, metric=metric, epoch=epoch, resolve=resolve, base=base, folder=folder)
     failed = found.worse(gate) if gate else []
     if plot is not None:
