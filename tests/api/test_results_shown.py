@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -106,6 +108,15 @@ def test_an_insertion_shows_its_drawing_in_a_notebook(output: str | None) -> Non
         f"row-{index}" for index in variant.rewrite.inserted
     }
     assert shown.count("<table>") == 1
+
+
+def test_insert_itself_does_not_import_what_draws() -> None:
+    code = (
+        "import sys, lska_surgeon as ls; str(ls.insert('yolov8s.yaml', 'neck')); "
+        "print([name for name in sys.modules if name.startswith('lska_surgeon.drawing')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_what_stands_in_a_table_is_never_read_as_html() -> None:
