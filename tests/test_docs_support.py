@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import NAMES, named_sites
 from lska_surgeon.model_yaml.find import stock_models, without_scale
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import build

@@ -12,7 +12,6 @@ from ..costs.cache import CostCache
 from .cells import Ablation, Cell
 from .records import DONE, Epoch, digest, read_epochs, read_record
 
-EPOCHS = ("best", "last")
 _PREFIX = "metrics/"
 EQUAL_SEEDS = "equal seeds"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.

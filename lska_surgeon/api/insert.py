@@ -74,5 +74,5 @@ def insert(
         from ..checks.refusal import refuse_broken
 
         refuse_broken(opened.found, opened.document.text)
-    plan = planned.plan_insert_into(opened, placement, resolve=resolve, output=as_name(output))
+    plan = planned.plan_insert(opened, placement, resolve=resolve, output=as_name(output))
     return Insertion(**vars(plan))

@@ -21,7 +21,7 @@ from .document import Document
 from .file_names import default_name, family_notes
 from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
-from .load import OpenModel, open_model
+from .load import OpenModel
 from .remove import tells_its_own
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
@@ -134,7 +134,7 @@ class Insertion(Shown):
             TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
         """
         if path is not None:
-            named = plan_insert_into(self.opened, self.placement, resolve=self.resolved, output=os.fspath(path))
+            named = plan_insert(self.opened, self.placement, resolve=self.resolved, output=os.fspath(path))
             return named.write(force=force)
         target = planned_target(None, self.output, ".yaml")
         write_text(target, self.text, force=force)
@@ -142,37 +142,21 @@ class Insertion(Shown):
 
 
 def plan_insert(
-    base: str, placement: Placement, *, scale: str | None = None, resolve: bool = False, output: str | None = None
-) -> Insertion:
-    """Work out an insertion.
-
-    Args:
-        base: a path, a stock name with its scale letter, or "-" for standard input.
-        placement: which operators go where.
-        scale: scale letter, where the base's name does not say it.
-        resolve: write the scale's real widths and repeats into every row.
-        output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
-            input.
-
-    Raises:
-        SurgeonError: the base can't be read, a position matches nothing, a kernel does not exist, ...
-    """
-    return plan_insert_into(open_model(base, scale), placement, resolve=resolve, output=output)
-
-
-def plan_insert_into(
     base: OpenModel, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
 ) -> Insertion:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
     Args:
         base: the base, read.
-        placement, resolve, output: as for `plan_insert`.
+        placement: which operators go where.
+        resolve: write the scale's real widths and repeats into every row.
+        output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
+            input.
         verify: read the text again before it is trusted; only who compares it with a file that was written after such
             a reading may go without, which saves nine tenths of the time.
 
     Raises:
-        SurgeonError: as `plan_insert`.
+        SurgeonError: a position matches nothing, a kernel does not exist, ...
     """
     document, scaling, notes = base.document, base.scaling, list(base.notes)
     edits = edits_for(placement, document.graph, base.shapes)

@@ -13,7 +13,7 @@ from ..errors import RecipeError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.file_names import default_name, name_fields
 from ..model_yaml.find import is_stock
-from ..model_yaml.insert import Insertion, plan_insert_into
+from ..model_yaml.insert import Insertion, plan_insert
 from ..model_yaml.load import OpenModel, open_model
 from .recipe import Recipe, Wanted
 
@@ -159,7 +159,7 @@ def _placement(wanted: Wanted) -> Placement:
 
 def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
     output = str(recipe.folder / file)
-    return plan_insert_into(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
+    return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 
 
 def _model_text(base: OpenModel) -> ModelText:

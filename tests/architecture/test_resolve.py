@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from support import builds
 from support import yaml_oracle as oracle
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.errors import GraphError, TargetError
-from lska_surgeon.model_yaml.insert import plan_insert
 
 BY_LETTER = ("C3k2", "A2C2f")
 

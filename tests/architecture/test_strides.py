@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
@@ -12,7 +13,6 @@ from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.architecture.shapes import Shape, shapes_of
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
 
 CASES = Path(__file__).parents[1] / "cases" / "positions"
 STOCK = [f"{name}.yaml" for name in ("yolov5", "yolov8", "yolov8-p2", "yolov8-p6", "yolov9t", "yolo11", "yolo12")]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.attention import BLOCK_OPS
 from lska_surgeon.architecture.graph import Layer
@@ -26,7 +27,6 @@ from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
 from lska_surgeon.cli.main import main
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.rewriting import splice
 from lska_surgeon.yaml_nodes import Span
 

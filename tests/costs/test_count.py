@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.insertions import plan_insert
 from support.releases import published_head
 from torch import nn
 
@@ -20,7 +21,6 @@ from lska_surgeon.costs.count import Cost, CostError, ModuleCost, count, count_s
 from lska_surgeon.costs.shapes_only import ShapesOnly
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.model_yaml.find import find_model, stock_models, without_scale
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import build_operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.declared import NOTHING, declared, in_force, using
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.declarations.find import VARIABLE, find_declarations, using_declarations
 from lska_surgeon.declarations.read import LIKES, read_declarations
 from lska_surgeon.errors import DeclarationError
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.model_yaml.remove import plan_remove
 

@@ -68,8 +68,9 @@ def test_for_van_tiny_the_curves_give_what_the_papers_modules_cost(op: str, tmp_
 def test_a_point_is_what_insert_adds(at: str) -> None:
     found = lska_surgeon.curves("yolov8n.yaml", at, op=["lska", "lka"], k=[7, 35], imgsz=320)
     for one in found.points:
+        from support.insertions import plan_insert
+
         from lska_surgeon.architecture.placement import Placement
-        from lska_surgeon.model_yaml.insert import plan_insert
 
         plan = plan_insert("yolov8n.yaml", Placement((at,), one.op, one.k))
         assert (one.params, one.macs) == (plan.params_added, plan.macs_added(320, 320))

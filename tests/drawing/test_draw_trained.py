@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from support import pictures, trained
+from support.insertions import plan_insert
 from support.shapes import surgeon
 
 import lska_surgeon as ls
@@ -15,7 +16,6 @@ from lska_surgeon.architecture.graph import graph_of
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.model_yaml.insert import plan_insert
 
 
 def widths(model: Any) -> dict[str, str]:

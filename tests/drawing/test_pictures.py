@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import builds, pictures
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
@@ -21,7 +22,6 @@ from lska_surgeon.drawing.palette import TYPES
 from lska_surgeon.drawing.svg import svg_of
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import FoundModel, stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from support import trained as t
+from support.insertions import plan_insert
 from torch import nn
 
 from lska_surgeon.architecture.placement import Placement
@@ -19,7 +20,6 @@ from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoin
 from lska_surgeon.grafting.graft import graft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
 from lska_surgeon.grafting.ungraft import ungraft
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.yolo.environment import quiet
 
 FOLDER = Path(os.environ.get("LSKA_SURGEON_REAL") or Path(__file__).parents[3] / "shared" / "real")

@@ -10,6 +10,7 @@ import torch
 import yaml as pyyaml
 from support import trained as t
 from support.elsewhere import WaveBlock
+from support.insertions import plan_insert
 from support.shapes import surgeon, write_data
 from torch import nn
 from ultralytics.nn import tasks
@@ -21,7 +22,6 @@ from lska_surgeon.grafting.graft import Graft, graft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
 from lska_surgeon.grafting.ungraft import ungraft
 from lska_surgeon.grafting.widths import width_of_row
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import layers_of
 

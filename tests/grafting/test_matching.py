@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml as pyyaml
 from support import trained as t
+from support.insertions import plan_insert
 from torch import Tensor, nn
 
 from lska_surgeon.architecture.placement import Placement
@@ -18,7 +19,6 @@ from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, Kern
 from lska_surgeon.grafting.graft import Graft, graft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
 from lska_surgeon.grafting.ungraft import ungraft
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.insertions import plan_insert
 from support.shapes import QUICK, surgeon, write_checkpoint, write_data, write_network
 from support.trained import equal, outputs
 from ultralytics import YOLO
@@ -31,7 +32,6 @@ from lska_surgeon.costs.cache import CostCache
 from lska_surgeon.costs.count import count, count_operator, count_source
 from lska_surgeon.declarations.find import VARIABLE, using_declarations
 from lska_surgeon.errors import BuildError, KernelError
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.nn import Gated, Plain, build_operator, named_operators
 from lska_surgeon.yolo.build import build
 

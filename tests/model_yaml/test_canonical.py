@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.graph import Graph
 from lska_surgeon.architecture.placement import Placement, edits_for
@@ -21,7 +22,6 @@ from lska_surgeon.errors import PositionError
 from lska_surgeon.model_yaml.canonical import canonical_text
 from lska_surgeon.model_yaml.document import Document, format_value
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 LINE = re.compile(r"(\S+) = (?:(\d+) x )?([\w.]+)(\[.*\])\((.*)\)")

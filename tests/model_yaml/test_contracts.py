@@ -17,6 +17,7 @@ from hypothesis import event, given, note
 from hypothesis import strategies as st
 from support import builds, yaml_styles
 from support import yaml_oracle as oracle
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.attention import HOSTS
 from lska_surgeon.architecture.placement import Placement
@@ -26,7 +27,7 @@ from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.errors import TargetError
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import Insertion, plan_insert
+from lska_surgeon.model_yaml.insert import Insertion
 from lska_surgeon.model_yaml.remove import plan_remove
 
 #: Its only layer before the output layer is a whole torchvision model.

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.operators import params_added
 from lska_surgeon.architecture.placement import Placement, edits_for
@@ -17,7 +18,6 @@ from lska_surgeon.model_yaml.diff import compare
 from lska_surgeon.model_yaml.difference import Rewiring, RowDifference
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import FoundModel, stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.checks import check_file
 from lska_surgeon.errors import GraphError
 from lska_surgeon.model_yaml.diff import compare
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.model_yaml.remove import plan_remove
 

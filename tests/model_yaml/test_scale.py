@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from support import builds
 from support import yaml_oracle as oracle
+from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.file_names import check_family
 from lska_surgeon.model_yaml.find import scale_in_name, stock_models, without_scale
-from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.model_yaml.remove import plan_remove
 from lska_surgeon.model_yaml.scale_pin import pin_scale, unpin_scale

@@ -24,10 +24,11 @@ from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.costs.shapes_only import ShapesOnly
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import Insertion, plan_insert
+from lska_surgeon.model_yaml.insert import Insertion
 from lska_surgeon.nn import Operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet
+from support.insertions import plan_insert
 
 MODELS = sorted(stock_models())
 torch.set_num_threads(1)  # networks and pictures are small: to wake other threads takes longer than the work

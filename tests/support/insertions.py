@@ -1,0 +1,14 @@
+"""Insertions by the name of their base, as tests plan many of them."""
+
+from __future__ import annotations
+
+from lska_surgeon.architecture.placement import Placement
+from lska_surgeon.model_yaml import insert
+from lska_surgeon.model_yaml.load import open_model
+
+
+def plan_insert(
+    base: str, placement: Placement, *, scale: str | None = None, resolve: bool = False, output: str | None = None
+) -> insert.Insertion:
+    """Work out an insertion; `base` and `scale` as `insert` takes them."""
+    return insert.plan_insert(open_model(base, scale), placement, resolve=resolve, output=output)
