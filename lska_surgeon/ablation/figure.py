@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..drawing.figures import COLOURS, LINES, MARKERS, plotting, save
+from ..drawing.matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
 from .networks import BASE, VARIANT
 from .table import Row, Table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks.inventory import Inventory, inventory
+from ..checks.unknown_blocks import Inventory, inventory
 from ..declarations.find import using_declarations
 from .arguments import PathLike, as_name
 

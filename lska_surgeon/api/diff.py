@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..costs.difference import Difference, difference_of
-from ..costs.size import size_of
+from ..costs.picture_size import size_of
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 

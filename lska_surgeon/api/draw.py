@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from ..architecture.scaling import Scaling
 from ..checkpoints.find import check_checkpoint
-from ..costs.size import LARGEST_SIDE
+from ..costs.picture_size import LARGEST_SIDE
 from ..drawing.content import Content
-from ..drawing.drawing import Drawing, format_of
 from ..drawing.figure import Figure
+from ..drawing.picture import Drawing, format_of
 from ..errors import SurgeonError
 from ..files import check_target
 from ..model_yaml.document import Document

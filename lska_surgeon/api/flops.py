@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from ..checkpoints.find import check_checkpoint
 from ..costs.cost import Cost
-from ..costs.size import size_of
+from ..costs.picture_size import size_of
 from ..errors import SurgeonError
 from ..model_yaml.find import find_model, is_checkpoint
 from ..yolo.precheck import refuse_sizes

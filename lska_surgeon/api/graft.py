@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..architecture.placement import check_placement, placement_of
 from ..errors import PositionError
 from ..files import target_path
-from ..grafting.early import pixels_of
+from ..grafting.input_files import pixels_of
 from ..model_yaml.file_names import variant_stem
 from ..model_yaml.find import find_model, is_stock
 from ..yolo.environment import import_offline

@@ -34,7 +34,7 @@ def checkpoint_from(source: Trained, trust: bool) -> Checkpoint:
     """
     from ..checkpoints.checkpoint import read_checkpoint
     from ..checkpoints.contents import Checkpoint
-    from ..checkpoints.loaded import checkpoint_of
+    from ..checkpoints.in_memory import checkpoint_of
 
     if isinstance(source, Checkpoint):
         return source

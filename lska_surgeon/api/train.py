@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checkpoints.find import check_checkpoint, means_yaml
 from ..errors import TrainingError
-from ..grafting.early import check_words
+from ..grafting.input_files import check_words
 from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes

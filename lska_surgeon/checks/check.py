@@ -17,8 +17,8 @@ from ..tables import Part, Shown, Table
 from ..wording import counted
 from . import rules_blocks, rules_levels, rules_rows, rules_taps
 from .context import Context
+from .corrections import settled
 from .findings import ERROR, WARNING, Finding, corrected_text
-from .settled import settled
 
 _RULES = (
     rules_rows.bad_rows,

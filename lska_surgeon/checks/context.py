@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..architecture.graph import Layer, readers_of
-from ..architecture.packed import packed_row
+from ..architecture.packed_backbone import packed_row
 from ..architecture.roles import role_of
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape

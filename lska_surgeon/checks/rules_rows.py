@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..architecture.packed import told
+from ..architecture.packed_backbone import told
 from ..architecture.scaling import scaling_of
 from ..architecture.shapes import size_problem
 from ..errors import GraphError

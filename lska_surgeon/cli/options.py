@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
-from ..costs.size import LARGEST_SIDE
+from ..costs.picture_size import LARGEST_SIDE
 from ..declarations.find import using_declarations
 from ..model_yaml.find import STDIN
 from . import completion

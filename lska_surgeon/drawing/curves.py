@@ -9,7 +9,7 @@ from typing import Any
 
 from ..costs.curves import CurvePoint
 from ..tables import Part, Shown, Table
-from .figures import COLOURS, LINES, MARKERS, plotting, save
+from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
 
 _HEADER = ("operator", "k", "params more", "GFLOPs more")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .figures import UNDATED, plotting, save
+from .matplotlib_plots import UNDATED, plotting, save
 
 COLOUR_MAP = "viridis"
 _SIDE = 2.1  # inches

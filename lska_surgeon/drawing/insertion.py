@@ -10,7 +10,7 @@ from ..model_yaml.insert import Insertion
 from ..model_yaml.load import OpenModel
 from .comparison import Comparison
 from .content import Content
-from .drawing import Drawing
+from .picture import Drawing
 
 
 def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640)) -> Drawing:

@@ -19,7 +19,7 @@ from ..architecture.shapes import channels_in
 from ..errors import CheckpointError
 from ..wording import error_in_one_line
 from ..yolo.environment import quiet
-from .early import pixels_of
+from .input_files import pixels_of
 
 #: Seed of the random pictures.
 SEED = 0

@@ -33,7 +33,7 @@ from ..errors import BuildError, CheckpointError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel, find_model, with_scale
 from ..yolo.build import layers_of, refuse_code
-from .make import Make
+from .built_layer import Make
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation")

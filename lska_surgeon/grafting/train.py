@@ -24,8 +24,8 @@ from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_mistakes import mistake
-from .early import CHECKPOINTS
 from .freezing import frozen_parts
+from .input_files import CHECKPOINTS
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}

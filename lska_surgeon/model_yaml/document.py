@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..architecture.graph import SECTIONS, Graph, Layer, as_from
-from ..architecture.packed import packed_row, told
+from ..architecture.packed_backbone import packed_row, told
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from ..yaml_nodes import (

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..architecture.kernel import OP_BLOCKS
 from ..costs.curves import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
-from ..drawing.drawing import Drawing
 from ..drawing.insertion import drawing_of
+from ..drawing.picture import Drawing
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
 from ..recipes.index import base_name, edits_in_words

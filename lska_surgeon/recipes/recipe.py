@@ -17,7 +17,7 @@ from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
 from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
-from ..costs.size import LARGEST_SIDE
+from ..costs.picture_size import LARGEST_SIDE
 from ..errors import EncodingError, RecipeError, SurgeonError
 from ..files import no_file
 from ..model_yaml.encoding import decoded

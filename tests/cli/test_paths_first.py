@@ -122,7 +122,7 @@ def test_what_may_be_there_is_left_to_the_command(line: str, said: dict[str, str
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     from lska_surgeon.errors import CheckpointError
-    from lska_surgeon.grafting.early import pixels_of
+    from lska_surgeon.grafting.input_files import pixels_of
 
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(CheckpointError, match="is a named pipe"):

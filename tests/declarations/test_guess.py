@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import lska_surgeon
 from lska_surgeon.architecture.declared import NOTHING, using
-from lska_surgeon.checks.inventory import inventory
+from lska_surgeon.checks.unknown_blocks import inventory
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.declarations.guess import like_by_name

@@ -18,7 +18,7 @@ from support import pictures
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
-from lska_surgeon.drawing.drawing import FORMATS, Drawing
+from lska_surgeon.drawing.picture import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.model_yaml.load import open_model

@@ -11,7 +11,7 @@ import click
 from ...architecture.kernel import OP_BLOCKS
 from ...costs.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
-from ...drawing.figures import check_figure
+from ...drawing.matplotlib_plots import check_figure
 from ...tables import drawn, pipes
 from .. import completion
 from ..options import blocks as with_blocks

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...drawing.drawing import FORMATS, format_of
+from ...drawing.picture import FORMATS, format_of
 from .. import completion
 from ..options import blocks as with_blocks
 from ..options import imgsz as size_option

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...drawing.figures import check_figure
+from ...drawing.matplotlib_plots import check_figure
 from ...tables import drawn
 from .. import completion
 from ..options import blocks as with_blocks
