@@ -63,7 +63,10 @@ def test_four_times_the_rows_are_about_four_times_the_work(work: Callable[[str],
         return time.process_time() - start
 
     seconds(30)
-    assert seconds(MANY) < 9 * min(seconds(FEW), seconds(FEW))
+    few = min(seconds(FEW), seconds(FEW))
+    # A square would be 16 times the work in every try; a busy machine is slow in some.
+    tries = (seconds(MANY) / few for _ in range(4))
+    assert any(ratio < 9 for ratio in tries)
 
 
 def test_networks_that_differ_all_over_are_too_much_for_diff(tmp_path: Path) -> None:
