@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -254,3 +256,28 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
         "train",
         "ungraft",
     )
+
+
+def test_the_page_on_python_has_every_verb_with_its_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)\((.*)\)` \|", page, re.MULTILINE))
+    assert {verb: names_in(arguments) for verb, arguments in told.items()} == {
+        verb: {
+            name: None if parameter.default is parameter.empty else parameter.default
+            for name, parameter in parameters(verb).items()
+            if name != "blocks" or verb == "blocks"
+        }
+        for verb in {*VERBS.values(), "register"}
+    }
+
+
+def names_in(arguments: str) -> dict[str, object]:
+    """Parameter -> default, from the text between a signature's brackets; None where there is none."""
+    found = ast.parse(f"def verb({arguments}): ...").body[0]
+    assert isinstance(found, ast.FunctionDef)
+    asked = found.args
+    by_place: list[object] = [ast.literal_eval(value) for value in asked.defaults]
+    by_name = [ast.literal_eval(value) if value else None for value in asked.kw_defaults]
+    names = [one.arg for one in [*asked.args, *asked.kwonlyargs]] + ([asked.kwarg.arg] if asked.kwarg else [])
+    missing: list[object] = [None] * (len(asked.args) - len(by_place))
+    return dict(zip(names, [*missing, *by_place, *by_name, None]))
