@@ -16,17 +16,20 @@ from .unfinished import new_unfinished, remove_unfinished
 
 
 def target_path(name: str, suffix: str) -> Path:
-    """The path of a file to be, checked for the ending that Ultralytics knows it by.
+    """The path of a file to be, checked for the ending that whoever opens it knows it by.
 
     Raises:
-        TargetError: another ending, or a directory's name.
+        TargetError: another ending, a directory's name, or standard output.
     """
     path = Path(name)
+    if name == "-":
+        raise TargetError(f"a {suffix} can't go to standard output: give a file name, such as -o out{suffix}")
     if name.endswith(("/", os.sep)) or path.is_dir():
         raise TargetError(f"{name} is a directory: give a file name with -o, such as {path / ('variant' + suffix)}")
     if path.suffix not in ((".yaml", ".yml") if suffix == ".yaml" else (suffix,)):
         stem = path.with_suffix("") if path.suffix[1:].isalpha() else path  # the .2 of v1.2 is part of the name
-        raise TargetError(f"{name} does not end in {suffix}, by which Ultralytics would know it: try -o {stem}{suffix}")
+        knows = "a browser" if suffix == ".html" else "Ultralytics"
+        raise TargetError(f"{name} does not end in {suffix}, by which {knows} would know it: try -o {stem}{suffix}")
     return path
 
 

@@ -41,6 +41,12 @@ def plural(values: Sequence[Any]) -> str:
     return "" if len(values) == 1 else "s"
 
 
+def a_value(value: object) -> str:
+    """What a value is, by its type: `an int`, `a dict`, `nothing`."""
+    name = type(value).__name__
+    return "nothing" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def counted(count: int, what: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{count} {what}{'' if count == 1 else 's'}"

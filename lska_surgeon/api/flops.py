@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from ..checkpoints.find import check_checkpoint
 from ..costs.cost import Cost
-from ..costs.picture_size import size_of
+from ..costs.picture_size import batch_of, size_of
 from ..errors import SurgeonError
 from ..model_yaml.find import find_model, is_checkpoint
+from ..wording import a_value
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -57,8 +58,7 @@ def flops(
         CostError: the size does not fit the strides, or the forward pass fails.
     """
     size = size_of(imgsz)
-    if batch < 1:
-        raise SurgeonError(f"batch {batch} is no number of pictures: give 1 or more")
+    batch = batch_of(batch)
     look_at(model)
     if scale and not _is_yaml(model):
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
@@ -101,5 +101,5 @@ def _count_loaded(model: Any, size: tuple[int, int], batch: int, fuse: bool) -> 
     if isinstance(model, module_named("ultralytics.engine.model").Model):  # which calls itself a module
         name, model = str(model.ckpt_path or model.model_name or name), model.model
     if not isinstance(model, nn.Module):
-        raise SurgeonError(f"a {type(model).__name__} can't be counted: give a path, a torch module or a YOLO object")
+        raise SurgeonError(f"{a_value(model)} can't be counted: give a path, a torch module or a YOLO object")
     return count(model, size, batch, fuse, name=name)

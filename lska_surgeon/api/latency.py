@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..costs.picture_size import batch_of, size_of
 from ..errors import SurgeonError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -60,11 +61,11 @@ def latency(
         raise SurgeonError("give models to measure, or a recipe: one of the two")
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
+    size, batch = size_of(imgsz), batch_of(batch)
     from ..costs.latency import Setting, measure
     from ..yolo.environment import import_offline
 
     import_offline()
-    size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     setting = Setting(size, batch, str(device), half, threads, onnx, nms, rounds)
     if recipe is not None:
         return _of_recipe(Path(recipe), None if folder is None else Path(folder), setting)

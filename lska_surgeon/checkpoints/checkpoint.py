@@ -31,7 +31,7 @@ from ..declarations.find import untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
-from ..wording import clean, first_line
+from ..wording import a_value, clean, first_line
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container
 from .bounds import Budget, TooLarge, most_unfolded_bytes
@@ -226,11 +226,11 @@ def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoin
     if isinstance(data, nn.Module):
         kind, data = "model", {"model": data}
     if not isinstance(data, dict):
-        held = f"a {type(data).__name__}"
+        held = a_value(data)
     elif key := next((key for key in ("ema", "model") if isinstance(data.get(key), nn.Module)), None):
         if is_ultralytics_model(data[key]):
             return Checkpoint(path, digest, kind, data, key, found)
-        held = f"a {type(data[key]).__name__}"
+        held = a_value(data[key])
     elif tensors_in(data):
         return Checkpoint(path, digest, "state_dict", data, None, found)
     else:

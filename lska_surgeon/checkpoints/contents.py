@@ -216,7 +216,8 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
 def _edit_in_words(edit: Mapping[str, Any]) -> str:
     """`lska k35 at neck (row 13)`, `gated cbam at neck (row 13)`."""
     k = f" k{edit['k']}" if edit.get("k") else ""
-    return f"{'gated ' if edit.get('gated') else ''}{edit.get('op')}{k} at {edit.get('at')} (row {edit.get('row')})"
+    at = "as in the variant" if edit.get("at") == "--into" else f"at {edit.get('at')}"
+    return f"{'gated ' if edit.get('gated') else ''}{edit.get('op')}{k} {at} (row {edit.get('row')})"
 
 
 def _cell(value: Any) -> str:

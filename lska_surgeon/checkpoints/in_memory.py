@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
+from ..wording import a_value
 from .contents import Checkpoint, is_ultralytics_model
 
 
@@ -27,7 +28,7 @@ def checkpoint_of(yolo: Any) -> Checkpoint:
     is_module = is_ultralytics_model(yolo)
     module = yolo if is_module else getattr(yolo, "model", None)
     if not isinstance(module, nn.Module) or not is_ultralytics_model(module):
-        raise CheckpointError(f"a {type(yolo).__name__} holds no network of ultralytics: give a .pt, or YOLO(FILE.pt)")
+        raise CheckpointError(f"{a_value(yolo)} holds no network of ultralytics: give a .pt, or YOLO(FILE.pt)")
     path = Path(str((None if is_module else yolo.ckpt_path or yolo.model_name) or "model.pt"))
     if module.is_fused():
         raise CheckpointError(f"this network was fused when it predicted: load it anew, YOLO({path.name!r})")

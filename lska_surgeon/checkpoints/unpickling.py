@@ -30,7 +30,13 @@ def load_safely(path: Path, file: IO[bytes], names: Iterable[str]) -> Any:
         try:
             return torch.serialization.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch
-            raise CheckpointError(f"{path} is damaged ({first_line(error)}): copy or download it again") from error
+            raise CheckpointError(f"{path} is damaged ({_torch_says(error)}): copy or download it again") from error
+
+
+def _torch_says(error: Exception) -> str:
+    """What is wrong, without torch's advice to load the file unsafely."""
+    found = str(error).partition("WeightsUnpickler error:")[2].strip()
+    return first_line(ValueError(found)) if found else first_line(error)
 
 
 def load_trusted(path: Path, file: IO[bytes]) -> Any:

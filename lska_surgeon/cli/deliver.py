@@ -102,7 +102,7 @@ class Delivery:
             click.echo(f"Wrote {result.report}")
 
 
-def delivered(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
+def delivered(*forms: str, help_of_output: str = "File to write.") -> Callable[[AnyFunction], AnyFunction]:
     """`-o`, `--force`, `--dry-run`, `--quiet` and `--format` with these forms; the command gets them as `delivery`."""
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -113,6 +113,6 @@ def delivered(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
             refuse_two_texts(form, output, str(rest.get("base") or rest.get("variant") or ""))
             return function(*args, delivery=Delivery(output, force, dry_run, quiet, form), **rest)
 
-        return writing(formats(*forms)(cast(AnyFunction, packed)))
+        return writing(help_of_output)(formats(*forms)(cast(AnyFunction, packed)))
 
     return decorate

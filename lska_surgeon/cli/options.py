@@ -59,8 +59,8 @@ def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
     return _all_of(options)
 
 
-def writing(function: AnyFunction) -> AnyFunction:
-    """`-o`, `--force`, `--dry-run` and `--quiet`."""
+def writing(output: str) -> Callable[[AnyFunction], AnyFunction]:
+    """`-o`, with this help, `--force`, `--dry-run` and `--quiet`."""
     options = [
         click.option(
             "-o",
@@ -68,7 +68,7 @@ def writing(function: AnyFunction) -> AnyFunction:
             callback=not_empty,
             metavar="FILE",
             shell_complete=completion.files,
-            help="File to write; a YAML also to - (standard output).",
+            help=output,
         ),
         click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
         click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
@@ -79,7 +79,7 @@ def writing(function: AnyFunction) -> AnyFunction:
             help="Say nothing when all went well; a dry run still shows what it would do.",
         ),
     ]
-    return _all_of(options)(function)
+    return _all_of(options)
 
 
 def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:

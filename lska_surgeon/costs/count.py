@@ -155,6 +155,11 @@ def _measure(
                 model.fuse(verbose=False)
             counted, uncounted = _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
     except Exception as error:
+        if "allocate memory" in str(error):
+            raise CostError(
+                f"{name} can't be counted at {imgsz[0]}x{imgsz[1]} with batch {batch}, for there is not enough memory: "
+                "give a smaller imgsz or batch"
+            ) from error
         raise CostError(f"{name} can't be counted at {imgsz[0]}x{imgsz[1]}: {error_in_one_line(error)}") from error
     ops = {op: round(macs) for op, macs in counted[""].items()}
     return Cost(

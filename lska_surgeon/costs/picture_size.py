@@ -1,4 +1,4 @@
-"""The size of a picture that a model is counted for; it counts nothing."""
+"""The size and the number of the pictures that a model is counted or timed for; it counts nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from ..errors import SurgeonError
 
 #: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
 LARGEST_SIDE = 16384
+#: The most pictures in an input; a GPU takes some hundreds.
+LARGEST_BATCH = 65536
+
+
+def batch_of(batch: int) -> int:
+    """How many pictures an input has.
+
+    Raises:
+        SurgeonError: it is no whole number of 1 to `LARGEST_BATCH`.
+    """
+    if not isinstance(batch, int) or not 1 <= batch <= LARGEST_BATCH:
+        raise SurgeonError(f"batch {batch!r} is no number of pictures: give 1 to {LARGEST_BATCH}")
+    return batch
 
 
 def size_of(imgsz: int | tuple[int, int]) -> tuple[int, int]:

@@ -49,7 +49,8 @@ class GraftPlan:
             if old is None or edit is not None:
                 where = f"in layer {old} ({before[old].block})" if old is not None else "new row"
                 reads, readers = numbers(row.sources), numbers(after.readers(row.index))
-                cells.append((edit.site.asked if edit else "--into", str(row.index), row.block, where, reads, readers))
+                asked = edit.site.asked if edit and edit.site.asked != "--into" else "as in the variant"
+                cells.append((asked, str(row.index), row.block, where, reads, readers))
         return Table(("position", "row", "block", "where", "reads", "read by"), cells)
 
 

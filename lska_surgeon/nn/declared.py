@@ -41,7 +41,7 @@ from ..architecture.shapes import OUTPUTS, stride_ratio
 from ..declarations.find import find_declarations, tell_children, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
-from ..wording import clean, first_line
+from ..wording import a_value, clean, first_line
 
 _LOGGER = logging.getLogger("lska_surgeon")
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
@@ -305,7 +305,7 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
     wanted, found = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
     if found != wanted:
         stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""
-        gave = f"a {type(given).__name__}" if found is None else "x".join(map(str, found))
+        gave = a_value(given) if found is None else "x".join(map(str, found))
         raise DeclarationError(
             f"{where} does not keep its word: declared like {mark.block.like}{stride} it makes "
             f"{'x'.join(map(str, wanted))} of {took}, and it gave {gave}: "

@@ -100,4 +100,5 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"can't read the index {path}: {getattr(error, 'strerror', None) or error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise RecipeError(f"can't read the index {path}: {why}: move it away, and write the variants anew") from error

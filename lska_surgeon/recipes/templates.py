@@ -91,7 +91,7 @@ class Template:
         """
         texts = self.copies(path)
         target = next(iter(texts))
-        if target.parent.is_dir():
+        if path is not None or target.parent.is_dir():
             check_target(target, force=force)
         replace_all(texts)
         return target

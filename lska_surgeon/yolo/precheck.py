@@ -40,27 +40,33 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
 
 
 def refuse_sources(name: str | Path) -> None:
-    """Refuse a model YAML with a source that does not exist.
+    """Refuse a model YAML that can't be read, or with a source that does not exist.
 
     Raises:
+        DocumentError: it is no model YAML.
         GraphError: a source is missing, or looks forward.
     """
-    found, document = _read(name)
+    found = find_model(str(name))
+    document = _document(found)
     if document is not None:
         _refuse(found, ((layer, layer.problem()) for layer in document.layers))
 
 
 def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
-    """The file, read as far as it can be; stock models are sound, and reading one takes time."""
+    """The file, read as far as it can be."""
     found = FoundModel(Path(name), str(name), None)
     try:
         found = find_model(str(name))
-        stock = is_stock(found)
-        return found, None if stock else Document.read(found.path, found.asked, bad_rows=[])
+        return found, _document(found)
     except (EncodingError, EndlessError):
         raise
     except SurgeonError:
         return found, None
+
+
+def _document(found: FoundModel) -> Document | None:
+    """The file, its rows however bad; None for stock models, which are sound, and reading one takes time."""
+    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows=[])
 
 
 def _refuse(found: FoundModel, problems: Iterator[tuple[Layer, str | None]]) -> None:

@@ -115,3 +115,63 @@ def test_a_model_without_a_scale_gets_no_option_that_the_command_lacks() -> None
     told = "Note: yolov8.yaml names no scale, so this is n, the first of n, s, m, l, x\n"
     for command in ("insert yolov8.yaml --at neck -o -", "positions yolov8.yaml", "diff yolov8.yaml yolov8n.yaml"):
         assert told in surgeon(*command.split()).stderr
+
+
+NO_MODELS = {"two.yaml": b"nc: 80\n---\nnc: 1\n", "binary.yaml": b"PK\x03\x04\nnc: 1\n\tx\n"}
+
+
+@pytest.mark.parametrize("command", [words for words in READ_A_YAML if "recipe" not in words])
+@pytest.mark.parametrize("name", NO_MODELS)
+def test_what_is_no_yaml_is_told_in_one_way(command: str, name: str) -> None:
+    Path(name).write_bytes(NO_MODELS[name])
+    assert refusal(command.format(name)).startswith(f"Error: {name}, line ")
+
+
+#: What was asked -> the one line that is the answer.
+ANSWERS = {
+    "report recipe.yaml -o x.pdf": "x.pdf does not end in .html, by which a browser would know it: try -o x.html",
+    "report recipe.yaml -o -": "a .html can't go to standard output: give a file name, such as -o out.html",
+    "graft base.pt --at neck -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
+    "ungraft base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
+    "adopt base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
+    "flops yolov8n.yaml --batch 99999999": "batch 99999999 is no number of pictures: give 1 to 65536",
+    "latency yolov8n.yaml --batch 99999999": "batch 99999999 is no number of pictures: give 1 to 65536",
+    "flops yolov8n.yaml --batch 65536 --imgsz 16384": "yolov8n.yaml can't be counted at 16384x16384 with batch 65536, "
+    "for there is not enough memory: give a smaller imgsz or batch",
+    "templates copy github -o nowhere/x.yml": "can't write nowhere/x.yml: there is no directory nowhere",
+    "inspect integer.pt": "integer.pt is damaged (Unsupported operand 139): copy or download it again",
+    "variants recipe.yaml": "can't read the index variants/index.json: it is no text in UTF-8: "
+    "move it away, and write the variants anew",
+}
+
+
+@pytest.mark.parametrize("words", ANSWERS)
+def test_an_answer_says_what_is_allowed(words: str) -> None:
+    Path("recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
+    if words.startswith("variants"):
+        Path("variants").mkdir()
+        Path("variants/index.json").write_bytes(b"\xff\xfe{}")
+    if "integer" in words:
+        torch.save({"model": 1 << 16_000_000}, "integer.pt")
+    assert refusal(words) == f"Error: {ANSWERS[words]}"
+
+
+def test_files_that_are_not_there_have_no_summary() -> None:
+    result = surgeon("check", "one.yaml", "two.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_a_graft_into_a_variant_says_so_of_each_operator() -> None:
+    Path("network.yaml").write_text(NETWORK, encoding="utf-8")
+    assert surgeon("insert", "network.yaml", "--at", "neck", "--k", "7", "-o", "variant.yaml").exit_code == 0
+    assert surgeon("graft", "base.pt", "--into", "variant.yaml", "-o", "grafted.pt").exit_code == 0
+    shown = surgeon("inspect", "grafted.pt").stdout
+    assert "lska k7 as in the variant (row " in shown
+    assert "--into" not in shown
+
+
+def test_git_can_show_a_stock_model() -> None:
+    result = surgeon("diff", "--textconv", "yolov8n.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith("output = Detect[nc](head.p3.block, head.p4.block-2, head.p5.block)\n")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
               help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
 @with_blocks
-@writing
+@writing("File to write.")
 @formats("text", "json")
 def adopt(
     checkpoint: str,

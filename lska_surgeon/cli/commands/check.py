@@ -83,7 +83,7 @@ def check(
                 click.echo(f"Note: {note}", err=True)
             if fix and one.patch:
                 click.echo(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"), nl=False)
-        if not quiet:
+        if not quiet and len(problems) < len(files):
             click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
     for name, problem in problems.items():
         if form == "github":

@@ -52,7 +52,7 @@ def diff(
     if (costs or textconv) and STDIN in models:
         raise click.UsageError("--costs and --textconv need files: save standard input to one, and give that")
     if textconv:
-        click.echo(_index_free(Path(models[0])), nl=False)
+        click.echo(_index_free(models[0]), nl=False)
         return
     from ...api import diff as api
     from ..reports.diff import REPORTS
@@ -66,13 +66,15 @@ def diff(
         ctx.exit(1)
 
 
-def _index_free(path: Path) -> bytes:
+def _index_free(model: str) -> bytes:
     """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
     from ...model_yaml.canonical import canonical_text
     from ...model_yaml.document import Document
+    from ...model_yaml.find import find_model
 
+    path = Path(model)
     try:
-        text = canonical_text(Document.read(path).graph)
+        text = canonical_text(Document.read(path if path.is_file() else find_model(model).path).graph)
     except SurgeonError as error:
         if not path.is_file():
             raise

@@ -26,7 +26,7 @@ from ..reports.insert import insertion_notice
 @click.option("--gated", is_flag=True, help="Put an operator that is not LSKA behind a gate that starts closed.")
 @click.option("--resolve", is_flag=True, help="Write the scale's real widths and repeats into every row.")
 @unchecked_option
-@delivered("text", "json", "github")
+@delivered("text", "json", "github", help_of_output="File to write, or - for standard output.")
 @with_blocks
 def insert(
     base: str,

@@ -12,7 +12,7 @@ from ..options import blocks as with_blocks
 
 @click.command()
 @click.argument("variant", shell_complete=completion.files)
-@delivered("text", "json")
+@delivered("text", "json", help_of_output="File to write, or - for standard output.")
 @with_blocks
 def remove(variant: str, delivery: Delivery) -> None:
     """Take LSKA out of the model YAML VARIANT and write the base.
