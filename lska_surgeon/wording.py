@@ -13,6 +13,14 @@ def clean(text: str, width: int = 120) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, made fit for one line; very large numbers Python does not write."""
+    try:
+        return clean(repr(value))
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def one_line(text: object) -> str:
     """Text with every run of white space, newlines included, as one space."""
     return " ".join(str(text).split())

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
@@ -24,7 +23,7 @@ from ..model_yaml.encoding import decoded
 from ..yaml_nodes import Node
 from . import experiment
 from .experiment import Experiment, read_experiment
-from .fields import YamlFields
+from .fields import YamlFields, names_in_braces
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
@@ -268,7 +267,7 @@ class _Reader(YamlFields):
     def _out(self, node: Node, field: str) -> str:
         text = self.scalar(node, field)
         try:
-            names = [name for _, name, spec, conversion in Formatter().parse(text) if name is not None]
+            names = names_in_braces(text)
             plain = text.format(**dict.fromkeys(OUT_FIELDS, "x"))
         except (ValueError, KeyError, IndexError, AttributeError) as error:
             problem = f"{text!r} has braces that can't be read: fields are {_braced(OUT_FIELDS)}"

@@ -20,7 +20,7 @@ from ..reports.latency import render
 def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
     """`1`, or `1,16`."""
     parts = value.replace(" ", "").split(",")
-    if not all(part.isdigit() and int(part) for part in parts):
+    if not all(part.isdigit() and len(part) <= 18 and int(part) for part in parts):
         raise click.BadParameter(f"{value!r} is no number of pictures: give one, or several as 1,16")
     return tuple(map(int, parts))
 
