@@ -36,7 +36,7 @@ from ..yaml_nodes import (
     walk,
     written_out,
 )
-from .encoding import decoded
+from .encoding import MOST_BYTES, content_of, decoded
 from .lines import BREAKS, line_end, line_start, line_starts, newline_at
 from .look_alikes import first_look_alike, look_alike
 
@@ -138,9 +138,11 @@ class Document:
         if found:
             raise DocumentError(f"can't read {path}: it is {found}")
         try:
-            content = path.read_bytes()
+            content = content_of(path)
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
+        if len(content) > MOST_BYTES and not all(section.encode() in content for section in SECTIONS):
+            raise NotAModelError(f"{path} is not a model YAML: none has more than {MOST_BYTES:,} bytes")
         return cls(decoded(content, name or path.name), name or path.name, bad_rows)
 
     @cached_property

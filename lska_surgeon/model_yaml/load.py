@@ -11,7 +11,7 @@ from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape, settings_problem, shapes_of, size_problem, width_problem
 from ..errors import GraphError
 from .document import Document, RowError
-from .encoding import decoded
+from .encoding import content_of, decoded
 from .find import STDIN, FoundModel, find_model
 
 
@@ -54,7 +54,7 @@ def read_model(
     """
     if name == STDIN and folder is None:
         found = FoundModel(Path(STDIN), "standard input", None)
-        return found, Document(decoded(sys.stdin.buffer.read(), found.asked), found.asked, bad_rows)
+        return found, Document(decoded(content_of(sys.stdin.buffer), found.asked), found.asked, bad_rows)
     found = find_model(name, folder)
     return found, Document.read(found.path, found.asked, bad_rows)
 

@@ -17,9 +17,9 @@ from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.size import LARGEST_SIDE
-from ..errors import EncodingError, RecipeError, SurgeonError
+from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
 from ..files import no_file
-from ..model_yaml.encoding import decoded
+from ..model_yaml.encoding import content_of, decoded
 from ..yaml_nodes import Node
 from . import experiment
 from .experiment import Experiment, read_experiment
@@ -100,10 +100,10 @@ def read_recipe(path: Path) -> Recipe:
     if found:
         raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
     try:
-        content = path.read_bytes()
+        content = content_of(path)
         decoded(content, str(path))  # for its word on UTF-16
         text = content.decode("utf-8-sig")
-    except EncodingError as error:
+    except (EncodingError, EndlessError) as error:
         raise RecipeError(str(error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a recipe: it is not UTF-8 text") from error
