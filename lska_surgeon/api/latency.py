@@ -12,6 +12,7 @@ from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
+    from ..ablation.cells import Ablation
     from ..costs.times import Latencies
 
 
@@ -60,25 +61,29 @@ def latency(
         raise SurgeonError("give models to measure, or a recipe: one of the two")
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
+    ablation = None
+    if recipe is not None:
+        from ..ablation.cells import plan_ablation
+
+        ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
     from ..costs.latency import Setting, measure
     from ..yolo.environment import import_offline
 
     import_offline()
     size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     setting = Setting(size, batch, str(device), half, threads, onnx, nms, rounds)
-    if recipe is not None:
-        return _of_recipe(Path(recipe), None if folder is None else Path(folder), setting)
+    if ablation is not None:
+        return _of_recipe(ablation, setting)
     return measure([(_name(one), _load(one, trust)) for one in given], setting)
 
 
-def _of_recipe(recipe: Path, folder: Path | None, setting: Any) -> Latencies:
-    from ..ablation.cells import plan_ablation
+def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     from ..ablation.latencies import keep_latencies
     from ..costs.latency import measure
     from ..files import write_text
     from ..yolo.build import build
 
-    ablation, models = plan_ablation(recipe, folder), []
+    models = []
     with tempfile.TemporaryDirectory() as place:
         for number, network in enumerate(ablation.networks):
             path = Path(place, str(number), Path(network.file).name)

@@ -10,6 +10,7 @@ import click
 from ...api.latency import latency as do_latency
 from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ...recipes.recipe import read_recipe
 from .. import completion
 from ..options import blocks as with_blocks
 from ..options import formats, imgsz, not_empty, trust
@@ -60,6 +61,8 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
             check_checkpoint(Path(model))
         else:
             find_model(model)
+    if asked["recipe"]:
+        read_recipe(Path(asked["recipe"]))
     with unwatched():
         import torch  # noqa: F401
     click.echo(render([do_latency(models, batch=number, **asked) for number in batch], form))
