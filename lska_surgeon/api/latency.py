@@ -77,6 +77,17 @@ def latency(
     return measure([(_name(one), _load(one, trust)) for one in given], setting)
 
 
+def look_at_recipe(recipe: str | Path) -> None:
+    """Tell of a recipe that can't be read before torch is imported.
+
+    Raises:
+        RecipeError: it can't be read or followed.
+    """
+    from ..recipes.recipe import read_recipe
+
+    read_recipe(Path(recipe))
+
+
 def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     from ..ablation.latencies import keep_latencies
     from ..costs.latency import measure

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from ...api.latency import latency as do_latency
+from ...api.latency import look_at_recipe
 from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
-from ...recipes.recipe import read_recipe
 from .. import completion
 from ..options import blocks as with_blocks
 from ..options import formats, imgsz, not_empty, trust
@@ -62,7 +62,7 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
         else:
             find_model(model)
     if asked["recipe"]:
-        read_recipe(Path(asked["recipe"]))
+        look_at_recipe(asked["recipe"])
     with unwatched():
         import torch  # noqa: F401
     click.echo(render([do_latency(models, batch=number, **asked) for number in batch], form))

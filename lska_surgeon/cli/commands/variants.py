@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from ...api import variants as api
-from ...files import check_folder
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
 from ..options import blocks as with_blocks
@@ -57,8 +56,7 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
                 raise click.UsageError(f"--check writes nothing: drop --{name.replace('_', '-')}, or --check")
     result = api.variants(recipe, **asked, verify=verify is not None, track=_track)
     if asked["dry_run"]:  # it fails where the real one would
-        for file in map(result.recipe.folder.joinpath, result.written):
-            check_folder(file.parent, file)
+        result.check_folders()
     _show(result, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
     if result.failed:
         ctx.exit(1)
