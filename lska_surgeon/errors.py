@@ -60,7 +60,7 @@ class EncodingError(DocumentError):
 
 
 class EndlessError(DocumentError):
-    """A file whose YAML is nested too deep, contains itself, or grows without measure through its aliases."""
+    """A file whose YAML is nested too deep, contains itself, grows through its aliases, or is far too long."""
 
 
 class NotAModelError(DocumentError):

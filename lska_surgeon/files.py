@@ -37,8 +37,14 @@ def check_target(path: Path, *, force: bool) -> None:
     """Refuse a target that must not, or can't, be written; call it before any work.
 
     Raises:
-        TargetError: the file is there and `force` is off, its folder is not there, or the path is no file.
+        TargetError: the file is there and `force` is off, its folder is not there or can't be written to, or the path
+            is no file.
     """
+    _check_name(path, force)
+    check_folder(Path(os.path.realpath(path)).parent, path)
+
+
+def _check_name(path: Path, force: bool) -> None:
     found = no_file(path)
     if found and found != DANGLING:
         raise TargetError(f"{path} is {found}: give a file name with -o")
@@ -46,6 +52,27 @@ def check_target(path: Path, *, force: bool) -> None:
         raise TargetError(f"can't write {path}: {_no_directory(path.parent)}")
     if path.exists() and not force:
         raise TargetError(f"{path} is already there: choose another name with -o, or add --force to overwrite it")
+
+
+def check_folder(folder: Path, target: Path) -> None:
+    """Refuse a folder in which no file can be made, or, where it is not there, no folder.
+
+    A file is made in it and removed: of a read-only system, an access list or a foreign owner nothing else tells all.
+
+    Args:
+        folder: the folder.
+        target: the file to be, for the message.
+
+    Raises:
+        TargetError: the system refuses.
+    """
+    there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), folder)
+    try:
+        handle, temporary = new_unfinished(there / target.name)
+    except OSError as error:
+        raise TargetError(f"can't write {target}: {error.strerror or error}") from error
+    os.close(handle)
+    _remove(temporary)
 
 
 def _no_directory(folder: Path) -> str:
@@ -71,7 +98,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
         TargetError: the file is there and `force` is off, the target is no place for a file, or the system refuses.
     """
     target = _behind(path)
-    check_target(target, force=force)
+    _check_name(target, force)
     remove_unfinished(target.parent)
     with ExitStack() as done:
         try:
@@ -208,7 +235,7 @@ def _move(temporary: str, target: Path, force: bool) -> None:
             os.link(temporary, target)  # unlike a rename, it never replaces
             return
         except OSError:  # the target is there now, or the file system has no links
-            check_target(target, force=force)
+            _check_name(target, force)
     os.replace(temporary, target)
 
 

@@ -13,6 +13,14 @@ def clean(text: str, width: int = 120) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, made fit for one line; very large numbers Python does not write."""
+    try:
+        return clean(repr(value))
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def one_line(text: object) -> str:
     """Text with every run of white space, newlines included, as one space."""
     return " ".join(str(text).split())
@@ -32,8 +40,18 @@ def error_in_one_line(error: BaseException, most: int = 200) -> str:
 
 
 def numbers(values: Sequence[int]) -> str:
-    """`12, 15, 18`."""
-    return ", ".join(map(str, values))
+    """`12, 15, 18`; of many the first, and how many there are."""
+    return few(list(map(str, values)))
+
+
+def few(words: Sequence[str], most: int = 40) -> str:
+    """Words with commas between them; of more than `most` the first, and how many there are.
+
+    A cell of a table is as wide as the widest of its column, so that one of many words would widen all rows.
+    """
+    if len(words) <= most:
+        return ", ".join(words)
+    return f"{', '.join(words[: most // 2])}, … ({len(words):,} in all)"
 
 
 def plural(values: Sequence[Any]) -> str:

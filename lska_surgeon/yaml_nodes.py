@@ -16,10 +16,12 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader
 
 from .errors import DocumentError
-from .wording import one_line
+from .wording import clean, one_line
 
 __all__ = [
+    "LARGEST",
     "UNPRINTABLE",
+    "HugeNumber",
     "MappingNode",
     "Node",
     "ScalarNode",
@@ -78,6 +80,25 @@ def _int(text: str) -> int:
     return sign * int(digits)
 
 
+#: No number of a model, a recipe or a training is as large as this; what is worked out of larger ones grows without
+#: measure, and Python does not even write very large ones.
+LARGEST = 10**18
+
+
+class HugeNumber(DocumentError):
+    """A whole number that is too large to mean anything.
+
+    Attributes:
+        line: line number, from 1.
+        problem: what is wrong with it, without the place.
+    """
+
+    def __init__(self, text: str, line: int) -> None:
+        self.line = line
+        self.problem = f"has the number {clean(text, 24)}, and no number here has more than 18 digits"
+        super().__init__(f"line {line} {self.problem}")
+
+
 @dataclass(frozen=True)
 class Span:
     """A half-open range of characters."""
@@ -125,8 +146,18 @@ def compose(text: str) -> Node | None:
 
 
 def plain_value(node: ScalarNode) -> Any:
-    """A scalar's value: what is quoted is text."""
-    return read_plain(node.value) if node.style is None else node.value
+    """A scalar's value: what is quoted is text.
+
+    Raises:
+        HugeNumber: it is a whole number that is too large.
+    """
+    if node.style is not None:
+        return node.value
+    value = read_plain(node.value)
+    is_huge = abs(value) >= LARGEST if isinstance(value, int) else len(node.value) > 18 and _INT.match(node.value)
+    if is_huge:
+        raise HugeNumber(node.value, node.start_mark.line + 1)
+    return value
 
 
 def value_of(node: Node) -> Any:
@@ -134,6 +165,7 @@ def value_of(node: Node) -> Any:
 
     Raises:
         DocumentError: a key is no word.
+        HugeNumber: a whole number is too large.
     """
     if isinstance(node, ScalarNode):
         return plain_value(node)

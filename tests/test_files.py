@@ -475,3 +475,38 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines().count("True") > 6  # most forks got something written before they were killed
     assert len(leftovers(tmp_path)) <= 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["insert", "yolov8s.yaml", "--at", "neck", "-o", "closed/x.yaml"],
+        ["remove", "variant.yaml", "-o", "closed/x.yaml"],
+        ["graft", "x.pt", "--at", "neck", "-o", "closed/x.pt"],
+        ["ungraft", "x.pt", "-o", "closed/x.pt"],
+        ["variants", "closed/recipe.yaml"],
+        ["report", "closed/recipe.yaml"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_dry_run_fails_where_the_folder_is_closed(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("closed").mkdir()
+    Path("x.pt").touch()
+    Path("closed/recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
+    assert shapes.surgeon("insert", "yolov8s.yaml", "--at", "neck", "-o", "variant.yaml").exit_code == 0
+    make = tempfile.mkstemp
+
+    def refuse(**options: Any) -> tuple[int, str]:
+        if "closed" in str(options["dir"]):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return make(**options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # for the administrator no folder is closed
+    done = shapes.surgeon(*words, "--dry-run")
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("Error: can't write closed/")
+    assert done.stderr.endswith(": Permission denied\n")
+    assert os.listdir("closed") == ["recipe.yaml"]

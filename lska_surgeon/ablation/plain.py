@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AblationError, SurgeonError
+from ..model_yaml.encoding import content_of, decoded
 from ..model_yaml.find import CHECKPOINT_SUFFIXES
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT
@@ -67,7 +68,7 @@ def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Ru
 
 def _read(folder: Path, epoch: str) -> _Found | None:
     try:
-        root = compose((folder / "args.yaml").read_text(encoding="utf-8"))
+        root = compose(decoded(content_of(folder / "args.yaml"), "args.yaml"))
         content = value_of(root) if root is not None else None
     except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError):
         return None

@@ -15,7 +15,7 @@ from ..drawing.picture import Drawing, format_of
 from ..errors import SurgeonError
 from ..files import check_target
 from ..model_yaml.document import Document
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, FoundModel
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, STDIN, FoundModel, find_model, is_checkpoint
 from ..model_yaml.load import OpenModel, open_model
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -68,6 +68,8 @@ def draw(
         raise SurgeonError("positions are those of one model: draw them without a variant")
     drawn_models = [model] if variant is None else [model, variant]
     target = _target(drawn_models[-1], positions, output)
+    for one in drawn_models:  # before a checkpoint is opened, which imports torch
+        _look_at(one)
     contents = [Content(_opened(one, scale, trust), size) for one in drawn_models]
     figure = contents[0].figure(positions) if variant is None else _compared(*contents)
     notes = dict.fromkeys(note for one in contents for note in (*one.model.notes, *one.notes))
@@ -114,11 +116,18 @@ def _name(model: Drawable) -> str:
     return Path(found).name
 
 
-def _opened(model: Drawable, scale: str | None, trust: bool) -> OpenModel:
-    if isinstance(model, (str, os.PathLike)):
-        if Path(model).suffix.lower() not in CHECKPOINT_SUFFIXES:
-            return open_model(os.fspath(model), scale)
+def _look_at(model: Drawable) -> None:
+    if not isinstance(model, (str, os.PathLike)) or os.fspath(model) == STDIN:
+        return
+    if is_checkpoint(os.fspath(model)):
         check_checkpoint(Path(model))
+    else:
+        find_model(os.fspath(model))
+
+
+def _opened(model: Drawable, scale: str | None, trust: bool) -> OpenModel:
+    if isinstance(model, (str, os.PathLike)) and not is_checkpoint(os.fspath(model)):
+        return open_model(os.fspath(model), scale)
     text, scaling = getattr(model, "text", None), getattr(model, "scaling", None)
     if isinstance(text, str) and isinstance(scaling, Scaling):  # an insertion, written or not
         name = _name(model)

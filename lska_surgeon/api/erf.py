@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
+from ..insight.folder import pictures_in
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -49,6 +50,8 @@ def erf(
     paths = [Path(one) for one in ([models] if isinstance(models, (str, Path)) else models)]
     for path in paths:
         check_checkpoint(path)
+    if images:
+        pictures_in(Path(images))  # here, as the checkpoints: importing torch takes seconds
     from ..yolo.environment import import_offline
 
     import_offline()

@@ -13,6 +13,7 @@ from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
+    from ..ablation.cells import Ablation
     from ..costs.times import Latencies
 
 
@@ -62,24 +63,39 @@ def latency(
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
     size, batch = size_of(imgsz), batch_of(batch)
+    ablation = None
+    if recipe is not None:
+        from ..ablation.cells import plan_ablation
+
+        ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
     from ..costs.latency import Setting, measure
     from ..yolo.environment import import_offline
 
     import_offline()
     setting = Setting(size, batch, str(device), half, threads, onnx, nms, rounds)
-    if recipe is not None:
-        return _of_recipe(Path(recipe), None if folder is None else Path(folder), setting)
+    if ablation is not None:
+        return _of_recipe(ablation, setting)
     return measure([(_name(one), _load(one, trust)) for one in given], setting)
 
 
-def _of_recipe(recipe: Path, folder: Path | None, setting: Any) -> Latencies:
-    from ..ablation.cells import plan_ablation
+def look_at_recipe(recipe: str | Path) -> None:
+    """Tell of a recipe that can't be read before torch is imported.
+
+    Raises:
+        RecipeError: it can't be read or followed.
+    """
+    from ..recipes.recipe import read_recipe
+
+    read_recipe(Path(recipe))
+
+
+def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     from ..ablation.latencies import keep_latencies
     from ..costs.latency import measure
     from ..files import write_text
     from ..yolo.build import build
 
-    ablation, models = plan_ablation(recipe, folder), []
+    models = []
     with tempfile.TemporaryDirectory() as place:
         for number, network in enumerate(ablation.networks):
             path = Path(place, str(number), Path(network.file).name)

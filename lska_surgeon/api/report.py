@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..files import target_path
+from ..insight.folder import pictures_in
 from ..page.gather import ReportPage, report_of
 from ..page.words import LANGUAGES
 from ..recipes.result import SyncOptions
@@ -51,5 +52,7 @@ def report(
     path = Path(recipe)
     target = target_path(as_name(output) or str(path.with_name("report.html")), ".html")
     pictures = None if images is None else Path(images)
+    if pictures is not None:
+        pictures_in(pictures)
     planned = sync(SyncOptions(path, dry_run=True, costs=costs))
     return report_of(planned, language=language, output=target, images=pictures)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import PositionError
-from ..wording import did_you_mean
+from ..wording import did_you_mean, few
 from .at_spelling import meant, wrong_signs
 from .attention import HOST_OF, OPERATOR_ROWS, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
 from .declared import FUSIONS, keeps_shape, like
@@ -338,7 +338,7 @@ def _select(at: At, text: str, graph: Graph) -> int:
             raise PositionError(f"--at {at.asked}: {graph.name} has {block}#0 to #{len(matching) - 1}")
         return matching[nth]
     if len(matching) > 1:
-        choices = ", ".join(f"{block}#{n} ({index})" for n, index in enumerate(matching))
+        choices = few([f"{block}#{n} ({index})" for n, index in enumerate(matching)])
         raise PositionError(f"--at {at.asked}: {graph.name} has {len(matching)} {block}; name one: {choices}")
     return matching[0]
 

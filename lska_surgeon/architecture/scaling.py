@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import GraphError
+
+#: More than any network's depth or width is scaled by.
+MOST_SCALED = 1000
+#: Larger widths and repeats are as absurd as this one; it keeps what is worked out of them small.
+_FAR = 2**40
+
+
+class AbsurdScaleError(GraphError):
+    """Numbers that no network is scaled by."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +30,11 @@ class Scaling:
 
     def channels(self, c: float) -> int:
         """make_divisible(min(c, max_channels) * width, 8)."""
-        return math.ceil(min(c, self.max_channels) * self.width / 8) * 8
+        return math.ceil(max(min(c, self.max_channels, _FAR), -_FAR) * self.width / 8) * 8
 
     def repeats(self, n: int) -> int:
         """A row's repeats after depth scaling."""
-        return max(round(n * self.depth), 1) if n > 1 else n
+        return max(round(min(n, _FAR) * self.depth), 1) if n > 1 else n
 
 
 def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scaling:
@@ -33,6 +42,7 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
 
     Raises:
         GraphError: the model has no such scale, or its entry is not three numbers.
+        AbsurdScaleError: they are three numbers by which no network is scaled.
     """
     scales = settings.get("scales")
     if not scales:
@@ -46,6 +56,7 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     entry = entries[letter]
     if not isinstance(entry, list) or len(entry) != 3 or not (all(map(_is_factor, entry[:2])) and _is_most(entry[2])):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
+    _refuse_absurd(f"scale {letter}", entry[:2])
     return Scaling(letter, *map(float, entry))
 
 
@@ -53,7 +64,14 @@ def _multiple(settings: Mapping[str, Any], key: str) -> float:
     value = settings.get(key, 1.0)
     if not _is_factor(value):
         raise GraphError(f"{key} is {value!r}: it needs a number")
+    _refuse_absurd(key, [value])
     return float(value)
+
+
+def _refuse_absurd(what: str, factors: Sequence[float]) -> None:
+    worst = max(factors)
+    if worst > MOST_SCALED:
+        raise AbsurdScaleError(f"{what} multiplies by {worst}: depth and width may be multiplied by 0 to {MOST_SCALED}")
 
 
 def _is_factor(value: Any) -> bool:

@@ -7,15 +7,18 @@ know gets no width, and a stride only where its neighbours leave one choice.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .attention import OPERATOR_ROWS, plain_row, read_host
 from .declared import ADD, ATTENTION, FUSIONS, declared, like
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 from .strides import Effect, strides_of
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 #: Blocks whose first argument is an output width that width scaling applies to.
 WIDTH_SCALED = frozenset(
@@ -27,6 +30,8 @@ WIDTH_SCALED = frozenset(
 )
 #: More than any network has: a slip of the keyboard.
 MOST_REPEATS, MOST_CHANNELS = 1000, 65536
+#: Settings that a size is made of.
+_SIZES = ("nc", "channels", "ch", "kpt_shape", "reg_max")
 #: Output layers: what they give is not a feature map.
 OUTPUTS = frozenset(
     """
@@ -55,7 +60,8 @@ class Shape:
     """What a layer gives.
 
     Attributes:
-        channels: width, or None when not known.
+        channels: width, or None when not known; widths above `MOST_CHANNELS` are all one more than that, for a network
+            could have them grow without measure.
         stride: pixels of the picture per cell, or None when not known or not a map.
         guessed: True when the rows up to this one do not say the stride: it follows from what comes behind a block that
             is not known, or, where it is None, nothing says it.
@@ -90,7 +96,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         block, args = _plain(layer)
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
         channels = _channels(block, args, sources, previous, graph.settings, scaling)
-        previous = Shape(channels, stride, not sure)
+        previous = Shape(channels if channels is None else min(channels, MOST_CHANNELS + 1), stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
 
@@ -116,22 +122,72 @@ def is_known(block: str) -> bool:
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:
-    """Why a row's repeats or width, scaled, make no layer; None when they do. No repeats at all build as one."""
+    """Why a row's repeats, scaled width or other arguments make no layer; None when they do.
+
+    No repeats at all build as one. What a block of the user's own may be given is not known here.
+    """
     block, args = _plain(layer)
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
-    width = args[0] if block in WIDTH_SCALED and args else None
-    if not isinstance(width, (int, float)) or not math.isfinite(width):
-        return None
-    if not 0 < scaling.channels(width) <= MOST_CHANNELS:
+    has_width = block in WIDTH_SCALED
+    width = args[0] if has_width and args else None
+    is_one = isinstance(width, (int, float))
+    if is_one and not (is_number(width) and 0 < scaling.channels(width) <= MOST_CHANNELS):
         return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
+    if block in OPERATOR_ROWS or declared(layer.block) or not is_known(block):
+        return None
+    absurd = next(filter(_is_absurd, numbers_in(args[has_width:])), None)
+    return None if absurd is None else f"has the argument {absurd}: it may be at most {MOST_CHANNELS}"
+
+
+def width_problem(layer: Layer, shapes: Sequence[Shape]) -> str | None:
+    """Why what a row makes of its inputs, such as a Concat of them, is no width; None when it is one, or not known.
+
+    None, too, where one of its inputs has that problem already.
+    """
+    inputs = [shapes[source] for source in layer.sources if source != IMAGE]
+    if _is_too_wide(shapes[layer.index]) and not any(map(_is_too_wide, inputs)):
+        return f"is more than {MOST_CHANNELS} channels wide: it may be 1 to {MOST_CHANNELS}"
     return None
+
+
+def settings_problem(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The setting that makes no size, such as the number of classes, and why; None where there is none."""
+    for key in _SIZES:
+        absurd = next(filter(_is_absurd, numbers_in([settings.get(key)])), None)
+        if absurd is not None:
+            return key, f"{key} is {absurd}: it may be at most {MOST_CHANNELS}"
+    return None
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that one can reckon with."""
+    return isinstance(value, (int, float)) and -math.inf < value < math.inf
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    """All numbers in lists and mappings."""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from numbers_in(part)
+    elif isinstance(value, Mapping):
+        yield from numbers_in(list(value.values()))
+    elif isinstance(value, (int, float)):
+        yield value
 
 
 def stride_ratio(layer: Layer) -> float | None:
     """Stride out over stride in of a row, whatever it reads; None when not known, or when it gives no map."""
     effect = _effect_of(layer)
     return (1.0 if effect.joins else effect.ratio) if effect.is_map else None
+
+
+def _is_too_wide(shape: Shape) -> bool:
+    return shape.channels is not None and shape.channels > MOST_CHANNELS
+
+
+def _is_absurd(number: float) -> bool:
+    return not abs(number) <= MOST_CHANNELS
 
 
 def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
@@ -159,7 +215,7 @@ def _channels(
 ) -> int | None:
     first = args[0] if args else None
     if block in WIDTH_SCALED:
-        return scaling.channels(first) if isinstance(first, (int, float)) and math.isfinite(first) else None
+        return scaling.channels(first) if is_number(first) else None
     if block == "Concat":
         widths = [source.channels for source in sources]
         return None if None in widths else sum(width for width in widths if width is not None)
@@ -201,4 +257,4 @@ def _effect(block: str, args: tuple[Any, ...], taps: int) -> Effect:
 
 def _number(args: tuple[Any, ...], at: int, default: float) -> float:
     value = args[at] if len(args) > at else default
-    return value if isinstance(value, (int, float)) and value > 0 else default
+    return value if is_number(value) and 1 / MOST_CHANNELS <= value <= MOST_CHANNELS else default

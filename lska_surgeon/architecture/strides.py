@@ -17,6 +17,7 @@ from .graph import IMAGE, Layer
 
 _SWEEPS = 16  # there and back; each settles whole chains, and no network is known that needs more than four
 _USUAL = (8.0, 16.0, 32.0)
+_FINEST, _COARSEST = 2.0**-20, 2.0**20  # beyond, no picture has a cell
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class _Strides:
             return next((stride for stride in map(self._of, layer.sources) if stride is not None), None)
         ratio = believed if effect.ratio is None else effect.ratio
         stride = self._of(layer.sources[effect.main])
-        return None if ratio is None or stride is None else stride * ratio
+        if ratio is None or stride is None or not _FINEST <= stride * ratio <= _COARSEST:
+            return None
+        return stride * ratio
 
     def _backwards(self, layer: Layer, effect: Effect) -> None:
         if layer is self.layers[-1]:

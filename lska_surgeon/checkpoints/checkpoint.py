@@ -27,11 +27,13 @@ import torch
 from torch import nn
 
 from ..architecture.declared import in_force
+from ..architecture.shapes import numbers_in
 from ..declarations.find import untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
 from ..wording import a_value, clean, first_line
+from ..yaml_nodes import LARGEST
 from ..yolo.code_guard import unsafe_architecture
 from . import allowlist, container
 from .bounds import Budget, TooLarge, most_unfolded_bytes
@@ -221,6 +223,11 @@ def _refuse_architecture(checkpoint: Checkpoint) -> None:
         )
 
 
+def _refuse_huge(path: Path, yaml: Any) -> None:
+    if any(abs(number) >= LARGEST for number in numbers_in(yaml) if isinstance(number, int)):
+        raise CheckpointError(f"{path} holds a YAML with a number of more than 18 digits: no network has any")
+
+
 def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoint:
     kind = "checkpoint"
     if isinstance(data, nn.Module):
@@ -229,6 +236,7 @@ def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoin
         held = a_value(data)
     elif key := next((key for key in ("ema", "model") if isinstance(data.get(key), nn.Module)), None):
         if is_ultralytics_model(data[key]):
+            _refuse_huge(path, data[key].yaml)
             return Checkpoint(path, digest, kind, data, key, found)
         held = a_value(data[key])
     elif tensors_in(data):

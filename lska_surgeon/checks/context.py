@@ -125,6 +125,12 @@ class Context:
         except GraphError:
             return []
 
+    @cached_property
+    def shapes_by_letter(self) -> dict[str | None, tuple[Shape, ...]]:
+        """What each layer gives at each scale that the file may be built at; empty where that is not known."""
+        found = [(scaling.letter, shapes_or_none(self.layers, None, scaling)) for scaling in self.scalings]
+        return {letter: shapes for letter, shapes in found if shapes is not None}
+
     def readers(self, index: int) -> list[int]:
         """Indices of the layers that read layer `index`."""
         return list(self._readers.get(index, ()))

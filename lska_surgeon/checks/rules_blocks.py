@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.other_operators import read_row_of_users
-from ..architecture.shapes import Shape
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
 from .context import Context
 from .findings import ERROR, WARNING, Finding
 from .known_blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
-from .strides import shapes_or_none
 
 #: Stock attention that takes its input's width first, which the parser does not hand to it.
 _WIDTH_FIRST = ("CBAM", "ChannelAttention")
@@ -80,7 +78,7 @@ def channels(subject: Context) -> Iterator[Finding]:
     A warning: the operators here take the width of their source, but the paper's own class believes the number, as
     stock attention does where no patched parser hands it the width.
     """
-    shapes = _shapes_by_letter(subject)
+    shapes = subject.shapes_by_letter
     for layer in subject.layers:
         said = _width_said(layer)
         if said is None or layer.sources[:1] in ((), (IMAGE,)):
@@ -135,9 +133,3 @@ def of_yolov5s_repository(subject: Context) -> Iterator[Finding]:
         yield subject.finding(
             ERROR, "row", output.index, message, f"write [{', '.join(own)}], and drop the key anchors"
         )
-
-
-def _shapes_by_letter(subject: Context) -> dict[str | None, tuple[Shape, ...]]:
-    """What each layer gives at each scale that the file may be built at; empty where that is not known."""
-    found = [(scaling.letter, shapes_or_none(subject.layers, None, scaling)) for scaling in subject.scalings]
-    return {letter: shapes for letter, shapes in found if shapes is not None}

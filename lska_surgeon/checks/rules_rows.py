@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..architecture.packed_backbone import told
 from ..architecture.scaling import scaling_of
-from ..architecture.shapes import size_problem
+from ..architecture.shapes import settings_problem, size_problem, width_problem
 from ..errors import GraphError
 from ..model_yaml.lines import line_number
 from .context import Context
@@ -18,15 +18,27 @@ _ANOTHER_NUMBER = re.compile(r"[ \t]+\d")
 
 
 def bad_rows(subject: Context) -> Iterator[Finding]:
-    """Rule `row`: a row has four columns."""
+    """Rule `row`: a row has four columns; rule `setting`: what stands beside the rows can be read."""
     for error in subject.bad_rows:
-        yield Finding(ERROR, "row", error.line, error.index, error.problem)
+        yield Finding(ERROR, "setting" if error.index is None else "row", error.line, error.index, error.problem)
+
+
+def settings(subject: Context) -> Iterator[Finding]:
+    """Rule `setting`: the number of classes, and its like, is one that a network can have."""
+    document = subject.document
+    absurd = settings_problem(document.settings)
+    if absurd:
+        key, problem = absurd
+        line = line_number(document.text, document.setting_span(key).start)
+        yield Finding(ERROR, "setting", line, None, problem)
 
 
 def sizes(subject: Context) -> Iterator[Finding]:
-    """Rule `row`: its repeats and its width make a layer, at each scale."""
+    """Rule `row`: its repeats, its width and its inputs' make a layer, at each scale."""
+    shapes = subject.shapes_by_letter.values()
     for layer in subject.layers:
         found = [size_problem(layer, scaling) for scaling in subject.scalings]
+        found += [width_problem(layer, of_scale) for of_scale in shapes]
         problem = next(filter(None, found), None)
         if problem:
             yield subject.finding(ERROR, "row", layer.index, problem)

@@ -104,7 +104,7 @@ def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
 
 def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
     """`640`, or `H,W`."""
-    found = re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", value.replace(" ", ""))
+    found = re.fullmatch(r"([1-9]\d{0,17})(?:,([1-9]\d{0,17}))?", value.replace(" ", ""))
     if found is None:
         raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
     height, width = int(found[1]), int(found[2] or found[1])

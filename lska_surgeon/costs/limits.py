@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ..errors import SurgeonError
 
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([kmgb]?)", re.ASCII | re.IGNORECASE)
+_AMOUNT = re.compile(r"(\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})([kmgb]?)", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,17 +23,23 @@ from ..architecture.shapes import OUTPUTS, shapes_of
 from .read import LIKES
 
 _MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each
+_MOST_ROWS = 100_000  # that all tries together look at
 _PLACE = "my_blocks:{name}"
 _STRIDES = {"up": (0.5, 1.0, 2.0), "down": (2.0, 1.0, 0.5)}
 
 
 def guess_blocks(graph: Graph, names: Sequence[str]) -> dict[str, DeclaredBlock]:
     """A declaration for each of the unknown blocks of a network, where `my_blocks` stands for their module."""
-    found = {name: _from_rows(name, [row for row in graph if row.block == name], graph) for name in names}
-    open_ones = [name for name, block in found.items() if _may_stride(block, graph)][:_MOST_TOGETHER]
+    rows: dict[str, list[Layer]] = {name: [] for name in names}
+    for row in graph:
+        if row.block in rows:
+            rows[row.block].append(row)
+    found = {name: _from_rows(name, rows[name], graph) for name in names}
+    together = min(_MOST_TOGETHER, int(math.log(max(_MOST_ROWS / len(graph), 1), 3)))
+    open_ones = [name for name, block in found.items() if _may_stride(block, rows[name][0])][:together]
     if not open_ones:
         return found
-    tries = [_STRIDES.get(role_of(_first(graph, name), graph.output.index), (1.0, 0.5, 2.0)) for name in open_ones]
+    tries = [_STRIDES.get(role_of(rows[name][0], graph.output.index), (1.0, 0.5, 2.0)) for name in open_ones]
     best = max(product(*tries), key=lambda strides: _fitting(graph, _with_strides(found, open_ones, strides)))
     return _with_strides(found, open_ones, best)
 
@@ -64,19 +71,15 @@ def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> DeclaredBlock:
     return DeclaredBlock(name, target, ATTENTION, channels_first=True)
 
 
-def _may_stride(block: DeclaredBlock, graph: Graph) -> bool:
+def _may_stride(block: DeclaredBlock, first: Layer) -> bool:
     """Whether a block may change the map's size without its arguments saying so."""
-    return block.like == ATTENTION or (block.like == "Conv" and len(_first(graph, block.name).args) < 3)
+    return block.like == ATTENTION or (block.like == "Conv" and len(first.args) < 3)
 
 
 def _output_like(row: Layer) -> str:
     if len(row.args) > 2:
         return "Segment"
     return "Pose" if len(row.args) > 1 and isinstance(row.args[1], (list, tuple)) else "Detect"
-
-
-def _first(graph: Graph, name: str) -> Layer:
-    return next(row for row in graph if row.block == name)
 
 
 def _with_strides(

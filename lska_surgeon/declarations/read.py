@@ -18,7 +18,7 @@ from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, Decl
 from ..architecture.shapes import OUTPUTS, WIDTH_SCALED
 from ..errors import DeclarationError
 from ..files import no_file
-from ..wording import clean, did_you_mean, one_line
+from ..wording import clean, did_you_mean, one_line, shown
 
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 FIELDS = ("class", "like", "channels", "stride")
@@ -150,7 +150,7 @@ class _Reader:
         if "channels" not in fields:
             return False
         if fields["channels"] not in ("first", "none"):
-            raise self._bad(name, "channels", f"{clean(repr(fields['channels']))} is neither 'first' nor 'none'")
+            raise self._bad(name, "channels", f"{shown(fields['channels'])} is neither 'first' nor 'none'")
         if like not in VERBATIM:
             problem = f"a block that is like {like} gets its widths as {like} does: drop channels"
             raise self._bad(name, "channels", problem)
@@ -162,7 +162,7 @@ class _Reader:
         value = fields["stride"]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not (0 < value <= 64) or math.log2(value) % 1:
-            problem = f"{clean(repr(value))} is not stride out over stride in: a power of two, such as 0.5, 1 or 2"
+            problem = f"{shown(value)} is not stride out over stride in: a power of two, such as 0.5, 1 or 2"
             raise self._bad(name, "stride", problem)
         if like in OUTPUTS:
             raise self._bad(name, "stride", f"a block that is like {like} gives no map: drop stride")
@@ -172,7 +172,7 @@ class _Reader:
         if key not in fields:
             raise self._bad(name, "", f"it needs {key}: {allowed}")
         if not isinstance(fields[key], str):
-            raise self._bad(name, key, f"{clean(repr(fields[key]))} is not a word in quotes: {allowed}")
+            raise self._bad(name, key, f"{shown(fields[key])} is not a word in quotes: {allowed}")
         return str(fields[key])
 
     def _bad(self, block: str, key: str, problem: str) -> DeclarationError:

@@ -32,6 +32,7 @@ from ..architecture.surgery import Edit, Rewrite
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel, find_model, with_scale
+from ..model_yaml.scale_pin import pinned_scale
 from ..yolo.build import layers_of, refuse_code
 from .built_layer import Make
 
@@ -95,7 +96,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
             f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             "lska-surgeon insert wrote, or say where with --at neck"
         )
-    return replace(best, notes=_scale_notes(found, best.yaml, base.name))
+    return replace(best, notes=_scale_notes(found, document, best.yaml, base.name))
 
 
 def _news(rewrite: Rewrite) -> bool:
@@ -104,15 +105,21 @@ def _news(rewrite: Rewrite) -> bool:
     return bool(rewrite.inserted or rewrite.edits) or any(row.block != layer.block for row, layer in pairs)
 
 
-def _scale_notes(found: FoundModel, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
-    """What to say where the file's name asks for another scale than the checkpoint has."""
-    taken = yaml.get("scale")
-    if not found.scale or not isinstance(yaml.get("scales"), Mapping) or taken == found.scale:
+def _scale_notes(found: FoundModel, document: Document, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
+    """What to say where the file asks, by its name or by what `insert` wrote in it, for another scale than the
+    checkpoint has.
+    """
+    taken, pinned = yaml.get("scale"), pinned_scale(document)
+    asks = found.scale or pinned
+    if not asks or not isinstance(yaml.get("scales"), Mapping) or taken == asks:
         return ()
+    so = f"and {checkpoint} has scale {taken}, so the graft has scale {taken}"
+    if not found.scale:
+        return (f"{found.asked} was written for scale {asks}, which stands first in its scales, {so}",)
     fitting = with_scale(found.asked, str(taken))
     return (
-        f"{found.asked} asks by its name for scale {found.scale}, and {checkpoint} has scale {taken}, so the graft has "
-        f"scale {taken}" + (f": as {fitting} the file would build it" if fitting else ""),
+        f"{found.asked} asks by its name for scale {found.scale}, {so}"
+        + (f": as {fitting} the file would build it" if fitting else ""),
     )
 
 

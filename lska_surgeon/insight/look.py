@@ -11,9 +11,11 @@ from typing import Any
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import PositionError
+from ..nn import named_operators
 from ..tables import Part, Shown, Table
+from .folder import pictures_in
 from .gates import OperatorChange, operator_changes
-from .pictures import Picture, check_folder, noise, pictures_from
+from .pictures import Picture, noise, pictures_from
 from .receptive_field import SHARES, ReceptiveField, receptive_fields
 
 _NOISE = 8
@@ -118,18 +120,18 @@ def look(
         PictureError: no pictures.
         CheckpointError: a file holds tensors without a model.
     """
-    paths = check_folder(images) if images else []
+    paths = pictures_in(images) if images else []
     fields: list[ReceptiveField] = []
     changes: dict[str, tuple[OperatorChange, ...]] = {}
     pictures: list[Picture] = []
     for name, checkpoint in zip(_names(checkpoints), checkpoints):
         model = checkpoint.float_model()
+        if gates and not any(True for _ in named_operators(model)):
+            raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
         channels = channels_in(model.yaml) or 3
         pictures = pictures_from(paths, imgsz, most) if paths and channels == 3 else noise(channels, imgsz, _NOISE)
         if gates:
             changes[name] = tuple(operator_changes(model, pictures))
-            if not changes[name]:
-                raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
         else:
             fields += receptive_fields(model, name, _layers(model, name, levels, layers, imgsz), pictures)
     notes = () if paths else (f"looked through {_NOISE} pictures of noise: --images FOLDER takes yours",)

@@ -8,14 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import SurgeonError
+from .folder import PictureError
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _SEED = 0
-
-
-class PictureError(SurgeonError):
-    """Pictures that are not there, or are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,22 +24,6 @@ class Picture:
 
     name: str
     tensor: Tensor
-
-
-def check_folder(folder: Path) -> list[Path]:
-    """The files in a folder that are pictures by their ending, sorted; a single file will do.
-
-    Raises:
-        PictureError: there is no such folder, or no picture in it.
-    """
-    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
-        return [folder]
-    if not folder.is_dir():
-        raise PictureError(f"no folder {folder}: give a folder of pictures with --images")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise PictureError(f"no picture in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
-    return found
 
 
 def pictures_from(paths: list[Path], side: int, most: int) -> list[Picture]:

@@ -22,6 +22,7 @@ from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from ..yaml_nodes import (
     UNPRINTABLE,
+    HugeNumber,
     MappingNode,
     Node,
     ScalarNode,
@@ -35,7 +36,7 @@ from ..yaml_nodes import (
     walk,
     written_out,
 )
-from .encoding import decoded
+from .encoding import MOST_BYTES, content_of, decoded
 from .lines import BREAKS, line_end, line_start, line_starts, newline_at
 from .look_alikes import first_look_alike, look_alike
 
@@ -49,17 +50,19 @@ AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
 
 
 class RowError(DocumentError):
-    """A row that is not `[from, repeats, module, args]`.
+    """A row that is not `[from, repeats, module, args]`, or a setting beside the rows that can't be read.
 
     Attributes:
         line: line number, from 1.
-        index: the row's index.
+        index: the row's index; None for a setting.
         problem: what is wrong with it, without the place.
+        is_huge: whether that is a number too large to be anything.
     """
 
-    def __init__(self, name: str, line: int, index: int, problem: str) -> None:
-        super().__init__(f"{name}, line {line} (row {index}) {problem}")
-        self.line, self.index, self.problem = line, index, problem
+    def __init__(self, name: str, line: int, index: int | None, problem: str, is_huge: bool = False) -> None:
+        where = f"line {line}" if index is None else f"line {line} (row {index})"
+        super().__init__(f"{name}, {where} {problem}")
+        self.line, self.index, self.problem, self.is_huge = line, index, problem, is_huge
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,14 @@ class Document:
         text: the file's text, newlines untouched.
         name: what messages call it.
         bad_rows: takes the rows that can't be read, where the caller wants them all; each leaves a layer of the block
-            `BAD_ROW` that reads the row before, so that the other rows keep their indices. Rows that use a YAML alias
-            can be read, but not changed; they pass then.
+            `BAD_ROW` that reads the row before, so that the other rows keep their indices; a setting that can't be read
+            is left out. Rows that use a YAML alias can be read, but not changed; they pass then.
 
     Raises:
         DocumentError: not YAML; the message names the line.
         EndlessError: it contains itself, or its aliases stand for too much.
         NotAModelError: not a model YAML.
-        RowError: a row that can't be read, unless `bad_rows` is given.
+        RowError: a row or a setting that can't be read, unless `bad_rows` is given.
     """
 
     def __init__(self, text: str, name: str = "the file", bad_rows: list[RowError] | None = None) -> None:
@@ -135,9 +138,11 @@ class Document:
         if found:
             raise DocumentError(f"can't read {path}: it is {found}")
         try:
-            content = path.read_bytes()
+            content = content_of(path)
         except OSError as error:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
+        if len(content) > MOST_BYTES and not all(section.encode() in content for section in SECTIONS):
+            raise NotAModelError(f"{path} is not a model YAML: none has more than {MOST_BYTES:,} bytes")
         return cls(decoded(content, name or path.name), name or path.name, bad_rows)
 
     @cached_property
@@ -161,7 +166,7 @@ class Document:
     def scales(self) -> dict[str, Scale]:
         """Where each entry of `scales` stands; empty when the file has none."""
         node = self._sections.get("scales")
-        if not isinstance(node, MappingNode):
+        if not isinstance(node, MappingNode) or "scales" not in self.settings:
             return {}
         on_lines = not node.flow_style
         keys = [(k, v) for k, v in node.value if isinstance(k, ScalarNode)]
@@ -212,7 +217,19 @@ class Document:
         for section in SECTIONS:
             self._read_section(section)
         #: The top-level keys beside backbone and head.
-        self.settings: dict[str, Any] = {key: value_of(x) for key, x in self._sections.items() if key not in SECTIONS}
+        self.settings: dict[str, Any] = {}
+        for key, node in self._sections.items():
+            if key not in SECTIONS:
+                self._read_setting(key, node)
+
+    def _read_setting(self, key: str, node: Node) -> None:
+        try:
+            self.settings[key] = value_of(node)
+        except HugeNumber as error:
+            found = RowError(self.name, error.line, None, f"{key} {error.problem}", is_huge=True)
+            if self._bad_rows is None:
+                raise found from error
+            self._bad_rows.append(found)
 
     def _compose(self) -> MappingNode:
         try:
@@ -258,8 +275,8 @@ class Document:
     def _read_row(self, section: str, node: Node, dash: int | None, seen: set[int]) -> Row:
         index = len(self._layers)
 
-        def bad(problem: str) -> RowError:
-            return RowError(self.name, node.start_mark.line + 1, index, problem)
+        def bad(problem: str, is_huge: bool = False) -> RowError:
+            return RowError(self.name, node.start_mark.line + 1, index, problem, is_huge)
 
         strange = look_alike(_source(node, self.text))
         if strange:
@@ -272,12 +289,16 @@ class Document:
             raise bad("uses a YAML alias: write the row out")  # to change it here would change it there
         seen |= shared
         frm_node, repeats_node, block_node, args_node = node.value
-        frm, repeats, block = as_from(value_of(frm_node)), value_of(repeats_node), value_of(block_node)
+        try:
+            first, repeats, block, args = map(value_of, node.value)
+        except HugeNumber as error:
+            raise bad(error.problem, is_huge=True) from error
+        frm = as_from(first)
         if frm is None:
             raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
-        self._layers.append(Layer(index, section, frm, repeats, block, tuple(value_of(a) for a in args_node.value)))
+        self._layers.append(Layer(index, section, frm, repeats, block, tuple(args)))
         tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
             whole=span_of(node),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+from pathlib import Path
+from typing import IO
 
-from ..errors import EncodingError
+from ..errors import EncodingError, EndlessError
 
 #: How a file begins -> its encoding. The mark of UTF-32 begins with that of UTF-16, so it comes first.
 _MARKS = (
@@ -14,6 +16,20 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _HEAD = 4096
+#: Stock models have a few thousand bytes; a million would take a minute to read.
+MOST_BYTES = 2**17
+
+
+def content_of(file: Path | IO[bytes]) -> bytes:
+    """A file's bytes, at most one more than `MOST_BYTES` of them: `decoded` tells of those that have more.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if not isinstance(file, Path):
+        return file.read(MOST_BYTES + 1)
+    with file.open("rb") as opened:
+        return opened.read(MOST_BYTES + 1)
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -21,7 +37,10 @@ def decoded(content: bytes, name: str) -> str:
 
     Raises:
         EncodingError: it is UTF-16 or UTF-32, with a mark or without.
+        EndlessError: it is far too long.
     """
+    if len(content) > MOST_BYTES:
+        raise EndlessError(f"{name} has more than {MOST_BYTES:,} bytes, and no network or recipe is as long as that")
     found = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     head = content[:_HEAD]
     if found is None and head and head.count(0) >= len(head) / 4:  # a stray one is dropped, as Ultralytics does

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ..architecture.scaling import Scaling, scaling_of
-from ..architecture.shapes import Shape, shapes_of, size_problem
+from ..architecture.shapes import Shape, settings_problem, shapes_of, size_problem, width_problem
 from ..errors import GraphError
 from .document import Document, RowError
-from .encoding import decoded
+from .encoding import content_of, decoded
 from .find import STDIN, FoundModel, find_model
 
 
@@ -54,7 +54,7 @@ def read_model(
     """
     if name == STDIN and folder is None:
         found = FoundModel(Path(STDIN), "standard input", None)
-        return found, Document(decoded(sys.stdin.buffer.read(), found.asked), found.asked, bad_rows)
+        return found, Document(decoded(content_of(sys.stdin.buffer), found.asked), found.asked, bad_rows)
     found = find_model(name, folder)
     return found, Document.read(found.path, found.asked, bad_rows)
 
@@ -68,19 +68,23 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
         folder: where a relative path starts; None for the working folder.
 
     Raises:
-        SurgeonError: no such file, not a model YAML, no such scale, or a row whose repeats or width make no layer.
+        SurgeonError: no such file, not a model YAML, no such scale, or a row or a setting whose numbers make no layer.
     """
     found, document = read_model(name, folder)
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)
     scaling = scaling_of(document.settings, letter)
+    absurd = settings_problem(document.settings)
+    if absurd:
+        raise GraphError(f"{found.asked}: {absurd[1]}")
+    note = None if scale else scale_note(found, document)
+    model = OpenModel(found, document, scaling, scale, (note,) if note else ())
     for layer in document.graph:
-        problem = size_problem(layer, scaling)
+        problem = size_problem(layer, scaling) or width_problem(layer, model.shapes)
         if problem:
             raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
-    note = None if scale else scale_note(found, document)
-    return OpenModel(found, document, scaling, scale, (note,) if note else ())
+    return model
 
 
 def scale_note(found: FoundModel, document: Document) -> str | None:

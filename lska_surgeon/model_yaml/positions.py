@@ -11,11 +11,12 @@ from ..architecture.graph import Graph
 from ..architecture.positions import Site, named_sites
 from ..architecture.shapes import Shape
 from ..tables import Part, Shown, Table
-from ..wording import numbers
+from ..wording import clean, few, numbers
 from .document import format_value
 from .load import OpenModel
 
 _LAYERS = ("layer", "section", "sources", "repeats", "block", "args", "channels", "stride", "level", "read by")
+_LONGEST_ARGS = 200
 _NAMES = ("position", "sites", "who reads the new layer")
 
 
@@ -78,7 +79,7 @@ class Positions(Shown):
             numbers(layer.sources).replace("-1", "picture"),
             str(layer.repeats),
             layer.block,
-            format_value(layer.args),
+            clean(format_value(layer.args), _LONGEST_ARGS),
             _channels(shape),
             _stride(shape),
             shape.level or "-",
@@ -95,7 +96,7 @@ class Positions(Shown):
         ]
 
     def _places(self, sites: tuple[Site, ...]) -> str:
-        return ", ".join(f"{s.layer} ({self.shapes[s.layer].level or self.graph[s.layer].block})" for s in sites)
+        return few([f"{s.layer} ({self.shapes[s.layer].level or self.graph[s.layer].block})" for s in sites])
 
     def _layer_as_dict(self, index: int) -> dict[str, Any]:
         row, shape = self.graph.row_as_dict(index), self.shapes[index]

@@ -70,6 +70,14 @@ def names_scale(document: Document, scale: str | None, name: str | None) -> bool
     return scale is None or not document.scales or (name is not None and scale_in_name(name) == scale)
 
 
+def pinned_scale(document: Document) -> str | None:
+    """The scale that `pin_scale` put first, for the file's name says none; None where it did not."""
+    if not document.scales:
+        return None
+    front = _FRONT.search(document.text[: _mark_place(document).start])
+    return front.group(1) if front and front.group(1) == next(iter(document.scales)) else None
+
+
 def unpin_scale(document: Document) -> str:
     """The document's text with what `pin_scale` did undone; the same text when it did nothing."""
     if not document.scales:

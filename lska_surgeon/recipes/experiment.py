@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from string import Formatter
 from typing import Any
 
-from ..yaml_nodes import Node, value_of
-from .fields import YamlFields
+from ..yaml_nodes import Node
+from .fields import YamlFields, names_in_braces
 
 FIELDS = ("train", "seeds", "controls", "latency")
 CONTROLS = ("base", "larger")
@@ -92,7 +91,7 @@ def _arguments(reader: YamlFields, node: Node) -> dict[str, Node]:
 
 def _value(reader: YamlFields, node: Node, field: str) -> Any:
     """An argument as Ultralytics takes it: a number, a word, a flag, or a list of those."""
-    value = value_of(node)
+    value = reader.value(node, field)
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, (bool, int, float, str)) for part in parts):
         raise reader.bad(node, field, "it is a number, a word, true or false, or a list of those")
@@ -110,7 +109,7 @@ def _distinct(reader: YamlFields, node: Node, field: str) -> tuple[str, ...]:
 def _start(reader: YamlFields, node: Node) -> str:
     text = reader.word(node, "train.start")
     try:
-        named = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        named = names_in_braces(text)
         plain = text.format(**dict.fromkeys(START_FIELDS, "x"))
     except (ValueError, KeyError, IndexError, AttributeError) as error:
         raise reader.bad(node, "train.start", _NO_FIELD.format(text)) from error

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from ..errors import RecipeError
 from ..wording import did_you_mean
-from ..yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, UnreadableYaml, compose, plain_value
+from ..yaml_nodes import (
+    HugeNumber,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    UnreadableYaml,
+    compose,
+    plain_value,
+    value_of,
+)
 
 
 class YamlFields:
@@ -88,7 +100,7 @@ class YamlFields:
 
     def number(self, node: Node, field: str) -> int:
         """A whole number."""
-        value = self.plain(node)
+        value = self.value(node, field) if isinstance(node, ScalarNode) else None
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.bad(node, field, f"{_show(node)} is not a whole number")
         return value
@@ -106,6 +118,13 @@ class YamlFields:
             raise self.bad(node, field, "it is one word or number")
         return str(node.value)
 
+    def value(self, node: Node, field: str) -> Any:
+        """Anything as PyYAML reads it, lists and mappings included."""
+        try:
+            return value_of(node)
+        except HugeNumber as error:
+            raise self.bad(node, field, f"it {error.problem}") from error
+
     def plain(self, node: Node) -> Any:
         """A scalar's value as PyYAML reads it; None for a list or a mapping."""
         return plain_value(node) if isinstance(node, ScalarNode) else None
@@ -114,6 +133,18 @@ class YamlFields:
         """A mistake, with its place."""
         place = f"{self.path}, line {node.start_mark.line + 1}"
         return RecipeError(f"{place}, {field}: {problem}" if field else f"{place}: {problem}")
+
+
+def names_in_braces(text: str) -> list[str]:
+    """The fields that a text has in braces.
+
+    Raises:
+        ValueError: the braces can't be read, or ask for a width that no file's name has.
+    """
+    found = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    if any(re.search(r"\d{3}", spec) for _, spec in found):
+        raise ValueError("a field wider than a name")
+    return [name for name, _ in found]
 
 
 def _show(node: Node) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
@@ -18,13 +17,13 @@ from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.picture_size import LARGEST_SIDE
-from ..errors import EncodingError, RecipeError, SurgeonError
+from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
 from ..files import no_file
-from ..model_yaml.encoding import decoded
+from ..model_yaml.encoding import content_of, decoded
 from ..yaml_nodes import Node
 from . import experiment
 from .experiment import Experiment, read_experiment
-from .fields import YamlFields
+from .fields import YamlFields, names_in_braces
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
@@ -101,10 +100,10 @@ def read_recipe(path: Path) -> Recipe:
     if found:
         raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
     try:
-        content = path.read_bytes()
+        content = content_of(path)
         decoded(content, str(path))  # for its word on UTF-16
         text = content.decode("utf-8-sig")
-    except EncodingError as error:
+    except (EncodingError, EndlessError) as error:
         raise RecipeError(str(error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a recipe: it is not UTF-8 text") from error
@@ -268,7 +267,7 @@ class _Reader(YamlFields):
     def _out(self, node: Node, field: str) -> str:
         text = self.scalar(node, field)
         try:
-            names = [name for _, name, spec, conversion in Formatter().parse(text) if name is not None]
+            names = names_in_braces(text)
             plain = text.format(**dict.fromkeys(OUT_FIELDS, "x"))
         except (ValueError, KeyError, IndexError, AttributeError) as error:
             problem = f"{text!r} has braces that can't be read: fields are {_braced(OUT_FIELDS)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TargetError
+from ..files import check_folder
 from ..tables import Part, Shown
 from ..wording import counted
 from .files import EDITED, FOREIGN, LEFT_OVER, OffFile
@@ -148,6 +149,16 @@ class Variants(Shown):
             "built": self.built,
             "index": json.loads(self.index.json()),
         }
+
+    def check_folders(self) -> None:
+        """Refuse, before anything is written, folders that can't be written to.
+
+        Raises:
+            TargetError: the system refuses.
+        """
+        files = {file.parent: file for file in map(self.recipe.folder.joinpath, self.written)}
+        for folder, file in files.items():
+            check_folder(folder, file)
 
     def write(self, force: bool = False) -> Variants:
         """Write what the recipe asks for, all of it or nothing; a variant that does not build stops all writing.

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..architecture.graph import Layer
-from ..architecture.scaling import Scaling, scaling_of
-from ..architecture.shapes import size_problem
+from ..architecture.scaling import AbsurdScaleError, Scaling, scaling_of
+from ..architecture.shapes import settings_problem, shapes_of, size_problem, width_problem
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
-from ..model_yaml.document import Document
+from ..model_yaml.document import Document, RowError
 from ..model_yaml.find import FoundModel, find_model, is_stock
 
 
@@ -27,16 +27,27 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
     Raises:
         EncodingError: the file is not UTF-8.
         EndlessError: the file contains itself, or its aliases stand for too much.
-        GraphError: a row has too many repeats, or is too wide.
+        GraphError: a row has too many repeats, or is too wide, or another number is absurd.
+        RowError: a number is too large to be one.
     """
     found, document = _read(name)
     if document is None:
         return
     try:
         scaling = scaling_of(document.settings, scale or (found.scale if document.scales else None))
+    except AbsurdScaleError as error:
+        raise GraphError(f"{found.asked}: {error}") from error
     except GraphError:
         return
+    absurd = settings_problem(document.settings)
+    if absurd:
+        raise GraphError(f"{found.asked}: {absurd[1]}")
     _refuse(found, ((layer, _size_problem(layer, scaling)) for layer in document.layers))
+    try:
+        shapes = shapes_of(document.graph, scaling)
+    except SurgeonError:
+        return
+    _refuse(found, ((layer, width_problem(layer, shapes)) for layer in document.layers))
 
 
 def refuse_sources(name: str | Path) -> None:
@@ -47,7 +58,7 @@ def refuse_sources(name: str | Path) -> None:
         GraphError: a source is missing, or looks forward.
     """
     found = find_model(str(name))
-    document = _document(found)
+    document = _document(found, bad_rows=[])
     if document is not None:
         _refuse(found, ((layer, layer.problem()) for layer in document.layers))
 
@@ -55,18 +66,23 @@ def refuse_sources(name: str | Path) -> None:
 def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
     """The file, read as far as it can be."""
     found = FoundModel(Path(name), str(name), None)
+    bad_rows: list[RowError] = []
     try:
         found = find_model(str(name))
-        return found, _document(found)
+        document = _document(found, bad_rows)
     except (EncodingError, EndlessError):
         raise
     except SurgeonError:
         return found, None
+    huge = next((error for error in bad_rows if error.is_huge), None)
+    if huge:
+        raise huge
+    return found, document
 
 
-def _document(found: FoundModel) -> Document | None:
+def _document(found: FoundModel, bad_rows: list[RowError]) -> Document | None:
     """The file, its rows however bad; None for stock models, which are sound, and reading one takes time."""
-    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows=[])
+    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows)
 
 
 def _refuse(found: FoundModel, problems: Iterator[tuple[Layer, str | None]]) -> None:

@@ -91,6 +91,12 @@ def test_reads_a_checkpoint_from_the_middle_of_a_training(tmp_path: Path) -> Non
     assert found.model.args.box == 7.5
 
 
+def test_refuses_a_number_that_no_network_has(tmp_path: Path) -> None:
+    model = build_model("yolov8n.yaml")
+    model.yaml["head"][-1][3] = [10**400]
+    assert "holds a YAML with a number of more than 18 digits" in str(refusal(save(tmp_path / "x.pt", finished(model))))
+
+
 def test_takes_the_ema_before_the_model(models: dict[str, nn.Module], tmp_path: Path) -> None:
     path = save(tmp_path / "last.pt", {"model": models["detect"], "ema": models["segment"]})
     assert type(read_checkpoint(path).model).__name__ == "SegmentationModel"

@@ -365,6 +365,20 @@ def test_a_name_that_asks_for_another_scale_is_told(
     assert says in told[0]
 
 
+def test_a_file_that_was_pinned_to_another_scale_is_told(base: Checkpoint, tmp_path: Path) -> None:
+    """`insert yolov8s.yaml -o mine.yaml` puts scale s first, and the name says nothing of it."""
+    for letter, notes in {"s": [TOLD], "n": []}.items():
+        own, mine = write(tmp_path, stock(), f"yolov8{letter}-own.yaml"), str(tmp_path / "mine.yaml")
+        plan_insert(str(own), Placement(("sppf",), k=11), output=mine).write(force=True)
+        assert list(grafted_into(base, mine).notes) == notes
+
+
+TOLD = (
+    "mine.yaml was written for scale s, which stands first in its scales, and base.pt has scale n, so the graft has "
+    "scale n"
+)
+
+
 def test_another_scale_alone_does_not_fit(base: Checkpoint, tmp_path: Path) -> None:
     yaml = inserted(stock(), [-1, 1, "LSKA", [11]])
     yaml["scales"] = {"s": SCALES["s"]}

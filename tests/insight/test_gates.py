@@ -14,6 +14,7 @@ import lska_surgeon
 from lska_surgeon.architecture.kernel import OP_BLOCKS
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.cli.main import main
+from lska_surgeon.errors import SurgeonError
 from lska_surgeon.nn import named_operators
 
 
@@ -58,3 +59,10 @@ def test_the_strip_of_pictures_and_the_table(tmp_path: Path, monkeypatch: pytest
     text = Path("gates.svg").read_text(encoding="utf-8")
     assert "0.png" in text
     assert "lska, layer 9" in text
+
+
+def test_a_network_without_operators_is_told_before_pictures_are_read(tmp_path: Path) -> None:
+    base = shapes.write_checkpoint(tmp_path)
+    (tmp_path / "broken.png").touch()
+    with pytest.raises(SurgeonError, match="has no operator to look at: graft one in first"):
+        lska_surgeon.erf(base, gates=True, images=tmp_path, imgsz=64)

@@ -22,7 +22,7 @@ FEW, MANY = 600, 2400
 
 def write(folder: Path, rows: int, args: str = "[1024, 3, 1]") -> str:
     """A network of that many rows, every third of them an operator with a literal width and a stale comment."""
-    three = f"  - [-1, 1, Conv, {args}] # 3\n  - [[-1, -2], 1, Concat, [1]]\n  - [-1, 1, LSKA, [999, 7]]\n"
+    three = f"  - [-1, 1, Conv, {args}] # 3\n  - [[-1, -1], 1, Concat, [1]]\n  - [-1, 1, LSKA, [999, 7]]\n"
     path = folder / f"yolov8n-{rows}-{len(args)}.yaml"
     path.write_text(
         "nc: 80\nscales:\n  n: [0.33, 0.25, 1024]\n  s: [0.33, 0.50, 1024]\nbackbone:\n"

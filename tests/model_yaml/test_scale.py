@@ -18,7 +18,7 @@ from lska_surgeon.model_yaml.file_names import check_family
 from lska_surgeon.model_yaml.find import scale_in_name, stock_models, without_scale
 from lska_surgeon.model_yaml.load import open_model
 from lska_surgeon.model_yaml.remove import plan_remove
-from lska_surgeon.model_yaml.scale_pin import pin_scale, unpin_scale
+from lska_surgeon.model_yaml.scale_pin import pin_scale, pinned_scale, unpin_scale
 from lska_surgeon.yolo.environment import import_offline, quiet
 
 SCALED = [m for m in builds.MODELS if builds.positions_of(m) and len(builds.scalings_of(m)) > 1]
@@ -249,3 +249,12 @@ def test_a_wrong_family_says_what_the_name_needs(block: str, name: str, wanted: 
     with pytest.raises(TargetError) as refused:
         check_family(graph, name)
     assert str(refused.value).endswith(f"and its output layer is {block}: give a name {wanted} with -o")
+
+
+def test_which_scale_stands_first_on_purpose() -> None:
+    document = open_model("yolov8s.yaml").document
+    assert pinned_scale(document) is None
+    pinned = Document(pin_scale(document, "s", "mine.yaml").text)
+    assert pinned_scale(pinned) == "s"
+    reordered = pinned.text.replace("  s: [", "  t: [").replace("  n: [", "  s: [")
+    assert pinned_scale(Document(reordered)) is None  # somebody has written others since

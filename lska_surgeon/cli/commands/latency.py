@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ...api.latency import latency as do_latency
+from ...api.latency import look_at_recipe
 from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from .. import completion
@@ -20,7 +21,7 @@ from ..reports.latency import render
 def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
     """`1`, or `1,16`."""
     parts = value.replace(" ", "").split(",")
-    if not all(part.isdigit() and int(part) for part in parts):
+    if not all(part.isdigit() and len(part) <= 18 and int(part) for part in parts):
         raise click.BadParameter(f"{value!r} is no number of pictures: give one, or several as 1,16")
     return tuple(map(int, parts))
 
@@ -60,6 +61,8 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
             check_checkpoint(Path(model))
         else:
             find_model(model)
+    if asked["recipe"]:
+        look_at_recipe(asked["recipe"])
     with unwatched():
         import torch  # noqa: F401
     click.echo(render([do_latency(models, batch=number, **asked) for number in batch], form))

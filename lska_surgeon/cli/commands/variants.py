@@ -55,6 +55,8 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
             if asked[name]:
                 raise click.UsageError(f"--check writes nothing: drop --{name.replace('_', '-')}, or --check")
     result = api.variants(recipe, **asked, verify=verify is not None, track=_track)
+    if asked["dry_run"]:  # it fails where the real one would
+        result.check_folders()
     _show(result, "table" if form == "text" and asked["costs"] and not quiet else form, quiet)
     if result.failed:
         ctx.exit(1)
