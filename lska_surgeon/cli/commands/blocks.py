@@ -41,6 +41,6 @@ def blocks(source: str | None, write: bool, output: str | None, force: bool, blo
     if form == "json":
         click.echo(dump(found.to_dict()))
     elif source and not found.guessed:
-        click.echo(f"{source}: every block is known")
+        click.echo(f"{source}: {found.nothing}")
     elif not write and not output:
         click.echo(drawn(found.parts()))
