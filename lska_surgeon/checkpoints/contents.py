@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..tables import Part, Shown, Table, html
+from ..wording import printable
 from ..yolo.environment import import_offline
 
 #: How many grafts upon each other are shown; a file may claim to have any number.
@@ -164,7 +165,7 @@ class Checkpoint(Shown):
     def parts(self) -> tuple[Part, ...]:
         """What it holds, a line each."""
         rows = [*self._cells(), ("surgery", surgery_in_words(self.surgery))]
-        return ("\n".join(f"{key:<12} {value}" for key, value in rows),)
+        return ("\n".join(printable(f"{key:<12} {value}") for key, value in rows),)
 
     def _repr_html_(self) -> str:
         surgery = surgery_in_words(self.surgery, margin=0)

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
+from . import say
 from .groups import NamingGroup
 from .streams import give_up, prepare_streams
 
@@ -106,25 +107,25 @@ class SurgeonGroup(NamingGroup):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            click.echo(f"Error: {' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)", err=True)
+            say.mistake(f"{' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
         except (SurgeonError, click.ClickException) as error:
-            click.echo(f"Error: {error}", err=True)
+            say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
             if error.name not in HEAVY:
                 raise
-            click.echo(f"Error: this needs {error.name}, which is not installed: {INSTALL}", err=True)
+            say.mistake(f"this needs {error.name}, which is not installed: {INSTALL}")
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Stopped.", err=True)
+            say.line("Stopped.", err=True)
             code = 130
         except OSError as error:
             if error.errno == errno.EPIPE:
                 code = 1  # the reader of our output has gone (`| head`)
             else:  # what the system refuses and no module foresaw: a name too long, a full disk
                 where = str(error.filename)[:80] if error.filename else "the output can't be written"
-                click.echo(f"Error: {error.strerror or error}: {where}", err=True)
+                say.mistake(f"{error.strerror or error}: {where}")
                 code = EXIT_MISTAKE
             give_up(sys.stdout)
         sys.exit(code if isinstance(code, int) else 0)

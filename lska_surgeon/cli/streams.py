@@ -1,6 +1,7 @@
 """The standard streams made fit for anything that a command may say; it says nothing itself.
 
 No character is a mistake: one that a stream's encoding does not have is written as `\\u0394`, which JSON reads as well.
+A path with bytes that are no UTF-8 comes out as it is.
 What is written to a standard output that was closed before the start fails, as it does with grep and git. And no file
 that is opened gets the number of a closed stream, so that nobody's output ends up in it.
 """
@@ -51,12 +52,14 @@ def _text(handle: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(cast(BinaryIO, io.FileIO(handle, "w")), encoding="utf-8", errors=_ESCAPED)
 
 
-def _escaped(error: UnicodeError) -> tuple[str, int]:
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", errors="surrogatepass")
-    pairs = zip(units[::2], units[1::2])
-    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
+    char = error.object[error.start]
+    if "\udc80" <= char <= "\udcff":  # how Python reads a byte that is no UTF-8
+        return bytes([ord(char) - 0xDC00]), error.start + 1
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2])), error.start + 1
 
 
 codecs.register_error(_ESCAPED, _escaped)

@@ -14,7 +14,7 @@ from ...costs.cost import Cost
 from ...costs.folder import FolderModels, models_in
 from ...costs.limits import parse_amount
 from ...errors import DocumentError, SurgeonError
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import imgsz as size_option
@@ -99,14 +99,15 @@ def flops(
         if timed:
             names = [cost.name for cost in costs]
             text = with_latency(text, latency(names, imgsz=imgsz, batch=batch, trust=trust), form)
-    click.echo(text)
+    say.report(text)
     for note in (*told, *(model_notes(costs) if form != "json" and not notes else ())):
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     above = above_limits(costs, max_gflops, max_params)
     for cost, line in above:
         if form == "github":
-            line = annotation("error", line, file=cost.name, title="lska-surgeon flops: above the limit")
-        click.echo(line, err=form != "github")
+            say.report(annotation("error", line, file=cost.name, title="lska-surgeon flops: above the limit"))
+        else:
+            say.line(line, err=True)
     if above:
         ctx.exit(1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...api.results import results as do_results
+from .. import say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..quick_imports import unwatched
@@ -69,11 +70,11 @@ def results(
     failed = found.worse(gate) if gate else []
     if plot is not None:
         found.write(plot, force=force)
-        click.echo(f"Wrote {plot}", err=True)
-    click.echo(render(found, form))
+        say.line(f"Wrote {plot}", err=True)
+    say.report(render(found, form))
     for line in failed:
-        click.echo(f"Gate: {line}", err=True)
+        say.line(f"Gate: {line}", err=True)
     for note in found.gate_notes if gate else ():
-        click.echo(f"Note: the gate lets pass what it can't tell: {note}", err=True)
+        say.note(f"the gate lets pass what it can't tell: {note}")
     if failed:
         ctx.exit(1)
