@@ -298,7 +298,7 @@ def _blind(results: Results) -> tuple[str, ...]:
 
 def _worse(results: Results, gate: str) -> list[str]:
     asked = _GATE.fullmatch(gate)
-    if asked is None:
+    if asked is None or not math.isfinite(float(asked[2] or 0)):
         raise AblationError(f"can't read the gate {gate!r}: write METRIC >= base, such as {results.metric!r} >= base")
     if asked[1] != results.metric:
         raise AblationError(f"the gate asks for {asked[1]}, and {results.metric} is compared: add --metric {asked[1]}")

@@ -8,8 +8,8 @@ import click
 
 from ...api.results import results as do_results
 from .. import say
+from ..options import FiniteRange, formats, not_empty
 from ..options import blocks as with_blocks
-from ..options import formats, not_empty
 from ..quick_imports import unwatched
 
 
@@ -24,7 +24,7 @@ from ..quick_imports import unwatched
     show_default=True,
     help="Which epoch of each run counts.",
 )
-@click.option("--resolve", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Tell how many seeds would show a true difference of X.")  # fmt: skip  # noqa: E501
+@click.option("--resolve", type=FiniteRange(min=0, min_open=True), metavar="X", help="Tell how many seeds would show a true difference of X.")  # fmt: skip  # noqa: E501
 @click.option("--gate", callback=not_empty, metavar="RULE", help="Exit 1 when a variant is distinguishably worse: 'mAP50-95 >= base'.")  # fmt: skip  # noqa: E501
 @click.option("--base", callback=not_empty, metavar="NETWORK", help="Of plain runs: compare with this one.")
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
