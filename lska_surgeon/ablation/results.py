@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AblationError
+from ..files import as_path
 from ..wording import counted, did_you_mean
 from . import statistics
 from .formats import as_html, as_table, write
@@ -42,7 +43,7 @@ class Results(Table):
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""
-        return write(self, Path(path), force=force)
+        return write(self, as_path(path), force=force)
 
     def worse(self, gate: str) -> list[str]:
         """Variants that a gate such as "mAP50-95 >= base" or "mAP50 >= base - 0.005" does not let pass, in words.

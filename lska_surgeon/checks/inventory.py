@@ -15,7 +15,7 @@ from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_probl
 from ..declarations.scan import scan
 from ..declarations.write import toml_of
 from ..errors import TargetError
-from ..files import check_target, write_text
+from ..files import as_path, check_target, write_text
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
 from ..tables import Part, Shown, Table
@@ -101,7 +101,7 @@ class Inventory(Shown):
             TargetError: there is nothing to write, or a file is there and `force` is off.
             DeclarationError: what would be written could not be read there.
         """
-        target = Path(path or FILE_NAME)
+        target = as_path(path or FILE_NAME)
         if not self.guessed:
             raise TargetError(f"{self.nothing}, so {target} has nothing to say")
         check_target(target, force=force)
