@@ -72,7 +72,7 @@ def _show(result: Variants, form: str, quiet: bool) -> None:
         say.report(result.index.render(form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
     for text in result.problems:
-        say.line(text, err=apart)
+        say.report(text.encode("utf-8", errors="replace").decode(), err=apart)
     for note in [] if quiet else result.notes:
         say.note(note)
     if result.failed or not quiet:
