@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import lska_surgeon as ls
+from lska_surgeon.checkpoints.contents import surgery_in_words
 from lska_surgeon.cli import say
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import SurgeonError
@@ -75,6 +76,12 @@ def test_an_error_is_one_line_in_python_too() -> None:
         ls.positions(f"gone/{NAME}.yaml")
     assert "\n" not in str(told.value)
     assert "\n" not in ls.check("odd.yaml").line + ls.positions(f"{NAME}.yaml").line
+
+
+def test_a_record_of_a_graft_has_its_own_lines_only() -> None:
+    told = surgery_in_words({"version": "1", "base": NAME, "certificate": {"max_delta": 0.0}})
+    assert len(told.splitlines()) == 3  # what was grafted is empty here
+    assert told.startswith(f"lska-surgeon 1, base {SHOWN} (SHA-256 None)\n")
 
 
 def test_cells_are_of_one_line_in_every_kind_of_table() -> None:
