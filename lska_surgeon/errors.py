@@ -5,6 +5,8 @@ Every message is one line: what was asked, what was found, what is allowed, what
 
 from __future__ import annotations
 
+from .wording import visible
+
 __all__ = [
     "AblationError",
     "BrokenBaseError",
@@ -33,6 +35,9 @@ INSTALL = "pip install ultralytics fvcore"
 
 class SurgeonError(Exception):
     """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())  # one line, whatever names stand in it
 
 
 class KernelError(SurgeonError):

@@ -13,6 +13,18 @@ from typing import IO, Any
 
 from .errors import TargetError
 from .unfinished import new_unfinished, remove_unfinished
+from .wording import clean
+
+
+def as_path(path: object) -> Path:
+    """A path that somebody names for a file to be.
+
+    Raises:
+        TargetError: it is none.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise TargetError(f"{clean(repr(path), 60)} is no path to write to: give one such as 'name.yaml'")
+    return Path(path)
 
 
 def target_path(name: str, suffix: str) -> Path:
@@ -125,7 +137,7 @@ def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suf
         TargetError: there is neither, or it has another ending.
     """
     if path is not None:
-        return target_path(os.fspath(path), suffix)
+        return target_path(os.fspath(as_path(path)), suffix)
     if output is None:
         raise TargetError(f"this was worked out for no file: say where to write it, write('FILE{suffix}')")
     return output

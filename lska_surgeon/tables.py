@@ -6,8 +6,10 @@ import io
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Union
+
+from .wording import printable
 
 _GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
 
@@ -29,7 +31,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
 def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table without a newline at the end; the first `left` columns are aligned to the left."""
     rule = ["---" if index < left else "---:" for index in range(len(header))]
-    lines = ([cell.strip().replace("|", "\\|") for cell in line] for line in (header, rule, *rows))
+    lines = ([cell.strip().replace("|", "\\|") for cell in line] for line in (header, rule, *_printable(rows)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -48,12 +50,13 @@ def tex(text: str) -> str:
 def booktabs(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A LaTeX table for the package booktabs; the first `left` columns are aligned to the left."""
     columns = "l" * left + "r" * (len(header) - left)
-    head, *body = (f"{' & '.join(map(tex, line))} \\\\" for line in (header, *rows))
+    head, *body = (f"{' & '.join(map(tex, line))} \\\\" for line in (header, *_printable(rows)))
     lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", head, "\\midrule", *body, "\\bottomrule"]
     return "\n".join([*lines, "\\end{tabular}"])
 
 
 def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
+    rows = _printable(rows)
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     lines = []
     for cells in (header, ["-" * width for width in widths], *rows):
@@ -72,6 +75,7 @@ def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     from rich.table import Table
     from rich.text import Text
 
+    rows = _printable(rows)
     window = shutil.get_terminal_size().columns
     widths, gap = _fitted(list(zip(header, *rows)), window)
     if not widths:
@@ -90,6 +94,11 @@ def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     left_out = ", ".join(header[len(widths) :])
     note = f"\n\nLeft out, for the window is too narrow: {left_out} (`| cat` shows all)." if left_out else ""
     return written.getvalue().rstrip("\n") + note
+
+
+def _printable(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Cells of one line each, whatever names stand in them."""
+    return [[*map(printable, row)] for row in rows]
 
 
 def _fitted(columns: Sequence[Sequence[str]], window: int) -> tuple[list[int], int]:
@@ -166,7 +175,7 @@ def html(part: Part) -> str:
 
 
 def _lines(part: Table) -> list[tuple[str, Sequence[str]]]:
-    return [("th", part.header), *(("td", row) for row in part.rows)]
+    return [("th", part.header), *(("td", row) for row in _printable(part.rows))]
 
 
 def _cell(tag: str, column: int, text: str, right: Collection[int]) -> str:
@@ -179,11 +188,22 @@ def _escaped(text: str) -> str:
     return escape(text.encode("utf-8", errors="replace").decode())  # a file's name may have bytes that are not UTF-8
 
 
+def _in_one_line(line: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda self: printable(line(self))
+
+
 class Shown:
     """A result that shows itself: as plain text where it is printed, with its tables as such in a notebook."""
 
     #: Version of `to_dict`; it changes when a key changes its meaning or goes.
     schema: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Every `line` stays one, whatever names stand in it."""
+        super().__init_subclass__(**more)
+        said = cls.__dict__.get("line")
+        if isinstance(said, property) and said.fget:
+            cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment]
 
     @property
     def line(self) -> str:
@@ -200,7 +220,7 @@ class Shown:
         return (self.line,)
 
     def _all_parts(self) -> list[Part]:
-        notes = [f"Note: {note}" for note in getattr(self, "notes", ())]
+        notes = [printable(f"Note: {note}") for note in getattr(self, "notes", ())]
         return ["\n".join(notes), *self.parts()] if notes else list(self.parts())
 
     def __repr__(self) -> str:

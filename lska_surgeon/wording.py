@@ -7,9 +7,26 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 
+def printable(text: str) -> str:
+    """Text in one line: newlines, and all else that is not to be seen, as `\\n` or `\\u202e`.
+
+    Bytes of a path that are no UTF-8 stay, for standard output gives them back as they were.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def visible(text: str) -> str:
+    """The same for people alone: such a byte is `\\xff`."""
+    return printable(text).encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
+
+
 def clean(text: str, width: int = 120) -> str:
     """Text of somebody else's choice, made fit for one line of a terminal."""
-    text = text if text.isprintable() else ascii(text)[1:-1]
+    text = visible(text)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "lska_surgeon"
 NAME = PACKAGE.name
 #: From the ground up; rooms of one floor know nothing of each other.
 FLOORS = (
-    ("errors", "unfinished", "wording"),
+    ("unfinished", "wording"),
+    ("errors",),
     ("files", "tables", "yaml_nodes"),
     ("architecture",),
     ("declarations",),
@@ -31,7 +32,17 @@ FLOORS = (
 #: The facade that forwards to `api` when a name is asked for, and what `python -m` runs.
 DOORS = ("__init__", "__main__")
 #: Rooms that a light process may enter: nothing that they import, now or later, may be torch.
-WITHOUT_TORCH = (*FLOORS[0], "files", "tables", "yaml_nodes", "architecture", "declarations", "model_yaml", "checks")
+WITHOUT_TORCH = (
+    *FLOORS[0],
+    "errors",
+    "files",
+    "tables",
+    "yaml_nodes",
+    "architecture",
+    "declarations",
+    "model_yaml",
+    "checks",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -23,6 +23,7 @@ from typing import Any
 from ..costs.cache import sha256
 from ..errors import RecipeError
 from ..files import write_text
+from ..grafting.settings_files import data_problem
 from ..recipes.experiment import SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
 from ..wording import did_you_mean
@@ -214,6 +215,9 @@ def _data(recipe: Recipe) -> dict[str, str]:
         if not path.exists() and shipped and path.suffix in (".yaml", ".yml") and word not in shipped:
             problem = f"no file {path}, and Ultralytics has no data of that name{did_you_mean(word, shipped)}"
             raise error_in(recipe, "train.data", problem)
+        broken = data_problem(path) if path.exists() else None
+        if broken:
+            raise error_in(recipe, "train.data", f"{path} {broken}: give the path of a data YAML that is here")
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name

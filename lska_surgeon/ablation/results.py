@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AblationError
+from ..files import as_path
 from ..wording import counted, did_you_mean
 from . import statistics
 from .formats import as_html, as_table, write
@@ -42,7 +43,7 @@ class Results(Table):
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""
-        return write(self, Path(path), force=force)
+        return write(self, as_path(path), force=force)
 
     def worse(self, gate: str) -> list[str]:
         """Variants that a gate such as "mAP50-95 >= base" or "mAP50 >= base - 0.005" does not let pass, in words.
@@ -298,7 +299,7 @@ def _blind(results: Results) -> tuple[str, ...]:
 
 def _worse(results: Results, gate: str) -> list[str]:
     asked = _GATE.fullmatch(gate)
-    if asked is None:
+    if asked is None or not math.isfinite(float(asked[2] or 0)):
         raise AblationError(f"can't read the gate {gate!r}: write METRIC >= base, such as {results.metric!r} >= base")
     if asked[1] != results.metric:
         raise AblationError(f"the gate asks for {asked[1]}, and {results.metric} is compared: add --metric {asked[1]}")

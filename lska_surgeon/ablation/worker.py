@@ -7,6 +7,7 @@ It ends with the process that started it, so that no training is left behind tha
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import socket
@@ -64,6 +65,8 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
         with (folder / LOG).open("a", encoding="utf-8") as log:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
+                if isinstance(stream, io.TextIOWrapper):  # whatever is said is no reason to stop
+                    stream.reconfigure(encoding="utf-8", errors="backslashreplace")
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         from ..yolo.environment import import_offline

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from ..architecture.declared import are_held, put_in_force
 from ..declarations.find import find_declarations
+from .arguments import check_types
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 #: Parameters that hold the files worked on.
@@ -32,13 +33,14 @@ def with_own_blocks(verb: Verb) -> Verb:
     """Let the declarations hold that `blocks=` names, else the nearest, as for the command of the same name.
 
     They hold on when the verb returns, until the next one: what it gave may still ask what a block is. A caller that
-    holds some already (the command line does) keeps them.
+    holds some already (the command line does) keeps them. An argument of a wrong type is told before all else.
     """
     signature = inspect.signature(verb)
 
     @wraps(verb)
     def declared(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
+        check_types(signature, given)
         blocks = given.get("blocks")
         if blocks is not None or not are_held():
             near = [path for name in _WORKED_ON for path in _paths(given.get(name))]

@@ -52,6 +52,10 @@ def results(
     from ..ablation.results import tabulate
     from ..ablation.runs import costs_of, runs_of
 
+    if resolve is not None and resolve <= 0:
+        raise AblationError(
+            f"resolve {resolve:g} is no difference that seeds could show: give one above 0, such as 0.005"
+        )
     sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
     if not sources:
         raise AblationError("give a recipe, or folders with runs")

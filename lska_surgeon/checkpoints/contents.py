@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..tables import Part, Shown, Table, html
+from ..wording import printable
 from ..yolo.environment import import_offline
 
 #: How many grafts upon each other are shown; a file may claim to have any number.
@@ -177,7 +178,7 @@ class Checkpoint(Shown):
         shown["names"] = ", ".join(names[:_NAMES]) + (f", ... ({len(names)})" if len(names) > _NAMES else "") or None
         allowed = f"{len(self.found.allowed)} globals, all on the allow-list"
         shown["pickle"] = list(self.found.refused) or allowed
-        return [(key, _cell(value)) for key, value in shown.items() if value not in (None, [])]
+        return [(key, printable(_cell(value))) for key, value in shown.items() if value not in (None, [])]
 
 
 def is_ultralytics_model(module: nn.Module) -> bool:
@@ -207,6 +208,7 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
         lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+    lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted
     earlier = record.get("earlier")
     if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
         lines.append(f"before that: {surgery_in_words(earlier, depth + 1, margin=margin)}")

@@ -11,14 +11,15 @@ from ..architecture.attention import HOSTS, OPERATOR_ROWS
 from ..architecture.declared import Declarations, DeclaredBlock, in_force
 from ..architecture.graph import Graph
 from ..declarations.guess import guess_blocks
-from ..declarations.read import FILE_NAME, LIKES
+from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.scan import scan
 from ..declarations.write import toml_of
 from ..errors import TargetError
-from ..files import check_target, write_text
+from ..files import as_path, check_target, write_text
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
 from ..tables import Part, Shown, Table
+from ..wording import clean
 from .known_blocks import is_unknown, known_blocks
 
 
@@ -30,12 +31,14 @@ class Inventory(Shown):
         declarations: what holds here.
         source: the file that was looked at; None for none.
         guessed: for each block of it that is neither stock nor declared, a declaration to be checked.
+        left_out: blocks of it that no declaration can name, and why.
         notes: what the user should be told.
     """
 
     declarations: Declarations
     source: Path | None = None
     guessed: Mapping[str, DeclaredBlock] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -48,7 +51,12 @@ class Inventory(Shown):
         """What was found, in one line."""
         if self.source is None:
             return f"{len(self.rows())} blocks are known"
-        return f"{self.source}: {', '.join(self.guessed) or 'every block is known'}"
+        return f"{self.source}: {', '.join(self.guessed) or self.nothing}"
+
+    @property
+    def nothing(self) -> str:
+        """Why no block is guessed, where none is."""
+        return "no block that can be declared" if self.left_out else "every block is known"
 
     def parts(self) -> tuple[Part, ...]:
         """The guesses as TOML; without a file, a table of the blocks that are known."""
@@ -91,14 +99,17 @@ class Inventory(Shown):
 
         Raises:
             TargetError: there is nothing to write, or a file is there and `force` is off.
+            DeclarationError: what would be written could not be read there.
         """
-        target = Path(path or FILE_NAME)
+        target = as_path(path or FILE_NAME)
         if not self.guessed:
-            raise TargetError(f"no block is unknown, so {target} has nothing to say")
+            raise TargetError(f"{self.nothing}, so {target} has nothing to say")
         check_target(target, force=force)
-        write_text(
-            target, f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{self.text}", force=force
-        )
+        prefix = TOOL if target.name == PROJECT_FILE else ""
+        tables = toml_of(self.guessed.values(), prefix)
+        text = f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{tables}"
+        parse_declarations(target, text)
+        write_text(target, text, force=force)
         return target
 
 
@@ -113,13 +124,21 @@ def inventory(source: str | None = None) -> Inventory:
         return Inventory(declarations)
     if source.endswith(".py"):
         found = {name: one for name, one in scan(Path(source)).items() if name not in declarations.blocks}
-        return Inventory(declarations, Path(source), found, _outside(Path(source)))
+        return _found(Path(source), found, _outside(Path(source)))
     model = find_model(source)
     document = Document.read(model.path, model.asked)
     unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.block)))
     graph: Graph = document.graph
     notes = ("ultralytics is not installed, so its blocks are not known",) if known_blocks() is None else ()
-    return Inventory(declarations, model.path, guess_blocks(graph, unknown) if unknown else {}, notes)
+    return _found(model.path, guess_blocks(graph, unknown) if unknown else {}, notes)
+
+
+def _found(source: Path, guessed: Mapping[str, DeclaredBlock], notes: tuple[str, ...]) -> Inventory:
+    """What a file has that is not known, without the blocks that no declaration can name."""
+    left_out = {name: problem for name in guessed if (problem := name_problem(name))}
+    told = tuple(f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items())
+    kept = {name: one for name, one in guessed.items() if name not in left_out}
+    return Inventory(in_force(), source, kept, left_out, (*notes, *told))
 
 
 def stock_blocks() -> list[str]:

@@ -8,10 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
-import click
-
 from ..files import check_target, target_path
 from ..tables import Part, drawn
+from . import say
 from .options import formats, refuse_two_texts, writing
 from .reports.json import dump
 
@@ -84,22 +83,22 @@ class Delivery:
             if not self.dry_run:
                 result.write(force=self.force)
         if self.form == "json":
-            click.echo(dump({**result.to_dict(), **(changes or {})}))
+            say.report(dump({**result.to_dict(), **(changes or {})}))
         elif self.form == "github" and notice is not None:
-            click.echo(notice(not self.dry_run))
+            say.report(notice(not self.dry_run))
         else:
             self._tell(result, preview)
 
     def _tell(self, result: Planned, preview: Sequence[Part] | None) -> None:
         if not self.quiet:
             for note in result.notes:
-                click.echo(f"Note: {note}", err=True)
+                say.note(note)
         if self.dry_run:
-            click.echo(drawn(preview or result.parts()))
+            say.report(drawn(preview or result.parts()))
         elif result.output is None:
-            click.echo(cast(Any, result).text.encode("utf-8", errors="surrogateescape"), nl=False)
+            say.content(cast(Any, result).text.encode("utf-8", errors="surrogateescape"))
         elif not self.quiet:
-            click.echo(f"Wrote {result.report}")
+            say.report(f"Wrote {result.report}")
 
 
 def delivered(*forms: str, help_of_output: str = "File to write.") -> Callable[[AnyFunction], AnyFunction]:

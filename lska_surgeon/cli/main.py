@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,9 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import INSTALL, SurgeonError
+from . import say
 from .groups import NamingGroup
+from .streams import give_up, prepare_streams
 
 #: Command -> (one line of help, module). The order is the order of `--help`.
 COMMANDS = {
@@ -101,32 +102,32 @@ class SurgeonGroup(NamingGroup):
         """Run, and exit: 0 done, 1 a check failed, 2 a mistake in what was asked."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        prepare_streams()
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            click.echo(f"Error: {' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)", err=True)
+            say.mistake(f"{' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
         except (SurgeonError, click.ClickException) as error:
-            click.echo(f"Error: {error}", err=True)
+            say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
             if error.name not in HEAVY:
                 raise
-            click.echo(f"Error: this needs {error.name}, which is not installed: {INSTALL}", err=True)
+            say.mistake(f"this needs {error.name}, which is not installed: {INSTALL}")
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Stopped.", err=True)
+            say.line("Stopped.", err=True)
             code = 130
         except OSError as error:
             if error.errno == errno.EPIPE:
-                # The reader of our output has gone (`| head`); let the interpreter's own flush fail quietly.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                code = 1
+                code = 1  # the reader of our output has gone (`| head`)
             else:  # what the system refuses and no module foresaw: a name too long, a full disk
                 where = str(error.filename)[:80] if error.filename else "the output can't be written"
-                click.echo(f"Error: {error.strerror or error}: {where}", err=True)
+                say.mistake(f"{error.strerror or error}: {where}")
                 code = EXIT_MISTAKE
+            give_up(sys.stdout)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -24,6 +25,19 @@ def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     if value is not None and not value.strip():
         raise click.BadParameter("it is empty")
     return value
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that can be compared with; click has NaN in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; NaN and infinity are none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(
+                f"{value!r} is no number that anything can be compared with: give one such as 0.5 or 30", param, ctx
+            )
+        return number
 
 
 def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:

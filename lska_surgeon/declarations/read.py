@@ -21,6 +21,8 @@ from ..files import no_file
 from ..wording import clean, did_you_mean, one_line, shown
 
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
+#: Before each table's name in pyproject.toml.
+TOOL = "tool.lska-surgeon."
 FIELDS = ("class", "like", "channels", "stride")
 LIKES = (
     *(ATTENTION, ADD, "Concat"),
@@ -53,7 +55,23 @@ def read_declarations(path: Path, *, trusted: bool) -> Declarations:
         raise DeclarationError(f"{path} is not UTF-8 text") from error
     except OSError as error:
         raise DeclarationError(f"can't read {path}: {error.strerror}") from error
-    return Declarations(_Reader(path, text).blocks(), path.resolve(), trusted)
+    return Declarations(parse_declarations(path, text), path.resolve(), trusted)
+
+
+def parse_declarations(path: Path, text: str) -> dict[str, DeclaredBlock]:
+    """The blocks that a declaration file with this text declares; the file need not be there.
+
+    Raises:
+        DeclarationError: the text says something that is not allowed.
+    """
+    return _Reader(path, text).blocks()
+
+
+def name_problem(name: str) -> str | None:
+    """Why no declaration can be of a block of this name; None where one can."""
+    if not _NAME.match(name):
+        return "that is no name of a class: it is one word of letters (a-z), digits and _, such as C2f_EMA"
+    return "that is a block of lska-surgeon: give yours another name" if is_attention(name) else None
 
 
 def declares_blocks(path: Path) -> bool:
@@ -76,7 +94,7 @@ class _Reader:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text
-        self.prefix = "tool.lska-surgeon." if path.name == PROJECT_FILE else ""
+        self.prefix = TOOL if path.name == PROJECT_FILE else ""
 
     def blocks(self) -> dict[str, DeclaredBlock]:
         content = self._content()
@@ -105,10 +123,9 @@ class _Reader:
         return ours
 
     def _block(self, name: str, fields: Any) -> DeclaredBlock:
-        if not _NAME.match(name):
-            raise self._bad(name, "", f"{clean(name)!r} is no name of a class: a row names it, so it is one word")
-        if is_attention(name):
-            raise self._bad(name, "", "that is a block of lska-surgeon: give yours another name")
+        problem = name_problem(name)
+        if problem:
+            raise self._bad(name, "", problem)
         if not isinstance(fields, dict):
             raise self._bad(name, "", 'it is a table with the fields class and like, such as class = "my_blocks:EMA"')
         for key in fields:

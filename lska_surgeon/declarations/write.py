@@ -15,7 +15,7 @@ _SAYS = {
 
 
 def toml_of(blocks: Iterable[DeclaredBlock], prefix: str = "") -> str:
-    """Tables to paste, each with what its guess means; empty for no blocks."""
+    """Tables to paste, each with what its guess means; empty for no blocks. Each name has to be declarable."""
     return "\n".join(_table(block, prefix) for block in blocks)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..costs.curves import CurvePoint
+from ..files import as_path
 from ..tables import Part, Shown, Table
 from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
 
@@ -65,7 +66,7 @@ class Curves(Shown):
         Raises:
             TargetError: another ending, or the file can't be written.
         """
-        target = Path(path)
+        target = as_path(path)
         with plotting() as figure:
             save(self.drawn(figure), target, force=force)
         return target

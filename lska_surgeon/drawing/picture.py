@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TargetError
-from ..files import write_whole
+from ..files import as_path, write_whole
 from ..wording import did_you_mean
 from .compose import scene_of
 from .figure import Figure
@@ -85,7 +85,7 @@ class Drawing:
         Raises:
             TargetError: the ending is none of `FORMATS`, or the file must not, or can't, be written.
         """
-        target = self.output if path is None else Path(path)
+        target = self.output if path is None else as_path(path)
         if target is None:
             raise TargetError("this was drawn for no file: say where to write it, write('FILE.svg')")
         content = self.content(format_of(target))

@@ -28,6 +28,7 @@ from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
 from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
+from ..files import as_path
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
 from ..nn.operators import Operator, PaperOperator
 from ..tables import Part, Shown, Table
@@ -134,7 +135,7 @@ class Adoption(Shown):
         """
         from ..checkpoints.checkpoint import write_checkpoint
 
-        target = Path(path) if path else self.source.path.with_name(f"{self.source.path.stem}-adopted.pt")
+        target = as_path(path) if path else self.source.path.with_name(f"{self.source.path.stem}-adopted.pt")
         write_checkpoint(target, self.data, force=force)
         return target
 

@@ -15,6 +15,7 @@ from ..checkpoints.find import check_checkpoint
 from ..errors import NO_DATA, CheckpointError, TrainingError
 from ..files import no_file
 from ..wording import first_line
+from .settings_files import data_problem, yaml_problem
 
 if TYPE_CHECKING:
     import numpy
@@ -69,7 +70,11 @@ def check_words(words: Sequence[str], *, model: str) -> None:
         elif key == "resume":
             raise TrainingError(f"give the file to resume as the model: lska-surgeon train {value} resume=True")
         elif key == "cfg":
-            _check_file(key, value, f"give a YAML of arguments, or drop it: lska-surgeon train {model} data=FILE.yaml")
+            remedy = f"give a YAML of arguments, or drop it: lska-surgeon train {model} data=FILE.yaml"
+            _check_file(key, value, remedy)
+            problem = yaml_problem(Path(value), "no YAML of arguments", "epochs and imgsz")
+            if problem:
+                raise TrainingError(f"{key}={value} {problem}: {remedy}")
         elif key == "data":
             _check_data(value)
 
@@ -96,8 +101,12 @@ def _check_data(value: str) -> None:
         raise TrainingError(
             f"data={value} is not here, and nothing is downloaded for you: fetch it first, and give its path"
         )
+    remedy = "give the path of a data YAML that is here"
     if Path(value).suffix.lower() in _YAML and not any(True for _ in _stock_data(value)):
-        _check_file("data", value, "give the path of a data YAML that is here")
+        _check_file("data", value, remedy)
+    problem = data_problem(Path(value)) if Path(value).exists() else None
+    if problem:
+        raise TrainingError(f"data={value} {problem}: {remedy}")
 
 
 def _check_file(key: str, value: str, remedy: str) -> None:

@@ -247,5 +247,5 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     try:
         with quiet(), no_downloads():
             check_det_dataset(data, autodownload=False)
-    except (ConnectionError, FileNotFoundError, SyntaxError, TypeError) as error:
-        raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
+    except Exception as error:  # it does nothing but read files of the user's, and fails on what it did not foresee
+        raise TrainingError(f"ultralytics: {first_paragraph(error) or type(error).__name__}") from error

@@ -11,6 +11,7 @@ from typing import Any
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import PositionError
+from ..files import as_path
 from ..nn import named_operators
 from ..tables import Part, Shown, Table
 from .folder import pictures_in
@@ -72,7 +73,7 @@ class Insight(Shown):
         """
         from ..drawing.heat_maps import draw_fields, draw_gates
 
-        target = Path(path)
+        target = as_path(path)
         if self.fields:
             draw_fields(self.fields, target, force=force)
         else:

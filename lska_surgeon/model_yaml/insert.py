@@ -15,7 +15,7 @@ from ..architecture.scaling import Scaling
 from ..architecture.shapes import Shape, shapes_of
 from ..architecture.surgery import Rewrite, insert
 from ..errors import TargetError
-from ..files import planned_target, target_path, write_text
+from ..files import as_path, planned_target, target_path, write_text
 from ..tables import Part, Shown, Table
 from .document import Document
 from .file_names import default_name, family_notes
@@ -134,7 +134,7 @@ class Insertion(Shown):
             TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
         """
         if path is not None:
-            named = plan_insert(self.opened, self.placement, resolve=self.resolved, output=os.fspath(path))
+            named = plan_insert(self.opened, self.placement, resolve=self.resolved, output=os.fspath(as_path(path)))
             return named.write(force=force)
         target = planned_target(None, self.output, ".yaml")
         write_text(target, self.text, force=force)

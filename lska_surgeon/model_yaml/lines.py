@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 
+from ..wording import printable
+
 #: Each single character that ends a line for PyYAML: beside the usual ones, NEL, LS and PS.
 BREAKS = "\n\r\x85\u2028\u2029"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
@@ -52,7 +54,7 @@ def patch(before: str, after: str, name: str) -> str:
     All bytes are there, a CR before an LF and what is not UTF-8 included; a text without any LF is one line.
     """
     old, new = (re.findall(r"[^\n]*\n|[^\n]+\Z", text) for text in (before, after))
-    found = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
+    found = difflib.unified_diff(old, new, f"a/{printable(name)}", f"b/{printable(name)}")
     whole = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
     return "".join(whole).removesuffix("\n")
 
@@ -61,4 +63,5 @@ def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
     """A unified diff of two texts, one newline style and no undecodable bytes, so that it prints well."""
     old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
     lines = (old.splitlines(), new.splitlines())
-    return "\n".join(difflib.unified_diff(*lines, f"a/{old_name}", f"b/{new_name}", lineterm=""))
+    names = (f"a/{printable(old_name)}", f"b/{printable(new_name)}")
+    return "\n".join(difflib.unified_diff(*lines, *names, lineterm=""))

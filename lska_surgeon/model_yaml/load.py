@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape, settings_problem, shapes_of, size_problem, width_problem
-from ..errors import GraphError
+from ..errors import DocumentError, GraphError
 from .document import Document, RowError
 from .encoding import content_of, decoded
 from .find import STDIN, FoundModel, find_model
@@ -54,9 +54,20 @@ def read_model(
     """
     if name == STDIN and folder is None:
         found = FoundModel(Path(STDIN), "standard input", None)
-        return found, Document(decoded(content_of(sys.stdin.buffer), found.asked), found.asked, bad_rows)
+        return found, Document(decoded(_standard_input(), found.asked), found.asked, bad_rows)
     found = find_model(name, folder)
     return found, Document.read(found.path, found.asked, bad_rows)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise DocumentError("standard input is closed: pipe a model YAML into it, or give a file in place of -")
+    try:
+        return content_of(sys.stdin.buffer)
+    except OSError as error:
+        raise DocumentError(
+            f"can't read standard input: {error.strerror or error}: give a file in place of -"
+        ) from error
 
 
 def open_model(name: str, scale: str | None = None, folder: Path | None = None) -> OpenModel:

@@ -14,7 +14,7 @@ from ..architecture.graph import Layer
 from ..architecture.other_operators import OtherOperator, read_row_of_users
 from ..architecture.surgery import Rewrite, remove
 from ..errors import KernelError
-from ..files import planned_target, target_path, write_text
+from ..files import as_path, planned_target, target_path, write_text
 from ..tables import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
@@ -85,7 +85,7 @@ class Removal(Shown):
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the base; arguments and errors as for `Insertion.write`."""
         if path is not None:
-            return _removal(self.found, self.document, os.fspath(path)).write(force=force)
+            return _removal(self.found, self.document, os.fspath(as_path(path))).write(force=force)
         target = planned_target(None, self.output, ".yaml")
         write_text(target, self.text, force=force)
         return target

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import TargetError
 from ..files import check_folder
 from ..tables import Part, Shown
-from ..wording import counted
+from ..wording import counted, printable
 from .files import EDITED, FOREIGN, LEFT_OVER, OffFile
 from .index import Index
 from .recipe import Recipe
@@ -99,9 +99,10 @@ class Variants(Shown):
         texts = []
         if self.checked or self.options.dry_run:
             for found in self.findings:
-                texts.append(f"{found.file} {found.message}" + (f"\n{_shortened(found.diff)}" if found.diff else ""))
-        texts += [f"{file} does not pass: {problem}" for file, problem in self.broken]
-        texts += [f"{file} is over the budget: {problem}" for file, problem in self.over_budget]
+                diff = f"\n{_shortened(found.diff)}" if found.diff else ""
+                texts.append(printable(f"{found.file} {found.message}") + diff)
+        texts += [printable(f"{file} does not pass: {problem}") for file, problem in self.broken]
+        texts += [printable(f"{file} is over the budget: {problem}") for file, problem in self.over_budget]
         return texts + ([self.uncounted_in_words] if self.uncounted else [])
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TargetError
-from ..files import check_target, replace_all
+from ..files import as_path, check_target, replace_all
 from ..tables import Part, Shown, Table
 from ..wording import did_you_mean
 
@@ -69,7 +69,7 @@ class Template:
 
     def copies(self, path: str | os.PathLike[str] | None = None) -> dict[Path, str]:
         """The files that a copy is made of, text by path: of a recipe, its schema too where there is none yet."""
-        target = Path(path) if path is not None else self.target
+        target = as_path(path) if path is not None else self.target
         texts = {target: self.text}
         schema = target.parent / SCHEMA
         if self.is_recipe and not schema.exists():

@@ -48,7 +48,7 @@ def test_cells_are_variants_times_seeds_times_data(tmp_path: Path) -> None:
 
 def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
     for name in ("yolov8s.pt", "yolov8m.pt", "d.yaml"):
-        (tmp_path / name).write_bytes(name.encode())
+        (tmp_path / name).write_text(f"train: {name}\n")
     for start in ("yolov8s.pt", "{base}.pt", "yolov8{scale}.pt"):
         text = f"{STOCK}train: {{data: d.yaml, start: '{start}'}}\nseeds: [0]\ncontrols: [base, larger]\n"
         cells = planned(tmp_path, text).cells
@@ -60,7 +60,7 @@ def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
 
 
 def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None:
-    (tmp_path / "d.yaml").touch()
+    (tmp_path / "d.yaml").write_text("train: a\n")
     text = "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf, k: 7}\ntrain: {data: d.yaml}\nseeds: [0]\n"
     ablation = planned(tmp_path, text + "controls: larger\n")
     assert [(one.network.name, one.network.role) for one in ablation.cells if "lska" not in one.network.name] == [
@@ -95,7 +95,7 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
 def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     for name in ("d.yaml", "e/d.yaml", "mine.pt"):
-        (tmp_path / name).write_bytes(b"x")
+        (tmp_path / name).write_text("train: a\n")
     with pytest.raises(RecipeError) as caught:
         planned(tmp_path, text + "\n")
     assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message.replace('{}', str(tmp_path))}")

@@ -202,6 +202,7 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--gate", f"mAP50-95 >= base - {'9' * 400}"], "can't read the gate 'mAP50-95 >= base - 999"),
         (["--gate", "good"], "can't read the gate 'good': write METRIC >= base"),
         (["--gate", "mAP50 >= base"], "the gate asks for mAP50, and mAP50-95 is compared: add --metric mAP50"),
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),

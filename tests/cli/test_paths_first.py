@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 YAML = "nc: 1\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"
+RECIPE = "base: model.yaml\nmatrix: {{at: ['after:0']}}\ntrain: {{data: {}, epochs: 1, start: scratch}}\nseeds: [0]\n"
 #: Words -> what is said. `here.pt` is there, and never opened; `text.jpg` holds no picture, `folder` is one.
 MISTAKES = {
     "graft gone.pt --at neck": "no file gone.pt",
@@ -48,6 +49,19 @@ MISTAKES = {
     "train here.pt data=gone.yaml": "data=gone.yaml: there is no such file",
     "train model.yaml data=gone.yaml": "data=gone.yaml: there is no such file",
     "train here.pt data=folder.yaml": "data=folder.yaml is a directory",
+    "train here.pt data=/dev/null": "data=/dev/null is a device: give the path of a data YAML that is here",
+    "train here.pt data=here.pt": "data=here.pt is no data YAML, whose name would end in .yaml: give the path of a",
+    "train here.pt data=text.jpg": "data=text.jpg is no data YAML, whose name would end in .yaml",
+    "train here.pt data=list.yaml": "data=list.yaml is no data YAML: it has no keys such as train, val and names",
+    "train here.pt data=nothing.yaml": "data=nothing.yaml is no data YAML: it has no keys such as train, val and names",
+    "train here.pt data=deep.yaml": "data=deep.yaml is no data YAML: it is nested too deep",
+    "train here.pt data=binary.yaml": "data=binary.yaml is no data YAML: ",
+    "train here.pt data=open.yaml": "data=open.yaml is no data YAML: line 2: ",
+    "train here.pt data=utf16.yaml": "it is UTF-16, and has to be UTF-8: save it as UTF-8",
+    "train here.pt data=model.yaml cfg=text.jpg": "cfg=text.jpg is no YAML of arguments, whose name would end in .yaml",
+    "train here.pt data=model.yaml cfg=list.yaml": "it has no keys such as epochs and imgsz: give a YAML of arguments",
+    "ablate list-of-data.yaml": "list.yaml is no data YAML: it has no keys such as train, val and names",
+    "ablate here-of-data.yaml": "here.pt is no data YAML, whose name would end in .yaml: give the path of a data YAML",
     "train here.pt data=https://example.com/a.yaml": "nothing is downloaded for you",
     "train here.pt data=model.yaml cfg=gone.yaml": "cfg=gone.yaml: there is no such file",
     "train here.pt data=model.yaml pretrained=gone.pt": "pretrained=gone.pt: no file gone.pt",
@@ -94,9 +108,17 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "text.jpg": "no picture",
         "empty.png": "",
         "model.yaml": YAML,
+        "list.yaml": "- 1\n",
+        "nothing.yaml": "",
+        "deep.yaml": "[" * 100_000,
+        "open.yaml": "a: [1,\n",
+        "binary.yaml": "\x00\x01\x7f",
+        "list-of-data.yaml": RECIPE.format("list.yaml"),
+        "here-of-data.yaml": RECIPE.format("here.pt"),
         "recipe.yaml": "base: gone.yaml\nmatrix: {at: [neck]}\n",
     }.items():
         (folder / name).write_text(text)
+    (folder / "utf16.yaml").write_text("train: a\nval: b\n", encoding="utf-16")
     cv2.imwrite(str(folder / "here.png"), numpy.zeros((8, 8, 3), numpy.uint8))
     for name in ("folder", "folder.yaml"):
         (folder / name).mkdir()

@@ -116,3 +116,40 @@ def test_the_list_names_stock_ours_and_declared(monkeypatch: pytest.MonkeyPatch)
 def test_stock_models_have_no_unknown_block(bare: Path) -> None:
     assert run("blocks", "yolov8n.yaml").output == "yolov8n.yaml: every block is known\n"
     assert "needs a FILE" in run("blocks", "--write", code=2).output
+
+
+MODEL = """nc: 80
+backbone:
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [-1, 1, EMA, []]
+  - [-1, 1, {name}, []]
+head:
+  - [[-1], 1, Detect, [nc]]
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["注意力", "my block", "C2f-EMA", "5x", 'a"b', "a#b", "a]b", "", "a\tb", "a]\nlike = 1"]
+)
+def test_a_name_that_no_declaration_can_have_is_left_out(bare: Path, name: str) -> None:
+    Path("odd.yaml").write_text(MODEL.format(name=json.dumps(name)), encoding="utf-8")
+    told = run("blocks", "odd.yaml", "--write")
+    shown = name if name.isprintable() else ascii(name)[1:-1]
+    assert f"Note: block {shown!r} can't be declared: that is no name of a class" in told.stderr
+    assert list(read_declarations(Path("lska-surgeon.toml"), trusted=True).blocks) == ["EMA"]
+
+
+def test_what_could_not_be_read_is_not_written(bare: Path) -> None:
+    Path("my-blocks.py").write_text("class A(nn.Module): ...\nclass LSKA(nn.Module): ...\n")
+    told = run("blocks", "my-blocks.py", "--write", code=2).stderr
+    assert "Note: block 'LSKA' can't be declared: that is a block of lska-surgeon: give yours another name" in told
+    assert "'my-blocks.py:A' can't be imported: name its folders and file as Python names modules" in told
+    assert not Path("lska-surgeon.toml").exists()
+    Path("lska.py").write_text("class LSKA(nn.Module): ...\n")
+    assert run("blocks", "lska.py").stdout == "lska.py: no block that can be declared\n"
+
+
+def test_a_project_file_gets_the_tables_that_are_read_there(bare: Path) -> None:
+    Path("pyproject.toml").unlink(missing_ok=True)
+    run("blocks", "my_blocks.py", "-o", "pyproject.toml")
+    assert "C2fFaster" in read_declarations(Path("pyproject.toml"), trusted=True).blocks

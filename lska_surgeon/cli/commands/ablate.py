@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ...api.ablate import ablate as do_ablate
+from .. import say
 from ..options import blocks as with_blocks
 from ..options import not_empty
 from ..reports.ablate import Progress, deliver, dry_run_text
@@ -64,7 +65,7 @@ def ablate(
         "folder": folder,
     }
     if dry_run:
-        click.echo(dry_run_text(recipe, folder, slurm, do_ablate(recipe, **asked, dry_run=True), as_json))
+        say.report(dry_run_text(recipe, folder, slurm, do_ablate(recipe, **asked, dry_run=True), as_json))
         return
     try:
         with Progress(quiet) as progress:
@@ -74,6 +75,6 @@ def ablate(
         where = {"--devices": devices, "--ray": ray, "--slurm": slurm, "--folder": folder}
         more = [word for name, value in where.items() if value is not None for word in (name, value)]
         again = shlex.join(["lska-surgeon", "ablate", str(recipe), *more])
-        click.echo(f"Stopped. {done}; go on with: {again}", err=True)
+        say.line(f"Stopped. {done}; go on with: {again}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))

@@ -9,7 +9,7 @@ import click
 
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, writing
 from ..quick_imports import own_process
@@ -67,14 +67,15 @@ def adopt(
     if not dry_run and not differs:
         done.write(target, force=force)
     for note in done.notes if not quiet else ():
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     written = None if dry_run or differs else str(target)
     if form == "json":
-        click.echo(dump({**done.to_dict(), "output": written, "max_delta": difference}))
+        say.report(dump({**done.to_dict(), "output": written, "max_delta": difference}))
     elif dry_run or not quiet:
-        click.echo(_report(done, target, "Wrote" if written else "Would write", difference))
+        for line in _report(done, target, "Wrote" if written else "Would write", difference):
+            say.line(line)
     if differs:
-        click.echo(f"Error: the outputs differ by up to {difference:g}, so nothing was written", err=True)
+        say.mistake(f"the outputs differ by up to {difference:g}, so nothing was written")
         click.get_current_context().exit(1)
 
 
@@ -86,7 +87,7 @@ def _difference(done: Adoption, picture: Path | None, against: Path | None) -> f
     return largest_difference(done.checkpoint().float_model(), picture, against)
 
 
-def _report(done: Adoption, target: Path, verb: str, difference: float | None) -> str:
+def _report(done: Adoption, target: Path, verb: str, difference: float | None) -> list[str]:
     lines = [f"{verb} {target}: {done.tensors} tensors, each the original's"]
     for one in done.adopted:
         layers = ", ".join(map(str, one.layers))
@@ -96,4 +97,4 @@ def _report(done: Adoption, target: Path, verb: str, difference: float | None) -
         lines.append("  not compared with outputs of the original: --check and --against do that")
     else:
         lines.append(f"  max |Δ| to the original's outputs: {difference:g}")
-    return "\n".join(lines)
+    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ...yolo import autoload as switch
+from .. import say
 
 
 @click.command()
@@ -24,15 +25,15 @@ def autoload(ctx: click.Context, action: str) -> None:
       lska-surgeon autoload off
     """
     if action == "on":
-        click.echo(f"Autoload is on: {switch.enable().path}")
+        say.line(f"Autoload is on: {switch.enable().path}")
     elif action == "off":
-        click.echo("Autoload is off" if switch.disable() else "Autoload was off already")
+        say.line("Autoload is off" if switch.disable() else "Autoload was off already")
     else:
         found = switch.status()
         if not found.enabled:
-            click.echo("Autoload is off")
+            say.line("Autoload is off")
         elif found.working:
-            click.echo(f"Autoload is on: {found.path}")
+            say.line(f"Autoload is on: {found.path}")
         else:
-            click.echo(f"Autoload is on, but a fresh Python does not find lska_surgeon: {found.path}")
+            say.line(f"Autoload is on, but a fresh Python does not find lska_surgeon: {found.path}")
             ctx.exit(1)

@@ -6,7 +6,7 @@ import click
 
 from ...api import blocks as api
 from ...tables import drawn
-from .. import completion
+from .. import completion, say
 from ..options import blocks_option, formats
 from ..reports.json import dump
 
@@ -35,12 +35,12 @@ def blocks(source: str | None, write: bool, output: str | None, force: bool, blo
         raise click.UsageError("--write needs a FILE: a model YAML, or a Python file with your classes")
     found = api.blocks(source, blocks=blocks)
     for note in found.notes:
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     if write or output:
-        click.echo(f"Wrote {found.write(output, force=force)}", err=form == "json")
+        say.line(f"Wrote {found.write(output, force=force)}", err=form == "json")
     if form == "json":
-        click.echo(dump(found.to_dict()))
+        say.report(dump(found.to_dict()))
     elif source and not found.guessed:
-        click.echo(f"{source}: every block is known")
+        say.line(f"{source}: {found.nothing}")
     elif not write and not output:
-        click.echo(drawn(found.parts()))
+        say.report(drawn(found.parts()))

@@ -8,7 +8,7 @@ from ...api import check as api
 from ...checks.check import CheckedFile
 from ...errors import BuildError, NotAModelError, SurgeonError
 from ...model_yaml.find import STDIN
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..reports.check import finding_annotation, finding_line, findings_json, summary
@@ -74,23 +74,23 @@ def check(
         raise click.UsageError("--build needs files: save standard input to one, and give that")
     checked, problems = _read(files, models_only, build)
     if form == "json":
-        click.echo(findings_json(checked, problems, strict=strict, fix=fix))
+        say.report(findings_json(checked, problems, strict=strict, fix=fix))
     else:
         for one in checked:
             for finding in one.findings:
                 line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
-                click.echo(line, err=fix)
+                say.report(line, err=fix)
             for note in one.notes if form == "text" and not quiet else ():
-                click.echo(f"Note: {note}", err=True)
+                say.note(note)
             if fix and one.patch:
-                click.echo(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"), nl=False)
+                say.content(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"))
         if not quiet and len(problems) < len(files):
-            click.echo(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
+            say.line(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
     for name, problem in problems.items():
         if form == "github":
-            click.echo(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
+            say.report(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
         else:
-            click.echo(f"Error: {problem}", err=True)
+            say.mistake(problem)
     if problems:
         ctx.exit(2)
     if any(one.failed(strict) for one in checked):

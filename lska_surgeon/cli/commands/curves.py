@@ -13,7 +13,7 @@ from ...costs.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.matplotlib_plots import check_figure
 from ...tables import drawn, pipes
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..options import imgsz as size_option
@@ -62,10 +62,10 @@ def curves(
     if output is not None:
         found.write(output, force=force)
     for note in found.notes:
-        click.echo(f"Note: {note}", err=True)
-    click.echo(_render(found, form))
+        say.note(note)
+    say.report(_render(found, form))
     if output is not None:
-        click.echo(f"Wrote {output}", err=form != "table")
+        say.line(f"Wrote {output}", err=form != "table")
 
 
 def _render(found: Curves, form: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from ...errors import NotAModelError, SurgeonError
 from ...model_yaml.find import STDIN
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
@@ -52,16 +52,15 @@ def diff(
     if (costs or textconv) and STDIN in models:
         raise click.UsageError("--costs and --textconv need files: save standard input to one, and give that")
     if textconv:
-        click.echo(_index_free(models[0]), nl=False)
+        say.content(_index_free(models[0]))
         return
     from ...api import diff as api
     from ..reports.diff import REPORTS
 
     difference = api.diff(models[0], models[1], imgsz=imgsz, count=costs)
     for note in difference.notes:
-        click.echo(f"Note: {note}", err=True)
-    report = REPORTS[form](difference)
-    click.echo(report.encode("utf-8", errors="surrogateescape"))  # a file's name may have bytes that are not UTF-8
+        say.note(note)
+    say.report(REPORTS[form](difference))
     if exit_code and difference:
         ctx.exit(1)
 
@@ -79,6 +78,6 @@ def _index_free(model: str) -> bytes:
         if not path.is_file():
             raise
         if not isinstance(error, NotAModelError):
-            click.echo(f"Note: shown as it is: {error}", err=True)
+            say.note(f"shown as it is: {error}")
         return path.read_bytes()
     return text.encode("utf-8", errors="surrogateescape")

@@ -6,6 +6,7 @@ import click
 
 from ...api import doctor as api
 from ...tables import drawn
+from .. import say
 from ..options import formats
 from ..reports.json import dump
 
@@ -24,6 +25,6 @@ def doctor(ctx: click.Context, form: str) -> None:
       lska-surgeon doctor
     """
     found = api.doctor()
-    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
     if found.traps:
         ctx.exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...drawing.picture import FORMATS, format_of
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import imgsz as size_option
 from ..options import not_empty
@@ -70,13 +70,13 @@ def draw(
         )
     if not quiet:
         for note in found.notes:
-            click.echo(f"Note: {note}", err=True)
+            say.note(note)
     if found.output is None:
-        click.echo(found.content(form or "svg"), nl=False)
+        say.content(found.content(form or "svg"))
         return
     found.write(force=force)
     if not quiet:
-        click.echo(f"Wrote {found.line}")
+        say.line(f"Wrote {found.line}")
 
 
 def _target(model: str, positions: bool, output: str | None, form: str | None) -> Path | None:

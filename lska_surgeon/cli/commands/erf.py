@@ -8,7 +8,7 @@ import click
 
 from ...drawing.matplotlib_plots import check_figure
 from ...tables import drawn
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
@@ -76,7 +76,7 @@ def erf(
     if output is not None:
         found.write(output, force=force)
     for note in found.notes:
-        click.echo(f"Note: {note}", err=True)
-    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+        say.note(note)
+    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
     if output is not None:
-        click.echo(f"Wrote {output}", err=form == "json")
+        say.line(f"Wrote {output}", err=form == "json")

@@ -14,9 +14,9 @@ from ...costs.cost import Cost
 from ...costs.folder import FolderModels, models_in
 from ...costs.limits import parse_amount
 from ...errors import DocumentError, SurgeonError
-from .. import completion
+from .. import completion, say
+from ..options import FiniteRange, formats
 from ..options import blocks as with_blocks
-from ..options import formats
 from ..options import imgsz as size_option
 from ..quick_imports import own_process
 from ..reports.flops import above_limits, model_notes, render
@@ -48,7 +48,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 )
 @click.option("--notes", is_flag=True, help="Say below the table how to read it, and what is not counted.")
 @formats("table", "json", "csv", "md", "github")
-@click.option("--max-gflops", type=click.FloatRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
+@click.option("--max-gflops", type=FiniteRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs.")
 @click.option("--max-params", callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k).")
 @click.option("--latency", "timed", is_flag=True, help="Also measure how long each takes on this machine's CPU.")
 @click.option("--trust", is_flag=True, help="Load a .pt although it names code that is not on the allow-list.")
@@ -99,14 +99,15 @@ def flops(
         if timed:
             names = [cost.name for cost in costs]
             text = with_latency(text, latency(names, imgsz=imgsz, batch=batch, trust=trust), form)
-    click.echo(text)
+    say.report(text)
     for note in (*told, *(model_notes(costs) if form != "json" and not notes else ())):
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     above = above_limits(costs, max_gflops, max_params)
     for cost, line in above:
         if form == "github":
-            line = annotation("error", line, file=cost.name, title="lska-surgeon flops: above the limit")
-        click.echo(line, err=form != "github")
+            say.report(annotation("error", line, file=cost.name, title="lska-surgeon flops: above the limit"))
+        else:
+            say.line(line, err=True)
     if above:
         ctx.exit(1)
 

@@ -6,7 +6,7 @@ import click
 
 from ...api import inspect as api
 from ...tables import drawn
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
@@ -31,4 +31,4 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
     """
     with own_process():
         found = api.load_checkpoint(checkpoint, trust=trust)
-    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))

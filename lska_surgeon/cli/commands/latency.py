@@ -11,7 +11,7 @@ from ...api.latency import latency as do_latency
 from ...api.latency import look_at_recipe
 from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, imgsz, not_empty, trust
 from ..quick_imports import unwatched
@@ -65,4 +65,4 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
         look_at_recipe(asked["recipe"])
     with unwatched():
         import torch  # noqa: F401
-    click.echo(render([do_latency(models, batch=number, **asked) for number in batch], form))
+    say.report(render([do_latency(models, batch=number, **asked) for number in batch], form))

@@ -6,7 +6,7 @@ import click
 
 from ...api import positions as api
 from ...tables import drawn
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..reports.json import dump
@@ -36,8 +36,8 @@ def positions(model: str, scale: str | None, form: str) -> None:
     """
     found = api.positions(model, scale=scale)
     if form == "json":
-        click.echo(dump(found.to_dict()))
+        say.report(dump(found.to_dict()))
         return
     for note in found.notes:
-        click.echo(f"Note: {note}", err=True)
-    click.echo(drawn(found.parts()))
+        say.note(note)
+    say.report(drawn(found.parts()))

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ...api.results import results as do_results
+from .. import say
+from ..options import FiniteRange, formats, not_empty
 from ..options import blocks as with_blocks
-from ..options import formats, not_empty
 from ..quick_imports import unwatched
 
 
@@ -23,7 +24,7 @@ from ..quick_imports import unwatched
     show_default=True,
     help="Which epoch of each run counts.",
 )
-@click.option("--resolve", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Tell how many seeds would show a true difference of X.")  # fmt: skip  # noqa: E501
+@click.option("--resolve", type=FiniteRange(min=0, min_open=True), metavar="X", help="Tell how many seeds would show a true difference of X.")  # fmt: skip  # noqa: E501
 @click.option("--gate", callback=not_empty, metavar="RULE", help="Exit 1 when a variant is distinguishably worse: 'mAP50-95 >= base'.")  # fmt: skip  # noqa: E501
 @click.option("--base", callback=not_empty, metavar="NETWORK", help="Of plain runs: compare with this one.")
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
@@ -69,11 +70,11 @@ def results(
     failed = found.worse(gate) if gate else []
     if plot is not None:
         found.write(plot, force=force)
-        click.echo(f"Wrote {plot}", err=True)
-    click.echo(render(found, form))
+        say.line(f"Wrote {plot}", err=True)
+    say.report(render(found, form))
     for line in failed:
-        click.echo(f"Gate: {line}", err=True)
+        say.line(f"Gate: {line}", err=True)
     for note in found.gate_notes if gate else ():
-        click.echo(f"Note: the gate lets pass what it can't tell: {note}", err=True)
+        say.note(f"the gate lets pass what it can't tell: {note}")
     if failed:
         ctx.exit(1)

@@ -8,7 +8,7 @@ import click
 
 from ...api import templates as api
 from ...tables import drawn
-from .. import completion
+from .. import completion, say
 from ..groups import NamingGroup
 from ..options import formats
 from ..reports.json import dump
@@ -29,7 +29,7 @@ def templates(ctx: click.Context, /, form: str) -> None:
     if ctx.invoked_subcommand:
         return
     found = api.templates()
-    click.echo(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
 
 
 @templates.command()
@@ -41,7 +41,7 @@ def show(name: str) -> None:
     Example:
       lska-surgeon templates show github
     """
-    click.echo(api.templates()[name].text, nl=False)
+    say.report(api.templates()[name].text, nl=False)
 
 
 @templates.command()
@@ -59,8 +59,6 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     files = list(one.copies(output))
     one.write(output, force)
     for path in files:
-        click.echo(f"Wrote {path}")
+        say.line(f"Wrote {path}")
     if one.needs_a_repository:
-        click.echo(
-            f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}", err=True
-        )
+        say.note(f"name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ...api import train as api
-from .. import completion
+from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import trust as trust_option
 
@@ -40,4 +40,4 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, trus
         raise click.UsageError("--warm is for --stage both, whose first run it sets the length of")
     folders = api.train_with(model, words, stage=stage, warm=warm or 1, trust=trust)
     for name, folder in zip(("attention", "all") if stage == "both" else (stage,), folders):
-        click.echo(f"Trained {name}: {folder}")
+        say.line(f"Trained {name}: {folder}")

@@ -12,6 +12,7 @@ import click
 from ...api import variants as api
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
+from .. import say
 from ..options import blocks as with_blocks
 from ..options import formats, unchecked
 from ..reports.json import dump
@@ -64,20 +65,20 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
 
 def _show(result: Variants, form: str, quiet: bool) -> None:
     if form == "json":
-        click.echo(dump(result.to_dict()))
+        say.report(dump(result.to_dict()))
         return
     if form == "github":
-        click.echo("\n".join(as_annotations(result)))
+        say.report("\n".join(as_annotations(result)))
         return
     if form != "text":
-        click.echo(result.index.render(form) + "\n" * (form == "table"))
+        say.report(result.index.render(form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
     for text in result.problems:
-        click.echo(text.encode("utf-8", errors="replace").decode(), err=apart)
+        say.report(text.encode("utf-8", errors="replace").decode(), err=apart)
     for note in [] if quiet else result.notes:
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     if result.failed or not quiet:
-        click.echo(result.line, err=apart)
+        say.line(result.line, err=apart)
 
 
 def _track(items: Iterator[Any], what: str, total: int) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import click
 from ...errors import SurgeonError
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
+from .. import say
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -22,7 +23,7 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
       lska-surgeon yolo detect train model=yolov8s-lska-neck-k35.yaml data=coco8.yaml epochs=1
     """
     if words in (("-h",), ("--help",)):
-        click.echo(ctx.get_help())
+        say.report(ctx.get_help())
         return
     try:
         code = run_yolo(list(words))

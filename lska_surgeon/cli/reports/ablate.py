@@ -8,11 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import click
-
 from ...ablation.records import INTERRUPTED, RUNNING
 from ...ablation.scheduler import Event
 from ...ablation.status import AblationStatus, failure_text
+from .. import say
 from .json import dump
 
 #: Seconds between two lines on a running cell in a log.
@@ -54,14 +53,14 @@ class Progress:
             self.live.update("\n".join(self.running.values()))
         if event.kind in ("failed", "killed") or (event.kind != "running" and not self.quiet):
             end = f": {event.text}" if event.text else f" on {event.device}"
-            click.echo(f"{event.kind.capitalize()} {name}{end}", err=True)
+            say.line(f"{event.kind.capitalize()} {name}{end}", err=True)
 
     def _tell_log(self, name: str) -> None:
         """A line on a running cell from time to time, where nobody watches."""
         now = time.monotonic()
         if self.live is None and not self.quiet and now - self.told.setdefault(name, now) >= EVERY:
             self.told[name] = now
-            click.echo(f"Running {self.running[name]}", err=True)
+            say.line(f"Running {self.running[name]}", err=True)
 
 
 def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: AblationStatus, as_json: bool) -> str:
@@ -82,16 +81,16 @@ def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: Ab
 def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
     """Say how it ended; the exit code."""
     if as_json:
-        click.echo(dump(status.to_dict()))
+        say.report(dump(status.to_dict()))
     for cell in status.cells:
         if cell.state == "failed":
-            click.echo(f"Failed: {failure_text(cell)}", err=True)
+            say.line(f"Failed: {failure_text(cell)}", err=True)
     if status.failed:
-        click.echo("Note: failed cells are left as they are: add --retry to train them again", err=True)
+        say.note("failed cells are left as they are: add --retry to train them again")
     for note in () if quiet else status.notes:
-        click.echo(f"Note: {note}", err=True)
+        say.note(note)
     if not quiet:
         others = status.counts.get(RUNNING, 0)
         more = f" ({others} of them by another call)" if others else ""
-        click.echo(f"{status.summary()}{more}", err=as_json)
+        say.line(f"{status.summary()}{more}", err=as_json)
     return int(status.failed or INTERRUPTED in status.counts)

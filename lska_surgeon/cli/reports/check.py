@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding
-from ...wording import counted
+from ...wording import counted, printable
 from .github import annotation
 from .json import dump
 
@@ -20,7 +20,7 @@ def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str],
         mark: makes the third part stand out, from severity and text.
     """
     label = mark(finding.severity, f"{finding.severity}[{finding.rule}]")
-    return f"{file.path}:{finding.line}: {label}: {finding.text}"
+    return f"{printable(str(file.path))}:{finding.line}: {label}: {printable(finding.text)}"
 
 
 def finding_annotation(file: CheckedFile, finding: Finding) -> str:

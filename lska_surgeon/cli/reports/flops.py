@@ -10,6 +10,7 @@ from typing import Any
 from ...costs.breakdown import Detail, Line
 from ...costs.cost import FROZEN, Cost, ModuleCost
 from ...tables import pipes, table
+from ...wording import printable
 from .github import annotation
 from .json import dump
 
@@ -37,7 +38,7 @@ def render(costs: Sequence[Cost], form: str, detail: Detail, *, notes: bool = Fa
     if not notes:
         return f"{report}\n\n{_IN_SHORT}"
     mark = "- " if form == "md" else ""
-    return "\n".join([report, "", *(f"{mark}{line}" for line in _footnotes(costs))])
+    return "\n".join([report, "", *(f"{mark}{printable(line)}" for line in _footnotes(costs))])
 
 
 def model_notes(costs: Sequence[Cost]) -> list[str]:
@@ -68,7 +69,7 @@ def _table(costs: Sequence[Cost], detail: Detail) -> str:
         if lines:
             cells = [("  " * line.depth + line.label, *_line(cost, line)) for line in lines]
             parts += [
-                f"{cost.name}: {_what_is_shown(cost, detail)}",
+                printable(f"{cost.name}: {_what_is_shown(cost, detail)}"),
                 table(_LINES_HEADER, cells, right=range(2, len(_LINES_HEADER))),
             ]
     return "\n\n".join(parts)
@@ -82,7 +83,7 @@ def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
         if lines:
             # Markdown drops leading blanks, so the full path stands in for the indent.
             cells = [(line.path, *_line(cost, line)) for line in lines]
-            parts += [f"{cost.name}: {_what_is_shown(cost, detail)}", pipes(_LINES_HEADER, cells, 2)]
+            parts += [printable(f"{cost.name}: {_what_is_shown(cost, detail)}"), pipes(_LINES_HEADER, cells, 2)]
     return "\n\n".join(parts)
 
 

@@ -1,0 +1,35 @@
+"""All that commands say goes through here: a name with a newline in it can't make a line of its own.
+
+A line of a job's log may be an order to GitHub (`::error::`), and a control character one to the terminal.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ..wording import printable, visible
+
+
+def line(text: str, *, err: bool = False) -> None:
+    """One line, whatever names stand in it."""
+    click.echo(printable(text), err=err)
+
+
+def note(text: str) -> None:
+    """What the user should be told, beside the result."""
+    line(visible(f"Note: {text}"), err=True)
+
+
+def mistake(text: str) -> None:
+    """What the user can put right."""
+    line(visible(f"Error: {text}"), err=True)
+
+
+def report(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """A text of several lines, made by us: a table, JSON, a picture."""
+    click.echo(text, err=err, nl=nl)
+
+
+def content(data: bytes) -> None:
+    """What a file holds, on standard output as it is."""
+    click.echo(data, nl=False)

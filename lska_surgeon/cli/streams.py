@@ -1,0 +1,65 @@
+"""The standard streams made fit for anything that a command may say; it says nothing itself.
+
+No character is a mistake: one that a stream's encoding does not have is written as `\\u0394`, which JSON reads as well.
+A path with bytes that are no UTF-8 comes out as it is.
+What is written to a standard output that was closed before the start fails, as it does with grep and git. And no file
+that is opened gets the number of a closed stream, so that nobody's output ends up in it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import IO, BinaryIO, cast
+
+_ESCAPED = "lska_surgeon.escaped"
+
+
+def prepare_streams() -> None:
+    """Make the standard streams of this process fit."""
+    if sys.stdin is None:
+        _null_device(0, os.O_RDONLY)  # and it stays None: there is nothing to read
+    if sys.stdout is None:
+        sys.stdout = _text(_null_device(1, os.O_RDONLY))  # a write fails: "Bad file descriptor"
+    if sys.stderr is None:
+        sys.stderr = _text(_null_device(2, os.O_WRONLY))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # somebody may have put another object there
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def give_up(stream: IO[str]) -> None:
+    """Drop what a stream still holds and can't write, so that the interpreter does not fail on it at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _null_device(number: int, flags: int) -> int:
+    """The null device, opened: of the closed streams the first has the lowest number that is free."""
+    handle = os.open(os.devnull, flags)
+    if handle != number and number == 0:
+        os.close(handle)  # the number is in use, though Python knows of no standard input
+    return handle
+
+
+def _text(handle: int) -> io.TextIOWrapper:
+    return io.TextIOWrapper(cast(BinaryIO, io.FileIO(handle, "w")), encoding="utf-8", errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    if "\udc80" <= char <= "\udcff":  # how Python reads a byte that is no UTF-8
+        return bytes([ord(char) - 0xDC00]), error.start + 1
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2])), error.start + 1
+
+
+codecs.register_error(_ESCAPED, _escaped)
