@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import builds, pictures
-from support.insertions import plan_insert
 
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
@@ -22,6 +21,7 @@ from lska_surgeon.drawing.palette import TYPES
 from lska_surgeon.drawing.svg import svg_of
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import FoundModel, stock_models
+from lska_surgeon.model_yaml.insert import plan_insert
 from lska_surgeon.model_yaml.load import OpenModel, open_model
 
 POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]
@@ -29,6 +29,7 @@ POSITIONS = [(model, position) for model in builds.MODELS for position in builds
 PAGE = (480, 690)  # points, as A4 and letter paper leave them between their margins
 
 
+@cache
 @cache
 def stock(model: str, letter: str | None) -> OpenModel:
     return open_model(str(stock_models()[model]), letter)
@@ -56,7 +57,7 @@ def test_every_stock_model_fits_a_page_with_text_that_can_be_read(model: str) ->
 def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, position: str) -> None:
     letter = builds.scalings_of(model)[0].letter
     base = stock(model, letter)
-    plan = plan_insert(str(stock_models()[model]), Placement((position,), k=7), scale=letter, output="-")
+    plan = plan_insert(base, Placement((position,), k=7), output="-")
     variant = OpenModel(FoundModel(Path(model), model, letter), Document(plan.text, model), base.scaling)
     graph = variant.document.graph
     pictures.assert_sound(picture_of(variant), graph)
@@ -89,7 +90,7 @@ def test_every_position_is_marked_by_name(model: str) -> None:
             where = f"row-{site.layer if site.reader is None else site.reader}"
             assert picture.boxes[where].holds(picture.marks[mark])
             at = picture.titles[mark].removeprefix("--at ")
-            chosen = plan_insert(str(stock_models()[model]), Placement((at,), k=7), scale=letter, output="-").sites
+            chosen = plan_insert(found, Placement((at,), k=7), output="-", verify=False).sites
             assert [(one.site.layer, one.site.reader, one.site.inside) for one in chosen] == [
                 (site.layer, site.reader, site.inside)
             ]
