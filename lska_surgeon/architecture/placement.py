@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import index
 
 from ..errors import PositionError
+from ..wording import clean
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS
 from .other_operators import AnyOperator, resolve_operator
@@ -44,12 +46,20 @@ def placement_of(
     """A placement at one position or several.
 
     Raises:
-        PositionError: at none.
+        PositionError: at none, or at something that is no text.
     """
     ats = (at,) if isinstance(at, str) else tuple(at)
     if not ats:
         raise PositionError('say where: a position such as "neck", or a list of them')
-    return Placement(ats, op, k, dilation, gated)
+    wrong = next((one for one in ats if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise PositionError(f'{clean(repr(wrong))} is no position: give text, such as "neck", or a list of such')
+    return Placement(ats, op, _whole(k), _whole(dilation), gated)
+
+
+def _whole(number: int | None) -> int | None:
+    """A number as Python's own, of numpy's kinds too."""
+    return None if number is None else index(number)
 
 
 def check_placement(placement: Placement) -> None:

@@ -30,6 +30,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda: ls.insert(STOCK, None), "at is None, and has to be text or a list of such, each text"),
         (lambda: ls.insert(STOCK, [5]), "at is [5], and has to be text"),
+        (lambda: ls.insert(STOCK, iter(["neck", 5])), "5 is no position: give text, such as"),
         (lambda: ls.insert(STOCK, {"neck": 7}), "at is {'neck': 7}, and has to be text"),
         (lambda: ls.insert(5, "neck"), "base is 5, and has to be a path"),
         (lambda: ls.insert(b"yolov8n.yaml", "neck"), "base is b'yolov8n.yaml', and has to be a path"),
@@ -77,7 +78,9 @@ def test_a_wrong_type_is_told(call: Callable[[], Any], said: str) -> None:
 
 
 def test_what_is_as_good_is_taken(tmp_path: Path) -> None:
-    one = ls.insert(Path(STOCK), ("neck",), gated=numpy.bool_(False), output=tmp_path / "yolov8n-x.yaml")
+    one = ls.insert(
+        Path(STOCK), ("neck",), k=numpy.int64(23), gated=numpy.bool_(False), output=tmp_path / "yolov8n-x.yaml"
+    )
     assert one.text == ls.insert(STOCK, (name for name in ["neck"]), output=tmp_path / "yolov8n-x.yaml").text
 
     def verb(number: float, either: int | list[str], anything: Any = None, **more: Any) -> None: ...
