@@ -117,7 +117,7 @@ def test_what_is_no_model_is_shown_as_it_is(text: str, note: str, tmp_path: Path
     assert result.stderr.count("\n") == (1 if note else 0)
 
 
-@pytest.mark.parametrize("stride", [".inf", ".nan", "0", "1000000000000000000000"])
+@pytest.mark.parametrize("stride", [".inf", ".nan", "0", "100000000000000000"])
 def test_stride_that_is_none_has_no_level(stride: str) -> None:
     rows = f"backbone:\n  - [-1, 1, Conv, [64, 3, {stride}]]\nhead:\n  - [-1, 1, Detect, [nc]]\n"
     assert re.search(r"\nbackbone\.(p0\.)?(down|conv) = Conv\[", canonical_text(Document(rows).graph))
