@@ -57,7 +57,10 @@ def refuse_sources(name: str | Path) -> None:
         DocumentError: it is no model YAML.
         GraphError: a source is missing, or looks forward.
     """
-    found = find_model(str(name))
+    try:
+        found = find_model(str(name))
+    except SurgeonError:  # Ultralytics said it
+        return
     document = _document(found, bad_rows=[])
     if document is not None:
         _refuse(found, ((layer, layer.problem()) for layer in document.layers))

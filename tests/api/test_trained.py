@@ -129,7 +129,7 @@ def test_flops_of_any_module() -> None:
     assert found.ops["conv"] == 2 * 10 * 20 * 4 * 8 * 9
     with pytest.raises(ls.SurgeonError, match="scale 's' is for a model YAML"):
         ls.flops(module, scale="s")
-    with pytest.raises(ls.SurgeonError, match="a int can't be counted"):
+    with pytest.raises(ls.SurgeonError, match="an int can't be counted"):
         ls.flops(3)
     assert ls.flops("yolov8.yaml", scale="s").params == ls.flops("yolov8s.yaml").params
 
