@@ -46,7 +46,7 @@ def latency(
         half: half precision, on a GPU.
         threads: of the CPU; None for torch's own choice.
         onnx: export, and run in onnxruntime on the CPU.
-        nms: include non-maximum suppression.
+        nms: include non-maximum suppression; how many boxes there are to suppress, the weights decide.
         rounds: how often each model runs.
         trust: load a checkpoint although it names code that is not on the allow-list.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
@@ -55,7 +55,7 @@ def latency(
         Median, 95th percentile and the ratio to the first, with its interval; it prints itself.
 
     Raises:
-        SurgeonError: a model can't be read, built or run, or the device is not here.
+        SurgeonError: a model can't be read, built or run, or has no boxes to suppress; or the device is not here.
     """
     given = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     if (recipe is None) == (not given):

@@ -16,7 +16,7 @@ from support.shapes import surgeon, write_network
 from torch import nn
 
 import lska_surgeon as ls
-from lska_surgeon.costs import latency
+from lska_surgeon.costs import latency, suppression
 from lska_surgeon.costs.latency import Setting, measure
 from lska_surgeon.costs.times import Latencies
 from lska_surgeon.errors import SurgeonError
@@ -125,6 +125,53 @@ def test_onnx_and_nms(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     found = ls.latency(write_network(tmp_path), imgsz=64, rounds=3, onnx=True, nms=True)
     assert (found.how["runtime"], found.how["nms"]) == ("onnxruntime", True)
+
+
+HEADS = {
+    "Detect, [nc]": {"nc": 2, "rotated": False},
+    "Segment, [nc, 4, 8]": {"nc": 2, "rotated": False},
+    "Pose, [nc, kpt_shape]": {"nc": 2, "rotated": False},
+    "OBB, [nc, 1]": {"nc": 2, "rotated": True},
+    "v10Detect, [nc]": {"nc": 2, "rotated": False},
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_suppression_knows_the_classes_and_angles_of_every_task(
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    original = suppression._function()
+    monkeypatch.setattr(
+        suppression, "_function", lambda: lambda boxes, **words: (seen.append(words), original(boxes, **words))
+    )
+    found = ls.latency(with_head(tmp_path, head), imgsz=64, rounds=2, nms=True)
+    assert found.how["nms"]
+    assert {name: seen[0][name] for name in HEADS[head]} == HEADS[head]
+
+
+def test_suppression_of_masks_in_onnxruntime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert ls.latency(with_head(tmp_path, "Segment, [nc, 4, 8]"), imgsz=64, rounds=2, onnx=True, nms=True).how["nms"]
+
+
+def test_a_classifier_has_nothing_to_suppress(tmp_path: Path) -> None:
+    path = with_head(tmp_path, "Classify, [nc]", "-1")
+    assert surgeon("latency", path, "--imgsz", 64, "--rounds", 2).exit_code == 0
+    result = surgeon("latency", path, "--imgsz", 64, "--rounds", 2, "--nms")
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: {path} ends in Classify, which has no non-maximum suppression: drop nms, or leave this model out\n",
+    )
+    assert "with --nms" in " ".join(surgeon("latency", "--help").output.split())
+
+
+def with_head(folder: Path, head: str, sources: str = "[8, 5]") -> Path:
+    """The small network with another output layer."""
+    path = write_network(folder)
+    text = path.read_text(encoding="utf-8").replace("[[8, 5], 1, Detect, [nc]]", f"[{sources}, 1, {head}]")
+    path.write_text(f"kpt_shape: [5, 3]\n{text}", encoding="utf-8")
+    return path
 
 
 def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

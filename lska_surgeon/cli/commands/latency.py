@@ -34,7 +34,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.option("--half", is_flag=True, help="Half precision, on a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads on a CPU.")
 @click.option("--onnx", is_flag=True, help="Export, and run in onnxruntime on the CPU.")
-@click.option("--nms", is_flag=True, help="Include non-maximum suppression.")
+@click.option("--nms", is_flag=True, help="Include non-maximum suppression; classifiers and RT-DETR have none.")
 @click.option("--rounds", type=click.IntRange(min=2), default=50, show_default=True, help="Runs of each model.")
 @click.option("--recipe", callback=not_empty, metavar="FILE", help="Measure the networks of a recipe, for results.")
 @trust
@@ -44,7 +44,8 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
     """Measure how long each MODEL takes on this machine, and how that compares with the first.
 
     All run in turns, after a warm-up, as Ultralytics runs them: fused, in eval mode. The first one is also measured
-    against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this.
+    against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this, but
+    with --nms: how many boxes there are to suppress, they decide; give trained checkpoints.
 
     \b
     Examples:
