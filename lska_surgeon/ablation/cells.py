@@ -28,7 +28,7 @@ from ..recipes.experiment import SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
 from ..wording import did_you_mean
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
-from .records import DONE, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
+from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,24 @@ class Cell:
             "seed": self.seed,
             "identity": self.identity,
             "asked": self.asked,
-            "task": {
-                "model": self.model.name,
-                "start": str(self.start) if self.start else None,
-                "data": self.source,
-                "arguments": dict(self.arguments),
-            },
+            "task": self._task,
             "state": WAITING,
         }
 
-    def prepare(self, *, renew: bool = False) -> bool:
+    @property
+    def _task(self) -> dict[str, Any]:
+        """What a process has to know to train it, paths of this machine among it."""
+        return {
+            "model": self.model.name,
+            "start": str(self.start) if self.start else None,
+            "data": self.source,
+            "arguments": dict(self.arguments),
+        }
+
+    def prepare(self, *, renew: bool = False, retry: bool = False) -> bool:
         """Put what a process needs into the cell's folder; False where there is nothing to train or somebody is at it.
 
-        A stale cell is moved aside with `renew`, and otherwise left as it is.
+        A stale cell is moved aside with `renew`, and otherwise left as it is; one that failed waits again with `retry`.
         """
         try:
             with held(self.folder, wait=0.5):
@@ -117,7 +122,13 @@ class Cell:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     write_text(self.model, self.network.text, force=True)
                     write_record(self.folder, self.record())
-                return found is None or found["state"] != DONE
+                    return True
+                state = WAITING if retry and found["state"] == FAILED else found["state"]
+                # The same start and data may lie elsewhere since: a folder was moved, or the recipe names another file.
+                fresh = {**found, "state": state, **({} if state == DONE else {"task": self._task})}
+                if fresh != found:
+                    write_record(self.folder, fresh)
+                return state not in (DONE, FAILED)
         except Busy:
             return False
 

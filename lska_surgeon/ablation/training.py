@@ -75,7 +75,7 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None
         "save": True,
     }
     if last is not None:
-        options["resume"] = True
+        options.update(resume=True, save_dir=str(folder))  # last.pt names the folder in which it was written
     if device is not None:
         options["device"] = device
     return options

@@ -44,11 +44,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def work(folder: Path, device: str | None) -> int:
-    """Train a cell, unless somebody is at it or it is done; an exit code."""
+    """Train a cell, unless somebody is at it, it is done, or another call's process has failed at it; an exit code.
+
+    Whoever tries a cell again makes it wait again first, see `Cell.prepare`.
+    """
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None:
+            if record is None or record["state"] == FAILED:
                 return WRONG
             return FINE if record["state"] == DONE else _train(folder, record, device)
     except Busy:

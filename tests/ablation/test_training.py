@@ -80,8 +80,14 @@ def test_killed_twice_the_table_is_the_same(tmp_path: Path) -> None:
     finished = [cell.folder / "results.csv" for cell in status.cells if cell.state == "done"]
     assert set(status.counts) >= {"interrupted", "waiting"}
 
+    # And the folder is moved, half-trained cells and all.
+    moved = tmp_path / "c"
+    broken.parent.rename(moved)
+    broken, cells = moved / broken.name, moved / "ablation"
     assert start_ablate(broken, "--quiet").wait() == 0
-    assert all(path.stat().st_mtime_ns == done[path] for path in finished)
+    assert not (tmp_path / "b").exists()
+    for path in finished:
+        assert (moved / path.relative_to(tmp_path / "b")).stat().st_mtime_ns == done[path]
     assert numbers(cells) == numbers(straight.parent / "ablation")
     assert all(len(epochs) == 3 for epochs in numbers(cells).values())
     tables = [json.loads(surgeon("results", recipe, "--json").output)["rows"] for recipe in (straight, broken)]
