@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -158,6 +159,16 @@ class Ablation:
         assert self.recipe.experiment is not None
         return self.recipe.experiment
 
+    @property
+    def words(self) -> str:
+        """What a command has to be told to find these cells: `recipe.yaml`, or `recipe.yaml --folder DIR`."""
+        usual = self.folder == _usual_folder(self.recipe)
+        return shlex.join([str(self.recipe.path), *([] if usual else ["--folder", str(self.folder)])])
+
+
+def _usual_folder(recipe: Recipe) -> Path:
+    return (recipe.folder / "ablation" / recipe.path.stem).absolute()
+
 
 def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     """Work out all cells of a recipe; nothing is written and no torch is imported.
@@ -172,7 +183,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     recipe = read_recipe(path)
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
-    where = (folder or recipe.folder / "ablation" / path.stem).absolute()
+    where = _usual_folder(recipe) if folder is None else folder.absolute()
     networks, larger = networks_of(recipe)
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)

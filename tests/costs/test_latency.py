@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,8 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     assert all(row.seconds is None for row in nothing.rows)
     assert not any("latency" in note for note in ls.results(experiment(tmp_path / "b", neck_gains, RECIPE)).notes)
     assert nothing.notes[-1] == f"latency is not measured yet: lska-surgeon latency --recipe {recipe}"
-    measured = json.loads(surgeon("latency", "--recipe", recipe, "--imgsz", 64, "--rounds", 3, "--json").output)
+    measured = json.loads(surgeon("latency", "--recipe", recipe, "--rounds", 3, "--json").output)
+    assert measured["measurements"][0]["how"]["imgsz"] == [64, 64]  # as the recipe says
     names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
     assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
     assert " ms " in str(ls.results(recipe)).splitlines()[0]
@@ -224,6 +226,24 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     assert "latency is not measured of tiny, tiny-lska-neck-k7, tiny-lska-sppf-k7, as they are now" in str(
         ls.results(recipe)
     )
+
+
+def test_cells_that_lie_elsewhere_have_their_times_there(tmp_path: Path) -> None:
+    recipe, folder = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n"), tmp_path / "b b"
+    (tmp_path / "a" / "ablation" / "recipe").rename(folder)
+    advice = shlex.split(ls.results(recipe, folder=folder).notes[-1].partition(": ")[2])
+    assert advice == ["lska-surgeon", "latency", "--recipe", str(recipe), "--folder", str(folder)]
+    assert surgeon(*advice[1:], "--rounds", 2).exit_code == 0
+    assert all(row.seconds for row in ls.results(recipe, folder=folder).rows)
+    assert not (tmp_path / "a" / "ablation" / "recipe").exists()
+    (folder / "latency.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SurgeonError, match=r"delete it and measure again: .* --folder "):
+        ls.results(recipe, folder=folder)
+    alone = surgeon("latency", tmp_path / "a" / "tiny.yaml", "--folder", folder)
+    assert (alone.exit_code, alone.output.count("\n")) == (2, 1)
+    assert "add --recipe FILE, or drop it" in alone.output
+    with pytest.raises(SurgeonError, match="a folder belongs to a recipe"):
+        ls.latency(tmp_path / "a" / "tiny.yaml", folder=folder)
 
 
 def test_flops_tells_it_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from ...ablation.records import INTERRUPTED, RUNNING
 from ...ablation.scheduler import Event
 from ...ablation.status import AblationStatus, failure_text
+from ...wording import visible
 from .. import say
 from .json import dump
 
@@ -53,14 +54,21 @@ class Progress:
             self.live.update("\n".join(self.running.values()))
         if event.kind in ("failed", "killed") or (event.kind != "running" and not self.quiet):
             end = f": {event.text}" if event.text else f" on {event.device}"
-            say.line(f"{event.kind.capitalize()} {name}{end}", err=True)
+            self._say(f"{event.kind.capitalize()} {name}{end}")
+
+    def _say(self, text: str) -> None:
+        """A line that stays, above those that are drawn again: whoever draws them has to write it."""
+        if self.live is None:
+            say.line(text, err=True)
+        else:
+            self.live.console.print(visible(text), soft_wrap=True, emoji=False)
 
     def _tell_log(self, name: str) -> None:
         """A line on a running cell from time to time, where nobody watches."""
         now = time.monotonic()
         if self.live is None and not self.quiet and now - self.told.setdefault(name, now) >= EVERY:
             self.told[name] = now
-            say.line(f"Running {self.running[name]}", err=True)
+            self._say(f"Running {self.running[name]}")
 
 
 def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: AblationStatus, as_json: bool) -> str:
