@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+from support.ablations import EIGHT, RECIPE, experiment, neck_gains, write_recipe
 from support.shapes import surgeon
 
 from lska_surgeon.ablation.cells import plan_ablation
@@ -181,3 +181,73 @@ def test_on_a_terminal_each_line_has_a_line_of_its_own(tmp_path: Path, monkeypat
     failed = f"Failed {other.name}, shapes: no labels [here] \\n{90 * 'x'}"
     assert on_screen(during) == [*said, f"{other.name}, shapes on 1: epoch 2/3"]
     assert on_screen(text) == [*said, failed, "recipe.yaml: 9 cells"]
+
+
+def test_a_dry_run_for_slurm_shows_the_script_that_would_be_submitted(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains)
+    states = ("failed", "failed", "stale", "interrupted", "waiting")
+    for cell, state in zip(plan_ablation(recipe).cells, states):
+        record = {**(read_record(cell.folder) or {}), "state": "running" if state == "interrupted" else state}
+        write_record(cell.folder, {**record, **({"identity": "another"} if state == "stale" else {})})
+
+    def shown(*words: str) -> str:
+        return surgeon("ablate", recipe, "--dry-run", "--slurm", "-p gpu", *words).output
+
+    assert "#SBATCH --array=0-1\n" in shown()
+    assert "#SBATCH --array=0-3\n" in shown("--retry")
+    assert "#SBATCH --array=0-4\n" in shown("--retry", "--renew")
+    assert "#SBATCH -p gpu\n" in json.loads(shown("--json"))["script"]
+    assert "script" not in json.loads(surgeon("ablate", recipe, "--dry-run", "--json").output)
+    done = surgeon("ablate", experiment(tmp_path / "b", neck_gains), "--dry-run", "--slurm", "-p gpu").output
+    assert done.endswith("24 done\n\nnothing is left to train: there is no job to submit\n")
+
+
+def test_what_would_be_trained_again_is_in_the_time_left(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains, attempts=[{"seconds": 60.0}])
+    for cell in plan_ablation(recipe).cells[:6]:
+        write_record(cell.folder, {**(read_record(cell.folder) or {}), "state": "failed", "attempts": []})
+        (cell.folder / "results.csv").unlink()
+    assert surgeon("ablate", recipe, "--dry-run", "--devices", "cpu").output.endswith("18 done, 6 failed\n")
+    again = surgeon("ablate", recipe, "--dry-run", "--devices", "cpu", "--retry").output
+    assert again.endswith("18 done, 6 failed; about 6 min left\n")
+
+
+def test_time_left_is_for_every_gpu_as_the_real_call_uses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def score(name: str, seed: int) -> list[float]:
+        return neck_gains(name, seed) if seed < 6 else []
+
+    recipe = experiment(tmp_path / "a", score, EIGHT, attempts=[{"seconds": 60.0}])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert surgeon("ablate", recipe, "--dry-run").output.endswith("about 2 min left\n")
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    "options", ["--array=0-99%4", "-p gpu --array 1", "-a0-3", "-a 0-3", "--arr=5", "--array", "--array=%"]
+)
+def test_the_array_is_one_task_for_each_cell(options: str, dry: list[str], tmp_path: Path) -> None:
+    result = surgeon("ablate", write_recipe(tmp_path / "a"), "--slurm", options, *dry)
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: the array is one task for each cell, and sbatch's option -")
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "a" / "ablation").exists()
+
+
+def test_how_many_tasks_run_at_once_may_be_said(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a")
+    for limit in ("--array=%4", "-a %4", "-a%4"):
+        shown = surgeon("ablate", recipe, "--dry-run", "--slurm", f"-p gpu {limit} -A 'my account'").output
+        assert "#SBATCH --array=0-8%4\n" in shown
+        assert "#SBATCH -p gpu -A 'my account'\n" in shown
+    assert "can't read the options" in surgeon("ablate", recipe, "--dry-run", "--slurm", "-A 'x").output
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--dry-run", "--json"], ["--slurm", "", "--dry-run"]])
+def test_arguments_that_ultralytics_does_not_know_are_told_by_a_dry_run_too(words: list[str], tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", RECIPE.replace("epochs: 3", "epoch: 3"))
+    result = surgeon("ablate", recipe, *words)
+    assert result.exit_code == 2
+    assert f"{recipe}, line 4, train.epoch: ultralytics: " in result.output
+    assert not (tmp_path / "a" / "ablation").exists()

@@ -65,7 +65,7 @@ def ablate(
         "folder": folder,
     }
     if dry_run:
-        say.report(dry_run_text(recipe, folder, slurm, do_ablate(recipe, **asked, dry_run=True), as_json))
+        say.report(dry_run_text(do_ablate(recipe, **asked, dry_run=True), as_json))
         return
     try:
         with Progress(quiet) as progress:

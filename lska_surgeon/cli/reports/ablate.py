@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ...ablation.records import INTERRUPTED, RUNNING
 from ...ablation.scheduler import Event
+from ...ablation.slurm import NOTHING
 from ...ablation.status import AblationStatus, failure_text
 from ...wording import visible
 from .. import say
@@ -71,19 +71,12 @@ class Progress:
             self._say(f"Running {self.running[name]}")
 
 
-def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: AblationStatus, as_json: bool) -> str:
+def dry_run_text(status: AblationStatus, as_json: bool) -> str:
     """The cells; with Slurm also the script to be."""
     if as_json:
         return dump(status.to_dict())
     text = "\n".join([str(status), *(f"Note: {note}" for note in status.notes)])
-    if slurm is None:
-        return text
-    from ...ablation.cells import plan_ablation
-    from ...ablation.slurm import script
-
-    ablation = plan_ablation(recipe, None if folder is None else Path(folder))
-    left = [cell for cell in ablation.cells if cell.state in ("waiting", INTERRUPTED)]
-    return f"{text}\n\n{script(ablation, left, slurm, str(ablation.folder / 'slurm' / 'DATE-cells.txt'))}"
+    return text if status.script is None else f"{text}\n\n{status.script or NOTHING}"
 
 
 def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
