@@ -119,7 +119,8 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
     state = cell.state
     run = Run(
         cell.network.name, cell.data, cell.seed, cell.network.role, cell.network.base, cell.folder, state,
-        notes=record.get("notes", {}) if state == DONE else {}, versions=record.get("versions", {}),
+        notes=record.get("notes", {}) if state == DONE else {},
+        versions=record.get("versions", {}) if state == DONE else {},
     )  # fmt: skip
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
         run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})

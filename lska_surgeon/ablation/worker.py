@@ -75,8 +75,9 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
         from ..yolo.environment import import_offline
 
         import_offline()
-        from .training import train_cell
+        from .training import device_name, train_cell, versions
 
+        record.update(device=device_name(device), versions=versions())
         found = train_cell(folder, record, device)
     except BaseException as error:
         import traceback
@@ -90,11 +91,17 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
         sys.stderr.flush()
         text = str(error) if isinstance(error, SurgeonError) else f"{type(error).__name__}: {error}"
         record["error"] = {"text": " ".join(text.split())[:500], "log": log_tail(folder)}
+        attempt.update(_taken(begun))
         write_record(folder, {**record, "state": FAILED})
         return WRONG
-    attempt.update(ended=_now(), seconds=round(time.monotonic() - begun, 1))
+    attempt.update(_taken(begun))
     write_record(folder, {**record, **found, "state": DONE})
     return FINE
+
+
+def _taken(begun: float) -> dict[str, Any]:
+    """When an attempt ended, and how many seconds it took."""
+    return {"ended": _now(), "seconds": round(time.monotonic() - begun, 1)}
 
 
 def _now() -> str:
