@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.figure import _drawn
 from lska_surgeon.ablation.formats import as_latex
+from lska_surgeon.ablation.runs import Costs
+from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
 from lska_surgeon.tables import tex
 
@@ -309,6 +313,31 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
         drawn = one.decode()
         for words in ("GFLOPs", "kernel size", "tiny-lska-neck", "mean ± s.d. of 8 seeds"):
             assert words in drawn
+
+
+def lightness(colour: str) -> float:
+    """CIE L* of `#rrggbb`, 0 to 100: what is left of a colour in grey."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    light = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+    return float(116 * np.cbrt(light) - 16) if light > 0.008856 else 903.3 * light
+
+
+def test_neighbours_in_a_figure_differ_in_marker_line_and_grey(tmp_path: Path) -> None:
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    base, row = (replace(row, costs=Costs(1, 1.0 + at)) for at, row in enumerate(found.rows[:2]))
+    names = [f"place{place}-k{k}" for place in range(9) for k in (7, 11)]
+    many = replace(found, rows=(base, *(replace(row, network=name) for name in names)))
+    with plotting() as figure:
+        costs, kernels = _drawn(many, figure).axes
+        curves = [bars.lines[0] for bars in kernels.containers]
+        points = [bars.lines[0] for bars in costs.containers]
+        assert (len(curves), len(points)) == (9, 19)
+        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1:], ("get_marker",))):
+            for one, other in zip(series, series[1:]):
+                for look in looks:
+                    assert getattr(one, look)() != getattr(other, look)()
+                assert abs(lightness(one.get_color()) - lightness(other.get_color())) > 10
 
 
 # Plain runs.
