@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from ..recipes.experiment import SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
 from ..wording import did_you_mean
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
-from .records import DONE, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
+from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,24 @@ class Cell:
             "seed": self.seed,
             "identity": self.identity,
             "asked": self.asked,
-            "task": {
-                "model": self.model.name,
-                "start": str(self.start) if self.start else None,
-                "data": self.source,
-                "arguments": dict(self.arguments),
-            },
+            "task": self._task,
             "state": WAITING,
         }
 
-    def prepare(self, *, renew: bool = False) -> bool:
+    @property
+    def _task(self) -> dict[str, Any]:
+        """What a process has to know to train it, paths of this machine among it."""
+        return {
+            "model": self.model.name,
+            "start": str(self.start) if self.start else None,
+            "data": self.source,
+            "arguments": dict(self.arguments),
+        }
+
+    def prepare(self, *, renew: bool = False, retry: bool = False) -> bool:
         """Put what a process needs into the cell's folder; False where there is nothing to train or somebody is at it.
 
-        A stale cell is moved aside with `renew`, and otherwise left as it is.
+        A stale cell is moved aside with `renew`, and otherwise left as it is; one that failed waits again with `retry`.
         """
         try:
             with held(self.folder, wait=0.5):
@@ -117,7 +123,13 @@ class Cell:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     write_text(self.model, self.network.text, force=True)
                     write_record(self.folder, self.record())
-                return found is None or found["state"] != DONE
+                    return True
+                state = WAITING if retry and found["state"] == FAILED else found["state"]
+                # The same start and data may lie elsewhere since: a folder was moved, or the recipe names another file.
+                fresh = {**found, "state": state, **({} if state == DONE else {"task": self._task})}
+                if fresh != found:
+                    write_record(self.folder, fresh)
+                return state not in (DONE, FAILED)
         except Busy:
             return False
 
@@ -147,6 +159,16 @@ class Ablation:
         assert self.recipe.experiment is not None
         return self.recipe.experiment
 
+    @property
+    def words(self) -> str:
+        """What a command has to be told to find these cells: `recipe.yaml`, or `recipe.yaml --folder DIR`."""
+        usual = self.folder == _usual_folder(self.recipe)
+        return shlex.join([str(self.recipe.path), *([] if usual else ["--folder", str(self.folder)])])
+
+
+def _usual_folder(recipe: Recipe) -> Path:
+    return (recipe.folder / "ablation" / recipe.path.stem).absolute()
+
 
 def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     """Work out all cells of a recipe; nothing is written and no torch is imported.
@@ -161,7 +183,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     recipe = read_recipe(path)
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
-    where = (folder or recipe.folder / "ablation" / path.stem).absolute()
+    where = _usual_folder(recipe) if folder is None else folder.absolute()
     networks, larger = networks_of(recipe)
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)

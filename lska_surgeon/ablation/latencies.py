@@ -36,7 +36,7 @@ def known_latencies(ablation: Ablation) -> KnownLatencies:
         AblationError: the file is damaged.
     """
     path = ablation.folder / FILE
-    measure = f"lska-surgeon latency --recipe {ablation.recipe.path}"
+    measure = f"lska-surgeon latency --recipe {ablation.words}"
     if not path.exists():
         asked = ablation.experiment.latency
         return KnownLatencies(notes=(f"latency is not measured yet: {measure}",) if asked else ())

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..costs.picture_size import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError
 from ..model_yaml.encoding import content_of, decoded
 from ..model_yaml.find import CHECKPOINT_SUFFIXES
+from ..wording import first_line
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT
 from .records import DONE, RUNNING, read_epochs, read_record
-from .runs import Run, with_equal_seeds, with_metrics
+from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
 
 #: Arguments that may differ between runs whose numbers are compared: what is compared, and what changes no number.
 _MAY_DIFFER = frozenset(
@@ -40,7 +42,26 @@ class _Found:
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
-def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Run]:
+@dataclass(frozen=True)
+class PlainRuns:
+    """What lies below folders.
+
+    Attributes:
+        runs: the runs.
+        sizes: network -> the picture size that it was trained at, pixels of a side.
+        notes: what was passed over, in words.
+    """
+
+    runs: tuple[Run, ...]
+    sizes: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+class _NoRun(Exception):
+    """Why a folder with an args.yaml is none."""
+
+
+def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainRuns:
     """Runs of Ultralytics below folders.
 
     Args:
@@ -52,10 +73,16 @@ def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Ru
         AblationError: there are none, or none of them is of the base.
     """
     places = {path.parent for folder in folders for path in folder.rglob("args.yaml")}
-    found = [one for one in (_read(place, epoch) for place in sorted(places)) if one is not None]
+    found, passed_over = [], []
+    for place in sorted(places):
+        try:
+            found.append(_read(place, epoch))
+        except _NoRun as why:
+            passed_over.append(f"passed over {place}: {why}")
     if not found:
         where = ", ".join(map(str, folders))
-        raise AblationError(f"no run with args.yaml and results.csv in {where}: give folders such as runs/detect")
+        more = f" ({passed_over[0]})" if passed_over else ""
+        raise AblationError(f"no run with args.yaml and results.csv in {where}{more}: give folders such as runs/detect")
     found = _newest(_named(found))
     models = {one.run.network: one.model for one in found}
     base = next((name for name, model in models.items() if model.name == base), base)  # called by its file
@@ -63,20 +90,28 @@ def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> list[Ru
         raise AblationError(f"no run of {base} there: there are {', '.join(models)}")
     runs = _with_other_arguments([_with_base(one, models, base) for one in found])
     runs.sort(key=lambda run: (run.data, run.base, run.role != BASE, run.network, run.seed))
-    return with_equal_seeds(runs)
+    sizes = {one.run.network: _size(one.args) for one in reversed(found)}
+    return PlainRuns(tuple(with_equal_seeds(runs)), sizes, tuple(passed_over))
 
 
-def _read(folder: Path, epoch: str) -> _Found | None:
+def _size(args: Mapping[str, Any]) -> int:
+    size = args.get("imgsz")
+    return size if isinstance(size, int) and size > 0 else DEFAULT_SIZE
+
+
+def _read(folder: Path, epoch: str) -> _Found:
     try:
         root = compose(decoded(content_of(folder / "args.yaml"), "args.yaml"))
         content = value_of(root) if root is not None else None
-    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError):
-        return None
+    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError) as error:
+        raise _NoRun(f"can't read its args.yaml: {first_line(error)}") from error
     args: dict[str, Any] = content if isinstance(content, dict) else {}
-    if not (folder / "results.csv").is_file() or not args.get("model"):
-        return None
+    if not (folder / "results.csv").is_file():
+        raise _NoRun("it has no results.csv")
+    if not isinstance(args.get("model"), str):
+        raise _NoRun("its args.yaml names no model")
     data, seed = Path(str(args.get("data") or "?")), args.get("seed")
-    model, record = Path(str(args["model"])), read_record(folder)
+    model, record = Path(args["model"]), read_record(folder)
     if record is not None:  # a cell: its start.pt was grafted for it alone, and is gone
         model = folder / str(record["task"]["model"])
     name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
@@ -93,8 +128,7 @@ def _looked_through(run: Run, model: Path) -> Run:
     """The run; where the model that args.yaml names is still there, held against what the checkpoint holds."""
     from .verification import other_network
 
-    weights = [run.folder / "weights" / name for name in ("best.pt", "last.pt")]
-    checkpoint = next((path for path in weights if path.is_file()), None)
+    checkpoint = weights_of(run.folder)
     gone = model.suffix.lower() in CHECKPOINT_SUFFIXES and not model.is_file()
     if checkpoint is None or gone:
         return run
@@ -104,7 +138,7 @@ def _looked_through(run: Run, model: Path) -> Run:
         return replace(run, notes={**run.notes, "not compared": f"its network can't be compared: {error}"})
     if difference is None:
         return run
-    return replace(run, notes={**run.notes, "other network": f"args.yaml names {model}, and {difference}"})
+    return replace(run, notes={**run.notes, OTHER_NETWORK: f"args.yaml names {model}, and {difference}"})
 
 
 def _named(found: Sequence[_Found]) -> list[_Found]:

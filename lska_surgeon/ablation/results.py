@@ -20,13 +20,13 @@ from .formats import as_html, as_table, write
 from .latencies import KnownLatencies
 from .networks import BASE, LARGER, VARIANT
 from .records import DONE
-from .runs import Costs, Run, main_metric, noticed_in_words
+from .runs import NO_RESULTS, OTHER_NETWORK, Costs, Run, main_metric, noticed_in_words
 from .statistics import ALPHA, Comparison
 from .table import Row, Summary, Table
 
 _GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
 #: Kinds of notes after which a run's numbers are no measurement of what was asked for.
-DISQUALIFYING = ("other network", "nothing transferred", "no results")
+DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
 #: Why the numbers of a run that is done do not count.
 LEFT_OUT, REPEATED, NO_NUMBER = "left out", "equal to another seed", "not a number"
 
@@ -68,6 +68,8 @@ def tabulate(
     resolve: float | None = None,
     latency: KnownLatencies | None = None,
     larger: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    advice: str = "",
 ) -> Results:
     """The table.
 
@@ -79,13 +81,15 @@ def tabulate(
         resolve: a difference, for which the seeds that it takes are told.
         latency: median seconds for one picture, where they are to be shown.
         larger: base -> the larger base that stands for plain scaling.
+        notes: what else has to be known of the numbers.
+        advice: what to do where there are none.
 
     Raises:
         AblationError: no run is finished, or none has that metric.
     """
     there = list(dict.fromkeys(name for run in runs for name in run.metrics))
     if not there:
-        raise AblationError(f"{name}: none of {len(runs)} cells is done yet: see lska-surgeon ablate --dry-run")
+        raise AblationError(f"{name}: none of {len(runs)} cells is done yet{advice}")
     chosen = metric or main_metric(there) or there[0]
     if chosen not in there:
         raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {', '.join(there)}")
@@ -99,8 +103,8 @@ def tabulate(
     rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
     rows = _with_best(rows, [run for run in runs if left_out(run, chosen) is None])
     resolution = _resolution(rows, resolve)
-    notes = (*_notes(rows, runs, resolution, chosen), *latency.notes)
-    return Results(name, chosen, tuple(rows), tuple(runs), notes, resolution)
+    told = (*_notes(rows, runs, resolution, chosen), *notes, *latency.notes)
+    return Results(name, chosen, tuple(rows), tuple(runs), told, resolution)
 
 
 def left_out(run: Run, metric: str) -> str | None:
@@ -300,7 +304,10 @@ def _blind(results: Results) -> tuple[str, ...]:
 def _worse(results: Results, gate: str) -> list[str]:
     asked = _GATE.fullmatch(gate)
     if asked is None or not math.isfinite(float(asked[2] or 0)):
-        raise AblationError(f"can't read the gate {gate!r}: write METRIC >= base, such as {results.metric!r} >= base")
+        raise AblationError(
+            f"can't read the gate {gate!r}: write METRIC >= base, such as '{results.metric} >= base', "
+            f"or with a margin, '{results.metric} >= base - 0.005'"
+        )
     if asked[1] != results.metric:
         raise AblationError(f"the gate asks for {asked[1]}, and {results.metric} is compared: add --metric {asked[1]}")
     margin, found = float(asked[2] or 0), []

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..costs.cache import CostCache
+from ..costs.picture_size import DEFAULT_SIZE
 from .cells import Ablation, Cell
 from .records import DONE, Epoch, digest, read_epochs, read_record
 
 _PREFIX = "metrics/"
-EQUAL_SEEDS = "equal seeds"
+EQUAL_SEEDS, OTHER_NETWORK, NO_RESULTS = "equal seeds", "other network", "no results"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
 _LETTERS = ("(P)", "(M)", "(B)")
 
@@ -79,6 +80,16 @@ def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
     return found
 
 
+def size_note(ablation: Ablation) -> str:
+    """At which size of picture the GFLOPs of `costs_of` are, in words."""
+    height, width = ablation.recipe.imgsz
+    trained = ablation.experiment.arguments.get("imgsz", DEFAULT_SIZE)
+    at = f"{height}x{width}"
+    if trained in (height, [height, width]) and height == width:
+        return f"GFLOPs are at {at} pixels"
+    return f"GFLOPs are at {at} pixels, and it was trained at {trained}: the recipe's imgsz says where they are counted"
+
+
 def with_equal_seeds(runs: Sequence[Run]) -> list[Run]:
     """The runs; those of different seeds with equal results say so, for then the seed changed nothing."""
     same: dict[tuple[str, str, str], list[int]] = {}
@@ -119,7 +130,8 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
     state = cell.state
     run = Run(
         cell.network.name, cell.data, cell.seed, cell.network.role, cell.network.base, cell.folder, state,
-        notes=record.get("notes", {}) if state == DONE else {}, versions=record.get("versions", {}),
+        notes=record.get("notes", {}) if state == DONE else {},
+        versions=record.get("versions", {}) if state == DONE else {},
     )  # fmt: skip
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
         run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})
@@ -129,12 +141,20 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
 def with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
     """The run with the numbers of the epoch that counts, "best" or "last"."""
     if not epochs:
-        return replace(run, state="failed", notes={**run.notes, "no results": "it has no results.csv"})
+        there = (run.folder / "results.csv").is_file()
+        text = "its results.csv has no row that can be read" if there else "it has no results.csv"
+        return replace(run, state="failed", notes={**run.notes, NO_RESULTS: text})
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
     history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
     chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))
     curve = digest([[epoch.number, dict(epoch.values)] for epoch in epochs])
     return replace(run, metrics=history[chosen], epoch=epochs[chosen].number, curve=curve)
+
+
+def weights_of(folder: Path) -> Path | None:
+    """The checkpoint that a run left, the best before the last; None where there is none."""
+    weights = (folder / "weights" / name for name in ("best.pt", "last.pt"))
+    return next((path for path in weights if path.is_file()), None)
 
 
 def _short(name: str, among: Mapping[str, float]) -> str:

@@ -87,8 +87,11 @@ def find_devices(asked: str | None) -> tuple[str, ...]:
 
 def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) -> list[Cell]:
     """The cells that are to be trained now, their folders prepared."""
-    wanted = (WAITING, INTERRUPTED, *((FAILED,) if retry else ()))
-    return [cell for cell in ablation.cells if cell.prepare(renew=renew) and cell.state in wanted]
+    return [
+        cell
+        for cell in ablation.cells
+        if cell.prepare(renew=renew, retry=retry) and cell.state in (WAITING, INTERRUPTED)
+    ]
 
 
 def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str], report: Report) -> None:

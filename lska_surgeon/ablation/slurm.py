@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,13 @@ from ..declarations.find import for_children
 from ..errors import AblationError
 from ..files import write_text
 from .cells import Ablation, Cell
+from .status import CellStatus
 from .worker import HOME
+
+NOTHING = "nothing is left to train: there is no job to submit"
+#: `--array=0-9`, `--array 0-9`, `-a 0-9`, `-a0-9`, and the abbreviations that sbatch takes.
+_ARRAY = re.compile(r"--ar(?:r|ra|ray)?(?:=(.*))?|-a(.*)")
+_LIMIT = re.compile(r"%[1-9]\d*")
 
 
 def check_slurm() -> None:
@@ -26,23 +33,63 @@ def check_slurm() -> None:
         raise AblationError("no sbatch here: call this on a machine that submits to Slurm, or leave --slurm out")
 
 
-def script(ablation: Ablation, cells: Sequence[Cell], options: str, listed: str) -> str:
-    """The job script: one task of the array for each cell.
+def check_options(options: str) -> None:
+    """Refuse options of sbatch that would take the array away, one task of which is one cell.
+
+    Raises:
+        AblationError: they name tasks of an array, or can't be read.
+    """
+    _split(options)
+
+
+def _split(options: str) -> tuple[str, str]:
+    """Options without `--array=%4`, and its `%4`: how many tasks run at once."""
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise AblationError(f"can't read the options of sbatch {options!r}: {error}") from error
+    rest: list[str] = []
+    limit = ""
+    while words:
+        word = words.pop(0)
+        found = _ARRAY.fullmatch(word)
+        if found is None:
+            rest.append(word)
+            continue
+        value = found[1] or found[2] or (words.pop(0) if words else "")
+        if not _LIMIT.fullmatch(value):
+            raise AblationError(
+                f"the array is one task for each cell, and sbatch's option {word} would set another: "
+                "leave it out, or say only how many run at once, as --array=%4"
+            )
+        limit = value
+    return (shlex.join(rest) if limit else options.strip()), limit
+
+
+def script(ablation: Ablation, cells: Sequence[Cell | CellStatus], options: str, listed: str | None = None) -> str:
+    """The job script: one task of the array for each cell; "" where there is none.
 
     Args:
         ablation: the ablation.
         cells: what is to be trained.
         options: what the user wants sbatch to be told, as one would type it.
-        listed: the file that lists the cells' folders, one a line.
+        listed: the file that lists the cells' folders, one a line; None for a name that it may have.
+
+    Raises:
+        AblationError: the options hold an array of their own.
     """
+    if not cells:
+        return ""
+    listed = listed or str(ablation.folder / "slurm" / "DATE-cells.txt")
+    options, limit = _split(options)
     lines = [
         "#!/bin/bash",
         f"#SBATCH --job-name={shlex.quote(ablation.recipe.path.stem)}",
-        f"#SBATCH --array=0-{len(cells) - 1}",
+        f"#SBATCH --array=0-{len(cells) - 1}{limit}",
         f"#SBATCH --output={shlex.quote(str(ablation.folder / 'slurm' / '%A-%a.txt'))}",
         f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
         "#SBATCH --requeue",
-        *([f"#SBATCH {options}"] if options.strip() else []),
+        *([f"#SBATCH {options}"] if options else []),
         f'export PYTHONPATH={shlex.quote(HOME)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
         *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
         "# A task whose node fails is queued again and goes on where it stopped; one that is done ends at once.",
@@ -62,7 +109,7 @@ def submit(ablation: Ablation, cells: Sequence[Cell], options: str) -> str:
         AblationError: sbatch refused.
     """
     if not cells:
-        return "nothing is left to train: no job was submitted"
+        return NOTHING
     folder = ablation.folder / "slurm"
     folder.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")

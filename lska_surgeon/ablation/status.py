@@ -57,6 +57,8 @@ class AblationStatus:
         cells: all of them.
         seconds_left: an estimate from the cells that ended, or None.
         notes: what the user should be told.
+        left: the cells that the next call would train, as it was asked for: with `retry` those that failed, too.
+        script: the job script that would be submitted, in a dry run for Slurm; "" where nothing is left.
     """
 
     recipe: Path
@@ -64,6 +66,8 @@ class AblationStatus:
     cells: tuple[CellStatus, ...]
     seconds_left: float | None
     notes: tuple[str, ...] = ()
+    left: tuple[CellStatus, ...] = ()
+    script: str | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -103,12 +107,17 @@ class AblationStatus:
         """The same with one more note."""
         return replace(self, notes=(*self.notes, note))
 
+    def with_script(self, script: str) -> AblationStatus:
+        """The same with the job script of a dry run."""
+        return replace(self, script=script)
+
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""
         return {
+            **({} if self.script is None else {"script": self.script}),
             "schema": 1,
             "recipe": str(self.recipe),
             "folder": str(self.folder),
@@ -119,12 +128,14 @@ class AblationStatus:
         }
 
 
-def status_of(ablation: Ablation, devices: int = 1) -> AblationStatus:
+def status_of(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bool = False) -> AblationStatus:
     """How far an ablation is.
 
     Args:
         ablation: the ablation.
         devices: on how many devices the rest would be trained, for the estimate.
+        retry: whether cells that failed would be trained, too.
+        renew: whether stale cells would be.
     """
     runs = runs_of(ablation, "last")
     cells = tuple(_status(ablation, cell, run) for cell, run in zip(ablation.cells, runs))
@@ -139,7 +150,10 @@ def status_of(ablation: Ablation, devices: int = 1) -> AblationStatus:
         told = noticed_in_words([run for run in runs if (run.network, run.data) == (network, data)])
         where = f"{network} on {data}" if len(ablation.data) > 1 else network
         notes += [f"{where}: {text}" for text in told]
-    return AblationStatus(ablation.recipe.path, ablation.folder, cells, _seconds_left(cells, devices), tuple(notes))
+    wanted = (WAITING, INTERRUPTED, *((FAILED,) if retry else ()), *((STALE,) if renew else ()))
+    left = tuple(cell for cell in cells if cell.state in wanted)
+    seconds = _seconds_left(cells, left, devices)
+    return AblationStatus(ablation.recipe.path, ablation.folder, cells, seconds, tuple(notes), left)
 
 
 def _status(ablation: Ablation, cell: Cell, run: Run) -> CellStatus:
@@ -170,9 +184,9 @@ def _changed(ablation: Ablation, stale: Sequence[CellStatus]) -> str:
     return ", ".join(names)
 
 
-def _seconds_left(cells: Sequence[CellStatus], devices: int) -> float | None:
+def _seconds_left(cells: Sequence[CellStatus], waiting: Sequence[CellStatus], devices: int) -> float | None:
     taken = [cell.seconds for cell in cells if cell.seconds is not None and cell.state == DONE]
-    left = [cell for cell in cells if cell.state in (WAITING, INTERRUPTED, RUNNING)]
+    left = [*waiting, *(cell for cell in cells if cell.state == RUNNING)]
     if not taken or not left:
         return None
     by_network: dict[str, list[float]] = {}
@@ -182,7 +196,7 @@ def _seconds_left(cells: Sequence[CellStatus], devices: int) -> float | None:
     total = 0.0
     for cell in left:
         known = by_network.get(cell.network, taken)
-        part = 1 - cell.epochs / cell.of if cell.of else 1.0
+        part = 1 - cell.epochs / cell.of if cell.of and cell.state != STALE else 1.0
         total += part * sum(known) / len(known)
     return total / max(1, min(devices, len(left)))
 

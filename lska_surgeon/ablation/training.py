@@ -17,18 +17,19 @@ from ..grafting.plan import plan_graft_into
 from ..grafting.trainers import TRAINERS, no_downloads
 from ..yolo.user_mistakes import mistake
 from . import resuming
-from .records import LOG, read_epochs
+from .records import LOG, read_epochs, write_record
 from .verification import other_network
 
 START = "start.pt"
 
 
-def train_cell(folder: Path, record: Mapping[str, Any], device: str | None) -> dict[str, Any]:
+def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict[str, Any]:
     """Train a cell, from where it stopped.
 
     Args:
         folder: the cell's folder, absolute.
-        record: its record, with its task.
+        record: its record, with its task; how much of a start was taken over is kept in it as soon as that is known,
+            for who goes on after an interruption can't see it any more.
         device: as Ultralytics takes it; None for its own choice.
 
     Returns:
@@ -42,13 +43,12 @@ def train_cell(folder: Path, record: Mapping[str, Any], device: str | None) -> d
     task = record["task"]
     last = resuming.put_back(folder)
     source = last or _source(folder, record)
-    found: dict[str, Any] = {}
     with no_downloads():
         try:
             network = YOLO(str(source))
             if network.task not in TRAINERS:
                 raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
-            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, found))
+            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
             resuming.attach(network)
             network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
         except Exception as error:
@@ -56,7 +56,8 @@ def train_cell(folder: Path, record: Mapping[str, Any], device: str | None) -> d
             if told is None:
                 raise
             raise AblationError(f"ultralytics: {told}") from error
-    result = {**found, **_outcome(folder, task, network.trainer)}
+    start = {"transferred": record["transferred"]} if "transferred" in record else {}
+    result = {**start, **_outcome(folder, task, network.trainer)}
     _check(folder, folder / task["model"], result)
     for name in (resuming.STATE, START):
         (folder / name).unlink(missing_ok=True)
@@ -75,7 +76,7 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None
         "save": True,
     }
     if last is not None:
-        options["resume"] = True
+        options.update(resume=True, save_dir=str(folder))  # last.pt names the folder in which it was written
     if device is not None:
         options["device"] = device
     return options
@@ -99,8 +100,8 @@ def _source(folder: Path, record: Mapping[str, Any]) -> Path:
     return folder / START
 
 
-def _look_at_start(trainer: Any, source: Path, found: dict[str, Any]) -> None:
-    """How much of the start is in the network when the training begins."""
+def _look_at_start(trainer: Any, source: Path, folder: Path, record: dict[str, Any]) -> None:
+    """Note how much of the start is in the network when the training begins."""
     if trainer.resume or source.suffix != ".pt":
         return
     there = getattr(trainer.model, "module", trainer.model).state_dict()
@@ -112,7 +113,8 @@ def _look_at_start(trainer: Any, source: Path, found: dict[str, Any]) -> None:
         and there[name].shape == tensor.shape
         and torch.equal(there[name].cpu().float(), tensor.float())
     ]
-    found["transferred"] = {"tensors": len(same), "of": len(start)}
+    record["transferred"] = {"tensors": len(same), "of": len(start)}
+    write_record(folder, record)
 
 
 def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, Any]:
@@ -131,6 +133,15 @@ def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, A
 def versions() -> dict[str, str]:
     """Releases that the numbers depend on."""
     return {name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "numpy")}
+
+
+def device_name(asked: str | None) -> str:
+    """The device that was asked for by its name, as far as that can be told before a training."""
+    try:
+        device = torch.device(f"cuda:{asked}" if asked and asked.isdigit() else asked or "cpu")
+        return _device_name(device if asked or not torch.cuda.is_available() else torch.device("cuda"))
+    except (RuntimeError, AssertionError):
+        return str(asked)
 
 
 def _device_name(device: Any) -> str:

@@ -44,11 +44,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def work(folder: Path, device: str | None) -> int:
-    """Train a cell, unless somebody is at it or it is done; an exit code."""
+    """Train a cell, unless somebody is at it, it is done, or another call's process has failed at it; an exit code.
+
+    Whoever tries a cell again makes it wait again first, see `Cell.prepare`.
+    """
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None:
+            if record is None or record["state"] == FAILED:
                 return WRONG
             return FINE if record["state"] == DONE else _train(folder, record, device)
     except Busy:
@@ -72,8 +75,9 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
         from ..yolo.environment import import_offline
 
         import_offline()
-        from .training import train_cell
+        from .training import device_name, train_cell, versions
 
+        record.update(device=device_name(device), versions=versions())
         found = train_cell(folder, record, device)
     except BaseException as error:
         import traceback
@@ -87,11 +91,17 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
         sys.stderr.flush()
         text = str(error) if isinstance(error, SurgeonError) else f"{type(error).__name__}: {error}"
         record["error"] = {"text": " ".join(text.split())[:500], "log": log_tail(folder)}
+        attempt.update(_taken(begun))
         write_record(folder, {**record, "state": FAILED})
         return WRONG
-    attempt.update(ended=_now(), seconds=round(time.monotonic() - begun, 1))
+    attempt.update(_taken(begun))
     write_record(folder, {**record, **found, "state": DONE})
     return FINE
+
+
+def _taken(begun: float) -> dict[str, Any]:
+    """When an attempt ended, and how many seconds it took."""
+    return {"ended": _now(), "seconds": round(time.monotonic() - begun, 1)}
 
 
 def _now() -> str:

@@ -35,7 +35,7 @@ def ablate(
         slurm: hand the cells to Slurm as one array of jobs, with these options of sbatch.
         retry: train cells again that failed.
         renew: move cells aside whose recipe, start or data changed, and train them anew.
-        dry_run: write and start nothing.
+        dry_run: write and start nothing; with `slurm`, `.script` is the job script that would be submitted.
         report: is told of every event, see `ablation.scheduler.Event`.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
@@ -43,27 +43,30 @@ def ablate(
         How far every cell is then.
 
     Raises:
-        SurgeonError: the recipe can't be read or followed, or a device is not here.
+        SurgeonError: the recipe can't be read or followed, a device is not here, or sbatch's options hold an array.
         KeyboardInterrupt: it was stopped; every process has ended, and the next call goes on.
     """
     from ..ablation.cells import plan_ablation
     from ..ablation.status import status_of
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
-    if dry_run:
-        return status_of(ablation, len(devices.split(",")) if devices else 1)
     from ..ablation.scheduler import check_arguments, find_devices, to_train, train_here
+    from ..ablation.slurm import check_options, check_slurm, script, submit
 
     told = report or (lambda event: None)
     check_arguments(ablation)
+    if slurm is not None:
+        check_options(slurm)
+    if dry_run:
+        at_once = len(devices.split(",")) if devices else 1 if ray or slurm is not None else len(find_devices(None))
+        status = status_of(ablation, at_once, retry=retry, renew=renew)
+        return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
     if ray is not None:
         from ..ablation.ray_cluster import check_ray, train_on_ray
 
         check_ray()
         train_on_ray(ablation, to_train(ablation, retry=retry, renew=renew), ray, told)
     elif slurm is not None:
-        from ..ablation.slurm import check_slurm, submit
-
         check_slurm()
         note = submit(ablation, to_train(ablation, retry=retry, renew=renew), slurm)
         return status_of(ablation).with_note(note)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..costs.picture_size import batch_of, size_of
+from ..costs.picture_size import DEFAULT_SIZE, batch_of, size_of
 from ..errors import SurgeonError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -23,7 +23,7 @@ def latency(
     *,
     recipe: str | Path | None = None,
     folder: str | Path | None = None,
-    imgsz: int | tuple[int, int] = 640,
+    imgsz: int | tuple[int, int] | None = None,
     batch: int = 1,
     device: str | int = "cpu",
     half: bool = False,
@@ -39,14 +39,14 @@ def latency(
     Args:
         models: model YAMLs, checkpoints, stock names with their scale letter, or modules; one or a list.
         recipe: in place of models, a recipe whose networks are measured; the times are kept for `results`.
-        folder: of a recipe, where its cells lie.
-        imgsz: input size in pixels, or (height, width).
+        folder: of a recipe, where its cells lie; None for `ablation/RECIPE` beside it.
+        imgsz: input size in pixels, or (height, width); None for the recipe's, at which GFLOPs are counted too, or 640.
         batch: pictures in the input.
         device: "cpu", or a GPU's number.
         half: half precision, on a GPU.
         threads: of the CPU; None for torch's own choice.
         onnx: export, and run in onnxruntime on the CPU.
-        nms: include non-maximum suppression.
+        nms: include non-maximum suppression; how many boxes there are to suppress, the weights decide.
         rounds: how often each model runs.
         trust: load a checkpoint although it names code that is not on the allow-list.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
@@ -55,19 +55,21 @@ def latency(
         Median, 95th percentile and the ratio to the first, with its interval; it prints itself.
 
     Raises:
-        SurgeonError: a model can't be read, built or run, or the device is not here.
+        SurgeonError: a model can't be read, built or run, or has no boxes to suppress; or the device is not here.
     """
     given = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     if (recipe is None) == (not given):
         raise SurgeonError("give models to measure, or a recipe: one of the two")
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
-    size, batch = size_of(imgsz), batch_of(batch)
-    ablation = None
+    if folder is not None and recipe is None:
+        raise SurgeonError("a folder belongs to a recipe, whose times are kept in it: give the recipe, or no folder")
+    batch, ablation = batch_of(batch), None
     if recipe is not None:
         from ..ablation.cells import plan_ablation
 
         ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
+    size = size_of(imgsz if imgsz is not None else ablation.recipe.imgsz if ablation else DEFAULT_SIZE)
     from ..costs.latency import Setting, measure
     from ..yolo.environment import import_offline
 

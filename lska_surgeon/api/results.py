@@ -37,7 +37,7 @@ def results(
         resolve: a difference, for which the seeds that it takes are told.
         base: of plain runs, the network that the others are compared with.
         folder: of a recipe, where its cells lie; None for `ablation/RECIPE` beside it.
-        costs: count parameters and GFLOPs of a recipe's networks where they are not known yet.
+        costs: count parameters and GFLOPs of a recipe's networks where they are not known yet, and of plain runs' own.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:
@@ -49,8 +49,9 @@ def results(
     from ..ablation.cells import plan_ablation
     from ..ablation.latencies import known_latencies
     from ..ablation.plain import plain_runs
+    from ..ablation.plain_costs import costs_of_plain
     from ..ablation.results import tabulate
-    from ..ablation.runs import costs_of, runs_of
+    from ..ablation.runs import costs_of, runs_of, size_note
 
     if resolve is not None and resolve <= 0:
         raise AblationError(
@@ -63,8 +64,10 @@ def results(
         missing = [str(path) for path in sources if not path.is_dir()]
         if missing:
             raise AblationError(f"{missing[0]} is no folder: give one recipe, or folders with runs")
-        runs = plain_runs(sources, epoch, base)
-        return tabulate(", ".join(map(str, sources)), runs, {}, metric=metric, resolve=resolve)
+        plain = plain_runs(sources, epoch, base)
+        known, notes = costs_of_plain(plain.runs, plain.sizes) if costs else ({}, ())
+        name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
+        return tabulate(name, plain.runs, known, metric=metric, resolve=resolve, notes=notes)
     if base is not None:
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
@@ -77,4 +80,6 @@ def results(
         resolve=resolve,
         latency=known_latencies(ablation),
         larger=ablation.larger,
+        notes=[size_note(ablation)],
+        advice=f": see lska-surgeon ablate {ablation.words} --dry-run",
     )

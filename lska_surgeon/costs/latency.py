@@ -27,6 +27,7 @@ from torch import nn
 from ..errors import SurgeonError
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import in_one_line
+from .suppression import check_suppression, suppression
 from .times import Latencies, Latency
 
 _STABLE, _WINDOW, _MOST = 0.05, 5, 60  # change between two windows of runs at which warm-up ends; runs at most
@@ -70,6 +71,8 @@ def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latenc
         SurgeonError: the device is not here, can't do what was asked, or a forward pass fails.
     """
     device = _device(setting)
+    for name, model in models if setting.nms else ():
+        check_suppression(name, model)
     with _threads(setting.threads), tempfile.TemporaryDirectory() as folder, quiet(), torch.inference_mode():
         picture = torch.rand(setting.batch, 3, *setting.imgsz, generator=torch.Generator().manual_seed(0)).to(
             device, torch.half if setting.half else torch.float
@@ -115,19 +118,8 @@ def _runner(
     forward = _onnx(model, picture, setting, folder) if setting.onnx else _torch(model, picture, setting, device)
     if not setting.nms:
         return forward
-    from ultralytics.utils import ops
-
-    try:
-        from ultralytics.utils.nms import non_max_suppression
-    except ImportError:  # where it is in releases before 8.3.200
-        non_max_suppression = ops.non_max_suppression
-
-    def run() -> Any:
-        found = forward()
-        found = found[0] if isinstance(found, (list, tuple)) else found
-        return non_max_suppression(torch.as_tensor(found), max_time_img=10.0)
-
-    return run
+    suppress = suppression(model)
+    return lambda: suppress(forward())
 
 
 def _torch(model: nn.Module, picture: torch.Tensor, setting: Setting, device: torch.device) -> Callable[[], Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..errors import SurgeonError
 
+#: Of a square, in pixels, where nobody says another one.
+DEFAULT_SIZE = 640
 #: The longest side of a picture, in pixels; what a network keeps of a larger one fits into no memory.
 LARGEST_SIDE = 16384
 #: The most pictures in an input; a GPU takes some hundreds.

@@ -9,9 +9,10 @@ import pytest
 from support.ablations import RECIPE, pretend, write_recipe
 
 import lska_surgeon as ls
+from lska_surgeon.ablation import worker
 from lska_surgeon.ablation.cells import Ablation, plan_ablation
 from lska_surgeon.ablation.records import held, read_epochs, read_record, write_record
-from lska_surgeon.ablation.scheduler import to_train
+from lska_surgeon.ablation.scheduler import ended, to_train
 from lska_surgeon.errors import AblationError, RecipeError
 
 STOCK = "base: yolov8s.yaml\nmatrix: {at: sppf, k: 7}\n"
@@ -161,6 +162,51 @@ def test_states_come_from_files_and_the_lock(tmp_path: Path) -> None:
         assert not cell.prepare()
     write_record(cell.folder, {**record, "state": "failed"})
     assert cell.state == "failed"
+
+
+def test_a_cell_that_failed_is_tried_again_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = planned(tmp_path / "a").cells[0]
+    assert cell.prepare()
+    failed = {**cell.record(), "state": "failed", "attempts": [{"pid": 1}], "error": {"text": "no labels", "log": ""}}
+    write_record(cell.folder, failed)
+    trained: list[Path] = []
+    monkeypatch.setattr(worker, "_train", lambda folder, *_: trained.append(folder) or 0)
+    assert worker.work(cell.folder, "cpu") == worker.WRONG  # of a call at the same time: it prepared the cell before
+    assert (ended(cell, "cpu", worker.WRONG).kind, ended(cell, "cpu", worker.WRONG).text) == ("failed", "no labels")
+    assert cell not in to_train(planned(tmp_path / "a"))
+    assert read_record(cell.folder) == failed
+    assert cell.folder in [one.folder for one in to_train(planned(tmp_path / "a"), retry=True)]
+    assert worker.work(cell.folder, "cpu") == worker.FINE
+    assert trained == [cell.folder]
+
+
+def test_a_folder_that_was_moved_goes_on_with_the_files_that_are_there_now(tmp_path: Path) -> None:
+    text = RECIPE.replace("train: {", "train: {start: base.pt, ")
+    write_recipe(tmp_path / "a", text)
+    (tmp_path / "a" / "base.pt").write_bytes(b"weights")
+    before = plan_ablation(tmp_path / "a" / "recipe.yaml").cells
+    states = ("waiting", "running", "failed", "done")
+    for cell, state in zip(before, states):
+        assert cell.prepare()
+        write_record(cell.folder, {**cell.record(), "state": state})
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = plan_ablation(tmp_path / "b" / "recipe.yaml")
+    assert len(to_train(moved, retry=True)) == 8
+    for cell, state in zip(moved.cells, states):
+        task = (read_record(cell.folder) or {})["task"]
+        here = tmp_path / ("a" if state == "done" else "b")  # what was done says what it was done with
+        assert (task["data"], task["start"]) == (str(here / "shapes" / "data.yaml"), str(here / "base.pt"))
+
+
+def test_data_under_another_path_with_the_same_content_are_taken(tmp_path: Path) -> None:
+    before = planned(tmp_path / "a").cells[0]
+    assert before.prepare()
+    (tmp_path / "a" / "shapes").rename(tmp_path / "a" / "elsewhere")
+    (tmp_path / "a" / "elsewhere" / "data.yaml").rename(tmp_path / "a" / "shapes.yaml")
+    cell = planned(tmp_path / "a", RECIPE.replace("shapes/data.yaml", "shapes.yaml")).cells[0]
+    assert (cell.folder, cell.state) == (before.folder, "waiting")
+    assert cell.prepare()
+    assert (read_record(cell.folder) or {})["task"]["data"] == str(tmp_path / "a" / "shapes.yaml")
 
 
 def test_a_record_that_is_damaged_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -22,9 +23,8 @@ TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").
 
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lska_surgeon.ablation import ray_cluster
-
-    monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
     with pytest.raises(AblationError, match=r'ray is not installed: pip install "lska-surgeon\[ray\]"'):
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
 
@@ -38,6 +38,29 @@ def test_an_address_at_which_nobody_listens_is_told_at_once(tmp_path: Path) -> N
             AblationError, match=f"no Ray cluster at {address}: .*: start one with ray start --head, or"
         ):
             ls.ablate(write_recipe(tmp_path / "a"), ray=address)
+
+
+def test_ray_is_told_to_write_no_token_before_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ray.py").write_text(
+        "import os\n"
+        "SEEN = os.environ.get('RAY_AUTH_MODE')\n"
+        "def is_initialized():\n"
+        "    return False\n"
+        "def init(**_):\n"
+        "    raise ConnectionError(SEEN)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # so that what was there is put back
+    monkeypatch.delitem(sys.modules, "ray")
+    recipe = write_recipe(tmp_path / "a")
+    for asked, told in ((None, "disabled"), ("token", "token")):
+        monkeypatch.setenv("RAY_AUTH_MODE", asked or "")
+        if asked is None:
+            monkeypatch.delenv("RAY_AUTH_MODE")
+        sys.modules.pop("ray", None)
+        with pytest.raises(AblationError, match=f"no Ray cluster at local: ConnectionError: {told}: start one"):
+            ls.ablate(recipe, ray="local")
 
 
 def test_ray_is_imported_for_nobody_else() -> None:

@@ -7,19 +7,24 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.figure import _drawn
 from lska_surgeon.ablation.formats import as_latex
+from lska_surgeon.ablation.runs import Costs
+from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
 from lska_surgeon.tables import tex
 
@@ -203,7 +208,10 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--gate", f"mAP50-95 >= base - {'9' * 400}"], "can't read the gate 'mAP50-95 >= base - 999"),
-        (["--gate", "good"], "can't read the gate 'good': write METRIC >= base"),
+        (
+            ["--gate", "good"],
+            ": write METRIC >= base, such as 'mAP50-95 >= base', or with a margin, 'mAP50-95 >= base - 0.005'",
+        ),
         (["--gate", "mAP50 >= base"], "the gate asks for mAP50, and mAP50-95 is compared: add --metric mAP50"),
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),
         (["--base", "x"], "the bases stand in the recipe"),
@@ -305,6 +313,31 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
         drawn = one.decode()
         for words in ("GFLOPs", "kernel size", "tiny-lska-neck", "mean ± s.d. of 8 seeds"):
             assert words in drawn
+
+
+def lightness(colour: str) -> float:
+    """CIE L* of `#rrggbb`, 0 to 100: what is left of a colour in grey."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    light = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+    return float(116 * np.cbrt(light) - 16) if light > 0.008856 else 903.3 * light
+
+
+def test_neighbours_in_a_figure_differ_in_marker_line_and_grey(tmp_path: Path) -> None:
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    base, row = (replace(row, costs=Costs(1, 1.0 + at)) for at, row in enumerate(found.rows[:2]))
+    names = [f"place{place}-k{k}" for place in range(9) for k in (7, 11)]
+    many = replace(found, rows=(base, *(replace(row, network=name) for name in names)))
+    with plotting() as figure:
+        costs, kernels = _drawn(many, figure).axes
+        curves = [bars.lines[0] for bars in kernels.containers]
+        points = [bars.lines[0] for bars in costs.containers]
+        assert (len(curves), len(points)) == (9, 19)
+        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1:], ("get_marker",))):
+            for one, other in zip(series, series[1:]):
+                for look in looks:
+                    assert getattr(one, look)() != getattr(other, look)()
+                assert abs(lightness(one.get_color()) - lightness(other.get_color())) > 10
 
 
 # Plain runs.
@@ -416,3 +449,58 @@ def test_a_run_that_is_not_done_is_counted(tmp_path: Path) -> None:
 def test_no_runs_there(tmp_path: Path) -> None:
     with pytest.raises(AblationError, match=r"no run with args\.yaml and results\.csv in "):
         ls.results(tmp_path)
+
+
+def test_what_is_no_run_is_passed_over_with_a_word(tmp_path: Path) -> None:
+    plain(tmp_path / "good", "a.yaml", 0, [0.5])
+    plain(tmp_path / "mapping", "{a: 1}", 0, [0.5])
+    (plain(tmp_path / "torn", "a.yaml", 0, [0.5]) / "args.yaml").write_text("model: [", encoding="utf-8")
+    (plain(tmp_path / "bare", "a.yaml", 0, [0.5]) / "results.csv").unlink()
+    (plain(tmp_path / "odd", "b.yaml", 0, [0.5]) / "results.csv").write_text("epoch,x\nmany,1\n", encoding="utf-8")
+    found = ls.results(tmp_path)
+    assert [row.network for row in found.rows] == ["a", "b"]
+    text = "\n".join(found.notes)
+    assert f"passed over {tmp_path / 'mapping'}: its args.yaml names no model" in text
+    assert f"passed over {tmp_path / 'torn'}: can't read its args.yaml: " in text
+    assert f"passed over {tmp_path / 'bare'}: it has no results.csv" in text
+    assert "b: its results.csv has no row that can be read (seed 0)" in text
+    with pytest.raises(AblationError, match=r"no run .* \(passed over .*mapping: its args.yaml names no model\): give"):
+        ls.results(tmp_path / "mapping")
+
+
+def test_costs_of_plain_runs_are_those_of_their_own_checkpoints(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path)
+    for name in ("tiny", "gone"):
+        run = plain(tmp_path / "runs" / name, f"{name}.yaml", 0, [0.5], more="imgsz: 64\n")
+        if name == "tiny":
+            (run / "weights").mkdir()
+            checkpoint.rename(run / "weights" / "best.pt")
+    found = ls.results(tmp_path / "runs")
+    wanted = ls.flops(tmp_path / "runs" / "tiny" / "weights" / "best.pt", imgsz=64)
+    known = {row.network: (row.costs.params, row.costs.gflops) for row in found.rows}
+    assert known == {"tiny": (wanted.params, wanted.gflops), "gone": (None, None)}
+    assert found.notes[-2:] == (
+        "GFLOPs are at 64 pixels, as it was trained",
+        "params and GFLOPs are not known of gone: no checkpoint that can be counted",
+    )
+
+
+def test_the_size_of_the_costs_is_said(tmp_path: Path) -> None:
+    assert "GFLOPs are at 64x64 pixels" in ls.results(experiment(tmp_path / "a", neck_gains), costs=False).notes
+    text = EIGHT.replace("imgsz: 64\ntrain", "train")
+    (note,) = [
+        note
+        for note in ls.results(experiment(tmp_path / "b", neck_gains, text), costs=False).notes
+        if note.startswith("GFLOPs")
+    ]
+    assert note.startswith("GFLOPs are at 640x640 pixels, and it was trained at 64: ")
+
+
+def test_where_nothing_is_done_it_names_the_call_that_shows_the_rest(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", lambda *_: [])
+    for more in ([], ["--folder", str(tmp_path / "b b")]):
+        said = surgeon("results", recipe, *more).output
+        assert "none of 24 cells is done yet: see " in said
+        words = shlex.split(said.partition(": see ")[2])
+        assert words == ["lska-surgeon", "ablate", str(recipe), *more, "--dry-run"]
+        assert surgeon(*words[1:]).exit_code == 0

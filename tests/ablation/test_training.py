@@ -12,13 +12,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from support.ablations import RECIPE, pretend, start_ablate, write_recipe
 from support.shapes import surgeon, write_checkpoint
 
 import lska_surgeon as ls
+from lska_surgeon.ablation import training, worker
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import read_epochs, read_record
 from lska_surgeon.ablation.verification import other_network
@@ -80,8 +83,14 @@ def test_killed_twice_the_table_is_the_same(tmp_path: Path) -> None:
     finished = [cell.folder / "results.csv" for cell in status.cells if cell.state == "done"]
     assert set(status.counts) >= {"interrupted", "waiting"}
 
+    # And the folder is moved, half-trained cells and all.
+    moved = tmp_path / "c"
+    broken.parent.rename(moved)
+    broken, cells = moved / broken.name, moved / "ablation"
     assert start_ablate(broken, "--quiet").wait() == 0
-    assert all(path.stat().st_mtime_ns == done[path] for path in finished)
+    assert not (tmp_path / "b").exists()
+    for path in finished:
+        assert (moved / path.relative_to(tmp_path / "b")).stat().st_mtime_ns == done[path]
     assert numbers(cells) == numbers(straight.parent / "ablation")
     assert all(len(epochs) == 3 for epochs in numbers(cells).values())
     tables = [json.loads(surgeon("results", recipe, "--json").output)["rows"] for recipe in (straight, broken)]
@@ -188,6 +197,58 @@ def test_what_one_has_to_know_of_a_training_is_noted(
 
 class Killed(BaseException):
     """What ends a training at once, as a signal would."""
+
+
+def test_a_failed_cell_says_where_with_what_and_how_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no memory")
+
+    cell = plan_ablation(write_recipe(tmp_path / "a", ONE)).cells[0]
+    cell.prepare()
+    monkeypatch.setattr(training, "train_cell", fail)
+    monkeypatch.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
+    assert worker.work(cell.folder, "cpu") == worker.WRONG
+    record = read_record(cell.folder) or {}
+    assert (record["state"], record["error"]["text"], record["device"]) == ("failed", "ValueError: no memory", "cpu")
+    assert set(record["versions"]) == {"ultralytics", "torch", "numpy"}
+    attempt = record["attempts"][0]
+    assert attempt["started"] <= attempt["ended"]
+    assert attempt["seconds"] >= 0
+
+
+def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Network:
+        """Stands for YOLO: killed in its first training."""
+
+        task, trainer = "detect", None
+
+        def __init__(self, _: str) -> None:
+            self.start: Callable[[Any], None] | None = None
+
+        def add_callback(self, _: str, call: Callable[[Any], None]) -> None:
+            self.start = self.start or call
+
+        def train(self, **options: Any) -> None:
+            assert self.start is not None
+            self.start(SimpleNamespace(resume=options.get("resume", False), model=torch.nn.Linear(1, 1)))
+            if "resume" not in options:
+                raise Killed
+
+    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2}
+    write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
+    write_checkpoint(tmp_path / "a")
+    cell = plan_ablation(tmp_path / "a" / "recipe.yaml").cells[0]
+    cell.prepare()
+    monkeypatch.setattr("ultralytics.YOLO", Network)
+    monkeypatch.setattr(training, "_outcome", lambda *_: dict(outcome))
+    with pytest.raises(Killed):
+        training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
+    monkeypatch.setattr(training.resuming, "put_back", lambda folder: folder / "weights" / "last.pt")
+    found = training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
+    assert found["transferred"]["tensors"] == 0
+    assert "nothing transferred" in found["notes"]
 
 
 @pytest.mark.slow

@@ -97,7 +97,6 @@ OPTIONS = {
 #: Parameters that no option has -> why.
 NO_OPTION = {
     ("ablate", "report"): "the command draws its progress with it",
-    ("latency", "folder"): "where the cells of `recipe` lie",
     ("results", "costs"): "they are left out where nobody asks",
     ("diff", "after"): "the second of `models`",
     ("flops", "scale"): "a name with a scale letter says it on the command line",

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import select
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+from support.ablations import EIGHT, RECIPE, experiment, neck_gains, write_recipe
 from support.shapes import surgeon
 
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import read_record, write_record
 from lska_surgeon.ablation.scheduler import Event, ended
+from lska_surgeon.cli.commands import ablate as command
 from lska_surgeon.cli.reports import ablate
 
 
@@ -103,3 +110,144 @@ def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:
     result = surgeon("ablate", experiment(tmp_path / "a", neck_gains), "--devices", "cpu")
     assert (result.exit_code, result.output) == (0, "recipe.yaml: 24 cells: 24 done\n")
     assert surgeon("ablate", tmp_path / "a" / "recipe.yaml", "--devices", "cpu", "--quiet").output == ""
+
+
+def test_after_ctrl_c_it_says_the_whole_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, folder = write_recipe(tmp_path / "a"), tmp_path / "my cells"
+    real = command.do_ablate
+
+    def stopped(*args: Any, dry_run: bool = False, **rest: Any) -> Any:
+        if not dry_run:
+            raise KeyboardInterrupt
+        return real(*args, dry_run=True, **rest)
+
+    monkeypatch.setattr(command, "do_ablate", stopped)
+    (tmp_path / "own.toml").write_text("[blocks]\n", encoding="utf-8")
+    asked = [str(recipe), "--slurm", "-p gpu", "--retry", "--renew", "--folder", str(folder)]
+    asked += ["--blocks", str(tmp_path / "own.toml"), "--json", "--quiet"]
+    result = surgeon("ablate", *asked)
+    assert result.exit_code == 130
+    assert shlex.split(result.output.partition("; go on with: ")[2]) == ["lska-surgeon", "ablate", *asked]
+
+
+def on_screen(text: str) -> list[str]:
+    """The lines that a terminal ends up with: it knows line feeds, carriage returns, going up, and erasing a line."""
+    lines, row, column = [""], 0, 0
+    for number, order, char in re.findall(r"\x1b\[([?\d;]*)([A-Za-z])|(.)", text, re.DOTALL):
+        if char == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif char == "\r":
+            column = 0
+        elif char:
+            lines[row] = lines[row][:column].ljust(column) + char + lines[row][column + 1 :]
+            column += 1
+        elif order == "A":
+            row -= int(number or 1)
+        elif order == "K":
+            lines[row] = ""
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def written(screen: int) -> str:
+    """What was written to a terminal since."""
+    parts = []
+    while select.select([screen], [], [], 0.05)[0]:
+        parts.append(os.read(screen, 1 << 16))
+    return b"".join(parts).decode()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+def test_on_a_terminal_each_line_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, other = plan_ablation(write_recipe(tmp_path / "a")).cells[:2]
+    screen, terminal = os.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with open(terminal, "w", encoding="utf-8") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        with ablate.Progress(False) as progress:
+            for number in (1, 2):
+                progress(Event("started" if number == 1 else "running", cell, "0", f"epoch {number}/3, mAP50-95 0.000"))
+                progress(Event("running", other, "1", f"epoch {number}/3"))
+                progress.live.refresh()
+            progress(Event("done", cell, "0", "epoch 3/3"))
+            progress.live.refresh()
+            during = written(screen)
+            progress(Event("failed", other, "1", "no labels [here] \n" + 90 * "x"))
+        stream.write("recipe.yaml: 9 cells\n")
+        stream.flush()
+        text = during + written(screen)
+    os.close(screen)
+    said = ["Started tiny, seed 0, shapes: epoch 1/3, mAP50-95 0.000", "Done tiny, seed 0, shapes: epoch 3/3"]
+    failed = f"Failed {other.name}, shapes: no labels [here] \\n{90 * 'x'}"
+    assert on_screen(during) == [*said, f"{other.name}, shapes on 1: epoch 2/3"]
+    assert on_screen(text) == [*said, failed, "recipe.yaml: 9 cells"]
+
+
+def test_a_dry_run_for_slurm_shows_the_script_that_would_be_submitted(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains)
+    states = ("failed", "failed", "stale", "interrupted", "waiting")
+    for cell, state in zip(plan_ablation(recipe).cells, states):
+        record = {**(read_record(cell.folder) or {}), "state": "running" if state == "interrupted" else state}
+        write_record(cell.folder, {**record, **({"identity": "another"} if state == "stale" else {})})
+
+    def shown(*words: str) -> str:
+        return surgeon("ablate", recipe, "--dry-run", "--slurm", "-p gpu", *words).output
+
+    assert "#SBATCH --array=0-1\n" in shown()
+    assert "#SBATCH --array=0-3\n" in shown("--retry")
+    assert "#SBATCH --array=0-4\n" in shown("--retry", "--renew")
+    assert "#SBATCH -p gpu\n" in json.loads(shown("--json"))["script"]
+    assert "script" not in json.loads(surgeon("ablate", recipe, "--dry-run", "--json").output)
+    done = surgeon("ablate", experiment(tmp_path / "b", neck_gains), "--dry-run", "--slurm", "-p gpu").output
+    assert done.endswith("24 done\n\nnothing is left to train: there is no job to submit\n")
+
+
+def test_what_would_be_trained_again_is_in_the_time_left(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains, attempts=[{"seconds": 60.0}])
+    for cell in plan_ablation(recipe).cells[:6]:
+        write_record(cell.folder, {**(read_record(cell.folder) or {}), "state": "failed", "attempts": []})
+        (cell.folder / "results.csv").unlink()
+    assert surgeon("ablate", recipe, "--dry-run", "--devices", "cpu").output.endswith("18 done, 6 failed\n")
+    again = surgeon("ablate", recipe, "--dry-run", "--devices", "cpu", "--retry").output
+    assert again.endswith("18 done, 6 failed; about 6 min left\n")
+
+
+def test_time_left_is_for_every_gpu_as_the_real_call_uses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def score(name: str, seed: int) -> list[float]:
+        return neck_gains(name, seed) if seed < 6 else []
+
+    recipe = experiment(tmp_path / "a", score, EIGHT, attempts=[{"seconds": 60.0}])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert surgeon("ablate", recipe, "--dry-run").output.endswith("about 2 min left\n")
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    "options", ["--array=0-99%4", "-p gpu --array 1", "-a0-3", "-a 0-3", "--arr=5", "--array", "--array=%"]
+)
+def test_the_array_is_one_task_for_each_cell(options: str, dry: list[str], tmp_path: Path) -> None:
+    result = surgeon("ablate", write_recipe(tmp_path / "a"), "--slurm", options, *dry)
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: the array is one task for each cell, and sbatch's option -")
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "a" / "ablation").exists()
+
+
+def test_how_many_tasks_run_at_once_may_be_said(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a")
+    for limit in ("--array=%4", "-a %4", "-a%4"):
+        shown = surgeon("ablate", recipe, "--dry-run", "--slurm", f"-p gpu {limit} -A 'my account'").output
+        assert "#SBATCH --array=0-8%4\n" in shown
+        assert "#SBATCH -p gpu -A 'my account'\n" in shown
+    assert "can't read the options" in surgeon("ablate", recipe, "--dry-run", "--slurm", "-A 'x").output
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--dry-run", "--json"], ["--slurm", "", "--dry-run"]])
+def test_arguments_that_ultralytics_does_not_know_are_told_by_a_dry_run_too(words: list[str], tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", RECIPE.replace("epochs: 3", "epoch: 3"))
+    result = surgeon("ablate", recipe, *words)
+    assert result.exit_code == 2
+    assert f"{recipe}, line 4, train.epoch: ultralytics: " in result.output
+    assert not (tmp_path / "a" / "ablation").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from support.shapes import surgeon, write_network
 from torch import nn
 
 import lska_surgeon as ls
-from lska_surgeon.costs import latency
+from lska_surgeon.costs import latency, suppression
 from lska_surgeon.costs.latency import Setting, measure
 from lska_surgeon.costs.times import Latencies
 from lska_surgeon.errors import SurgeonError
@@ -127,6 +128,53 @@ def test_onnx_and_nms(tmp_path: Path) -> None:
     assert (found.how["runtime"], found.how["nms"]) == ("onnxruntime", True)
 
 
+HEADS = {
+    "Detect, [nc]": {"nc": 2, "rotated": False},
+    "Segment, [nc, 4, 8]": {"nc": 2, "rotated": False},
+    "Pose, [nc, kpt_shape]": {"nc": 2, "rotated": False},
+    "OBB, [nc, 1]": {"nc": 2, "rotated": True},
+    "v10Detect, [nc]": {"nc": 2, "rotated": False},
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_suppression_knows_the_classes_and_angles_of_every_task(
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    original = suppression._function()
+    monkeypatch.setattr(
+        suppression, "_function", lambda: lambda boxes, **words: (seen.append(words), original(boxes, **words))
+    )
+    found = ls.latency(with_head(tmp_path, head), imgsz=64, rounds=2, nms=True)
+    assert found.how["nms"]
+    assert {name: seen[0][name] for name in HEADS[head]} == HEADS[head]
+
+
+def test_suppression_of_masks_in_onnxruntime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert ls.latency(with_head(tmp_path, "Segment, [nc, 4, 8]"), imgsz=64, rounds=2, onnx=True, nms=True).how["nms"]
+
+
+def test_a_classifier_has_nothing_to_suppress(tmp_path: Path) -> None:
+    path = with_head(tmp_path, "Classify, [nc]", "-1")
+    assert surgeon("latency", path, "--imgsz", 64, "--rounds", 2).exit_code == 0
+    result = surgeon("latency", path, "--imgsz", 64, "--rounds", 2, "--nms")
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: {path} ends in Classify, which has no non-maximum suppression: drop nms, or leave this model out\n",
+    )
+    assert "with --nms" in " ".join(surgeon("latency", "--help").output.split())
+
+
+def with_head(folder: Path, head: str, sources: str = "[8, 5]") -> Path:
+    """The small network with another output layer."""
+    path = write_network(folder)
+    text = path.read_text(encoding="utf-8").replace("[[8, 5], 1, Detect, [nc]]", f"[{sources}, 1, {head}]")
+    path.write_text(f"kpt_shape: [5, 3]\n{text}", encoding="utf-8")
+    return path
+
+
 def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "onnx" in name else find(name, *rest))
@@ -163,7 +211,8 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     assert all(row.seconds is None for row in nothing.rows)
     assert not any("latency" in note for note in ls.results(experiment(tmp_path / "b", neck_gains, RECIPE)).notes)
     assert nothing.notes[-1] == f"latency is not measured yet: lska-surgeon latency --recipe {recipe}"
-    measured = json.loads(surgeon("latency", "--recipe", recipe, "--imgsz", 64, "--rounds", 3, "--json").output)
+    measured = json.loads(surgeon("latency", "--recipe", recipe, "--rounds", 3, "--json").output)
+    assert measured["measurements"][0]["how"]["imgsz"] == [64, 64]  # as the recipe says
     names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
     assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
     assert " ms " in str(ls.results(recipe)).splitlines()[0]
@@ -177,6 +226,24 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     assert "latency is not measured of tiny, tiny-lska-neck-k7, tiny-lska-sppf-k7, as they are now" in str(
         ls.results(recipe)
     )
+
+
+def test_cells_that_lie_elsewhere_have_their_times_there(tmp_path: Path) -> None:
+    recipe, folder = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n"), tmp_path / "b b"
+    (tmp_path / "a" / "ablation" / "recipe").rename(folder)
+    advice = shlex.split(ls.results(recipe, folder=folder).notes[-1].partition(": ")[2])
+    assert advice == ["lska-surgeon", "latency", "--recipe", str(recipe), "--folder", str(folder)]
+    assert surgeon(*advice[1:], "--rounds", 2).exit_code == 0
+    assert all(row.seconds for row in ls.results(recipe, folder=folder).rows)
+    assert not (tmp_path / "a" / "ablation" / "recipe").exists()
+    (folder / "latency.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SurgeonError, match=r"delete it and measure again: .* --folder "):
+        ls.results(recipe, folder=folder)
+    alone = surgeon("latency", tmp_path / "a" / "tiny.yaml", "--folder", folder)
+    assert (alone.exit_code, alone.output.count("\n")) == (2, 1)
+    assert "add --recipe FILE, or drop it" in alone.output
+    with pytest.raises(SurgeonError, match="a folder belongs to a recipe"):
+        ls.latency(tmp_path / "a" / "tiny.yaml", folder=folder)
 
 
 def test_flops_tells_it_too(tmp_path: Path) -> None:

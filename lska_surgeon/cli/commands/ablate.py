@@ -65,16 +65,23 @@ def ablate(
         "folder": folder,
     }
     if dry_run:
-        say.report(dry_run_text(recipe, folder, slurm, do_ablate(recipe, **asked, dry_run=True), as_json))
+        say.report(dry_run_text(do_ablate(recipe, **asked, dry_run=True), as_json))
         return
     try:
         with Progress(quiet) as progress:
             status = do_ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
         done = do_ablate(recipe, folder=folder, dry_run=True).summary()
-        where = {"--devices": devices, "--ray": ray, "--slurm": slurm, "--folder": folder}
-        more = [word for name, value in where.items() if value is not None for word in (name, value)]
-        again = shlex.join(["lska-surgeon", "ablate", str(recipe), *more])
-        say.line(f"Stopped. {done}; go on with: {again}", err=True)
+        say.line(f"Stopped. {done}; go on with: {_again(ctx)}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))
+
+
+def _again(ctx: click.Context) -> str:
+    """The call as it was typed, or one that means the same."""
+    words = ["lska-surgeon", "ablate", str(ctx.params["recipe"])]
+    for option in ctx.command.params:
+        value = ctx.params.get(option.name or "")
+        if isinstance(option, click.Option) and value not in (None, False):
+            words += [option.opts[-1]] if value is True else [option.opts[-1], str(value)]
+    return shlex.join(words)

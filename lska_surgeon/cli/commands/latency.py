@@ -13,7 +13,7 @@ from ...checkpoints.find import check_checkpoint
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from .. import completion, say
 from ..options import blocks as with_blocks
-from ..options import formats, imgsz, not_empty, trust
+from ..options import formats, image_size, not_empty, trust
 from ..quick_imports import unwatched
 from ..reports.latency import render
 
@@ -26,17 +26,23 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     return tuple(map(int, parts))
 
 
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """`640`, or `H,W`; None where it is left open."""
+    return None if value is None else image_size(ctx, param, value)
+
+
 @click.command()
 @click.argument("models", nargs=-1, metavar="MODEL...", shell_complete=completion.models)
-@imgsz
+@click.option("--imgsz", callback=_size, metavar="N|H,W", help="Input size in pixels.  [default: the recipe's, or 640]")
 @click.option("--batch", callback=_batches, default="1", show_default=True, metavar="N[,N…]", help="Pictures in the input.")  # fmt: skip  # noqa: E501
 @click.option("--device", callback=not_empty, default="cpu", show_default=True, help="cpu, or a GPU's number.")
 @click.option("--half", is_flag=True, help="Half precision, on a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads on a CPU.")
 @click.option("--onnx", is_flag=True, help="Export, and run in onnxruntime on the CPU.")
-@click.option("--nms", is_flag=True, help="Include non-maximum suppression.")
+@click.option("--nms", is_flag=True, help="Include non-maximum suppression; classifiers and RT-DETR have none.")
 @click.option("--rounds", type=click.IntRange(min=2), default=50, show_default=True, help="Runs of each model.")
 @click.option("--recipe", callback=not_empty, metavar="FILE", help="Measure the networks of a recipe, for results.")
+@click.option("--folder", callback=not_empty, metavar="DIR", help="Of a recipe: where its cells lie.  [default: ablation/RECIPE]")  # fmt: skip  # noqa: E501
 @trust
 @with_blocks
 @formats("table", "md", "json")
@@ -44,7 +50,8 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
     """Measure how long each MODEL takes on this machine, and how that compares with the first.
 
     All run in turns, after a warm-up, as Ultralytics runs them: fused, in eval mode. The first one is also measured
-    against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this.
+    against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this, but
+    with --nms: how many boxes there are to suppress, they decide; give trained checkpoints.
 
     \b
     Examples:
@@ -54,6 +61,8 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
     """
     if bool(models) == bool(asked["recipe"]):
         raise click.UsageError("give MODELs to measure, or --recipe FILE: one of the two")
+    if asked["folder"] and not asked["recipe"]:
+        raise click.UsageError("--folder says where the times of a recipe are kept: add --recipe FILE, or drop it")
     if len(batch) > 1 and asked["recipe"]:
         raise click.UsageError("--recipe keeps one time for each network: give --batch one number")
     for model in models:  # what can be told without torch is told before it is imported

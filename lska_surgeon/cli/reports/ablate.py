@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ...ablation.records import INTERRUPTED, RUNNING
 from ...ablation.scheduler import Event
+from ...ablation.slurm import NOTHING
 from ...ablation.status import AblationStatus, failure_text
+from ...wording import visible
 from .. import say
 from .json import dump
 
@@ -53,29 +54,29 @@ class Progress:
             self.live.update("\n".join(self.running.values()))
         if event.kind in ("failed", "killed") or (event.kind != "running" and not self.quiet):
             end = f": {event.text}" if event.text else f" on {event.device}"
-            say.line(f"{event.kind.capitalize()} {name}{end}", err=True)
+            self._say(f"{event.kind.capitalize()} {name}{end}")
+
+    def _say(self, text: str) -> None:
+        """A line that stays, above those that are drawn again: whoever draws them has to write it."""
+        if self.live is None:
+            say.line(text, err=True)
+        else:
+            self.live.console.print(visible(text), soft_wrap=True, emoji=False)
 
     def _tell_log(self, name: str) -> None:
         """A line on a running cell from time to time, where nobody watches."""
         now = time.monotonic()
         if self.live is None and not self.quiet and now - self.told.setdefault(name, now) >= EVERY:
             self.told[name] = now
-            say.line(f"Running {self.running[name]}", err=True)
+            self._say(f"Running {self.running[name]}")
 
 
-def dry_run_text(recipe: Path, folder: str | None, slurm: str | None, status: AblationStatus, as_json: bool) -> str:
+def dry_run_text(status: AblationStatus, as_json: bool) -> str:
     """The cells; with Slurm also the script to be."""
     if as_json:
         return dump(status.to_dict())
     text = "\n".join([str(status), *(f"Note: {note}" for note in status.notes)])
-    if slurm is None:
-        return text
-    from ...ablation.cells import plan_ablation
-    from ...ablation.slurm import script
-
-    ablation = plan_ablation(recipe, None if folder is None else Path(folder))
-    left = [cell for cell in ablation.cells if cell.state in ("waiting", INTERRUPTED)]
-    return f"{text}\n\n{script(ablation, left, slurm, str(ablation.folder / 'slurm' / 'DATE-cells.txt'))}"
+    return text if status.script is None else f"{text}\n\n{status.script or NOTHING}"
 
 
 def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
