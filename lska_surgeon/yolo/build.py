@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.declared import like
 from ..architecture.shapes import channels_in
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
@@ -150,7 +151,7 @@ def _without_torchvision(rows: Any) -> list[Any]:
 
 def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
     name = content["head"][-1][2]
-    output_layer = getattr(tasks, name, None)
+    output_layer = getattr(tasks, like(name), None)
     ancestors = getattr(output_layer, "__mro__", ())
     found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
     return getattr(tasks, found)

@@ -26,6 +26,7 @@ from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.grafting.certificate import certify, random_pictures
 from lska_surgeon.grafting.transplant import excise_, transplant_
 from lska_surgeon.grafting.widths import widths_of
+from lska_surgeon.nn.declared import declared_attention, project_class
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline
 
@@ -255,3 +256,114 @@ def test_what_is_imported_is_said_once_and_for_children_too() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Note: importing my_blocks, nets.sampling, as ") == 1
+
+
+EMA_OF = """
+import sys
+from torch import nn
+class EMA(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, {k}, padding={k} // 2)
+    def forward(self, x):
+        return self.conv(x)
+"""
+SMALL: dict[str, Any] = {
+    "nc": 2,
+    "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "EMA", []]],
+    "head": [[-1, 1, "Conv", [16, 3, 2]], [[2], 1, "Detect", ["nc"]]],
+}
+PLAIN = {**SMALL, "backbone": [SMALL["backbone"][0], SMALL["backbone"][0]]}
+
+
+def a_project(folder: Path, source: str, module: str = "its_blocks", **more: str) -> Declarations:
+    """A project whose declaration names EMA in its own module, and other blocks at other places."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{module}.py").write_text(source, encoding="utf-8")
+    targets = {"EMA": f"{module}:EMA", **more}
+    blocks = {name: DeclaredBlock(name, target, "attention", True) for name, target in targets.items()}
+    return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
+
+
+def test_a_module_of_another_project_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    """Python has one module of a name: the second project's classes are not to be the first one's."""
+    first = a_project(tmp_path / "first", EMA_OF.format(k=1))
+    second = a_project(tmp_path / "second", EMA_OF.format(k=3))
+    with using(first):
+        assert build(SMALL).model[1].conv.kernel_size == (1, 1)
+    with using(second), pytest.raises(DeclarationError) as told:
+        build(SMALL)
+    assert f"the name its_blocks stands for {tmp_path / 'first' / 'its_blocks.py'} here" in str(told.value)
+    with using(first):
+        assert build(SMALL).model[1].conv.kernel_size == (1, 1)
+
+
+def test_a_module_with_a_name_of_pythons_is_named_with_both_files(tmp_path: Path) -> None:
+    with using(a_project(tmp_path / "own", EMA_OF.format(k=1), "types")), pytest.raises(DeclarationError) as told:
+        build(SMALL)
+    import types
+
+    assert f"the name types stands for {types.__file__} here, not for {tmp_path / 'own' / 'types.py'}" in str(
+        told.value
+    )
+
+
+def test_a_declaration_that_is_edited_holds_as_it_then_stands(tmp_path: Path) -> None:
+    source = EMA_OF.format(k=1) + EMA_OF.format(k=3).replace("EMA", "Other")
+    with using(a_project(tmp_path / "own", source)):
+        build(SMALL)
+    edited = a_project(tmp_path / "own", source, Other="its_blocks:Other")
+    with using(edited):
+        other = {**SMALL, "backbone": [SMALL["backbone"][0], [-1, 1, "Other", []]]}
+        assert build(other).model[1].conv.kernel_size == (3, 3)
+
+
+def test_only_what_a_network_names_is_imported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    declarations = a_project(tmp_path / "own", EMA_OF.format(k=1), Unused="nothere:X", Typo="its_blocks:Typo")
+    with using(declarations):
+        build(PLAIN)
+        assert "its_blocks" not in sys.modules
+        assert not caplog.messages
+        assert type(build(SMALL).model[1]).__name__ == "EMA"
+        assert type(declared_attention("EMA", 8)).__name__ == "EMA"
+        assert project_class("its_blocks", "EMA") is not None
+        for name in ("Unused", "Typo"):
+            with pytest.raises(DeclarationError, match=rf"blocks\.{name}\.class: "):
+                declared_attention(name, 8)
+    assert [text for text in caplog.messages if "importing its_blocks, as" in text] == caplog.messages[:1]
+
+
+def test_a_class_that_only_a_checkpoint_names_is_found(tmp_path: Path) -> None:
+    helper = "class Helper(nn.Module):\n    pass\n"
+    with using(a_project(tmp_path / "own", EMA_OF.format(k=1) + helper, Unused="nothere:X")):
+        assert project_class("elsewhere", "Helper") is None
+        assert "its_blocks" not in sys.modules
+        assert project_class("its_blocks", "Helper") is sys.modules["its_blocks"].Helper
+
+
+def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud = EMA_OF.format(k=1).replace("super()", "print('made'); super()").replace("return", "print('run'); return")
+    with using(a_project(tmp_path / "own", loud + "print('imported')\n")):
+        build(SMALL)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert {"imported", "made", "run"} <= set(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys\nsys.exit(3)\n", "importing its_blocks fails: it ends the process, with 3: "),
+        (EMA_OF.format(k=1).replace("super()", "sys.exit(3); super()"), "EMA(16) fails: it ends the process, with 3: "),
+        (
+            EMA_OF.format(k=1).replace("return", "sys.exit(3); return"),
+            "does not run on 1x16x32x32: it ends the process",
+        ),
+    ],
+)
+def test_a_module_of_ones_own_that_ends_the_process_is_a_mistake(tmp_path: Path, source: str, said: str) -> None:
+    with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as told:
+        build(SMALL)
+    assert said in str(told.value)
