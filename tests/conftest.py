@@ -54,10 +54,10 @@ def forget_own_blocks() -> Iterator[None]:
     find._told.clear()
     put_in_force(NOTHING)
     declared = sys.modules.get("lska_surgeon.nn.declared")
-    if declared is not None and (declared._imported or declared._said):
-        folders = tuple(str(path.parent) for path, _ in (*declared._imported, *declared._said))
+    folders = tuple(str(path.parent) for path, _ in find._said)
+    find._said.clear()
+    if declared is not None and folders:
         declared._imported.clear()
-        declared._said.clear()
         for name, module in [*sys.modules.items()]:
             spec = getattr(module, "__spec__", None)
             places = [getattr(spec, "origin", None), *(getattr(spec, "submodule_search_locations", None) or ())]

@@ -41,7 +41,15 @@ from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
 from .pickle_scan import Missing, Rehearsal, Use
 from .unpickling import load_safely, load_trusted
 
-__all__ = ["Checkpoint", "Globals", "globals_of", "read_checkpoint", "write_checkpoint", "write_product"]
+__all__ = [
+    "Checkpoint",
+    "Globals",
+    "globals_of",
+    "import_own_blocks",
+    "read_checkpoint",
+    "write_checkpoint",
+    "write_product",
+]
 
 _SHOWN = 8  # names that a message lists; the exception has them all
 _TRUSTING = "if you trust whoever made it, add --trust"
@@ -92,6 +100,22 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     if not found.refused:
         _refuse_damage(path, kind, damage)
     return found
+
+
+def import_own_blocks(path: str | os.PathLike[str]) -> None:
+    """Import the declared classes that a file names, for a reader that looks at no declaration (Ultralytics' own).
+
+    A file that can't be read is passed over: its reader tells.
+
+    Raises:
+        UnsafeCheckpointError: it names some whose declaration nobody has vouched for.
+        DeclarationError: one of them can't be imported.
+    """
+    try:
+        found = globals_of(path)
+    except CheckpointError:
+        return
+    _refuse_untrusted(Path(path), found)
 
 
 def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, force: bool = False) -> None:
@@ -184,16 +208,21 @@ def _refuse_names(path: Path, found: Globals) -> None:
             "save it again with that class in a module",
             found.refused,
         )
+    _refuse_untrusted(path, found)
+    raise UnsafeCheckpointError(
+        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
+        found.refused,
+    )
+
+
+def _refuse_untrusted(path: Path, found: Globals) -> None:
+    """Raise for classes of the user's whose declaration nobody has vouched for."""
     declarations = in_force()
     classes = {f"{module}.{cls}" for module, cls in (split_target(one.target) for one in declarations.blocks.values())}
     if not declarations.trusted and classes & set(found.refused):
         raise UnsafeCheckpointError(
             f"{path} needs {_listed(found.refused)}, declared in {untrusted(declarations)}", found.refused
         )
-    raise UnsafeCheckpointError(
-        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
-        found.refused,
-    )
 
 
 def _refuse_format(path: Path, kind: str, found: Globals, trust: bool) -> None:

@@ -13,7 +13,6 @@ the width and stride that its declaration promises is named then, and not somewh
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 import threading
@@ -37,19 +36,17 @@ from ..architecture.declared import (
 )
 from ..architecture.graph import Layer
 from ..architecture.shapes import OUTPUTS, stride_ratio
-from ..declarations.find import find_declarations, inherited, tell_children, untrusted
+from ..declarations.find import announce, find_declarations, tell_children, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
 
-_LOGGER = logging.getLogger("lska_surgeon")
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
 _SIDE = 32  # cells of the map on which a class is tried
 _tried: set[tuple[type[nn.Module], str]] = set()
 #: Classes that were imported, by declaration and what it says under class.
 _imported: dict[tuple[Path, str], type[nn.Module]] = {}
-_said: set[tuple[Path, str]] = set()
 _LOCK = threading.RLock()
 
 
@@ -72,12 +69,10 @@ def declared_classes(wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]
         return {}
     path, blocks = declarations.path, declarations.blocks
     with _LOCK:
-        from_elsewhere = inherited() == str(path)  # then whoever started this process has said what is imported
+        new = [blocks[name] for name in blocks if name in wanted and (path, blocks[name].target) not in _imported]
+        announce(new, path)
         tell_children(path)
         _let_import_from(path.parent)
-        new = [blocks[name] for name in blocks if name in wanted and (path, blocks[name].target) not in _imported]
-        if not from_elsewhere:
-            _announce(new, path)
         for block in new:
             _imported[path, block.target] = _import_class(block, path)
         return {name: _imported[path, one.target] for name, one in blocks.items() if (path, one.target) in _imported}
@@ -126,15 +121,6 @@ def project_class(module: str, name: str) -> type[nn.Module] | None:
 
 
 # Importing.
-
-
-def _announce(blocks: Sequence[DeclaredBlock], path: Path) -> None:
-    """Say once what is about to run."""
-    modules = dict.fromkeys(split_target(block.target)[0] for block in blocks)
-    new = [module for module in modules if (path, module) not in _said]
-    if new:
-        _said.update((path, module) for module in new)
-        _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(new), path)
 
 
 def _let_import_from(folder: Path) -> None:

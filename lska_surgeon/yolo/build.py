@@ -39,7 +39,12 @@ _TASK_MODELS = {
 
 
 def build(
-    source: str | Path | dict[str, Any], *, scale: str | None = None, named: str | None = None, verbose: bool = False
+    source: str | Path | dict[str, Any],
+    *,
+    scale: str | None = None,
+    named: str | None = None,
+    called: str | None = None,
+    verbose: bool = False,
 ) -> nn.Module:
     """Build a model from a YAML file or its content, as the task model that its output layer belongs to.
 
@@ -48,6 +53,7 @@ def build(
         scale: scale letter; None takes the one of the file name, or of the dict.
         named: the letter of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
             says nothing of a model without `scales`.
+        called: what errors call it; None for the path.
         verbose: let Ultralytics log its table of layers.
 
     Returns:
@@ -61,7 +67,7 @@ def build(
     """
     from .precheck import refuse_sizes, refuse_sources
 
-    shown = "the model" if isinstance(source, dict) else str(source)
+    shown = called or ("the model" if isinstance(source, dict) else str(source))
     if "://" in shown:
         raise BuildError(f"{shown} is not a local file: download it first")
     if not isinstance(source, dict):
