@@ -67,6 +67,18 @@ def test_a_project_is_read_whole() -> None:
             "drop channels",
         ),
         ('[blocks.LSKA]\nclass = "a:B"\nlike = "attention"\n', 1, "blocks.LSKA", "a block of lska-surgeon"),
+        *(
+            (f'[blocks.{name}]\nclass = "a:B"\nlike = "attention"\n', 1, f"blocks.{name}", problem)
+            for name, problem in (
+                ("cbam", "that is an operator of --op"),
+                ("lska", "that is an operator of --op"),
+                ("Gated", "a block of lska-surgeon"),
+                ("c2", "a word of Python's or of Ultralytics' parser"),
+                ("lambda", "a word of Python's or of Ultralytics' parser"),
+                ("C2f", "the installed ultralytics has a block of that name: give yours another"),
+                ("CBAM", "the installed ultralytics has a block of that name: give yours another"),
+            )
+        ),
         ('[blocks]\nEMA = "my_blocks:EMA"\n', 2, "blocks.EMA", "it is a table"),
         ('[block.EMA]\nclass = "a:B"\n', 1, "block", "did you mean blocks?"),
     ],
