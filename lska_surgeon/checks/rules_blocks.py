@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
+from ..architecture.declared_rows import declared_row_problem
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.other_operators import read_row_of_users
 from ..errors import KernelError, UnknownOperatorError
@@ -57,6 +58,14 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
         message = f"what {block} does is not known: people call more than one block by such a name"
     hint = f"; the nearest name is {near}" if near else ""
     return subject.finding(WARNING, "module", index, message, f"it must be registered before the model is built{hint}")
+
+
+def declared_rows(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: a row of a block that the user declares is one of what the block is like."""
+    for layer in subject.layers:
+        problem = declared_row_problem(layer, len(subject.layers) - 1)
+        if problem:
+            yield subject.finding(ERROR, "row", layer.index, problem)
 
 
 def kernels(subject: Context) -> Iterator[Finding]:

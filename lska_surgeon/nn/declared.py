@@ -34,6 +34,7 @@ from ..architecture.declared import (
     in_force,
     put_in_force,
 )
+from ..architecture.declared_rows import declared_row_problem
 from ..architecture.graph import Layer
 from ..architecture.shapes import OUTPUTS, stride_ratio
 from ..declarations.find import announce, find_declarations, tell_children, untrusted
@@ -228,11 +229,9 @@ def marked_row(row: Layer, block: DeclaredBlock, cls: type[nn.Module]) -> tuple[
     is `parse_model`'s own list of the widths so far.
     """
     stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(block.like, block.like)
-    if block.like == ATTENTION and len(row.taps) > 1:
-        reads = ", ".join(map(str, row.taps))
-        raise BuildError(
-            f"layer {row.index}: {block.name} is declared like attention and reads {reads}: give one source"
-        )
+    problem = declared_row_problem(row)
+    if problem:
+        raise BuildError(f"layer {row.index}: {problem}")
     mark = Mark(row, block, cls)
     return stock, [*row.args, mark, mark, "ch"]
 
