@@ -39,6 +39,7 @@ from . import allowlist, container
 from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
 from .pickle_scan import Missing, Rehearsal, Use
+from .stand_ins import adopting
 from .unpickling import load_safely, load_trusted
 
 __all__ = [
@@ -80,7 +81,11 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
         _refuse_format(path, kind, found, trust)
         digest = _sha256(file)
         file.seek(0)
-        data = load_trusted(path, file) if trust else load_safely(path, file, found.allowed)
+        data = (
+            load_trusted(path, file, adopting(path, (*found.refused, *found.missing)))
+            if trust
+            else load_safely(path, file, found.allowed)
+        )
     checkpoint = _checkpoint(path, digest, data, found)
     if not trust:
         _refuse_architecture(checkpoint)
@@ -194,7 +199,7 @@ def _refuse_missing(path: Path, found: Globals) -> None:
         packages = " ".join(sorted({name.partition(".")[0] for name in found.missing}))
         raise CheckpointError(
             f"{path} needs {_listed(found.missing)}, which the installed release does not have: "
-            f"pip install -U {packages}"
+            f"pip install -U {packages}{adopting(path, found.missing)}"
         )
 
 
@@ -205,12 +210,13 @@ def _refuse_names(path: Path, found: Globals) -> None:
     if all(name.startswith("__main__.") for name in found.refused):
         raise UnsafeCheckpointError(
             f"{path} needs {_listed(found.refused)}, defined in the script that saved it, so no other program has it: "
-            "save it again with that class in a module",
+            f"save it again with that class in a module{adopting(path, found.refused)}",
             found.refused,
         )
     _refuse_untrusted(path, found)
     raise UnsafeCheckpointError(
-        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
+        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}"
+        f"{adopting(path, found.refused)}",
         found.refused,
     )
 

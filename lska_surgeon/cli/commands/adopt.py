@@ -9,6 +9,7 @@ import click
 
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
+from ...wording import plural
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, writing
@@ -92,7 +93,9 @@ def _report(done: Adoption, target: Path, verb: str, difference: float | None) -
     for one in done.adopted:
         layers = ", ".join(map(str, one.layers))
         kernel = f"{one.kernel.op} k{one.kernel.k}" + (f" d{one.kernel.d}" if one.kernel.explicit_dilation else "")
-        lines.append(f"  {one.origin} -> {one.block}, {kernel} (layers {layers}); assumed: {one.assumed}")
+        lines.append(
+            f"  {one.origin} -> {one.block}, {kernel} (layer{plural(one.layers)} {layers}); assumed: {one.assumed}"
+        )
     if difference is None:
         lines.append("  not compared with outputs of the original: --check and --against do that")
     else:
