@@ -8,6 +8,7 @@ from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_atte
 from ..architecture.declared_rows import declared_row_problem
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.other_operators import read_row_of_users
+from ..architecture.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
 from .context import Context
@@ -133,12 +134,9 @@ def texts(subject: Context) -> Iterator[Finding]:
 def of_yolov5s_repository(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a file of the YOLOv5 repository, whose output layer takes anchors, is none of the package's."""
     output = subject.output
-    if output.block in ("Detect", "Segment") and "anchors" in output.args:
+    message = yolov5_problem(output.block, output.args)
+    if message:
         own = [str(arg) for arg in output.args if arg != "anchors"]
-        message = (
-            f"this is a file of the YOLOv5 repository, whose {output.block} takes anchors: the ultralytics package has "
-            "no anchors and can't build it"
-        )
         yield subject.finding(
             ERROR, "row", output.index, message, f"write [{', '.join(own)}], and drop the key anchors"
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.declared import like
 from ..architecture.shapes import channels_in
+from ..architecture.yolov5 import yolov5_problem
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
 from .exceptions import in_one_line
@@ -76,6 +77,7 @@ def build(
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
+            _refuse_yolov5(content, shown)
             _set_scale(content, scale, named)
             _forbid_downloads(content)
             refuse_code(content, shown)
@@ -132,6 +134,13 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Se
     except Exception as error:
         raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
     return layers
+
+
+def _refuse_yolov5(content: Mapping[str, Any], shown: str) -> None:
+    """Its rows build up to the output layer, whose mistake then says nothing of what the file is."""
+    problem = yolov5_problem(str(content["head"][-1][2]), content["head"][-1][3])
+    if problem:
+        raise BuildError(f"{shown}: {problem}")
 
 
 def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) -> None:
