@@ -11,6 +11,7 @@ from ..architecture.other_operators import read_row_of_users
 from ..architecture.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
+from ..wording import clean
 from .context import Context
 from .findings import ERROR, WARNING, Finding
 from .known_blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
@@ -58,7 +59,11 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
     if is_like_attention(block):
         message = f"what {block} does is not known: people call more than one block by such a name"
     hint = f"; the nearest name is {near}" if near else ""
-    return subject.finding(WARNING, "module", index, message, f"it must be registered before the model is built{hint}")
+    file = "FILE" if subject.found.is_stdin else subject.found.asked
+    declare = f"lska-surgeon blocks {clean(file)} drafts its declaration"
+    return subject.finding(
+        WARNING, "module", index, message, f"it must be registered before the model is built{hint}; {declare}"
+    )
 
 
 def declared_rows(subject: Context) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ _PARSERS_WORDS = frozenset(
     "layers legacy m m_ max_channels n n_ nc reg_max repeat_modules restricted save scale scales t verbose "
     "width x".split()
 )
+_COMMENT = re.compile(r"""((?:[^#"']|"[^"]*"|'[^']*')*)#.*""")
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _MODULE_CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
 _FILE_CLASS = re.compile(r"(?P<file>[^:]+\.py):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
@@ -236,7 +237,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 def _line_of(text: str, block: str, key: str) -> int:
     """The line of a field, from 1; of its table where the field can't be found. TOML readers keep no places."""
-    lines = text.splitlines()
+    lines = [_COMMENT.sub(r"\1", line) for line in text.splitlines()]
     start = 0
     if block:
         header = re.compile(rf"""^\s*(?:\[.*\bblocks\s*\.\s*)?["']?{re.escape(block)}["']?\s*[\]=.]""")

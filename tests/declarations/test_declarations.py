@@ -53,6 +53,7 @@ def test_a_project_is_read_whole() -> None:
         (ONE + 'chanels = "first"\n', 4, "blocks.EMA.chanels", "did you mean channels?"),
         (ONE + 'channels = "last"\n', 4, "blocks.EMA.channels", "neither 'first' nor 'none'"),
         (ONE + "stride = 3\n", 4, "blocks.EMA.stride", "power of two"),
+        (ONE + "# stride = 3\nstride = 3 # stride = 4\n", 5, "blocks.EMA.stride", "power of two"),
         (ONE + "stride = true\n", 4, "blocks.EMA.stride", "power of two"),
         (ONE.replace('"attention"', '"atention"'), 3, "blocks.EMA.like", "did you mean attention?"),
         (ONE.replace('"attention"', "7"), 3, "blocks.EMA.like", "not a word in quotes"),
