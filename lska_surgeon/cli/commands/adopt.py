@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", shell_complete=completion.files)
 @click.option("--check", "picture", type=click.Path(path_type=Path), metavar="PICTURE",
-              help="A picture, or the input itself (.pt, .npy), to compare outputs for.")  # fmt: skip
+              help="The input (.pt, .npy) to compare outputs for, or a picture, scaled to 640 and padded.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
               help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
 @with_blocks
