@@ -225,7 +225,7 @@ def test_every_kind_is_checked_counted_and_taken_back_like_the_stock_one(
             rewrites.append(insert(graph, edits_for(Placement((at,), k=7), graph, shapes_of(graph, scaling))))
             file = kinds.path.parent / "net.yaml"  # type: ignore[union-attr]
             file.write_text(json.dumps(yaml).replace('"', ""), encoding="utf-8")
-            findings.append([(one.severity, one.index) for one in check_file(str(file)).findings])
+            findings.append([(one.severity, one.rule) for one in check_file(str(file)).findings])
             costs.append(count(build(yaml_of(rewrites[-1].after, yaml)), (64, 64)))
         mine, theirs = rewrites
         assert shapes_of(mine.after, scaling) == shapes_of(theirs.after, scaling)
