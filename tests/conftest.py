@@ -54,8 +54,9 @@ def forget_own_blocks() -> Iterator[None]:
     find._told.clear()
     put_in_force(NOTHING)
     declared = sys.modules.get("lska_surgeon.nn.declared")
-    if declared is not None and declared._imported:
-        folders = tuple(str(path.parent) for path in declared._imported)
+    folders = tuple(str(path.parent) for path, _ in find._said)
+    find._said.clear()
+    if declared is not None and folders:
         declared._imported.clear()
         for name, module in [*sys.modules.items()]:
             spec = getattr(module, "__spec__", None)

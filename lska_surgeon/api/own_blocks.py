@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from ..architecture.declared import are_held, put_in_force
 from ..declarations.find import find_declarations
+from ..recipes.bases import bases_of
 from .arguments import check_types
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -44,6 +45,7 @@ def with_own_blocks(verb: Verb) -> Verb:
         blocks = given.get("blocks")
         if blocks is not None or not are_held():
             near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
+            near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
             put_in_force(find_declarations(None if blocks is None else os.fspath(blocks), near))
         return verb(*args, **kwargs)
 

@@ -132,7 +132,7 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
         return Kernel(op, k, 1)
     if dilation is None:
         if k not in PAPER_DILATIONS:
-            how = "give its dilation too (--dilation D; [c2, k, d] in a row)"
+            how = "give its dilation too (--dilation D; in a row of LSKA [c2, k, d])"
             raise KernelError(f"no kernel size {k} for {op} in the paper: use one of {sizes}, or {how}")
         return Kernel(op, k, PAPER_DILATIONS[k])
     if not isinstance(dilation, int) or dilation < 2 or k // dilation < 3:

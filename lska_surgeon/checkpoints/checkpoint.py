@@ -39,9 +39,18 @@ from . import allowlist, container
 from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
 from .pickle_scan import Missing, Rehearsal, Use
+from .stand_ins import adopting
 from .unpickling import load_safely, load_trusted
 
-__all__ = ["Checkpoint", "Globals", "globals_of", "read_checkpoint", "write_checkpoint", "write_product"]
+__all__ = [
+    "Checkpoint",
+    "Globals",
+    "globals_of",
+    "import_own_blocks",
+    "read_checkpoint",
+    "write_checkpoint",
+    "write_product",
+]
 
 _SHOWN = 8  # names that a message lists; the exception has them all
 _TRUSTING = "if you trust whoever made it, add --trust"
@@ -72,7 +81,11 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
         _refuse_format(path, kind, found, trust)
         digest = _sha256(file)
         file.seek(0)
-        data = load_trusted(path, file) if trust else load_safely(path, file, found.allowed)
+        data = (
+            load_trusted(path, file, adopting(path, (*found.refused, *found.missing)))
+            if trust
+            else load_safely(path, file, found.allowed)
+        )
     checkpoint = _checkpoint(path, digest, data, found)
     if not trust:
         _refuse_architecture(checkpoint)
@@ -92,6 +105,22 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     if not found.refused:
         _refuse_damage(path, kind, damage)
     return found
+
+
+def import_own_blocks(path: str | os.PathLike[str]) -> None:
+    """Import the declared classes that a file names, for a reader that looks at no declaration (Ultralytics' own).
+
+    A file that can't be read is passed over: its reader tells.
+
+    Raises:
+        UnsafeCheckpointError: it names some whose declaration nobody has vouched for.
+        DeclarationError: one of them can't be imported.
+    """
+    try:
+        found = globals_of(path)
+    except CheckpointError:
+        return
+    _refuse_untrusted(Path(path), found)
 
 
 def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, force: bool = False) -> None:
@@ -170,7 +199,7 @@ def _refuse_missing(path: Path, found: Globals) -> None:
         packages = " ".join(sorted({name.partition(".")[0] for name in found.missing}))
         raise CheckpointError(
             f"{path} needs {_listed(found.missing)}, which the installed release does not have: "
-            f"pip install -U {packages}"
+            f"pip install -U {packages}{adopting(path, found.missing)}"
         )
 
 
@@ -181,19 +210,25 @@ def _refuse_names(path: Path, found: Globals) -> None:
     if all(name.startswith("__main__.") for name in found.refused):
         raise UnsafeCheckpointError(
             f"{path} needs {_listed(found.refused)}, defined in the script that saved it, so no other program has it: "
-            "save it again with that class in a module",
+            f"save it again with that class in a module{adopting(path, found.refused)}",
             found.refused,
         )
+    _refuse_untrusted(path, found)
+    raise UnsafeCheckpointError(
+        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}"
+        f"{adopting(path, found.refused)}",
+        found.refused,
+    )
+
+
+def _refuse_untrusted(path: Path, found: Globals) -> None:
+    """Raise for classes of the user's whose declaration nobody has vouched for."""
     declarations = in_force()
     classes = {f"{module}.{cls}" for module, cls in (split_target(one.target) for one in declarations.blocks.values())}
     if not declarations.trusted and classes & set(found.refused):
         raise UnsafeCheckpointError(
             f"{path} needs {_listed(found.refused)}, declared in {untrusted(declarations)}", found.refused
         )
-    raise UnsafeCheckpointError(
-        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}",
-        found.refused,
-    )
 
 
 def _refuse_format(path: Path, kind: str, found: Globals, trust: bool) -> None:

@@ -208,6 +208,8 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
         lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+    if isinstance(record.get("blocks"), str):
+        lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted
     earlier = record.get("earlier")
     if isinstance(earlier, dict) and depth < _MOST_GRAFTS:

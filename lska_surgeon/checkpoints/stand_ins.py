@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -9,6 +11,8 @@ from torch import nn
 
 #: Where people put classes of their own when they follow a tutorial.
 _HOMES = ("ultralytics.", "models.common.", "__main__.")
+
+_PAPERS = re.compile(r"LS?KA|LSK", re.IGNORECASE)
 
 
 class StandIn(nn.Module):
@@ -28,6 +32,12 @@ class StandIn(nn.Module):
 def may_stand_in(name: str) -> bool:
     """Whether a name is where people put classes of their own, and looks like a class."""
     return name.startswith(_HOMES) and name.rpartition(".")[2][:1].isupper()
+
+
+def adopting(path: object, names: Iterable[str]) -> str:
+    """What to try where a file names such classes after a paper's operator; empty for any other."""
+    of_tutorial = any(may_stand_in(name) and _PAPERS.search(name.rpartition(".")[2]) for name in names)
+    return f"; if it was made after a tutorial, try lska-surgeon adopt {path}" if of_tutorial else ""
 
 
 @cache

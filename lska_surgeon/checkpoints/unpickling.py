@@ -39,8 +39,13 @@ def _torch_says(error: Exception) -> str:
     return first_line(ValueError(found)) if found else first_line(error)
 
 
-def load_trusted(path: Path, file: IO[bytes]) -> Any:
+def load_trusted(path: Path, file: IO[bytes], otherwise: str = "") -> Any:
     """What a file holds, loaded by Python's unpickler; the file may run anything. Nothing is installed for it.
+
+    Args:
+        path: its name in errors.
+        file: the opened file.
+        otherwise: what else may help where it can't be loaded; it ends the error.
 
     Raises:
         CheckpointError: it fails, or needs a module that is not here.
@@ -49,10 +54,11 @@ def load_trusted(path: Path, file: IO[bytes]) -> Any:
         return torch.serialization.load(file, map_location="cpu", weights_only=False, pickle_module=_TRUSTING)
     except ModuleNotFoundError as error:
         raise CheckpointError(
-            f"{path} needs the module {error.name}: install it first, since nothing is installed for you"
+            f"{path} needs the module {error.name}: install it first, since nothing is installed for you{otherwise}"
         ) from error
     except Exception as error:  # the file runs what it likes
-        raise CheckpointError(f"{path} can't be loaded: {type(error).__name__}: {first_line(error)}") from error
+        problem = f"{type(error).__name__}: {first_line(error)}{otherwise}"
+        raise CheckpointError(f"{path} can't be loaded: {problem}") from error
 
 
 @contextmanager

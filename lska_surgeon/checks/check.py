@@ -26,6 +26,7 @@ _RULES = (
     rules_rows.sizes,
     rules_rows.sources,
     rules_blocks.modules,
+    rules_blocks.declared_rows,
     rules_blocks.kernels,
     rules_blocks.channels,
     rules_blocks.texts,

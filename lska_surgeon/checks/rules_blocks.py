@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
+from ..architecture.declared_rows import declared_row_problem
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.other_operators import read_row_of_users
+from ..architecture.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
+from ..wording import clean
 from .context import Context
 from .findings import ERROR, WARNING, Finding
 from .known_blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
@@ -56,7 +59,19 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
     if is_like_attention(block):
         message = f"what {block} does is not known: people call more than one block by such a name"
     hint = f"; the nearest name is {near}" if near else ""
-    return subject.finding(WARNING, "module", index, message, f"it must be registered before the model is built{hint}")
+    file = "FILE" if subject.found.is_stdin else subject.found.asked
+    declare = f"lska-surgeon blocks {clean(file)} drafts its declaration"
+    return subject.finding(
+        WARNING, "module", index, message, f"it must be registered before the model is built{hint}; {declare}"
+    )
+
+
+def declared_rows(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: a row of a block that the user declares is one of what the block is like."""
+    for layer in subject.layers:
+        problem = declared_row_problem(layer, len(subject.layers) - 1)
+        if problem:
+            yield subject.finding(ERROR, "row", layer.index, problem)
 
 
 def kernels(subject: Context) -> Iterator[Finding]:
@@ -124,12 +139,9 @@ def texts(subject: Context) -> Iterator[Finding]:
 def of_yolov5s_repository(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a file of the YOLOv5 repository, whose output layer takes anchors, is none of the package's."""
     output = subject.output
-    if output.block in ("Detect", "Segment") and "anchors" in output.args:
+    message = yolov5_problem(output.block, output.args)
+    if message:
         own = [str(arg) for arg in output.args if arg != "anchors"]
-        message = (
-            f"this is a file of the YOLOv5 repository, whose {output.block} takes anchors: the ultralytics package has "
-            "no anchors and can't build it"
-        )
         yield subject.finding(
             ERROR, "row", output.index, message, f"write [{', '.join(own)}], and drop the key anchors"
         )

@@ -14,6 +14,7 @@ from ..architecture.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..costs.picture_size import LARGEST_SIDE
 from ..declarations.find import using_declarations
 from ..model_yaml.find import STDIN
+from ..recipes.bases import bases_of
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -167,6 +168,7 @@ def blocks(function: AnyFunction) -> AnyFunction:
     def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
         given = click.get_current_context().params
         near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
+        near += [base for recipe in _listed(given.get("recipe")) for base in bases_of(recipe)]
         with using_declarations(blocks, near):
             return function(*args, **rest)
 

@@ -90,7 +90,7 @@ def count_source(
             import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
             return _measure(model, imgsz, batch, fuse, name or source)
-    model, notes = _build(source, scale)
+    model, notes = _build(source, scale, name)
     with quiet():
         return _measure(model, imgsz, batch, fuse, name or source, notes)
 
@@ -129,12 +129,12 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
     return params + gates, sum(round(macs) for macs in counted[""].values())
 
 
-def _build(source: str, scale: str | None) -> tuple[nn.Module, tuple[str, ...]]:
+def _build(source: str, scale: str | None, called: str | None) -> tuple[nn.Module, tuple[str, ...]]:
     found = find_model(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
     named = None if found.path.name == found.asked else found.scale
     with ShapesOnly():
-        model = build(os.fspath(found.path), scale=scale, named=named)
+        model = build(os.fspath(found.path), scale=scale, named=named, called=called)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)

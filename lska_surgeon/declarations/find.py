@@ -9,18 +9,21 @@ downloaded; nor is one that belongs to another user, for any of them may write i
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..architecture.declared import NOTHING, Declarations, in_force, using
+from ..architecture.declared import NOTHING, Declarations, DeclaredBlock, in_force, using
 from ..errors import DeclarationError
-from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations
+from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations, split_target
 
 #: Carries the path of the declarations to processes that are started from here.
 VARIABLE = "LSKA_SURGEON_BLOCKS"
 _told: set[str] = set()
+_said: set[tuple[Path, str]] = set()
+_LOGGER = logging.getLogger("lska_surgeon")
 
 
 def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Declarations:
@@ -79,7 +82,7 @@ def untrusted(declarations: Declarations) -> str:
     """Why nothing of a declaration was imported, and what to do."""
     return (
         f"{declarations.path}, which is not the working folder's own, so nothing of it was imported: "
-        f"add --blocks {declarations.path} if you trust it"
+        f"add --blocks {declarations.path} if you trust it, or set {VARIABLE} to that file"
     )
 
 
@@ -95,6 +98,15 @@ def for_children() -> dict[str, str]:
     if not declarations.trusted:
         raise DeclarationError(f"blocks are declared in {untrusted(declarations)}")
     return {VARIABLE: str(declarations.path)}
+
+
+def announce(blocks: Sequence[DeclaredBlock], path: Path) -> None:
+    """Say once which modules of the user's are imported, unless whoever started this process has said it."""
+    modules = dict.fromkeys(split_target(block.target)[0] for block in blocks)
+    new = [module for module in modules if (path, module) not in _said]
+    if new and inherited() != str(path):
+        _said.update((path, module) for module in new)
+        _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(new), path)
 
 
 def _upwards(folder: Path) -> Path | None:

@@ -6,6 +6,7 @@ from `templates/blocks.schema.json`.
 
 from __future__ import annotations
 
+import keyword
 import math
 import re
 import sys
@@ -15,10 +16,13 @@ from typing import Any
 
 from ..architecture.attention import is_attention
 from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock
+from ..architecture.kernel import OP_BLOCKS
+from ..architecture.other_operators import CBAM, OTHER_BLOCKS
 from ..architecture.shapes import OUTPUTS, WIDTH_SCALED
 from ..errors import DeclarationError
 from ..files import no_file
 from ..wording import clean, did_you_mean, one_line, shown
+from .installed import parsed_names, stock_modules
 
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 #: Before each table's name in pyproject.toml.
@@ -29,6 +33,13 @@ LIKES = (
     *sorted(block for block in WIDTH_SCALED if not block.startswith("nn.")),
     *sorted(OUTPUTS),
 )
+#: What a row's text means to `parse_model`, which evaluates it among its own variables.
+_PARSERS_WORDS = frozenset(
+    "a act args base_modules block c1 c2 ch cm d default_act depth end2end f gd gw hidden_channels i j kpt_shape "
+    "layers legacy m m_ max_channels n n_ nc reg_max repeat_modules restricted save scale scales t verbose "
+    "width x".split()
+)
+_COMMENT = re.compile(r"""((?:[^#"']|"[^"]*"|'[^']*')*)#.*""")
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _MODULE_CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
 _FILE_CLASS = re.compile(r"(?P<file>[^:]+\.py):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
@@ -71,7 +82,16 @@ def name_problem(name: str) -> str | None:
     """Why no declaration can be of a block of this name; None where one can."""
     if not _NAME.match(name):
         return "that is no name of a class: it is one word of letters (a-z), digits and _, such as C2f_EMA"
-    return "that is a block of lska-surgeon: give yours another name" if is_attention(name) else None
+    if is_attention(name) or name in OTHER_BLOCKS:
+        return "that is a block of lska-surgeon: give yours another name"
+    if name in OP_BLOCKS or name == CBAM:
+        return "that is an operator of --op: give yours another name"
+    if keyword.iskeyword(name) or name in _PARSERS_WORDS:
+        return "that is a word of Python's or of Ultralytics' parser, which reads rows: give yours another name"
+    stock = parsed_names()
+    if name in (LIKES if stock is None else stock | stock_modules()):
+        return "the installed ultralytics has a block of that name: give yours another, such as My" + name
+    return None
 
 
 def declares_blocks(path: Path) -> bool:
@@ -217,7 +237,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 def _line_of(text: str, block: str, key: str) -> int:
     """The line of a field, from 1; of its table where the field can't be found. TOML readers keep no places."""
-    lines = text.splitlines()
+    lines = [_COMMENT.sub(r"\1", line) for line in text.splitlines()]
     start = 0
     if block:
         header = re.compile(rf"""^\s*(?:\[.*\bblocks\s*\.\s*)?["']?{re.escape(block)}["']?\s*[\]=.]""")

@@ -14,6 +14,7 @@ the original has saved is the only proof.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from ..nn.operators import Operator, PaperOperator
 from ..tables import Part, Shown, Table
 from ..wording import numbers
 from ..yolo.build import layers_of
+from ..yolo.code_guard import MODULES
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
 _ASSUMED = {
@@ -203,8 +205,24 @@ def _adopt(module: nn.Module, done: list[tuple[str, str, Kernel]], where: str) -
     inside = ", ".join(name for name, _ in module.named_children()) or "nothing"
     raise CheckpointError(
         f"{where}: {module.origin} is none of the blocks known here (it holds {inside}); nothing was written. Put its "
-        "class into a module of your own, declare it, and load the file with --trust"
+        "class into a module of your own, say my_blocks, and save the file under that name"
+        f"{_saved_anew(module.origin)}; then declare the class"
     )
+
+
+def _saved_anew(origin: str) -> str:
+    """How to save a file whose class of this name has moved to a module `my_blocks`."""
+    if not re.fullmatch(r"[\w.]+", origin, re.ASCII):  # a file may name anything, and this is to be pasted
+        return ""
+    module, _, name = origin.rpartition(".")
+    if module == "__main__":
+        found = f"from my_blocks import {name}"
+    elif module in MODULES:
+        found = f"import {module} as old; from my_blocks import {name}; old.{name} = {name}"
+    else:
+        found = f"import sys, my_blocks; sys.modules['{module}'] = my_blocks"
+    save = "from ultralytics import YOLO; YOLO('FILE.pt').save('NEW.pt')"
+    return f': python -c "{found}; {save}", which runs the file\'s code'
 
 
 def _as_operator(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:

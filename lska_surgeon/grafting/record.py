@@ -8,8 +8,11 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..architecture.attention import read_attention
 from ..architecture.declared import declared, in_force
+from ..architecture.graph import Layer
 from ..checkpoints.checkpoint import Checkpoint
+from ..errors import KernelError
 from .certificate import Certificate
 from .plan import GraftPlan
 
@@ -54,9 +57,20 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
-        **({"blocks": str(in_force().path)} if any(declared(row.block) for row in rewrite.after) else {}),
+        **({"blocks": str(in_force().path)} if any(map(_is_own, rewrite.after)) else {}),
         **({"earlier": earlier} if earlier else {}),
     }
+
+
+def _is_own(row: Layer) -> bool:
+    """Whether a row is of a block that the user declares, or holds one as its operator."""
+    if declared(row.block):
+        return True
+    try:
+        attention = read_attention(row.block, row.args)
+    except KernelError:
+        return False
+    return attention is not None and declared(attention.kernel.op) is not None
 
 
 def _ultralytics_version() -> str:

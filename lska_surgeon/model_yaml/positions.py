@@ -10,6 +10,7 @@ from typing import Any
 from ..architecture.graph import Graph
 from ..architecture.positions import Site, named_sites
 from ..architecture.shapes import Shape
+from ..architecture.yolov5 import yolov5_problem
 from ..tables import Part, Shown, Table
 from ..wording import clean, few, numbers
 from .document import format_value
@@ -48,7 +49,9 @@ class Positions(Shown):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should be told."""
-        return self.model.notes
+        output = self.graph[len(self.graph) - 1]
+        problem = yolov5_problem(output.block, output.args)
+        return (*self.model.notes, *([problem] if problem else []))
 
     @property
     def line(self) -> str:

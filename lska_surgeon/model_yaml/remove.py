@@ -101,11 +101,12 @@ def plan_remove(variant: str, output: str | None = None) -> Removal:
 
 
 def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
-    rewrite = remove(document.graph, _rows_to_remove(document))
+    rows = _rows_to_remove(document)
+    rewrite = remove(document.graph, rows)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
     name = output or (STDIN if found.is_stdin else base_name(found))
     target = None if name == STDIN else target_path(name, ".yaml")
-    notes = (*family_notes(document.graph, target), *_notes(found, document, target))
+    notes = (*family_notes(document.graph, target), *_notes(found, document, target), *_unmarked(document, rows))
     return Removal(found, document, text, rewrite, target, notes)
 
 
@@ -159,6 +160,21 @@ def tells_its_own(document: Document, inserted: Collection[int]) -> bool:
     theirs = {layer.index for layer in document.layers if read_row_of_users(layer.block, layer.args) is not None}
     found, marked = _rows_to_remove(document) or set(), rows_of_operators(document) or set()
     return theirs & set(inserted) <= found and theirs & (found - marked) <= set(inserted)
+
+
+def _unmarked(document: Document, rows: set[int] | None) -> tuple[str, ...]:
+    """What to tell of rows that nothing but their block makes operators: they may be the network's own."""
+    marked = rows_of_operators(document) or set()
+    theirs = [document.layers[row] for row in sorted((rows or set()) - marked)]
+    theirs = [layer for layer in theirs if not is_attention(layer.block)]
+    if not theirs:
+        return ()
+    named = ", ".join(f"{layer.index} ({layer.block})" for layer in theirs)
+    it, is_ = ("it", "is") if len(theirs) == 1 else ("they", "are")
+    return (
+        f"no comment says that insert wrote layer{plural(theirs)} {named}: {it} {is_} taken out as attention that "
+        f"somebody put there; if {it} {is_} the network's own, there is nothing to remove",
+    )
 
 
 def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ the width and stride that its declaration promises is named then, and not somewh
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,47 +29,54 @@ from ..architecture.declared import (
     ADD,
     ATTENTION,
     VERBATIM,
-    Declarations,
     DeclaredBlock,
     are_held,
     in_force,
     put_in_force,
 )
+from ..architecture.declared_rows import declared_row_problem
 from ..architecture.graph import Layer
 from ..architecture.shapes import OUTPUTS, stride_ratio
-from ..declarations.find import find_declarations, tell_children, untrusted
+from ..declarations.find import announce, find_declarations, tell_children, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
 
-_LOGGER = logging.getLogger("lska_surgeon")
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
 _SIDE = 32  # cells of the map on which a class is tried
-_tried: set[str] = set()
-_imported: dict[Path, dict[str, type[nn.Module]]] = {}
+_tried: set[tuple[type[nn.Module], str]] = set()
+#: Classes that were imported, by declaration and what it says under class.
+_imported: dict[tuple[Path, str], type[nn.Module]] = {}
 _LOCK = threading.RLock()
 
 
-def declared_classes() -> dict[str, type[nn.Module]]:
-    """The declared classes, by the name that rows call them; imported now, unless they are, or are not to be.
+def declared_classes(wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
+    """The declared classes that have been imported, by the name that rows call them.
 
     Where no verb or command has looked for declarations (in a process that another one started, in a script that
     uses Ultralytics itself), the nearest hold.
 
+    Args:
+        wanted: names of blocks; those that are declared are imported now, unless they are, or are not to be.
+
     Raises:
-        DeclarationError: a class can't be imported, or is none that a row can build.
+        DeclarationError: a wanted class can't be imported, or is none that a row can build.
     """
     if not in_force() and not are_held():
         put_in_force(find_declarations())
     declarations = in_force()
     if not declarations or not declarations.trusted or declarations.path is None:
         return {}
+    path, blocks = declarations.path, declarations.blocks
     with _LOCK:
-        if declarations.path not in _imported:
-            _imported[declarations.path] = _import_all(declarations, declarations.path)
-        found = _imported[declarations.path]
-    return {name: found[name] for name in declarations.blocks if name in found}
+        new = [blocks[name] for name in blocks if name in wanted and (path, blocks[name].target) not in _imported]
+        announce(new, path)
+        tell_children(path)
+        _let_import_from(path.parent)
+        for block in new:
+            _imported[path, block.target] = _import_class(block, path)
+        return {name: _imported[path, one.target] for name, one in blocks.items() if (path, one.target) in _imported}
 
 
 def refuse_untrusted(block: str) -> None:
@@ -97,9 +103,17 @@ def is_of_project(cls: type) -> bool:
 def project_class(module: str, name: str) -> type[nn.Module] | None:
     """The project's own layer of that name, for a checkpoint that names it; None when the project has no such one.
 
-    Only what the declared classes have imported is looked at: a file that is read makes nothing be imported.
+    The declared class of that name is imported, or those of that module, and nothing else is: a file that is read
+    makes no module be imported that no declaration names.
+
+    Raises:
+        DeclarationError: one of them can't be imported.
     """
-    if not declared_classes():
+    targets = {block: split_target(one.target) for block, one in in_force().blocks.items()}
+    wanted = [block for block, target in targets.items() if target == (module, name)]
+    if not wanted and module not in sys.modules:
+        wanted = [block for block, target in targets.items() if target[0] == module]
+    if not declared_classes(wanted):
         return None
     found = getattr(sys.modules.get(module), name, None)
     if not isinstance(found, type) or not issubclass(found, nn.Module) or found.__module__ != module:
@@ -108,19 +122,6 @@ def project_class(module: str, name: str) -> type[nn.Module] | None:
 
 
 # Importing.
-
-
-def _import_all(declarations: Declarations, path: Path) -> dict[str, type[nn.Module]]:
-    _announce(declarations, path)
-    _let_import_from(path.parent)
-    return {block.name: _import_class(block, path) for block in declarations.blocks.values()}
-
-
-def _announce(declarations: Declarations, path: Path) -> None:
-    """Say once what is about to run, and tell the processes that are started from here."""
-    if tell_children(path):
-        modules = dict.fromkeys(split_target(block.target)[0] for block in declarations.blocks.values())
-        _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(modules), path)
 
 
 def _let_import_from(folder: Path) -> None:
@@ -135,20 +136,61 @@ def _let_import_from(folder: Path) -> None:
 def _import_class(block: DeclaredBlock, path: Path) -> type[nn.Module]:
     module, name = split_target(block.target)
     where = f"{path}, blocks.{block.name}.class"
+    _refuse_another(module, path.parent, where)  # before, lest a module of another project be run
     try:
-        found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # a module of the user's may raise anything
-        raise DeclarationError(
-            f"{where}: importing {module} fails: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if block.target.rpartition(":")[0].endswith(".py"):
-        wanted, file = path.parent / block.target.rpartition(":")[0], getattr(sys.modules[module], "__file__", None)
-        if file is None or Path(file).resolve() != wanted.resolve():
-            raise DeclarationError(f"{where}: the name {module} stands for {file} here: rename {wanted.name}")
+        with _users_code():
+            found = getattr(importlib.import_module(module), name, None)
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+        raise DeclarationError(f"{where}: importing {module} fails: {_told(error)}") from error
+    _refuse_another(module, path.parent, where)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         problem = "has no such class" if found is None else "has something of that name that is no nn.Module"
-        raise DeclarationError(f"{where}: {module} {problem}: {clean(name)}")
+        file = _file_of(module)
+        looked = f" (in {file})" if file else ""
+        raise DeclarationError(f"{where}: {module} {problem}: {clean(name)}{looked}")
     return found
+
+
+def _refuse_another(module: str, folder: Path, where: str) -> None:
+    """Refuse a module that this process has from elsewhere, where the project has one of that name.
+
+    Python has one module of a name in a process: the standard library's, or that of another project.
+
+    Raises:
+        DeclarationError: it is such a one.
+    """
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        name, place = ".".join(parts[:count]), folder.joinpath(*parts[:count])
+        wanted = next((file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()), None)
+        if wanted is None or name not in sys.modules:
+            continue
+        found = _file_of(name)
+        if found is None or found.resolve() != wanted.resolve():
+            raise DeclarationError(
+                f"{where}: the name {name} stands for {found or 'a module of Python itself'} here, not for {wanted}: "
+                f"rename {(wanted.parent if wanted.name == '__init__.py' else wanted).name}, "
+                "or, where both are projects of yours, use one process for each"
+            )
+
+
+def _file_of(module: str) -> Path | None:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file else None
+
+
+@contextmanager
+def _users_code() -> Iterator[None]:
+    """What code of the user's prints goes to standard error: standard output is the command's own."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def _told(error: BaseException) -> str:
+    """What code of the user's raised, in one line."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process, with {error.code!r}: keep what is to run as a script below `if __name__ == ...`"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _lies_in(module: Any, folder: Path) -> bool:
@@ -187,11 +229,9 @@ def marked_row(row: Layer, block: DeclaredBlock, cls: type[nn.Module]) -> tuple[
     is `parse_model`'s own list of the widths so far.
     """
     stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(block.like, block.like)
-    if block.like == ATTENTION and len(row.taps) > 1:
-        reads = ", ".join(map(str, row.taps))
-        raise BuildError(
-            f"layer {row.index}: {block.name} is declared like attention and reads {reads}: give one source"
-        )
+    problem = declared_row_problem(row)
+    if problem:
+        raise BuildError(f"layer {row.index}: {problem}")
     mark = Mark(row, block, cls)
     return stock, [*row.args, mark, mark, "ch"]
 
@@ -250,7 +290,7 @@ def declared_attention(name: str, channels: int) -> nn.Module:
         DeclarationError: it is not to be imported, or does not keep its word.
     """
     refuse_untrusted(name)
-    cls = declared_classes().get(name)
+    cls = declared_classes([name]).get(name)
     if cls is None:
         raise BuildError(f"{name} is a block that nothing declares here: add --blocks with the file that does")
     return _build(Mark(Layer(0, "head", -1, 1, name, ()), in_force().blocks[name], cls), [], [channels], name)
@@ -261,12 +301,11 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
     if mark.block.channels_first:
         own = [list(read) if len(mark.row.taps) > 1 else read[0], *own]
     try:
-        module: nn.Module = mark.cls(*own)
-    except Exception as error:  # a class of the user's may raise anything
+        with _users_code():
+            module: nn.Module = mark.cls(*own)
+    except (Exception, SystemExit) as error:  # a class of the user's may raise anything
         given = ", ".join(map(repr, own))
-        raise BuildError(
-            f"{where}: {mark.cls.__name__}({clean(given)}) fails: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {_told(error)}") from error
     if mark.block.like not in OUTPUTS:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
@@ -285,19 +324,17 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         DeclarationError: it does not run, or gives something else.
     """
     tensor = next(iter((*module.parameters(), *module.buffers())), None)
-    key = repr((mark.cls, mark.block, mark.row.args, tuple(read), width))
+    key = (mark.cls, repr((mark.block, mark.row.args, tuple(read), width)))
     if key in _tried or (tensor is not None and tensor.is_meta):
         return
     maps = [torch.zeros(1, channels, _SIDE, _SIDE, device="cpu") for channels in read]
     took = " and ".join(f"1x{channels}x{_SIDE}x{_SIDE}" for channels in read)
     training = {part: part.training for part in module.modules()}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _users_code():
             given = module.eval()(maps if len(mark.row.taps) > 1 else maps[0])
-    except Exception as error:
-        raise DeclarationError(
-            f"{where} does not run on {took}: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise DeclarationError(f"{where} does not run on {took}: {_told(error)}") from error
     finally:
         for part, mode in training.items():
             part.training = mode

@@ -13,7 +13,7 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -68,13 +68,13 @@ def install(tasks: Any) -> None:
         tasks.parse_model = _wrap(tasks.parse_model, tasks)
 
 
-def place_declared(tasks: Any) -> dict[str, type[nn.Module]]:
-    """Put the declared classes into `tasks`, those of other declarations out of it; the classes by name.
+def place_declared(tasks: Any, wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
+    """Put the declared classes of these names into `tasks`, those of other declarations out of it; classes by name.
 
     Raises:
         DeclarationError: a class can't be imported, or its name is that of a stock block.
     """
-    classes = declared_classes()
+    classes = declared_classes(wanted)
     for name in [name for name, cls in _placed.items() if classes.get(name) is not cls]:
         if vars(tasks).get(name) is _placed.pop(name):
             del vars(tasks)[name]
@@ -94,7 +94,7 @@ def owned_names(tasks: Any) -> frozenset[str]:
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
-        classes = place_declared(tasks)
+        classes = place_declared(tasks, _declared_in(d))
         translated, hosts = _translate(d, owned_names(tasks))
         translated, stocks = _translate_declared(translated, classes)
         with stand_ins(tasks, set(stocks.values())):
@@ -162,7 +162,16 @@ def _translate_declared(d: Any, classes: Mapping[str, type[nn.Module]]) -> tuple
     return {**d, "backbone": translated[:split], "head": translated[split:]}, stocks
 
 
-def _names_one_of(row: Any, blocks: Mapping[str, Any]) -> bool:
+def _declared_in(d: Any) -> set[str]:
+    """Names of declared blocks that a model dictionary says, in a row or as its activation."""
+    rows = [row for section in ("backbone", "head") for row in d[section]]
+    activation = str(d.get("activation", ""))
+    return {
+        name for name in in_force().blocks if name in activation or any(_names_one_of(row, (name,)) for row in rows)
+    }
+
+
+def _names_one_of(row: Any, blocks: Collection[str]) -> bool:
     return isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str) and row[2] in blocks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,11 +147,19 @@ def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
         file = f"{DEFAULT_FOLDER}/{default_name(base, placement, resolve=recipe.resolve)}"
     else:
         edits = edits_for(placement, base.document.graph, base.shapes)
-        file = wanted.out.format(**name_fields(base, placement, edits))
+        file = _named(wanted.out, name_fields(base, placement, edits))
     if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
     plan = _insert(recipe, base, wanted, file, verify=False)
     return Variant(wanted, base, plan, file)
+
+
+def _named(out: str, fields: dict[str, str]) -> str:
+    """A file's name from its template; a number that the operator has not goes with what joins it to the rest."""
+    for number in ("k", "d"):
+        if not fields[number]:
+            out = re.sub(rf"[-_.][A-Za-z]?\{{{number}\}}", "", out)
+    return out.format(**fields)
 
 
 def _placement(wanted: Wanted) -> Placement:

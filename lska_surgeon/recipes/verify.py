@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..architecture.declared import Declarations, in_force, put_in_force
 from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
+from ..declarations.find import announce, tell_children
 from ..errors import BuildError, SurgeonError
 from ..files import write_text
 from ..wording import error_in_one_line
@@ -61,7 +63,12 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
             yield task.file, _problem(task)
         return
     # A fresh process each, for torch's threads do not survive a fork.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone) as pool:
+    declarations = in_force()
+    if declarations.trusted and declarations.path is not None:  # said here, for all of them
+        named = [one for name, one in declarations.blocks.items() if any(name in task.variant.text for task in tasks)]
+        announce(named, declarations.path)
+        tell_children(declarations.path)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone, (declarations,)) as pool:
         waiting = {pool.submit(_problem, task): task for task in tasks}
         try:
             for done in as_completed(waiting):
@@ -71,10 +78,11 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
                 future.cancel()
 
 
-def _alone() -> None:
-    """One thread for each process, for the processes share the machine."""
+def _alone(declarations: Declarations) -> None:
+    """One thread for each process, for the processes share the machine; the blocks of one's own as in the first."""
     import torch
 
+    put_in_force(declarations)
     torch.set_num_threads(1)
 
 
@@ -119,7 +127,7 @@ def _build(model_text: ModelText) -> nn.Module:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, model_text.name)
         write_text(path, model_text.text)
-        return build(path, scale=model_text.scale)
+        return build(path, scale=model_text.scale, called=model_text.name)
 
 
 def _params(model: nn.Module) -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.declared import like
 from ..architecture.shapes import channels_in
+from ..architecture.yolov5 import yolov5_problem
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
 from .exceptions import in_one_line
@@ -38,7 +40,12 @@ _TASK_MODELS = {
 
 
 def build(
-    source: str | Path | dict[str, Any], *, scale: str | None = None, named: str | None = None, verbose: bool = False
+    source: str | Path | dict[str, Any],
+    *,
+    scale: str | None = None,
+    named: str | None = None,
+    called: str | None = None,
+    verbose: bool = False,
 ) -> nn.Module:
     """Build a model from a YAML file or its content, as the task model that its output layer belongs to.
 
@@ -47,6 +54,7 @@ def build(
         scale: scale letter; None takes the one of the file name, or of the dict.
         named: the letter of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
             says nothing of a model without `scales`.
+        called: what errors call it; None for the path.
         verbose: let Ultralytics log its table of layers.
 
     Returns:
@@ -60,7 +68,7 @@ def build(
     """
     from .precheck import refuse_sizes, refuse_sources
 
-    shown = "the model" if isinstance(source, dict) else str(source)
+    shown = called or ("the model" if isinstance(source, dict) else str(source))
     if "://" in shown:
         raise BuildError(f"{shown} is not a local file: download it first")
     if not isinstance(source, dict):
@@ -69,6 +77,7 @@ def build(
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
+            _refuse_yolov5(content, shown)
             _set_scale(content, scale, named)
             _forbid_downloads(content)
             refuse_code(content, shown)
@@ -127,6 +136,13 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Se
     return layers
 
 
+def _refuse_yolov5(content: Mapping[str, Any], shown: str) -> None:
+    """Its rows build up to the output layer, whose mistake then says nothing of what the file is."""
+    problem = yolov5_problem(str(content["head"][-1][2]), content["head"][-1][3])
+    if problem:
+        raise BuildError(f"{shown}: {problem}")
+
+
 def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) -> None:
     if scale or named:
         content["scale"] = scale or named
@@ -150,7 +166,7 @@ def _without_torchvision(rows: Any) -> list[Any]:
 
 def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
     name = content["head"][-1][2]
-    output_layer = getattr(tasks, name, None)
+    output_layer = getattr(tasks, like(name), None)
     ancestors = getattr(output_layer, "__mro__", ())
     found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
     return getattr(tasks, found)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn import modules as torch_modules
 
+from ..architecture.declared import declared
 from ..wording import clean
 from .environment import module_named
 
@@ -52,7 +53,8 @@ def _is_activation(text: Any) -> bool:
     except (SyntaxError, ValueError):
         return False
     if not prefix:
-        return name in vars(module_named("ultralytics.nn.tasks")) and name != "TorchVision" and _is_layer(name)
+        known = declared(name) or name in vars(module_named("ultralytics.nn.tasks"))
+        return bool(known) and name != "TorchVision" and _is_layer(name)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 

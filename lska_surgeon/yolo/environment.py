@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -62,7 +62,10 @@ def _offline() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Ultralytics' logger and all Python warnings."""
+    """Silence Ultralytics' logger and all Python warnings; what is printed goes to standard error.
+
+    Standard output is the command's own, and a block of the user's may print whenever it runs.
+    """
     logger = logging.getLogger("ultralytics")
 
     def nothing(record: logging.LogRecord) -> bool:
@@ -71,7 +74,7 @@ def quiet() -> Iterator[None]:
     # A filter, for level and handlers are set anew when Ultralytics is imported.
     logger.addFilter(nothing)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -14,6 +14,8 @@ import linecache
 import pickle
 import re
 
+from ..declarations.find import VARIABLE
+from ..wording import clean
 from .environment import environment_problem
 from .exceptions import first_paragraph, in_one_line
 
@@ -26,7 +28,10 @@ _OURS = ("lska_surgeon", "ultralytics")
 def mistake(error: Exception) -> str | None:
     """What the user did wrong, in one line; None for a bug."""
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
-        return environment_problem() or f"this needs {error.name}: pip install {error.name}"
+        return environment_problem() or (
+            f"this needs the module {clean(error.name)}, which is not here: if it is yours, name the file that "
+            f"declares its blocks in ${VARIABLE}; install a package of that name only if you know it to be the one"
+        )
     if isinstance(error, KeyError) and _innermost(error)[1] == "parse_model":
         return in_one_line(error)
     return first_paragraph(error) if _is_told(error) else None

@@ -80,7 +80,7 @@ NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
     [
         ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, lska-attention"),
         ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; "
-         "[c2, k, d] in a row)"),
+         "in a row of LSKA [c2, k, d])"),
         ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
         ("lska-trivial", 1, None, f"kernel size 1 is {NOT_ODD}"),
         ("lka", -7, 2, f"kernel size -7 is {NOT_ODD}"),

@@ -53,6 +53,7 @@ def test_a_project_is_read_whole() -> None:
         (ONE + 'chanels = "first"\n', 4, "blocks.EMA.chanels", "did you mean channels?"),
         (ONE + 'channels = "last"\n', 4, "blocks.EMA.channels", "neither 'first' nor 'none'"),
         (ONE + "stride = 3\n", 4, "blocks.EMA.stride", "power of two"),
+        (ONE + "# stride = 3\nstride = 3 # stride = 4\n", 5, "blocks.EMA.stride", "power of two"),
         (ONE + "stride = true\n", 4, "blocks.EMA.stride", "power of two"),
         (ONE.replace('"attention"', '"atention"'), 3, "blocks.EMA.like", "did you mean attention?"),
         (ONE.replace('"attention"', "7"), 3, "blocks.EMA.like", "not a word in quotes"),
@@ -67,6 +68,18 @@ def test_a_project_is_read_whole() -> None:
             "drop channels",
         ),
         ('[blocks.LSKA]\nclass = "a:B"\nlike = "attention"\n', 1, "blocks.LSKA", "a block of lska-surgeon"),
+        *(
+            (f'[blocks.{name}]\nclass = "a:B"\nlike = "attention"\n', 1, f"blocks.{name}", problem)
+            for name, problem in (
+                ("cbam", "that is an operator of --op"),
+                ("lska", "that is an operator of --op"),
+                ("Gated", "a block of lska-surgeon"),
+                ("c2", "a word of Python's or of Ultralytics' parser"),
+                ("lambda", "a word of Python's or of Ultralytics' parser"),
+                ("C2f", "the installed ultralytics has a block of that name: give yours another"),
+                ("CBAM", "the installed ultralytics has a block of that name: give yours another"),
+            )
+        ),
         ('[blocks]\nEMA = "my_blocks:EMA"\n', 2, "blocks.EMA", "it is a table"),
         ('[block.EMA]\nclass = "a:B"\n', 1, "block", "did you mean blocks?"),
     ],

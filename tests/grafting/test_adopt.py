@@ -20,6 +20,7 @@ from ultralytics.nn.modules.conv import Conv
 
 import lska_surgeon
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.checkpoints.stand_ins import adopting
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.yolo.build import build
@@ -239,7 +240,7 @@ def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypat
     words = ["adopt", "tutorial.pt", "--check", "input.pt", "--against", "outputs.pt"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
-    assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layers 2); assumed: x + operator" in result.stdout
+    assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layer 2); assumed: x + operator" in result.stdout
     assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
     torch.save(torch.load("outputs.pt") + 1, "other.pt")
     result = CliRunner().invoke(
@@ -325,3 +326,32 @@ def test_mistakes_are_one_line(words: list[str], message: str, pasted: Path, mon
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["graft", "--at", "sppf"], ["inspect", "--trust"]])
+def test_adopt_is_named_where_such_a_file_is_refused(words: list[str], pasted: Path) -> None:
+    result = CliRunner().invoke(main, [words[0], str(pasted), *words[1:]])
+    assert result.exit_code == 2
+    assert f"if it was made after a tutorial, try lska-surgeon adopt {pasted}" in result.stderr
+
+
+def test_adopt_is_named_for_classes_of_the_papers_alone() -> None:
+    assert "try lska-surgeon adopt a.pt" in adopting("a.pt", ["ultralytics.nn.modules.block.SPPF_LSKA"])
+    assert adopting("a.pt", ["ultralytics.nn.EMA.EMA", "my_blocks.LSKA"]) == ""
+
+
+def test_what_is_advised_for_another_class_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class moves to a module of one's own, the file is saved under that name, and the class is declared."""
+    for _ in _home("ultralytics.nn.LSKA", monkeypatch):
+        path = tutorial(tmp_path, monkeypatch, {4: (Other(16), "Other", [])})
+    advice = CliRunner().invoke(main, ["adopt", str(path)]).stderr
+    code = advice.partition('python -c "')[2].partition('"')[0].replace("FILE.pt", path.name)
+    (tmp_path / "my_blocks.py").write_text(
+        "from torch import nn\nclass Other(nn.Module):\n    def forward(self, x):\n        return self.conv1(x)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    declaration = tmp_path / "lska-surgeon.toml"
+    declaration.write_text('[blocks.Other]\nclass = "my_blocks:Other"\nlike = "attention"\n')
+    found = lska_surgeon.load_checkpoint(tmp_path / "NEW.pt", blocks=declaration).model
+    assert found is not None
+    assert type(found.model[4]).__module__ == "my_blocks"

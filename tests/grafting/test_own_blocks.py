@@ -28,6 +28,24 @@ with using_declarations():
     data = {"epoch": -1, "model": model.eval().half(), "ema": None, "optimizer": None, "train_args": {"imgsz": 64}}
     torch.serialization.save(data, "best.pt")
 """
+#: Holds an exported network against the one that it came from.
+ONNX = """
+import sys, torch
+try:
+    import onnxruntime
+except ModuleNotFoundError:
+    sys.exit()
+import lska_surgeon
+from ultralytics import YOLO
+lska_surgeon.register()
+picture = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+with torch.no_grad():
+    expected = YOLO(sys.argv[1]).model.float().eval()(picture)[0]
+session = onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
+(found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+difference = float((torch.from_numpy(found) - expected).abs().max())
+assert difference < 1e-3, difference
+"""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -147,7 +165,7 @@ def test_it_trains_resumes_and_exports_in_fresh_processes(project: Path) -> None
     surgeon(project, "train", last, "resume=True")
     assert len((project / "out" / "run" / "results.csv").read_text().splitlines()) == 3
     surgeon(project, "yolo", "export", f"model={last}", "format=onnx", "imgsz=64")
-    assert last.with_suffix(".onnx").stat().st_size > 0
+    python(project, "-c", ONNX, last, last.with_suffix(".onnx"))
     words = [*QUICK, "data=data/data.yaml", f"project={project / 'out'}"]
     surgeon(project, "train", "yolov8n-own.yaml", *words)
     surgeon(project, "yolo", "train", "model=yolov8n-own.yaml", *words)

@@ -227,3 +227,15 @@ def test_the_light_half_imports_neither_torch_nor_timm_nor_the_users_files() -> 
     code = EVERY_LIGHT_COMMAND.format(ops=OPS)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_network_whose_own_attention_is_taken_out_is_told() -> None:
+    """Nothing was ever inserted: that the attention goes is said; of marked rows there is nothing to say."""
+    own = NETWORK.replace("  - [-1, 1, SPPF", "  - [-1, 1, EMA, []]\n  - [-1, 1, SPPF", 1)
+    assert own != NETWORK
+    (note,) = ls.remove(written("own.yaml", own), output="b.yaml", blocks=BLOCKS).notes
+    assert note.startswith("no comment says that insert wrote layer ")
+    assert note.endswith("(EMA): it is taken out as attention that somebody put there; if it is the network's own, "
+                         "there is nothing to remove")  # fmt: skip
+    ls.insert(written("tiny.yaml"), "sppf", op="EMA", output="v.yaml", blocks=BLOCKS).write()
+    assert not ls.remove("v.yaml", output="b.yaml", blocks=BLOCKS).notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,11 +22,14 @@ from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.scaling import scaling_of
 from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.architecture.surgery import insert, remove
+from lska_surgeon.checks.check import check_file
+from lska_surgeon.costs.count import count
 from lska_surgeon.declarations.find import VARIABLE, using_declarations
 from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.grafting.certificate import certify, random_pictures
 from lska_surgeon.grafting.transplant import excise_, transplant_
 from lska_surgeon.grafting.widths import widths_of
+from lska_surgeon.nn.declared import declared_attention, project_class
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline
 
@@ -146,6 +150,91 @@ def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
 
 
+#: Blocks that keep what they get, change the map's size or sum maps up, and rows of the newer networks.
+KINDS: dict[str, tuple[str, str, float | None]] = {
+    "nn.Identity": ("Same", "attention", None),
+    "nn.Upsample": ("Up", "attention", 0.5),
+    "nn.MaxPool2d": ("Down", "attention", 2.0),
+    "C3k2": ("C3k2Own", "C3k2", None),
+    "C2PSA": ("C2PSAOwn", "C2PSA", None),
+    "Conv": ("ConvOwn", "Conv", None),
+    "Concat": ("ConcatOwn", "Concat", None),
+}
+MIXED: dict[str, Any] = {
+    "nc": 2,
+    "backbone": [
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "C3k2", [16, False, 0.25]],
+        [-1, 1, "nn.Identity", []],
+        [-1, 1, "nn.MaxPool2d", [2, 2]],
+        [-1, 1, "Conv", [128, 3, 2]],
+        [-1, 1, "SPPF", [128, 5]],
+        [-1, 1, "C2PSA", [128]],
+    ],
+    "head": [
+        [-1, 1, "nn.Upsample", ["None", 2, "nearest"]],
+        [-1, 1, "Conv", [16, 1, 1]],
+        [[-1, 4], 1, "Sum", []],  # in both networks, for no stock block is like it
+        [[-1, 4], 1, "Concat", [1]],
+        [-1, 1, "C3k2", [16, False]],
+        [-1, 1, "Conv", [32, 3, 2]],
+        [[-1, 7], 1, "Concat", [1]],
+        [-1, 1, "C3k2", [32, False]],
+        [[12, 15], 1, "Detect", ["nc"]],
+    ],
+}
+MIXED_SOURCE = """
+from torch import nn
+from ultralytics.nn.modules import *
+from ultralytics.nn.modules.block import C3k2, C2PSA
+class Sum(nn.Module):
+    def forward(self, x):
+        return sum(x)
+""" + "".join(f"class {name}({stock}):\n    pass\n" for stock, (name, *_) in KINDS.items())
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
+    folder = tmp_path_factory.mktemp("kinds")
+    (folder / "own_kinds.py").write_text(MIXED_SOURCE, encoding="utf-8")
+    blocks = {"Sum": DeclaredBlock("Sum", "own_kinds:Sum", "add")}
+    for name, like, stride in KINDS.values():
+        blocks[name] = DeclaredBlock(name, f"own_kinds:{name}", like, stride=stride)
+    return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
+
+
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_kind_is_checked_counted_and_taken_back_like_the_stock_one(
+    data: st.DataObject, kinds: Declarations
+) -> None:
+    every = MIXED["backbone"] + MIXED["head"]
+    possible = [index for index, row in enumerate(every) if row[2] in KINDS]
+    own = data.draw(st.sets(st.sampled_from(possible), min_size=1, max_size=3))
+    at = data.draw(st.sampled_from(["neck", "sppf", "head"]))
+    changed = deepcopy(MIXED)
+    for index in own:
+        row = (changed["backbone"] + changed["head"])[index]
+        row[2] = KINDS[row[2]][0]
+    scaling = scaling_of(MIXED, None)
+    with using(kinds):
+        rewrites, findings, costs = [], [], []
+        for yaml in (changed, MIXED):
+            graph = graph_of(yaml, "net")
+            rewrites.append(insert(graph, edits_for(Placement((at,), k=7), graph, shapes_of(graph, scaling))))
+            file = kinds.path.parent / "net.yaml"  # type: ignore[union-attr]
+            file.write_text(json.dumps(yaml).replace('"', ""), encoding="utf-8")
+            findings.append([(one.severity, one.rule) for one in check_file(str(file)).findings])
+            costs.append(count(build(yaml_of(rewrites[-1].after, yaml)), (64, 64)))
+        mine, theirs = rewrites
+        assert shapes_of(mine.after, scaling) == shapes_of(theirs.after, scaling)
+        assert [layer.sources for layer in mine.after] == [layer.sources for layer in theirs.after]
+        assert remove(mine.after).after.layers == graph_of(changed, "net").layers
+    assert findings[0] == findings[1]
+    assert (costs[0].params, costs[0].macs) == (costs[1].params, costs[1].macs)
+
+
 BAD = """
 import torch
 from torch import nn
@@ -255,3 +344,114 @@ def test_what_is_imported_is_said_once_and_for_children_too() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Note: importing my_blocks, nets.sampling, as ") == 1
+
+
+EMA_OF = """
+import sys
+from torch import nn
+class EMA(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, {k}, padding={k} // 2)
+    def forward(self, x):
+        return self.conv(x)
+"""
+SMALL: dict[str, Any] = {
+    "nc": 2,
+    "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "EMA", []]],
+    "head": [[-1, 1, "Conv", [16, 3, 2]], [[2], 1, "Detect", ["nc"]]],
+}
+PLAIN = {**SMALL, "backbone": [SMALL["backbone"][0], SMALL["backbone"][0]]}
+
+
+def a_project(folder: Path, source: str, module: str = "its_blocks", **more: str) -> Declarations:
+    """A project whose declaration names EMA in its own module, and other blocks at other places."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{module}.py").write_text(source, encoding="utf-8")
+    targets = {"EMA": f"{module}:EMA", **more}
+    blocks = {name: DeclaredBlock(name, target, "attention", True) for name, target in targets.items()}
+    return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
+
+
+def test_a_module_of_another_project_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    """Python has one module of a name: the second project's classes are not to be the first one's."""
+    first = a_project(tmp_path / "first", EMA_OF.format(k=1))
+    second = a_project(tmp_path / "second", EMA_OF.format(k=3))
+    with using(first):
+        assert build(SMALL).model[1].conv.kernel_size == (1, 1)
+    with using(second), pytest.raises(DeclarationError) as told:
+        build(SMALL)
+    assert f"the name its_blocks stands for {tmp_path / 'first' / 'its_blocks.py'} here" in str(told.value)
+    with using(first):
+        assert build(SMALL).model[1].conv.kernel_size == (1, 1)
+
+
+def test_a_module_with_a_name_of_pythons_is_named_with_both_files(tmp_path: Path) -> None:
+    with using(a_project(tmp_path / "own", EMA_OF.format(k=1), "types")), pytest.raises(DeclarationError) as told:
+        build(SMALL)
+    import types
+
+    assert f"the name types stands for {types.__file__} here, not for {tmp_path / 'own' / 'types.py'}" in str(
+        told.value
+    )
+
+
+def test_a_declaration_that_is_edited_holds_as_it_then_stands(tmp_path: Path) -> None:
+    source = EMA_OF.format(k=1) + EMA_OF.format(k=3).replace("EMA", "Other")
+    with using(a_project(tmp_path / "own", source)):
+        build(SMALL)
+    edited = a_project(tmp_path / "own", source, Other="its_blocks:Other")
+    with using(edited):
+        other = {**SMALL, "backbone": [SMALL["backbone"][0], [-1, 1, "Other", []]]}
+        assert build(other).model[1].conv.kernel_size == (3, 3)
+
+
+def test_only_what_a_network_names_is_imported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    declarations = a_project(tmp_path / "own", EMA_OF.format(k=1), Unused="nothere:X", Typo="its_blocks:Typo")
+    with using(declarations):
+        build(PLAIN)
+        assert "its_blocks" not in sys.modules
+        assert not caplog.messages
+        assert type(build(SMALL).model[1]).__name__ == "EMA"
+        assert type(declared_attention("EMA", 8)).__name__ == "EMA"
+        assert project_class("its_blocks", "EMA") is not None
+        for name in ("Unused", "Typo"):
+            with pytest.raises(DeclarationError, match=rf"blocks\.{name}\.class: "):
+                declared_attention(name, 8)
+    assert [text for text in caplog.messages if "importing its_blocks, as" in text] == caplog.messages[:1]
+
+
+def test_a_class_that_only_a_checkpoint_names_is_found(tmp_path: Path) -> None:
+    helper = "class Helper(nn.Module):\n    pass\n"
+    with using(a_project(tmp_path / "own", EMA_OF.format(k=1) + helper, Unused="nothere:X")):
+        assert project_class("elsewhere", "Helper") is None
+        assert "its_blocks" not in sys.modules
+        assert project_class("its_blocks", "Helper") is sys.modules["its_blocks"].Helper
+
+
+def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud = EMA_OF.format(k=1).replace("super()", "print('made'); super()").replace("return", "print('run'); return")
+    with using(a_project(tmp_path / "own", loud + "print('imported')\n")):
+        build(SMALL)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert {"imported", "made", "run"} <= set(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys\nsys.exit(3)\n", "importing its_blocks fails: it ends the process, with 3: "),
+        (EMA_OF.format(k=1).replace("super()", "sys.exit(3); super()"), "EMA(16) fails: it ends the process, with 3: "),
+        (
+            EMA_OF.format(k=1).replace("return", "sys.exit(3); return"),
+            "does not run on 1x16x32x32: it ends the process",
+        ),
+    ],
+)
+def test_a_module_of_ones_own_that_ends_the_process_is_a_mistake(tmp_path: Path, source: str, said: str) -> None:
+    with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as told:
+        build(SMALL)
+    assert said in str(told.value)

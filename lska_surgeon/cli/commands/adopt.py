@@ -9,6 +9,7 @@ import click
 
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
+from ...wording import plural
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, writing
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", shell_complete=completion.files)
 @click.option("--check", "picture", type=click.Path(path_type=Path), metavar="PICTURE",
-              help="A picture, or the input itself (.pt, .npy), to compare outputs for.")  # fmt: skip
+              help="The input (.pt, .npy) to compare outputs for, or a picture, scaled to 640 and padded.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
               help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
 @with_blocks
@@ -92,7 +93,9 @@ def _report(done: Adoption, target: Path, verb: str, difference: float | None) -
     for one in done.adopted:
         layers = ", ".join(map(str, one.layers))
         kernel = f"{one.kernel.op} k{one.kernel.k}" + (f" d{one.kernel.d}" if one.kernel.explicit_dilation else "")
-        lines.append(f"  {one.origin} -> {one.block}, {kernel} (layers {layers}); assumed: {one.assumed}")
+        lines.append(
+            f"  {one.origin} -> {one.block}, {kernel} (layer{plural(one.layers)} {layers}); assumed: {one.assumed}"
+        )
     if difference is None:
         lines.append("  not compared with outputs of the original: --check and --against do that")
     else:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ...architecture.declared import in_force
+from ...declarations.find import using_declarations
 from ...errors import SurgeonError
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
@@ -16,7 +20,8 @@ from .. import say
 def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Run Ultralytics' own command, `yolo WORDS`, with the LSKA blocks registered.
 
-    Everything after `yolo` is Ultralytics' to read; `lska-surgeon yolo` alone shows its help.
+    Everything after `yolo` is Ultralytics' to read; `lska-surgeon yolo` alone shows its help. Blocks of your own are
+    known by the nearest lska-surgeon.toml, or by the file that $LSKA_SURGEON_BLOCKS names.
 
     \b
     Example:
@@ -25,8 +30,11 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
     if words in (("-h",), ("--help",)):
         say.report(ctx.get_help())
         return
+    models = [word.partition("=")[2] for word in words if word.startswith("model=")]
     try:
-        code = run_yolo(list(words))
+        with using_declarations(near=models):
+            _import_own_blocks(models)
+            code = run_yolo(list(words))
     except SurgeonError:
         raise
     except Exception as error:
@@ -35,3 +43,13 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
             raise  # a bug is not ours to hide
         raise click.UsageError(f"ultralytics: {told}") from error
     ctx.exit(code)
+
+
+def _import_own_blocks(models: list[str]) -> None:
+    """Before Ultralytics reads them: it would look in a package index for what it can't import."""
+    files = [model for model in models if model.endswith(".pt") and Path(model).is_file()]
+    if files and in_force():
+        from ...checkpoints.checkpoint import import_own_blocks
+
+        for file in files:
+            import_own_blocks(file)

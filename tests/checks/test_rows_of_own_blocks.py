@@ -1,0 +1,76 @@
+"""Rows of blocks of one's own that do not fit what the blocks are declared like: told by `check` and by the build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lska_surgeon.architecture.declared import Declarations, DeclaredBlock, using
+from lska_surgeon.architecture.graph import Layer
+from lska_surgeon.checks.check import check_file
+from lska_surgeon.errors import BuildError
+from lska_surgeon.nn.declared import marked_row
+
+BLOCKS = {
+    name: DeclaredBlock(name, f"a:{name}", like)
+    for name, like in (("Att", "attention"), ("Sum", "add"), ("Cat", "Concat"), ("Csp", "C2f"), ("Out", "Detect"))
+}
+TEXT = """nc: 1
+backbone:
+- [-1, 1, Conv, [16, 3, 2]]
+- [-1, 1, Conv, [16, 3, 2]]
+- [-1, 1, Conv, [16, 3, 1]]
+- ROW
+head:
+- [-1, 1, Conv, [16, 3, 2]]
+- [[3, 4], 1, Detect, [nc]]
+"""
+BAD = {
+    "[-1, 1, Csp, []]": "Csp is declared like C2f, whose arguments begin with a width, and has []: write such as [256]",
+    "[-1, 1, Csp, [True]]": "and has [True]",
+    "[[-1, 1], 1, Csp, [16]]": "Csp is declared like C2f and reads -1, 1: give one source",
+    "[-1, 1, Sum, []]": "Sum is declared like add, which joins sources, and reads -1: give a list of two or more",
+    "[-1, 1, Cat, [1]]": "Cat is declared like Concat, which joins sources, and reads -1: give a list",
+    "[[-1, 1], 1, Att, []]": "Att is declared like attention and reads -1, 1: give one source",
+}
+MIDDLE = "[[-1], 1, Out, [nc]]"
+GOOD = [
+    "[-1, 1, Csp, [16]]",
+    "[[-1, 1], 1, Sum, []]",
+    "[[-1, 1], 1, Cat, [1]]",
+    "[-1, 1, Att, []]",
+    "[-1, 1, C2f, [16]]",
+]
+
+
+def told_by_check(folder: Path, row: str) -> list[str]:
+    path = folder / "net.yaml"
+    path.write_text(TEXT.replace("ROW", row), encoding="utf-8")
+    with using(Declarations(BLOCKS, folder / "lska-surgeon.toml", trusted=True)):
+        return [one.message for one in check_file(str(path)).findings if one.rule == "row"]
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_a_row_that_does_not_fit_is_told_by_check(row: str, tmp_path: Path) -> None:
+    (message,) = told_by_check(tmp_path, row)
+    assert BAD[row] in message
+
+
+@pytest.mark.parametrize("row", GOOD)
+def test_one_that_fits_is_not(row: str, tmp_path: Path) -> None:
+    assert told_by_check(tmp_path, row) == []
+
+
+def test_an_output_layer_in_mid_network_is_told(tmp_path: Path) -> None:
+    (message,) = told_by_check(tmp_path, MIDDLE)
+    assert "Out is declared like Detect, an output layer, which is the last row" in message
+
+
+@pytest.mark.parametrize(
+    ("frm", "block", "args"), [(-1, "Csp", ()), (-1, "Sum", ()), (-1, "Cat", (1,)), ((-1, 1), "Att", ())]
+)
+def test_the_build_says_the_same(frm: int | tuple[int, ...], block: str, args: tuple[int, ...]) -> None:
+    with using(Declarations(BLOCKS, Path("any.toml"), trusted=True)), pytest.raises(BuildError) as told:
+        marked_row(Layer(3, "backbone", frm, 1, block, args), BLOCKS[block], object)  # type: ignore[arg-type]
+    assert str(told.value).startswith(f"layer 3: {block} is declared like {BLOCKS[block].like}")
