@@ -51,7 +51,8 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     except SurgeonError as error:
         if images is not None:
             raise
-        return Trained(rows, missing=[Missing("results", train, str(error))])
+        commands = {"results": train, "latency": measure, "fields": train}
+        return Trained(rows, missing=[Missing(what, command, str(error)) for what, command in commands.items()])
     names = _names(ablation)
     rows = [*rows, *_larger(ablation, costs, names)]
     missing: list[Missing] = []

@@ -122,6 +122,7 @@ def test_without_trainings_it_says_why(spoil: object, reason: str, tmp_path: Pat
     recipe = recipe_in(tmp_path, SIZES)
     spoil(recipe.parent)  # type: ignore[operator]
     page = ls.report(recipe)
+    assert set(missing(page.content)) == {"costs", "results", "latency", "fields"}
     (results,) = [one for one in page.content.missing if one.what == "results"]
     assert reason in results.reason
     assert results.command == f"lska-surgeon ablate {recipe}"
