@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
 from ..errors import BuildError, SurgeonError
-from ..files import write_text
+from ..files import for_a_while
 from ..wording import error_in_one_line
 from ..yolo.build import build
 from ..yolo.environment import import_offline
@@ -115,10 +114,7 @@ def _base_params(model_text: ModelText) -> int:
 
 
 def _build(model_text: ModelText) -> nn.Module:
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, model_text.name)
-        write_text(path, model_text.text)
+    with for_a_while(model_text.name, model_text.text) as path:
         return build(path, scale=model_text.scale)
 
 
