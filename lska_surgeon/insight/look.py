@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
@@ -148,6 +149,11 @@ def look(
     return Insight(imgsz, tuple(pictures.values()), tuple(fields), changes, (*notes, *_still(changes)))
 
 
+def stride_of(model: nn.Module) -> int:
+    """The largest stride of a network, of which the sides of its pictures have to be multiples."""
+    return int(torch.as_tensor(getattr(model, "stride", 1)).max())
+
+
 def _checked(
     name: str, checkpoint: Checkpoint, levels: Sequence[str], layers: Sequence[int], imgsz: int, gates: bool
 ) -> dict[str, int]:
@@ -161,7 +167,7 @@ def _checked(
             f"{checkpoint.path} has {len(lost)} tensors that are not finite ({lost[0]}), so nothing comes through it: "
             "take a checkpoint from before the training diverged"
         )
-    stride = int(torch.as_tensor(getattr(model, "stride", 1)).max())
+    stride = stride_of(model)
     if imgsz % stride:
         more = imgsz + stride - imgsz % stride
         raise PositionError(f"--imgsz {imgsz} is no multiple of {name}'s stride {stride}: take one, such as {more}")
