@@ -6,12 +6,12 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import TargetError
+from .errors import SurgeonError, TargetError
 from .unfinished import new_unfinished, remove_unfinished
 from .wording import clean
 
@@ -128,6 +128,28 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
         TargetError: as `write_whole`.
     """
     write_whole(path, _writing(text), force=force)
+
+
+@contextmanager
+def for_a_while(name: str, text: str) -> Iterator[Path]:
+    """A file of this name for whoever reads files alone; what a mistake says of it is said of the name, not the folder.
+
+    Args:
+        name: the file's, without a folder.
+        text: its content.
+    """
+    import tempfile  # here, for quick commands have no use for it
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        write_text(path, text)
+        try:
+            yield path
+        except SurgeonError as error:
+            error.args = tuple(
+                one.replace(f"{folder}{os.sep}", "") if isinstance(one, str) else one for one in error.args
+            )
+            raise
 
 
 def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suffix: str) -> Path:

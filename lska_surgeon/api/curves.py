@@ -48,7 +48,7 @@ def curves(
     """
     opened = open_model(model, scale)
     ats = (at,) if isinstance(at, str) else tuple(at)
-    ops = (op,) if isinstance(op, str) else tuple(op)
-    sizes = (k,) if isinstance(k, int) else tuple(k)
+    ops = (op,) if isinstance(op, str) else tuple(dict.fromkeys(op))
+    sizes = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))
     size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     return Curves(opened.found.asked, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
+from ..insight.asked import check_asked
 from ..insight.folder import pictures_in
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -35,7 +36,7 @@ def erf(
         level: pyramid levels of the output layer's inputs, "p3"; none, and no layer either, for all of them.
         layer: indices of layers to look behind.
         images: a folder of pictures; None for noise.
-        imgsz: side of the square that pictures are resized to, pixels.
+        imgsz: side of the square that pictures are resized to, pixels: a multiple of the networks' strides.
         most: how many pictures at most.
         gates: look at how far each operator is from the identity in place of receptive fields.
         trust: load checkpoints even if they name code that is not on the allow-list; they may run it.
@@ -45,8 +46,10 @@ def erf(
         What was seen; `print` shows tables, `write("erf.png")` draws heat maps.
 
     Raises:
-        SurgeonError: no such checkpoint, level, layer or picture.
+        SurgeonError: no such checkpoint, level, layer or picture, or a size that does not fit.
     """
+    levels, layers = [level] if isinstance(level, str) else level, [layer] if isinstance(layer, int) else layer
+    check_asked(levels=levels, layers=layers, imgsz=imgsz, most=most, gates=gates)
     paths = [Path(one) for one in ([models] if isinstance(models, (str, Path)) else models)]
     for path in paths:
         check_checkpoint(path)
@@ -60,8 +63,8 @@ def erf(
 
     return look(
         [read_checkpoint(path, trust=trust) for path in paths],
-        levels=[level] if isinstance(level, str) else level,
-        layers=[layer] if isinstance(layer, int) else layer,
+        levels=levels,
+        layers=layers,
         images=Path(images) if images else None,
         imgsz=imgsz,
         most=most,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,17 +93,14 @@ def look_at_recipe(recipe: str | Path) -> None:
 def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     from ..ablation.latencies import keep_latencies
     from ..costs.latency import measure
-    from ..files import write_text
+    from ..files import for_a_while
     from ..yolo.build import build
 
     models = []
-    with tempfile.TemporaryDirectory() as place:
-        for number, network in enumerate(ablation.networks):
-            path = Path(place, str(number), Path(network.file).name)
-            path.parent.mkdir()
-            write_text(path, network.text)
+    for network in ablation.networks:
+        with for_a_while(Path(network.file).name, network.text) as path:
             models.append((network.name, build(path, scale=network.scale)))
-        found = measure(models, setting)
+    found = measure(models, setting)
     seconds = {row.name: row.median / setting.batch for row in found.rows}
     keep_latencies(ablation, seconds, found.how, "; ".join(found.notes))
     return found

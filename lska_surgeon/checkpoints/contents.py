@@ -76,6 +76,11 @@ class Checkpoint(Shown):
         """The tensors by name, as stored."""
         return self.model.state_dict() if self.model is not None else tensors_in(self.data)
 
+    def not_finite(self) -> list[str]:
+        """Names of the tensors that hold something else than numbers, NaN or infinity; a network with such is lost."""
+        found = self.state_dict.items()
+        return [name for name, one in found if one.is_floating_point() and not bool(one.isfinite().all())]
+
     @property
     def version(self) -> str | None:
         """The Ultralytics release that saved the file, where it says so."""

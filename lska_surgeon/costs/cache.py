@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from typing import Any
 from ..architecture.declared import in_force
 from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
 from ..errors import SurgeonError
-from ..files import write_text
+from ..files import for_a_while, write_text
 from ..model_yaml.find import scale_in_name
 
 _CACHE_SCHEMA = 1
@@ -153,9 +152,7 @@ def _is_outdated(kept: Counted) -> bool:
 def _count(model: ModelText, imgsz: tuple[int, int]) -> tuple[int, int]:
     with _what_counts(model.name):
         from .count import count_source
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, model.name)
-        write_text(path, model.text)
+    with for_a_while(model.name, model.text) as path:
         cost = count_source(str(path), imgsz, scale=model.scale, name=model.name)
     return cost.params, cost.macs
 

@@ -13,7 +13,7 @@ from ..architecture.roles import role_of
 from ..architecture.shapes import NOT_A_MAP, Shape
 from ..model_yaml.document import format_value
 from ..model_yaml.load import OpenModel
-from ..wording import clean, numbers
+from ..wording import clean, few, numbers
 from .figure import BACKBONE, NECK, OUTPUT, PLAIN, Edge, Figure, Mark, Node
 
 #: Position -> what it means, where the table below a picture says it.
@@ -28,6 +28,7 @@ POSITIONS = {
 #: Where a block is better known than by its role.
 _KIND_OF_BLOCK = {"AIFI": "psa", "nn.MaxPool2d": "conv", "nn.AvgPool2d": "conv"}
 _LONGEST_NAME = 40
+_WIDTHS = 3  # in a line of a box
 
 
 class Content:
@@ -53,7 +54,7 @@ class Content:
     def node(self, layer: Layer) -> Node:
         """One row."""
         shape = self.shapes[layer.index]
-        lines = [self._first_line(layer), self.map_of(layer)]
+        lines = [self._first_line(layer), *self._maps(layer)]
         operators = self.operators(layer)
         if self.holds_operator(layer):
             lines.append(self._costs(layer, operators))
@@ -78,16 +79,32 @@ class Content:
         return ", ".join(parts)
 
     def map_of(self, layer: Layer) -> str:
-        """`256 × 40 × 40`: channels, height and width of what a row gives, or what it gives in place of a map."""
+        """`256 × 40 × 40`: channels, height and width of what a row gives, or what it gives in place of a map.
+
+        A list of maps, all of one size, has the width of each: `64, 128 × 40 × 40`.
+        """
         if layer == self.graph.output:
             classes = self.graph.settings.get("nc")
             return f"{classes} classes" if isinstance(classes, int) else "output"
+        widths = _widths_of_list(layer)
+        if widths:
+            return " × ".join([widths, *self._sides(layer)])
         if layer.block in NOT_A_MAP:
             return NOT_A_MAP[layer.block]
         shape = self.shapes[layer.index]
         if shape.stride is None and not shape.guessed:
             return "no map"
         return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(layer)])
+
+    def _maps(self, layer: Layer) -> Iterator[str]:
+        """`map_of` in lines: widths of several maps are folded, for their box would be too wide for a page."""
+        widths = _widths_of_list(layer).split(", ")
+        if len(widths) < 2:
+            yield self.map_of(layer)
+            return
+        for at in range(0, len(widths), _WIDTHS):
+            yield ", ".join(widths[at : at + _WIDTHS]) + "," * (at + _WIDTHS < len(widths))
+        yield f"each {' × '.join(self._sides(layer))}"
 
     def operators(self, layer: Layer) -> Operators | None:
         """The operators in a row; None where it has none, or where their width is not known."""
@@ -249,6 +266,13 @@ def _padding(layer: Layer) -> tuple[int, int]:
         return 2 * pads, 2 * pads
     left, right, top, bottom = pads if isinstance(pads, (list, tuple)) and len(pads) == 4 else (0, 0, 0, 0)
     return top + bottom, left + right
+
+
+def _widths_of_list(layer: Layer) -> str:
+    """`64, 128`: the widths of a row that gives a list of maps; "" where it gives none, or they are not known."""
+    widths = layer.args[0] if layer.block == "CBLinear" and layer.args else None
+    known = isinstance(widths, (list, tuple)) and all(isinstance(width, int) for width in widths)
+    return few(list(map(str, widths)), 8) if known and isinstance(widths, (list, tuple)) else ""
 
 
 def _name(layer: Layer) -> str:

@@ -15,7 +15,7 @@ from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
 _HEADER = ("operator", "k", "params more", "GFLOPs more")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curves(Shown):
     """What operators cost at the sites of one network, against their kernel size.
 

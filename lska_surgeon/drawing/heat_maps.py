@@ -63,14 +63,18 @@ def draw_gates(
 
     Args:
         changes: network -> its operators, with `layer`, `op` and `maps`.
-        pictures: with `name` and `tensor`, shape (1, C, H, W).
+        pictures: those of all networks, with `name` and `tensor`, shape (1, C, H, W).
         path: PNG, SVG or PDF.
         force: replace a file that is there.
-        most: how many pictures.
+        most: how many pictures of each network's.
     """
-    shown = list(pictures)[:most]
+    seen = {name for found in changes.values() for one in found for name in [*one.maps][:most]}
+    shown = [picture for picture in pictures if picture.name in seen]
     columns = [(model, one) for model, found in changes.items() for one in found]
-    top = max((float(one.maps[p.name].max()) for _, one in columns for p in shown), default=0.0) or 1.0
+    top = (
+        max((float(one.maps[p.name].max()) for _, one in columns for p in shown if p.name in one.maps), default=0.0)
+        or 1.0
+    )
     with plotting() as figure:
         size = (_SIDE * (len(columns) + 1), _SIDE * len(shown) + 0.4)
         drawn = figure.Figure(figsize=size, layout="constrained")
@@ -83,6 +87,8 @@ def draw_gates(
             row[0].imshow(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0), vmin=0, vmax=1)
             row[0].set_title(picture.name, fontsize=8)
             for axis, (model, one) in zip(row[1:], columns):
+                if picture.name not in one.maps:  # a network that can't read pictures looks through noise
+                    continue
                 image = axis.imshow(one.maps[picture.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
                 axis.set_title(f"{model}\n{one.op}, layer {one.layer}", fontsize=8)
         drawn.colorbar(image, ax=axes, shrink=0.8, label="|out - in| / mean |in|")

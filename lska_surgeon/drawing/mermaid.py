@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ..errors import SurgeonError
 from .figure import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Node
-from .palette import FILLS, STROKES, TYPES
+from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 
 MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 _ARROWS = {PLAIN: "-->", NEW: "==>", REWIRED: "-.->"}
@@ -61,6 +61,10 @@ def _lines(figure: Figure) -> Iterator[str]:
         colours = f"fill:{fill.inside[_LIGHT]},stroke:{fill.border[_LIGHT]},color:{TYPES['name'].colour[_LIGHT]}"
         width = f",stroke-width:{fill.width:g}px" if fill.width != 1 else ""
         yield f"classDef {kind} {colours}{width}"
+    unknown = [_id(node.index) for node in figure.nodes if node.unknown]
+    if unknown:
+        yield f"classDef unknown stroke-dasharray:{' '.join(map(str, UNKNOWN_DASHES))}"
+        yield f"class {','.join(unknown)} unknown"
     for state in (NEW, REWIRED):
         numbers = [str(number) for number, edge in enumerate(figure.edges) if edge.state == state]
         if numbers:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import TargetError
 from ..files import as_path, write_whole
-from ..wording import did_you_mean
+from ..wording import clean, did_you_mean
 from .compose import scene_of
 from .figure import Figure
 from .scene import Scene
@@ -74,6 +74,18 @@ class Drawing:
             return picture_of(self.scene, form)
         texts = {"svg": lambda: self.svg, "md": lambda: self.mermaid, "dot": lambda: self.dot}
         return texts[form]().encode("utf-8", errors="replace")
+
+    def notes_on(self, form: str) -> tuple[str, ...]:
+        """What the user should be told of the picture as one of `FORMATS`: that it can't show a character."""
+        if form not in ("png", "pdf"):
+            return ()
+        from .fonts import fonts_for
+
+        _, missing = fonts_for(self.scene)
+        if not missing:
+            return ()
+        shown = clean(missing, 20)
+        return (f"no font here has {shown}, so boxes stand for it in a .{form}; an .svg keeps the text",)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the picture, in the format of the file's ending; returns the path.

@@ -1,7 +1,7 @@
 """A scene as PNG or PDF through matplotlib, which comes with Ultralytics; imported only when one is asked for.
 
-The text is in DejaVu Sans, which matplotlib brings along, so that a picture does not depend on the machine's fonts; no
-date is written, so the same scene and release give the same bytes.
+The text is in DejaVu Sans, which matplotlib brings along, so that a picture does not depend on the machine's fonts, but
+for characters that it lacks; no date is written, so the same scene and release give the same bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SurgeonError
+from .fonts import fonts_for
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Line, Scene, Shape, Text
 from .svg import head_of, rounded
@@ -41,7 +42,9 @@ def picture_of(scene: Scene, form: str) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SurgeonError(f"a .{form} needs matplotlib: pip install matplotlib, or draw an .svg") from error
-    settings: Any = {"pdf.fonttype": 42, "font.family": ["DejaVu Sans"], "path.simplify": False}
+    fonts, _ = fonts_for(scene)
+    kind = 42 if len(fonts) == 1 else 3  # 42 can't hold fonts with PostScript outlines, as those for Chinese mostly are
+    settings: Any = {"pdf.fonttype": kind, "font.family": fonts, "path.simplify": False}
     out = io.BytesIO()
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a character that the font does not have is drawn as a box

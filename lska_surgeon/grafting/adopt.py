@@ -66,7 +66,7 @@ class Adopted:
     assumed: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adoption(Shown):
     """A checkpoint made anew with our classes, in memory.
 

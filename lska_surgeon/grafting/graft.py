@@ -226,6 +226,12 @@ def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
     checkpoint, notes = plan.checkpoint, [*plan.notes, *stacking_notes(plan.rewrite)]
     if checkpoint.refused:
         notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
+    lost = checkpoint.not_finite()
+    if lost:
+        notes.append(
+            f"{len(lost)} tensors of {checkpoint.path} are not finite ({lost[0]}): it predicts nothing, "
+            "so equal outputs say nothing of the graft"
+        )
     if checkpoint.data.get("optimizer") is not None:
         notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
     notes += _rebuild_notes(model)

@@ -8,13 +8,14 @@ weighted by |x|.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
 import torch
 from torch import Tensor, nn
 
+from ..errors import CheckpointError
 from ..nn import named_operators
 from ..yolo.environment import quiet
 from .pictures import Picture
@@ -41,8 +42,8 @@ class OperatorChange:
     layer: int
     op: str
     change: float
-    channels: Any
-    maps: dict[str, Any]
+    channels: Any = field(repr=False)
+    maps: dict[str, Any] = field(repr=False)
 
     @property
     def still(self) -> bool:
@@ -56,6 +57,9 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
     Args:
         model: an Ultralytics model in float32 and eval mode.
         pictures: shape (1, C, H, W) each.
+
+    Raises:
+        CheckpointError: what an operator reads or gives is not finite.
     """
     operators = list(named_operators(model))
     moved: dict[str, Any] = {name: 0.0 for name, _ in operators}
@@ -82,6 +86,9 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
     finally:
         for hook in hooks:
             hook.remove()
+    lost = [name for name, _ in operators if not numpy.isfinite(moved[name] + read[name]).all()]
+    if lost:
+        raise CheckpointError(f"{lost[0]} reads or gives what is not finite, so its gate can't be measured")
     return [
         OperatorChange(
             name,

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
-from ..errors import PositionError
+from ..drawing.trained import open_trained
+from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path
 from ..nn import named_operators
 from ..tables import Part, Shown, Table
+from ..wording import error_in_one_line, few
 from .folder import pictures_in
 from .gates import OperatorChange, operator_changes
-from .pictures import Picture, noise, pictures_from
+from .pictures import READABLE, Picture, noise, pictures_from
 from .receptive_field import SHARES, ReceptiveField, receptive_fields
 
 _NOISE = 8
@@ -24,13 +29,13 @@ _HEADER = ("model", "at", "layer", *(f"{share:.0%} in" for share in SHARES))
 _GATES_HEADER = ("model", "operator", "layer", "change", "least channel", "largest channel", "")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Insight(Shown):
     """What was seen in one or more networks.
 
     Attributes:
         imgsz: side of the pictures, pixels.
-        pictures: the pictures that were looked through.
+        pictures: the pictures that were looked through, by any of the networks.
         fields: the effective receptive fields, network after network.
         changes: network -> its operators; empty unless the gates were asked for.
         notes: what the user should be told.
@@ -117,33 +122,75 @@ def look(
         gates: look at the operators in place of receptive fields.
 
     Raises:
-        PositionError: no such level or layer, or no operator to look at.
+        PositionError: no such level or layer, no operator to look at, or `imgsz` is no multiple of a stride.
         PictureError: no pictures.
-        CheckpointError: a file holds tensors without a model.
+        CheckpointError: a file holds tensors without a model or weights that are not finite, or a network does not run.
     """
     paths = pictures_in(images) if images else []
+    names = _names(checkpoints)
+    places = [_checked(name, one, levels, layers, imgsz, gates) for name, one in zip(names, checkpoints)]
     fields: list[ReceptiveField] = []
     changes: dict[str, tuple[OperatorChange, ...]] = {}
-    pictures: list[Picture] = []
-    for name, checkpoint in zip(_names(checkpoints), checkpoints):
+    pictures: dict[str, Picture] = {}
+    notes = [] if paths else [f"looked through {_NOISE} pictures of noise: --images FOLDER takes yours"]
+    for name, checkpoint, at in zip(names, checkpoints, places):
         model = checkpoint.float_model()
-        if gates and not any(True for _ in named_operators(model)):
-            raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
         channels = channels_in(model.yaml) or 3
-        pictures = pictures_from(paths, imgsz, most) if paths and channels == 3 else noise(channels, imgsz, _NOISE)
-        if gates:
-            changes[name] = tuple(operator_changes(model, pictures))
-        else:
-            fields += receptive_fields(model, name, _layers(model, name, levels, layers, imgsz), pictures)
-    notes = () if paths else (f"looked through {_NOISE} pictures of noise: --images FOLDER takes yours",)
-    return Insight(imgsz, tuple(pictures), tuple(fields), changes, (*notes, *_still(changes)))
+        readable = bool(paths) and channels in READABLE
+        mine = pictures_from(paths, imgsz, most, channels) if readable else noise(channels, imgsz, _NOISE)
+        if paths and not readable:
+            notes.append(f"{name} reads {channels} channels, which no picture has: looked through noise instead")
+        pictures = {**{picture.name: picture for picture in mine}, **pictures}
+        with _running(checkpoint, imgsz):
+            if gates:
+                changes[name] = tuple(operator_changes(model, mine))
+            else:
+                fields += receptive_fields(model, name, at, mine)
+    return Insight(imgsz, tuple(pictures.values()), tuple(fields), changes, (*notes, *_still(changes)))
+
+
+def stride_of(model: nn.Module) -> int:
+    """The largest stride of a network, of which the sides of its pictures have to be multiples."""
+    return int(torch.as_tensor(getattr(model, "stride", 1)).max())
+
+
+def _checked(
+    name: str, checkpoint: Checkpoint, levels: Sequence[str], layers: Sequence[int], imgsz: int, gates: bool
+) -> dict[str, int]:
+    """Where to look, what is asked for -> index of the layer; of a network that can be looked into."""
+    model = checkpoint.needed_model()
+    if gates and not any(True for _ in named_operators(model)):
+        raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
+    lost = checkpoint.not_finite()
+    if lost:
+        raise CheckpointError(
+            f"{checkpoint.path} has {len(lost)} tensors that are not finite ({lost[0]}), so nothing comes through it: "
+            "take a checkpoint from before the training diverged"
+        )
+    stride = stride_of(model)
+    if imgsz % stride:
+        more = imgsz + stride - imgsz % stride
+        raise PositionError(f"--imgsz {imgsz} is no multiple of {name}'s stride {stride}: take one, such as {more}")
+    return {} if gates else _layers(checkpoint, name, levels, layers)
+
+
+@contextmanager
+def _running(checkpoint: Checkpoint, imgsz: int) -> Iterator[None]:
+    """Whatever a network that does not run raises, in one line."""
+    try:
+        yield
+    except SurgeonError:
+        raise
+    except Exception as error:
+        at = f"a picture of {imgsz}x{imgsz}"
+        raise CheckpointError(f"{checkpoint.path} can't be run on {at}: {error_in_one_line(error)}") from error
 
 
 def _still(changes: dict[str, tuple[OperatorChange, ...]]) -> list[str]:
     return [
-        f"{model}: training has left {', '.join(names)} at the identity; lska-surgeon ungraft takes operators out"
+        f"{model}: training has left {few(names)} at the identity; lska-surgeon ungraft takes operators out"
         for model, found in changes.items()
-        if (names := [f"layer {one.layer}" for one in found if one.still])
+        if (names := [one.name for one in found if one.still])
     ]
 
 
@@ -152,14 +199,15 @@ def _names(checkpoints: Sequence[Checkpoint]) -> list[str]:
     return [f"{number}: {name}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
 
 
-def _layers(model: Any, name: str, levels: Sequence[str], layers: Sequence[int], imgsz: int) -> dict[str, int]:
+def _layers(checkpoint: Checkpoint, name: str, levels: Sequence[str], layers: Sequence[int]) -> dict[str, int]:
     """What is asked for -> index."""
-    last = len(model.model) - 1
-    sources = model.model[last].f
+    rows: Any = checkpoint.needed_model().model
+    last = len(rows) - 1
+    sources = rows[last].f
     inputs = [sources] if isinstance(sources, int) else list(sources)
     inputs = [index if index >= 0 else last + index for index in inputs]
-    strides = [float(stride) for stride in getattr(model, "stride", ())]
-    known = {f"p{int(math.log2(s))}": index for s, index in zip(strides, inputs)} if len(strides) == len(inputs) else {}
+    shapes = open_trained(checkpoint).shapes
+    known = {level: index for index in inputs if (level := shapes[index].level)}
     by_level = known if len(known) == len(inputs) else {f"layer {index}": index for index in inputs}
     missing = [level for level in levels if level.lower() not in by_level]
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .folder import PictureError
 
+#: Channels that a network may read pictures of a folder with: in grey, in colour.
+READABLE = (1, 3)
 _SEED = 0
 
 
@@ -19,15 +21,23 @@ class Picture:
 
     Attributes:
         name: the file's name, or "noise 3".
-        tensor: shape (1, C, H, W), values 0 to 1, RGB.
+        tensor: shape (1, C, H, W), values 0 to 1, RGB where C is 3.
     """
 
     name: str
-    tensor: Tensor
+    tensor: Tensor = field(repr=False)
 
 
-def pictures_from(paths: list[Path], side: int, most: int) -> list[Picture]:
+def pictures_from(paths: list[Path], side: int, most: int, channels: int = 3) -> list[Picture]:
     """The first `most` pictures, each resized to a square of `side` pixels, so that they can be averaged.
+
+    A network of one channel sees them in grey, as Ultralytics reads pictures for it.
+
+    Args:
+        paths: the files.
+        side: pixels.
+        most: how many at most.
+        channels: one of `READABLE`.
 
     Raises:
         PictureError: a file can't be read as a picture.
@@ -35,14 +45,15 @@ def pictures_from(paths: list[Path], side: int, most: int) -> list[Picture]:
     import cv2
     import numpy
 
+    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     pictures = []
     for path in paths[:most]:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), flag)
         if pixels is None:
             raise PictureError(f"{path} can't be read as a picture: take it out of the folder")
         square = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
-        rgb = numpy.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1))
-        pictures.append(Picture(path.name, torch.from_numpy(rgb).float().div(255)[None]))
+        planes = square[..., ::-1].transpose(2, 0, 1) if channels == 3 else square[None]
+        pictures.append(Picture(path.name, torch.from_numpy(numpy.ascontiguousarray(planes)).float().div(255)[None]))
     return pictures
 
 

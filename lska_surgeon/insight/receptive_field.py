@@ -3,7 +3,8 @@
 Source: Ding et al., "Scaling Up Your Kernels to 31x31", arXiv 2203.06717, section 4; the idea is that of Luo et al.,
 "Understanding the Effective Receptive Field", arXiv 1701.04128.
 
-1. The rectified sum over the channels of the centre cell of a map is differentiated with respect to the picture.
+1. The rectified sum over the channels of the centre cell of a map is differentiated with respect to the picture; of a
+   layer that gives several maps (CBLinear), the sum over their centre cells.
 2. That gradient is rectified, and summed over the picture's channels: the contribution of each pixel.
 3. Contributions are averaged over pictures. A picture whose gradient is not a number is passed over.
 4. For the shares, log10(contribution + 1) is taken, and the smallest centred square that holds more than a share of
@@ -13,13 +14,14 @@ Source: Ding et al., "Scaling Up Your Kernels to 31x31", arXiv 2203.06717, secti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
 import torch
 from torch import Tensor, nn
 
+from ..errors import CheckpointError, PositionError
 from ..yolo.environment import quiet
 from .pictures import Picture
 
@@ -56,7 +58,7 @@ class ReceptiveField:
     model: str
     at: str
     layer: int
-    contribution: Any
+    contribution: Any = field(repr=False)
     pictures: int
     skipped: int
 
@@ -100,6 +102,10 @@ def receptive_fields(
         name: what to call it.
         layers: what to call each layer ("p3") -> its index.
         pictures: all of one size.
+
+    Raises:
+        PositionError: a layer gives no map.
+        CheckpointError: no picture gave a number behind a layer.
     """
     model.requires_grad_(False)
     sums: dict[str, Any] = dict.fromkeys(layers, 0.0)
@@ -107,23 +113,25 @@ def receptive_fields(
     with quiet():
         for picture in pictures:
             for at, scores in _contributions(model, layers, picture.tensor).items():
-                if not numpy.isnan(scores.sum()):
+                if numpy.isfinite(scores.sum()):
                     sums[at] = sums[at] + scores
                     counts[at] += 1
+    empty = [at for at, count in counts.items() if not count]
+    if empty:
+        raise CheckpointError(f"{name} gives no finite number behind {empty[0]}, so there is no field to show")
     return [
         ReceptiveField(name, at, index, sums[at] / counts[at], counts[at], len(pictures) - counts[at])
         for at, index in layers.items()
-        if counts[at]
     ]
 
 
 def _contributions(model: nn.Module, layers: Mapping[str, int], picture: Tensor) -> dict[str, Any]:
     """Of each layer, what every pixel contributes to the centre cell of its map; shape (H, W)."""
-    maps: dict[int, Tensor] = {}
+    given: dict[int, Any] = {}
 
     def keep(index: int) -> Any:
-        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
-            maps[index] = output
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            given[index] = output
 
         return hook
 
@@ -136,8 +144,11 @@ def _contributions(model: nn.Module, layers: Mapping[str, int], picture: Tensor)
             hook.remove()
     found = {}
     for at, index in layers.items():
-        output = maps[index]
-        centre = torch.relu(output[:, :, output.shape[2] // 2, output.shape[3] // 2]).sum()
+        outputs = given[index] if isinstance(given[index], (list, tuple)) else [given[index]]
+        maps = [one for one in outputs if isinstance(one, Tensor) and one.dim() == 4]
+        if not maps:
+            raise PositionError(f"{at} ({type(model.model[index]).__name__}) gives no map to look behind")
+        centre = torch.stack([torch.relu(one[:, :, one.shape[2] // 2, one.shape[3] // 2]).sum() for one in maps]).sum()
         gradient = torch.autograd.grad(centre, source, retain_graph=True)[0]
         found[at] = torch.relu(gradient).sum((0, 1)).double().numpy()
     return found

@@ -69,8 +69,11 @@ def _settings(before: OpenModel, after: OpenModel, by_width: bool) -> tuple[Sett
     old, new = before.document.settings, after.document.settings
     keys = [key for key in dict.fromkeys((*old, *new)) if not (by_width and key in _SCALING)]
     found = [Setting(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
-    letters = [kept_letter(x.document.graph, x.scaling) if by_width else x.scaling.letter for x in (before, after)]
-    return (*found, Setting("scale", *letters)) if letters[0] != letters[1] else tuple(found)
+    models = (before, after)
+    letters = [x.scaling.letter for x in models]
+    needed = [kept_letter(x.document.graph, x.scaling) for x in models] if by_width else letters
+    differ = letters[0] != letters[1] and needed[0] != needed[1]
+    return (*found, Setting("scale", *letters)) if differ else tuple(found)
 
 
 def _fields(old: Layer, new: Layer) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..tables import booktabs, pipes
 from .content import Report, ReportRow
@@ -13,6 +14,7 @@ from .content import Report, ReportRow
 _TEXTS = ("network", "data", "shown", "noticed")  # columns of the results that are no numbers
 _NUMBER = re.compile(r"\[?([+-]?[\d,]*\.?\d+)")
 Words = dict[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,23 @@ def results_grid(report: Report, words: Words) -> Grid | None:
         return None
     header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in found.header]
     numbers = [column for column, name in enumerate(found.header) if name not in _TEXTS]
-    verdicts = found.header.index("shown")
+    verdicts, front = found.header.index("shown"), min(numbers)  # what it comes to, where it is seen at once
     rows = []
     for at, (name, texts) in enumerate(found.rows):
         cells = [_sorted(text, column in numbers, (at, column) in found.best) for column, text in enumerate(texts)]
         said = ", ".join(words.get(f"verdict {one}", one) for one in texts[verdicts].split(", "))
         cells[verdicts] = Cell(said, said)
-        rows.append((name, cells))
-    return Grid("results", words["results"], header, rows, numbers, found.markdown, found.latex)
+        rows.append((name, _moved(cells, verdicts, front)))
+    numbers = [column + (front <= column < verdicts) for column in numbers]
+    return Grid(
+        "results", words["results"], _moved(header, verdicts, front), rows, numbers, found.markdown, found.latex
+    )
+
+
+def _moved(items: Sequence[T], at: int, to: int) -> list[T]:
+    """The items with one of them further in front."""
+    rest = [*items[:at], *items[at + 1 :]]
+    return [*rest[:to], items[at], *rest[to:]]
 
 
 def fields_grid(report: Report, words: Words) -> Grid | None:

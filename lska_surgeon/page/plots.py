@@ -165,6 +165,8 @@ class _Axis:
         floor: float | None = None,
     ) -> None:
         low, high = min(values), max(values)
+        if low == high == 0 and floor is None:
+            floor = 0.0  # nothing is below zero where all is nothing
         margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
         self.low, self.high = low - margin if floor is None else floor, high + margin
         self.start, self.end = start, end

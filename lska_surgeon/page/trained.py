@@ -51,7 +51,8 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     except SurgeonError as error:
         if images is not None:
             raise
-        return Trained(rows, missing=[Missing("results", train, str(error))])
+        commands = {"results": train, "latency": measure, "fields": train}
+        return Trained(rows, missing=[Missing(what, command, str(error)) for what, command in commands.items()])
     names = _names(ablation)
     rows = [*rows, *_larger(ablation, costs, names)]
     missing: list[Missing] = []
@@ -131,14 +132,16 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) ->
 
     import_offline()
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..insight.look import look
+    from ..insight.look import look, stride_of
 
     asked = ablation.experiment.arguments.get("imgsz", 640)
-    side = 32 * -(-int(max(asked) if isinstance(asked, list) else asked) // 32)
+    read = {name: read_checkpoint(run.folder / _BEST) for name, run in checkpoints.items()}
+    step = max(32, *(stride_of(one.needed_model()) for one in read.values()))
+    side = step * -(-int(max(asked) if isinstance(asked, list) else asked) // step)
     found: list[FieldPicture] = []
     count = 0
-    for name, run in checkpoints.items():
-        seen = look([read_checkpoint(run.folder / _BEST)], images=images, imgsz=side)
+    for name, checkpoint in read.items():
+        seen = look([checkpoint], images=images, imgsz=side)
         found += [_picture(name, one) for one in seen.fields]
         count = len(seen.pictures)
     seeds = sorted({run.seed for run in checkpoints.values()})

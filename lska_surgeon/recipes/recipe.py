@@ -89,6 +89,21 @@ class Recipe:
         return RecipeError(f"{self.path}, line {line}, {field}: {problem}")
 
 
+def check_recipe(path: Path) -> None:
+    """Refuse what is no file, before anything else is looked at.
+
+    Raises:
+        RecipeError: there is none, or it is a folder.
+    """
+    found = no_file(path)
+    if found:
+        raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
+    try:
+        path.stat()
+    except OSError as error:
+        raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from error
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read and expand a recipe.
 
@@ -96,9 +111,7 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: it can't be opened, is no YAML, or asks for something that does not exist; the message names file,
             line and field.
     """
-    found = no_file(path)
-    if found:
-        raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
+    check_recipe(path)
     try:
         content = content_of(path)
         decoded(content, str(path))  # for its word on UTF-16

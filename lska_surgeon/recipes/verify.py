@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
 from ..declarations.find import announce, tell_children
 from ..errors import BuildError, SurgeonError
-from ..files import write_text
+from ..files import for_a_while
 from ..wording import error_in_one_line
 from ..yolo.build import build
 from ..yolo.environment import import_offline
@@ -123,11 +122,8 @@ def _base_params(model_text: ModelText) -> int:
 
 
 def _build(model_text: ModelText) -> nn.Module:
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, model_text.name)
-        write_text(path, model_text.text)
-        return build(path, scale=model_text.scale, called=model_text.name)
+    with for_a_while(model_text.name, model_text.text) as path:
+        return build(path, scale=model_text.scale)
 
 
 def _params(model: nn.Module) -> int:

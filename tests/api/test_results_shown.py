@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
 from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.tables import Table, html
+from lska_surgeon.tables import Shown, Table, html
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"
 #: The same asked of a verb and of the command, in a folder with a variant and a recipe.
@@ -231,3 +232,16 @@ def test_a_mistake_is_an_exception_of_one_line(asked: Callable[[], object], erro
         asked()
     assert isinstance(found.value, ls.SurgeonError)
     assert "\n" not in str(found.value)
+
+
+def test_every_result_has_a_short_name() -> None:
+    """A dataclass makes a `repr` of all that it holds, tensors and texts, unless told not to."""
+    package = Path(ls.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if "(Shown)" in path.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(["lska_surgeon", *path.relative_to(package).with_suffix("").parts]))
+    kinds = [Shown]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {"Curves", "Graft", "Insertion", "Insight"} <= {kind.__name__ for kind in kinds}
+    assert {kind.__name__ for kind in kinds if "__repr__" in vars(kind)} == {"Shown"}

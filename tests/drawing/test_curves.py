@@ -106,6 +106,12 @@ def test_mistakes_are_one_line(words: list[str], message: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_what_is_asked_for_twice_is_shown_once_and_the_result_has_a_short_name() -> None:
+    found = lska_surgeon.curves("yolov8n.yaml", "neck", op=["lska", "lska"], k=[7, 11, 7])
+    assert [(one.op, one.k) for one in found.points] == [("lska", 7), ("lska", 11)]
+    assert repr(found) == "<Curves yolov8n.yaml: what 2 operators at neck would cost>"
+
+
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_figure_has_the_same_bytes_in_every_process(suffix: str, tmp_path: Path) -> None:
     found = []

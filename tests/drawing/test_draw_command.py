@@ -18,6 +18,7 @@ from support import pictures
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
+from lska_surgeon.drawing import fonts
 from lska_surgeon.drawing.picture import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.model_yaml.find import stock_models
@@ -167,6 +168,34 @@ def test_png_and_pdf_are_the_same_bytes_in_every_process() -> None:
     code = DIGESTS.replace("FORMS", "('png', 'pdf')")
     one = python(code, PYTHONHASHSEED="0", SOURCE_DATE_EPOCH="1")
     assert python(code, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1700000000") == one
+
+
+def named(block: str) -> None:
+    rows = f"  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, {block}, [8]]\nhead:\n  - [[1], 1, Detect, [nc]]\n"
+    Path("own.yaml").write_text(f"nc: 2\nbackbone:\n{rows}", encoding="utf-8")
+
+
+def test_a_name_that_no_font_here_has_is_told_where_boxes_would_stand_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "OTHERS", ())
+    named("注意")
+    done = run("draw own.yaml -o own.png")
+    assert done.exit_code == 0
+    assert done.stderr == "Note: no font here has 意注, so boxes stand for it in a .png; an .svg keeps the text\n"
+    assert run("draw own.yaml -o own.svg").stderr == ""
+
+
+def test_a_font_that_is_here_lends_what_our_own_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character of STIX, which matplotlib brings along, that DejaVu Sans does not have."""
+    named("Own\U0001d400")
+    boxes = []
+    for others in ((), ("no such font", "STIXGeneral")):
+        monkeypatch.setattr(fonts, "OTHERS", others)
+        drawing = ls.draw("own.yaml")
+        assert bool(drawing.notes_on("png")) == (not others)
+        boxes.append((drawing.content("png"), drawing.content("pdf")))
+    assert boxes[0][0] != boxes[1][0]
+    assert b"STIXGeneral" in boxes[1][1]
+    assert fonts.fonts_for(ls.draw("yolov8n.yaml").scene) == (["DejaVu Sans"], "")
 
 
 def test_png_and_pdf_have_the_pictures_size() -> None:

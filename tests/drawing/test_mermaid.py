@@ -105,3 +105,14 @@ def test_charts_keep_within_the_sites_limits(model: str) -> None:
     assert len(figure.edges) <= MOST_EDGES
     assert len(chart) <= MOST_CHARACTERS // 4
     assert len(re.findall(r"^(?:picture|r\d+) (?:-->|==>|-\.->) ", chart, re.MULTILINE)) == len(figure.edges)
+
+
+def test_boxes_of_unknown_blocks_have_the_dashed_border_that_the_legend_speaks_of() -> None:
+    figure = ls.draw(str(CASES / "yolov8n-own.yaml")).figure
+    unknown = [name(node.index) for node in figure.nodes if node.unknown]
+    assert unknown
+    assert any("dashed border" in caption for caption in figure.captions)
+    lines = chart_of(figure).splitlines()
+    assert f"class {','.join(unknown)} unknown" in lines
+    assert "classDef unknown stroke-dasharray:4 2.5" in lines
+    assert "unknown" not in chart_of(ls.draw("yolov8n.yaml").figure)

@@ -105,10 +105,17 @@ def test_widths_and_map_sizes_are_those_of_the_built_model(model: str) -> None:
     if model == "yolo11-cls-resnet18.yaml":
         assert picture.lines("row-0")[1] == "a model's features"
         return
-    maps = builds.maps_of(builds.parse(stock_models()[model], scaling.letter), size)
+    layers = builds.parse(stock_models()[model], scaling.letter)
+    maps = builds.maps_of(layers, size)
     for index, built in enumerate(maps):
         line = picture.lines(f"row-{index}")[1]
-        if built is None:
+        if built is None and type(layers[index]).__name__ == "CBLinear":  # gives several maps of its input's size
+            _, side = maps[layers[index].f] or (0, 0)
+            widths = list(map(str, layers[index].c2s))
+            assert " ".join(picture.lines(f"row-{index}")[1:]) == (
+                f"{', '.join(widths)} each {side} × {side}" if widths[1:] else f"{widths[0]} × {side} × {side}"
+            )
+        elif built is None:
             assert "×" not in line
         else:
             assert line == f"{built[0]} × {built[1]} × {built[1]}"

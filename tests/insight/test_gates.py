@@ -26,7 +26,8 @@ def test_a_fresh_graft_is_at_the_identity(op: str, at: str, tmp_path: Path) -> N
     (changes,) = found.changes.values()
     assert changes
     assert all(one.change == 0.0 and one.still for one in changes)
-    assert any("training has left layer" in note and "ungraft" in note for note in found.notes)
+    names = ", ".join(one.name for one in changes)
+    assert f"graft.pt: training has left {names} at the identity; lska-surgeon ungraft" in found.notes[-1]
 
 
 def test_a_gate_that_was_moved_is_measured_per_channel(tmp_path: Path) -> None:

@@ -139,3 +139,16 @@ def test_settings_that_differ_are_named() -> None:
     found = changed("nc: 80\n", "nc: 3\nactivation: nn.ReLU()\n")
     assert [(x.key, x.before, x.after) for x in found.settings] == [
         ("nc", 80, 3), ("activation", None, "nn.ReLU()")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "letters"),
+    [
+        ("yolov8s.yaml", "yolo11s.yaml", []),
+        ("yolov8s.yaml", "yolo11n.yaml", [("s", "n")]),
+        ("yolov8s.yaml", "yolov8n.yaml", [("s", "n")]),
+    ],
+)
+def test_scales_are_named_where_they_differ(before: str, after: str, letters: list[tuple[str, str]]) -> None:
+    settings = compare(open_model(before), open_model(after)).settings
+    assert [(one.before, one.after) for one in settings if one.key == "scale"] == letters

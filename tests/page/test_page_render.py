@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from support.reports import EVIL, FIELDS, REPORT, ROWS
 
-from lska_surgeon.page.content import Report, ReportRow
+from lska_surgeon.page.content import Report, ReportRow, Score
+from lska_surgeon.page.grids import results_grid
 from lska_surgeon.page.render import anchors, render
 from lska_surgeon.page.words import LANGUAGES, WORDS
 
@@ -108,6 +109,26 @@ def test_error_bars_are_as_long_as_the_deviation() -> None:
     lengths = [float(low) - float(high) for low, high in bars]
     assert len(lengths) == 2
     assert lengths[1] / lengths[0] == pytest.approx(1.5, abs=0.02)
+
+
+def test_scores_of_nothing_have_an_axis_from_nothing_up() -> None:
+    rows = [replace(row, scores={name: Score(0.0, None, 1) for name in row.scores}) for row in ROWS]
+    chart = render(replace(REPORT, rows=rows)).partition("Accuracy against GFLOPs")[2].partition("</svg>")[0]
+    marked = [float(text) for text in re.findall(r'class="end">([-\d.]+)<', chart)]
+    assert (min(marked), max(marked)) == (0.0, 1.0)
+
+
+def test_what_the_results_come_to_stands_before_their_numbers() -> None:
+    grid = results_grid(REPORT, WORDS["en"])
+    assert grid is not None
+    assert REPORT.results is not None
+    first = grid.header.index("shown")
+    assert first == min(grid.numbers) - 1
+    assert sorted(grid.header) == sorted(REPORT.results.header)
+    for _, cells in grid.rows:
+        assert not cells[first].text[:1].isdigit()
+        assert all(cells[column].text[:1] in "+-[0123456789" for column in grid.numbers)
+    assert REPORT.results.markdown == grid.markdown
 
 
 def test_tables_to_copy() -> None:

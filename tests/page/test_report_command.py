@@ -122,6 +122,7 @@ def test_without_trainings_it_says_why(spoil: object, reason: str, tmp_path: Pat
     recipe = recipe_in(tmp_path, SIZES)
     spoil(recipe.parent)  # type: ignore[operator]
     page = ls.report(recipe)
+    assert set(missing(page.content)) == {"costs", "results", "latency", "fields"}
     (results,) = [one for one in page.content.missing if one.what == "results"]
     assert reason in results.reason
     assert results.command == f"lska-surgeon ablate {recipe}"
@@ -171,6 +172,26 @@ def test_mistakes_are_told_and_nothing_is_written(
     assert result.exit_code == 2
     assert message in result.stderr
     assert not list(recipe.parent.glob("*.html"))
+
+
+def test_a_recipe_that_is_not_there_is_told_before_a_page_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("report.html").touch()
+    result = shapes.surgeon("report", "nope.yaml")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: can't read the recipe nope.yaml: No such file or directory\n"
+
+
+def test_a_base_that_does_not_build_is_told_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "backbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, NoSuchBlock, [8]]\nhead:\n  - [[1], 1, Detect, [nc]]\n"
+    Path("unknown.yaml").write_text(f"nc: 2\n{rows}", encoding="utf-8")
+    Path("recipe.yaml").write_text("base: unknown.yaml\nmatrix: {at: ['after:0'], k: [7]}\n", encoding="utf-8")
+    result = shapes.surgeon("report", "recipe.yaml", "--costs")
+    assert result.exit_code == 2
+    assert "base: unknown.yaml does not build: layer 1 (NoSuchBlock)" in result.stderr
 
 
 def test_the_larger_scale_stands_there_too(tmp_path: Path) -> None:

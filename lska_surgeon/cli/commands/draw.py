@@ -73,9 +73,12 @@ def draw(
             say.note(note)
     if found.output is None:
         say.content(found.content(form or "svg"))
-        return
-    found.write(force=force)
+    else:
+        found.write(force=force)
     if not quiet:
+        for note in found.notes_on(form or (format_of(found.output) if found.output else "svg")):
+            say.note(note)
+    if found.output is not None and not quiet:
         say.line(f"Wrote {found.line}")
 
 

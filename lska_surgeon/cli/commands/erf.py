@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...drawing.matplotlib_plots import check_figure
+from ...insight.asked import LARGEST_SIDE, SMALLEST_SIDE
 from ...tables import drawn
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -16,21 +17,22 @@ from ..quick_imports import own_process
 from ..reports.json import dump
 
 
-def _levels(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
-    """`p3,p4,p5`."""
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
+def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    """`p3,p4,p5`, once or several times."""
+    return [part.strip() for text in value for part in text.split(",") if part.strip()]
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="CHECKPOINT...", shell_complete=completion.files)
-@click.option("--level", callback=_levels, metavar="P3,P4", help="Inputs of the output layer.  [default: all]")
+@click.option("--level", callback=_levels, multiple=True, metavar="P3,P4",
+              help="Inputs of the output layer; may be given several times.  [default: all]")  # fmt: skip
 @click.option(
     "--layer", type=int, multiple=True, metavar="INDEX", help="Behind this layer; may be given several times."
 )
 @click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures.  [default: noise]")
 @click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Pictures at most.")
-@click.option("--imgsz", type=click.IntRange(32, 4096), default=640, show_default=True, metavar="N",
-              help="Side of the square that pictures are resized to, pixels.")  # fmt: skip
+@click.option("--imgsz", type=click.IntRange(SMALLEST_SIDE, LARGEST_SIDE), default=640, show_default=True, metavar="N",
+              help="Side of the square that pictures are resized to, pixels; a multiple of the stride.")  # fmt: skip
 @click.option("--gates", is_flag=True, help="Show how far each operator is from the identity instead.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw heat maps: .png, .svg or .pdf.")  # fmt: skip

@@ -1,0 +1,192 @@
+"""Networks of every kind that may be looked into, and those that can't be: what is asked for and does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy
+import pytest
+import torch
+from click.testing import CliRunner
+from support import shapes
+
+import lska_surgeon
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.cli.main import main
+from lska_surgeon.errors import SurgeonError
+from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.environment import import_offline
+
+#: Classifies: its output layer reads one map, of stride 4.
+CLASSES = """\
+nc: 2
+backbone:
+  - [-1, 1, Conv, [8, 3, 2]] # 0
+  - [-1, 1, Conv, [16, 3, 2]] # 1
+head:
+  - [-1, 1, Classify, [nc]] # 2
+"""
+#: Row 1 gives a list of maps.
+LISTS = """\
+nc: 2
+backbone:
+  - [-1, 1, Conv, [8, 3, 2]] # 0
+  - [-1, 1, CBLinear, [[4, 8]]] # 1
+  - [0, 1, Conv, [8, 3, 2]] # 2
+  - [[1, -1], 1, CBFuse, [[1]]] # 3
+head:
+  - [[-1], 1, Detect, [nc]] # 4
+"""
+#: Its output layer has one stride for its three inputs.
+QUERIES = """\
+nc: 2
+backbone:
+  - [-1, 1, Conv, [32, 3, 2]] # 0
+  - [-1, 1, Conv, [32, 3, 2]] # 1
+  - [-1, 1, Conv, [32, 3, 2]] # 2
+  - [-1, 1, Conv, [32, 3, 2]] # 3
+  - [-1, 1, Conv, [32, 3, 2]] # 4
+head:
+  - [[2, 3, 4], 1, RTDETRDecoder, [nc, 32, 20, 4, 4, 1]] # 5
+"""
+
+
+def save(folder: Path, text: str, to: str) -> Path:
+    """A network as a checkpoint, at its random init."""
+    (folder / "network.yaml").write_text(text, encoding="utf-8")
+    torch.manual_seed(0)
+    torch.serialization.save({"model": build(folder / "network.yaml").eval()}, folder / to)
+    return folder / to
+
+
+def reading(folder: Path, channels: int) -> Path:
+    """The small network for pictures of so many channels."""
+    torch.manual_seed(0)
+    model = import_offline().DetectionModel(str(shapes.write_network(folder)), ch=channels, verbose=False)
+    torch.serialization.save({"model": model.eval()}, folder / "reading.pt")
+    return folder / "reading.pt"
+
+
+def colours(folder: Path) -> Path:
+    """A folder with one picture, blue on the left and red on the right."""
+    (folder / "pictures").mkdir()
+    pixels = numpy.zeros((64, 64, 3), numpy.uint8)
+    pixels[:, :32, 0] = pixels[:, 32:, 2] = 255
+    cv2.imwrite(str(folder / "pictures" / "a.png"), pixels)
+    return folder / "pictures"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"imgsz": 0}, "imgsz 0 is no side of a picture: give 32 to 4096 pixels"),
+        ({"imgsz": 10**9}, "imgsz 1000000000 is no side of a picture: give 32 to 4096 pixels"),
+        ({"most": 0}, "most 0 is no number of pictures: give 1 or more"),
+        ({"most": -1}, "most -1 is no number of pictures: give 1 or more"),
+        ({"gates": True, "level": "p9"}, "--gates shows every operator, wherever it is: leave --level and --layer out"),
+        ({"gates": True, "layer": 2}, "--gates shows every operator, wherever it is: leave --level and --layer out"),
+    ],
+)
+def test_what_makes_no_look_is_said_before_any_file_is_read(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(SurgeonError) as caught:
+        lska_surgeon.erf("nowhere.pt", **{"imgsz": 64, **asked})
+    assert str(caught.value) == message
+
+
+def test_a_size_that_fits_no_stride_ends_the_command_with_one_line(tmp_path: Path) -> None:
+    path = shapes.graft(shapes.write_checkpoint(tmp_path), "after:2")
+    for words in ([], ["--gates"]):
+        result = shapes.surgeon("erf", path, "--imgsz", 100, *words)
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert "--imgsz 100 is no multiple of graft.pt's stride 8: take one, such as 104" in result.stderr
+
+
+def test_a_network_that_does_not_run_is_said_in_one_line(tmp_path: Path) -> None:
+    """Two maps of different sizes meet, whatever the picture."""
+    path = shapes.write_checkpoint(tmp_path)
+    data = read_checkpoint(path).data
+    data["model"].model[3].conv.stride = (1, 1)
+    write_checkpoint(tmp_path / "odd.pt", data)
+    with pytest.raises(SurgeonError, match=r"odd.pt can't be run on a picture of 64x64: RuntimeError: Sizes of tens"):
+        lska_surgeon.erf(tmp_path / "odd.pt", imgsz=64)
+
+
+def test_weights_that_are_not_finite_are_named_and_nothing_is_drawn(tmp_path: Path) -> None:
+    path = shapes.graft(shapes.write_checkpoint(tmp_path), "after:2")
+    data = read_checkpoint(path).data
+    with torch.no_grad():
+        data["model"].model[4].conv.weight[0] = float("nan")
+    write_checkpoint(tmp_path / "nan.pt", data)
+    for words in ([], ["--gates"]):
+        result = shapes.surgeon("erf", path, tmp_path / "nan.pt", "--imgsz", 64, "-o", tmp_path / "a.png", *words)
+        assert result.exit_code == 2
+        assert "nan.pt has 1 tensors that are not finite (model.4.conv.weight)" in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not (tmp_path / "a.png").exists()
+    result = shapes.surgeon("graft", tmp_path / "nan.pt", "--at", "after:2", "-o", tmp_path / "b.pt")
+    assert result.exit_code == 0
+    assert "(model.4.conv.weight): it predicts nothing, so equal outputs say nothing of the graft" in result.stderr
+
+
+def test_a_network_of_one_channel_sees_pictures_in_grey(tmp_path: Path) -> None:
+    grey = reading(tmp_path, 1)
+    found = lska_surgeon.erf(grey, images=colours(tmp_path), imgsz=64)
+    (picture,) = found.pictures
+    assert found.notes == ()
+    assert picture.tensor.shape == (1, 1, 64, 64)
+    left, right = (float(picture.tensor[..., 32, column]) for column in (8, 56))
+    assert (left, right) == pytest.approx((0.114, 0.299), abs=0.01)  # what ITU-R BT.601 makes of blue and of red
+
+
+@pytest.mark.parametrize("first", ["many", "graft"])
+def test_noise_beside_pictures_is_said_and_drawn(first: str, tmp_path: Path) -> None:
+    shapes.write_checkpoint(tmp_path)
+    paths = [shapes.graft(tmp_path / "base.pt", "neck"), shapes.graft(reading(tmp_path, 4), "neck", to="many.pt")]
+    paths.sort(key=lambda path: path.stem != first)
+    found = lska_surgeon.erf(paths, gates=True, images=colours(tmp_path), imgsz=64)
+    said = "many.pt reads 4 channels, which no picture has: looked through noise instead"
+    assert said in found.notes
+    assert {picture.name for picture in found.pictures} == {"a.png", *(f"noise {number}" for number in range(8))}
+    text = found.write(tmp_path / "gates.svg").read_text(encoding="utf-8")
+    assert all(name in text for name in ("a.png", "noise 0", "noise 3"))
+    assert said in lska_surgeon.erf(paths, images=tmp_path / "pictures", imgsz=64).notes
+
+
+def test_a_layer_that_gives_several_maps_sees_what_they_see(tmp_path: Path) -> None:
+    path = save(tmp_path, LISTS, "lists.pt")
+    found = lska_surgeon.erf(path, layer=[0, 1], imgsz=64)
+    first, lists = found.fields
+    assert (
+        numpy.flatnonzero(lists.contribution.sum(0)).tolist() == numpy.flatnonzero(first.contribution.sum(0)).tolist()
+    )
+    model = read_checkpoint(path).float_model()
+    for parameter in model.model[1].parameters():
+        parameter.data.zero_()
+    data = read_checkpoint(path).data
+    data["model"] = model
+    write_checkpoint(tmp_path / "still.pt", data)
+    (none,) = lska_surgeon.erf(tmp_path / "still.pt", layer=1, imgsz=64).fields
+    assert not none.contribution.any()
+
+
+@pytest.mark.parametrize(("text", "levels"), [(CLASSES, ["p2"]), (QUERIES, ["p3", "p4", "p5"])])
+def test_levels_have_their_names_whatever_the_output_layer(text: str, levels: list[str], tmp_path: Path) -> None:
+    path = save(tmp_path, text, "model.pt")
+    assert [one.at for one in lska_surgeon.erf(path, imgsz=64).fields] == levels
+    assert [one.at for one in lska_surgeon.erf(path, level=levels[-1], imgsz=64).fields] == levels[-1:]
+
+
+def test_places_add_up_however_they_are_given(tmp_path: Path) -> None:
+    path = shapes.write_checkpoint(tmp_path)
+    words = ["--level", "p2", "--level", "p3,p2", "--layer", "2", "--imgsz", "64", "--json"]
+    result = CliRunner().invoke(main, ["erf", str(path), *words])
+    assert result.exit_code == 0, result.output
+    assert [line.split('"')[3] for line in result.stdout.split("\n") if '"at":' in line] == ["p2", "p3", "layer 2"]
+
+
+def test_what_was_seen_has_a_short_name(tmp_path: Path) -> None:
+    found = lska_surgeon.erf(shapes.write_checkpoint(tmp_path), imgsz=64)
+    assert repr(found) == "<Insight base.pt, seen through 8 pictures of 64x64>"
