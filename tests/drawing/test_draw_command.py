@@ -170,6 +170,21 @@ def test_png_and_pdf_are_the_same_bytes_in_every_process() -> None:
     assert python(code, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1700000000") == one
 
 
+def test_where_a_screen_is_dark_every_box_line_and_text_has_a_colour_of_its_own() -> None:
+    variant()
+    for svg in (ls.draw("yolov8s.yaml", positions=True).svg, ls.draw("yolov8s.yaml", VARIANT).svg):
+        light, at, dark = svg.partition("@media screen and (prefers-color-scheme: dark)")
+        assert at
+        used = set(re.findall(r'class="(lsd-[\w-]+)"', dark))
+        assert used
+        for name in used:
+            coloured = rf"\.{name} {{ ((?:fill|stroke): #[^}}]*)}}"
+            (day,), (night,) = re.findall(coloured, light), re.findall(coloured, dark)
+            assert day != night or name.startswith(("lsd-b-mark", "lsd-t-mark")), (
+                name
+            )  # which stand on their own colour
+
+
 def named(block: str) -> None:
     rows = f"  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, {block}, [8]]\nhead:\n  - [[1], 1, Detect, [nc]]\n"
     Path("own.yaml").write_text(f"nc: 2\nbackbone:\n{rows}", encoding="utf-8")

@@ -48,6 +48,10 @@ def test_it_is_quiet_fits_and_can_be_read(browser: Any, tmp_path: Path, width: i
     ink, paper = tab.evaluate(f"[{style}.color, {style}.backgroundColor]")
     assert (brightness(ink) > brightness(paper)) == (scheme == "dark")
     assert abs(brightness(ink) - brightness(paper)) > 400
+    drawn = "getComputedStyle(document.querySelector('.drawing .lsd-{}')).fill"
+    page, name = (brightness(tab.evaluate(drawn.format(style))) for style in ("b-page", "t-name"))
+    assert (name > page) == (scheme == "dark")
+    assert abs(name - page) > 400
     # Text of plots is nowhere smaller than 9 pixels, and leaves no plot.
     sizes = tab.eval_on_selector_all(
         "svg.plot text",
