@@ -256,7 +256,9 @@ def test_an_unknown_name_is_told_once_with_the_nearest(tmp_path: Path) -> None:
     (finding,) = check_file(str(tmp_path / "my.yaml")).findings
     assert (finding.rule, finding.severity) == ("module", "warning")
     assert finding.suggestion is not None
-    assert finding.suggestion.endswith("the nearest name is LSKATrivial")
+    assert finding.suggestion.endswith(
+        "the nearest name is LSKATrivial; lska-surgeon blocks my.yaml drafts its declaration"
+    )
 
 
 def test_a_misspelt_block_is_an_error_that_names_the_right_one(wrong: str) -> None:
