@@ -9,7 +9,6 @@ downloaded; nor is one that belongs to another user, for any of them may write i
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations, s
 VARIABLE = "LSKA_SURGEON_BLOCKS"
 _told: set[str] = set()
 _said: set[tuple[Path, str]] = set()
-_LOGGER = logging.getLogger("lska_surgeon")
 
 
 def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Declarations:
@@ -106,7 +104,9 @@ def announce(blocks: Sequence[DeclaredBlock], path: Path) -> None:
     new = [module for module in modules if (path, module) not in _said]
     if new and inherited() != str(path):
         _said.update((path, module) for module in new)
-        _LOGGER.warning("Note: importing %s, as %s declares", ", ".join(new), path)
+        import logging  # here, for quick commands import nothing of the user's
+
+        logging.getLogger("lska_surgeon").warning("Note: importing %s, as %s declares", ", ".join(new), path)
 
 
 def _upwards(folder: Path) -> Path | None:
