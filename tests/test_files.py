@@ -162,6 +162,7 @@ main({words!r})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on files")
 @pytest.mark.parametrize(
     ("words", "limit"),

@@ -24,6 +24,7 @@ def other_letter(scaling: Scaling) -> str:
     return "x" if scaling.letter != "x" else "n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [model for model in builds.MODELS if builds.positions_of(model)])
 def test_resolved_variant_builds_the_same_network_under_any_name(model: str, variants: Path) -> None:
     free = builds.in_family(model, "free.yaml")

@@ -226,6 +226,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
 def test_a_bomb_is_refused_in_one_line(bomb: Callable[[Path], Path], tmp_path: Path) -> None:
     path = bomb(tmp_path / "bomb.pt")

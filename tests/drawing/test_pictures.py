@@ -53,6 +53,7 @@ def test_every_stock_model_fits_a_page_with_text_that_can_be_read(model: str) ->
         assert TYPES["detail"].size * min(PAGE[0] / page.right, PAGE[1] / page.bottom) >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "position"), POSITIONS)
 def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, position: str) -> None:
     letter = builds.scalings_of(model)[0].letter
@@ -73,6 +74,7 @@ def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, po
     assert dashed == {f"edge-{source}-{reader}" for source, reader in readers if reader not in inserted}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_every_position_is_marked_by_name(model: str) -> None:
     letter = builds.scalings_of(model)[0].letter

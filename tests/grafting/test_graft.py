@@ -92,6 +92,7 @@ def plain(yaml: dict[str, Any]) -> dict[str, Any]:
 # What arrives, and what it predicts.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "at", "op"), CASES)
 def test_every_tensor_arrives_and_the_outputs_stay(files: Files, task: str, at: str, op: str) -> None:
     base = read_checkpoint(files("yolov8", task))
@@ -124,6 +125,7 @@ def test_every_tensor_arrives_and_the_outputs_stay(files: Files, task: str, at: 
     assert t.same_predictions(before, base.model), "the base was changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", t.TASKS)
 @pytest.mark.parametrize("family", ["yolov8", "yolo11"])
 def test_the_file_is_a_whole_checkpoint(files: Files, tmp_path: Path, family: str, task: str) -> None:

@@ -146,6 +146,7 @@ def operators_in(path: Path) -> int:
     return len(list(named_operators(read_checkpoint(path).model)))
 
 
+@pytest.mark.slow
 def test_graft_trains_and_resumes_without_an_import_of_ours(grafted: Path, data: Path, tmp_path: Path) -> None:
     run(TRAIN, grafted, data, tmp_path / "out", folder=tmp_path)
     (last,) = tmp_path.rglob("last.pt")
@@ -187,12 +188,14 @@ def trained_in(folder: Path) -> Path:
     return taken
 
 
+@pytest.mark.slow
 def test_start_file_of_a_graft_trains_it(start_of_graft: tuple[Path, Path]) -> None:
     folder, start = start_of_graft
     run(RUN_START, start, folder=folder)
     assert operators_in(trained_in(folder)) == 5
 
 
+@pytest.mark.slow
 def test_start_file_of_a_variant_trains_it(data: Path, tmp_path: Path) -> None:
     variant = tmp_path / "variant.yaml"
     made = surgeon("insert", write_network(tmp_path), "--at", "neck", "--at", "residual", "-o", variant)

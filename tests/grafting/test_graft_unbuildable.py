@@ -76,6 +76,7 @@ def predicted(model: nn.Module) -> list[torch.Tensor]:
     return t.outputs(model, size=(64, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["lska", "lska-attention"])
 @pytest.mark.parametrize("at", [("neck", "sppf"), ("after:9", "residual", "sppf-inner"), ("head",)])
 def test_graft_moves_the_loaded_layers(stored: Path, tmp_path: Path, at: tuple[str, ...], op: str) -> None:

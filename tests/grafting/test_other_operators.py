@@ -66,6 +66,7 @@ def same_tensors(one: Path, other: Path) -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_a_graft_is_the_exact_identity_and_is_taken_back(op: str, base: Path, tmp_path: Path) -> None:
     grafted, back = tmp_path / "grafted.pt", tmp_path / "back.pt"
@@ -113,6 +114,7 @@ def test_gate_and_module_learn_from_the_first_steps(op: str) -> None:
     assert {name for name in inner if any(step[name] for step in moved)} >= {f"inner.{name}" for name in learning}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("gated", [False, True])
 def test_a_variant_builds_runs_and_is_removed(op: str, gated: bool, tmp_path: Path) -> None:
@@ -158,6 +160,7 @@ def test_closed_forms_of_timms_are_what_fvcore_counts(op: str, gated: bool) -> N
         assert counted == (operator.params(channels), operator.macs(channels, *sides))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "gated"), IN_TURN)
 def test_what_one_costs_is_what_fvcore_counts_in_the_whole_network(
     op: str, gated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -307,6 +310,7 @@ def test_it_trains_opens_elsewhere_and_tells_how_far_it_has_come(op: str, base: 
     assert all(one["change"] > 0 for one in told["operators"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_onnx_gives_what_torch_gives(op: str, base: Path, tmp_path: Path) -> None:
     for package in ("onnx", "onnxslim"):

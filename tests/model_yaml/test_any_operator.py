@@ -36,6 +36,7 @@ def written(name: str, text: str = NETWORK) -> str:
     return name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_what_is_inserted_is_removed_byte_for_byte(op: str) -> None:
     texts = {

@@ -155,6 +155,7 @@ def check_contracts(
     return plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_model_keeps_the_contracts_at_each_position(name: str, tmp_path: Path) -> None:
     path = tmp_path / builds.in_family(name, "base.yaml")
@@ -164,6 +165,7 @@ def test_stock_model_keeps_the_contracts_at_each_position(name: str, tmp_path: P
         check_lines(plan.before, plan.text, {place.source for place in places if place.inside})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_model_keeps_the_contracts_at_all_positions_together(name: str, tmp_path: Path) -> None:
     text = stock_models()[name].read_bytes().decode("utf-8")
@@ -276,6 +278,7 @@ def test_any_network_in_any_layout_keeps_the_contracts(
 # Contract 4: the variant builds in Ultralytics, with as many parameters as the base and the closed form together.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_stock_model_builds_and_runs_with_each_position(model: str, variants: Path) -> None:
     base = builds.built(model, None, variants)
@@ -284,6 +287,7 @@ def test_stock_model_builds_and_runs_with_each_position(model: str, variants: Pa
         assert (variant.params, variant.maps) == (base.params + variant.added, base.maps), position
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", STOCK)
 def test_stock_model_has_the_parameters_of_the_closed_form_at_each_scale(model: str, variants: Path) -> None:
     for scaling in builds.sweep(model):
@@ -292,6 +296,7 @@ def test_stock_model_has_the_parameters_of_the_closed_form_at_each_scale(model: 
         assert variant.params == builds.parameters(base) + (variant.added or 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_widths_and_strides_are_those_of_the_built_network(model: str, variants: Path) -> None:
     graph = Document.read(stock_models()[model]).graph

@@ -51,6 +51,7 @@ def diff(name: str) -> None:
     assert len(compare(one, open_model(f"{name}.2.yaml")).changed) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "work", [positions, check_file, insert, lambda name: plan_remove(name, "-"), diff],
     ids=["positions", "check", "insert", "remove", "diff"],

@@ -33,6 +33,7 @@ def refusing_block(model: str, said: str, scale: str) -> str | None:
     return split[0] if split else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [model for model in SCALED if builds.has_its_own_body(model)])
 def test_any_name_builds_the_scale_that_was_asked_for_or_is_refused(model: str, variants: Path) -> None:
     letters = [str(scaling.letter) for scaling in builds.scalings_of(model)]

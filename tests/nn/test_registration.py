@@ -660,6 +660,7 @@ def test_the_environment_is_sound() -> None:
     assert environment_problem() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "body", "message"),
     [

@@ -80,6 +80,7 @@ def index_of(model: str, position: str, folder: Path) -> dict[tuple[str, int], t
     }
 
 
+@pytest.mark.slow
 def test_costs_are_what_fvcore_counts(model: str, position: str, op: str, k: int, folder: Path) -> None:
     path, params, macs = index_of(model, position, folder)[op, k]
     counted = count_source(str(path), SIZE)
