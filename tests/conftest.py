@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
 from lska_surgeon.architecture.declared import NOTHING, put_in_force
+
 from lska_surgeon.declarations import find
 
 # The networks are small and the tests run side by side, the processes that they start too: more threads only wait.

@@ -87,7 +87,7 @@ def _larger(recipe: Recipe, variant: Variant) -> OpenModel:
     place = letters.index(letter) + 1 if letter in letters else len(letters)
     if place == len(letters):
         raise error_in(recipe, "controls", f"{base.found.asked} has no scale that is larger: drop larger")
-    return open_model(variant.wanted.base, letters[place], recipe.folder)
+    return open_model(variant.wanted.base, letters[place], recipe.folder, blocks=base.document.blocks)
 
 
 def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..checks.unknown_blocks import Inventory, inventory
-from ..declarations.find import using_declarations
+from ..declarations.find import find_blocks
 from .arguments import PathLike, as_name
 
 
@@ -22,5 +22,4 @@ def blocks(source: PathLike | None = None, *, blocks: PathLike | None = None) ->
         SurgeonError: a file can't be read.
     """
     name = as_name(source)
-    with using_declarations(as_name(blocks), [name] if name else []):
-        return inventory(name)
+    return inventory(name, find_blocks(as_name(blocks), [name] if name else []))

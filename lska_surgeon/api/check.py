@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..checks.check import CheckedFile, check_file
 from ..checks.findings import ERROR, Finding
+from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
@@ -29,7 +30,7 @@ def check(model: PathLike, *, build: bool = False, blocks: PathLike | None = Non
         GraphError: it has no rows.
         BuildError: there is no Ultralytics here to build it with.
     """
-    found = check_file(str(as_name(model)))
+    found = check_file(str(as_name(model)), active_blocks())
     return _built(found) if build and found.ok else found
 
 

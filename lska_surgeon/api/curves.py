@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..costs.curves import DESIGNS, SIZES, curve_points
+from ..declarations.find import active_blocks
 from ..drawing.curves import Curves
 from ..model_yaml.load import open_model
 from .arguments import PathLike
@@ -46,7 +47,7 @@ def curves(
         >>> [(one.k, one.params) for one in ls.curves("yolov8n.yaml", "neck", op="lska", k=[7, 35]).points]
         [(7, 112192), (35, 123712)]
     """
-    opened = open_model(model, scale)
+    opened = open_model(model, scale, blocks=active_blocks())
     ats = (at,) if isinstance(at, str) else tuple(at)
     ops = (op,) if isinstance(op, str) else tuple(dict.fromkeys(op))
     sizes = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..costs.difference import Difference, difference_of
 from ..costs.picture_size import size_of
+from ..declarations.find import active_blocks
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 
@@ -39,4 +40,4 @@ def diff(
         DocumentError: a file is not there, or is no model YAML.
         CostError: the models can't be counted at that size.
     """
-    return difference_of(str(as_name(before)), str(as_name(after)), size_of(imgsz), count=count)
+    return difference_of(str(as_name(before)), str(as_name(after)), size_of(imgsz), count=count, blocks=active_blocks())

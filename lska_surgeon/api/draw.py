@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 from ..architecture.scaling import Scaling
 from ..checkpoints.find import check_checkpoint
 from ..costs.picture_size import LARGEST_SIDE
+from ..declarations.find import active_blocks
 from ..drawing.content import Content
 from ..drawing.figure import Figure
 from ..drawing.picture import Drawing, format_of
@@ -127,11 +128,13 @@ def _look_at(model: Drawable) -> None:
 
 def _opened(model: Drawable, scale: str | None, trust: bool) -> OpenModel:
     if isinstance(model, (str, os.PathLike)) and not is_checkpoint(os.fspath(model)):
-        return open_model(os.fspath(model), scale)
+        return open_model(os.fspath(model), scale, blocks=active_blocks())
     text, scaling = getattr(model, "text", None), getattr(model, "scaling", None)
     if isinstance(text, str) and isinstance(scaling, Scaling):  # an insertion, written or not
         name = _name(model)
-        return OpenModel(FoundModel(Path(name), name, scaling.letter), Document(text, name), scaling)
+        opened = getattr(model, "opened", None)
+        document = Document(text, name, blocks=opened.document.blocks if opened else active_blocks())
+        return OpenModel(FoundModel(Path(name), name, scaling.letter), document, scaling)
     if scale:
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
     return _opened_trained(model, trust)

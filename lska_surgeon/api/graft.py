@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..architecture.placement import check_placement, placement_of
+from ..declarations.find import active_blocks
 from ..errors import PositionError
 from ..files import target_path
 from ..grafting.input_files import pixels_of
@@ -79,7 +80,7 @@ def graft(
         as_name(output) or name_of_graft(checkpoint, ats, into=into, k=k, op=op, dilation=dilation), ".pt"
     )
     if placement is not None:
-        check_placement(placement)
+        check_placement(placement, active_blocks())
     look_at(checkpoint)
     if image is not None:
         pixels_of(Path(image))
@@ -89,7 +90,7 @@ def graft(
         if not unchecked and not is_stock(found):
             from ..checks.refusal import refuse_broken
 
-            refuse_broken(found)
+            refuse_broken(found, blocks=active_blocks())
     import_offline()  # here, for it takes seconds and no mistake above should wait for it
     from ..grafting.graft import graft as graft_planned
     from ..grafting.plan import plan_graft, plan_graft_into

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..architecture.placement import placement_of
+from ..declarations.find import active_blocks
 from ..model_yaml import insert as planned
 from ..model_yaml.find import is_stock
 from ..model_yaml.load import open_model
@@ -69,10 +70,10 @@ def insert(
         TargetError: Ultralytics would build another network under the output's name.
     """
     placement = placement_of(at, op, k, dilation, gated)
-    opened = open_model(str(as_name(base)), scale)
+    opened = open_model(str(as_name(base)), scale, blocks=active_blocks())
     if not unchecked and not is_stock(opened.found):
         from ..checks.refusal import refuse_broken
 
-        refuse_broken(opened.found, opened.document.text)
+        refuse_broken(opened.found, opened.document.text, opened.document.blocks)
     plan = planned.plan_insert(opened, placement, resolve=resolve, output=as_name(output))
     return Insertion(**vars(plan))

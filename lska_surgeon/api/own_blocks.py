@@ -1,4 +1,4 @@
-"""`blocks=` of every verb: which declarations of the user's own blocks hold while it runs, and afterwards."""
+"""`blocks=` of every verb: which declarations of the user's own blocks hold while it runs, and not a moment longer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from ..architecture.declared import are_held, put_in_force
-from ..declarations.find import find_declarations
+from ..declarations.find import building_with, find_blocks, is_building
 from ..recipes.bases import bases_of
 from .arguments import check_types
 
@@ -33,8 +32,8 @@ _WORKED_ON = (
 def with_own_blocks(verb: Verb) -> Verb:
     """Let the declarations hold that `blocks=` names, else the nearest, as for the command of the same name.
 
-    They hold on when the verb returns, until the next one: what it gave may still ask what a block is. A caller that
-    holds some already (the command line does) keeps them. An argument of a wrong type is told before all else.
+    What the verb gives carries the table of blocks that it was made with. A caller that holds one already (the command
+    line does) keeps it. An argument of a wrong type is told before all else.
     """
     signature = inspect.signature(verb)
 
@@ -43,11 +42,12 @@ def with_own_blocks(verb: Verb) -> Verb:
         given = signature.bind(*args, **kwargs).arguments
         check_types(signature, given)
         blocks = given.get("blocks")
-        if blocks is not None or not are_held():
-            near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
-            near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
-            put_in_force(find_declarations(None if blocks is None else os.fspath(blocks), near))
-        return verb(*args, **kwargs)
+        if blocks is None and is_building():
+            return verb(*args, **kwargs)
+        near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
+        near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
+        with building_with(find_blocks(None if blocks is None else os.fspath(blocks), near)):
+            return verb(*args, **kwargs)
 
     return cast(Verb, declared)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..declarations.find import active_blocks
 from ..model_yaml.load import open_model
 from ..model_yaml.positions import Positions
 from .arguments import PathLike, as_name
@@ -28,4 +29,4 @@ def positions(model: PathLike, *, scale: str | None = None, blocks: PathLike | N
         DocumentError: the file is not there, or is no model YAML.
         GraphError: its rows make no network, or it has no such scale.
     """
-    return Positions(open_model(str(as_name(model)), scale))
+    return Positions(open_model(str(as_name(model)), scale, blocks=active_blocks()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..declarations.find import active_blocks
 from ..model_yaml.remove import Removal, plan_remove
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
@@ -28,4 +29,4 @@ def remove(variant: PathLike, *, output: PathLike | None = None, blocks: PathLik
         PositionError: it has no LSKA.
         TargetError: Ultralytics would build another network under the output's name.
     """
-    return plan_remove(str(as_name(variant)), as_name(output))
+    return plan_remove(str(as_name(variant)), as_name(output), active_blocks())

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Union
 
 from ..errors import BuildError, GraphError
+from .blocks import STOCK, Block, BlockTable
 
 #: What row 0 reads: the picture itself.
 IMAGE = -1
@@ -28,6 +29,7 @@ class Layer:
         repeats: the second column, before depth scaling.
         block: the module class that the row names.
         args: the arguments, as Ultralytics' loader would read them.
+        blocks: the table that says what its block is.
     """
 
     index: int
@@ -36,6 +38,12 @@ class Layer:
     repeats: int
     block: str
     args: tuple[Any, ...]
+    blocks: BlockTable = field(default=STOCK, compare=False, repr=False)
+
+    @cached_property
+    def kind(self) -> Block:
+        """What its block is."""
+        return self.blocks[self.block]
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -89,6 +97,11 @@ class Graph:
         return self.layers[index]
 
     @property
+    def blocks(self) -> BlockTable:
+        """The table that says what the rows' blocks are."""
+        return self.layers[0].blocks
+
+    @property
     def output(self) -> Layer:
         """The output layer: Ultralytics takes the last row for it."""
         return self.layers[-1]
@@ -133,8 +146,8 @@ def as_from(value: Any) -> From | None:
     return None
 
 
-def graph_of(yaml: Mapping[str, Any], name: str) -> Graph:
-    """The graph of a model's stored YAML.
+def graph_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> Graph:
+    """The graph of a model's stored YAML, whose blocks are those of a table.
 
     Raises:
         BuildError: it has no rows under backbone and head, or they are not rows.
@@ -146,7 +159,7 @@ def graph_of(yaml: Mapping[str, Any], name: str) -> Graph:
             frm = as_from(row[0]) if isinstance(row, (list, tuple)) and len(row) == 4 else None
             if frm is None:
                 raise BuildError(f"{name}: its stored YAML has a row that is not [from, repeats, module, args]: {row}")
-            layers.append(Layer(len(layers), section, frm, int(row[1]), str(row[2]), tuple(row[3])))
+            layers.append(Layer(len(layers), section, frm, int(row[1]), str(row[2]), tuple(row[3]), blocks))
     settings = {key: value for key, value in yaml.items() if key not in ("backbone", "head")}
     return Graph(tuple(layers), settings, name)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnknownOperatorError
-from .attention import ATTENTION_HOSTS, is_attention, read_any_attention
+from .attention import holds_attention_blocks, read_any_attention
 from .graph import IMAGE, Graph
 from .other_operators import AnyOperator
 from .scaling import Scaling
@@ -42,7 +42,7 @@ def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: S
     """
     layer = graph[index]
     try:
-        attention = read_any_attention(layer.block, layer.args)
+        attention = read_any_attention(layer)
     except UnknownOperatorError:
         return None
     if attention is None:
@@ -50,7 +50,7 @@ def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: S
     source = layer.sources[0]
     width_in = 3 if source == IMAGE else shapes[source].channels
     width_out = shapes[index].channels
-    replaces = attention.host in ATTENTION_HOSTS and layer.block.endswith("_Attention")
+    replaces = holds_attention_blocks(layer.kind) and layer.kind.role != "pool"
     if width_in is None or width_out is None or replaces:
         return None
     repeats = scaling.repeats(layer.repeats)
@@ -70,7 +70,7 @@ def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> i
     total = 0
     for layer in graph:
         found = operators_in(graph, layer.index, shapes, scaling)
-        if found is None and not is_attention(layer.block):
+        if found is None and not layer.kind.is_attention:
             continue
         if found is None or found.params is None:
             return None

@@ -9,13 +9,13 @@ LayerScale (Touvron et al., arXiv 2103.17239), here around the change that A mak
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Union
 
 from ..errors import KernelError
 from ..wording import did_you_mean
-from .declared import in_force, keeps_shape
+from .blocks import STOCK, BlockTable
+from .graph import Layer
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS, Kernel, resolve_kernel
 
 CBAM, TIMM, GATED = "cbam", "timm:", "Gated"
@@ -29,8 +29,6 @@ TIMM_NAMES = (
 #: Those whose name a row can't have, for `parse_model` reads a row's words as Python.
 _IN_A_ROW = {"lambda": "lambda_layer"}
 _FROM_A_ROW = {word: name for name, word in _IN_A_ROW.items()}
-#: Blocks of lska-surgeon whose rows hold such an operator; its CBAM is Ultralytics', and rows of it people write, too.
-OTHER_BLOCKS = ("Timm", GATED)
 
 
 @dataclass(frozen=True)
@@ -117,18 +115,20 @@ def _eca_length(channels: int) -> int:
 AnyOperator = Union[Kernel, OtherOperator]
 
 
-def other_ops() -> tuple[str, ...]:
-    """Every `--op` value beside the paper's: those declared here, too."""
-    own = (name for name in in_force().blocks if keeps_shape(name))
+def other_ops(blocks: BlockTable = STOCK) -> tuple[str, ...]:
+    """Every `--op` value beside the paper's: custom modules of a table that keep their input's shape, too."""
+    own = (name for name, module in blocks.declarations.blocks.items() if module.keeps_shape)
     return (CBAM, *(f"{TIMM}{name}" for name in TIMM_NAMES), *own)
 
 
-def all_ops() -> tuple[str, ...]:
+def all_ops(blocks: BlockTable = STOCK) -> tuple[str, ...]:
     """Every `--op` value."""
-    return (*OP_BLOCKS, *other_ops())
+    return (*OP_BLOCKS, *other_ops(blocks))
 
 
-def resolve_operator(op: str, k: int | None = None, dilation: int | None = None, gated: bool = False) -> AnyOperator:
+def resolve_operator(
+    op: str, k: int | None = None, dilation: int | None = None, gated: bool = False, blocks: BlockTable = STOCK
+) -> AnyOperator:
     """Check an operator's name and numbers.
 
     Args:
@@ -136,6 +136,7 @@ def resolve_operator(op: str, k: int | None = None, dilation: int | None = None,
         k: kernel size, for the paper's operators, where None is `DEFAULT_KERNEL`; None for the others.
         dilation: as for `resolve_kernel`.
         gated: with a gate; not for the paper's, which have an identity of their own.
+        blocks: the table that has the custom modules.
 
     Raises:
         KernelError: no such operator, or it does not have what is asked for.
@@ -144,8 +145,8 @@ def resolve_operator(op: str, k: int | None = None, dilation: int | None = None,
         if gated:
             raise KernelError(f"{op} starts as the identity without a gate: drop --gated")
         return resolve_kernel(op, DEFAULT_KERNEL if k is None else k, dilation)
-    if op not in other_ops():
-        raise KernelError(_unknown(op))
+    if op not in other_ops(blocks):
+        raise KernelError(_unknown(op, blocks))
     if dilation is not None:
         raise KernelError(f"{op} has no dilation: leave dilation {dilation} out")
     if k is not None:
@@ -153,20 +154,21 @@ def resolve_operator(op: str, k: int | None = None, dilation: int | None = None,
     return OtherOperator(op, gated)
 
 
-def read_row_of_users(block: str, args: Sequence[Any]) -> OtherOperator | None:
+def read_row_of_users(layer: Layer) -> OtherOperator | None:
     """The operator that a row is, where its block is one that people write rows of as well; None for any other row.
 
     Those are CBAM, as `insert` writes it or with its width resolved, and what is declared like attention.
     """
-    if keeps_shape(block) and not args:
-        return OtherOperator(block)
-    if block != "CBAM" or not 1 <= len(args) <= 2 or args[1:] not in ((), (7,)):
+    args = layer.args
+    if layer.kind.keeps_shape and not args:
+        return OtherOperator(layer.block)
+    if layer.block != "CBAM" or not 1 <= len(args) <= 2 or args[1:] not in ((), (7,)):
         return None
     return OtherOperator(CBAM) if args[0] == "c2" or (type(args[0]) is int and args[0] > 7) else None
 
 
-def read_other(block: str, args: list[Any]) -> OtherOperator:
-    """Read a row of one of `OTHER_BLOCKS`.
+def read_other(block: str, args: list[Any], blocks: BlockTable = STOCK) -> OtherOperator:
+    """Read the arguments of a row whose block holds an operator of timm's, or a gated one.
 
     Raises:
         KernelError: its arguments do not say an operator that exists.
@@ -175,32 +177,31 @@ def read_other(block: str, args: list[Any]) -> OtherOperator:
     if block == GATED:
         if not isinstance(last, dict) or set(last) != {"op"}:
             raise KernelError(f"{block} takes [c2, {{op: NAME}}], such as [c2, {{op: cbam}}], found {last!r}")
-        return _other(str(last["op"]), True, block)
+        return _other(str(last["op"]), True, block, blocks)
     if not isinstance(last, str) or last == "c2":
         raise KernelError(f"{block} takes [c2, NAME], such as [c2, se], found {last!r}")
-    return _other(f"{TIMM}{_FROM_A_ROW.get(last, last)}", False, block)
+    return _other(f"{TIMM}{_FROM_A_ROW.get(last, last)}", False, block, blocks)
 
 
-def _other(op: str, gated: bool, block: str) -> OtherOperator:
-    found = None if op in OP_BLOCKS else resolve_operator(op, None, None, gated)
+def _other(op: str, gated: bool, block: str, blocks: BlockTable) -> OtherOperator:
+    found = None if op in OP_BLOCKS else resolve_operator(op, None, None, gated, blocks)
     if not isinstance(found, OtherOperator):
         raise KernelError(f"{block} holds an operator that is not the paper's, found {op}")
     return found
 
 
-def ops_in_words() -> str:
+def ops_in_words(blocks: BlockTable = STOCK) -> str:
     """What `--op` takes, timm's in one word."""
-    return (
-        f"{', '.join(name for name in all_ops() if not name.startswith(TIMM))}, timm:NAME, or an attention you declare"
-    )
+    named = ", ".join(name for name in all_ops(blocks) if not name.startswith(TIMM))
+    return f"{named}, timm:NAME, or an attention you declare"
 
 
-def _unknown(op: str) -> str:
-    path = in_force().path
+def _unknown(op: str, blocks: BlockTable) -> str:
+    path, ops = blocks.declarations.path, all_ops(blocks)
     declare = f" (in {path})" if path else ""
-    if op in in_force().blocks:
+    if blocks.custom(op):
         return f"{op} is declared, and does not keep its input's shape{declare}: an operator is like attention"
     if op.startswith(TIMM):
         names = ", ".join(TIMM_NAMES)
-        return f"no operator {op!r}{did_you_mean(op, all_ops())}: of timm's there are {names}"
-    return f"no operator {op!r}{did_you_mean(op, all_ops())}: --op takes {ops_in_words()}"
+        return f"no operator {op!r}{did_you_mean(op, ops)}: of timm's there are {names}"
+    return f"no operator {op!r}{did_you_mean(op, ops)}: --op takes {ops_in_words(blocks)}"

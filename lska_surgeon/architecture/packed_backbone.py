@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .graph import Layer
-from .shapes import is_known
 
 #: How many layers a patched parser counts such a row for.
 LAYERS = 5
@@ -22,7 +21,7 @@ def packed_row(layers: Sequence[Layer]) -> int | None:
     if not any(layer.problem() for layer in layers):
         return None
     at = next((layer.index for layer in layers if layer.block not in _HANDS_ON), None)
-    if at is None or is_known(layers[at].block) or layers[at].problem():
+    if at is None or layers[at].kind.is_known or layers[at].problem():
         return None
     shifted = [replace(layer, index=layer.index + LAYERS - 1) for layer in layers[at + 1 :]]
     return None if any(layer.problem() for layer in shifted) else at

@@ -8,6 +8,7 @@ from operator import index
 
 from ..errors import PositionError
 from ..wording import clean
+from .blocks import STOCK, BlockTable
 from .graph import Graph
 from .kernel import DEFAULT_KERNEL, OP_BLOCKS
 from .other_operators import AnyOperator, resolve_operator
@@ -62,15 +63,15 @@ def _whole(number: int | None) -> int | None:
     return None if number is None else index(number)
 
 
-def check_placement(placement: Placement) -> None:
-    """Check what is asked for as far as that goes without a model.
+def check_placement(placement: Placement, blocks: BlockTable = STOCK) -> None:
+    """Check what is asked for as far as that goes without a model, where a table has the custom modules.
 
     Raises:
         PositionError: a position is misspelt.
         KernelError: a kernel does not exist.
     """
     for at in map(parse_at, placement.at):
-        _operator(placement, at.k)
+        _operator(placement, at.k, blocks)
 
 
 def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
@@ -82,9 +83,10 @@ def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> 
     """
     ats = [parse_at(text) for text in placement.at]
     sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
-    return [Edit(site, _operator(placement, site.k)) for site in sites]
+    return [Edit(site, _operator(placement, site.k, graph.blocks)) for site in sites]
 
 
-def _operator(placement: Placement, k: int | None) -> AnyOperator:
+def _operator(placement: Placement, k: int | None, blocks: BlockTable) -> AnyOperator:
     """The operator of a position that gives a kernel size of its own, or none."""
-    return resolve_operator(placement.op, placement.k if k is None else k, placement.dilation, placement.gated)
+    size = placement.k if k is None else k
+    return resolve_operator(placement.op, size, placement.dilation, placement.gated, blocks)

@@ -14,17 +14,12 @@ from dataclasses import dataclass
 from ..errors import PositionError
 from ..wording import did_you_mean, few
 from .at_spelling import meant, wrong_signs
-from .attention import HOST_OF, OPERATOR_ROWS, POOLING_HOSTS, RESIDUAL_HOSTS, read_host
-from .declared import FUSIONS, keeps_shape, like
 from .graph import Graph, Layer
 from .roles import role_of
-from .shapes import NOT_A_MAP, OUTPUTS, Shape
+from .shapes import Shape
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
-#: Blocks that only make the map smaller: a stage that has nothing else has no block to stand behind.
-_PLAIN_DOWNSAMPLING = frozenset(["Conv", "DWConv", "GhostConv", "SCDown", "ADown", "AConv", "Focus", "HGStem"])
-_POOLING = frozenset(POOLING_HOSTS.values())
 
 
 @dataclass(frozen=True)
@@ -140,8 +135,7 @@ def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shap
 
 def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
     layer = graph[index]
-    is_output = like(layer.block) in OUTPUTS or layer == graph.output
-    gives = "the model's output" if is_output else NOT_A_MAP.get(layer.block)
+    gives = "the model's output" if layer == graph.output else layer.kind.gives
     if gives:
         raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
 
@@ -154,11 +148,11 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
 
 def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and not _is_beside(layer)]
+    rows = [layer for layer in graph if layer.section == "backbone" and not layer.kind.is_beside]
     for run in _stages(rows, shapes):
         last = None
         for position, layer in enumerate(run):
-            if _plain_block(layer) in _POOLING:
+            if _is_pooling(layer):
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
@@ -173,7 +167,7 @@ def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]
     for layer in rows:
         stride = shapes[layer.index].stride
         known = stages and stride is not None and shapes[stages[-1][-1].index].stride is not None
-        same = stride == shapes[stages[-1][-1].index].stride if known else like(layer.block) not in _PLAIN_DOWNSAMPLING
+        same = stride == shapes[stages[-1][-1].index].stride if known else not _only_makes_smaller(layer)
         if stages and same:
             stages[-1].append(layer)
         else:
@@ -181,25 +175,25 @@ def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]
     return stages
 
 
-def _is_beside(layer: Layer) -> bool:
-    """Whether a row is attention on its own, which any block could do without."""
-    return layer.block in OPERATOR_ROWS or keeps_shape(layer.block)
+def _only_makes_smaller(layer: Layer) -> bool:
+    """Whether a row is plain down-sampling: a stage that has nothing else has no block to stand behind."""
+    return layer.kind.is_known and layer.kind.role in ("conv", "down")
 
 
-def _plain_block(layer: Layer) -> str:
-    """The stock block that a row's own stands for, or is declared to be like."""
-    return read_host(layer.block) or like(layer.block)
+def _is_pooling(layer: Layer) -> bool:
+    """Whether a row pools at several sizes, as SPP and its kin do."""
+    return layer.kind.role == "pool" and layer.kind.own_args > 0
 
 
 def _is_block(layer: Layer, first: bool) -> bool:
-    block = like(layer.block)
-    if block.startswith("nn.") or block in NOT_A_MAP or block in OUTPUTS or block == "CBFuse":
+    kind = layer.kind
+    if kind.plain.startswith("nn.") or kind.gives or kind.stride[0] == "last":
         return False
-    return not (first and block in _PLAIN_DOWNSAMPLING)
+    return not (first and _only_makes_smaller(layer))
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if _plain_block(layer) in _POOLING)
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if _is_pooling(layer))
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
@@ -209,18 +203,17 @@ def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
         if not is_fusion(fusion, graph, shapes):
             continue
         fed = [graph[reader] for reader in graph.readers(fusion.index) if len(graph[reader].taps) == 1]
-        if like(fusion.block) != "Concat":
+        if fusion.kind.width != "sum":
             fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
-        found.update(layer.index for layer in fed if layer != graph.output and not _is_beside(layer))
+        found.update(layer.index for layer in fed if layer != graph.output and not layer.kind.is_beside)
     return tuple(Site("neck", "neck", index) for index in sorted(found) if graph[index].section == "head")
 
 
 def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
     """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
-    block = like(layer.block)
-    if layer == graph.output or block in NOT_A_MAP or block in OUTPUTS:
+    if layer == graph.output or layer.kind.gives:
         return False
-    if block in FUSIONS:
+    if layer.kind.is_fusion:
         return True
     read = {shapes[source].stride if source >= 0 else 1.0 for source in layer.sources}
     return len(set(layer.sources)) > 1 and len(read) == 1 and None not in read
@@ -228,7 +221,7 @@ def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
 
 def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     output = graph.output
-    maps = [s for s in dict.fromkeys(output.sources) if s >= 0 and graph[s].block not in NOT_A_MAP]
+    maps = [s for s in dict.fromkeys(output.sources) if s >= 0 and not graph[s].kind.gives_a_list]
     return tuple(Site("head", "head", source, reader=output.index) for source in sorted(maps))
 
 
@@ -236,12 +229,13 @@ def _residual(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(
         Site("residual", "residual", layer.index, inside=True)
         for layer in graph
-        if layer.block in RESIDUAL_HOSTS.values() and _has_shortcut(layer, graph, shapes)
+        if layer.kind.host and layer.kind.role == "block" and _has_shortcut(layer, graph, shapes)
     )
 
 
 def _sppf_inner(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(Site("sppf-inner", "sppf-inner", x.index, inside=True) for x in graph if x.block in _POOLING)
+    hosts = (layer for layer in graph if layer.kind.host and _is_pooling(layer))
+    return tuple(Site("sppf-inner", "sppf-inner", layer.index, inside=True) for layer in hosts)
 
 
 def _has_shortcut(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
@@ -349,6 +343,3 @@ def _near(at: At, graph: Graph) -> str:
         if at.name == "edge"
         else f"{at.name}:{len(graph) - 2}"
     )
-
-
-assert set(HOST_OF) >= _POOLING

@@ -2,7 +2,7 @@
 
 The arguments that Ultralytics' parser scales, and how (ultralytics 8.3 to 8.4):
   1. `repeats`: max(round(n * depth), 1) when n > 1;
-  2. the first argument of the blocks in `shapes.WIDTH_SCALED`: make_divisible(min(c, max_channels) * width, 8);
+  2. the first argument of the blocks whose width is `scaled`: make_divisible(min(c, max_channels) * width, 8);
   3. C2fAttn's embedding channels and heads;
   4. the prototype channels of the segmentation heads.
 Blocks that the parser builds by scale letter (C3k2, A2C2f) keep one entry in `scales`, with that letter: see
@@ -15,14 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import GraphError
-from .attention import OPERATOR_ROWS, read_host
-from .declared import like
 from .graph import Graph, Layer
 from .scaling import Scaling
-from .shapes import MOST_CHANNELS, WIDTH_SCALED, Shape
-
-_BUILT_BY_LETTER = frozenset({"C3k2", "A2C2f"})
-_PROTOTYPES = frozenset({"Segment", "Segment26", "YOLOESegment", "YOLOESegment26"})
+from .shapes import MOST_CHANNELS, Shape
 
 
 def resolve_scale(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Graph:
@@ -37,26 +32,26 @@ def resolve_scale(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> 
 
 def kept_letter(graph: Graph, scaling: Scaling) -> str | None:
     """The scale letter that the resolved file still has to carry, or None when its rows say everything."""
-    plain = {_plain_block(layer) for layer in graph}
-    return scaling.letter if plain & _BUILT_BY_LETTER and graph.settings.get("scales") else None
+    by_letter = any(layer.kind.letters for layer in graph)
+    return scaling.letter if by_letter and graph.settings.get("scales") else None
 
 
 def _resolve_layer(layer: Layer, graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Layer:
     args: list[Any] = list(layer.args)
-    block = _plain_block(layer)
-    if layer.block in OPERATOR_ROWS or layer.block == "CBAM":
+    kind = layer.kind
+    if kind.role == "operator" and kind.custom is None:
         if args and args[0] == "c2":
             args[0] = shapes[layer.index].channels
-    elif block in WIDTH_SCALED:
+    elif kind.width == "scaled":
         width = shapes[layer.index].channels
         if width is None:
             found = args[0] if args else "missing"
             raise GraphError(f"--resolve needs real widths, and that of row {layer.index} ({layer.block}) is {found}")
         args[0] = width
-        if block == "C2fAttn":
+        if kind.plain == "C2fAttn":
             args[1:3] = _attn_args(layer, scaling)
-    elif block in _PROTOTYPES and len(args) > 2:
-        args[2] = scaling.channels(_number(layer, 2, "width of its prototypes"))
+    elif kind.scaled is not None and len(args) > kind.scaled:
+        args[kind.scaled] = scaling.channels(_number(layer, kind.scaled, "width of its prototypes"))
     return replace(layer, repeats=scaling.repeats(layer.repeats), args=tuple(args))
 
 
@@ -83,7 +78,3 @@ def _number(layer: Layer, at: int, what: str) -> float:
             f"is {value}"
         )
     return value
-
-
-def _plain_block(layer: Layer) -> str:
-    return read_host(layer.block) or like(layer.block)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .attention import OPERATOR_ROWS, plain_row, read_host
-from .declared import ADD, ATTENTION, FUSIONS, declared, like
+from .attention import plain_row
+from .blocks import ATTENTION, Block
 from .graph import IMAGE, Graph, Layer
 from .scaling import Scaling
 from .strides import Effect, strides_of
@@ -20,39 +20,10 @@ from .strides import Effect, strides_of
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
 
-#: Blocks whose first argument is an output width that width scaling applies to.
-WIDTH_SCALED = frozenset(
-    """
-    Conv ConvTranspose GhostConv DWConv Focus nn.ConvTranspose2d DWConvTranspose2d ADown AConv SCDown
-    Bottleneck GhostBottleneck BottleneckCSP C1 C2 C2f C2fAttn C2fCIB C2fPSA C2PSA C3 C3TR C3Ghost C3x C3k2 A2C2f
-    RepC3 RepNCSPELAN4 ELAN1 PSA SPP SPPF SPPELAN
-    """.split()
-)
 #: More than any network has: a slip of the keyboard.
 MOST_REPEATS, MOST_CHANNELS = 1000, 65536
 #: Settings that a size is made of.
 _SIZES = ("nc", "channels", "ch", "kpt_shape", "reg_max")
-#: Output layers: what they give is not a feature map.
-OUTPUTS = frozenset(
-    """
-    Detect WorldDetect YOLOEDetect v10Detect Segment Segment26 YOLOESegment YOLOESegment26 Pose Pose26 OBB OBB26
-    Depth SemanticSegment RTDETRDecoder Classify
-    """.split()
-)
-#: Blocks that give something else than one feature map.
-NOT_A_MAP = {"CBLinear": "a list of maps", "ImagePoolingAttn": "text features", "TorchVision": "a model's features"}
-#: Blocks that may keep their input's width and size.
-_SAME = frozenset(
-    """
-    nn.Identity nn.BatchNorm2d nn.ReLU nn.SiLU nn.Dropout nn.ZeroPad2d Silence AIFI CBAM
-    """.split()
-) | {ATTENTION, ADD}
-_KEEPS_SIZE = (WIDTH_SCALED | _SAME | frozenset({"HGBlock", "Concat"})) - frozenset({"Focus", "ADown", "AConv"})
-# Where each down-sampling block keeps its stride, counted in the row's arguments.
-_STRIDE_ARG = {"Conv": 2, "GhostConv": 2, "DWConv": 2, "SCDown": 2, "GhostBottleneck": 2, "nn.MaxPool2d": 1,
-               "nn.AvgPool2d": 1, "ResNetLayer": 2}  # fmt: skip
-_UP_ARG = {"nn.Upsample": 1, "nn.ConvTranspose2d": 2, "ConvTranspose": 2, "DWConvTranspose2d": 2}
-_FIXED_STRIDE = {"Focus": 2, "ADown": 2, "AConv": 2, "HGStem": 4}
 
 
 @dataclass(frozen=True)
@@ -93,9 +64,8 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
     image = Shape(channels_in(graph.settings), 1.0)
     previous = image
     for layer, (stride, sure) in zip(graph, strides):
-        block, args = _plain(layer)
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
-        channels = _channels(block, args, sources, previous, graph.settings, scaling)
+        channels = _channels(layer, sources, previous, graph.settings, scaling)
         previous = Shape(channels if channels is None else min(channels, MOST_CHANNELS + 1), stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
@@ -110,15 +80,10 @@ def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def stride_argument(block: str) -> int | None:
+def stride_argument(block: Block) -> int | None:
     """Which of a down-sampling block's arguments is its stride, counted from 0; None for every other block."""
-    return _STRIDE_ARG.get(block)
-
-
-def is_known(block: str) -> bool:
-    """Whether the parser's rules for a block are known here."""
-    plain = read_host(block) or like(block)
-    return plain in NOT_A_MAP or plain in OPERATOR_ROWS or _effect(plain, (), 1).kind is None
+    rule, at = block.stride
+    return int(at) if rule == "args" else 2 if rule == "resnet" else None
 
 
 def size_problem(layer: Layer, scaling: Scaling) -> str | None:
@@ -126,18 +91,41 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
 
     No repeats at all build as one. What a block of the user's own may be given is not known here.
     """
-    block, args = _plain(layer)
+    block, args = layer.kind, plain_row(layer)[1]
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
-    has_width = block in WIDTH_SCALED
+    has_width = block.width == "scaled"
     width = args[0] if has_width and args else None
     is_one = isinstance(width, (int, float))
     if is_one and not (is_number(width) and 0 < scaling.channels(width) <= MOST_CHANNELS):
         return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
-    if block in OPERATOR_ROWS or declared(layer.block) or not is_known(block):
+    if block.is_operator or block.custom or not block.is_known:
         return None
     absurd = next(filter(_is_absurd, numbers_in(args[has_width:])), None)
     return None if absurd is None else f"has the argument {absurd}: it may be at most {MOST_CHANNELS}"
+
+
+def custom_row_problem(layer: Layer, last: int | None = None) -> str | None:
+    """Why a row can't be built as what its custom module is declared like; None where it can, and for any other block.
+
+    Args:
+        layer: the row.
+        last: index of the network's last row; None where that is not known.
+    """
+    kind = layer.kind
+    if kind.custom is None:
+        return None
+    reads, is_like = ", ".join(map(str, layer.taps)) or "nothing", f"{layer.block} is declared like {kind.plain}"
+    if kind.is_fusion and len(layer.taps) < 2:
+        return f"{is_like}, which joins sources, and reads {reads}: give a list of two or more"
+    if (kind.plain == ATTENTION or kind.width == "scaled") and len(layer.taps) > 1:
+        return f"{is_like} and reads {reads}: give one source"
+    if kind.width == "scaled" and not _begins_with_a_width(layer):
+        found = f"[{', '.join(map(str, layer.args))}]"
+        return f"{is_like}, whose arguments begin with a width, and has {found}: write such as [256]"
+    if kind.is_output and last not in (None, layer.index):
+        return f"{is_like}, an output layer, which is the last row: declare it like what it does here"
+    return None
 
 
 def width_problem(layer: Layer, shapes: Sequence[Shape]) -> str | None:
@@ -186,73 +174,55 @@ def _is_too_wide(shape: Shape) -> bool:
     return shape.channels is not None and shape.channels > MOST_CHANNELS
 
 
+def _begins_with_a_width(layer: Layer) -> bool:
+    """A number, or a word that the parser evaluates."""
+    first = layer.args[0] if layer.args else None
+    return isinstance(first, (int, float, str)) and not isinstance(first, bool)
+
+
 def _is_absurd(number: float) -> bool:
     return not abs(number) <= MOST_CHANNELS
 
 
-def _plain(layer: Layer) -> tuple[str, tuple[Any, ...]]:
-    """A row as that of the stock block that its own stands for, or is declared to be like."""
-    found = declared(layer.block)
-    return plain_row(found.like if found else layer.block, layer.args)
+def _channels(
+    layer: Layer, sources: list[Shape], previous: Shape, settings: Mapping[str, Any], scaling: Scaling
+) -> int | None:
+    """The width that a row gives, by the rule of its block."""
+    args, rule = plain_row(layer)[1], layer.kind.width
+    if rule == "scaled":
+        return scaling.channels(args[0]) if args and is_number(args[0]) else None
+    if rule == "sum":
+        widths = [source.channels for source in sources]
+        return None if None in widths else sum(width for width in widths if width is not None)
+    if rule == "resnet":  # ResNetLayer, [c1, c2, stride, is_first, n, e]
+        return args[1] * (1 if args[3:4] and args[3] else 4) if len(args) > 1 and isinstance(args[1], int) else None
+    if rule.startswith("args"):
+        at = int(rule[len("args[") : -1])
+        return args[at] if len(args) > at and isinstance(args[at], int) else None
+    if rule == "classes":
+        return settings.get("nc")
+    channels = {"source": sources[0].channels, "last": sources[-1].channels, "previous": previous.channels}
+    return channels.get(rule)
 
 
 def _effect_of(layer: Layer) -> Effect:
-    """What a row does to the size of its map: what its block's declaration says, else what the block does."""
-    found = declared(layer.block)
-    if found is not None and found.stride is not None:
-        return Effect(found.stride)
-    block, args = _plain(layer)
-    return _effect(block, args, len(layer.taps))
-
-
-def _channels(
-    block: str,
-    args: tuple[Any, ...],
-    sources: list[Shape],
-    previous: Shape,
-    settings: Mapping[str, Any],
-    scaling: Scaling,
-) -> int | None:
-    first = args[0] if args else None
-    if block in WIDTH_SCALED:
-        return scaling.channels(first) if is_number(first) else None
-    if block == "Concat":
-        widths = [source.channels for source in sources]
-        return None if None in widths else sum(width for width in widths if width is not None)
-    if block in ("HGStem", "HGBlock"):
-        return args[1] if len(args) > 1 and isinstance(args[1], int) else None
-    if block == "ResNetLayer" and len(args) > 3 and isinstance(args[1], int):
-        return args[1] if args[3] else args[1] * 4
-    if block in ("TorchVision", "Index"):
-        return first if isinstance(first, int) else None
-    if block == "CBFuse":
-        return sources[-1].channels
-    if block in NOT_A_MAP or block in OUTPUTS:
-        return settings.get("nc") if block == "Classify" else previous.channels
-    if block in OPERATOR_ROWS or block in _SAME or block in _UP_ARG or block in _STRIDE_ARG:
-        return sources[0].channels
-    return None
-
-
-def _effect(block: str, args: tuple[Any, ...], taps: int) -> Effect:
-    """What a block does to the size of its map."""
-    if block in OUTPUTS or block in ("ImagePoolingAttn", "TorchVision"):
+    """What a row does to the size of its map, by the rule of its block."""
+    args, (rule, number) = plain_row(layer)[1], layer.kind.stride
+    if rule == "fixed":
+        return Effect(number)
+    if rule == "-":
         return Effect(None, is_map=False)
-    if block in FUSIONS:
+    if rule == "joins":
         return Effect(joins=True)
-    if block == "CBFuse":
-        return Effect(main=taps - 1)
-    if block == "ResNetLayer" and len(args) > 3 and args[3]:
-        return Effect(4.0)
-    if block in _STRIDE_ARG:
-        return Effect(_number(args, _STRIDE_ARG[block], 1))
-    if block in _UP_ARG:
-        return Effect(1 / _number(args, _UP_ARG[block], 1))
-    if block in _FIXED_STRIDE:
-        return Effect(_FIXED_STRIDE[block])
-    if block in _KEEPS_SIZE or block in OPERATOR_ROWS or block == "CBLinear":
-        return Effect()
-    return Effect(None, kind=(block, repr(args[1:])))
+    if rule == "last":
+        return Effect(main=len(layer.taps) - 1)
+    if rule == "resnet":
+        return Effect(4.0 if args[3:4] and args[3] else _number(args, 2, 1))
+    if rule == "args":
+        return Effect(_number(args, int(number), 1))
+    if rule == "1/args":
+        return Effect(1 / _number(args, int(number), 1))
+    return Effect(None, kind=(layer.kind.plain, repr(args[1:])))
 
 
 def _number(args: tuple[Any, ...], at: int, default: float) -> float:

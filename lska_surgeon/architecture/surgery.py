@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import PositionError
-from .attention import HOST_OF, OPERATOR_ROWS, host_spec, is_attention, is_like_attention, plain_row
+from .attention import host_spec, is_like_attention, plain_row
 from .graph import IMAGE, From, Graph, Layer
 from .other_operators import AnyOperator, OtherOperator
 from .positions import Site
@@ -87,7 +87,7 @@ class Rewrite:
     def stacked(self) -> tuple[tuple[int, int], ...]:
         """Pairs of operator rows, in `after`, of which the second reads the first and one alone was there before."""
         pairs = [(source, row.index) for row in self.after for source in row.sources if source != IMAGE]
-        operators = [pair for pair in pairs if all(self.after[index].block in OPERATOR_ROWS for index in pair)]
+        operators = [pair for pair in pairs if all(self.after[index].kind.is_operator for index in pair)]
         return tuple(pair for pair in operators if [self.origin[index] for index in pair].count(None) == 1)
 
 
@@ -118,7 +118,8 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         edit = hosted.get(layer.index)
         if edit is None:
             return layer
-        return replace(layer, block=HOST_OF[layer.block], args=(*layer.args, host_spec(edit.kernel)))
+        assert layer.kind.host is not None
+        return replace(layer, block=layer.kind.host, args=(*layer.args, host_spec(edit.kernel)))
 
     rewrite = layout.finish(host)
     new = rewrite.index_map
@@ -136,21 +137,21 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
     Raises:
         PositionError: there is nothing to take out.
     """
-    chosen = {x.index for x in graph if (is_attention(x.block) if rows is None else x.index in rows)}
+    chosen = {x.index for x in graph if (x.kind.is_attention if rows is None else x.index in rows)}
     if not chosen:
         unknown = next((f"; row {x.index} ({x.block}) is called one, but what it does is not known" for x in graph
-                        if is_like_attention(x.block)), "")  # fmt: skip
+                        if is_like_attention(x.kind)), "")  # fmt: skip
         raise PositionError(
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
-        if layer.index in chosen and layer.block in OPERATOR_ROWS and len(layer.taps) > 1:
+        if layer.index in chosen and layer.kind.is_operator and len(layer.taps) > 1:
             found = ", ".join(map(str, layer.taps))
             raise PositionError(
                 f"{graph.name}: row {layer.index} ({layer.block}) reads {found}: an operator reads one layer, so it is "
                 "not clear what its readers should read instead"
             )
-    gone = {index for index in chosen if graph[index].block in OPERATOR_ROWS or not is_attention(graph[index].block)}
+    gone = {index for index in chosen if not graph[index].kind.is_host}
     layout = _Layout(graph, gone)
     for layer in graph:
         if layer.index not in gone:
@@ -159,7 +160,7 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
     def plain(layer: Layer) -> Layer:
         if layer.index not in chosen:
             return layer
-        block, args = plain_row(layer.block, layer.args)
+        block, args = plain_row(layer)
         return replace(layer, block=block, args=args)
 
     return layout.finish(plain)
@@ -207,7 +208,8 @@ class _Layout:
             # since the source keep its width.
             frm = -1 if end == index - 1 else end
             section = self.graph[source].section
-            self.new_layers[index] = Layer(index, section, frm, 1, edit.kernel.block, edit.kernel.row_args)
+            row = (index, section, frm, 1, edit.kernel.block, edit.kernel.row_args)
+            self.new_layers[index] = Layer(*row, self.graph.blocks)
             self.edits[index] = edit
             self.origin.append(None)
             end = index

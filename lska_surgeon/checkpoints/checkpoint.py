@@ -26,9 +26,8 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from ..architecture.declared import in_force
 from ..architecture.shapes import numbers_in
-from ..declarations.find import untrusted
+from ..declarations.find import active_declarations, untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
@@ -223,7 +222,7 @@ def _refuse_names(path: Path, found: Globals) -> None:
 
 def _refuse_untrusted(path: Path, found: Globals) -> None:
     """Raise for classes of the user's whose declaration nobody has vouched for."""
-    declarations = in_force()
+    declarations = active_declarations()
     classes = {f"{module}.{cls}" for module, cls in (split_target(one.target) for one in declarations.blocks.values())}
     if not declarations.trusted and classes & set(found.refused):
         raise UnsafeCheckpointError(

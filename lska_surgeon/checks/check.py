@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..model_yaml.document import Document
@@ -137,25 +138,26 @@ class CheckedFile(Shown):
         return target
 
 
-def check_file(name: str) -> CheckedFile:
+def check_file(name: str, blocks: BlockTable = STOCK) -> CheckedFile:
     """Check a model YAML.
 
     Args:
         name: a path, a stock name, or "-" for standard input.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
     if name == STDIN:
-        found, document = read_model(name, bad_rows=[])
-        return check_found(found, document.text)
-    return check_found(find_model(name))
+        found, document = read_model(name, bad_rows=[], blocks=blocks)
+        return check_found(found, document.text, blocks)
+    return check_found(find_model(name), blocks=blocks)
 
 
-def check_found(found: FoundModel, text: str | None = None) -> CheckedFile:
+def check_found(found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> CheckedFile:
     """The same for a file that was found already, or for a text in its place."""
-    subject = Context(found, text)
+    subject = Context(found, text, blocks)
     findings = settled(subject, _found(subject), _found)
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import Layer, readers_of
 from ..architecture.packed_backbone import packed_row
 from ..architecture.roles import role_of
@@ -29,26 +30,28 @@ class Context:
     Args:
         found: the file.
         text: what to take for its text; None reads it.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         DocumentError: it is no model YAML.
         GraphError: it has no rows.
     """
 
-    def __init__(self, found: FoundModel, text: str | None = None) -> None:
+    def __init__(self, found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> None:
         self.found = found
+        self.blocks = blocks
         self.bad_rows: list[RowError] = []
         if text is None:
-            self.document = Document.read(found.path, bad_rows=self.bad_rows)
+            self.document = Document.read(found.path, bad_rows=self.bad_rows, blocks=blocks)
         else:
-            self.document = Document(text, found.path.name, self.bad_rows)
+            self.document = Document(text, found.path.name, self.bad_rows, blocks=blocks)
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
 
     def with_text(self, text: str) -> Context:
         """The same file with another text."""
-        return Context(self.found, text)
+        return Context(self.found, text, self.blocks)
 
     @property
     def path(self) -> Path:

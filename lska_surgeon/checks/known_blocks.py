@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
-from ..architecture.declared import declared
-from ..architecture.other_operators import OTHER_BLOCKS
-from ..architecture.shapes import is_known
+from ..architecture.blocks import STOCK, Block
 from ..declarations.installed import parsed_names, stock_modules, torch_layers
 
 _DOUBLED = re.compile(r"(.)\1+")
-_OURS = frozenset(BLOCK_OPS) | frozenset(HOSTS) | frozenset(HANDWRITTEN_HOSTS)
+_OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")
 
 
 @cache
@@ -27,11 +24,11 @@ def known_torch_layers() -> frozenset[str] | None:
     return torch_layers()
 
 
-def is_unknown(block: str) -> bool:
-    """True when this environment can't build a row of that name; False also where that can't be told."""
-    if declared(block) or block in OTHER_BLOCKS:
+def is_unknown(block: Block) -> bool:
+    """True when this environment can't build a row of that block; False also where that can't be told."""
+    if block.custom or block.is_operator:
         return False
-    prefix, _, name = block.rpartition(".")
+    prefix, _, name = block.name.rpartition(".")
     if prefix and prefix != "nn":
         return False
     known = known_torch_layers() if prefix else known_blocks()
@@ -76,7 +73,7 @@ def letters_off(name: str, other: str, most: int) -> int:
 
 def _is_block(name: str) -> bool:
     """Whether a name that the parser's module knows is that of a block: a stock one, ours, or a fork's own class."""
-    if name in _OURS or is_known(name):
+    if name in _OURS or STOCK[name].is_known:
         return True
     return name in stock_modules() and name[0].isupper() and not name.isupper()
 

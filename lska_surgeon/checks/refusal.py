@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..errors import BrokenBaseError
 from ..model_yaml.find import FoundModel
 from .check import check_found
 from .findings import ERROR
 
 
-def refuse_broken(found: FoundModel, text: str | None = None) -> None:
+def refuse_broken(found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> None:
     """Refuse a model YAML in which `check` finds an error.
 
     Args:
         found: the file.
         text: its text, where it was read already.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         BrokenBaseError: it does; the message tells the first and how many there are.
     """
-    errors = [finding for finding in check_found(found, text).findings if finding.severity == ERROR]
+    errors = [finding for finding in check_found(found, text, blocks).findings if finding.severity == ERROR]
     if not errors:
         return
     first = errors[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..architecture.attention import OPERATOR_ROWS, is_like_attention, read_attention
-from ..architecture.declared_rows import declared_row_problem
+from ..architecture.attention import is_like_attention, read_attention
 from ..architecture.graph import IMAGE, Layer
 from ..architecture.other_operators import read_row_of_users
+from ..architecture.shapes import custom_row_problem
 from ..architecture.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
@@ -38,13 +38,13 @@ def modules(subject: Context) -> Iterator[Finding]:
                 f"there is no module {block}: a block is one name, with nothing but nn. or torchvision.ops. before it"
             )
             yield subject.finding(ERROR, "module", index, message, f"write {name}")
-        elif is_unknown(block):
+        elif is_unknown(subject.layers[index].kind):
             yield _unknown(subject, index, block)
 
 
 def _is_as_inserted(layer: Layer) -> bool:
     """Whether a row is as `insert --op` writes it; what it names is then as known as LSKA is."""
-    operator = read_row_of_users(layer.block, layer.args)
+    operator = read_row_of_users(layer)
     return operator is not None and operator.row_args == layer.args
 
 
@@ -56,7 +56,7 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
     if is_stock_but_not_parsed(block):
         message = f"plain ultralytics' parser does not know {block}, though ultralytics.nn.modules has it"
         return subject.finding(WARNING, "module", index, message, "lska-surgeon yolo, train and autoload register it")
-    if is_like_attention(block):
+    if is_like_attention(subject.layers[index].kind):
         message = f"what {block} does is not known: people call more than one block by such a name"
     hint = f"; the nearest name is {near}" if near else ""
     file = "FILE" if subject.found.is_stdin else subject.found.asked
@@ -69,7 +69,7 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
 def declared_rows(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a row of a block that the user declares is one of what the block is like."""
     for layer in subject.layers:
-        problem = declared_row_problem(layer, len(subject.layers) - 1)
+        problem = custom_row_problem(layer, len(subject.layers) - 1)
         if problem:
             yield subject.finding(ERROR, "row", layer.index, problem)
 
@@ -81,7 +81,7 @@ def kernels(subject: Context) -> Iterator[Finding]:
     """
     for layer in subject.layers:
         try:
-            read_attention(layer.block, layer.args)
+            read_attention(layer)
         except KernelError as error:
             severity = WARNING if isinstance(error, UnknownOperatorError) else ERROR
             yield subject.finding(severity, "kernel", layer.index, str(error))
@@ -114,10 +114,10 @@ def _width_said(layer: Layer) -> int | None:
     if layer.block in _WIDTH_FIRST:
         said = layer.args[0] if layer.args else None
         return said if isinstance(said, int) else None
-    if layer.block not in OPERATOR_ROWS:
+    if not layer.kind.is_operator:
         return None
     try:
-        attention = read_attention(layer.block, layer.args)
+        attention = read_attention(layer)
     except KernelError:
         return None
     return attention.channels if attention and isinstance(attention.channels, int) else None

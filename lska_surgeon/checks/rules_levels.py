@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..architecture.graph import IMAGE
 from ..architecture.roles import ATTENTION
-from ..architecture.shapes import OUTPUTS, stride_argument
+from ..architecture.shapes import stride_argument
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .strides import clashes, input_shapes, shapes_or_none
@@ -41,7 +41,7 @@ def _left_at_stride_1(subject: Context) -> list[Finding]:
     layers, found = list(subject.put_right), []
     for old, new in alignment.rows.items():
         stock, ours = alignment.stock[old], layers[new]
-        at = stride_argument(ours.block)
+        at = stride_argument(ours.kind)
         if at is None or stock.block != ours.block or len(stock.args) <= at or len(ours.args) < at:
             continue
         usual, said = stock.args[at], ours.args[at] if len(ours.args) > at else 1
@@ -78,7 +78,7 @@ def _output(subject: Context, known: list[float]) -> Iterator[Finding]:
     message = (
         f"{output.block}'s inputs do not get coarser one by one: their strides are {_listed(output.sources, known)}"
     )
-    ours = output.block in OUTPUTS
+    ours = output.kind.is_output and output.kind.custom is None
     times = {known.count(stride) for stride in known}
     if ours and len(set(known)) > 1 and times != {1} and len(times) == 1:
         message = (

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..architecture.attention import HOSTS, OPERATOR_ROWS
-from ..architecture.declared import Declarations, DeclaredBlock, in_force
+from ..architecture.blocks import STOCK, Block, BlockTable, CustomModule, Declarations
 from ..architecture.graph import Graph
 from ..declarations.guess import guess_blocks
 from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
@@ -37,7 +36,7 @@ class Inventory(Shown):
 
     declarations: Declarations
     source: Path | None = None
-    guessed: Mapping[str, DeclaredBlock] = field(default_factory=dict)
+    guessed: Mapping[str, CustomModule] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -68,8 +67,8 @@ class Inventory(Shown):
         """Block, who has it, what it is like, and where it comes from."""
         return [
             *((one.name, "declared", _like(one), one.target) for one in self.declarations.blocks.values()),
-            *((name, "lska-surgeon", "attention", "lska_surgeon.nn") for name in OPERATOR_ROWS),
-            *((name, "lska-surgeon", base, "lska_surgeon.nn") for name, base in HOSTS.items()),
+            *((one.name, "lska-surgeon", "attention", "lska_surgeon.nn") for one in STOCK if one.is_operator),
+            *((one.name, "lska-surgeon", one.plain, "lska_surgeon.nn") for one in STOCK if _is_host_of_ours(one)),
             *((name, "stock", name, "ultralytics") for name in stock_blocks()),
         ]
 
@@ -113,32 +112,34 @@ class Inventory(Shown):
         return target
 
 
-def inventory(source: str | None = None) -> Inventory:
-    """The blocks that are known; of a model YAML, or of a Python file with classes, those that are not yet.
+def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventory:
+    """The blocks of a table; of a model YAML, or of a Python file with classes, those that are not known yet.
 
     Raises:
         SurgeonError: the file can't be read.
     """
-    declarations = in_force()
+    declarations = blocks.declarations
     if source is None:
         return Inventory(declarations)
     if source.endswith(".py"):
         found = {name: one for name, one in scan(Path(source)).items() if name not in declarations.blocks}
-        return _found(Path(source), found, _outside(Path(source)))
+        return _found(Path(source), found, _outside(Path(source)), declarations)
     model = find_model(source)
-    document = Document.read(model.path, model.asked)
-    unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.block)))
+    document = Document.read(model.path, model.asked, blocks=blocks)
+    unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.kind)))
     graph: Graph = document.graph
     notes = ("ultralytics is not installed, so its blocks are not known",) if known_blocks() is None else ()
-    return _found(model.path, guess_blocks(graph, unknown) if unknown else {}, notes)
+    return _found(model.path, guess_blocks(graph, unknown) if unknown else {}, notes, declarations)
 
 
-def _found(source: Path, guessed: Mapping[str, DeclaredBlock], notes: tuple[str, ...]) -> Inventory:
+def _found(
+    source: Path, guessed: Mapping[str, CustomModule], notes: tuple[str, ...], declarations: Declarations
+) -> Inventory:
     """What a file has that is not known, without the blocks that no declaration can name."""
     left_out = {name: problem for name in guessed if (problem := name_problem(name))}
     told = tuple(f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items())
     kept = {name: one for name, one in guessed.items() if name not in left_out}
-    return Inventory(in_force(), source, kept, left_out, (*notes, *told))
+    return Inventory(declarations, source, kept, left_out, (*notes, *told))
 
 
 def stock_blocks() -> list[str]:
@@ -152,5 +153,9 @@ def _outside(path: Path) -> tuple[str, ...]:
     return () if inside else (f"{path} is not in the working folder: a declaration names files in its own folder",)
 
 
-def _like(block: DeclaredBlock) -> str:
+def _is_host_of_ours(block: Block) -> bool:
+    return block.is_host and not block.handwritten
+
+
+def _like(block: CustomModule) -> str:
     return block.like + (f", stride {block.stride:g}" if block.stride else "")

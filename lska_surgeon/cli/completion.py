@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from ..architecture.kernel import PAPER_DILATIONS
 from ..architecture.other_operators import all_ops
 from ..architecture.positions import NAMES
-from ..declarations.find import using_declarations
+from ..declarations.find import find_blocks
 from ..errors import SurgeonError
 from ..model_yaml.find import find_model, stock_models
 
@@ -46,8 +46,7 @@ def positions(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 def operators(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What `--op` takes; of declared blocks those of the working folder."""
-    with using_declarations():
-        return [CompletionItem(name) for name in all_ops() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in all_ops(find_blocks()) if name.startswith(incomplete)]
 
 
 def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

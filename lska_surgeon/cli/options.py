@@ -12,7 +12,7 @@ import click
 
 from ..architecture.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..costs.picture_size import LARGEST_SIDE
-from ..declarations.find import using_declarations
+from ..declarations.find import building_with, find_blocks
 from ..model_yaml.find import STDIN
 from ..recipes.bases import bases_of
 from . import completion
@@ -169,7 +169,7 @@ def blocks(function: AnyFunction) -> AnyFunction:
         given = click.get_current_context().params
         near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
         near += [base for recipe in _listed(given.get("recipe")) for base in bases_of(recipe)]
-        with using_declarations(blocks, near):
+        with building_with(find_blocks(blocks, near)):
             return function(*args, **rest)
 
     return blocks_option(cast(AnyFunction, declared))

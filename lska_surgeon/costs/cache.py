@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..architecture.declared import in_force
 from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
+from ..declarations.find import active_declarations
 from ..errors import SurgeonError
 from ..files import for_a_while, write_text
 from ..model_yaml.find import scale_in_name
@@ -189,7 +189,7 @@ def _versions() -> Mapping[str, str]:
 
 
 def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
-    if any(block in model.text for block in in_force().blocks):
+    if any(block in model.text for block in active_declarations().blocks):
         return None  # what a class of the user's costs changes with its source
     versions = _versions()
     if any(name not in versions for name in _KEY):  # what a release that is not here would count, nobody knows

@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..architecture.attention import is_attention, read_any_attention, read_host
+from ..architecture.attention import read_any_attention
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import Graph, Layer
 from ..architecture.operators import Operators, operators_in
 from ..architecture.shapes import Shape
@@ -84,18 +85,21 @@ class Difference(RowDifference):
         return {**super().to_dict(), "costs": self.costs.to_dict()}
 
 
-def difference_of(before: str, after: str, imgsz: tuple[int, int], *, count: bool = False) -> Difference:
+def difference_of(
+    before: str, after: str, imgsz: tuple[int, int], *, count: bool = False, blocks: BlockTable = STOCK
+) -> Difference:
     """Compare two model YAMLs, and what they cost.
 
     Args:
         before, after: paths, or stock names with their scale letters.
         imgsz: height and width of the picture, pixels.
         count: build both and count them with fvcore, which needs torch; otherwise costs are those in closed form.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         SurgeonError: one can't be read; with `count`, built or counted.
     """
-    rows = compare(open_model(before), open_model(after))
+    rows = compare(open_model(before, blocks=blocks), open_model(after, blocks=blocks))
     costs = counted_costs(before, after, imgsz) if count else closed_form_costs(rows, imgsz)
     return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
 
@@ -129,7 +133,7 @@ def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> CostDiffer
 def _without_operators(graph: Graph) -> list[Any] | None:
     """What each row is and reads once all operators are taken out; None where they can't be."""
     rows = {layer.index for layer in graph if _holds_operator(layer)}
-    if any(len(graph[row].taps) > 1 for row in rows if not read_host(graph[row].block)):
+    if any(len(graph[row].taps) > 1 for row in rows if not graph[row].kind.is_host):
         return None
     if rows:
         try:
@@ -140,7 +144,7 @@ def _without_operators(graph: Graph) -> list[Any] | None:
 
 
 def _holds_operator(layer: Layer) -> bool:
-    return is_attention(layer.block) or read_any_attention(layer.block, layer.args) is not None
+    return layer.kind.is_attention or read_any_attention(layer) is not None
 
 
 #: Operators of one kind and width on maps of one size; the size is None where it is not known.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..architecture.attention import is_attention
+from ..declarations.find import active_blocks
 from ..errors import DocumentError, NotAModelError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.file_names import base_stem
@@ -41,7 +41,7 @@ def models_in(folder: Path) -> FolderModels:
     others, unread = [], {}
     for path in files:
         if is_checkpoint(path):
-            (variants if base_stem(path.stem) else plain).append(path)
+            (variants if base_stem(path.stem, active_blocks()) else plain).append(path)
         elif path.suffix.lower() in YAML_SUFFIXES:
             try:
                 layers = Document.read(path).layers
@@ -50,7 +50,7 @@ def models_in(folder: Path) -> FolderModels:
             except SurgeonError as error:
                 unread[path.name] = str(error)
             else:
-                (variants if any(is_attention(layer.block) for layer in layers) else plain).append(path)
+                (variants if any(layer.kind.is_attention for layer in layers) else plain).append(path)
     bases = list(dict.fromkeys(filter(None, map(_base_of, variants))))
     models = [*map(str, bases), *(str(path) for path in (*plain, *variants) if str(path) not in bases)]
     if not models:
@@ -60,7 +60,7 @@ def models_in(folder: Path) -> FolderModels:
 
 def _base_of(variant: Path) -> str | None:
     """The model that a variant is named after, the file beside it or else the stock model; None where there is none."""
-    stem = base_stem(variant.stem)
+    stem = base_stem(variant.stem, active_blocks())
     if stem is None:
         return None
     beside = variant.with_name(f"{stem}{variant.suffix}")

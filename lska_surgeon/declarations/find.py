@@ -3,6 +3,10 @@
 Tried in this order: the file that the user names; the one in $LSKA_SURGEON_BLOCKS, which a command sets for processes
 that it starts; the nearest upwards from the working folder; the nearest upwards from the file worked on.
 
+A verb or command looks once, and hands on what it found as a value. What Ultralytics calls (its parser, which we wrap,
+and the unpickler) can be handed nothing; so while a verb builds, what it found stands in a context variable, which ends
+with the call. Where no verb is at work, the nearest hold.
+
 Importing runs code. So the last is read and never imported, for a declaration may lie beside a model that was
 downloaded; nor is one that belongs to another user, for any of them may write into `/tmp`.
 """
@@ -12,14 +16,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from ..architecture.declared import NOTHING, Declarations, DeclaredBlock, in_force, using
+from ..architecture.blocks import STOCK, BlockTable, CustomModule, Declarations
 from ..errors import DeclarationError
 from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations, split_target
 
 #: Carries the path of the declarations to processes that are started from here.
 VARIABLE = "LSKA_SURGEON_BLOCKS"
+_ACTIVE: ContextVar[Declarations | None] = ContextVar("declarations of the verb that is at work", default=None)
 _told: set[str] = set()
 _said: set[tuple[Path, str]] = set()
 
@@ -47,7 +53,7 @@ def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Pat
         found = _upwards(path.resolve().parent) if path.exists() else None
         if found is not None:
             return read_declarations(found, trusted=False)
-    return NOTHING
+    return Declarations()
 
 
 def inherited() -> str | None:
@@ -65,15 +71,35 @@ def tell_children(path: Path) -> bool:
     return True
 
 
-@contextmanager
-def using_declarations(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> Iterator[Declarations]:
-    """Let the declarations hold that `find_declarations` finds.
+def find_blocks(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> BlockTable:
+    """The table of blocks that holds for a call; arguments and errors as for `find_declarations`."""
+    return STOCK.with_blocks(find_declarations(blocks, near))
 
-    Raises:
-        DeclarationError: as there.
-    """
-    with using(find_declarations(blocks, near)) as found:
-        yield found
+
+@contextmanager
+def building_with(blocks: BlockTable) -> Iterator[None]:
+    """Let Ultralytics build with the custom modules of a table, for as long as this lasts and in this thread alone."""
+    token = _ACTIVE.set(blocks.declarations)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+def is_building() -> bool:
+    """Whether a verb, or a command, is at work in this thread."""
+    return _ACTIVE.get() is not None
+
+
+def active_declarations() -> Declarations:
+    """The declarations that hold for what is built now: those of the verb that is at work, else the nearest."""
+    given = _ACTIVE.get()
+    return find_declarations() if given is None else given
+
+
+def active_blocks() -> BlockTable:
+    """The table of blocks that holds for what is built now."""
+    return STOCK.with_blocks(active_declarations())
 
 
 def untrusted(declarations: Declarations) -> str:
@@ -90,7 +116,7 @@ def for_children() -> dict[str, str]:
     Raises:
         DeclarationError: they were found, but not vouched for; the process might take them for its own.
     """
-    declarations = in_force()
+    declarations = active_declarations()
     if declarations.path is None:
         return {}
     if not declarations.trusted:
@@ -98,7 +124,7 @@ def for_children() -> dict[str, str]:
     return {VARIABLE: str(declarations.path)}
 
 
-def announce(blocks: Sequence[DeclaredBlock], path: Path) -> None:
+def announce(blocks: Sequence[CustomModule], path: Path) -> None:
     """Say once which modules of the user's are imported, unless whoever started this process has said it."""
     modules = dict.fromkeys(split_target(block.target)[0] for block in blocks)
     new = [module for module in modules if (path, module) not in _said]

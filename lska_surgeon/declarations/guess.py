@@ -15,11 +15,11 @@ from dataclasses import replace
 from itertools import product
 
 from ..architecture.alignment import is_width
-from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock, in_force, using
+from ..architecture.blocks import ADD, ATTENTION, STOCK, VERBATIM, CustomModule, Declarations
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.roles import role_of
 from ..architecture.scaling import Scaling
-from ..architecture.shapes import OUTPUTS, shapes_of
+from ..architecture.shapes import shapes_of
 from .read import LIKES
 
 _MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each
@@ -28,7 +28,7 @@ _PLACE = "my_blocks:{name}"
 _STRIDES = {"up": (0.5, 1.0, 2.0), "down": (2.0, 1.0, 0.5)}
 
 
-def guess_blocks(graph: Graph, names: Sequence[str]) -> dict[str, DeclaredBlock]:
+def guess_blocks(graph: Graph, names: Sequence[str]) -> dict[str, CustomModule]:
     """A declaration for each of the unknown blocks of a network, where `my_blocks` stands for their module."""
     rows: dict[str, list[Layer]] = {name: [] for name in names}
     for row in graph:
@@ -54,24 +54,24 @@ def like_by_name(name: str) -> str | None:
     return None
 
 
-def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> DeclaredBlock:
+def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
     target = _PLACE.format(name=name)
     row = rows[0]
     named = like_by_name(name)
     if row.index == graph.output.index:
-        return DeclaredBlock(name, target, named if named in OUTPUTS else _output_like(row))
+        return CustomModule(name, target, named if named and STOCK[named].is_output else _output_like(row))
     if len(row.taps) > 1:
         fuses = "Concat" if re.search("cat", name, re.IGNORECASE) else ADD
-        return DeclaredBlock(name, target, fuses)
+        return CustomModule(name, target, fuses)
     if row.args and is_width(row.args[0]):
-        if named and named not in OUTPUTS:
-            return DeclaredBlock(name, target, named)
+        if named and not STOCK[named].is_output:
+            return CustomModule(name, target, named)
         block = any(row.repeats > 1 for row in rows) or any(isinstance(arg, bool) for arg in row.args)
-        return DeclaredBlock(name, target, "C2f" if block else "Conv")
-    return DeclaredBlock(name, target, ATTENTION, channels_first=True)
+        return CustomModule(name, target, "C2f" if block else "Conv")
+    return CustomModule(name, target, ATTENTION, channels_first=True)
 
 
-def _may_stride(block: DeclaredBlock, first: Layer) -> bool:
+def _may_stride(block: CustomModule, first: Layer) -> bool:
     """Whether a block may change the map's size without its arguments saying so."""
     return block.like == ATTENTION or (block.like == "Conv" and len(first.args) < 3)
 
@@ -83,18 +83,19 @@ def _output_like(row: Layer) -> str:
 
 
 def _with_strides(
-    blocks: dict[str, DeclaredBlock], names: Sequence[str], strides: Sequence[float]
-) -> dict[str, DeclaredBlock]:
+    blocks: dict[str, CustomModule], names: Sequence[str], strides: Sequence[float]
+) -> dict[str, CustomModule]:
     changed = {
         name: replace(blocks[name], stride=None if stride == 1 else stride) for name, stride in zip(names, strides)
     }
     return {**blocks, **changed}
 
 
-def _fitting(graph: Graph, blocks: dict[str, DeclaredBlock]) -> int:
+def _fitting(graph: Graph, blocks: dict[str, CustomModule]) -> int:
     """How many rows join maps of one size; an output layer whose inputs get coarser counts for all that it reads."""
-    with using(Declarations({**in_force().blocks, **blocks})):
-        shapes = shapes_of(graph, Scaling())
+    table = graph.blocks.with_blocks(Declarations({**graph.blocks.declarations.blocks, **blocks}))
+    layers = tuple(replace(layer, blocks=table) for layer in graph)
+    shapes = shapes_of(Graph(layers, graph.settings, graph.name), Scaling())
     fitting = 0
     for row in graph:
         strides = [shapes[source].stride for source in row.sources if source != IMAGE]

@@ -14,11 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..architecture.attention import is_attention
-from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, DeclaredBlock
+from ..architecture.blocks import ADD, ATTENTION, STOCK, VERBATIM, Block, CustomModule, Declarations
 from ..architecture.kernel import OP_BLOCKS
-from ..architecture.other_operators import CBAM, OTHER_BLOCKS
-from ..architecture.shapes import OUTPUTS, WIDTH_SCALED
+from ..architecture.other_operators import CBAM
 from ..errors import DeclarationError
 from ..files import no_file
 from ..wording import clean, did_you_mean, one_line, shown
@@ -28,10 +26,17 @@ FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 #: Before each table's name in pyproject.toml.
 TOOL = "tool.lska-surgeon."
 FIELDS = ("class", "like", "channels", "stride")
+
+
+def _is_scaled(block: Block) -> bool:
+    """Whether the parser knows it as a block whose width is scaled."""
+    return block.width == "scaled" and block.plain == block.name and not block.name.startswith("nn.")
+
+
 LIKES = (
     *(ATTENTION, ADD, "Concat"),
-    *sorted(block for block in WIDTH_SCALED if not block.startswith("nn.")),
-    *sorted(OUTPUTS),
+    *sorted(block.name for block in STOCK if _is_scaled(block)),
+    *sorted(block.name for block in STOCK if block.is_output),
 )
 #: What a row's text means to `parse_model`, which evaluates it among its own variables.
 _PARSERS_WORDS = frozenset(
@@ -69,7 +74,7 @@ def read_declarations(path: Path, *, trusted: bool) -> Declarations:
     return Declarations(parse_declarations(path, text), path.resolve(), trusted)
 
 
-def parse_declarations(path: Path, text: str) -> dict[str, DeclaredBlock]:
+def parse_declarations(path: Path, text: str) -> dict[str, CustomModule]:
     """The blocks that a declaration file with this text declares; the file need not be there.
 
     Raises:
@@ -82,7 +87,7 @@ def name_problem(name: str) -> str | None:
     """Why no declaration can be of a block of this name; None where one can."""
     if not _NAME.match(name):
         return "that is no name of a class: it is one word of letters (a-z), digits and _, such as C2f_EMA"
-    if is_attention(name) or name in OTHER_BLOCKS:
+    if STOCK[name].is_attention:
         return "that is a block of lska-surgeon: give yours another name"
     if name in OP_BLOCKS or name == CBAM:
         return "that is an operator of --op: give yours another name"
@@ -116,7 +121,7 @@ class _Reader:
         self.path, self.text = path, text
         self.prefix = TOOL if path.name == PROJECT_FILE else ""
 
-    def blocks(self) -> dict[str, DeclaredBlock]:
+    def blocks(self) -> dict[str, CustomModule]:
         content = self._content()
         for key in content:
             if key != "blocks":
@@ -142,7 +147,7 @@ class _Reader:
             raise self._bad("", "lska-surgeon", "it is a table: write [tool.lska-surgeon.blocks.NAME]")
         return ours
 
-    def _block(self, name: str, fields: Any) -> DeclaredBlock:
+    def _block(self, name: str, fields: Any) -> CustomModule:
         problem = name_problem(name)
         if problem:
             raise self._bad(name, "", problem)
@@ -153,7 +158,7 @@ class _Reader:
                 problem = f"no field {clean(key)!r} here{did_you_mean(key, FIELDS)}: there are {', '.join(FIELDS)}"
                 raise self._bad(name, key, problem)
         like = self._like(name, fields)
-        return DeclaredBlock(
+        return CustomModule(
             name, self._target(name, fields), like, self._channels(name, fields, like), self._stride(name, fields, like)
         )
 
@@ -201,7 +206,7 @@ class _Reader:
         if not number or not (0 < value <= 64) or math.log2(value) % 1:
             problem = f"{shown(value)} is not stride out over stride in: a power of two, such as 0.5, 1 or 2"
             raise self._bad(name, "stride", problem)
-        if like in OUTPUTS:
+        if STOCK[like].is_output:
             raise self._bad(name, "stride", f"a block that is like {like} gives no map: drop stride")
         return float(value)
 

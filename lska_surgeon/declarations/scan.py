@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from ..architecture.declared import ADD, ATTENTION, DeclaredBlock
+from ..architecture.blocks import ADD, ATTENTION, CustomModule
 from ..architecture.graph import Layer
 from ..architecture.roles import role_of
 from ..errors import DeclarationError
@@ -21,7 +21,7 @@ _WIDTH_OUT = re.compile(r"c2|c_?out|out_?(c|ch|channels?|planes|dim|features)|ou
 _STRIDES = {"up": 0.5, "down": 2.0}
 
 
-def scan(path: Path) -> dict[str, DeclaredBlock]:
+def scan(path: Path) -> dict[str, CustomModule]:
     """A declaration for each layer of a file that no other class of it is made of.
 
     Args:
@@ -58,22 +58,22 @@ def _is_layer(node: ast.ClassDef, classes: dict[str, ast.ClassDef], depth: int =
     return False
 
 
-def _guess(node: ast.ClassDef, path: Path) -> DeclaredBlock:
+def _guess(node: ast.ClassDef, path: Path) -> CustomModule:
     name, target = node.name, f"{path.as_posix()}:{node.name}"
     bases = [base for base in map(_last_name, node.bases) if base in LIKES]
     if bases:
-        return DeclaredBlock(name, target, bases[0])
+        return CustomModule(name, target, bases[0])
     arguments = _arguments(node, "__init__")
     stride = _STRIDES.get(role_of(Layer(0, "head", -1, 1, name, ()), 1))
     if _takes_several(node):
         fuses = "Concat" if re.search("cat", name, re.IGNORECASE) or _calls(node, "cat") else ADD
-        return DeclaredBlock(name, target, fuses, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])))
+        return CustomModule(name, target, fuses, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])))
     if len(arguments) > 1 and _WIDTH.fullmatch(arguments[0]) and _WIDTH_OUT.fullmatch(arguments[1]):
         repeats = arguments[2:3] in (["n"], ["num_blocks"], ["depth"], ["repeats"])
         like = like_by_name(name) or ("C2f" if repeats else "Conv")
         says_it = {"s", "stride"} & set(arguments)
-        return DeclaredBlock(name, target, like, stride=None if says_it or like != "Conv" else stride)
-    return DeclaredBlock(name, target, ATTENTION, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])), stride)
+        return CustomModule(name, target, like, stride=None if says_it or like != "Conv" else stride)
+    return CustomModule(name, target, ATTENTION, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])), stride)
 
 
 def _takes_several(node: ast.ClassDef) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from ..architecture.declared import ADD, ATTENTION, DeclaredBlock
+from ..architecture.blocks import ADD, ATTENTION, CustomModule
 
 _SAYS = {
     ATTENTION: "keeps its source's width",
@@ -14,12 +14,12 @@ _SAYS = {
 }
 
 
-def toml_of(blocks: Iterable[DeclaredBlock], prefix: str = "") -> str:
+def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:
     """Tables to paste, each with what its guess means; empty for no blocks. Each name has to be declarable."""
     return "\n".join(_table(block, prefix) for block in blocks)
 
 
-def _table(block: DeclaredBlock, prefix: str) -> str:
+def _table(block: CustomModule, prefix: str) -> str:
     says = _SAYS.get(block.like, f"built and scaled as {block.like} is")
     lines = [
         f"[{prefix}blocks.{block.name}]",

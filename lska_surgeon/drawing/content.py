@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..architecture.attention import is_attention, read_attention
+from ..architecture.attention import read_attention
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.operators import Operators, operators_in
 from ..architecture.positions import named_sites
 from ..architecture.roles import role_of
-from ..architecture.shapes import NOT_A_MAP, Shape
+from ..architecture.shapes import Shape
 from ..model_yaml.document import format_value
 from ..model_yaml.load import OpenModel
 from ..wording import clean, few, numbers
@@ -89,8 +89,8 @@ class Content:
         widths = _widths_of_list(layer)
         if widths:
             return " × ".join([widths, *self._sides(layer)])
-        if layer.block in NOT_A_MAP:
-            return NOT_A_MAP[layer.block]
+        if layer.kind.gives_a_list and layer.kind.gives:
+            return layer.kind.gives
         shape = self.shapes[layer.index]
         if shape.stride is None and not shape.guessed:
             return "no map"
@@ -109,15 +109,15 @@ class Content:
     def operators(self, layer: Layer) -> Operators | None:
         """The operators in a row; None where it has none, or where their width is not known."""
         found = operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
-        return found if is_attention(layer.block) or (found and found.params is not None) else None
+        return found if layer.kind.is_attention or (found and found.params is not None) else None
 
     def holds_operator(self, layer: Layer) -> bool:
         """Whether a row is an operator or holds some; a block of the network's own is none."""
-        return is_attention(layer.block) or self.operators(layer) is not None
+        return layer.kind.is_attention or self.operators(layer) is not None
 
     def gives_a_map(self, layer: Layer) -> bool:
         """Whether what a row gives is one map."""
-        return layer != self.graph.output and layer.block not in NOT_A_MAP
+        return layer != self.graph.output and not layer.kind.gives_a_list
 
     def _is_unknown(self, layer: Layer) -> bool:
         shape = self.shapes[layer.index]
@@ -150,13 +150,13 @@ class Content:
     def _kind(self, layer: Layer) -> str:
         if self.holds_operator(layer):
             return "operator"
-        if layer.block in NOT_A_MAP:
+        if layer.kind.gives_a_list:
             return "other"
         role = role_of(layer, self.graph.output.index)
         return _KIND_OF_BLOCK.get(layer.block) or ("conv" if role == "down" else role)
 
     def _first_line(self, layer: Layer) -> str:
-        attention = read_attention(layer.block, layer.args)
+        attention = read_attention(layer)
         words = [str(layer.index), _name(layer)]
         if attention:
             kernel = attention.kernel

@@ -22,5 +22,5 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640)) -> Drawing:
     """
     name = plan.output.name if plan.output else "model"
     found = FoundModel(Path(name), name, plan.scaling.letter)
-    variant = OpenModel(found, Document(plan.text, name), plan.scaling)
+    variant = OpenModel(found, Document(plan.text, name, blocks=plan.opened.document.blocks), plan.scaling)
     return Drawing(Comparison(Content(plan.opened, imgsz), Content(variant, imgsz)).figure())

@@ -24,7 +24,9 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
-from ..architecture.attention import HOSTS, host_spec, plain_row, read_attention
+from ..architecture.attention import host_spec, plain_row, read_attention
+from ..architecture.blocks import STOCK
+from ..architecture.graph import Layer
 from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
@@ -368,16 +370,17 @@ def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
     kernel, name = getattr(layer, "kernel", None), type(layer).__name__
     if not isinstance(kernel, Kernel):
         return
+    written = Layer(index, "head", -1, 1, row[2], tuple(row[3]))
     try:
-        understood = read_attention(row[2], row[3])
+        understood = read_attention(written)
     except KernelError:
         understood = None
     if understood is not None and (understood.kernel.op, understood.kernel.k, understood.kernel.d) == (
         kernel.op, kernel.k, kernel.d,
     ):  # fmt: skip
         return
-    own = list(plain_row(row[2], row[3])[1])
-    if name in HOSTS:
+    own = list(plain_row(written)[1])
+    if STOCK[name].is_host and not STOCK[name].handwritten:
         row[2:] = [name, [*own, host_spec(kernel)]]
     elif isinstance(layer, C2f_LSKA_Attention):
         row[2:] = [name, [*own[:4], *(False, 1, 0.5)[max(len(own) - 1, 0) :], kernel.k]]

@@ -132,7 +132,7 @@ def _without_identity(rewrite: Rewrite) -> str:
     new = [row for row in rewrite.after if row.index in rewrite.edits or row.index in rewrite.inserted]
     bare = []
     for row in new:
-        attention = read_any_attention(row.block, row.args)
+        attention = read_any_attention(row)
         if attention and isinstance(attention.kernel, OtherOperator) and not attention.kernel.gated:
             bare.append(f"{row.index} ({attention.kernel.op})")
     if not bare:

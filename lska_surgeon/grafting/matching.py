@@ -23,12 +23,13 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.attention import OPERATOR_ROWS, read_attention
+from ..architecture.attention import read_attention
 from ..architecture.graph import IMAGE, Graph, Layer, graph_of
 from ..architecture.other_operators import AnyOperator
 from ..architecture.positions import Site
 from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Edit, Rewrite
+from ..declarations.find import active_blocks
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel, find_model, with_scale
@@ -70,7 +71,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
         SurgeonError: the variant can't be read or built, nothing of the network is in it, or nothing else is.
     """
     found = find_model(name)
-    document = Document.read(found.path)
+    document = Document.read(found.path, blocks=active_blocks())
     graph = document.graph
     refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
     best: Target | None = None
@@ -79,7 +80,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     for letter in _letters(found.scale, base_yaml, document.settings):
         yaml = _yaml_at(graph, document.settings, base_yaml, letter)
         try:
-            target = _align(base, makes, graph_of(yaml, document.name), yaml)
+            target = _align(base, makes, graph_of(yaml, document.name, graph.blocks), yaml)
         except SurgeonError as error:
             problem = problem or error
             continue
@@ -202,7 +203,7 @@ def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
     """Case 2."""
     if layer.block == row.block:
         return there.shapes == here.shapes and here.same_parts(there)
-    attention = None if row.block in OPERATOR_ROWS else read_attention(row.block, row.args)
+    attention = None if row.kind.is_operator else read_attention(row)
     if attention is not None and attention.host == layer.block:
         return here.same_parts(there) and here.shapes.items() <= there.shapes.items()
     return bool(here.shapes) and there.shapes == here.shapes
@@ -210,7 +211,7 @@ def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
 
 def _says_the_same(layer: Layer, row: Layer) -> bool:
     """Case 2 where nothing is built: the same row, or its host's."""
-    attention = None if row.block in OPERATOR_ROWS else read_attention(row.block, row.args)
+    attention = None if row.kind.is_operator else read_attention(row)
     block, args = row.block, row.args
     if attention is not None and attention.host == layer.block:
         block, args = attention.host, attention.host_args
@@ -246,7 +247,7 @@ def _edits(base: Graph, variant: Graph, taken: Mapping[int, int]) -> dict[int, E
 
 
 def _new_kernel(base: Graph, row: Layer, taken: Mapping[int, int]) -> AnyOperator | None:
-    attention = read_attention(row.block, row.args)
+    attention = read_attention(row)
     if attention is None or (row.index in taken and base[taken[row.index]].block == row.block):
         return None
     return attention.kernel

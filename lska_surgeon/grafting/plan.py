@@ -14,6 +14,7 @@ from ..architecture.scaling import scaling_of
 from ..architecture.shapes import shapes_of
 from ..architecture.surgery import Rewrite, insert
 from ..checkpoints.checkpoint import Checkpoint
+from ..declarations.find import active_blocks
 from ..errors import CheckpointError
 from ..tables import Table
 from ..wording import numbers
@@ -93,4 +94,4 @@ def stored_graph(checkpoint: Checkpoint) -> Graph:
     if not isinstance(yaml, dict) or not isinstance(getattr(model, "model", None), nn.Sequential):
         kind = type(model).__name__
         raise CheckpointError(f"{checkpoint.path} holds a {kind}, which is not built from an Ultralytics YAML")
-    return graph_of(yaml, checkpoint.path.name)
+    return graph_of(yaml, checkpoint.path.name, active_blocks())

@@ -9,7 +9,6 @@ import torch
 
 from .. import __version__
 from ..architecture.attention import read_attention
-from ..architecture.declared import declared, in_force
 from ..architecture.graph import Layer
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import KernelError
@@ -57,20 +56,20 @@ def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: 
         "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
-        **({"blocks": str(in_force().path)} if any(map(_is_own, rewrite.after)) else {}),
+        **({"blocks": str(rewrite.after.blocks.declarations.path)} if any(map(_is_own, rewrite.after)) else {}),
         **({"earlier": earlier} if earlier else {}),
     }
 
 
 def _is_own(row: Layer) -> bool:
     """Whether a row is of a block that the user declares, or holds one as its operator."""
-    if declared(row.block):
+    if row.kind.custom:
         return True
     try:
-        attention = read_attention(row.block, row.args)
+        attention = read_attention(row)
     except KernelError:
         return False
-    return attention is not None and declared(attention.kernel.op) is not None
+    return attention is not None and row.blocks.custom(attention.kernel.op) is not None
 
 
 def _ultralytics_version() -> str:

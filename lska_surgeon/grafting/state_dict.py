@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..architecture.attention import is_attention
 from ..architecture.graph import yaml_of
 from ..architecture.surgery import remove
 from ..checkpoints.checkpoint import Checkpoint
+from ..declarations.find import active_blocks
 from ..errors import CheckpointError
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
@@ -27,10 +27,10 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
         CheckpointError: the tensors are not those of that network.
     """
     found = find_model(variant)
-    document = Document.read(found.path)
+    document = Document.read(found.path, blocks=active_blocks())
     graph = document.graph
     rows = rows_of_operators(document)
-    base = remove(graph, rows).after if rows or any(is_attention(layer.block) for layer in graph) else graph
+    base = remove(graph, rows).after if rows or any(layer.kind.is_attention for layer in graph) else graph
     yaml = yaml_of(base, dict(document.settings))
     tensors = _as_in_a_model(checkpoint.state_dict)
     problems = []

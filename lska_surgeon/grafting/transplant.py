@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.attention import OPERATOR_ROWS, read_attention
+from ..architecture.attention import read_attention
 from ..architecture.graph import Graph, Layer, yaml_of
 from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Rewrite
@@ -97,14 +97,14 @@ class _Fresh:
 
     def __init__(self, rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any]) -> None:
         self.rewrite, self.widths, self.yaml = rewrite, widths, yaml
-        plain = all(rewrite.after[row].block in OPERATOR_ROWS for row in rewrite.inserted)
+        plain = all(rewrite.after[row].kind.is_operator for row in rewrite.inserted)
         self.parsed = None if plain and not _replaced(rewrite) else layers_of(yaml, rewrite.after.name, "cpu")
         self.scaling = scaling_of(yaml, yaml.get("scale") or None)
 
     def __call__(self, row: Layer) -> nn.Module:
         if self.parsed is not None:
             return self.parsed[row.index]
-        attention = read_attention(row.block, row.args)
+        attention = read_attention(row)
         assert attention is not None
         width = width_of_row(self.rewrite, row, self.widths, self.yaml)
         operators = [build_operator(attention.kernel, width) for _ in range(max(self.scaling.repeats(row.repeats), 1))]

@@ -18,7 +18,7 @@ from typing import Any
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.roles import ATTENTION, role_of
 from ..architecture.scaling import Scaling
-from ..architecture.shapes import NOT_A_MAP, Shape, shapes_of
+from ..architecture.shapes import Shape, shapes_of
 from .document import format_value
 
 _PICTURE = "picture"
@@ -76,7 +76,7 @@ class _RoleWriter:
         """Case 2: attention on one map."""
         if self.roles[layer.index] not in ATTENTION or len(layer.taps) != 1 or layer.sources[0] == IMAGE:
             return False
-        return not {layer.block, self.graph[layer.sources[0]].block} & set(NOT_A_MAP)
+        return not (layer.kind.gives_a_list or self.graph[layer.sources[0]].kind.gives_a_list)
 
     def _name(self, layer: Layer) -> str:
         if self._refines(layer):

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import SECTIONS, Graph, Layer, as_from
 from ..architecture.packed_backbone import packed_row, told
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
@@ -108,6 +109,7 @@ class Document:
         bad_rows: takes the rows that can't be read, where the caller wants them all; each leaves a layer of the block
             `BAD_ROW` that reads the row before, so that the other rows keep their indices; a setting that can't be read
             is left out. Rows that use a YAML alias can be read, but not changed; they pass then.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         DocumentError: not YAML; the message names the line.
@@ -116,9 +118,17 @@ class Document:
         RowError: a row or a setting that can't be read, unless `bad_rows` is given.
     """
 
-    def __init__(self, text: str, name: str = "the file", bad_rows: list[RowError] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        name: str = "the file",
+        bad_rows: list[RowError] | None = None,
+        *,
+        blocks: BlockTable = STOCK,
+    ) -> None:
         self.text = text
         self.name = name
+        self.blocks = blocks
         self._bad_rows = bad_rows
         self.rows: tuple[Row, ...] = ()
         self._layers: list[Layer] = []
@@ -128,7 +138,14 @@ class Document:
             raise EndlessError(f"{name} is nested too deep, or contains itself: write it out plainly") from error
 
     @classmethod
-    def read(cls, path: Path, name: str | None = None, bad_rows: list[RowError] | None = None) -> Document:
+    def read(
+        cls,
+        path: Path,
+        name: str | None = None,
+        bad_rows: list[RowError] | None = None,
+        *,
+        blocks: BlockTable = STOCK,
+    ) -> Document:
         """Read a file.
 
         Raises:
@@ -143,7 +160,7 @@ class Document:
             raise DocumentError(f"can't read {path}: {error.strerror}") from error
         if len(content) > MOST_BYTES and not all(section.encode() in content for section in SECTIONS):
             raise NotAModelError(f"{path} is not a model YAML: none has more than {MOST_BYTES:,} bytes")
-        return cls(decoded(content, name or path.name), name or path.name, bad_rows)
+        return cls(decoded(content, name or path.name), name or path.name, bad_rows, blocks=blocks)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -298,7 +315,7 @@ class Document:
             raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
-        self._layers.append(Layer(index, section, frm, repeats, block, tuple(args)))
+        self._layers.append(Layer(index, section, frm, repeats, block, tuple(args), self.blocks))
         tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
             whole=span_of(node),
@@ -312,7 +329,7 @@ class Document:
         )
 
     def _stand_in(self, section: str, node: Node, dash: int | None) -> Row:
-        self._layers.append(Layer(len(self._layers), section, -1, 1, BAD_ROW, ()))
+        self._layers.append(Layer(len(self._layers), section, -1, 1, BAD_ROW, (), self.blocks))
         nothing = Span(span_of(node).end, span_of(node).end)
         return Row(span_of(node), (nothing,), nothing, nothing, nothing, (), dash, None)
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import Graph
 from ..architecture.other_operators import other_ops
 from ..architecture.placement import Placement
-from ..architecture.shapes import OUTPUTS
 from ..architecture.surgery import Edit
 from ..errors import TargetError
 from .find import FoundModel, scale_in_name
@@ -69,15 +69,15 @@ def stem_with_scale(base: OpenModel) -> str:
     return with_letter if scale_in_name(f"{with_letter}.yaml") == scale else f"{stem}-{scale}"
 
 
-def base_name(found: FoundModel) -> str:
+def base_name(found: FoundModel, blocks: BlockTable = STOCK) -> str:
     """The name of the base that a variant's name tells of."""
     stem = Path(found.asked).stem
-    return f"{base_stem(stem) or stem + '-base'}.yaml"
+    return f"{base_stem(stem, blocks) or stem + '-base'}.yaml"
 
 
-def base_stem(stem: str) -> str | None:
-    """What `variant_stem` made a variant's stem from; None where a name tells of no variant."""
-    others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops())
+def base_stem(stem: str, blocks: BlockTable = STOCK) -> str | None:
+    """What `variant_stem` made a variant's stem from, with the operators of a table; None where it tells of none."""
+    others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops(blocks))
     base = re.sub(rf"-(?:(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
     return base if base != stem else None
 
@@ -85,10 +85,9 @@ def base_stem(stem: str) -> str | None:
 #: Family -> what the stem of its file's name has to contain, in the order in which Ultralytics looks.
 _IN_NAME = {"YOLO-World": "-world", "YOLOE": "yoloe"}
 _FAMILY_OF = {
-    "WorldDetect": "YOLO-World",
-    "YOLOEDetect": "YOLOE",
-    "YOLOESegment": "YOLOE",
-    "YOLOESegment26": "YOLOE",
+    "WorldModel": "YOLO-World",
+    "YOLOEModel": "YOLOE",
+    "YOLOESegModel": "YOLOE",
 }
 
 
@@ -98,10 +97,10 @@ def check_family(graph: Graph, name: str) -> None:
     Raises:
         TargetError: the name lacks the word of the model's family, or has that of another one.
     """
-    block = graph.output.block
-    if block not in OUTPUTS:
+    kind = graph.output.kind
+    if not kind.is_output or kind.custom:
         return  # a head of the user's own
-    family, stem = _FAMILY_OF.get(block), Path(name).stem
+    family, stem = _FAMILY_OF.get(kind.model or ""), Path(name).stem
     said = next((other for other, word in _IN_NAME.items() if word in stem), None)
     if said == family:
         return
@@ -110,7 +109,7 @@ def check_family(graph: Graph, name: str) -> None:
         wanted = " and ".join(filter(None, [wanted, f"without {_IN_NAME[said]}"]))
     built = f"{said} model" if said else "plain model"
     raise TargetError(
-        f"ultralytics would build {name} as a {built} by its name, and its output layer is {block}: "
+        f"ultralytics would build {name} as a {built} by its name, and its output layer is {kind.name}: "
         f"give a name {wanted} with -o"
     )
 
@@ -124,5 +123,5 @@ def family_notes(graph: Graph, output: Path | None) -> list[str]:
     if output is not None:
         check_family(graph, output.name)
         return []
-    family = _FAMILY_OF.get(graph.output.block)
+    family = _FAMILY_OF.get(graph.output.kind.model or "")
     return [f"ultralytics builds this as {family} only under a name with {_IN_NAME[family]} in it"] if family else []

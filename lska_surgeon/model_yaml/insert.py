@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..architecture.attention import is_attention
 from ..architecture.operators import operators_in
 from ..architecture.placement import Placement, edits_for
 from ..architecture.resolve import kept_letter, resolve_scale
@@ -185,8 +184,8 @@ def plan_insert(
 
 def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
     """What to say where the text has no room for the comments by which `remove` knows rows such as CBAM's."""
-    theirs = [row for row in rewrite.inserted if not is_attention(rewrite.after[row].block)]
-    if not theirs or tells_its_own(Document(text, rewrite.after.name), theirs):
+    theirs = [row for row in rewrite.inserted if not rewrite.after[row].kind.is_attention]
+    if not theirs or tells_its_own(Document(text, rewrite.after.name, blocks=rewrite.after.blocks), theirs):
         return []
     blocks = ", ".join(sorted({rewrite.after[row].block for row in theirs}))
     return [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.scaling import Scaling, scaling_of
 from ..architecture.shapes import Shape, settings_problem, shapes_of, size_problem, width_problem
 from ..errors import DocumentError, GraphError
@@ -40,7 +41,7 @@ class OpenModel:
 
 
 def read_model(
-    name: str, folder: Path | None = None, bad_rows: list[RowError] | None = None
+    name: str, folder: Path | None = None, bad_rows: list[RowError] | None = None, *, blocks: BlockTable = STOCK
 ) -> tuple[FoundModel, Document]:
     """Find and read a model YAML, at no scale.
 
@@ -48,15 +49,16 @@ def read_model(
         name: a path, a stock name, or "-" for standard input, which can be read once.
         folder: where a relative path starts; None for the working folder. There, "-" is no name.
         bad_rows: as for `Document`.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
     """
     if name == STDIN and folder is None:
         found = FoundModel(Path(STDIN), "standard input", None)
-        return found, Document(decoded(_standard_input(), found.asked), found.asked, bad_rows)
+        return found, Document(decoded(_standard_input(), found.asked), found.asked, bad_rows, blocks=blocks)
     found = find_model(name, folder)
-    return found, Document.read(found.path, found.asked, bad_rows)
+    return found, Document.read(found.path, found.asked, bad_rows, blocks=blocks)
 
 
 def _standard_input() -> bytes:
@@ -70,18 +72,21 @@ def _standard_input() -> bytes:
         ) from error
 
 
-def open_model(name: str, scale: str | None = None, folder: Path | None = None) -> OpenModel:
+def open_model(
+    name: str, scale: str | None = None, folder: Path | None = None, *, blocks: BlockTable = STOCK
+) -> OpenModel:
     """Find and read a model YAML and settle its scale.
 
     Args:
         name: a path, a stock name with its scale letter, or "-" for standard input.
         scale: scale letter, where the name does not say it.
         folder: where a relative path starts; None for the working folder.
+        blocks: the table that says what the rows' blocks are.
 
     Raises:
         SurgeonError: no such file, not a model YAML, no such scale, or a row or a setting whose numbers make no layer.
     """
-    found, document = read_model(name, folder)
+    found, document = read_model(name, folder, blocks=blocks)
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..architecture.attention import HOSTS, is_attention, read_attention
+from ..architecture.attention import read_attention
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import Layer
 from ..architecture.other_operators import OtherOperator, read_row_of_users
 from ..architecture.surgery import Rewrite, remove
@@ -91,20 +92,20 @@ class Removal(Shown):
         return target
 
 
-def plan_remove(variant: str, output: str | None = None) -> Removal:
+def plan_remove(variant: str, output: str | None = None, blocks: BlockTable = STOCK) -> Removal:
     """Work out a removal: byte for byte what `insert` started from, or the plain network for a file that people wrote.
 
     Raises:
         SurgeonError: the file can't be read, or there is nothing to remove.
     """
-    return _removal(*read_model(variant), output)
+    return _removal(*read_model(variant, blocks=blocks), output)
 
 
 def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
     rows = _rows_to_remove(document)
     rewrite = remove(document.graph, rows)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
-    name = output or (STDIN if found.is_stdin else base_name(found))
+    name = output or (STDIN if found.is_stdin else base_name(found, document.blocks))
     target = None if name == STDIN else target_path(name, ".yaml")
     notes = (*family_notes(document.graph, target), *_notes(found, document, target), *_unmarked(document, rows))
     return Removal(found, document, text, rewrite, target, notes)
@@ -117,11 +118,11 @@ def rows_of_operators(document: Document) -> set[int] | None:
     """
     inserted = set()
     for layer, row in zip(document.layers, document.rows):
-        theirs = read_row_of_users(layer.block, layer.args)
+        theirs = read_row_of_users(layer)
         behind = document.text[row.whole.end :].partition("\n")[0]
         if theirs and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(theirs.op)}, [a-z]", behind):
             inserted.add(layer.index)
-    return inserted | {layer.index for layer in document.layers if is_attention(layer.block)} if inserted else None
+    return inserted | {layer.index for layer in document.layers if layer.kind.is_attention} if inserted else None
 
 
 def _rows_to_remove(document: Document) -> set[int] | None:
@@ -133,11 +134,11 @@ def _rows_to_remove(document: Document) -> set[int] | None:
     rows = rows_of_operators(document)
     if rows:
         return rows
-    ours = {layer.index for layer in document.layers if is_attention(layer.block)}
+    ours = {layer.index for layer in document.layers if layer.kind.is_attention}
     held = {op for row in ours if (op := _held_by_host(document.layers[row]))}
     found = set()
     for layer in document.layers:
-        theirs = read_row_of_users(layer.block, layer.args) if len(layer.taps) == 1 else None
+        theirs = read_row_of_users(layer) if len(layer.taps) == 1 else None
         if theirs and (not ours or (theirs.op in held and document.shares_line(layer.index))):
             found.add(layer.index)
     return ours | found if found else None
@@ -145,10 +146,10 @@ def _rows_to_remove(document: Document) -> set[int] | None:
 
 def _held_by_host(layer: Layer) -> str | None:
     """The operator that a host row holds as papers have it."""
-    if layer.block not in HOSTS:
+    if not layer.kind.is_host or layer.kind.handwritten:
         return None
     try:
-        attention = read_attention(layer.block, layer.args)
+        attention = read_attention(layer)
     except KernelError:
         return None
     kernel = attention.kernel if attention else None
@@ -157,7 +158,7 @@ def _held_by_host(layer: Layer) -> str | None:
 
 def tells_its_own(document: Document, inserted: Collection[int]) -> bool:
     """Whether `remove` will take the inserted rows of a variant for what they are, and none of the network's own."""
-    theirs = {layer.index for layer in document.layers if read_row_of_users(layer.block, layer.args) is not None}
+    theirs = {layer.index for layer in document.layers if read_row_of_users(layer) is not None}
     found, marked = _rows_to_remove(document) or set(), rows_of_operators(document) or set()
     return theirs & set(inserted) <= found and theirs & (found - marked) <= set(inserted)
 
@@ -166,7 +167,7 @@ def _unmarked(document: Document, rows: set[int] | None) -> tuple[str, ...]:
     """What to tell of rows that nothing but their block makes operators: they may be the network's own."""
     marked = rows_of_operators(document) or set()
     theirs = [document.layers[row] for row in sorted((rows or set()) - marked)]
-    theirs = [layer for layer in theirs if not is_attention(layer.block)]
+    theirs = [layer for layer in theirs if not layer.kind.is_attention]
     if not theirs:
         return ()
     named = ", ".join(f"{layer.index} ({layer.block})" for layer in theirs)
@@ -187,6 +188,6 @@ def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[
     built = said if said in document.scales else next(iter(document.scales))
     note = (
         f"{found.asked} says scale {found.scale} and {target.name} does not, so ultralytics builds it at scale "
-        f"{built}: a name such as {base_name(found)} keeps it"
+        f"{built}: a name such as {base_name(found, document.blocks)} keeps it"
     )
     return (note,)

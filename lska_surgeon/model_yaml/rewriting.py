@@ -34,7 +34,7 @@ def reread(text: str, graph: Graph) -> Document:
         DocumentError: it does not.
     """
     try:
-        document = Document(text, graph.name)
+        document = Document(text, graph.name, blocks=graph.blocks)
         right = document.layers == graph.layers
     except DocumentError:
         right = False

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..architecture.attention import read_host
 from ..errors import TargetError
 from ..yaml_nodes import Span
 from .document import Document
@@ -27,8 +26,6 @@ _FRONT = re.compile(
 _ALIAS = re.compile(
     rf"{_MARK} (\S+) holds the values of (\S+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
 )
-#: Blocks that Ultralytics builds differently by scale letter, and the letters that it treats alike.
-_LETTER_GROUPS = {"C3k2": ("ns", "mlx"), "A2C2f": ("nsm", "lx")}
 
 
 @dataclass(frozen=True)
@@ -128,9 +125,9 @@ def _alias(document: Document, said: str, scale: str, name: str) -> Pinned:
             f"the name {name} says scale {said}, and {document.name} has {letters}: "
             f"choose a name with {scale} in that place"
         )
-    blocks = {read_host(layer.block) or layer.block for layer in document.layers}
-    for block in sorted(blocks & set(_LETTER_GROUPS)):
-        if not any(said in group and scale in group for group in _LETTER_GROUPS[block]):
+    by_letter = {layer.kind.plain: layer.kind.letters for layer in document.layers if layer.kind.letters}
+    for block, groups in sorted(by_letter.items()):
+        if not any(said in group and scale in group for group in groups):
             raise TargetError(
                 f"the name {name} says scale {said}, and Ultralytics builds {block} by that letter, so the file can't "
                 f"be {scale}: choose a name with {scale} in that place, or with no scale letter"

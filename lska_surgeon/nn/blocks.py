@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
-from ..architecture.attention import ATTENTION_HOSTS, HANDWRITTEN_HOSTS, HOST_OF, HOSTS, read_attention
+from ..architecture.attention import read_attention
+from ..architecture.blocks import STOCK
+from ..architecture.graph import Layer
 from ..architecture.kernel import Kernel, resolve_kernel
 from ..architecture.other_operators import AnyOperator, OtherOperator
 from ..errors import BuildError, KernelError
@@ -197,22 +199,11 @@ class C3k2_LSKA_Attention(AttentionHost, plain.C3k2):
     """C3k2 of attention blocks, those inside of its C3k blocks included."""
 
 
-_CLASSES: tuple[type[Host], ...] = tuple(
-    found
-    for found in (globals().get(name) for name in (*HOSTS, *(f"{base}_LSKA_Attention" for base in ATTENTION_HOSTS)))
-    if found is not None
-)
-
-
-def _host_of(block: str) -> type[Host] | None:
-    """The class that a row of that name builds."""
-    ours = globals().get(block) or globals().get(f"{HANDWRITTEN_HOSTS.get(block)}LSKA")
-    return ours if ours in _CLASSES else None
-
-
 #: Block name in a row, ours or hand-written -> the host class that the row builds.
 HOST_CLASSES: dict[str, type[Host]] = {
-    block: host for block in (*HOSTS, *HANDWRITTEN_HOSTS) if (host := _host_of(block)) is not None
+    block.name: host
+    for block in STOCK
+    if block.is_host and (host := globals().get(block.name) or globals().get(f"{block.plain}LSKA"))
 }
 
 #: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
@@ -240,9 +231,9 @@ def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> 
             attach(part, kernel, block)
         return module
     found = type(module).__name__
-    name = block or HOST_OF.get(found, "")
+    name = block or STOCK[found].host or ""
     if name not in HOST_CLASSES:
-        known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in _CLASSES))
+        known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in HOST_CLASSES.values()))
         raise BuildError(f"no host block for {found}: an operator fits into {known} of the installed ultralytics")
     host = HOST_CLASSES[name]
     if type(module) is not host.plain_block():
@@ -259,9 +250,9 @@ def _operator_beside(conv: nn.Conv2d, kernel: AnyOperator, channels: int) -> Ope
 def _read_spec(host: type[Host], spec: Any) -> AnyOperator:
     if isinstance(spec, (Kernel, OtherOperator)):
         return spec
-    block = next(cls.__name__ for cls in host.__mro__ if cls.__name__ in HOSTS)
+    block = next(cls.__name__ for cls in host.__mro__ if STOCK[cls.__name__].is_host)
     if not isinstance(spec, Mapping):
         raise KernelError(f"{block} takes its operator as the last argument, {{'k': 35}} or a Kernel; found {spec!r}")
-    attention = read_attention(block, [spec])
+    attention = read_attention(Layer(0, "head", -1, 1, block, (spec,)))
     assert attention is not None
     return attention.kernel

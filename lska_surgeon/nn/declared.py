@@ -25,19 +25,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.declared import (
-    ADD,
-    ATTENTION,
-    VERBATIM,
-    DeclaredBlock,
-    are_held,
-    in_force,
-    put_in_force,
-)
-from ..architecture.declared_rows import declared_row_problem
+from ..architecture.blocks import ADD, ATTENTION, VERBATIM, CustomModule
 from ..architecture.graph import Layer
-from ..architecture.shapes import OUTPUTS, stride_ratio
-from ..declarations.find import announce, find_declarations, tell_children, untrusted
+from ..architecture.shapes import custom_row_problem, stride_ratio
+from ..declarations.find import active_blocks, active_declarations, announce, tell_children, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
@@ -54,18 +45,13 @@ _LOCK = threading.RLock()
 def declared_classes(wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
     """The declared classes that have been imported, by the name that rows call them.
 
-    Where no verb or command has looked for declarations (in a process that another one started, in a script that
-    uses Ultralytics itself), the nearest hold.
-
     Args:
         wanted: names of blocks; those that are declared are imported now, unless they are, or are not to be.
 
     Raises:
         DeclarationError: a wanted class can't be imported, or is none that a row can build.
     """
-    if not in_force() and not are_held():
-        put_in_force(find_declarations())
-    declarations = in_force()
+    declarations = active_declarations()
     if not declarations or not declarations.trusted or declarations.path is None:
         return {}
     path, blocks = declarations.path, declarations.blocks
@@ -85,7 +71,7 @@ def refuse_untrusted(block: str) -> None:
     Raises:
         DeclarationError: it is such a one.
     """
-    declarations = in_force()
+    declarations = active_declarations()
     if block in declarations.blocks and not declarations.trusted:
         raise DeclarationError(f"{block} is declared in {untrusted(declarations)}")
 
@@ -95,7 +81,7 @@ def is_of_project(cls: type) -> bool:
     classes = declared_classes()
     if cls in classes.values():
         return True
-    path = in_force().path
+    path = active_declarations().path
     module = sys.modules.get(cls.__module__)
     return bool(classes) and path is not None and _lies_in(module, path.parent)
 
@@ -109,7 +95,7 @@ def project_class(module: str, name: str) -> type[nn.Module] | None:
     Raises:
         DeclarationError: one of them can't be imported.
     """
-    targets = {block: split_target(one.target) for block, one in in_force().blocks.items()}
+    targets = {block: split_target(one.target) for block, one in active_declarations().blocks.items()}
     wanted = [block for block, target in targets.items() if target == (module, name)]
     if not wanted and module not in sys.modules:
         wanted = [block for block, target in targets.items() if target[0] == module]
@@ -133,7 +119,7 @@ def _let_import_from(folder: Path) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), *places]))
 
 
-def _import_class(block: DeclaredBlock, path: Path) -> type[nn.Module]:
+def _import_class(block: CustomModule, path: Path) -> type[nn.Module]:
     module, name = split_target(block.target)
     where = f"{path}, blocks.{block.name}.class"
     _refuse_another(module, path.parent, where)  # before, lest a module of another project be run
@@ -215,21 +201,21 @@ class Mark:
     """
 
     row: Layer
-    block: DeclaredBlock
+    block: CustomModule
     cls: type[nn.Module]
 
     def __repr__(self) -> str:  # `parse_model` logs the arguments
         return f"for {self.block.name}"
 
 
-def marked_row(row: Layer, block: DeclaredBlock, cls: type[nn.Module]) -> tuple[str, list[Any]]:
+def marked_row(row: Layer, block: CustomModule, cls: type[nn.Module]) -> tuple[str, list[Any]]:
     """Module and arguments of a row that `parse_model` is to build as what the block is like.
 
     Two marks, for a scale may put a value in the place of the first argument behind the width (C3k2). In a row, "ch"
     is `parse_model`'s own list of the widths so far.
     """
     stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(block.like, block.like)
-    problem = declared_row_problem(row)
+    problem = custom_row_problem(row)
     if problem:
         raise BuildError(f"layer {row.index}: {problem}")
     mark = Mark(row, block, cls)
@@ -293,7 +279,9 @@ def declared_attention(name: str, channels: int) -> nn.Module:
     cls = declared_classes([name]).get(name)
     if cls is None:
         raise BuildError(f"{name} is a block that nothing declares here: add --blocks with the file that does")
-    return _build(Mark(Layer(0, "head", -1, 1, name, ()), in_force().blocks[name], cls), [], [channels], name)
+    row = Layer(0, "head", -1, 1, name, (), active_blocks())
+    assert row.kind.custom is not None
+    return _build(Mark(row, row.kind.custom, cls), [], [channels], name)
 
 
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
@@ -306,7 +294,7 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
     except (Exception, SystemExit) as error:  # a class of the user's may raise anything
         given = ", ".join(map(repr, own))
         raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {_told(error)}") from error
-    if mark.block.like not in OUTPUTS:
+    if not mark.row.kind.is_output:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
 
@@ -346,6 +334,6 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         raise DeclarationError(
             f"{where} does not keep its word: declared like {mark.block.like}{stride} it makes "
             f"{'x'.join(map(str, wanted))} of {took}, and it gave {gave}: "
-            f"correct blocks.{mark.block.name} in {in_force().path}"
+            f"correct blocks.{mark.block.name} in {mark.row.blocks.declarations.path}"
         )
     _tried.add(key)

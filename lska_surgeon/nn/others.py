@@ -12,6 +12,7 @@ from ultralytics.nn.modules import conv
 from ..architecture.kernel import Kernel
 from ..architecture.other_operators import CBAM as CBAM_OP
 from ..architecture.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
+from ..declarations.find import active_blocks
 from ..errors import BuildError
 from ..wording import first_line
 from .declared import declared_attention
@@ -34,7 +35,8 @@ class Plain(Operator):
 
     def __init__(self, dim: int, spec: OtherOperator | Mapping[str, Any]) -> None:
         super().__init__()
-        self.op_name = (spec if isinstance(spec, OtherOperator) else read_other(GATED, [dict(spec)])).op
+        read = spec if isinstance(spec, OtherOperator) else read_other(GATED, [dict(spec)], active_blocks())
+        self.op_name = read.op
         self.inner = _module(self.op_name, dim)
 
     @property

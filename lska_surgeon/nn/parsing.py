@@ -20,10 +20,11 @@ from typing import Any
 from torch import nn
 from ultralytics.nn import modules
 
-from ..architecture.attention import BLOCK_OPS, Attention, host_spec, is_attention, read_attention
-from ..architecture.declared import in_force
+from ..architecture.attention import Attention, host_spec, read_attention
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.graph import Layer, as_from
 from ..architecture.other_operators import AnyOperator
+from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
@@ -34,7 +35,7 @@ _MARK = "_lska_surgeon"
 
 #: Block name in a row -> the class that it stands for.
 BLOCKS: dict[str, type[nn.Module]] = {
-    **{block: OPERATORS[op] for block, op in BLOCK_OPS.items()},
+    **{block.name: OPERATORS[block.op] for block in STOCK if block.op in OPERATORS},
     **HOST_CLASSES,
     **OTHER_CLASSES,
 }
@@ -81,7 +82,7 @@ def place_declared(tasks: Any, wanted: Collection[str] = ()) -> dict[str, type[n
     for name, cls in classes.items():
         if vars(tasks).setdefault(name, cls) is not cls:
             problem = "the installed ultralytics has a block of that name: give yours another"
-            raise DeclarationError(f"{in_force().path}, blocks.{name}: {problem}")
+            raise DeclarationError(f"{active_blocks().declarations.path}, blocks.{name}: {problem}")
         _placed[name] = cls
     return classes
 
@@ -94,9 +95,10 @@ def owned_names(tasks: Any) -> frozenset[str]:
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
-        classes = place_declared(tasks, _declared_in(d))
-        translated, hosts = _translate(d, owned_names(tasks))
-        translated, stocks = _translate_declared(translated, classes)
+        blocks = active_blocks()
+        classes = place_declared(tasks, _declared_in(d, blocks))
+        translated, hosts = _translate(d, owned_names(tasks), blocks)
+        translated, stocks = _translate_declared(translated, classes, blocks)
         with stand_ins(tasks, set(stocks.values())):
             built = original(translated, ch, verbose, *args, **kwargs)
         for index in stocks:
@@ -113,20 +115,20 @@ def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     return parse_model
 
 
-def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str, Attention]]]:
+def _translate(d: Any, owned: frozenset[str], blocks: BlockTable) -> tuple[Any, dict[int, tuple[str, Attention]]]:
     """`d` with every row of ours in the form that the original builds, and what to put into which layer afterwards.
 
     `d` itself is returned where it has no row of ours; it is never changed.
     """
     sections = {name: d[name] for name in ("backbone", "head")}
     rows = [row for section in sections.values() for row in section]
-    if not any(_is_row(row) and row[2] in owned for row in rows):
+    if not any(_names_one_of(row, owned) and STOCK[row[2]].is_attention for row in rows):
         return d, {}
     translated, hosts = [list(row) for row in deepcopy(rows)], {}
     for index, row in enumerate(translated):
-        if not _is_row(row) or row[2] not in owned:
+        if not (_names_one_of(row, owned) and STOCK[row[2]].is_attention):
             continue
-        attention = _read(index, row)
+        attention = _read(index, row, blocks)
         if attention.host is None:
             _translate_operator(index, row, attention)
         else:
@@ -136,12 +138,14 @@ def _translate(d: Any, owned: frozenset[str]) -> tuple[Any, dict[int, tuple[str,
     return {**d, "backbone": translated[:split], "head": translated[split:]}, hosts
 
 
-def _translate_declared(d: Any, classes: Mapping[str, type[nn.Module]]) -> tuple[Any, dict[int, str]]:
+def _translate_declared(
+    d: Any, classes: Mapping[str, type[nn.Module]], table: BlockTable
+) -> tuple[Any, dict[int, str]]:
     """`d` with every row of a declared block as one of the block that it is like, and these blocks by layer.
 
     `d` itself is returned where it has no such row; it is never changed.
     """
-    blocks = in_force().blocks
+    blocks = table.declarations.blocks
     sections = {name: d[name] for name in ("backbone", "head")}
     rows = [row for section in sections.values() for row in section]
     if not any(_names_one_of(row, blocks) for row in rows):
@@ -155,20 +159,19 @@ def _translate_declared(d: Any, classes: Mapping[str, type[nn.Module]]) -> tuple
         if taps is None:
             raise BuildError(f"layer {index}: {name} reads {row[0]}: from is a number or a list of them")
         section = "backbone" if index < len(sections["backbone"]) else "head"
-        layer = Layer(index, section, taps, row[1], name, tuple(deepcopy(row[3])))
+        layer = Layer(index, section, taps, row[1], name, tuple(deepcopy(row[3])), table)
         stocks[index], row[3] = marked_row(layer, blocks[name], classes[name])
         row[2] = stocks[index]
     split = len(sections["backbone"])
     return {**d, "backbone": translated[:split], "head": translated[split:]}, stocks
 
 
-def _declared_in(d: Any) -> set[str]:
+def _declared_in(d: Any, blocks: BlockTable) -> set[str]:
     """Names of declared blocks that a model dictionary says, in a row or as its activation."""
     rows = [row for section in ("backbone", "head") for row in d[section]]
     activation = str(d.get("activation", ""))
-    return {
-        name for name in in_force().blocks if name in activation or any(_names_one_of(row, (name,)) for row in rows)
-    }
+    names = blocks.declarations.blocks
+    return {name for name in names if name in activation or any(_names_one_of(row, (name,)) for row in rows)}
 
 
 def _names_one_of(row: Any, blocks: Collection[str]) -> bool:
@@ -180,13 +183,9 @@ def _class_of(layer: nn.Module) -> type[nn.Module]:
     return type(layer[0]) if type(layer) is nn.Sequential else type(layer)
 
 
-def _is_row(row: Any) -> bool:
-    return isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str) and is_attention(row[2])
-
-
-def _read(index: int, row: list[Any]) -> Attention:
+def _read(index: int, row: list[Any], blocks: BlockTable) -> Attention:
     try:
-        attention = read_attention(row[2], row[3])
+        attention = read_attention(Layer(index, "head", -1, 1, row[2], tuple(row[3]), blocks))
     except SurgeonError as error:
         raise type(error)(f"layer {index}: {error}") from error
     assert attention is not None

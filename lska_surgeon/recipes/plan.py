@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..architecture.placement import Placement, edits_for
 from ..costs.cache import CostCache, Counted, ModelText, sha256
+from ..declarations.find import active_blocks
 from ..errors import RecipeError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.file_names import default_name, name_fields
@@ -177,17 +178,17 @@ def _model_text(base: OpenModel) -> ModelText:
 
 def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
     try:
-        opened = open_model(wanted.base, None, recipe.folder)
+        opened = open_model(wanted.base, None, recipe.folder, blocks=active_blocks())
         if not unchecked and not is_stock(opened.found):
             from ..checks.refusal import refuse_broken
 
-            refuse_broken(opened.found)
+            refuse_broken(opened.found, blocks=opened.document.blocks)
     except SurgeonError as error:
         raise recipe.error(wanted, error, "base") from error
     if wanted.scale is None:
         return opened
     try:
-        return open_model(wanted.base, wanted.scale, recipe.folder)
+        return open_model(wanted.base, wanted.scale, recipe.folder, blocks=active_blocks())
     except SurgeonError as error:
         raise recipe.error(wanted, error, "scale") from error
 

@@ -17,6 +17,7 @@ from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.picture_size import LARGEST_SIDE
+from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
 from ..files import no_file
 from ..model_yaml.encoding import content_of, decoded
@@ -223,7 +224,7 @@ class _Reader(YamlFields):
         for at in wanted.at:
             own = parse_at(at).k
             try:
-                resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation)
+                resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation, blocks=active_blocks())
             except SurgeonError as error:
                 name = "k" if own is None and "k" in given else "at"
                 if "dilation" in given and "dilation" in str(error).partition(":")[0]:
@@ -254,7 +255,7 @@ class _Reader(YamlFields):
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
             try:
-                resolve_operator(op)
+                resolve_operator(op, blocks=active_blocks())
             except SurgeonError as error:
                 raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
         return ops

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..architecture.declared import Declarations, in_force, put_in_force
+from ..architecture.blocks import BlockTable
 from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
-from ..declarations.find import announce, tell_children
+from ..declarations.find import active_blocks, announce, building_with, tell_children
 from ..errors import BuildError, SurgeonError
 from ..files import for_a_while
 from ..wording import error_in_one_line
@@ -62,13 +62,14 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
             yield task.file, _problem(task)
         return
     # A fresh process each, for torch's threads do not survive a fork.
-    declarations = in_force()
+    blocks = active_blocks()
+    declarations = blocks.declarations
     if declarations.trusted and declarations.path is not None:  # said here, for all of them
         named = [one for name, one in declarations.blocks.items() if any(name in task.variant.text for task in tasks)]
         announce(named, declarations.path)
         tell_children(declarations.path)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone, (declarations,)) as pool:
-        waiting = {pool.submit(_problem, task): task for task in tasks}
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone) as pool:
+        waiting = {pool.submit(_problem_elsewhere, task, blocks): task for task in tasks}
         try:
             for done in as_completed(waiting):
                 yield waiting[done].file, done.result()
@@ -77,12 +78,17 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
                 future.cancel()
 
 
-def _alone(declarations: Declarations) -> None:
-    """One thread for each process, for the processes share the machine; the blocks of one's own as in the first."""
+def _alone() -> None:
+    """One thread for each process, for the processes share the machine."""
     import torch
 
-    put_in_force(declarations)
     torch.set_num_threads(1)
+
+
+def _problem_elsewhere(task: _Task, blocks: BlockTable) -> str | None:
+    """The same as `_problem` in a process of the pool, with the custom modules of the first."""
+    with building_with(blocks):
+        return _problem(task)
 
 
 def _problem(task: _Task) -> str | None:

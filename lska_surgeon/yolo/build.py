@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.declared import like
 from ..architecture.shapes import channels_in
 from ..architecture.yolov5 import yolov5_problem
+from ..declarations.find import active_blocks
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
 from .exceptions import in_one_line
@@ -166,7 +166,7 @@ def _without_torchvision(rows: Any) -> list[Any]:
 
 def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
     name = content["head"][-1][2]
-    output_layer = getattr(tasks, like(name), None)
+    output_layer = getattr(tasks, active_blocks()[name].plain, None)
     ancestors = getattr(output_layer, "__mro__", ())
     found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
     return getattr(tasks, found)

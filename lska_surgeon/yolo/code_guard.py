@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn import modules as torch_modules
 
-from ..architecture.declared import declared
+from ..declarations.find import active_declarations
 from ..wording import clean
 from .environment import module_named
 
@@ -53,7 +53,7 @@ def _is_activation(text: Any) -> bool:
     except (SyntaxError, ValueError):
         return False
     if not prefix:
-        known = declared(name) or name in vars(module_named("ultralytics.nn.tasks"))
+        known = name in active_declarations().blocks or name in vars(module_named("ultralytics.nn.tasks"))
         return bool(known) and name != "TorchVision" and _is_layer(name)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 

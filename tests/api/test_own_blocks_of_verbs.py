@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from lska_surgeon.architecture.declared import in_force
 from support.shapes import write_data
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.declared import in_force
 from lska_surgeon.declarations.find import using_declarations
 from lska_surgeon.errors import DeclarationError
 

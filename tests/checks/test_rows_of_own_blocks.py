@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from lska_surgeon.architecture.declared import Declarations, DeclaredBlock, using
+
 from lska_surgeon.architecture.graph import Layer
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.errors import BuildError

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from lska_surgeon.architecture.declared import NOTHING, declared, in_force, using
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.declared import NOTHING, declared, in_force, using
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.declarations.find import VARIABLE, find_declarations, using_declarations
 from lska_surgeon.declarations.read import LIKES, read_declarations

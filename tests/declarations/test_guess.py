@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from lska_surgeon.architecture.declared import NOTHING, using
 
 import lska_surgeon
-from lska_surgeon.architecture.declared import NOTHING, using
 from lska_surgeon.checks.unknown_blocks import inventory
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lska_surgeon.architecture.declared import NOTHING, using
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.declared import NOTHING, using
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
 

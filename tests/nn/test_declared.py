@@ -14,9 +14,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lska_surgeon.architecture.declared import NOTHING, Declarations, DeclaredBlock, put_in_force, using
 from support.builds import parameters, tensor_shapes
 
-from lska_surgeon.architecture.declared import NOTHING, Declarations, DeclaredBlock, put_in_force, using
 from lska_surgeon.architecture.graph import Graph, graph_of, yaml_of
 from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.scaling import scaling_of

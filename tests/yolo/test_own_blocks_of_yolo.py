@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lska_surgeon.architecture.declared import using
 from ultralytics.utils import checks
 
-from lska_surgeon.architecture.declared import using
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations import find
 from lska_surgeon.declarations.find import VARIABLE

@@ -1,0 +1,330 @@
+"""What is known of each block that a row may name: one row of a table for each; it knows no graph and reads no file.
+
+The table holds Ultralytics' own blocks (8.3 to 8.4), the operators and hosts of lska-surgeon, and the names that people
+gave to such. Modules that the user declares are rows that are added: `STOCK.with_blocks(declarations)`. A table is a
+value: it travels with the layers that were read by it, and nothing in this process changes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from .kernel import OP_BLOCKS
+
+#: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
+ATTENTION, ADD = "attention", "add"
+#: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
+VERBATIM = (ATTENTION, ADD, "Concat")
+
+# NAME ROLE WIDTH STRIDE [KEY=VALUE...]
+#
+# ROLE    what a row of it does in a network: conv, block, psa, pool, down, up, fuse, operator, output, other.
+# WIDTH   channels out: `scaled` (the first argument, by the scale), `source`, `last` (the last source), `sum` (of the
+#         sources), `args[N]` as it stands, `resnet`, `previous` (no map: `c2` stays that of the row before), `classes`;
+#         ? when it can't be told.
+# STRIDE  stride out over stride in: a number, `args[N]` or `1/args[N]` (1 without that argument), `joins` (all sources
+#         have one stride, which it keeps), `last` (that of the last source), `resnet`; - where it gives no map, ? when
+#         it can't be told.
+# gives   what it gives, where that is not one feature map.
+# host    the block that stands for it with an operator inside; args, how many arguments rows give it, the width among
+#         them; also, what people write behind its name for such a block of their own.
+# letters the scale letters that Ultralytics builds alike, where it builds the block by letter.
+# model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
+# op      the operator that a row of it is; `other` where its arguments say which.
+_TABLE = """
+Conv               conv     scaled   args[2]
+DWConv             conv     scaled   args[2]
+GhostConv          conv     scaled   args[2]
+Focus              down     scaled   2
+ADown              down     scaled   2
+AConv              down     scaled   2
+SCDown             down     scaled   args[2]
+HGStem             down     args[1]  4
+ConvTranspose      up       scaled   1/args[2]
+DWConvTranspose2d  up       scaled   1/args[2]
+nn.ConvTranspose2d up       scaled   1/args[2]
+nn.Upsample        up       source   1/args[1]
+
+C1                 block    scaled   1
+C2                 block    scaled   1
+C2f                block    scaled   1        host=C2fLSKA also=_LSKA,_LSKA_Attention args=4
+C2fAttn            block    scaled   1
+C2fCIB             block    scaled   1
+C3                 block    scaled   1        host=C3LSKA also=_LSKA,_LSKA_Attention args=4
+C3Ghost            block    scaled   1
+C3TR               block    scaled   1
+C3x                block    scaled   1
+C3k2               block    scaled   1        host=C3k2LSKA also=_LSKA,_LSKA_Attention args=6 letters=ns,mlx
+A2C2f              block    scaled   1        host=A2C2fLSKA also=_LSKA args=8 letters=nsm,lx
+RepC3              block    scaled   1
+RepNCSPELAN4       block    scaled   1        host=RepNCSPELAN4LSKA also=_LSKA args=4
+ELAN1              block    scaled   1
+Bottleneck         block    scaled   1        host=BottleneckLSKA also=_LSKA args=5
+BottleneckCSP      block    scaled   1
+GhostBottleneck    block    scaled   args[2]
+HGBlock            block    args[1]  1
+ResNetLayer        block    resnet   resnet
+C2PSA              psa      scaled   1
+C2fPSA             psa      scaled   1
+PSA                psa      scaled   1
+SPP                pool     scaled   1        host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
+SPPF               pool     scaled   1        host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
+SPPELAN            pool     scaled   1        host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
+AIFI               pool     source   1
+
+Concat             fuse     sum      joins
+CBFuse             other    last     last
+CBLinear           other    previous 1        gives=maps
+Silence            other    source   1
+Index              other    args[0]  ?
+TorchVision        other    args[0]  -        gives=features
+ImagePoolingAttn   other    previous -        gives=text
+nn.Identity        other    source   1
+nn.BatchNorm2d     other    source   1
+nn.ReLU            other    source   1
+nn.SiLU            other    source   1
+nn.Dropout         other    source   1
+nn.ZeroPad2d       other    source   1
+nn.MaxPool2d       other    source   args[1]
+nn.AvgPool2d       other    source   args[1]
+
+Detect             output   previous -        model=DetectionModel
+WorldDetect        output   previous -        model=WorldModel
+YOLOEDetect        output   previous -        model=YOLOEModel
+v10Detect          output   previous -        model=DetectionModel
+Segment            output   previous -        model=SegmentationModel scaled=2
+Segment26          output   previous -        model=SegmentationModel scaled=2
+YOLOESegment       output   previous -        model=YOLOESegModel scaled=2
+YOLOESegment26     output   previous -        model=YOLOESegModel scaled=2
+Pose               output   previous -        model=PoseModel
+Pose26             output   previous -        model=PoseModel
+OBB                output   previous -        model=OBBModel
+OBB26              output   previous -        model=OBBModel
+Depth              output   previous -        model=DepthModel
+SemanticSegment    output   previous -        model=SemanticSegmentationModel
+RTDETRDecoder      output   previous -        model=RTDETRDetectionModel
+Classify           output   classes  -        model=ClassificationModel
+
+CBAM               operator source   1
+Timm               operator source   1        op=other
+Gated              operator source   1        op=other
+LSKAttention       operator source   1        op=lska
+LSKA_Attention     operator source   1        op=lska-attention
+
+attention          operator source   1
+add                fuse     source   joins
+"""
+_GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
+# Of a name that is not in the table, what it speaks of; tried in this order.
+_ROLES_BY_NAME = (
+    ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),
+    ("psa", re.compile(r"psa", re.IGNORECASE)),
+    ("pool", re.compile(r"spp|^rfb|aifi", re.IGNORECASE)),
+    ("block", re.compile(r"c2|c3|csp|elan|vov|bottleneck|hgblock|^c1$|resnetlayer|repblock", re.IGNORECASE)),
+    ("down", re.compile(r"down|aconv|focus|stem|spd|patchmerging|patchembed", re.IGNORECASE)),
+    ("conv", re.compile(r"conv", re.IGNORECASE)),
+)
+
+
+@dataclass(frozen=True)
+class CustomModule:
+    """One module of the user's own, as it is declared.
+
+    Attributes:
+        name: what rows call it.
+        target: where the class is: "module:Class", or "path/to/file.py:Class" relative to the declaration.
+        like: "attention", "add", or the stock block whose row it has: widths, repeats and arguments as there.
+        channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
+        stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
+    """
+
+    name: str
+    target: str
+    like: str
+    channels_first: bool = False
+    stride: float | None = None
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether it gives what it gets, so that it may be inserted anywhere."""
+        return self.like == ATTENTION and self.stride in (None, 1)
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """All custom modules that one file declares.
+
+    Attributes:
+        blocks: by name.
+        path: the file, absolute; None for no file at all.
+        trusted: its classes may be imported: the file is the user's own, or was named by the user.
+    """
+
+    blocks: Mapping[str, CustomModule] = field(default_factory=dict)
+    path: Path | None = None
+    trusted: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One row of the table; what the words mean stands above it.
+
+    Attributes:
+        name: what rows call it.
+        role: what a row of it does in a network.
+        width: rule for the channels out.
+        stride: rule for stride out over stride in, and its number.
+        plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
+        gives: what it gives where that is not one feature map.
+        host: the block that stands for it with an operator inside.
+        own_args: how many arguments rows give it, the width among them, where it has a host.
+        letters: groups of scale letters that Ultralytics builds alike, where it builds the block by letter.
+        model: the task model that an output layer belongs to.
+        scaled: which argument is a width that is scaled, for output layers that have one.
+        op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
+        handwritten: whether it is a name that people gave to an operator or a host.
+        custom: the declaration of a custom module.
+    """
+
+    name: str
+    role: str
+    width: str = "?"
+    stride: tuple[str, float] = ("?", 0)
+    plain: str = ""
+    gives: str | None = None
+    host: str | None = None
+    own_args: int = 0
+    letters: tuple[str, ...] = ()
+    model: str | None = None
+    scaled: int | None = None
+    op: str | None = None
+    handwritten: bool = False
+    custom: CustomModule | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the parser's rules for it are known here."""
+        return self.stride[0] != "?"
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is an output layer: what it gives is no feature map."""
+        return self.role == "output"
+
+    @property
+    def gives_a_list(self) -> bool:
+        """Whether it gives something else than one feature map, and is no output layer."""
+        return self.gives is not None and not self.is_output
+
+    @property
+    def is_fusion(self) -> bool:
+        """Whether it joins maps of one size."""
+        return self.stride[0] == "joins"
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether its rows are an operator of ours and nothing else."""
+        return self.op is not None
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is a plain block with an operator of ours inside, whoever named it."""
+        return self.plain != self.name and self.custom is None
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether rows of it hold an operator of ours."""
+        return self.is_operator or self.is_host
+
+    @property
+    def keeps_shape(self) -> bool:
+        """True for a custom module that gives the shape that it gets."""
+        return self.custom is not None and self.custom.keeps_shape
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether its rows are attention on its own, which any block could do without."""
+        return self.is_operator or self.keeps_shape
+
+
+@dataclass(frozen=True)
+class BlockTable:
+    """Every block that is known, by name.
+
+    Attributes:
+        rows: those of Ultralytics and of lska-surgeon.
+        declarations: the user's own, which come first.
+    """
+
+    rows: Mapping[str, Block]
+    declarations: Declarations = Declarations()
+
+    def __getitem__(self, name: str) -> Block:
+        """The row of a block; of one that is not known, a row that says so, and what its name speaks of."""
+        return self._custom.get(name) or self.rows.get(name) or Block(name, _role_by_name(name), plain=name)
+
+    def __iter__(self) -> Iterator[Block]:
+        yield from self._custom.values()
+        yield from self.rows.values()
+
+    def with_blocks(self, declarations: Declarations) -> BlockTable:
+        """The table with these custom modules in the place of those that it has."""
+        return BlockTable(self.rows, declarations)
+
+    def custom(self, name: str) -> CustomModule | None:
+        """The declaration of a custom module; None for any other block."""
+        return self.declarations.blocks.get(name)
+
+    @cached_property
+    def _custom(self) -> dict[str, Block]:
+        return {name: self._row_of(one) for name, one in self.declarations.blocks.items()}
+
+    def _row_of(self, module: CustomModule) -> Block:
+        like = self.rows[module.like]
+        stride = like.stride if module.stride is None else ("fixed", module.stride)
+        return replace(like, name=module.name, stride=stride, host=None, op=None, custom=module)
+
+
+def _role_by_name(name: str) -> str:
+    return next((role for role, pattern in _ROLES_BY_NAME if pattern.search(name)), "other")
+
+
+def _stock() -> Iterator[Block]:
+    """The table's rows, and the hosts of its blocks."""
+    for line in filter(None, _TABLE.splitlines()):
+        name, role, width, stride, *pairs = line.split()
+        more = dict(pair.split("=") for pair in pairs)
+        gives = "the model's output" if role == "output" else _GIVES.get(more.get("gives", ""))
+        block = Block(
+            *(name, role, width, _stride(stride), name, gives, more.get("host"), int(more.get("args", 0))),
+            letters=tuple(filter(None, more.get("letters", "").split(","))),
+            model=more.get("model"),
+            scaled=int(more["scaled"]) if "scaled" in more else None,
+            op=more.get("op"),
+            handwritten=more.get("op") not in (None, "other"),
+        )
+        yield block
+        if block.host:
+            yield replace(block, name=block.host, host=None)
+            for ending in more["also"].split(","):
+                yield replace(block, name=name + ending, host=None, handwritten=True)
+    for op, name in OP_BLOCKS.items():
+        yield Block(name, "operator", "source", ("fixed", 1), name, op=op)
+
+
+def _stride(rule: str) -> tuple[str, float]:
+    argument = re.fullmatch(r"(1/)?args\[(\d)\]", rule)
+    if argument:
+        return f"{argument[1] or ''}args", int(argument[2])
+    return ("fixed", float(rule)) if rule[0].isdigit() else (rule, 0)
+
+
+#: Every block that is known without a declaration.
+STOCK = BlockTable({block.name: block for block in _stock()})
