@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from lska_surgeon.architecture.declared import NOTHING, put_in_force
 
 from lska_surgeon.declarations import find
 
@@ -51,8 +50,6 @@ def forget_own_blocks() -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    find._told.clear()
-    put_in_force(NOTHING)
     declared = sys.modules.get("lska_surgeon.nn.declared")
     folders = tuple(str(path.parent) for path, _ in find._said)
     find._said.clear()

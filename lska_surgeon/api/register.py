@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from ..declarations.find import VARIABLE, active_blocks
 from ..errors import BuildError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -11,7 +14,8 @@ from .own_blocks import with_own_blocks
 def register(*, blocks: PathLike | None = None) -> None:
     """Make the LSKA blocks known to Ultralytics in this process, so that `YOLO("variant.yaml")` builds them.
 
-    A second call changes nothing, and every other verb that needs it does it by itself.
+    A second call changes nothing, and every other verb that needs it does it by itself. A declaration that is named
+    holds from then on for this process and those that it starts, as if $LSKA_SURGEON_BLOCKS named it.
 
     Args:
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
@@ -26,3 +30,5 @@ def register(*, blocks: PathLike | None = None) -> None:
 
         raise BuildError(environment_problem() or str(error)) from error
     in_this_process()
+    if blocks is not None:
+        os.environ[VARIABLE] = str(active_blocks().declarations.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.find import check_checkpoint, means_yaml
+from ..declarations.find import active_blocks, telling_children
 from ..errors import TrainingError
 from ..grafting.input_files import check_words
 from ..model_yaml.find import find_model
@@ -68,7 +69,8 @@ def train_with(
     from ..grafting import train as training
 
     plan = training.plan_training(str(as_name(model)), options, stage=stage, warm=warm, trust=trust)
-    return training.train(plan)
+    with telling_children(active_blocks()):
+        return training.train(plan)
 
 
 def _look_at(path: Path) -> None:

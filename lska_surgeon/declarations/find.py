@@ -26,7 +26,8 @@ from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations, s
 #: Carries the path of the declarations to processes that are started from here.
 VARIABLE = "LSKA_SURGEON_BLOCKS"
 _ACTIVE: ContextVar[Declarations | None] = ContextVar("declarations of the verb that is at work", default=None)
-_told: set[str] = set()
+#: Beside it, who put that there: what a process tells its children, it is not told itself.
+_TELLER = "LSKA_SURGEON_BLOCKS_TOLD_BY"
 _said: set[tuple[Path, str]] = set()
 
 
@@ -57,18 +58,28 @@ def find_declarations(blocks: str | Path | None = None, near: Sequence[str | Pat
 
 
 def inherited() -> str | None:
-    """The path that whoever started this process left in the environment; not what `tell_children` put there."""
-    path = os.environ.get(VARIABLE)
-    return None if path in _told else path
+    """The path that whoever started this process left in the environment; not what `telling_children` put there."""
+    return None if os.environ.get(_TELLER) == str(os.getpid()) else os.environ.get(VARIABLE)
 
 
-def tell_children(path: Path) -> bool:
-    """Leave a path in the environment of the processes that are started from here; False where it is there already."""
-    if os.environ.get(VARIABLE) == str(path):
-        return False
-    os.environ[VARIABLE] = str(path)
-    _told.add(str(path))
-    return True
+@contextmanager
+def telling_children(blocks: BlockTable) -> Iterator[None]:
+    """Let processes that libraries start from here, as Ultralytics does for several GPUs, have a table's modules."""
+    declarations = blocks.declarations
+    told = {} if declarations.path is None or not declarations.trusted else {VARIABLE: str(declarations.path)}
+    if not told or inherited() == told[VARIABLE]:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in (VARIABLE, _TELLER)}
+    os.environ.update(told, **{_TELLER: str(os.getpid())})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def find_blocks(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> BlockTable:

@@ -15,6 +15,7 @@ from ..architecture.scaling import scaling_of
 from ..architecture.shapes import Shape
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..costs.shapes_only import ShapesOnly
+from ..declarations.find import active_blocks
 from ..errors import CheckpointError
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel
@@ -45,7 +46,7 @@ def open_trained(checkpoint: Checkpoint) -> OpenModel:
     name, yaml = checkpoint.path.name, checkpoint.yaml
     if checkpoint.model is None or not isinstance(yaml, dict):
         raise CheckpointError(f"{checkpoint.path} holds tensors without a model, so there is nothing to draw")
-    document = Document(json.dumps(yaml, default=str), name)  # JSON is YAML
+    document = Document(json.dumps(yaml, default=str), name, blocks=active_blocks())  # JSON is YAML
     letter = yaml.get("scale") or None
     scaling = scaling_of(document.settings, letter)
     return _Trained(FoundModel(Path(checkpoint.path), name, letter), document, scaling, checkpoint=checkpoint)

@@ -28,7 +28,7 @@ from torch import nn
 from ..architecture.blocks import ADD, ATTENTION, VERBATIM, CustomModule
 from ..architecture.graph import Layer
 from ..architecture.shapes import custom_row_problem, stride_ratio
-from ..declarations.find import active_blocks, active_declarations, announce, tell_children, untrusted
+from ..declarations.find import active_blocks, active_declarations, announce, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
@@ -58,7 +58,6 @@ def declared_classes(wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]
     with _LOCK:
         new = [blocks[name] for name in blocks if name in wanted and (path, blocks[name].target) not in _imported]
         announce(new, path)
-        tell_children(path)
         _let_import_from(path.parent)
         for block in new:
             _imported[path, block.target] = _import_class(block, path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..architecture.blocks import BlockTable
 from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
-from ..declarations.find import active_blocks, announce, building_with, tell_children
+from ..declarations.find import active_blocks, announce, building_with, telling_children
 from ..errors import BuildError, SurgeonError
 from ..files import for_a_while
 from ..wording import error_in_one_line
@@ -67,8 +67,8 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
     if declarations.trusted and declarations.path is not None:  # said here, for all of them
         named = [one for name, one in declarations.blocks.items() if any(name in task.variant.text for task in tasks)]
         announce(named, declarations.path)
-        tell_children(declarations.path)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _alone) as pool:
+    context = multiprocessing.get_context("spawn")
+    with telling_children(blocks), ProcessPoolExecutor(jobs, context, _alone) as pool:
         waiting = {pool.submit(_problem_elsewhere, task, blocks): task for task in tasks}
         try:
             for done in as_completed(waiting):

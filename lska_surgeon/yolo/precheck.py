@@ -12,6 +12,7 @@ from pathlib import Path
 from ..architecture.graph import Layer
 from ..architecture.scaling import AbsurdScaleError, Scaling, scaling_of
 from ..architecture.shapes import settings_problem, shapes_of, size_problem, width_problem
+from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..model_yaml.document import Document, RowError
 from ..model_yaml.find import FoundModel, find_model, is_stock
@@ -85,7 +86,7 @@ def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
 
 def _document(found: FoundModel, bad_rows: list[RowError]) -> Document | None:
     """The file, its rows however bad; None for stock models, which are sound, and reading one takes time."""
-    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows)
+    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows, blocks=active_blocks())
 
 
 def _refuse(found: FoundModel, problems: Iterator[tuple[Layer, str | None]]) -> None:

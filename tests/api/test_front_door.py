@@ -114,7 +114,7 @@ BESIDE_THE_VERBS = {
     "wording": "plurals",
     ("report", "recipes.recipe"): "the recipe is looked at first",
     ("erf", "insight.asked"): "the limits that its help tells",
-    ("yolo", "architecture.declared"): "which blocks of one's own are in force",
+    ("diff", "declarations.find"): "a textconv has to know blocks of one's own",
     ("yolo", "declarations.find"): "Ultralytics reads the models itself, and has to find blocks of one's own",
     ("yolo", "checkpoints.checkpoint"): "Ultralytics reads the models itself, and has to find blocks of one's own",
     ("adopt", "checkpoints.find"): "the file is looked for before torch is imported",

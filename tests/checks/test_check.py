@@ -15,7 +15,6 @@ import pytest
 from click.testing import CliRunner, Result
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.attention import BLOCK_OPS
 from lska_surgeon.architecture.graph import Layer
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import named_sites
@@ -118,10 +117,10 @@ def without_operators(layers: tuple[Layer, ...]) -> list[tuple[str, tuple[int, .
     """Blocks and sources with operators seen through, numbered without them: equal for networks wired alike."""
     if any(layer.problem() for layer in layers):
         return None
-    kept = [layer.index for layer in layers if layer.block not in BLOCK_OPS]
+    kept = [layer.index for layer in layers if not layer.kind.is_operator]
 
     def through(source: int) -> int:
-        while source >= 0 and layers[source].block in BLOCK_OPS:
+        while source >= 0 and layers[source].kind.is_operator:
             source = layers[source].sources[0]
         return kept.index(source) if source >= 0 else source
 
@@ -158,7 +157,7 @@ def taps_changed(document: Document) -> Iterator[Mutant]:
     """Each tap off by one either way, two inputs of the output layer swapped, a Concat short of an input."""
     output = document.layers[-1]
     for layer in document.layers:
-        if layer.block in BLOCK_OPS:
+        if layer.kind.is_operator:
             continue
         for tap, number in enumerate(layer.taps):
             for wrong in (number - 1, number + 1):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lska_surgeon.architecture.declared import Declarations, DeclaredBlock, using
 
+from lska_surgeon.architecture.blocks import STOCK, CustomModule, Declarations
 from lska_surgeon.architecture.graph import Layer
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.errors import BuildError
 from lska_surgeon.nn.declared import marked_row
 
 BLOCKS = {
-    name: DeclaredBlock(name, f"a:{name}", like)
+    name: CustomModule(name, f"a:{name}", like)
     for name, like in (("Att", "attention"), ("Sum", "add"), ("Cat", "Concat"), ("Csp", "C2f"), ("Out", "Detect"))
 }
 TEXT = """nc: 1
@@ -47,8 +47,8 @@ GOOD = [
 def told_by_check(folder: Path, row: str) -> list[str]:
     path = folder / "net.yaml"
     path.write_text(TEXT.replace("ROW", row), encoding="utf-8")
-    with using(Declarations(BLOCKS, folder / "lska-surgeon.toml", trusted=True)):
-        return [one.message for one in check_file(str(path)).findings if one.rule == "row"]
+    table = STOCK.with_blocks(Declarations(BLOCKS, folder / "lska-surgeon.toml", trusted=True))
+    return [one.message for one in check_file(str(path), table).findings if one.rule == "row"]
 
 
 @pytest.mark.parametrize("row", BAD)
@@ -71,6 +71,7 @@ def test_an_output_layer_in_mid_network_is_told(tmp_path: Path) -> None:
     ("frm", "block", "args"), [(-1, "Csp", ()), (-1, "Sum", ()), (-1, "Cat", (1,)), ((-1, 1), "Att", ())]
 )
 def test_the_build_says_the_same(frm: int | tuple[int, ...], block: str, args: tuple[int, ...]) -> None:
-    with using(Declarations(BLOCKS, Path("any.toml"), trusted=True)), pytest.raises(BuildError) as told:
-        marked_row(Layer(3, "backbone", frm, 1, block, args), BLOCKS[block], object)  # type: ignore[arg-type]
+    table = STOCK.with_blocks(Declarations(BLOCKS, Path("any.toml"), trusted=True))
+    with pytest.raises(BuildError) as told:
+        marked_row(Layer(3, "backbone", frm, 1, block, args, table), BLOCKS[block], object)  # type: ignore[arg-type]
     assert str(told.value).startswith(f"layer 3: {block} is declared like {BLOCKS[block].like}")

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from lska_surgeon.architecture.declared import NOTHING, declared, in_force, using
+from support.custom import using
 from support.insertions import plan_insert
 
+from lska_surgeon.architecture.blocks import Declarations
 from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.declarations.find import VARIABLE, find_declarations, using_declarations
+from lska_surgeon.declarations.find import VARIABLE, active_blocks, find_blocks, find_declarations
 from lska_surgeon.declarations.read import LIKES, read_declarations
 from lska_surgeon.errors import DeclarationError
 from lska_surgeon.model_yaml.load import open_model
@@ -134,7 +135,7 @@ def test_what_lies_beside_the_file_is_read_and_not_trusted(tmp_path: Path, monke
         found = find_declarations(near=["yolov8n.yaml", model])
         assert (found.path, found.trusted) == (beside, False)
     assert find_declarations(beside, near=[model]).trusted
-    assert find_declarations(near=["yolov8n.yaml"]) is NOTHING
+    assert find_declarations(near=["yolov8n.yaml"]) is Declarations()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
@@ -157,14 +158,13 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_they_hold_for_a_while_only() -> None:
     with using(read_declarations(PROJECT / "lska-surgeon.toml", trusted=True)):
-        assert declared("EMA") is not None
-    assert in_force() is NOTHING
-    assert declared("EMA") is None
+        assert active_blocks().custom("EMA") is not None
+    assert active_blocks().custom("EMA") is None
 
 
 def test_widths_and_strides_are_known_from_the_declaration() -> None:
-    with using_declarations(PROJECT / "lska-surgeon.toml"):
-        shapes = open_model(str(PROJECT / "yolov8n-own.yaml")).shapes
+    blocks = find_blocks(PROJECT / "lska-surgeon.toml")
+    shapes = open_model(str(PROJECT / "yolov8n-own.yaml"), blocks=blocks).shapes
     assert not any(shape.guessed for shape in shapes)
     assert [(shape.channels, shape.stride) for shape in shapes[:-1]] == [
         (8, 2), (16, 4), (16, 4), (32, 8), (32, 8), (32, 8), (64, 16), (64, 16), (64, 16),
@@ -174,12 +174,12 @@ def test_widths_and_strides_are_known_from_the_declaration() -> None:
 
 def test_insert_and_remove_are_inverse_in_a_project(tmp_path: Path) -> None:
     base = PROJECT / "yolov8n-own.yaml"
-    with using_declarations(PROJECT / "lska-surgeon.toml"):
-        plan = plan_insert(str(base), Placement(("neck", "backbone", "head", "after:EMA")))
-        variant = tmp_path / "yolov8n-variant.yaml"
-        variant.write_text(plan.text, encoding="utf-8")
-        assert plan.params_added is not None
-        assert plan_remove(str(variant), "-").text == base.read_text(encoding="utf-8")
+    blocks = find_blocks(PROJECT / "lska-surgeon.toml")
+    plan = plan_insert(str(base), Placement(("neck", "backbone", "head", "after:EMA")), blocks=blocks)
+    variant = tmp_path / "yolov8n-variant.yaml"
+    variant.write_text(plan.text, encoding="utf-8")
+    assert plan.params_added is not None
+    assert plan_remove(str(variant), "-", blocks).text == base.read_text(encoding="utf-8")
 
 
 def test_the_light_half_imports_nothing_of_the_project(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from lska_surgeon.architecture.declared import NOTHING, using
 
 import lska_surgeon
 from lska_surgeon.checks.unknown_blocks import inventory
@@ -40,8 +39,7 @@ def run(*words: str, code: int = 0) -> Result:
 
 def test_the_rows_of_the_project_tell_all_but_the_module() -> None:
     wanted = read_declarations(PROJECT / "lska-surgeon.toml", trusted=True).blocks
-    with using(NOTHING):
-        guessed = inventory(str(PROJECT / "yolov8n-own.yaml")).guessed
+    guessed = inventory(str(PROJECT / "yolov8n-own.yaml")).guessed
     assert set(guessed) == set(wanted)
     for name, block in guessed.items():
         assert (block.like, block.stride) == (wanted[name].like, wanted[name].stride), name

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.custom import using_file
 from support.insertions import plan_insert
 from support.shapes import QUICK, surgeon, write_checkpoint, write_data, write_network
 from support.trained import equal, outputs
@@ -30,7 +31,7 @@ from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.costs import count as count_module
 from lska_surgeon.costs.cache import CostCache
 from lska_surgeon.costs.count import count, count_operator, count_source
-from lska_surgeon.declarations.find import VARIABLE, using_declarations
+from lska_surgeon.declarations.find import VARIABLE, find_blocks
 from lska_surgeon.errors import BuildError, KernelError
 from lska_surgeon.nn import Gated, Plain, build_operator, named_operators
 from lska_surgeon.yolo.build import build
@@ -60,7 +61,7 @@ def run(*words: object) -> str:
 
 
 def same_tensors(one: Path, other: Path) -> None:
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         left, right = (read_checkpoint(path).state_dict for path in (one, other))
     assert list(left) == list(right)
     assert all(torch.equal(left[name], right[name]) for name in left)
@@ -73,7 +74,7 @@ def test_a_graft_is_the_exact_identity_and_is_taken_back(op: str, base: Path, tm
     places = ("--at", "neck", "--at", "residual", "--at", "sppf-inner", "--at", "head")
     told = json.loads(run("graft", base, *places[:6], "--op", op, "-o", grafted, "--json"))
     assert told["certificate"]["max_delta"] == 0.0
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         model = read_checkpoint(grafted).model
         operators = [operator for _, operator in named_operators(model)]
         assert len(operators) == 5
@@ -88,7 +89,7 @@ def test_a_graft_is_the_exact_identity_and_is_taken_back(op: str, base: Path, tm
 
 @pytest.mark.parametrize("op", OPS)
 def test_gate_and_module_learn_from_the_first_steps(op: str) -> None:
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         torch.manual_seed(0)
         operator = build_operator(OtherOperator(op, gated=True), 64).train()
     x, wanted = torch.randn(4, 64, 12, 12), torch.randn(4, 64, 12, 12)
@@ -121,7 +122,7 @@ def test_a_variant_builds_runs_and_is_removed(op: str, gated: bool, tmp_path: Pa
     network, variant = write_network(tmp_path), tmp_path / "variant.yaml"
     flag = ("--gated",) if gated else ()
     run("insert", network, "--at", "neck", "--at", "residual", "--op", op, *flag, "-o", variant)
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         torch.manual_seed(0)
         model = build(variant).eval()
         kinds = {type(operator) for _, operator in named_operators(model) if not isinstance(operator, Gated)}
@@ -167,9 +168,9 @@ def test_what_one_costs_is_what_fvcore_counts_in_the_whole_network(
 ) -> None:
     monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "cache"))
     network, size = str(write_network(tmp_path)), (64, 96)
-    with using_declarations(BLOCKS):
-        at = ("neck", "sppf", "residual", "sppf-inner")
-        plan = plan_insert(network, Placement(at, op, gated=gated), output=str(tmp_path / "variant.yaml"))
+    with using_file(BLOCKS) as blocks:
+        at, output = ("neck", "sppf", "residual", "sppf-inner"), str(tmp_path / "variant.yaml")
+        plan = plan_insert(network, Placement(at, op, gated=gated), output=output, blocks=blocks)
         whole = count_source(str(plan.write()), size)
         base = count_source(network, size)
         costs = CostCache(size, may_count=True)
@@ -214,7 +215,7 @@ def test_a_recipe_has_them_in_its_matrix_once_for_all_kernel_sizes(op: str, tmp_
     index = json.loads((tmp_path / "out" / "index.json").read_text())
     assert len(index["variants"]) == 3
     for one in index["variants"]:
-        with using_declarations(BLOCKS):
+        with using_file(BLOCKS):
             counted = count_source(str(tmp_path / one["file"]), (64, 64))
         assert (one["params"], one["macs"]) == (counted.params, counted.macs), one["file"]
 
@@ -298,7 +299,7 @@ def test_it_trains_opens_elsewhere_and_tells_how_far_it_has_come(op: str, base: 
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=variables)
     assert done.returncode == 0, done.stderr
     trained = tmp_path / "out" / "run" / "weights" / "last.pt"
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         gates = [operator.gate for _, operator in named_operators(read_checkpoint(trained).model)]
         assert len(gates) == 4
         assert all(gate.abs().sum() > 0 for gate in gates)
@@ -318,7 +319,7 @@ def test_onnx_gives_what_torch_gives(op: str, base: Path, tmp_path: Path) -> Non
     runtime = pytest.importorskip("onnxruntime", reason="pip install lska-surgeon[onnx]")
     run("graft", base, "--at", "neck", "--op", op, "-o", tmp_path / "grafted.pt")
     generator = torch.Generator().manual_seed(1)
-    with using_declarations(BLOCKS), torch.no_grad():
+    with using_file(BLOCKS), torch.no_grad():
         network = YOLO(tmp_path / "grafted.pt")
         for _, operator in named_operators(network.model):
             for parameter in operator.parameters():
@@ -372,20 +373,20 @@ def test_default_init_opens_the_gates(base: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_an_operator_has_not_is_told(op: str, k: int, dilation: int | None, gated: bool, said: str) -> None:
-    with using_declarations(BLOCKS), pytest.raises(KernelError) as told:
-        resolve_operator(op, k, dilation, gated)
+    with pytest.raises(KernelError) as told:
+        resolve_operator(op, k, dilation, gated, find_blocks(BLOCKS))
     assert said in str(told.value)
 
 
 def test_declared_attention_is_among_the_operators() -> None:
     assert CBAM in other_ops()
-    with using_declarations(BLOCKS):
-        assert {"EMA", "SimAM"} <= set(other_ops())
-        assert "DySample" not in other_ops()
+    ops = other_ops(find_blocks(BLOCKS))
+    assert {"EMA", "SimAM"} <= set(ops)
+    assert "DySample" not in ops
 
 
 def test_its_attention_goes_into_a_stock_network_and_lska_into_the_project(tmp_path: Path) -> None:
-    with using_declarations(BLOCKS):
+    with using_file(BLOCKS):
         torch.manual_seed(0)
         model = build(PROJECT / "yolov8n-own.yaml").eval().half()
         data = {"epoch": -1, "model": model, "ema": None, "optimizer": None, "train_args": {}}

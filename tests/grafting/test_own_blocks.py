@@ -18,9 +18,9 @@ from lska_surgeon.declarations.find import VARIABLE
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 MAKE = """
 import sys, torch
-from lska_surgeon.declarations.find import using_declarations
+from lska_surgeon.declarations.find import building_with, find_blocks
 from lska_surgeon.yolo.build import build
-with using_declarations():
+with building_with(find_blocks()):
     torch.manual_seed(0)
     model = build("yolov8n-own.yaml").train()
     model(torch.rand(4, 3, 64, 64))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lska_surgeon.architecture.declared import NOTHING, using
+from support.custom import using
 
 import lska_surgeon as ls
+from lska_surgeon.architecture.blocks import Declarations
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
 
@@ -37,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_checkpoint(project: Path, own: bool) -> Path:
     backbone = [row for row in ROWS["backbone"] if row[2] != "SimAM" or own]
     yaml = {**ROWS, "backbone": backbone, "head": [[[len(backbone) - 1], *ROWS["head"][0][1:]]]}
-    with using(read_declarations(project / DECLARATION, trusted=True) if own else NOTHING):
+    with using(read_declarations(project / DECLARATION, trusted=True) if own else Declarations()):
         model = build(yaml)
     model.names = {0: "a"}
     torch.serialization.save({"epoch": -1, "model": model, "train_args": {"imgsz": 64}}, project / "base.pt")

@@ -19,7 +19,7 @@ from support import builds, yaml_styles
 from support import yaml_oracle as oracle
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.attention import HOSTS
+from lska_surgeon.architecture.blocks import STOCK as TABLE
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.architecture.positions import NAMES, named_sites
 from lska_surgeon.architecture.scaling import scaling_of
@@ -75,7 +75,7 @@ def check_wiring(base: bytes, variant: bytes, places: list[Place], block: str = 
     hosted = {place.source: place.kernel for place in places if place.inside}
     for index, (old, new) in enumerate(zip(oracle.rows_of(before), kept)):
         if index in hosted:
-            assert (HOSTS[new[2]], new[3]) == (old[2], [*old[3], {"k": hosted[index]}])
+            assert (TABLE[new[2]].plain, new[3]) == (old[2], [*old[3], {"k": hosted[index]}])
         else:
             assert old[1:] == new[1:]
     for content in (before, after):
@@ -96,7 +96,7 @@ def check_scale(path: Path, variant: bytes, scale: str | None, output: str | Non
     letter, values = oracle.scale_built(after, "variant.yaml" if output in (None, "-") else output)
     assert values == (before["scales"][asked] if before.get("scales") else None)
     if letter != asked:  # under a letter that is not its own, no block may depend on it
-        blocks = {HOSTS.get(row[2], row[2]) for row in oracle.rows_of(after)}
+        blocks = {TABLE[row[2]].plain for row in oracle.rows_of(after)}
         alike = [{"n", "s"}, {"m", "l", "x"}] if "C3k2" in blocks else [{"n", "s", "m", "l", "x"}]
         assert any({letter, asked} <= group for group in alike)
 

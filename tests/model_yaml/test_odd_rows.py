@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shapes import surgeon
 
-from lska_surgeon.architecture.attention import BLOCK_OPS, HANDWRITTEN_HOSTS, HOSTS
+from lska_surgeon.architecture.blocks import STOCK
 from lska_surgeon.architecture.graph import Graph, Layer
 from lska_surgeon.architecture.operators import operators_in
 from lska_surgeon.architecture.resolve import resolve_scale
 from lska_surgeon.architecture.scaling import scaling_of
-from lska_surgeon.architecture.shapes import NOT_A_MAP, OUTPUTS, WIDTH_SCALED, shapes_of
+from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.errors import SurgeonError
 
 CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"
-BLOCKS = sorted({*WIDTH_SCALED, *OUTPUTS, *NOT_A_MAP, *BLOCK_OPS, *HOSTS, *HANDWRITTEN_HOSTS, "HGBlock", "HGStem"})
+BLOCKS = sorted(block.name for block in STOCK if block.name not in ("attention", "add"))
 COMMANDS = {
     "check": ["check", "--fix", "{}"],
     "positions": ["positions", "{}"],

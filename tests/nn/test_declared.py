@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lska_surgeon.architecture.declared import NOTHING, Declarations, DeclaredBlock, put_in_force, using
 from support.builds import parameters, tensor_shapes
+from support.custom import using, using_file
 
+from lska_surgeon.architecture.blocks import CustomModule, Declarations
 from lska_surgeon.architecture.graph import Graph, graph_of, yaml_of
 from lska_surgeon.architecture.placement import Placement, edits_for
 from lska_surgeon.architecture.scaling import scaling_of
@@ -24,7 +24,7 @@ from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.architecture.surgery import insert, remove
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.costs.count import count
-from lska_surgeon.declarations.find import VARIABLE, using_declarations
+from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.grafting.certificate import certify, random_pictures
 from lska_surgeon.grafting.transplant import excise_, transplant_
@@ -43,17 +43,15 @@ SOURCE += "".join(f"class {like}Own({like}):\n    pass\n" for like in LIKES)
 
 
 @pytest.fixture(autouse=True)
-def nothing_in_force(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def none_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    yield
-    put_in_force(NOTHING)
 
 
 @pytest.fixture(scope="module")
 def likes(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
     folder = tmp_path_factory.mktemp("likes")
     (folder / "own_likes.py").write_text(SOURCE, encoding="utf-8")
-    blocks = {f"{like}Own": DeclaredBlock(f"{like}Own", f"own_likes.py:{like}Own", like) for like in LIKES}
+    blocks = {f"{like}Own": CustomModule(f"{like}Own", f"own_likes.py:{like}Own", like) for like in LIKES}
     return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
 
 
@@ -72,9 +70,9 @@ def stock(name: str) -> dict[str, Any]:
 def test_the_project_builds_and_runs_with_each_class_in_its_place() -> None:
     tasks = import_offline()
     before = dict(vars(tasks))
-    with using_declarations(PROJECT / "lska-surgeon.toml"):
+    with using_file(PROJECT / "lska-surgeon.toml") as blocks:
         model = build(NETWORK)
-        shapes = shapes_of(graph_of(model.yaml, "own"), scaling_of(model.yaml, "n"))
+        shapes = shapes_of(graph_of(model.yaml, "own", blocks), scaling_of(model.yaml, "n"))
     import my_blocks  # importable from now on
     from nets.sampling import DySample, SPDDown
 
@@ -129,8 +127,8 @@ def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
     own = tuple(sorted(data.draw(st.sets(st.sampled_from(possible), min_size=1, max_size=3))))
     at = tuple(data.draw(st.sets(st.sampled_from(["neck", "head", "backbone", "sppf"]), min_size=1, max_size=1)))
     changed = replaced(yaml, own)
-    with using(likes):
-        base, plain = graph_of(changed, "own"), graph_of(yaml, "stock")
+    with using(likes) as blocks:
+        base, plain = graph_of(changed, "own", blocks), graph_of(yaml, "stock")
         scaling = scaling_of(yaml, "n")
         rewrites = [
             insert(graph, edits_for(Placement(at, k=7), graph, shapes_of(graph, scaling))) for graph in (base, plain)
@@ -198,9 +196,9 @@ class Sum(nn.Module):
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "own_kinds.py").write_text(MIXED_SOURCE, encoding="utf-8")
-    blocks = {"Sum": DeclaredBlock("Sum", "own_kinds:Sum", "add")}
+    blocks = {"Sum": CustomModule("Sum", "own_kinds:Sum", "add")}
     for name, like, stride in KINDS.values():
-        blocks[name] = DeclaredBlock(name, f"own_kinds:{name}", like, stride=stride)
+        blocks[name] = CustomModule(name, f"own_kinds:{name}", like, stride=stride)
     return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
 
 
@@ -218,14 +216,14 @@ def test_every_kind_is_checked_counted_and_taken_back_like_the_stock_one(
         row = (changed["backbone"] + changed["head"])[index]
         row[2] = KINDS[row[2]][0]
     scaling = scaling_of(MIXED, None)
-    with using(kinds):
+    with using(kinds) as blocks:
         rewrites, findings, costs = [], [], []
         for yaml in (changed, MIXED):
-            graph = graph_of(yaml, "net")
+            graph = graph_of(yaml, "net", blocks)
             rewrites.append(insert(graph, edits_for(Placement((at,), k=7), graph, shapes_of(graph, scaling))))
             file = kinds.path.parent / "net.yaml"  # type: ignore[union-attr]
             file.write_text(json.dumps(yaml).replace('"', ""), encoding="utf-8")
-            findings.append([(one.severity, one.rule) for one in check_file(str(file)).findings])
+            findings.append([(one.severity, one.rule) for one in check_file(str(file), blocks).findings])
             costs.append(count(build(yaml_of(rewrites[-1].after, yaml)), (64, 64)))
         mine, theirs = rewrites
         assert shapes_of(mine.after, scaling) == shapes_of(theirs.after, scaling)
@@ -282,7 +280,7 @@ def test_a_class_that_does_not_keep_its_word_is_named(
     folder.mkdir(exist_ok=True)
     (folder / "bad_blocks.py").write_text(BAD, encoding="utf-8")
     first = cls in ("Wide", "Picky")
-    block = DeclaredBlock("Mine", f"bad_blocks:{cls}", "attention", first, stride)
+    block = CustomModule("Mine", f"bad_blocks:{cls}", "attention", first, stride)
     yaml = {
         "nc": 2,
         "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Mine", []]],
@@ -299,7 +297,7 @@ def test_a_class_that_does_not_keep_its_word_is_named(
 
 
 def test_a_stock_name_is_refused(likes: Declarations) -> None:
-    block = DeclaredBlock("SPPF", "own_likes.py:SPPFOwn", "SPPF")
+    block = CustomModule("SPPF", "own_likes.py:SPPFOwn", "SPPF")
     declarations = Declarations({"SPPF": block}, likes.path.parent / "other.toml", trusted=True)  # type: ignore[union-attr]
     with using(declarations), pytest.raises(DeclarationError, match="has a block of that name"):
         build(stock("yolov8n.yaml"))
@@ -337,9 +335,11 @@ def test_what_is_imported_is_said_once_and_for_children_too() -> None:
     code = (
         "import subprocess, sys\nfrom lska_surgeon.cli.main import main\n"
         "for _ in range(2):\n    main(['flops', 'yolov8n-own.yaml', '--imgsz', '64'], standalone_mode=False)\n"
+        "from lska_surgeon.declarations.find import building_with, find_blocks, telling_children\n"
         "child = 'import lska_surgeon.nn, my_blocks, sys; from lska_surgeon.yolo.build import build;'\n"
         "child += ' build(\"yolov8n-own.yaml\")'\n"
-        "subprocess.run([sys.executable, '-c', child], check=True)"
+        "with telling_children(find_blocks()):\n"
+        "    subprocess.run([sys.executable, '-c', child], check=True)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -369,7 +369,7 @@ def a_project(folder: Path, source: str, module: str = "its_blocks", **more: str
     folder.mkdir(exist_ok=True)
     (folder / f"{module}.py").write_text(source, encoding="utf-8")
     targets = {"EMA": f"{module}:EMA", **more}
-    blocks = {name: DeclaredBlock(name, target, "attention", True) for name, target in targets.items()}
+    blocks = {name: CustomModule(name, target, "attention", True) for name, target in targets.items()}
     return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
 
 

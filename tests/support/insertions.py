@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from lska_surgeon.architecture.blocks import STOCK, BlockTable
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.model_yaml import insert
 from lska_surgeon.model_yaml.load import open_model
 
 
 def plan_insert(
-    base: str, placement: Placement, *, scale: str | None = None, resolve: bool = False, output: str | None = None
+    base: str,
+    placement: Placement,
+    *,
+    scale: str | None = None,
+    resolve: bool = False,
+    output: str | None = None,
+    blocks: BlockTable = STOCK,
 ) -> insert.Insertion:
     """Work out an insertion; `base` and `scale` as `insert` takes them."""
-    return insert.plan_insert(open_model(base, scale), placement, resolve=resolve, output=output)
+    return insert.plan_insert(open_model(base, scale, blocks=blocks), placement, resolve=resolve, output=output)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lska_surgeon.architecture.declared import using
+from support.custom import using
 from ultralytics.utils import checks
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.declarations import find
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
@@ -52,8 +51,7 @@ def test_a_checkpoint_whose_declaration_is_not_here(
     declaration, file = project / "lska-surgeon.toml", project / "own.pt"
     with using(read_declarations(declaration, trusted=True)):
         torch.serialization.save({"epoch": -1, "model": build(project / "yolov8n-own.yaml"), "train_args": {}}, file)
-    monkeypatch.delenv(VARIABLE)
-    monkeypatch.setattr(find, "_told", set())  # as in a fresh process
+    monkeypatch.delenv(VARIABLE, raising=False)
     said = said_by_yolo(capsys, "predict", f"model={file}", "source=x.jpg")
     assert f"declared in {declaration}" in said
     assert "my_blocks.EMA" in said

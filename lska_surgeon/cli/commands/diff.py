@@ -67,13 +67,15 @@ def diff(
 
 def _index_free(model: str) -> bytes:
     """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
+    from ...declarations.find import active_blocks
     from ...model_yaml.canonical import canonical_text
     from ...model_yaml.document import Document
     from ...model_yaml.find import find_model
 
     path = Path(model)
     try:
-        text = canonical_text(Document.read(path if path.is_file() else find_model(model).path).graph)
+        file = path if path.is_file() else find_model(model).path
+        text = canonical_text(Document.read(file, blocks=active_blocks()).graph)
     except SurgeonError as error:
         if not path.is_file():
             raise

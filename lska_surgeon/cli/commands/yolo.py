@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...declarations.find import active_declarations, building_with, find_blocks
+from ...declarations.find import active_blocks, building_with, find_blocks, telling_children
 from ...errors import SurgeonError
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
@@ -31,7 +31,8 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         return
     models = [word.partition("=")[2] for word in words if word.startswith("model=")]
     try:
-        with building_with(find_blocks(near=models)):
+        blocks = find_blocks(near=models)
+        with building_with(blocks), telling_children(blocks):
             _import_own_blocks(models)
             code = run_yolo(list(words))
     except SurgeonError:
@@ -47,7 +48,7 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
 def _import_own_blocks(models: list[str]) -> None:
     """Before Ultralytics reads them: it would look in a package index for what it can't import."""
     files = [model for model in models if model.endswith(".pt") and Path(model).is_file()]
-    if files and active_declarations():
+    if files and active_blocks().declarations:
         from ...checkpoints.checkpoint import import_own_blocks
 
         for file in files:
