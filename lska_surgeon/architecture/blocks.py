@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from .kernel import OP_BLOCKS
-
 #: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
 ATTENTION, ADD = "attention", "add"
 #: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
@@ -35,6 +33,9 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # letters the scale letters that Ultralytics builds alike, where it builds the block by letter.
 # model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
 # op      the operator that a row of it is; `other` where its arguments say which.
+# by      `people`: it is a name that they gave to such an operator.
+# same    `yes`: it gives what it gets, bit for bit.
+# drawn   how it is drawn, where not as its role says.
 _TABLE = """
 Conv               conv     scaled   args[2]
 DWConv             conv     scaled   args[2]
@@ -74,23 +75,23 @@ PSA                psa      scaled   1
 SPP                pool     scaled   1        host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
 SPPF               pool     scaled   1        host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
 SPPELAN            pool     scaled   1        host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
-AIFI               pool     source   1
+AIFI               pool     source   1        drawn=psa
 
 Concat             fuse     sum      joins
 CBFuse             other    last     last
 CBLinear           other    previous 1        gives=maps
-Silence            other    source   1
+Silence            other    source   1        same=yes
 Index              other    args[0]  ?
 TorchVision        other    args[0]  -        gives=features
 ImagePoolingAttn   other    previous -        gives=text
-nn.Identity        other    source   1
+nn.Identity        other    source   1        same=yes
 nn.BatchNorm2d     other    source   1
 nn.ReLU            other    source   1
 nn.SiLU            other    source   1
 nn.Dropout         other    source   1
 nn.ZeroPad2d       other    source   1
-nn.MaxPool2d       other    source   args[1]
-nn.AvgPool2d       other    source   args[1]
+nn.MaxPool2d       other    source   args[1]  drawn=conv
+nn.AvgPool2d       other    source   args[1]  drawn=conv
 
 Detect             output   previous -        model=DetectionModel
 WorldDetect        output   previous -        model=WorldModel
@@ -109,11 +110,16 @@ SemanticSegment    output   previous -        model=SemanticSegmentationModel
 RTDETRDecoder      output   previous -        model=RTDETRDetectionModel
 Classify           output   classes  -        model=ClassificationModel
 
-CBAM               operator source   1
+LSKA               operator source   1        op=lska
+LSKATrivial        operator source   1        op=lska-trivial
+LKA                operator source   1        op=lka
+LKATrivial         operator source   1        op=lka-trivial
+LSKAAttention      operator source   1        op=lska-attention
 Timm               operator source   1        op=other
 Gated              operator source   1        op=other
-LSKAttention       operator source   1        op=lska
-LSKA_Attention     operator source   1        op=lska-attention
+CBAM               operator source   1
+LSKAttention       operator source   1        op=lska by=people
+LSKA_Attention     operator source   1        op=lska-attention by=people
 
 attention          operator source   1
 add                fuse     source   joins
@@ -190,6 +196,8 @@ class Block:
         scaled: which argument is a width that is scaled, for output layers that have one.
         op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
         handwritten: whether it is a name that people gave to an operator or a host.
+        same: whether it gives what it gets, bit for bit.
+        drawn: how it is drawn, where not as its role says.
         custom: the declaration of a custom module.
     """
 
@@ -206,6 +214,8 @@ class Block:
     scaled: int | None = None
     op: str | None = None
     handwritten: bool = False
+    same: bool = False
+    drawn: str | None = None
     custom: CustomModule | None = None
 
     @property
@@ -308,15 +318,15 @@ def _stock() -> Iterator[Block]:
             model=more.get("model"),
             scaled=int(more["scaled"]) if "scaled" in more else None,
             op=more.get("op"),
-            handwritten=more.get("op") not in (None, "other"),
+            handwritten="by" in more,
+            same="same" in more,
+            drawn=more.get("drawn"),
         )
         yield block
         if block.host:
             yield replace(block, name=block.host, host=None)
             for ending in more["also"].split(","):
                 yield replace(block, name=name + ending, host=None, handwritten=True)
-    for op, name in OP_BLOCKS.items():
-        yield Block(name, "operator", "source", ("fixed", 1), name, op=op)
 
 
 def _stride(rule: str) -> tuple[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import KernelError
+from .blocks import STOCK
 
 #: Kernel size -> dilation of the dilated convolution, as in the paper's own code.
 PAPER_DILATIONS = {7: 2, 11: 2, 23: 3, 35: 3, 41: 3, 53: 3}
@@ -17,13 +18,7 @@ DEFAULT_KERNEL = 23
 LARGEST_KERNEL = 999
 
 #: `--op` value -> block name in a YAML row.
-OP_BLOCKS = {
-    "lska": "LSKA",
-    "lska-trivial": "LSKATrivial",
-    "lka": "LKA",
-    "lka-trivial": "LKATrivial",
-    "lska-attention": "LSKAAttention",
-}
+OP_BLOCKS = {block.op: block.name for block in STOCK if block.op not in (None, "other") and not block.handwritten}
 #: Operators with one dense kernel: any odd k, no dilation.
 TRIVIAL_OPS = frozenset({"lska-trivial", "lka-trivial"})
 

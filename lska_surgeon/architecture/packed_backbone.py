@@ -13,14 +13,13 @@ from .graph import Layer
 
 #: How many layers a patched parser counts such a row for.
 LAYERS = 5
-_HANDS_ON = ("Silence", "nn.Identity")
 
 
 def packed_row(layers: Sequence[Layer]) -> int | None:
     """The index of the row that the numbers count as several layers; None where there is none."""
     if not any(layer.problem() for layer in layers):
         return None
-    at = next((layer.index for layer in layers if layer.block not in _HANDS_ON), None)
+    at = next((layer.index for layer in layers if not layer.kind.same), None)
     if at is None or layers[at].kind.is_known or layers[at].problem():
         return None
     shifted = [replace(layer, index=layer.index + LAYERS - 1) for layer in layers[at + 1 :]]

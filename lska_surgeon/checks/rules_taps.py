@@ -53,7 +53,7 @@ def unread(subject: Context) -> Iterator[Finding]:
     for layer in subject.layers[:-1]:
         if subject.readers(layer.index) or layer.index in explained or _unread_in_stock(subject, layer.index):
             continue
-        severity = WARNING if layer.block == "nn.Identity" else ERROR
+        severity = WARNING if layer.kind.same else ERROR
         message = f"nobody reads {subject.named(layer.index)}: it feeds nothing"
         fix = _reader_to_be(subject, layer.index)
         if fix is None:

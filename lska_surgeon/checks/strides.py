@@ -51,7 +51,7 @@ def is_whole(layers: Sequence[Layer], shapes: Sequence[Shape]) -> bool:
     return (
         None not in strides
         and not clashes(layers, shapes)
-        and all(layer.index in read or layer.block == "nn.Identity" for layer in layers[:-1])
+        and all(layer.index in read or layer.kind.same for layer in layers[:-1])
     )
 
 

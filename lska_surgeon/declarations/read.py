@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..architecture.blocks import ADD, ATTENTION, STOCK, VERBATIM, Block, CustomModule, Declarations
+from ..architecture.blocks import STOCK, VERBATIM, Block, CustomModule, Declarations
 from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import CBAM
 from ..errors import DeclarationError
@@ -34,7 +34,7 @@ def _is_scaled(block: Block) -> bool:
 
 
 LIKES = (
-    *(ATTENTION, ADD, "Concat"),
+    *VERBATIM,
     *sorted(block.name for block in STOCK if _is_scaled(block)),
     *sorted(block.name for block in STOCK if block.is_output),
 )

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from ..architecture.blocks import ADD, ATTENTION, CustomModule
+from ..architecture.blocks import VERBATIM, CustomModule
 
-_SAYS = {
-    ATTENTION: "keeps its source's width",
-    ADD: "joins maps of one width",
-    "Concat": "joins maps, widths added up",
-}
+_SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
 
 
 def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:

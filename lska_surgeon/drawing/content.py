@@ -25,8 +25,6 @@ POSITIONS = {
     "residual": "inside each bottleneck that has a shortcut",
     "sppf-inner": "inside the SPPF, before its last convolution",
 }
-#: Where a block is better known than by its role.
-_KIND_OF_BLOCK = {"AIFI": "psa", "nn.MaxPool2d": "conv", "nn.AvgPool2d": "conv"}
 _LONGEST_NAME = 40
 _WIDTHS = 3  # in a line of a box
 
@@ -153,7 +151,7 @@ class Content:
         if layer.kind.gives_a_list:
             return "other"
         role = role_of(layer, self.graph.output.index)
-        return _KIND_OF_BLOCK.get(layer.block) or ("conv" if role == "down" else role)
+        return layer.kind.drawn or ("conv" if role == "down" else role)
 
     def _first_line(self, layer: Layer) -> str:
         attention = read_attention(layer)

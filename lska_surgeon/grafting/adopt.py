@@ -24,7 +24,7 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
-from ..architecture.attention import host_spec, plain_row, read_attention
+from ..architecture.attention import holds_attention_blocks, host_spec, plain_row, read_attention
 from ..architecture.blocks import STOCK
 from ..architecture.graph import Layer
 from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
@@ -389,11 +389,12 @@ def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
 
 
 def _assumed(block: str, kernel: Kernel) -> str:
-    if block in ("SPPFLSKA",):
+    kind = STOCK[block]
+    if kind.is_host and kind.role == "pool":
         return f"cv2({_ASSUMED[kernel.op]} of the concatenated features)"
-    if block in ("BottleneckLSKA", "C2fLSKA", "C3LSKA"):
+    if kind.is_host and not holds_attention_blocks(kind):
         return "x + operator(cv2(cv1(x))) in each bottleneck with a shortcut"
-    if block == "C2f_LSKA_Attention":
+    if kind.is_host:
         return "C2f with attention blocks in place of its bottlenecks"
     return _ASSUMED[kernel.op]
 

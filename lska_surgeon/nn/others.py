@@ -105,7 +105,7 @@ def _is_identity(module: nn.Module, dim: int) -> bool:
 
 
 #: Block name in a row -> its class.
-OTHER_CLASSES: dict[str, type[nn.Module]] = {"CBAM": CBAM, "Timm": Timm, "Gated": Gated}
+OTHER_CLASSES: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (CBAM, Timm, Gated)}
 
 
 def build_operator(operator: AnyOperator, dim: int) -> Operator:

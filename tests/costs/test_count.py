@@ -14,8 +14,7 @@ from support.insertions import plan_insert
 from support.releases import published_head
 from torch import nn
 
-from lska_surgeon.architecture.attention import OP_BLOCKS
-from lska_surgeon.architecture.kernel import TRIVIAL_OPS, resolve_kernel
+from lska_surgeon.architecture.kernel import OP_BLOCKS, TRIVIAL_OPS, resolve_kernel
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.costs.count import Cost, CostError, ModuleCost, count, count_source
 from lska_surgeon.costs.shapes_only import ShapesOnly
