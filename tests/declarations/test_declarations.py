@@ -135,7 +135,7 @@ def test_what_lies_beside_the_file_is_read_and_not_trusted(tmp_path: Path, monke
         found = find_declarations(near=["yolov8n.yaml", model])
         assert (found.path, found.trusted) == (beside, False)
     assert find_declarations(beside, near=[model]).trusted
-    assert find_declarations(near=["yolov8n.yaml"]) is Declarations()
+    assert find_declarations(near=["yolov8n.yaml"]) == Declarations()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owner here")
