@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
+from ..architecture.blocks import BlockTable
 from ..costs.cache import CostCache
 from ..costs.cost import CostError
+from ..declarations.find import active_blocks, building_with
 from ..errors import RecipeError, SurgeonError
 from .files import known_costs, left_over, off_files, update
 from .index import Index
@@ -61,8 +64,14 @@ def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...],
         tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
         broken,
         len(variants) - len(broken) if options.verify else 0,
-        sync,
+        partial(_again, active_blocks()),
     )
+
+
+def _again(blocks: BlockTable, options: SyncOptions) -> Variants:
+    """The recipe worked out anew, with the custom modules of the first time."""
+    with building_with(blocks):
+        return sync(options)
 
 
 def _index(recipe: Recipe, variants: tuple[Variant, ...], costs: CostCache, track: Track) -> Index:
