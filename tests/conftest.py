@@ -29,6 +29,7 @@ settings.load_profile("project")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite the outputs in tests/cases")
+    parser.addoption("--update-blocks", action="store_true", help="rewrite what is read of the parser's source")
     parser.addoption("--update-docs", action="store_true", help="rewrite the table of supported positions in docs")
     parser.addoption("--exhaustive", action="store_true", help="count all variants of all YOLOv8 models (half an hour)")
 

@@ -1,7 +1,8 @@
 """What is known of each block that a row may name: one row of a table for each; it knows no graph and reads no file.
 
-The table holds Ultralytics' own blocks (8.3 to 8.4), the operators and hosts of lska-surgeon, and the names that people
-gave to such. Modules that the user declares are rows that are added: `STOCK.with_blocks(declarations)`. A table is a
+The table holds Ultralytics' own blocks, the operators and hosts of lska-surgeon, and the names that people gave to such.
+What Ultralytics' parser makes of a row (its width, and whether the scale letter counts) is read from the parser's own
+source: see `parser_rules`. Modules that the user declares are rows that are added: `STOCK.with_blocks(declarations)`. A table is a
 value: it travels with the layers that were read by it, and nothing in this process changes it.
 """
 
@@ -13,116 +14,114 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from .parser_rules import RULES
+
 #: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
 ATTENTION, ADD = "attention", "add"
 #: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
 VERBATIM = (ATTENTION, ADD, "Concat")
 
-# NAME ROLE WIDTH STRIDE [KEY=VALUE...]
+# NAME ROLE STRIDE [KEY=VALUE...]
 #
 # ROLE    what a row of it does in a network: conv, block, psa, pool, down, up, fuse, operator, output, other.
-# WIDTH   channels out: `scaled` (the first argument, by the scale), `source`, `last` (the last source), `sum` (of the
-#         sources), `args[N]` as it stands, `resnet`, `previous` (no map: `c2` stays that of the row before), `classes`;
-#         ? when it can't be told.
 # STRIDE  stride out over stride in: a number, `args[N]` or `1/args[N]` (1 without that argument), `joins` (all sources
 #         have one stride, which it keeps), `last` (that of the last source), `resnet`; - where it gives no map, ? when
 #         it can't be told.
 # gives   what it gives, where that is not one feature map.
 # host    the block that stands for it with an operator inside; args, how many arguments rows give it, the width among
 #         them; also, what people write behind its name for such a block of their own.
-# letters the scale letters that Ultralytics builds alike, where it builds the block by letter.
 # model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
 # op      the operator that a row of it is; `other` where its arguments say which.
 # by      `people`: it is a name that they gave to such an operator.
 # same    `yes`: it gives what it gets, bit for bit.
 # drawn   how it is drawn, where not as its role says.
 _TABLE = """
-Conv               conv     scaled   args[2]
-DWConv             conv     scaled   args[2]
-GhostConv          conv     scaled   args[2]
-Focus              down     scaled   2
-ADown              down     scaled   2
-AConv              down     scaled   2
-SCDown             down     scaled   args[2]
-HGStem             down     args[1]  4
-ConvTranspose      up       scaled   1/args[2]
-DWConvTranspose2d  up       scaled   1/args[2]
-nn.ConvTranspose2d up       scaled   1/args[2]
-nn.Upsample        up       source   1/args[1]
+Conv               conv     args[2]
+DWConv             conv     args[2]
+GhostConv          conv     args[2]
+Focus              down     2
+ADown              down     2
+AConv              down     2
+SCDown             down     args[2]
+HGStem             down     4
+ConvTranspose      up       1/args[2]
+DWConvTranspose2d  up       1/args[2]
+nn.ConvTranspose2d up       1/args[2]
+nn.Upsample        up       1/args[1]
 
-C1                 block    scaled   1
-C2                 block    scaled   1
-C2f                block    scaled   1        host=C2fLSKA also=_LSKA,_LSKA_Attention args=4
-C2fAttn            block    scaled   1
-C2fCIB             block    scaled   1
-C3                 block    scaled   1        host=C3LSKA also=_LSKA,_LSKA_Attention args=4
-C3Ghost            block    scaled   1
-C3TR               block    scaled   1
-C3x                block    scaled   1
-C3k2               block    scaled   1        host=C3k2LSKA also=_LSKA,_LSKA_Attention args=6 letters=ns,mlx
-A2C2f              block    scaled   1        host=A2C2fLSKA also=_LSKA args=8 letters=nsm,lx
-RepC3              block    scaled   1
-RepNCSPELAN4       block    scaled   1        host=RepNCSPELAN4LSKA also=_LSKA args=4
-ELAN1              block    scaled   1
-Bottleneck         block    scaled   1        host=BottleneckLSKA also=_LSKA args=5
-BottleneckCSP      block    scaled   1
-GhostBottleneck    block    scaled   args[2]
-HGBlock            block    args[1]  1
-ResNetLayer        block    resnet   resnet
-C2PSA              psa      scaled   1
-C2fPSA             psa      scaled   1
-PSA                psa      scaled   1
-SPP                pool     scaled   1        host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
-SPPF               pool     scaled   1        host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
-SPPELAN            pool     scaled   1        host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
-AIFI               pool     source   1        drawn=psa
+C1                 block    1
+C2                 block    1
+C2f                block    1         host=C2fLSKA also=_LSKA,_LSKA_Attention args=4
+C2fAttn            block    1
+C2fCIB             block    1
+C3                 block    1         host=C3LSKA also=_LSKA,_LSKA_Attention args=4
+C3Ghost            block    1
+C3TR               block    1
+C3x                block    1
+C3k2               block    1         host=C3k2LSKA also=_LSKA,_LSKA_Attention args=6
+A2C2f              block    1         host=A2C2fLSKA also=_LSKA args=8
+RepC3              block    1
+RepNCSPELAN4       block    1         host=RepNCSPELAN4LSKA also=_LSKA args=4
+ELAN1              block    1
+Bottleneck         block    1         host=BottleneckLSKA also=_LSKA args=5
+BottleneckCSP      block    1
+GhostBottleneck    block    args[2]
+HGBlock            block    1
+ResNetLayer        block    resnet
+C2PSA              psa      1
+C2fPSA             psa      1
+PSA                psa      1
+SPP                pool     1         host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
+SPPF               pool     1         host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
+SPPELAN            pool     1         host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
+AIFI               pool     1         drawn=psa
 
-Concat             fuse     sum      joins
-CBFuse             other    last     last
-CBLinear           other    previous 1        gives=maps
-Silence            other    source   1        same=yes
-Index              other    args[0]  ?
-TorchVision        other    args[0]  -        gives=features
-ImagePoolingAttn   other    previous -        gives=text
-nn.Identity        other    source   1        same=yes
-nn.BatchNorm2d     other    source   1
-nn.ReLU            other    source   1
-nn.SiLU            other    source   1
-nn.Dropout         other    source   1
-nn.ZeroPad2d       other    source   1
-nn.MaxPool2d       other    source   args[1]  drawn=conv
-nn.AvgPool2d       other    source   args[1]  drawn=conv
+Concat             fuse     joins
+CBFuse             other    last
+CBLinear           other    1         gives=maps
+Silence            other    1         same=yes
+Index              other    ?
+TorchVision        other    -         gives=features
+ImagePoolingAttn   other    -         gives=text
+nn.Identity        other    1         same=yes
+nn.BatchNorm2d     other    1
+nn.ReLU            other    1
+nn.SiLU            other    1
+nn.Dropout         other    1
+nn.ZeroPad2d       other    1
+nn.MaxPool2d       other    args[1]   drawn=conv
+nn.AvgPool2d       other    args[1]   drawn=conv
 
-Detect             output   previous -        model=DetectionModel
-WorldDetect        output   previous -        model=WorldModel
-YOLOEDetect        output   previous -        model=YOLOEModel
-v10Detect          output   previous -        model=DetectionModel
-Segment            output   previous -        model=SegmentationModel scaled=2
-Segment26          output   previous -        model=SegmentationModel scaled=2
-YOLOESegment       output   previous -        model=YOLOESegModel scaled=2
-YOLOESegment26     output   previous -        model=YOLOESegModel scaled=2
-Pose               output   previous -        model=PoseModel
-Pose26             output   previous -        model=PoseModel
-OBB                output   previous -        model=OBBModel
-OBB26              output   previous -        model=OBBModel
-Depth              output   previous -        model=DepthModel
-SemanticSegment    output   previous -        model=SemanticSegmentationModel
-RTDETRDecoder      output   previous -        model=RTDETRDetectionModel
-Classify           output   classes  -        model=ClassificationModel
+Detect             output   -         model=DetectionModel
+WorldDetect        output   -         model=WorldModel
+YOLOEDetect        output   -         model=YOLOEModel
+v10Detect          output   -         model=DetectionModel
+Segment            output   -         model=SegmentationModel scaled=2
+Segment26          output   -         model=SegmentationModel scaled=2
+YOLOESegment       output   -         model=YOLOESegModel scaled=2
+YOLOESegment26     output   -         model=YOLOESegModel scaled=2
+Pose               output   -         model=PoseModel
+Pose26             output   -         model=PoseModel
+OBB                output   -         model=OBBModel
+OBB26              output   -         model=OBBModel
+Depth              output   -         model=DepthModel
+SemanticSegment    output   -         model=SemanticSegmentationModel
+RTDETRDecoder      output   -         model=RTDETRDetectionModel
+Classify           output   -         model=ClassificationModel
 
-LSKA               operator source   1        op=lska
-LSKATrivial        operator source   1        op=lska-trivial
-LKA                operator source   1        op=lka
-LKATrivial         operator source   1        op=lka-trivial
-LSKAAttention      operator source   1        op=lska-attention
-Timm               operator source   1        op=other
-Gated              operator source   1        op=other
-CBAM               operator source   1
-LSKAttention       operator source   1        op=lska by=people
-LSKA_Attention     operator source   1        op=lska-attention by=people
+LSKA               operator 1         op=lska
+LSKATrivial        operator 1         op=lska-trivial
+LKA                operator 1         op=lka
+LKATrivial         operator 1         op=lka-trivial
+LSKAAttention      operator 1         op=lska-attention
+Timm               operator 1         op=other
+Gated              operator 1         op=other
+CBAM               operator 1
+LSKAttention       operator 1         op=lska by=people
+LSKA_Attention     operator 1         op=lska-attention by=people
 
-attention          operator source   1
-add                fuse     source   joins
+attention          operator 1
+add                fuse     joins
 """
 _GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
 # Of a name that is not in the table, what it speaks of; tried in this order.
@@ -185,7 +184,9 @@ class Block:
     Attributes:
         name: what rows call it.
         role: what a row of it does in a network.
-        width: rule for the channels out.
+        width: rule for the channels out: `scaled` (the first argument, by the scale), `source`, `last` (the last source),
+            `sum` (of the sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it can't
+            be told.
         stride: rule for stride out over stride in, and its number.
         plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
         gives: what it gives where that is not one feature map.
@@ -307,14 +308,16 @@ def _role_by_name(name: str) -> str:
 
 
 def _stock() -> Iterator[Block]:
-    """The table's rows, and the hosts of its blocks."""
+    """The table's rows with what the parser makes of them, and the hosts of its blocks."""
+    parsed = {line.split()[0]: line.split()[1:3] for line in filter(None, RULES.splitlines())}
     for line in filter(None, _TABLE.splitlines()):
-        name, role, width, stride, *pairs = line.split()
+        name, role, stride, *pairs = line.split()
+        width, letters = parsed.get(name, ("source", "-"))
         more = dict(pair.split("=") for pair in pairs)
         gives = "the model's output" if role == "output" else _GIVES.get(more.get("gives", ""))
         block = Block(
             *(name, role, width, _stride(stride), name, gives, more.get("host"), int(more.get("args", 0))),
-            letters=tuple(filter(None, more.get("letters", "").split(","))),
+            letters=() if letters == "-" else tuple(letters.split(",")),
             model=more.get("model"),
             scaled=int(more["scaled"]) if "scaled" in more else None,
             op=more.get("op"),

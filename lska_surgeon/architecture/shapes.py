@@ -198,9 +198,9 @@ def _channels(
         return args[1] * (1 if args[3:4] and args[3] else 4) if len(args) > 1 and isinstance(args[1], int) else None
     if rule.startswith("args"):
         at = int(rule[len("args[") : -1])
-        return args[at] if len(args) > at and isinstance(args[at], int) else None
-    if rule == "classes":
-        return settings.get("nc")
+        value = args[at] if len(args) > at else None
+        value = settings.get(value) if isinstance(value, str) else value  # such as nc
+        return value if isinstance(value, int) else None
     channels = {"source": sources[0].channels, "last": sources[-1].channels, "previous": previous.channels}
     return channels.get(rule)
 
