@@ -1,6 +1,6 @@
-"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` reads it; it knows no reader.
+"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it; it reads nothing.
 
-Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; what the columns say stands there, at `ParserRule`.
+Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
 """
 
 from __future__ import annotations
@@ -68,4 +68,5 @@ YOLOESegment       previous -        0 1 scaled(2) *3 reg_max end2end [ch]
 YOLOESegment26     previous -        0 1 scaled(2) *3 reg_max end2end [ch]
 nn.BatchNorm2d     source   -        c1
 nn.ConvTranspose2d scaled   -        c1 c2 *1
+v10Detect          previous -        *0 [ch]
 """

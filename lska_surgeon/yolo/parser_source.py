@@ -116,8 +116,8 @@ _UNARY: dict[type, Callable[[Any], Any]] = {
 _PURE = {
     name: getattr(builtins, name)
     for name in (
-        "abs all any bool dict enumerate filter float frozenset int iter len list map max min next range reversed round "
-        "set sorted str sum tuple type zip"
+        "abs all any bool dict enumerate filter float frozenset int iter len list map max min next range reversed "
+        "round set sorted str sum tuple type zip"
     ).split()
 }
 _METHODS = {
@@ -148,14 +148,9 @@ class ParserSource:
 
     def names(self) -> list[str]:
         """The blocks that `parse_model` itself speaks of, as rows name them."""
-        compared = (
-            part
-            for node in ast.walk(self.function)
-            if isinstance(node, (ast.Compare, ast.Set))
-            for part in _parts(node)
-        )
-        found = {ast.unparse(part).replace("torch.nn.", "nn.") for part in compared}
-        return sorted(name for name in found if name.startswith("nn.") or (name[:1].isupper() and name in self.globals))
+        nodes = [node for node in ast.walk(self.function) if isinstance(node, (ast.Compare, ast.Set))]
+        found = {ast.unparse(part).replace("torch.nn.", "nn.") for node in nodes for part in _parts(node)}
+        return sorted(name for name in found if name.startswith("nn.") or name in self.globals)
 
     def rows(self, model: Mapping[str, Any], channels: int = 3) -> list[ParsedRow]:
         """Every row of a model dictionary, which is not changed.
@@ -175,7 +170,8 @@ class _Run:
     """One call of `parse_model`."""
 
     def __init__(self, source: ParserSource, model: dict[str, Any], channels: int) -> None:
-        self.globals, self.rows, self.steps, self.doubtful = source.globals, [], 0, False
+        self.globals, self.steps, self.doubtful = source.globals, 0, False
+        self.rows: list[ParsedRow] = []
         arguments = source.function.args.args
         self.env: dict[str, Any] = {argument.arg: False for argument in arguments}
         self.env.update(zip((argument.arg for argument in arguments), (model, channels)))
@@ -461,10 +457,8 @@ def _bound(node: ast.stmt) -> Iterator[tuple[str, Token]]:
     """The names that a statement binds, each with what it stands for."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield (
-                alias.asname or alias.name.partition(".")[0],
-                Token(alias.name if alias.asname else alias.name.partition(".")[0]),
-            )
+            name = alias.name if alias.asname else alias.name.partition(".")[0]
+            yield alias.asname or name, Token(name)
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
             outside = (node.module or "").partition(".")[0] in ("torch", "torchvision")

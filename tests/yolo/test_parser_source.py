@@ -1,4 +1,4 @@
-"""The reader of `parse_model`: it says of every row what Ultralytics makes of it, and the shipped rules are what it says."""
+"""The reader of `parse_model`: it says of every row what Ultralytics makes of it; the shipped rules are its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.yolo.environment import import_offline
 from lska_surgeon.yolo.parser_source import UNKNOWN, ParserSource, UnreadableParser, rules_of
 
-NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` reads it; it knows no reader.
+NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it; it reads nothing.
 
-Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; what the columns say stands there, at `ParserRule`.
+Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
 """
 
 from __future__ import annotations
@@ -115,9 +115,7 @@ def test_a_source_that_is_not_understood_is_refused(tmp_path: Path) -> None:
     tasks.write_text("def other(): pass\n", encoding="utf-8")
     with pytest.raises(UnreadableParser, match="has no parse_model"):
         ParserSource(tasks)
-    tasks.write_text(
-        "def parse_model(d, ch):\n    async def f(): pass\n    for x in d['backbone']: pass\n", encoding="utf-8"
-    )
+    tasks.write_text("def parse_model(d, ch):\n    async def f(): pass\n", encoding="utf-8")
     with pytest.raises(UnreadableParser, match="line 2: AsyncFunctionDef"):
         ParserSource(tasks).rows({"backbone": [], "head": []})
 
