@@ -1,9 +1,10 @@
 """What is known of each block that a row may name: one row of a table for each; it knows no graph and reads no file.
 
-The table holds Ultralytics' own blocks, the operators and hosts of lska-surgeon, and the names that people gave to those.
-What Ultralytics' parser makes of a row (its width, and whether the scale letter counts) stands in `parser_rules`, which
-was read from the parser's own source. Custom modules are rows that are added: `STOCK.with_blocks(declarations)`. A table
-is a value: it travels with the layers that were read by it, and nothing in this process changes it.
+The table holds Ultralytics' own blocks, the operators and hosts of lska-surgeon, and the names that people gave to
+those. What Ultralytics' parser makes of a row (its width, and whether the scale letter counts) stands in
+`parser_rules`, which was read from the parser's own source. Custom modules are rows that are added:
+`STOCK.with_blocks(declarations)`. A table is a value: it travels with the layers that were read by it, and nothing in
+this process changes it.
 """
 
 from __future__ import annotations
@@ -184,9 +185,8 @@ class Block:
     Attributes:
         name: what rows call it.
         role: what a row of it does in a network.
-        width: rule for the channels out: `scaled` (the first argument, by the scale), `source`, `last` (of the sources),
-            `sum` (of the sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it
-            can't be told.
+        width: rule for the channels out: `scaled` (the first argument, by the scale), `source`, `last` and `sum` (of the
+            sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it can't be told.
         stride: rule for stride out over stride in, and its number.
         plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
         gives: what it gives where that is not one feature map.
