@@ -185,7 +185,7 @@ class Block:
     Attributes:
         name: what rows call it.
         role: what a row of it does in a network.
-        width: rule for the channels out: `scaled` (the first argument, by the scale), `source`, `last` and `sum` (of the
+        width: rule for channels out: `scaled` (the first argument, by the scale), `source`, `last` and `sum` (of the
             sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it can't be told.
         stride: rule for stride out over stride in, and its number.
         plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.

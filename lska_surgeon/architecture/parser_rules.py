@@ -1,4 +1,4 @@
-"""How Ultralytics' parser treats the blocks that it speaks of; `yolo.parser_source` read it, here nothing is read.
+"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it.
 
 Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
 """

@@ -17,7 +17,7 @@ from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.yolo.environment import import_offline
 from lska_surgeon.yolo.parser_source import UNKNOWN, ParserSource, UnreadableParser, rules_of
 
-NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of; `yolo.parser_source` read it, here nothing is read.
+NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it.
 
 Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
 """
