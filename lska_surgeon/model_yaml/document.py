@@ -181,6 +181,15 @@ class Document:
         """Where a top-level entry stands, from its key to the end of its value."""
         return Span(self._key_starts[key], span_of(self._sections[key]).end)
 
+    def value_span(self, key: str) -> Span | None:
+        """Where the value of a top-level entry stands, without quotes; None where an alias or an anchor is there."""
+        value = span_of(self._sections[key])
+        between = self.text[self._key_starts[key] : value.start]
+        if not re.fullmatch(rf"""["']?{re.escape(key)}["']?\s*:\s*""", between):
+            return None
+        quoted = self.text[value.start] in "'\""
+        return Span(value.start + quoted, value.end - quoted)
+
     def whole_lines(self, span: Span) -> Span:
         """The span widened to whole lines, newline included."""
         end = line_end(self.text, span.end)
