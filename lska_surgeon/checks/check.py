@@ -29,6 +29,7 @@ _RULES = (
     rules_blocks.declared_rows,
     rules_blocks.kernels,
     rules_arguments.arguments,
+    rules_arguments.absent_settings,
     rules_widths.channels,
     rules_blocks.texts,
     rules_blocks.of_yolov5s_repository,

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..model_yaml.document import Document
+from ..model_yaml.document import MARKS, Document
 from ..model_yaml.rewriting import changes_of_args, splice
 
 ERROR, WARNING = "error", "warning"
@@ -91,7 +91,7 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
         before, row = document.layers[index].args, document.rows[index]
         after = [values.get(at, value) for at, value in enumerate(before)]
         after += [values[at] for at in sorted(values) if at >= len(before)]
-        spans = (row.args, *row.each_arg)
-        if all(row.whole.start < span.start < row.whole.end for span in spans):
+        starts = [span.start for span in (row.args, *row.each_arg)]
+        if all(row.whole.start < start < row.whole.end and document.text[start] not in MARKS for start in starts):
             changes += changes_of_args(document, index, before, after)
     return splice(document.text, changes)

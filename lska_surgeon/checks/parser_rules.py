@@ -200,6 +200,7 @@ class _Way:
         elif isinstance(node, ast.Assign):
             value = self.of(node.value)
             for target in node.targets:
+                self._refuse_own(target, node.value)
                 self._assign(target, value)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             self._call(node.value)
@@ -219,6 +220,14 @@ class _Way:
                 self._assign(part, each)
         elif isinstance(target, ast.Subscript) and _is_name(target.value, self.parser.args_name):
             self._put(target.slice, value)
+
+    def _refuse_own(self, target: ast.expr, value: ast.expr) -> None:
+        """What the parser changes of the row's arguments is the row's, and no value that it has added itself."""
+        if isinstance(target, ast.Subscript) and _is_name(target.value, self.parser.args_name):
+            old, same = self.of(target), ast.unparse(target)
+            reads = any(isinstance(part, ast.Subscript) and ast.unparse(part) == same for part in ast.walk(value))
+            if reads and isinstance(old, Value) and old.given is None:
+                raise _Absent
 
     def _put(self, place: ast.expr, value: _Known) -> None:
         args = self.names[self.parser.args_name]

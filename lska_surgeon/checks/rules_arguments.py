@@ -1,4 +1,4 @@
-"""The rule about how many arguments a row has; it knows no wiring."""
+"""The rules about how many arguments a row has, and what it takes from beside the rows; they know no wiring."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from .findings import ERROR, WARNING, Correction, Finding
 from .stock_alignment import stock_blocks, stock_graph
 from .taken import MANY, SHIFTED, SOURCES_WIDTH, Taken, fault_in, taken_by
 
+#: What rows take from beside them, and stock models have there.
+_SETTINGS = {"nc": "80", "kpt_shape": "[17, 3]"}
+
 
 def arguments(subject: Context) -> Iterator[Finding]:
     """Rule `arguments`: a row has the arguments that the parser reads and its block's class needs, and no more.
@@ -28,15 +31,31 @@ def arguments(subject: Context) -> Iterator[Finding]:
     """
     for layer in subject.layers:
         block, args = _as_parsed(layer)
-        if block is None or yolov5_problem(block, args):
+        if block is None or _is_told_otherwise(subject, layer):
             continue
         faults = {letter: fault_in(block, len(args), letter) for letter in subject.letters}
         letter, fault = next(filter(itemgetter(1), faults.items()), (None, None))
         taken = taken_by(block, letter) if fault else None
         if fault and taken:
-            found = f"and is given {listed(args)}"
+            found = f"and is given {listed(layer.args)}"
             found += "" if all(faults.values()) else f", at scale {letter}"
             yield _finding(subject, layer, fault, taken, found)
+
+
+def absent_settings(subject: Context) -> Iterator[Finding]:
+    """Rule `setting`: what the output layer takes from beside the rows is there."""
+    output = subject.output
+    for key, example in _SETTINGS.items():
+        if key in output.args and key not in subject.document.settings and not subject.bad_rows:
+            message = f"{output.block} takes {key}, and the file has no such key"
+            suggestion = f"write {key}: {example} beside the rows, or what your data have"
+            yield subject.finding(ERROR, "setting", output.index, message, suggestion)
+
+
+def _is_told_otherwise(subject: Context, layer: Layer) -> bool:
+    """Whether another rule says what a row of its block needs: texts, or no anchors."""
+    reads_no_text = layer.block == "C2fAttn" and subject.output.block != "WorldDetect"
+    return reads_no_text or yolov5_problem(layer.block, layer.args) is not None
 
 
 def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:

@@ -54,8 +54,9 @@ def _believed(
     """A width that its block believes."""
     source = layer.sources[0]
     severity = WARNING if said in widths.values() else ERROR
-    # A kernel size in its place, or, where the block takes two widths, its own width without its source's.
-    is_left_out = said < _SMALLEST or (has_own_width(layer.block) and not any(map(is_width, layer.args[1:2])))
+    # Where a block takes two widths, one alone is its own, which no scale applies to here: a guess, not to be written.
+    is_own = has_own_width(layer.block) and not any(map(is_width, layer.args[1:2]))
+    is_left_out = is_own or said < _SMALLEST
     if is_left_out:
         named = subject.named(source)
         message = f"{layer.block} takes its input's width first, so {said} is one, but {named} gives {where}"
@@ -64,7 +65,8 @@ def _believed(
         return subject.finding(severity, "channels", layer.index, message, hint)
     args = ("c2", *(layer.args if is_left_out else layer.args[1:]))
     suggestion = f"write {listed(args)}" if is_left_out else "write c2 in place of the number"
-    fixes = [Correction(layer.index, None, value, arg=at) for at, value in enumerate(args)] if severity == ERROR else []
+    is_sure = severity == ERROR and not is_own
+    fixes = [Correction(layer.index, None, value, arg=at) for at, value in enumerate(args)] if is_sure else []
     return subject.finding(severity, "channels", layer.index, message, suggestion, *fixes)
 
 

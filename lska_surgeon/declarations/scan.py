@@ -43,7 +43,8 @@ def scan(path: Path) -> dict[str, DeclaredBlock]:
         raise DeclarationError(f"{path}{line} is not Python: {getattr(error, 'msg', error)}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     layers = {name: node for name, node in classes.items() if _is_layer(node, classes)}
-    used = {part.id for name, node in layers.items() for part in _names(node) if part.id != name}
+    uses = {name: {part.id for part in _names(node)} for name, node in layers.items()}
+    used = {part for name, parts in uses.items() for part in parts if name not in uses.get(part, ())}
     blocks = {name: _guess(node, path) for name, node in layers.items() if name not in used}
     if not blocks:
         raise DeclarationError(f"{path} defines no layers: a layer is a class that extends nn.Module or a stock block")

@@ -44,6 +44,8 @@ from .look_alikes import first_look_alike, look_alike
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 #: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
 _MOST_NODES = 1_000_000
+#: What a value begins with that is an anchor, an alias or has a tag.
+MARKS = "&*!"
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
 AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
@@ -186,6 +188,8 @@ class Document:
         value = span_of(self._sections[key])
         between = self.text[self._key_starts[key] : value.start]
         if not re.fullmatch(rf"""["']?{re.escape(key)}["']?\s*:\s*""", between):
+            return None
+        if self.text[value.start] in MARKS:
             return None
         quoted = self.text[value.start] in "'\""
         return Span(value.start + quoted, value.end - quoted)
