@@ -66,7 +66,8 @@ def _believed(
     args = ("c2", *(layer.args if is_left_out else layer.args[1:]))
     suggestion = f"write {listed(args)}" if is_left_out else "write c2 in place of the number"
     is_sure = severity == ERROR and not is_own
-    fixes = [Correction(layer.index, None, value, arg=at) for at, value in enumerate(args)] if is_sure else []
+    changed = [(at, value) for at, value in enumerate(args) if layer.args[at : at + 1] != (value,)]
+    fixes = [Correction(layer.index, None, value, arg=at) for at, value in changed] if is_sure else []
     return subject.finding(severity, "channels", layer.index, message, suggestion, *fixes)
 
 

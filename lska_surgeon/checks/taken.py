@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from ..declarations.installed import Constructor, constructor
+from ..declarations.installed import Constructor, constructor, is_installed
 from ..declarations.scan import WIDTH, WIDTH_OUT
 from .parser_rules import Built, Value, built_from
 
@@ -46,7 +46,7 @@ def taken_by(block: str, letter: str | None) -> Taken | None:
 
 def fault_in(block: str, given: int, letter: str | None) -> str | None:
     """What is wrong with so many arguments, at a scale; None for nothing, or where that is not known."""
-    found = _fault(block, given, letter)
+    found = _fault(block, min(given, _MOST), letter)
     return found if found and taken_by(block, letter) else None
 
 
@@ -69,6 +69,8 @@ def has_own_width(block: str) -> bool:
 
 @cache
 def _fault(block: str, given: int, letter: str | None) -> str | None:
+    if not is_installed(block):
+        return None
     faults = [_fault_of(way, constructor(block)) for way in built_from(block, given, letter)]
     return None if not faults or None in faults else faults[0]
 

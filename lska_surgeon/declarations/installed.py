@@ -1,5 +1,4 @@
-"""Which names the installed Ultralytics and torch have, and how their classes are built, read from their source text;
-it imports none of it."""
+"""Which names the installed Ultralytics and torch have, and what their classes are built from, by their source text."""
 
 from __future__ import annotations
 
@@ -35,12 +34,20 @@ class Constructor:
 def constructor(block: str) -> Constructor | None:
     """How the class is built that a row names; None where that is not known, or anything goes (`*args`)."""
     prefix, _, name = block.rpartition(".")
-    if prefix not in ("", "nn"):
+    if not is_installed(block):
         return None
     root = _package("torch" if prefix else "ultralytics")
     files = ("nn/modules/__init__.py",) if prefix else ("nn/tasks.py", "nn/modules/__init__.py")
     found = (_constructor(name, root / file, root) for file in files) if root else ()
     return next(filter(None, found), None)
+
+
+def is_installed(block: str) -> bool:
+    """Whether Ultralytics or torch has the class that a row names, whether or not the parser knows it."""
+    prefix, _, name = block.rpartition(".")
+    if prefix:
+        return prefix == "nn" and name in (torch_layers() or ())
+    return name in (parsed_names() or ()) or name in stock_modules()
 
 
 @cache
