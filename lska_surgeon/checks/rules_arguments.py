@@ -14,11 +14,11 @@ from ..architecture.graph import Layer
 from ..architecture.yolov5 import yolov5_problem
 from ..declarations.installed import parsed_names
 from ..model_yaml.document import BAD_ROW, format_value
-from ..wording import clean
+from ..wording import clean, counted
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .stock_alignment import stock_blocks, stock_graph
-from .taken import MANY, SHIFTED, SOURCES_WIDTH, Taken, fault_in, taken_by
+from .taken import MANY, SHIFTED, SOURCES_WIDTH, UNNAMED, Taken, fault_in, taken_by
 
 #: What rows take from beside them, and stock models have there.
 _SETTINGS = {"nc": "80", "kpt_shape": "[17, 3]"}
@@ -70,9 +70,9 @@ def _finding(subject: Context, layer: Layer, fault: str, taken: Taken, found: st
     block, args = _as_parsed(layer)
     assert block is not None
     if fault == MANY:
-        message = f"{layer.block} takes at most [{', '.join(taken.names)}], {found}"
+        message = f"{layer.block} takes at most {_named(taken.names)}, {found}"
         return subject.finding(ERROR, "arguments", layer.index, message)
-    message = f"{layer.block} wants [{', '.join(taken.names[: taken.required])}]"
+    message = f"{layer.block} wants {_named(taken.names[: taken.required])}"
     example = _example(subject, layer, block)
     message += f", as {example[0]} has {listed(example[1])}, {found}" if example else f", {found}"
     if fault == SHIFTED:
@@ -116,6 +116,11 @@ def _example(subject: Context, layer: Layer, block: str) -> tuple[str, tuple[Any
     names = [name for name in _stock_with(block) if _rows_of(name, block)]
     name = max(names, key=lambda name: SequenceMatcher(None, own, name).ratio(), default=None)
     return (name, _rows_of(name, block)[0]) if name else None
+
+
+def _named(names: Sequence[str]) -> str:
+    """`[nc, ne]`; how many they are, where the class does not say their names."""
+    return counted(len(names), "argument") if UNNAMED in names else f"[{', '.join(names)}]"
 
 
 def listed(args: Sequence[Any]) -> str:

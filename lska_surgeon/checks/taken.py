@@ -13,7 +13,7 @@ from .parser_rules import Built, Value, built_from
 #: place of one that is missing.
 FEW, MANY, SHIFTED = "few", "many", "shifted"
 _MOST = 24  # more than any block takes
-SOURCES_WIDTH = "width of its source"
+SOURCES_WIDTH, UNNAMED = "width of its source", "?"
 _IN_WORDS = {"c1": SOURCES_WIDTH, "c2": "width"}
 
 
@@ -98,4 +98,4 @@ def _names(built: Built, wanted: Constructor | None, given: int) -> list[str]:
     """What the class calls each of the row's arguments, or the parser where it keeps one."""
     parameters = wanted.parameters if wanted else ()
     called = {value.given: name for value, name in zip(built.arguments, parameters) if value.given is not None}
-    return [called.get(index) or built.named.get(index, "?") for index in range(given)]
+    return [called.get(index) or built.named.get(index, UNNAMED) for index in range(given)]

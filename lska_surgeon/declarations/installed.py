@@ -141,14 +141,13 @@ def _of_method(method: ast.FunctionDef) -> Constructor | None:
 
 def _imported_from(name: str, file: Path, root: Path) -> Path | None:
     """The module that a module imports a name from, under that name."""
+    stars = []
     for module, imported in _IMPORT.findall(_read(file)):
         words = _COMMENT.sub("", imported).strip("() \t\n")
         if name in {part.strip() for part in words.split(",")}:
             return _file_of(module, file, root)
-        star = _file_of(module, file, root) if words == "*" else None
-        if star and name in _names(star, root):
-            return star
-    return None
+        stars += [_file_of(module, file, root)] if words == "*" else []
+    return next((star for star in stars if star != file and name in _names(star, root)), None)
 
 
 def _names(file: Path, root: Path | None, seen: frozenset[Path] = frozenset()) -> frozenset[str]:

@@ -125,6 +125,8 @@ def test_what_is_shared_is_not_rewritten(args: str, tmp_path: Path) -> None:
 
 
 FORKS_PARSER = """
+def example():
+    from ultralytics.nn.tasks import *
 from .gates import *
 class Conv:
     def __init__(self, c1, c2, k=1, s=1): ...
@@ -141,6 +143,8 @@ def parse_model(d, ch, verbose=True):
             args = [c1, c2, *args[1:]]
         elif m is Gate1:
             args = [ch[f], *args]
+        elif m is Gate2:
+            c2 = args[1]
         elif m in {Detect}:
             args.append([ch[x] for x in f])
         m_ = nn.Sequential(*(m(*args) for _ in range(n))) if n > 1 else m(*args)
@@ -151,10 +155,16 @@ def test_a_forks_own_parser_is_followed(tmp_path: Path) -> None:
     fork(tmp_path, FORKS_PARSER)
     gates = "class Gate1:\n    def __init__(self, c, k): ...\nclass Gate2:\n    def __init__(self, *args): ...\n"
     (tmp_path / "ultralytics" / "nn" / "gates.py").write_text(gates, encoding="utf-8")
-    rows = "[-1, 1, Conv, [8]]", "[-1, 1, Gate1, []]", "[-1, 1, Gate1, [3]]", "[-1, 1, Gate2, [1, 2, 3]]"
-    rows = (*rows, "[-1, 1, Conv, [8, 1, 1, 1, 1]]")
+    rows = [
+        "[-1, 1, Conv, [8]]",
+        "[-1, 1, Gate1, []]",
+        "[-1, 1, Gate1, [3]]",
+        "[-1, 1, Gate2, [1, 2, 3]]",
+        "[-1, 1, Gate2, [1]]",
+        "[-1, 1, Conv, [8, 1, 1, 1, 1]]",
+    ]
     lines = "".join(f"- {row}\n" for row in rows)
-    (tmp_path / "my.yaml").write_text(f"nc: 1\nbackbone:\n{lines}head:\n- [[4], 1, Detect, [nc]]\n", encoding="utf-8")
+    (tmp_path / "my.yaml").write_text(f"nc: 1\nbackbone:\n{lines}head:\n- [[5], 1, Detect, [nc]]\n", encoding="utf-8")
     done = fresh(
         f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
         "[print(one.row, one.message) for one in check_file('my.yaml').findings]",
@@ -162,7 +172,8 @@ def test_a_forks_own_parser_is_followed(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines() == [
         "1 Gate1 wants [k], and is given []",
-        "4 Conv takes at most [width, k, s], and is given [8, 1, 1, 1, 1]",
+        "4 Gate2 wants 2 arguments, and is given [1]",
+        "5 Conv takes at most [width, k, s], and is given [8, 1, 1, 1, 1]",
     ], done.stderr
 
 
