@@ -16,7 +16,7 @@ from ..model_yaml.lines import patch, unified_diff
 from ..model_yaml.load import read_model, scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
-from . import rules_blocks, rules_levels, rules_rows, rules_taps
+from . import rules_arguments, rules_blocks, rules_levels, rules_rows, rules_taps, rules_widths
 from .context import Context
 from .corrections import settled
 from .findings import ERROR, WARNING, Finding, corrected_text
@@ -29,9 +29,12 @@ _RULES = (
     rules_blocks.modules,
     rules_blocks.declared_rows,
     rules_blocks.kernels,
-    rules_blocks.channels,
+    rules_arguments.arguments,
+    rules_arguments.absent_settings,
+    rules_widths.channels,
     rules_blocks.texts,
     rules_blocks.of_yolov5s_repository,
+    rules_blocks.activations,
     rules_rows.scale,
     rules_rows.comments,
     rules_taps.taps,

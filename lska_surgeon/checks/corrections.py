@@ -45,14 +45,14 @@ def _with_what_shows_later(
         if corrected == text:
             break
         text = corrected
-        told = {(one.row, one.tap) for finding in findings for one in finding.corrections}
+        told = {one.place for finding in findings for one in finding.corrections}
         rows = {(finding.row, finding.rule) for finding in findings}
         later = [
             one
             for one in check(subject.with_text(text))
             if one.severity == ERROR
             and (one.row, one.rule) not in rows
-            and not any((fix.row, fix.tap) in told for fix in one.corrections)
+            and not any(fix.place in told for fix in one.corrections)
         ]
         findings = [*findings, *later]
     return findings

@@ -1,23 +1,23 @@
-"""Rules about a row's block and what it is given: names, kernels, widths, texts; they know no wiring."""
+"""Rules about a row's block and what it is given: names, kernels, texts, activations; they know no wiring."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ..architecture.attention import is_like_attention, read_attention
-from ..architecture.graph import IMAGE, Layer
+from ..architecture.graph import Layer
 from ..architecture.other_operators import read_row_of_users
 from ..architecture.shapes import custom_row_problem
 from ..architecture.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..model_yaml.document import BAD_ROW
+from ..model_yaml.lines import line_number
 from ..wording import clean
+from .activation import activation_problem
 from .context import Context
-from .findings import ERROR, WARNING, Finding
+from .findings import ERROR, WARNING, Correction, Finding
 from .known_blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
 
-#: Stock attention that takes its input's width first, which the parser does not hand to it.
-_WIDTH_FIRST = ("CBAM", "ChannelAttention")
 _PREFIXES = ("nn", "torchvision.ops")
 
 
@@ -87,47 +87,11 @@ def kernels(subject: Context) -> Iterator[Finding]:
             yield subject.finding(severity, "kernel", layer.index, str(error))
 
 
-def channels(subject: Context) -> Iterator[Finding]:
-    """Rule `channels`: a width that an attention row spells out is its source's width, whatever the scale.
-
-    A warning: the operators here take the width of their source, but the paper's own class believes the number, as
-    stock attention does where no patched parser hands it the width.
-    """
-    shapes = subject.shapes_by_letter
-    for layer in subject.layers:
-        said = _width_said(layer)
-        if said is None or layer.sources[:1] in ((), (IMAGE,)):
-            continue
-        widths = {letter: there[layer.sources[0]].channels for letter, there in shapes.items()}
-        if None in widths.values() or set(widths.values()) <= {said}:
-            continue
-        where = ", ".join(f"{width} at scale {letter}" if letter else f"{width}" for letter, width in widths.items())
-        message = f"{layer.block} says {said} channels, but {subject.named(layer.sources[0])} gives {where}"
-        suggestion = "write c2 in place of the number"
-        if layer.block in _WIDTH_FIRST and said < 16:
-            message = f"{layer.block} takes its input's width first, so {said} is one, but {message.split(', but ')[1]}"
-            suggestion = f"write [{', '.join(map(str, ('c2', *layer.args)))}]"
-        yield subject.finding(WARNING, "channels", layer.index, message, suggestion)
-
-
-def _width_said(layer: Layer) -> int | None:
-    if layer.block in _WIDTH_FIRST:
-        said = layer.args[0] if layer.args else None
-        return said if isinstance(said, int) else None
-    if not layer.kind.is_operator:
-        return None
-    try:
-        attention = read_attention(layer)
-    except KernelError:
-        return None
-    return attention.channels if attention and isinstance(attention.channels, int) else None
-
-
 def texts(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a block that reads a text besides its map has one, which YOLO-World's output layer goes with."""
     output = subject.output.block
     for layer in subject.layers:
-        if layer.block == "C2fAttn" and (len(layer.args) < 3 or output != "WorldDetect"):
+        if layer.block == "C2fAttn" and output != "WorldDetect":
             message = (
                 "C2fAttn reads a text besides its map: it needs [width, embedding channels, heads], such as "
                 f"[512, 256, 8], in a network that ends in WorldDetect; found {list(layer.args)} and {output}"
@@ -145,3 +109,20 @@ def of_yolov5s_repository(subject: Context) -> Iterator[Finding]:
         yield subject.finding(
             ERROR, "row", output.index, message, f"write [{', '.join(own)}], and drop the key anchors"
         )
+
+
+def activations(subject: Context) -> Iterator[Finding]:
+    """Rule `setting`: `activation` is Python that makes a layer, such as nn.ReLU().
+
+    An error where it makes none, a warning where it makes more than one layer of torch's with literal arguments.
+    """
+    document = subject.document
+    text = document.settings.get("activation")
+    problem = activation_problem(text, subject.blocks) if isinstance(text, str) and text else None
+    if problem is None:
+        return
+    severity, message, right = problem
+    line = line_number(document.text, document.setting_span("activation").start)
+    is_sure = severity == ERROR and right is not None and document.value_span("activation") is not None
+    fixes = (Correction(None, None, right, setting="activation"),) if is_sure else ()
+    yield Finding(severity, "setting", line, None, message, f"write {right}" if right else None, fixes)

@@ -56,7 +56,7 @@ def unread(subject: Context) -> Iterator[Finding]:
         severity = WARNING if layer.kind.same else ERROR
         message = f"nobody reads {subject.named(layer.index)}: it feeds nothing"
         fix = _reader_to_be(subject, layer.index)
-        if fix is None:
+        if fix is None or fix.row is None:
             yield subject.finding(severity, "unread", layer.index, message)
         else:
             reads = subject.layers[fix.row].sources[fix.tap or 0]

@@ -2,8 +2,9 @@
 
 1. The last row is an output layer; a row that reads several layers joins them.
 2. A name that has a stock block's in it (C2f_Faster, SPPF_LSKA) is like that one, if its arguments begin with a width.
-3. Arguments that begin with a width: a convolution, or with repeats or a boolean a C2f.
-4. Anything else keeps its source's width. Its stride is the one with which most fusions join maps of one size.
+3. Arguments that begin with the width of what it reads, and a name that speaks of attention: attention.
+4. Arguments that begin with any other width: a convolution, or with repeats or a boolean a C2f.
+5. Anything else keeps its source's width. Its stride is the one with which most fusions join maps of one size.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from .read import LIKES
 _MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each
 _MOST_ROWS = 100_000  # that all tries together look at
 _PLACE = "my_blocks:{name}"
+# `MyAttention`, `CoordAtt`, `GAM_Attn`; and those that people know by their letters.
+_ATTENTION = re.compile(
+    r"(?:Att|(?:^|_)att)(?:n|ention)?(?![a-z])|^(?:SE|ECA|EMA|CA|SA|BAM|CBAM|GAM|NAM|SimAM|ELA|MLCA|CPCA)$"
+)
 _STRIDES = {"up": (0.5, 1.0, 2.0), "down": (2.0, 1.0, 0.5)}
 
 
@@ -54,6 +59,22 @@ def like_by_name(name: str) -> str | None:
     return None
 
 
+def names_attention(name: str) -> bool:
+    """Whether a block's name says that it is an attention."""
+    return bool(_ATTENTION.search(name))
+
+
+def _width_before(row: Layer, graph: Graph) -> int | None:
+    """The width that the rows say of what a row reads, before any scaling: through those that say none of their own."""
+    source = row.sources[0]
+    while source != IMAGE and len(graph[source].taps) == 1:
+        first = graph[source].args[:1]
+        if any(map(is_width, first)):
+            return int(first[0])
+        source = graph[source].sources[0]
+    return shapes_of(graph, Scaling())[source].channels if source != IMAGE else None
+
+
 def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
     target = _PLACE.format(name=name)
     row = rows[0]
@@ -64,6 +85,8 @@ def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
         fuses = "Concat" if re.search("cat", name, re.IGNORECASE) else ADD
         return CustomModule(name, target, fuses)
     if row.args and is_width(row.args[0]):
+        if names_attention(name) and not named and row.args[0] == _width_before(row, graph):
+            return CustomModule(name, target, ATTENTION)
         if named and not STOCK[named].is_output:
             return CustomModule(name, target, named)
         block = any(row.repeats > 1 for row in rows) or any(isinstance(arg, bool) for arg in row.args)

@@ -14,10 +14,11 @@ from ..files import no_file
 from .guess import like_by_name
 from .read import LIKES
 
-_WIDTH = re.compile(
+#: What people call the input's width, and the output's.
+WIDTH = re.compile(
     r"c1?|ch|chn?|channels?|dim|d_model|c_?in|in_?(c|ch|channels?|planes|dim|features)|inp|inplanes", re.I
 )
-_WIDTH_OUT = re.compile(r"c2|c_?out|out_?(c|ch|channels?|planes|dim|features)|oup|outplanes", re.I)
+WIDTH_OUT = re.compile(r"c2|c_?out|out_?(c|ch|channels?|planes|dim|features)|oup|outplanes", re.I)
 _STRIDES = {"up": 0.5, "down": 2.0}
 
 
@@ -42,7 +43,8 @@ def scan(path: Path) -> dict[str, CustomModule]:
         raise DeclarationError(f"{path}{line} is not Python: {getattr(error, 'msg', error)}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     layers = {name: node for name, node in classes.items() if _is_layer(node, classes)}
-    used = {inner.id for node in layers.values() for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    uses = {name: {part.id for part in _names(node)} for name, node in layers.items()}
+    used = {part for name, parts in uses.items() for part in parts if name not in uses.get(part, ())}
     blocks = {name: _guess(node, path) for name, node in layers.items() if name not in used}
     if not blocks:
         raise DeclarationError(f"{path} defines no layers: a layer is a class that extends nn.Module or a stock block")
@@ -67,13 +69,13 @@ def _guess(node: ast.ClassDef, path: Path) -> CustomModule:
     stride = _STRIDES.get(role_of(Layer(0, "head", -1, 1, name, ()), 1))
     if _takes_several(node):
         fuses = "Concat" if re.search("cat", name, re.IGNORECASE) or _calls(node, "cat") else ADD
-        return CustomModule(name, target, fuses, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])))
-    if len(arguments) > 1 and _WIDTH.fullmatch(arguments[0]) and _WIDTH_OUT.fullmatch(arguments[1]):
+        return CustomModule(name, target, fuses, bool(arguments) and bool(WIDTH.fullmatch(arguments[0])))
+    if len(arguments) > 1 and WIDTH.fullmatch(arguments[0]) and WIDTH_OUT.fullmatch(arguments[1]):
         repeats = arguments[2:3] in (["n"], ["num_blocks"], ["depth"], ["repeats"])
         like = like_by_name(name) or ("C2f" if repeats else "Conv")
         says_it = {"s", "stride"} & set(arguments)
         return CustomModule(name, target, like, stride=None if says_it or like != "Conv" else stride)
-    return CustomModule(name, target, ATTENTION, bool(arguments) and bool(_WIDTH.fullmatch(arguments[0])), stride)
+    return CustomModule(name, target, ATTENTION, bool(arguments) and bool(WIDTH.fullmatch(arguments[0])), stride)
 
 
 def _takes_several(node: ast.ClassDef) -> bool:

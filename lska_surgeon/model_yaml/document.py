@@ -45,6 +45,8 @@ from .look_alikes import first_look_alike, look_alike
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 #: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
 _MOST_NODES = 1_000_000
+#: What a value begins with that is an anchor, an alias or has a tag.
+MARKS = "&*!"
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
 AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
@@ -197,6 +199,17 @@ class Document:
     def setting_span(self, key: str) -> Span:
         """Where a top-level entry stands, from its key to the end of its value."""
         return Span(self._key_starts[key], span_of(self._sections[key]).end)
+
+    def value_span(self, key: str) -> Span | None:
+        """Where the value of a top-level entry stands, without quotes; None where an alias or an anchor is there."""
+        value = span_of(self._sections[key])
+        between = self.text[self._key_starts[key] : value.start]
+        if not re.fullmatch(rf"""["']?{re.escape(key)}["']?\s*:\s*""", between):
+            return None
+        if self.text[value.start] in MARKS:
+            return None
+        quoted = self.text[value.start] in "'\""
+        return Span(value.start + quoted, value.end - quoted)
 
     def whole_lines(self, span: Span) -> Span:
         """The span widened to whole lines, newline included."""

@@ -5,8 +5,9 @@ Each change is a replacement of one span; together they are applied once, from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..architecture.graph import Graph, Layer
 from ..architecture.surgery import Rewrite
@@ -85,26 +86,8 @@ class _Writer:
             quote = quote if quote in "'\"" else ""
             self._put(row.block, f"{quote}{after.block}{quote}")
         if before.args != after.args:
-            self._change_args(before, after)
+            self.changes += changes_of_args(self.document, before.index, before.args, after.args)
         self._renumber(before.index, after.index)
-
-    def _change_args(self, before: Layer, after: Layer) -> None:
-        row = self.document.rows[before.index]
-        for span, old, new in zip(row.each_arg, before.args, after.args):
-            if old != new or type(old) is not type(new):
-                self._put(span, format_value(new))
-        kept = len(after.args)
-        if kept < len(before.args):
-            start = row.each_arg[kept - 1].end if kept else row.each_arg[0].start
-            self._put(Span(start, row.each_arg[-1].end), "")
-        added = [format_value(value) for value in after.args[len(before.args) :]]
-        if added and row.each_arg:
-            end = row.each_arg[-1].end
-            newline = newline_at(self.document.text, end)
-            separator = ", " if row.args_column is None else f"{newline}{' ' * row.args_column}- "
-            self._put(Span(end, end), "".join(separator + text for text in added))
-        elif added:
-            self._put(Span(row.args.start + 1, row.args.start + 1), ", ".join(added))
 
     def _renumber(self, old: int, new: int) -> None:
         # A right comment stays right. The swap's other half keeps the inverse exact: a comment that was wrong and
@@ -193,6 +176,31 @@ class _Writer:
     def _comma_after(self, index: int) -> bool:
         tail = AFTER_ROW.match(self.document.text, self.document.rows[index].whole.end)
         return bool(tail and tail.group(1))
+
+
+def changes_of_args(
+    document: Document, index: int, before: Sequence[Any], after: Sequence[Any]
+) -> list[tuple[Span, str]]:
+    """What to replace in a document, so that row `index` has other arguments than before."""
+    row = document.rows[index]
+    changes = [
+        (span, format_value(new))
+        for span, old, new in zip(row.each_arg, before, after)
+        if old != new or type(old) is not type(new)
+    ]
+    kept = len(after)
+    if kept < len(before):
+        start = row.each_arg[kept - 1].end if kept else row.each_arg[0].start
+        changes.append((Span(start, row.each_arg[-1].end), ""))
+    added = [format_value(value) for value in after[len(before) :]]
+    if added and row.each_arg:
+        end = row.each_arg[-1].end
+        newline = newline_at(document.text, end)
+        separator = ", " if row.args_column is None else f"{newline}{' ' * row.args_column}- "
+        changes.append((Span(end, end), "".join(separator + text for text in added)))
+    elif added:
+        changes.append((Span(row.args.start + 1, row.args.start + 1), ", ".join(added)))
+    return changes
 
 
 def splice(text: str, changes: list[tuple[Span, str]]) -> str:

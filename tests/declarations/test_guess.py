@@ -77,6 +77,79 @@ def test_a_scan_runs_nothing(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
+OLD_STYLE = """class EMA(nn.Module):
+    def __init__(self, channels, factor=8):
+        super(EMA, self).__init__()
+"""
+BOTH_WAYS = """class Down(nn.Module):
+    def __init__(self, dim):
+        self.twin = Up if dim else Down
+class Up(nn.Module):
+    def __init__(self, dim):
+        self.twin = Down
+"""
+PARTS = """class Whole(nn.Module):
+    def __init__(self, dim):
+        self.part = Part(dim)
+class Part(nn.Module):
+    def __init__(self, dim):
+        super(Part, self).__init__()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [(OLD_STYLE, ["EMA"]), (BOTH_WAYS, ["Down", "Up"]), (PARTS, ["Whole"])],
+    ids=["old", "both", "part"],
+)
+def test_a_class_that_names_itself_is_no_part_of_another(tmp_path: Path, text: str, names: list[str]) -> None:
+    (tmp_path / "a.py").write_text(text)
+    found = scan(tmp_path / "a.py")
+    assert list(found) == names
+    assert all(block.channels_first for block in found.values())
+
+
+ATTENTION_ROWS = """nc: 80
+scales: {{n: [0.33, 0.25, 1024]}}
+backbone:
+  - [-1, 1, Conv, [512, 3, 2]]
+  - [-1, 1, {row}]
+head:
+  - [[-1], 1, Detect, [nc]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "like"),
+    [
+        ("MyAttention, [512]", "attention"),
+        ("CoordAtt, [512, 512]", "attention"),
+        ("EMA, [512]", "attention"),
+        ("Attentive, [512]", "Conv"),
+        ("MyStage, [512]", "Conv"),
+        ("MyAttention, [1024]", "Conv"),
+        ("C2f_Attention, [512]", "C2f"),
+        ("MyAttention, [8]", "Conv"),
+    ],
+)
+def test_attention_that_spells_out_its_sources_width_is_attention(bare: Path, row: str, like: str) -> None:
+    Path("mine.yaml").write_text(ATTENTION_ROWS.format(row=row), encoding="utf-8")
+    (block,) = inventory("mine.yaml").guessed.values()
+    assert (block.like, block.channels_first) == (like, False)
+
+
+def test_a_declared_attention_is_told_of_a_width_that_its_class_gets_as_it_stands(bare: Path) -> None:
+    Path("mine.yaml").write_text(ATTENTION_ROWS.format(row="EMA, [512]"), encoding="utf-8")
+    before = run("check", "mine.yaml").output
+    run("blocks", "mine.yaml", "--write")
+    after = run("check", "mine.yaml").output
+    told = "EMA says 512 channels, but layer 0 (Conv) gives 128 at scale n; write c2 in place of the number"
+    assert told in before
+    assert told in after
+    Path("mine.yaml").write_text(ATTENTION_ROWS.format(row="EMA, [c2]"), encoding="utf-8")
+    assert "channels" not in run("check", "mine.yaml").output
+
+
 @pytest.mark.parametrize(
     ("text", "said"), [("class A(:", "line 1 is not Python"), ("x = 1", "defines no layers"), ("\0", "is not Python")]
 )

@@ -21,7 +21,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completion.models)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option(
-    "--fix", is_flag=True, help="Print a diff that puts the numbers right (for `patch -p1`); findings go to stderr."
+    "--fix", is_flag=True, help="Print a diff that puts right what is sure (for `patch -p1`); findings go to stderr."
 )
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
@@ -48,7 +48,7 @@ def check(
     \b
     Rules (errors, unless the word warning stands behind them):
       row        a row is not [from, repeats, module, args], or its numbers make no layer
-      setting    a number beside the rows, such as nc, is one that no network has
+      setting    a number beside the rows, such as nc, is one that no network has; activation is no layer
       source     a source does not exist, or looks forward
       tap        a source is not what the stock model reads there
       bypass     a source is read around an inserted attention (warning)
@@ -58,7 +58,8 @@ def check(
       output     the output layer's inputs are unordered, doubled, or a bare Concat
       module     no such block (warning, unless it is surely misspelt)
       kernel     an operator's kernel size or arguments are not supported
-      channels   a literal width that its source does not have (warning)
+      arguments  a row has fewer arguments than its block needs, or more than it takes (warning where it still builds)
+      channels   a literal width that its source does not have (warning, unless the block believes it at every scale)
       scale      the scale that the file's name asks for is not there
       comment    an index comment is stale (warning)
       build      Ultralytics refuses to build it
