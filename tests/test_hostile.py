@@ -19,7 +19,6 @@ import json
 import math
 import os
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -356,6 +355,8 @@ class TookTooLong(BaseException):
 
 @contextmanager
 def within_bounds() -> Iterator[None]:
+    import resource  # not on every system
+
     def stop(number: int, frame: object) -> None:
         raise TookTooLong(f"more than {SECONDS} s")
 
