@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .records import DONE, FAILED, LOG, RUNNING, Busy, held, log_tail, read_record, write_record
+from .records import DONE, FAILED, LOG, RUNNING, UNREADABLE, Busy, held, log_tail, read_record, write_record
 
 #: Exit codes.
 FINE, WRONG, BUSY = 0, 1, 75
@@ -51,7 +51,7 @@ def work(folder: Path, device: str | None) -> int:
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None or record["state"] == FAILED:
+            if record is None or record["state"] in (FAILED, UNREADABLE):
                 return WRONG
             return FINE if record["state"] == DONE else _train(folder, record, device)
     except Busy:
