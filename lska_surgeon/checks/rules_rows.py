@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from ..architecture.packed_backbone import told
 from ..architecture.scaling import scaling_of
-from ..architecture.shapes import settings_problem, size_problem, width_problem
+from ..architecture.settings import settings_problems
+from ..architecture.shapes import size_problem, width_problem
 from ..errors import GraphError
 from ..model_yaml.lines import line_number
 from .context import Context
@@ -26,9 +27,7 @@ def bad_rows(subject: Context) -> Iterator[Finding]:
 def settings(subject: Context) -> Iterator[Finding]:
     """Rule `setting`: the number of classes, and its like, is one that a network can have."""
     document = subject.document
-    absurd = settings_problem(document.settings)
-    if absurd:
-        key, problem = absurd
+    for key, problem in settings_problems(document.settings):
         line = line_number(document.text, document.setting_span(key).start)
         yield Finding(ERROR, "setting", line, None, problem)
 
