@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all, killed or not; it knows nothing of what is in them."""
+"""Files that are written whole or not at all, and read within bounds; it knows nothing of what is in them."""
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -14,6 +15,9 @@ from typing import IO, Any
 from .errors import SurgeonError, TargetError
 from .unfinished import new_unfinished, remove_unfinished
 from .wording import clean
+
+#: No file that this package writes and reads again is as long as this.
+MOST_BYTES = 2**24
 
 
 def as_path(path: object) -> Path:
@@ -322,6 +326,41 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
+def open_to_read(path: Path) -> IO[bytes]:
+    """Open a file; of a named pipe, a socket, a device or a folder nothing is read, for it may have no end.
+
+    Raises:
+        OSError: it is no file, or can't be opened; `strerror` says why in words.
+    """
+    _refuse_no_file(no_file(path), path)
+    # What stands there may be another thing by now: a pipe that nobody writes into is not waited for either.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _refuse_no_file(_kind(os.fstat(handle).st_mode), path)
+        return os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def _refuse_no_file(found: str | None, path: Path) -> None:
+    if found:
+        raise OSError(errno.ENOENT if found == DANGLING else errno.EINVAL, f"it is {found}", str(path))
+
+
+def read_within(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OSError: it is no file, can't be read, or has more than `most` bytes; `strerror` says why in words.
+    """
+    with open_to_read(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return content
+
+
 DANGLING = "a symbolic link that leads nowhere"
 _KINDS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
 
@@ -335,6 +374,10 @@ def no_file(path: Path) -> str | None:
         mode = path.stat().st_mode
     except (OSError, ValueError):
         return DANGLING if os.path.islink(path) else None
+    return _kind(mode)
+
+
+def _kind(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     return next((words for is_kind, words in _KINDS if is_kind(mode)), "a device")
