@@ -138,7 +138,7 @@ class Checkpoint(Shown):
         """What it holds as plain data, as `inspect --json` writes it."""
         model, state = self.model, self.state_dict
         yaml, names = self.yaml or {}, self.names or {}
-        date, epoch = self.data.get("date"), self.data.get("epoch")
+        date, epoch, task = self.data.get("date"), self.data.get("epoch"), self.train_args.get("task")
         return {
             "schema": self.schema,
             "file": str(self.path),
@@ -155,7 +155,7 @@ class Checkpoint(Shown):
             "scale": yaml.get("scale") or None,
             "classes": len(names) or yaml.get("nc"),
             "names": {str(number): name for number, name in names.items()},
-            "task": self.train_args.get("task"),
+            "task": task if isinstance(task, str) else None,
             "epoch": epoch if isinstance(epoch, int) else None,
             "globals": {"allowed": len(self.found.allowed), "refused": list(self.found.refused)},
             "surgery": self.surgery,

@@ -7,9 +7,9 @@ each layer, and the stored YAML. What a layer computes from its other attributes
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,6 +45,7 @@ def refuse_wrong_types(data: Mapping[str, Any], model: nn.Module | None) -> None
     for name, layer in layers.items():
         _look(f"model.model.{clean(name, 20)}.", vars(layer), {**_PLACE, **(_OUTPUT if hasattr(layer, "anchors") else {})})
     yaml: Mapping[str, Any] = model.yaml  # type: ignore[assignment]
+    _look("model.yaml.", yaml, {"lska_surgeon": _RECORD})
     for _, problem in settings_problems(yaml):
         raise WrongTypeError(f"in its YAML {problem}")
     try:
@@ -132,13 +133,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a value is plain data, as YAML and JSON have it, paths included."""
+def _is_plain(value: Any) -> bool:
+    """Whether a value is plain data, as YAML has it."""
     if isinstance(value, dict):
-        return all(isinstance(key, (str, int, float)) and is_plain(part) for key, part in value.items())
+        return all(isinstance(key, (str, int, float)) and _is_plain(part) for key, part in value.items())
     if isinstance(value, (list, tuple)):
-        return all(map(is_plain, value))
-    return value is None or isinstance(value, (str, int, float, PurePath))
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))
 
 
 def _is_arguments(value: Any) -> bool:
@@ -168,22 +169,30 @@ def _is_stride(value: Any) -> bool:
 
 
 def _is_record(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and is_plain(value))
+    """What a graft leaves, as far as it is read again; JSON, for it is written as such."""
+    if value is None:
+        return True
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    if not isinstance(value, dict) or not _is_record(value.get("earlier")):
+        return False
+    edits = value.get("edits", [])
+    return isinstance(edits, list) and all(isinstance(edit, dict) for edit in edits)
 
 
 def _is_text(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
+_RECORD = (_is_record, "the record of a graft")
 _ARGUMENTS = (_is_arguments, "the arguments of a training by name")
 #: What is looked at of the dictionary, of the model's attributes and of each layer's, where it is there.
-_ENTRIES = {
-    "train_args": _ARGUMENTS,
-    "lska_surgeon": (_is_record, "the record of a graft"),
-}
+_ENTRIES = {"train_args": _ARGUMENTS, "lska_surgeon": _RECORD}
 _ATTRIBUTES = {
     "model": (lambda value: isinstance(value, nn.Sequential), "layers in a row"),
-    "yaml": (lambda value: isinstance(value, dict) and is_plain(value), "plain data"),
+    "yaml": (lambda value: isinstance(value, dict) and _is_plain(value), "plain data"),
     "names": (_is_names, "names of classes by number"),
     "stride": (_is_stride, "numbers above 0"),
     "save": (_is_numbers, "a list of numbers"),
