@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..tables import Part, Shown, Table, html
-from ..wording import printable
+from ..wording import few, printable
 from ..yolo.environment import import_offline
 
 #: How many grafts upon each other are shown; a file may claim to have any number.
@@ -204,15 +204,15 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(_edit_in_words(edit) for edit in record.get("edits", []))
-    lines = [
-        f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})",
-        edits,
-    ]
+    lines = [f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})"]
+    lines.append(edits or f"into a variant, where rows came: {few(list(map(str, record.get('inserted') or [])))}")
     certificate, tensors = record.get("certificate"), record.get("tensors")
     if isinstance(tensors, dict):
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
-        lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+        delta = certificate.get("max_delta")
+        found = "no certificate: outputs could not be compared" if delta is None else f"certificate: max |Δ| {delta}"
+        lines.append(f"{found} in float32, when it was grafted")
     if isinstance(record.get("blocks"), str):
         lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted

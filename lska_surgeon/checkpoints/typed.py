@@ -178,8 +178,9 @@ def _is_record(value: Any) -> bool:
         return False
     if not isinstance(value, dict) or not _is_record(value.get("earlier")):
         return False
-    edits = value.get("edits", [])
-    return isinstance(edits, list) and all(isinstance(edit, dict) for edit in edits)
+    edits, rows = value.get("edits", []), value.get("inserted", [])
+    is_right = isinstance(edits, list) and all(isinstance(edit, dict) for edit in edits)
+    return is_right and isinstance(rows, list) and all(map(_is_number, rows))
 
 
 def _is_text(value: Any) -> bool:
