@@ -20,9 +20,9 @@ from .errors import DocumentError
 from .wording import clean, one_line
 
 __all__ = [
-    "EndlessYaml",
     "LARGEST",
     "UNPRINTABLE",
+    "EndlessYaml",
     "HugeNumber",
     "MappingNode",
     "Node",

@@ -20,8 +20,8 @@ def diff(
 ) -> Difference:
     """Tell how one architecture differs from another.
 
-    Rows are matched by what they are and by what they read, not by their numbers. A checkpoint has the rows of the model
-    YAML that it stores; its weights are not compared.
+    Rows are matched by what they are and by what they read, not by their numbers. A checkpoint has the rows of the
+    model YAML that it stores; its weights are not compared.
 
     >>> import lska_surgeon as ls
     >>> variant = ls.insert("yolov8s.yaml", "neck", k=35).write()

@@ -70,8 +70,8 @@ def results(
         return tabulate(name, plain.runs, known, metric=metric, resolve=resolve, notes=notes)
     if not sources[0].exists():
         raise AblationError(
-            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, or "
-            "folders of runs, such as runs/detect"
+            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
+            "or folders of runs, such as runs/detect"
         )
     if base is not None:
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")

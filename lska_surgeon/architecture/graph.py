@@ -146,18 +146,21 @@ def rows_of(yaml: Mapping[str, Any], name: str) -> tuple[Layer, ...]:
         if not isinstance(rows, (list, tuple)):
             raise BuildError(f"{name}: {section} is {a_value(rows)}, and has to be a list of rows")
         for row in rows:
-            columns = row if isinstance(row, (list, tuple)) and len(row) == 4 else (None,) * 4
-            frm = as_from(columns[0])
-            if frm is None or not (isinstance(columns[1], int) and isinstance(columns[2], str) and _is_list(columns[3])):
-                raise BuildError(
-                    f"{name}: it has a row that is not [from, repeats, module, args]: {clean(shown(row), 60)}"
-                )
-            layers.append(Layer(len(layers), section, frm, columns[1], columns[2], tuple(columns[3])))
+            layer = _row(row, len(layers), section)
+            if layer is None:
+                raise BuildError(f"{name} has a row that is not [from, repeats, module, args]: {clean(shown(row), 60)}")
+            layers.append(layer)
     return tuple(layers)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
+def _row(row: Any, index: int, section: str) -> Layer | None:
+    if not isinstance(row, (list, tuple)) or len(row) != 4:
+        return None
+    first, repeats, block, args = row
+    frm = as_from(first)
+    if frm is None or not (isinstance(repeats, int) and isinstance(block, str) and isinstance(args, (list, tuple))):
+        return None
+    return Layer(index, section, frm, repeats, block, tuple(args))
 
 
 def graph_of(yaml: Mapping[str, Any], name: str) -> Graph:

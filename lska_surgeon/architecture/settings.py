@@ -1,4 +1,4 @@
-"""What may stand beside the rows of a model YAML: the number of classes, scales, ...; other keys are their author's own."""
+"""What may stand beside the rows of a model YAML: the number of classes, scales, ...; it knows nothing of the rows."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ _WORDS_BEHIND = re.compile(r"(-?[\d.]+|True|true|False|false|\[.*\]) +\w.*")
 
 
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every setting that Ultralytics can't read, and what to write; or that makes no size, such as absurdly many classes."""
+    """Every setting that has a wrong type, with what to write, or that makes no size, such as a million classes.
+
+    Keys that Ultralytics does not read are their author's own.
+    """
     for key, (is_right, what, example) in _SETTINGS.items():
         if key in settings and not is_right(settings[key]):
-            yield key, f"{key} is {_found(settings[key])}: it is {what}, so write {_written(key, settings[key], example)}"
+            value = settings[key]
+            found = "empty" if value is None else clean(shown(value), 40)
+            yield key, f"{key} is {found}, and has to be {what}{_remedy(key, value, example)}"
     for key in _SIZES:
         absurd = next((one for one in numbers_in([settings.get(key)]) if not abs(one) <= MOST_CHANNELS), None)
         if absurd is not None:
             yield key, f"{key} is {absurd}: it may be at most {MOST_CHANNELS}"
 
 
-def _found(value: Any) -> str:
-    return "empty" if value is None else clean(shown(value), 40)
-
-
-def _written(key: str, value: Any, example: str) -> str:
-    """What to write; where a # was lost, what was meant."""
+def _remedy(key: str, value: Any, example: str) -> str:
+    """What to write: where a # was lost what was meant, else an example."""
     meant = _WORDS_BEHIND.fullmatch(value) if isinstance(value, str) else None
     if meant is None:
-        return f"{key}: {example}"
-    return f"{key}: {clean(meant[1], 20)} # {clean(value[meant.end(1) :].strip(), 20)}"
+        return f", such as {key}: {example}"
+    return f": write {key}: {clean(meant[1], 20)} # {clean(value[meant.end(1) :].strip(), 20)}"
 
 
 def _is_whole(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """Whether what a checkpoint holds has the types that everybody takes for granted who reads it; it opens no file.
 
-A pickle may have any value in the place of any other. What torch and Ultralytics write is looked through here, once, when
-a file is read: the entries of the dictionary, what torch keeps of each module, the model's own attributes, the place of
-each layer, and the stored YAML. What a layer computes from its other attributes shows when it runs, and not here.
+A pickle may have any value in the place of any other. What torch and Ultralytics write is looked through here, once,
+when a file is read: the entries of the dictionary, what torch keeps of each module, the model's own attributes, the
+place of each layer, and the stored YAML. What a layer makes of its other attributes shows when it runs, and not here.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ def refuse_wrong_types(data: Mapping[str, Any], model: nn.Module | None) -> None
         return
     _refuse_modules(model, "model", {})
     _look("model.", {**vars(model), **model._modules}, _ATTRIBUTES)
-    layers = dict(model.model.named_children())  # type: ignore[union-attr, operator]
+    layers = dict(model.model.named_children())
     for name, layer in layers.items():
-        _look(f"model.model.{clean(name, 20)}.", vars(layer), {**_PLACE, **(_OUTPUT if hasattr(layer, "anchors") else {})})
-    yaml: Mapping[str, Any] = model.yaml  # type: ignore[assignment]
+        _look(
+            f"model.model.{clean(name, 20)}.", vars(layer), {**_PLACE, **(_OUTPUT if hasattr(layer, "anchors") else {})}
+        )
+    yaml: Mapping[str, Any] = model.yaml
     _look("model.yaml.", yaml, {"lska_surgeon": _RECORD})
     for _, problem in settings_problems(yaml):
         raise WrongTypeError(f"in its YAML {problem}")
@@ -90,7 +92,7 @@ def _refuse_kept(module: nn.Module, name: str) -> None:
         found = kept[key]
         if not (isinstance(found, type(usual)) or (usual is None and isinstance(found, bool))):
             raise WrongTypeError(f"{name}.{key} is {a_value(found)}, and has to be {a_value(usual)}")
-        if isinstance(usual, dict):
+        if isinstance(usual, dict) and isinstance(found, dict):
             is_right, what = _HELD.get(key, (_is_hook, "functions"))
             for part, held in found.items():
                 if not is_right(part, held):

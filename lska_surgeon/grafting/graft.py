@@ -151,9 +151,8 @@ def _without_identity(rewrite: Rewrite) -> str:
             bare.append(f"{row.index} ({attention.kernel.op})")
     if not bare:
         return said
-    return (
-        f"{said}row{plural(bare)} {', '.join(bare)} can start as the identity behind a gate, as insert --gated writes; or "
-    )
+    rows = f"row{plural(bare)} {', '.join(bare)}"
+    return f"{said}{rows} can start as the identity behind a gate, as insert --gated writes; or "
 
 
 def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:

@@ -86,8 +86,8 @@ def open_model(name: str, scale: str | None = None, folder: Path | None = None) 
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)
-    for _, problem in settings_problems(document.settings):
-        raise GraphError(f"{found.asked}: {problem}")
+    for _, wrong in settings_problems(document.settings):
+        raise GraphError(f"{found.asked}: {wrong}")
     scaling = scaling_of(document.settings, letter)
     note = None if scale else scale_note(found, document)
     model = OpenModel(found, document, scaling, scale, (note,) if note else ())

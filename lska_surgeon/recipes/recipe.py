@@ -183,7 +183,7 @@ class _Reader(YamlFields):
         return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
     def _included(self, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
-        found = []
+        found: list[Wanted] = []
         node = fields.get("include")
         general = {"base": (_line(fields["base"]), "base")} if "base" in fields else {}
         for number, item in enumerate(self.sequence(node, "include") if node else ()):
@@ -212,7 +212,9 @@ class _Reader(YamlFields):
 
     def _refuse_many(self, node: Node, field: str, count: int) -> None:
         if count > MOST_VARIANTS:
-            problem = f"it asks for {count:,} variants, and a recipe may ask for {MOST_VARIANTS:,}: give it fewer values"
+            problem = (
+                f"it asks for {count:,} variants, and a recipe may ask for {MOST_VARIANTS:,}: give it fewer values"
+            )
             raise self.bad(node, field, problem)
 
     def _without_excluded(self, node: Node | None, wanted: list[Wanted]) -> list[Wanted]:

@@ -51,7 +51,11 @@ def diff(
       lska-surgeon diff --textconv yolov8s-lska-neck-k35.yaml
     """
     if len(models) != (1 if textconv else 2):
-        wanted = "--textconv takes one model YAML" if textconv else "diff takes two model YAMLs or checkpoints, BEFORE and AFTER"
+        wanted = (
+            "--textconv takes one model YAML"
+            if textconv
+            else "diff takes two model YAMLs or checkpoints, BEFORE and AFTER"
+        )
         raise click.UsageError(f"{wanted}, found {len(models)}")
     refuse_second_reading(models)
     if (costs or textconv) and STDIN in models:
