@@ -46,6 +46,14 @@ def results(
     Raises:
         SurgeonError: there is nothing to tabulate, or no such metric.
     """
+    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
+    if not sources:
+        raise AblationError("give a recipe, or folders with runs")
+    if len(sources) == 1 and not sources[0].exists():  # before anything heavy is imported
+        raise AblationError(
+            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
+            "or folders of runs, such as runs/detect"
+        )
     from ..ablation.cells import plan_ablation
     from ..ablation.latencies import known_latencies
     from ..ablation.plain import plain_runs
@@ -57,9 +65,6 @@ def results(
         raise AblationError(
             f"resolve {resolve:g} is no difference that seeds could show: give one above 0, such as 0.005"
         )
-    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
-    if not sources:
-        raise AblationError("give a recipe, or folders with runs")
     if len(sources) > 1 or sources[0].is_dir():
         missing = [str(path) for path in sources if not path.is_dir()]
         if missing:
@@ -68,11 +73,6 @@ def results(
         known, notes = costs_of_plain(plain.runs, plain.sizes) if costs else ({}, ())
         name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
         return tabulate(name, plain.runs, known, metric=metric, resolve=resolve, notes=notes)
-    if not sources[0].exists():
-        raise AblationError(
-            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
-            "or folders of runs, such as runs/detect"
-        )
     if base is not None:
         raise AblationError("the bases stand in the recipe: leave base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
