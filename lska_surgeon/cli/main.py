@@ -28,7 +28,7 @@ COMMANDS = {
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
-    "diff": ("Tell how two model YAMLs differ.", "diff"),
+    "diff": ("Tell how two models differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
     "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),

@@ -122,7 +122,7 @@ def test_no_difference_is_one_line(form: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("yolov8s.yaml",), "diff takes two model YAMLs, BEFORE and AFTER, found 1"),
+        (("yolov8s.yaml",), "diff takes two model YAMLs or checkpoints, BEFORE and AFTER, found 1"),
         (("--textconv", "a.yaml", "b.yaml"), "--textconv takes one model YAML, found 2"),
         (("yolov8s.yaml", "nope.yaml"), "no file nope.yaml"),
         (("yolov8s.yaml", VARIANT, "--json", "--format", "md"), "--json is short for --format json"),
