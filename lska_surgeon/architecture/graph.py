@@ -14,6 +14,8 @@ from ..wording import a_value, clean, shown
 #: What row 0 reads: the picture itself.
 IMAGE = -1
 SECTIONS = ("backbone", "head")
+#: What is wrong with a model that ends with its backbone.
+NO_HEAD = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
 
 From = Union[int, tuple[int, ...]]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..architecture.graph import NO_HEAD
 from ..architecture.packed_backbone import told
 from ..architecture.scaling import scaling_of
 from ..architecture.settings import settings_problems
@@ -22,6 +23,14 @@ def bad_rows(subject: Context) -> Iterator[Finding]:
     """Rule `row`: a row has four columns; rule `setting`: what stands beside the rows can be read."""
     for error in subject.bad_rows:
         yield Finding(ERROR, "setting" if error.index is None else "row", error.line, error.index, error.problem)
+
+
+def head(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: the last row, which is the output layer, stands under head."""
+    document = subject.document
+    if all(layer.section != "head" for layer in subject.layers):
+        line = line_number(document.text, document.setting_span("head").start)
+        yield Finding(ERROR, "row", line, None, f"the file {NO_HEAD}")
 
 
 def settings(subject: Context) -> Iterator[Finding]:

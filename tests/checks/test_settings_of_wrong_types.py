@@ -89,6 +89,16 @@ def test_stock_models_have_no_such_setting() -> None:
         assert not list(settings_problems(Document.read(path).settings)), path
 
 
+def test_a_model_without_an_output_layer() -> None:
+    Path("odd.yaml").write_text(f"{NETWORK.partition('head:')[0]}head: []\n", encoding="utf-8")
+    said = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
+    done = surgeon("check", "odd.yaml")
+    assert done.exit_code == 1
+    assert f"odd.yaml:9: error[row]: the file {said}\n" in done.output
+    built = surgeon("flops", "odd.yaml", "--imgsz", "64")
+    assert (built.exit_code, built.stderr) == (2, f"Error: odd.yaml {said}\n")
+
+
 @pytest.mark.parametrize("block", ["5", "null", "[Conv]", "2001-01-01"])
 def test_a_row_whose_module_is_no_word(block: str) -> None:
     text = NETWORK.replace("[-1, 1, SPPF, [16, 5]]", f"[-1, 1, {block}, [16, 5]]")
