@@ -194,9 +194,13 @@ def is_ultralytics_model(module: nn.Module) -> bool:
 def tensors_in(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors by name that a file without a model holds, in all of it or in one entry; empty without any."""
     for found in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
-        if isinstance(found, dict) and found and all(isinstance(value, torch.Tensor) for value in found.values()):
+        if isinstance(found, dict) and found and all(map(_is_named_tensor, found.items())):
             return found
     return {}
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
 
 
 def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:

@@ -20,6 +20,10 @@ from ..architecture.settings import settings_problems
 from ..errors import SurgeonError
 from ..wording import a_value, clean
 from .bounds import MOST_UNFOLDED
+from .stand_ins import StandIn
+
+#: Whose classes set no attribute of another type than the class's own has; other people's may.
+_LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
 
 
 class WrongTypeError(Exception):
@@ -97,7 +101,13 @@ def _refuse_kept(module: nn.Module, name: str) -> None:
             for part, held in found.items():
                 if not is_right(part, held):
                     raise WrongTypeError(f"{name}.{key} holds {a_value(held)} by {_word(part)}, and may hold {what}")
-    for key, found in kept.items():
+    if type(module).__module__.startswith(_LIBRARIES) and not isinstance(module, StandIn):
+        _refuse_shadows(module, name)
+
+
+def _refuse_shadows(module: nn.Module, name: str) -> None:
+    """Look through the attributes that hide one of their class's, a method for instance."""
+    for key, found in vars(module).items():
         usual = getattr(type(module), key, None)
         if key not in _PLACE and not isinstance(usual, property) and not _is_like(found, usual):
             raise WrongTypeError(f"{name}.{clean(key, 40)} is {a_value(found)}, and has to be {a_value(usual)}")

@@ -196,3 +196,11 @@ def test_modules_that_unfold_without_end(content: dict[str, Any]) -> None:
         many = nn.Sequential(many, many)
     with pytest.raises(CheckpointError, match="contains more than 1,000,000 modules"):
         read_checkpoint(written(content, attribute(0, "_modules", "many"), many))
+
+
+@pytest.mark.parametrize("key", [1, None, (1, 2)])
+def test_tensors_without_names_are_no_state_dict(key: Any) -> None:
+    torch.serialization.save({key: torch.zeros(1)}, "changed.pt")
+    done = surgeon("graft", "changed.pt", "--into", "tiny.yaml", "--dry-run")
+    assert done.exit_code == 2, done.exception
+    assert "neither an Ultralytics model nor tensors by name" in done.stderr
