@@ -13,7 +13,7 @@ from ..errors import AblationError, SurgeonError
 from ..model_yaml.encoding import content_of, decoded
 from ..model_yaml.find import CHECKPOINT_SUFFIXES
 from ..wording import first_line
-from ..yaml_nodes import UnreadableYaml, compose, value_of, written_out
+from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT
 from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
 from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
@@ -24,8 +24,7 @@ _MAY_DIFFER = frozenset(
     "save_period profile show save_json save_txt save_conf save_crop save_frames show_labels show_conf show_boxes "
     "line_width source visualize vid_stride stream_buffer embed cfg".split()
 )
-_MOST = 5  # arguments that a note names
-_MOST_NODES = 10_000  # of an args.yaml; Ultralytics writes some hundred
+_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,6 @@ def _arguments(path: Path) -> dict[str, Any]:
         root = compose(decoded(content_of(path), "args.yaml"))
         if root is None:
             return {}
-        if written_out(root, {}) > _MOST_NODES:
-            raise _NoRun("can't read its args.yaml: its aliases stand for too much")
         content = value_of(root)
     except RecursionError as error:
         raise _NoRun("can't read its args.yaml: it is nested too deep, or contains itself") from error

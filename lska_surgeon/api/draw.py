@@ -142,7 +142,7 @@ def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
 
     import_offline()
     from ..checkpoints.checkpoint import Checkpoint
-    from ..drawing.trained import open_checkpoint, open_trained
+    from ..costs.trained import open_checkpoint, open_trained
 
     if isinstance(model, (str, os.PathLike)):
         return open_checkpoint(os.fspath(model), trust=trust)

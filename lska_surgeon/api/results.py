@@ -46,6 +46,14 @@ def results(
     Raises:
         SurgeonError: there is nothing to tabulate, or no such metric.
     """
+    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
+    if not sources:
+        raise AblationError("give a recipe, or folders with runs")
+    if len(sources) == 1 and not sources[0].exists():  # before anything heavy is imported
+        raise AblationError(
+            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
+            "or folders of runs, such as runs/detect"
+        )
     from ..ablation.cells import plan_ablation
     from ..ablation.latencies import known_latencies
     from ..ablation.plain import plain_runs
@@ -57,9 +65,6 @@ def results(
         raise AblationError(
             f"resolve {resolve:g} is no difference that seeds could show: give one above 0, such as 0.005"
         )
-    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
-    if not sources:
-        raise AblationError("give a recipe, or folders with runs")
     if len(sources) > 1 or sources[0].is_dir():
         missing = [str(path) for path in sources if not path.is_dir()]
         if missing:

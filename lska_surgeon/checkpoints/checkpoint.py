@@ -40,6 +40,7 @@ from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
 from .pickle_scan import Missing, Rehearsal, Use
 from .stand_ins import adopting
+from .typed import WrongTypeError, refuse_wrong_types
 from .unpickling import load_safely, load_trusted
 
 __all__ = [
@@ -263,6 +264,13 @@ def _refuse_huge(path: Path, yaml: Any) -> None:
         raise CheckpointError(f"{path} holds a YAML with a number of more than 18 digits: no network has any")
 
 
+def _refuse_types(path: Path, data: dict[str, Any], model: nn.Module | None) -> None:
+    try:
+        refuse_wrong_types(data, model)
+    except WrongTypeError as error:
+        raise CheckpointError(f"{path} is damaged ({error}): copy or download it again") from error
+
+
 def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoint:
     kind = "checkpoint"
     if isinstance(data, nn.Module):
@@ -272,9 +280,11 @@ def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoin
     elif key := next((key for key in ("ema", "model") if isinstance(data.get(key), nn.Module)), None):
         if is_ultralytics_model(data[key]):
             _refuse_huge(path, data[key].yaml)
+            _refuse_types(path, data, data[key])
             return Checkpoint(path, digest, kind, data, key, found)
         held = a_value(data[key])
     elif tensors_in(data):
+        _refuse_types(path, data, None)
         return Checkpoint(path, digest, "state_dict", data, None, found)
     else:
         held = f"a dictionary of {_listed(list(map(str, data)))}" if data else "an empty dictionary"

@@ -40,6 +40,11 @@ def check_checkpoint(path: Path) -> None:
         raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
     if found:
         raise CheckpointError(f"{path} is {found}: give the path of a .pt")
+    if path.suffix.lower() in YAML_SUFFIXES:
+        raise CheckpointError(
+            f"{path} is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators "
+            f"into a model YAML, and graft FILE.pt --into {path} puts a checkpoint into one"
+        )
     if not path.exists():
         raise CheckpointError(f"no file {path}: give the path of a .pt that is here; nothing is downloaded")
     if not os.access(path, os.R_OK):

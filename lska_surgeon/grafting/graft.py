@@ -7,7 +7,7 @@ operators start as the exact identity.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..architecture.attention import read_any_attention
+from ..architecture.attention import is_attention, read_any_attention
+from ..architecture.graph import Layer
 from ..architecture.other_operators import OtherOperator
 from ..architecture.surgery import Rewrite
 from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..errors import CheckpointError, SurgeonError
 from ..model_yaml.insert import stacking_notes
 from ..tables import Part, Shown
-from ..wording import plural
+from ..wording import counted, few, plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
@@ -84,16 +85,16 @@ class Graft(Shown):
     @property
     def report(self) -> str:
         """The same with what is new and the certificate, a few lines."""
-        rows = len(self.plan.rewrite.edits) or len(self.plan.rewrite.inserted)
         gated = any(isinstance(edit.kernel, OtherOperator) for edit in self.plan.rewrite.edits.values())
         default = "at their random init, gates open" if gated else "at the paper's random init"
         start = "started as the exact identity" if self.record["init"] == "identity" else default
-        lines = [
-            self.line,
-            "  copied: the original's tensors, each in its layer's new place",
-            f"  new: {rows} operator {'row' if rows == 1 else 'rows'}, {start}",
-            f"  {self.certificate.line}",
-        ]
+        operators, others = _new_rows(self.plan.rewrite)
+        lines = [self.line, "  copied: the original's tensors, each in its layer's new place"]
+        if operators:
+            lines.append(f"  new: {counted(len(operators), 'operator row')}, {start}")
+        if others:
+            lines.append(f"  new: {_listed(others)}, at the random init of such layers")
+        lines.append(f"  {self.certificate.line}")
         return "\n".join([*lines, *(f"  dropped: {reason}" for reason in sorted(set(self.dropped.values())))])
 
     def parts(self) -> tuple[Part, ...]:
@@ -127,17 +128,31 @@ class Graft(Shown):
         return write_product(path, self.output, self.data, force=force)
 
 
-def _without_identity(rewrite: Rewrite) -> str:
-    """What to say of the new rows that hold an operator which can't start as the identity, for want of a gate."""
+def _new_rows(rewrite: Rewrite) -> tuple[list[Layer], list[Layer]]:
+    """The rows that came or were changed: those that hold an operator, and those that do not."""
     new = [row for row in rewrite.after if row.index in rewrite.edits or row.index in rewrite.inserted]
+    operators = [row for row in new if is_attention(row.block) or read_any_attention(row.block, row.args)]
+    return operators, [row for row in new if row not in operators]
+
+
+def _listed(rows: Sequence[Layer]) -> str:
+    """`row 6 (C2f)`, `rows 6 (C2f), 9 (Conv)`."""
+    return f"row{plural(rows)} {few([f'{row.index} ({row.block})' for row in rows], 8)}"
+
+
+def _without_identity(rewrite: Rewrite) -> str:
+    """What to say of the new rows that can't start as the identity: no operators, or operators for want of a gate."""
+    operators, others = _new_rows(rewrite)
+    said = f"{_listed(others)} can't start as the identity, being no operator; " if others else ""
     bare = []
-    for row in new:
+    for row in operators:
         attention = read_any_attention(row.block, row.args)
         if attention and isinstance(attention.kernel, OtherOperator) and not attention.kernel.gated:
             bare.append(f"{row.index} ({attention.kernel.op})")
     if not bare:
-        return ""
-    return f"row{plural(bare)} {', '.join(bare)} can start as the identity behind a gate, as insert --gated writes; or "
+        return said
+    rows = f"row{plural(bare)} {', '.join(bare)}"
+    return f"{said}{rows} can start as the identity behind a gate, as insert --gated writes; or "
 
 
 def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import EncodingError
+from ..errors import EncodingError, EndlessError
 from ..files import no_file
 from ..model_yaml.encoding import decoded
 from ..yaml_nodes import MappingNode, UnreadableYaml, compose
@@ -46,7 +46,7 @@ def yaml_problem(path: Path, kind: str, keys: str) -> str | None:
         root = compose(decoded(path.read_bytes(), "it"))
     except OSError as error:
         return f"can't be read: {error.strerror or error}"
-    except EncodingError as error:
+    except (EncodingError, EndlessError) as error:
         return f"is {kind}: {error}"
     except UnreadableYaml as error:
         return f"is {kind}: {f'line {error.line}: ' if error.line else ''}{error}"

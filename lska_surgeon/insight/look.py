@@ -13,7 +13,7 @@ from torch import nn
 
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
-from ..drawing.trained import open_trained
+from ..costs.trained import open_trained
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path
 from ..nn import named_operators

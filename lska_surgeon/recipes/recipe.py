@@ -5,6 +5,7 @@ Documented for people in README, and for editors by `templates/recipe.schema.jso
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", 
 DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
+#: To write one takes some hundredths of a second, to train one takes hours.
+MOST_VARIANTS = 10_000
 _BUDGET = ("max_gflops", "max_params")
 
 
@@ -174,12 +177,13 @@ class _Reader(YamlFields):
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
         )
+        self._refuse_many(fields["matrix"], "matrix", math.prod(map(len, sides)))
         every = _once([Wanted(*side, places, self.out) for side in product(*sides)])
         left = self._without_excluded(fields.get("exclude"), every)
         return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
     def _included(self, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
-        found = []
+        found: list[Wanted] = []
         node = fields.get("include")
         general = {"base": (_line(fields["base"]), "base")} if "base" in fields else {}
         for number, item in enumerate(self.sequence(node, "include") if node else ()):
@@ -191,6 +195,7 @@ class _Reader(YamlFields):
             if not here:
                 raise self.bad(item, field, "it needs a base, such as base: yolov8m-seg.yaml")
             at = tuple(self._position(word, f"{field}.at") for word in self.items(given["at"]))
+            self._refuse_many(item, field, len(found) + len(here))
             for base in here:
                 wanted = Wanted(
                     base,
@@ -204,6 +209,13 @@ class _Reader(YamlFields):
                 )
                 found.append(self._checked(wanted, given, field))
         return found
+
+    def _refuse_many(self, node: Node, field: str, count: int) -> None:
+        if count > MOST_VARIANTS:
+            problem = (
+                f"it asks for {count:,} variants, and a recipe may ask for {MOST_VARIANTS:,}: give it fewer values"
+            )
+            raise self.bad(node, field, problem)
 
     def _without_excluded(self, node: Node | None, wanted: list[Wanted]) -> list[Wanted]:
         for number, item in enumerate(self.sequence(node, "exclude") if node else ()):
@@ -307,7 +319,10 @@ class _Reader(YamlFields):
 def _once(wanted: list[Wanted]) -> list[Wanted]:
     """Each combination once: an operator that is not the paper's has no kernel size, whichever the matrix has."""
     plain = [one if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted]
-    return [one for number, one in enumerate(plain) if one not in plain[:number]]
+    found: dict[tuple[Any, ...], Wanted] = {}
+    for one in plain:
+        found.setdefault((one.base, one.scale, one.op, one.at, one.k, one.dilation), one)
+    return list(found.values())
 
 
 def _line(node: Node) -> int:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.declared import like
+from ..architecture.graph import NO_HEAD
 from ..architecture.shapes import channels_in
 from ..architecture.yolov5 import yolov5_problem
 from ..errors import BuildError, SurgeonError
@@ -77,6 +78,8 @@ def build(
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
+            if not content.get("head"):
+                raise BuildError(f"{shown} {NO_HEAD}")
             _refuse_yolov5(content, shown)
             _set_scale(content, scale, named)
             _forbid_downloads(content)

@@ -21,6 +21,9 @@ MODULES = frozenset(
     + ["lska_surgeon.nn"]
 )
 
+#: Of an `activation`; the longest that torch has, with all its arguments, is a tenth of it.
+_MOST_CHARACTERS = 1000
+
 
 def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
     """What building this model YAML would run besides layers; empty when there is nothing.
@@ -43,14 +46,16 @@ def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _is_activation(text: Any) -> bool:
     """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
+    if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:  # what is nested deep breaks Python's parser
+        return False
     try:
-        call = ast.parse(text.strip(), mode="eval").body if isinstance(text, str) else None
+        call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call):
             return False
         for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
             ast.literal_eval(argument)
         prefix, _, name = ast.unparse(call.func).rpartition(".")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if not prefix:
         known = declared(name) or name in vars(module_named("ultralytics.nn.tasks"))

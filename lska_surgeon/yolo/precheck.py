@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..architecture.graph import Layer
 from ..architecture.scaling import AbsurdScaleError, Scaling, scaling_of
-from ..architecture.shapes import settings_problem, shapes_of, size_problem, width_problem
+from ..architecture.settings import settings_problems
+from ..architecture.shapes import shapes_of, size_problem, width_problem
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..model_yaml.document import Document, RowError
 from ..model_yaml.find import FoundModel, find_model, is_stock
@@ -33,15 +34,14 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
     found, document = _read(name)
     if document is None:
         return
+    for _, problem in settings_problems(document.settings):
+        raise GraphError(f"{found.asked}: {problem}")
     try:
         scaling = scaling_of(document.settings, scale or (found.scale if document.scales else None))
     except AbsurdScaleError as error:
         raise GraphError(f"{found.asked}: {error}") from error
     except GraphError:
         return
-    absurd = settings_problem(document.settings)
-    if absurd:
-        raise GraphError(f"{found.asked}: {absurd[1]}")
     _refuse(found, ((layer, _size_problem(layer, scaling)) for layer in document.layers))
     try:
         shapes = shapes_of(document.graph, scaling)

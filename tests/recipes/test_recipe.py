@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
+from support.shapes import surgeon, write_network
 
 from lska_surgeon.errors import RecipeError
 from lska_surgeon.recipes.plan import plan_variants
@@ -333,3 +334,51 @@ def test_schema_and_reader_refuse_alike(text: str, tmp_path: Path) -> None:
     assert not SCHEMA.is_valid(YAML(typ="safe").load(text))
     with pytest.raises(RecipeError):
         recipe(tmp_path, text)
+
+
+def test_a_matrix_of_a_million_is_counted_before_it_is_expanded(tmp_path: Path) -> None:
+    sizes = ", ".join(map(str, range(7, 1007)))
+    places = ", ".join(f"after:{layer}" for layer in range(500))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"base: tiny.yaml\nmatrix:\n  at: [{places}]\n  k: [{sizes}]\n  scale: [n, s, m]\n", encoding="utf-8"
+    )
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(caught.value) == (
+        f"{path}, line 3, matrix: it asks for 1,500,000 variants, and a recipe may ask for 10,000: give it fewer values"
+    )
+
+
+def test_includes_of_many_bases_are_counted_too(tmp_path: Path) -> None:
+    bases = ", ".join(f"b{number}.yaml" for number in range(200))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"base: [{bases}]\ninclude:\n" + "  - {at: [neck]}\n" * 60, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"line 53, include\[50\]: it asks for 10,200 variants"):
+        read_recipe(path)
+
+
+def test_combinations_that_come_twice_stay_where_they_came_first(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "base: tiny.yaml\nmatrix: {at: [neck, sppf, neck], op: [cbam, lska], k: [7, 11, 7]}\n", encoding="utf-8"
+    )
+    found = [(one.op, one.at[0], one.k) for one in read_recipe(path).wanted]
+    assert found == [
+        *(("cbam", "neck", None), ("cbam", "sppf", None)),
+        *(("lska", "neck", 7), ("lska", "neck", 11), ("lska", "sppf", 7), ("lska", "sppf", 11)),
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("words", [(), ("--check",)])
+def test_an_index_that_is_a_named_pipe_is_not_waited_for(words: tuple[str, ...], tmp_path: Path) -> None:
+    write_network(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text("base: tiny.yaml\nmatrix: {at: [neck], k: [7]}\nindex: pipe.json\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.json")
+    done = surgeon("variants", path, *words)
+    said = (
+        f"can't read the index {tmp_path / 'pipe.json'}: it is a named pipe: move it away, and write the variants anew"
+    )
+    assert (done.exit_code, done.stderr) == (2, f"Error: {said}\n")
