@@ -21,6 +21,7 @@ from .records import LOG, read_epochs, write_record
 from .verification import other_network
 
 START = "start.pt"
+_SET_ASIDE = "damaged state"
 
 
 def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict[str, Any]:
@@ -28,8 +29,7 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
 
     Args:
         folder: the cell's folder, absolute.
-        record: its record, with its task; how much of a start was taken over is kept in it as soon as that is known,
-            for who goes on after an interruption can't see it any more.
+        record: its record, with its task; what has to be known after an interruption, too, is kept in it at once.
         device: as Ultralytics takes it; None for its own choice.
 
     Returns:
@@ -38,33 +38,68 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
     Raises:
         SurgeonError: a start, the data or the device can't be used.
     """
+    task = record["task"]
+    state, told = resuming.kept(folder)
+    trainer = None
+    while trainer is None:
+        _note_resumption(folder, record, bool(state), told)
+        try:
+            trainer = _train(folder, record, state, device)
+        except resuming.Unusable as error:
+            state, told = resuming.instead(folder, str(error))
+    start = {"transferred": record["transferred"]} if "transferred" in record else {}
+    result = {**start, **_outcome(folder, task, trainer)}
+    _check(folder, folder / task["model"], result)
+    result["notes"].update(record.get("notes", {}))
+    result["exact_resume"] = result["exact_resume"] and record.get("exact_resume", True)
+    for name in (resuming.STATE, START):
+        (folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _note_resumption(folder: Path, record: dict[str, Any], resumed: bool, told: str) -> None:
+    """Keep in the record what has to be known of how a training goes on, until it begins anew."""
+    if told:
+        record["notes"] = {_SET_ASIDE: told}
+    if not resumed:
+        record.pop("exact_resume", None)
+    elif told:
+        record["exact_resume"] = False
+    if not resumed and not told:
+        record.pop("notes", None)
+    write_record(folder, record)
+
+
+def _train(folder: Path, record: dict[str, Any], state: dict[str, Any] | None, device: str | None) -> Any:
+    """Train from the start or, with a state, from there; the trainer, when it has ended.
+
+    Raises:
+        Unusable: not from this state.
+        SurgeonError: as `train_cell`.
+    """
     from ultralytics import YOLO
 
-    task = record["task"]
-    last = resuming.put_back(folder)
-    source = last or _source(folder, record)
+    source = _source(folder, record)
     with no_downloads():
         try:
             network = YOLO(str(source))
             if network.task not in TRAINERS:
                 raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
             network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
-            resuming.attach(network)
-            network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
+            resuming.attach(network, folder, state)
+            options = {**_options(folder, record["task"], record["seed"], device), **resuming.settled(state)}
+            network.train(trainer=TRAINERS[network.task], **options)
+        except resuming.Unusable:
+            raise
         except Exception as error:
             told = None if isinstance(error, SurgeonError) else mistake(error)
             if told is None:
                 raise
             raise AblationError(f"ultralytics: {told}") from error
-    start = {"transferred": record["transferred"]} if "transferred" in record else {}
-    result = {**start, **_outcome(folder, task, network.trainer)}
-    _check(folder, folder / task["model"], result)
-    for name in (resuming.STATE, START):
-        (folder / name).unlink(missing_ok=True)
-    return result
+    return network.trainer
 
 
-def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None, device: str | None) -> dict[str, Any]:
+def _options(folder: Path, task: Mapping[str, Any], seed: int, device: str | None) -> dict[str, Any]:
     options = {
         "plots": False,
         **task["arguments"],
@@ -75,8 +110,6 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None
         "exist_ok": True,
         "save": True,
     }
-    if last is not None:
-        options.update(resume=True, save_dir=str(folder))  # last.pt names the folder in which it was written
     if device is not None:
         options["device"] = device
     return options
@@ -102,7 +135,7 @@ def _source(folder: Path, record: Mapping[str, Any]) -> Path:
 
 def _look_at_start(trainer: Any, source: Path, folder: Path, record: dict[str, Any]) -> None:
     """Note how much of the start is in the network when the training begins."""
-    if trainer.resume or source.suffix != ".pt":
+    if source.suffix != ".pt":
         return
     there = getattr(trainer.model, "module", trainer.model).state_dict()
     start = read_checkpoint(str(source)).state_dict

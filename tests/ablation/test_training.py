@@ -222,7 +222,7 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
     class Network:
         """Stands for YOLO: killed in its first training."""
 
-        task, trainer = "detect", None
+        task = "detect"
 
         def __init__(self, _: str) -> None:
             self.start: Callable[[Any], None] | None = None
@@ -230,13 +230,15 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
         def add_callback(self, _: str, call: Callable[[Any], None]) -> None:
             self.start = self.start or call
 
-        def train(self, **options: Any) -> None:
+        def train(self, **_: Any) -> None:
             assert self.start is not None
-            self.start(SimpleNamespace(resume=options.get("resume", False), model=torch.nn.Linear(1, 1)))
-            if "resume" not in options:
+            self.start(SimpleNamespace(resume=False, model=torch.nn.Linear(1, 1)))
+            self.trainer = SimpleNamespace()
+            if not_yet_killed.pop():
                 raise Killed
 
-    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2}
+    not_yet_killed = [False, True]
+    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2, "exact_resume": True}
     write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
     write_checkpoint(tmp_path / "a")
     cell = plan_ablation(tmp_path / "a" / "recipe.yaml").cells[0]
@@ -245,7 +247,6 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
     monkeypatch.setattr(training, "_outcome", lambda *_: dict(outcome))
     with pytest.raises(Killed):
         training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
-    monkeypatch.setattr(training.resuming, "put_back", lambda folder: folder / "weights" / "last.pt")
     found = training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
     assert found["transferred"]["tensors"] == 0
     assert "nothing transferred" in found["notes"]
