@@ -16,14 +16,15 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..costs.cache import sha256
-from ..errors import RecipeError
-from ..files import write_text
+from ..errors import AblationError, RecipeError, TrainingError
+from ..files import no_file, write_text
+from ..grafting.input_files import file_arguments
 from ..grafting.settings_files import data_problem
 from ..recipes.experiment import SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
@@ -45,6 +46,7 @@ class Cell:
         start: the checkpoint that is grafted into it, or None.
         source: the data YAML, or folder, as Ultralytics takes it.
         arguments: Ultralytics' own arguments.
+        files: the files that those name, by argument.
     """
 
     network: Network
@@ -55,6 +57,7 @@ class Cell:
     start: Path | None
     source: str
     arguments: Mapping[str, Any]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -67,9 +70,10 @@ class Cell:
         return {
             "model": sha256(self.network.text),
             "start": _file_hash(self.start) if self.start else SCRATCH,
-            "data": _data_hash(self.source),
+            "data": _hash_of(Path(self.source)),
             "arguments": dict(sorted(self.arguments.items())),
             "seed": self.seed,
+            **({"files": {name: _hash_of(path) for name, path in sorted(self.files.items())}} if self.files else {}),
         }
 
     @property
@@ -110,7 +114,11 @@ class Cell:
         """Put what a process needs into the cell's folder; False where there is nothing to train or somebody is at it.
 
         A stale cell is moved aside with `renew`, and otherwise left as it is; one that failed waits again with `retry`.
+
+        Raises:
+            AblationError: in its place, or in it, is what no training has left and what may lead anywhere.
         """
+        self._refuse_foreign()
         try:
             with held(self.folder, wait=0.5):
                 found = read_record(self.folder)
@@ -129,9 +137,30 @@ class Cell:
                 fresh = {**found, "state": state, **({} if state == DONE else {"task": self._task})}
                 if fresh != found:
                     write_record(self.folder, fresh)
+                if state != DONE and _text(self.model) != self.network.text:
+                    write_text(self.model, self.network.text, force=True)
                 return state not in (DONE, FAILED)
         except Busy:
             return False
+
+    def _refuse_foreign(self) -> None:
+        """Raise for links, pipes and devices, through which a training would write and read elsewhere."""
+        own = (self.folder.parent.parent, self.folder.parent, self.folder, Path(f"{self.folder}.lock"))
+        for path in (*own, *_inside(self.folder), *_inside(self.folder / "weights")):
+            what = "a symbolic link" if path.is_symlink() else None if path.is_dir() else no_file(path)
+            if what:
+                raise AblationError(f"{path} is {what}, and no training leaves one: move it away")
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", errors="surrogateescape")
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -170,6 +199,11 @@ def _usual_folder(recipe: Recipe) -> Path:
     return (recipe.folder / "ablation" / recipe.path.stem).absolute()
 
 
+def _is_one_folder(name: str) -> bool:
+    """Whether a folder of that name lies in the one that it is put in."""
+    return Path(name).name == name and name not in ("", "..")
+
+
 def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     """Work out all cells of a recipe; nothing is written and no torch is imported.
 
@@ -183,10 +217,21 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     recipe = read_recipe(path)
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
+    if folder is None and not _is_one_folder(recipe.path.stem):
+        raise RecipeError(f"no folder can be called after {path}: rename the recipe, or say --folder DIR")
     where = _usual_folder(recipe) if folder is None else folder.absolute()
     networks, larger = networks_of(recipe)
+    for network in networks:
+        if not _is_one_folder(network.name):
+            raise RecipeError(f"{path}: no cells can be called after {network.file}: give that file another name")
+        if sum(other.name == network.name for other in networks) > 1:
+            raise RecipeError(f"{path}: two networks would be called {network.name}: give one file another name")
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)
+    try:
+        files = file_arguments(recipe.experiment.arguments, recipe.folder.absolute())
+    except TrainingError as error:
+        raise error_in(recipe, "train.cfg", error) from error
     cells = [
         Cell(
             network,
@@ -197,6 +242,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
             starts[network.name],
             source,
             recipe.experiment.arguments,
+            files,
         )
         for name, source in data.items()
         for seed in recipe.experiment.seeds
@@ -243,6 +289,10 @@ def _data(recipe: Recipe) -> dict[str, str]:
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name
+        elif not _is_one_folder(name):  # `..`, `.`
+            name = path.resolve().name
+        if not _is_one_folder(name):
+            raise error_in(recipe, "train.data", f"no cells can be called after {word}: give data that have a name")
         if name in found:
             raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
         found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
@@ -271,7 +321,6 @@ def _hash(path: Path, size: int, changed: int) -> str:
     return found.hexdigest()
 
 
-def _data_hash(source: str) -> str:
-    """Of the data YAML; of a folder, or of data that Ultralytics finds by itself, its name."""
-    path = Path(source)
+def _hash_of(path: Path) -> str:
+    """Of a file; of a folder, or of what Ultralytics finds by itself, its name."""
     return _file_hash(path) if path.is_file() else sha256(path.name)

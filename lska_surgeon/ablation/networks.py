@@ -52,7 +52,11 @@ def networks_of(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
     """Every base with its variants, then the larger bases; and which is the larger one of which."""
     assert recipe.experiment is not None
     variants = plan_variants(recipe)
-    bases = {stem_with_scale(variant.base): variant for variant in variants}
+    bases: dict[str, Variant] = {}
+    for variant in variants:
+        name = stem_with_scale(variant.base)
+        if bases.setdefault(name, variant).base.document.text != variant.base.document.text:
+            raise recipe.error(variant.wanted, f"another base is called {name}, too: rename one", "base")
     found, controls, larger = [], [], {}
     for name, variant in bases.items():
         found.append(_base(variant.base, BASE, name))
