@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -320,6 +321,18 @@ def _mode(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+NO_ROOM = os.strerror(errno.ENOSPC)
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether an error comes of a disk that is full, whatever was made of that on the way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 DANGLING = "a symbolic link that leads nowhere"

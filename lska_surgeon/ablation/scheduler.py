@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,12 +13,13 @@ from typing import Any
 
 from ..declarations.find import for_children
 from ..errors import AblationError, RecipeError
+from ..files import NO_ROOM
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from .cells import Ablation, Cell
-from .records import FAILED, INTERRUPTED, LOG, WAITING, read_record
+from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
 from .status import progress_line
-from .worker import BUSY, FINE, HOME, WRONG
+from .worker import BUSY, FINE, STOPPED, WRONG, command
 
 _LOOK = 0.2  # seconds between looks at the processes
 _STOP = 10.0  # seconds that a process has to stop
@@ -95,7 +95,11 @@ def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) ->
 
 
 def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str], report: Report) -> None:
-    """Train cells, one process per device; when this is interrupted, every process is stopped."""
+    """Train cells, one process per device; when this is interrupted, every process is stopped.
+
+    Raises:
+        AblationError: the other cells would end as one has: the disk is full, or Ultralytics is another one there.
+    """
     waiting = list(cells)
     running: dict[int, tuple[Cell, str, subprocess.Popen[bytes]]] = {}
     try:
@@ -119,15 +123,14 @@ def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str]
 
 def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Popen[bytes]:
     """A process that trains a cell, and ends when this one does."""
-    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(cell.folder), "--parent", str(os.getpid())]
+    words = [*command(str(cell.folder)), "--parent", str(os.getpid())]
     if device is not None:
         words += ["--device", device]
-    path = [HOME, os.environ.get("PYTHONPATH")]
     with (cell.folder / LOG).open("ab") as log:
         return subprocess.Popen(
             words,
             cwd=ablation.recipe.folder,
-            env={**os.environ, **for_children(), "PYTHONPATH": os.pathsep.join(filter(None, path))},
+            env={**os.environ, **for_children()},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -136,7 +139,15 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
 
 
 def ended(cell: Cell, device: str, code: int) -> Event:
-    """What the end of a cell's process means."""
+    """What the end of a cell's process means.
+
+    Raises:
+        AblationError: that no other is to be started.
+    """
+    if code == STOPPED:
+        record = read_record(cell.folder) or {}
+        told = record["error"]["text"] if record.get("state") == RUNNING and "error" in record else NO_ROOM
+        raise AblationError(f"{cell.name}: {told}; all trainings were stopped, and the same command goes on")
     if code == FINE:
         noticed = (read_record(cell.folder) or {}).get("notes", {}).values()
         return Event("done", cell, device, "; ".join([progress_line(cell, ended=True), *noticed]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -165,7 +165,7 @@ def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, A
 
 def versions() -> dict[str, str]:
     """Releases that the numbers depend on."""
-    return {name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "numpy")}
+    return {name: str(importlib.import_module(name).__version__) for name in ("ultralytics", "torch", "numpy")}
 
 
 def device_name(asked: str | None) -> str:

@@ -51,12 +51,12 @@ def ablate(
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
     from ..ablation.scheduler import check_arguments, find_devices, to_train, train_here
-    from ..ablation.slurm import check_options, check_slurm, script, submit
+    from ..ablation.slurm import check_slurm, script, submit
 
     told = report or (lambda event: None)
     check_arguments(ablation)
     if slurm is not None:
-        check_options(slurm)
+        script(ablation, ablation.cells, slurm)
     if dry_run:
         at_once = len(devices.split(",")) if devices else 1 if ray or slurm is not None else len(find_devices(None))
         status = status_of(ablation, at_once, retry=retry, renew=renew)
