@@ -18,7 +18,7 @@ from typing import Any
 
 from ..declarations.find import for_children
 from ..errors import AblationError
-from ..wording import clean, error_in_one_line
+from ..wording import clean, error_in_one_line, number_in
 from .cells import Ablation, Cell
 from .records import read_record
 from .scheduler import Event, Report, ended
@@ -99,11 +99,12 @@ def _knock(address: str) -> None:
         AblationError: nobody does.
     """
     host, colon, port = address.rpartition(":")
-    if "/" in address or not colon or not port.isdecimal():
+    number = number_in(port)
+    if "/" in address or not colon or number is None:
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
-    except (OSError, OverflowError, ValueError) as error:
+        socket.create_connection((host.strip("[]"), number), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
         raise _no_cluster(address, str(error)) from error
 
 

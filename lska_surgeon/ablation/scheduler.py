@@ -14,6 +14,7 @@ from typing import Any
 from ..declarations.find import for_children
 from ..errors import AblationError, RecipeError
 from ..files import NO_ROOM
+from ..wording import number_in, shown
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from .cells import Ablation, Cell
@@ -64,6 +65,24 @@ def check_arguments(ablation: Ablation) -> None:
             raise RecipeError(f"{ablation.recipe.path}, line {line}, train.{name}: {problem}") from error
 
 
+def read_devices(asked: str) -> tuple[str, ...]:
+    """The devices that a text names, here or not.
+
+    Raises:
+        AblationError: it names none, one twice, or something else.
+    """
+    words = asked.replace(" ", "").split(",")
+    devices = [word if (number := number_in(word)) is None else str(number) for word in words if word]
+    for device in devices:
+        if device not in ("cpu", "mps") and number_in(device) is None:
+            raise AblationError(f"{shown(device)} is no device: give the numbers of GPUs, such as 0,1, or cpu")
+        if devices.count(device) > 1:
+            raise AblationError(f"device {device} is there twice, and one training runs on each: give it once")
+    if not devices:
+        raise AblationError("no device was given: such as --devices 0,1 or --devices cpu")
+    return tuple(devices)
+
+
 def find_devices(asked: str | None) -> tuple[str, ...]:
     """The devices to train on: those that were asked for, else every GPU, else the CPU.
 
@@ -75,13 +94,12 @@ def find_devices(asked: str | None) -> tuple[str, ...]:
     count = torch.cuda.device_count()
     if asked is None:
         return tuple(map(str, range(count))) or ("cpu",)
-    devices = tuple(filter(None, asked.replace(" ", "").split(",")))
+    devices = read_devices(asked)
     for device in devices:
-        if not (device in ("cpu", "mps") or (device.isdigit() and int(device) < count)):
+        number = number_in(device)
+        if number is not None and number >= count:
             there = ", ".join([*map(str, range(count)), "cpu"])
             raise AblationError(f"no device {device!r} here: there are {there}")
-    if not devices:
-        raise AblationError("no device was given: such as --devices 0,1 or --devices cpu")
     return devices
 
 

@@ -15,6 +15,7 @@ from ..errors import AblationError, SurgeonError
 from ..grafting.graft import graft
 from ..grafting.plan import plan_graft_into
 from ..grafting.trainers import TRAINERS, no_downloads
+from ..wording import number_in
 from ..yolo.user_mistakes import mistake
 from . import resuming
 from .records import LOG, read_epochs, write_record
@@ -171,7 +172,7 @@ def versions() -> dict[str, str]:
 def device_name(asked: str | None) -> str:
     """The device that was asked for by its name, as far as that can be told before a training."""
     try:
-        device = torch.device(f"cuda:{asked}" if asked and asked.isdigit() else asked or "cpu")
+        device = torch.device(asked or "cpu" if number_in(asked or "") is None else f"cuda:{asked}")
         return _device_name(device if asked or not torch.cuda.is_available() else torch.device("cuda"))
     except (RuntimeError, AssertionError):
         return str(asked)

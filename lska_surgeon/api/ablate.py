@@ -50,7 +50,7 @@ def ablate(
     from ..ablation.status import status_of
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
-    from ..ablation.scheduler import check_arguments, find_devices, to_train, train_here
+    from ..ablation.scheduler import check_arguments, find_devices, read_devices, to_train, train_here
     from ..ablation.slurm import check_slurm, script, submit
 
     told = report or (lambda event: None)
@@ -58,7 +58,7 @@ def ablate(
     if slurm is not None:
         script(ablation, ablation.cells, slurm)
     if dry_run:
-        at_once = len(devices.split(",")) if devices else 1 if ray or slurm is not None else len(find_devices(None))
+        at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
         status = status_of(ablation, at_once, retry=retry, renew=renew)
         return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
     if ray is not None:

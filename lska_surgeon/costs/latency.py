@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from ..errors import SurgeonError
+from ..wording import number_in
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import in_one_line
 from .suppression import check_suppression, suppression
@@ -93,7 +94,7 @@ def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latenc
 
 
 def _device(setting: Setting) -> torch.device:
-    name = f"cuda:{setting.device}" if setting.device.isdigit() else setting.device
+    name = setting.device if number_in(setting.device) is None else f"cuda:{setting.device}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -27,6 +27,7 @@ from ..yolo.build import layers_of
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
 from .record import RECORD, _in_short, _record
+from .state_dict import layer_of
 from .transplant import transplant_
 from .widths import widths_of
 
@@ -175,9 +176,9 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     fresh = operate(model)
     new = set(fresh)
     copied = tuple(name for name in model.state_dict() if name not in new)
-    lost = tuple(name for name in originals if _layer_of(name) in plan.lost)
+    lost = tuple(name for name in originals if layer_of(name) in plan.lost)
     assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
-    dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
+    dropped = {name: f"layer {layer_of(name)} has no row in the target" for name in lost}
     record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
     data = _product(checkpoint, model, record)
     return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
@@ -214,12 +215,6 @@ def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
             f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't "
             "predict the same; add --init default to graft what fits and drop the rest"
         )
-
-
-def _layer_of(name: str) -> int:
-    """The layer that a state-dict name belongs to; -1 for none."""
-    index = name.split(".")[1] if name.startswith("model.") else ""
-    return int(index) if index.isdigit() else -1
 
 
 def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:

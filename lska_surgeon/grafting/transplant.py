@@ -22,6 +22,7 @@ from ..architecture.surgery import Rewrite
 from ..errors import BuildError
 from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES
+from ..wording import number_in
 from ..yolo.build import layers_of
 from .widths import width_of_row
 
@@ -190,7 +191,8 @@ def _plain_type(layer: nn.Module, block: str) -> str:
 def moved_name(name: str, places: Mapping[int, int]) -> str | None:
     """A state-dict name under the new index; None when its layer is gone."""
     root, _, rest = name.partition(".")
-    index, dot, tail = rest.partition(".")
-    if root != "model" or not index.isdigit():
+    number, dot, tail = rest.partition(".")
+    index = number_in(number)
+    if root != "model" or index is None:
         return name
-    return f"model.{places[int(index)]}{dot}{tail}" if int(index) in places else None
+    return f"model.{places[index]}{dot}{tail}" if index in places else None

@@ -80,7 +80,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
     ("words", "message"),
     [
         (["--devices", "cpu", "--ray", "auto"], "--devices, --ray and --slurm each say where to train: give one"),
-        (["--devices", "x"], "no device 'x' here: there are "),
+        (["--devices", "x"], "'x' is no device: give the numbers of GPUs, such as 0,1, or cpu"),
         (["--devices", ""], "Invalid value for '--devices': it is empty"),
     ],
 )
