@@ -12,6 +12,7 @@ __all__ = [
     "BrokenBaseError",
     "BuildError",
     "CheckpointError",
+    "DamagedError",
     "DeclarationError",
     "DocumentError",
     "EncodingError",
@@ -98,6 +99,10 @@ class TrainingError(SurgeonError):
 
 class AblationError(SurgeonError):
     """Cells, runs or devices that an ablation can't work with."""
+
+
+class DamagedError(SurgeonError):
+    """A file that this package wrote, and that holds something else now."""
 
 
 class BuildError(SurgeonError):

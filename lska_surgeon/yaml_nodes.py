@@ -6,6 +6,7 @@ Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\u
 #: Line ends for PyYAML, which ruamel.yaml takes for blanks or letters; one character each, so that places stay.
 #: A CR before one of them is a line end of its own, and must not become half of a CR LF.
 _PYYAML_LINE_END = re.compile("[\x85\u2028\u2029]|\r(?=[\x85\u2028\u2029])")
+_MOST_OPEN = 1000
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
@@ -132,6 +134,8 @@ def compose(text: str) -> Node | None:
         UnreadableYaml: it is not YAML.
         RecursionError: it is nested too deep.
     """
+    if text.count("[") + text.count("{") > _MOST_OPEN and _most_open(text) > _MOST_OPEN:
+        raise RecursionError  # as ruamel.yaml would after many seconds
     yaml = YAML(typ="safe", pure=True)
     yaml.Reader = _QuickReader
     try:
@@ -143,6 +147,12 @@ def compose(text: str) -> Node | None:
     except YAMLError as error:
         raise UnreadableYaml(one_line(error) or "unreadable", None) from error
     return root
+
+
+def _most_open(text: str) -> int:
+    """How many brackets are open at once, those in quotes and comments counted too."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
+    return max(itertools.accumulate(steps))
 
 
 def plain_value(node: ScalarNode) -> Any:

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import AblationError, SurgeonError
 from ..files import NO_ROOM, no_room
 from ..yolo.environment import import_offline
-from .records import DONE, FAILED, LOG, RUNNING, Busy, held, log_tail, read_record, write_record
+from .records import DONE, FAILED, LOG, RUNNING, UNREADABLE, Busy, held, log_tail, read_record, write_record
 
 #: Exit codes; after `STOPPED`, the other cells would end the same way.
 FINE, WRONG, STOPPED, BUSY = 0, 1, 74, 75
@@ -71,7 +71,7 @@ def work(folder: Path, device: str | None, ultralytics: str | None = None) -> in
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None or record["state"] == FAILED:
+            if record is None or record["state"] in (FAILED, UNREADABLE):
                 return WRONG
             return FINE if record["state"] == DONE else _train(folder, record, device, ultralytics)
     except Busy:

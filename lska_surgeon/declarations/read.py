@@ -20,7 +20,7 @@ from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import CBAM, OTHER_BLOCKS
 from ..architecture.shapes import OUTPUTS, WIDTH_SCALED
 from ..errors import DeclarationError
-from ..files import no_file
+from ..files import no_file, read_within
 from ..wording import clean, did_you_mean, one_line, shown
 from .installed import parsed_names, stock_modules
 
@@ -59,7 +59,7 @@ def read_declarations(path: Path, *, trusted: bool) -> Declarations:
     if found:
         raise DeclarationError(f"{path} is {found}: give a file such as {FILE_NAME}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_within(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DeclarationError(f"no file {path}: give the file that declares your blocks, {FILE_NAME}") from error
     except UnicodeDecodeError as error:
@@ -97,7 +97,7 @@ def name_problem(name: str) -> str | None:
 def declares_blocks(path: Path) -> bool:
     """Whether a pyproject.toml has a part for this tool; what can't be read has none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_within(path).decode("utf-8")
         return "lska-surgeon" in text and isinstance(_read_toml(text)["tool"]["lska-surgeon"], dict)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

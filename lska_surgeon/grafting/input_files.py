@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.find import check_checkpoint
 from ..errors import NO_DATA, CheckpointError, TrainingError
-from ..files import no_file
+from ..files import MOST_PICTURE_BYTES, no_file, read_within
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, YAML_SUFFIXES
 from ..wording import first_line
 from .settings_files import data_problem, settings_in, yaml_problem
@@ -45,7 +45,7 @@ def pixels_of(path: Path) -> numpy.ndarray:
     import numpy
 
     try:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_PICTURE_BYTES), numpy.uint8), cv2.IMREAD_COLOR)
     except OSError as error:
         raise CheckpointError(f"can't read the picture {path}: {error.strerror}") from error
     except cv2.error as error:  # of an empty file

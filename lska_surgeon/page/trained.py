@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..ablation.cells import Ablation, plan_ablation
 from ..ablation.formats import as_latex, as_markdown, cells_of
-from ..ablation.latencies import KnownLatencies, known_latencies
+from ..ablation.latencies import known_latencies
 from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
 from ..ablation.results import left_out, tabulate
@@ -56,18 +56,15 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     names = _names(ablation)
     rows = [*rows, *_larger(ablation, costs, names)]
     missing: list[Missing] = []
-    results, known = None, KnownLatencies()
+    results = None
     try:
         table = _table(ablation, runs, rows, names)
         results = _results(table, names)
         rows = [replace(row, scores=_scores(table, row.name, names)) for row in rows]
     except AblationError as error:
         missing.append(Missing("results", train, str(error)))
-    try:
-        known = known_latencies(ablation)
-        missing += [] if known.seconds else [Missing("latency", measure)]
-    except AblationError as error:
-        missing.append(Missing("latency", measure, str(error)))
+    known = known_latencies(ablation)
+    missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
     seconds = {names[name]: one for name, one in known.seconds.items()}
     rows = [replace(row, latency=seconds.get(row.name)) for row in rows]
     measured = known.notes if seconds else ()

@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Optional, TypedDict
 
-from ..costs.cache import CostCache, Counted, sha256
+from ..costs.cache import Amount, CostCache, Counted, sha256
 from ..errors import RecipeError
+from ..files import parse_json
 from ..tables import Table, drawn, pipes
+from ..wording import clean
 from .plan import Variant, VariantCost
 from .recipe import Recipe
 
@@ -145,6 +147,37 @@ def is_index(text: str) -> bool:
     return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:INDEX_HEAD]
 
 
+_Scale = Optional[str]
+
+
+class _File(TypedDict):
+    file: str
+    sha256: str
+
+
+class _Counted(TypedDict):
+    sha256: str
+    scale: _Scale
+    params: Amount
+    macs: Amount
+    counted_with: dict[str, str]
+
+
+class _AnySchema(TypedDict):
+    schema: int
+
+
+class _Content(_AnySchema):
+    """What of an index is read again."""
+
+    recipe: str
+    imgsz: tuple[int, int]
+    variants: list[_File]
+    left_over: list[_File]
+    table: _File
+    counted: list[_Counted]
+
+
 def read_index(text: str, name: str) -> Owned:
     """Read an index that `Index.json` wrote.
 
@@ -155,20 +188,21 @@ def read_index(text: str, name: str) -> Owned:
     if conflict:
         raise RecipeError(f"{name}, line {conflict} has a merge conflict: {_ANEW}")
     try:
-        content = json.loads(text)
-        schema = content["schema"]
+        schema = parse_json(text, _AnySchema)["schema"]
         if schema != SCHEMA:
             raise RecipeError(f"{name} has schema {schema}, and this lska-surgeon writes schema {SCHEMA}: {_ANEW}")
-        files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
-        counts = {
-            (one["sha256"], one["scale"]): Counted(one["params"], one["macs"], one["counted_with"])
-            for one in content["counted"]
-        }
-        height, width = content["imgsz"]
-        digest = content.pop("digest", None)
-        return Owned(content["recipe"], (height, width), counts, files, digest != _digest(content))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{name} is not an index that lska-surgeon wrote: {_ANEW}") from error
+        content = parse_json(text, _Content)
+    except ValueError as error:
+        raise RecipeError(f"{name} is not an index that lska-surgeon wrote ({clean(str(error))}): {_ANEW}") from error
+    files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
+    counts = {
+        (one["sha256"], one["scale"]): Counted(one["params"], one["macs"], one["counted_with"])
+        for one in content["counted"]
+    }
+    height, width = content["imgsz"]
+    written = {key: value for key, value in content.items() if key != "digest"}
+    is_edited = content.get("digest") != _digest(written)
+    return Owned(content["recipe"], (height, width), counts, files, is_edited)
 
 
 _ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
     else:
         edits = edits_for(placement, base.document.graph, base.shapes)
         file = _named(wanted.out, name_fields(base, placement, edits))
-    if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
+    if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.found.path)):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
     plan = _insert(recipe, base, wanted, file, verify=False)
     return Variant(wanted, base, plan, file)

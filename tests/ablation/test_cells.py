@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from filelock import FileLock
 from support.ablations import RECIPE, pretend, write_recipe
+from support.shapes import surgeon
 
 import lska_surgeon as ls
 from lska_surgeon.ablation import worker
@@ -292,12 +297,58 @@ def test_data_under_another_path_with_the_same_content_are_taken(tmp_path: Path)
     assert (read_record(cell.folder) or {})["task"]["data"] == str(tmp_path / "a" / "shapes.yaml")
 
 
-def test_a_record_that_is_damaged_is_told(tmp_path: Path) -> None:
-    cell = planned(tmp_path / "a").cells[0]
+def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path) -> None:
+    ablation = planned(tmp_path / "a")
+    finish(ablation)
+    cell = ablation.cells[3]
+    text = (cell.folder / "cell.json").read_text(encoding="utf-8")
+    (cell.folder / "cell.json").write_text(text.replace('"seed": 1', '"seed": "one"'), encoding="utf-8")
+    problem = (
+        f"tiny: {cell.folder}/cell.json is damaged: Expected `int`, got `str` - at `$.seed`; repair it, or let "
+        "ablate --renew move its folder aside and train anew (seed 1)"
+    )
+    recipe = ablation.recipe.path
+    status = ls.ablate(recipe, dry_run=True)
+    assert (dict(status.counts), status.left) == ({"done": 8, "unreadable": 1}, ())
+    assert problem in status.notes
+    told = surgeon("results", recipe)
+    assert told.exit_code == 0
+    assert "1 unreadable" in told.output
+    assert problem in told.output
+    for words in ([], ["-q"]):  # nothing is trained, and the exit code says that not all is well
+        done = surgeon("ablate", recipe, "--devices", "cpu", *words)
+        assert done.exit_code == 1
+        assert f"Note: {problem}" in done.stderr.splitlines()
+    assert (cell.folder / "results.csv").exists()
+    assert [one.folder for one in to_train(ablation, renew=True)] == [cell.folder]
+    assert (cell.state, len(list(cell.folder.parent.glob("seed-1.stale-damaged-*/results.csv")))) == ("waiting", 1)
+
+
+def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's folder may be on a disk that can't be written; so no lock is made, and none is held."""
+    ablation = planned(tmp_path / "a")
+    cell = ablation.cells[0]
     cell.prepare()
-    (cell.folder / "cell.json").write_text("{", encoding="utf-8")
-    with pytest.raises(AblationError, match=r"can't read .*cell.json: .*; move .*seed-0 away to train it anew"):
-        ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True)
+    write_record(cell.folder, {**cell.record(), "state": "running"})
+
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    lock = Path(f"{cell.folder}.lock")
+    with held(cell.folder):
+        pass
+    with lock.open("rb") as one:  # another process that looks at this very moment
+        fcntl.flock(one.fileno(), fcntl.LOCK_SH)
+        assert cell.state == "interrupted"
+    with held(cell.folder):
+        monkeypatch.setattr(FileLock, "acquire", refuse)
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        assert cell.state == "running"
+        assert ls.ablate(ablation.recipe.path, dry_run=True).counts["running"] == 1
+    assert cell.state == "interrupted"
+    lock.unlink()
+    assert cell.state == "interrupted"
+    assert not lock.exists()
 
 
 def test_epochs_of_a_file_that_is_being_written(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An environment with click, filelock, rich, ruamel.yaml and Ultralytics' files, and no torch at all."""
+"""An environment with click, filelock, msgspec, rich, ruamel.yaml and Ultralytics' files, and no torch at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import venv
 from pathlib import Path
 
 #: What the light job installs, with what rich needs; `ultralytics` without its dependencies is its YAMLs and no more.
-PACKAGES = ("click", "rich", "markdown_it", "mdurl", "pygments", "ruamel", "filelock", "ultralytics", "lska_surgeon")
+PACKAGES = (
+    *("click", "filelock", "msgspec", "rich", "ruamel", "markdown_it", "mdurl", "pygments"),
+    *("ultralytics", "lska_surgeon"),
+)
 
 
 def light_environment(folder: Path) -> dict[str, str]:

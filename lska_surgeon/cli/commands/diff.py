@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...errors import NotAModelError, SurgeonError
+from ...files import read_within
 from ...model_yaml.find import STDIN
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -79,5 +80,5 @@ def _index_free(model: str) -> bytes:
             raise
         if not isinstance(error, NotAModelError):
             say.note(f"shown as it is: {error}")
-        return path.read_bytes()
+        return read_within(path)
     return text.encode("utf-8", errors="surrogateescape")

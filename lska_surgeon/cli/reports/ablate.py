@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from ...ablation.records import INTERRUPTED, RUNNING
+from ...ablation.records import INTERRUPTED, RUNNING, UNREADABLE
 from ...ablation.scheduler import Event
 from ...ablation.slurm import NOTHING
 from ...ablation.status import AblationStatus, failure_text
@@ -88,10 +88,11 @@ def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
             say.line(f"Failed: {failure_text(cell)}", err=True)
     if status.failed:
         say.note("failed cells are left as they are: add --retry to train them again")
-    for note in () if quiet else status.notes:
+    unreadable = UNREADABLE in status.counts
+    for note in () if quiet and not unreadable else status.notes:
         say.note(note)
     if not quiet:
         others = status.counts.get(RUNNING, 0)
         more = f" ({others} of them by another call)" if others else ""
         say.line(f"{status.summary()}{more}", err=as_json)
-    return int(status.failed or INTERRUPTED in status.counts)
+    return int(status.failed or unreadable or INTERRUPTED in status.counts)
