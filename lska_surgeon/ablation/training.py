@@ -13,9 +13,10 @@ import torch
 from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from ..errors import AblationError, SurgeonError
 from ..grafting.graft import graft
+from ..grafting.input_files import with_settings
 from ..grafting.plan import plan_graft_into
-from ..grafting.trainers import TRAINERS, no_downloads
-from ..yolo.user_mistakes import mistake
+from ..grafting.train import run_trainer
+from ..recipes.experiment import ELSEWHERE
 from . import resuming
 from .records import LOG, read_epochs, write_record
 from .verification import other_network
@@ -38,26 +39,17 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
     Raises:
         SurgeonError: a start, the data or the device can't be used.
     """
-    from ultralytics import YOLO
-
     task = record["task"]
     last = resuming.put_back(folder)
     source = last or _source(folder, record)
-    with no_downloads():
-        try:
-            network = YOLO(str(source))
-            if network.task not in TRAINERS:
-                raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
-            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
-            resuming.attach(network)
-            network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
-        except Exception as error:
-            told = None if isinstance(error, SurgeonError) else mistake(error)
-            if told is None:
-                raise
-            raise AblationError(f"ultralytics: {told}") from error
+
+    def prepare(network: Any) -> None:
+        network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
+        resuming.attach(network)
+
+    trainer = run_trainer(str(source), _options(folder, task, record["seed"], last, device), prepare=prepare)
     start = {"transferred": record["transferred"]} if "transferred" in record else {}
-    result = {**start, **_outcome(folder, task, network.trainer)}
+    result = {**start, **_outcome(folder, task, trainer)}
     _check(folder, folder / task["model"], result)
     for name in (resuming.STATE, START):
         (folder / name).unlink(missing_ok=True)
@@ -65,9 +57,10 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
 
 
 def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None, device: str | None) -> dict[str, Any]:
+    arguments = with_settings(task["arguments"])
     options = {
         "plots": False,
-        **task["arguments"],
+        **{key: value for key, value in arguments.items() if key not in ELSEWHERE},
         "data": task["data"],
         "seed": seed,
         "project": str(folder.parent),
