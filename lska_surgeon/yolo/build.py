@@ -91,7 +91,7 @@ def build(
 
 @contextmanager
 def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
-    """The one door to Ultralytics' parser: its `tasks`, which parses nothing that would run more than layers.
+    """The one door to Ultralytics' parser: its `tasks`, which parses nothing that runs more than layers, or never ends.
 
     It holds for all that comes to the parser while the door is open, by whatever way: a YAML, what a checkpoint stores,
     what a trainer builds anew. Whoever opens it sees to it that nothing is downloaded, for a row may ask for weights.
@@ -102,16 +102,24 @@ def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
 
     Raises:
         BuildError: a model dictionary would run more than layers; see `refuse_code`.
+        GraphError: a row of it is far too large to be built.
     """
     tasks = import_offline()
     from ..nn.parsing import SCREEN
 
-    before = SCREEN.set(None if trust else partial(refuse_code, name=name))
+    before = SCREEN.set(None if trust else partial(_screen, name=name))
     try:
         with _same_default_activation(tasks):
             yield tasks
     finally:
         SCREEN.reset(before)
+
+
+def _screen(yaml: Mapping[str, Any], name: str) -> None:
+    from .precheck import refuse_sizes_in
+
+    refuse_code(yaml, name)
+    refuse_sizes_in(yaml, name)
 
 
 def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
@@ -144,6 +152,7 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
 
     Raises:
         BuildError: the dictionary would run more than layers, or Ultralytics refuses; the message names the layer.
+        GraphError: a row is far too large to be built.
         KernelError: a row asks for an operator that does not exist.
     """
     content = deepcopy(dict(yaml))

@@ -157,6 +157,16 @@ def test_a_model_yaml_runs_nothing(command: str, attack: str, files: Files) -> N
     asked(files, *words.split())
 
 
+ENDLESS = NETWORK.replace("[-1, 2, C2f, [16, True]] # 2", "[-1, 50000000, C2f, [16, True]] # 2")
+
+
+@pytest.mark.parametrize("command", ["results {runs}", "graft {base} --into {model} -o out.pt", "train {model} {data}"])
+def test_a_model_yaml_that_would_be_built_for_hours_is_not(command: str, files: Files) -> None:
+    model = files.write("endless.yaml", ENDLESS)
+    words = command.format(model=model, runs=files.run_of(model), base=files.base, data=f"data={files.data}")
+    assert "row 2 (C2f) has 50000000 repeats: it may have 1 to " in asked(files, *words.split())
+
+
 #: Commands that take a checkpoint of somebody's, as `{model}`.
 OF_CHECKPOINT = [
     "inspect {model}",
