@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..declarations.find import for_children
-from ..errors import AblationError, RecipeError
+from ..errors import AblationError, SurgeonError
 from ..files import NO_ROOM
+from ..recipes.experiment import ELSEWHERE
 from ..wording import number_in, shown
-from ..yolo.environment import import_offline, quiet
-from ..yolo.exceptions import first_paragraph
+from ..yolo.environment import import_offline
 from .cells import Ablation, Cell
+from .networks import error_in
 from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
 from .status import progress_line
 from .worker import BUSY, FINE, STOPPED, WRONG, command
@@ -47,22 +48,24 @@ Report = Callable[[Event], Any]
 
 
 def check_arguments(ablation: Ablation) -> None:
-    """Refuse what is no argument of the installed Ultralytics, or has a wrong value.
+    """Refuse what is no argument of the installed Ultralytics, has a wrong value, or names a file that would run code.
 
     Raises:
         RecipeError: with file, line and field.
     """
     import_offline()
-    from ultralytics import cfg
+    from ..grafting.train import check_options, refuse_unsafe_files
 
     for name, value in ablation.experiment.arguments.items():
         try:
-            with quiet():
-                cfg.get_cfg(cfg.DEFAULT_CFG, {name: value})
-        except (AssertionError, SyntaxError, TypeError, ValueError) as error:
-            line = ablation.experiment.lines[f"train.{name}"]
-            problem = f"ultralytics: {first_paragraph(error)}"
-            raise RecipeError(f"{ablation.recipe.path}, line {line}, train.{name}: {problem}") from error
+            said = check_options({name: value}, ablation.recipe.folder)
+            refuse_unsafe_files({name: value}, ablation.recipe.folder)
+        except SurgeonError as error:
+            raise error_in(ablation.recipe, f"train.{name}", error) from error
+        for key, default in (("pretrained", True), ("resume", False)):
+            if said.get(key) not in (None, default):
+                problem = f"{value} says {key}: {said[key]}, and {ELSEWHERE[key]}"
+                raise error_in(ablation.recipe, f"train.{name}", problem)
 
 
 def read_devices(asked: str) -> tuple[str, ...]:

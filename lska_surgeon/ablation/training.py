@@ -13,10 +13,11 @@ import torch
 from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from ..errors import AblationError, SurgeonError
 from ..grafting.graft import graft
+from ..grafting.input_files import with_settings
 from ..grafting.plan import plan_graft_into
-from ..grafting.trainers import TRAINERS, no_downloads
+from ..grafting.train import run_trainer
+from ..recipes.experiment import ELSEWHERE
 from ..wording import number_in
-from ..yolo.user_mistakes import mistake
 from . import resuming
 from .records import LOG, read_epochs, write_record
 from .verification import other_network
@@ -78,32 +79,21 @@ def _train(folder: Path, record: dict[str, Any], state: dict[str, Any] | None, d
         Unusable: not from this state.
         SurgeonError: as `train_cell`.
     """
-    from ultralytics import YOLO
-
     source = _source(folder, record)
-    with no_downloads():
-        try:
-            network = YOLO(str(source))
-            if network.task not in TRAINERS:
-                raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
-            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
-            resuming.attach(network, folder, state)
-            options = {**_options(folder, record["task"], record["seed"], device), **resuming.settled(state)}
-            network.train(trainer=TRAINERS[network.task], **options)
-        except resuming.Unusable:
-            raise
-        except Exception as error:
-            told = None if isinstance(error, SurgeonError) else mistake(error)
-            if told is None:
-                raise
-            raise AblationError(f"ultralytics: {told}") from error
-    return network.trainer
+
+    def prepare(network: Any) -> None:
+        network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
+        resuming.attach(network, folder, state)
+
+    options = {**_options(folder, record["task"], record["seed"], device), **resuming.settled(state)}
+    return run_trainer(str(source), options, prepare=prepare)
 
 
 def _options(folder: Path, task: Mapping[str, Any], seed: int, device: str | None) -> dict[str, Any]:
+    arguments = with_settings(task["arguments"])
     options = {
         "plots": False,
-        **task["arguments"],
+        **{key: value for key, value in arguments.items() if key not in ELSEWHERE},
         "data": task["data"],
         "seed": seed,
         "project": str(folder.parent),

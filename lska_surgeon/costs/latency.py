@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..checkpoints.network import open_network
 from ..errors import SurgeonError
 from ..wording import number_in
 from ..yolo.environment import import_offline, quiet
@@ -133,13 +134,13 @@ def _torch(model: nn.Module, picture: torch.Tensor, setting: Setting, device: to
 
 def _onnx(model: nn.Module, picture: torch.Tensor, setting: Setting, folder: Path) -> Callable[[], Any]:
     import onnxruntime
-    from ultralytics import YOLO
 
     folder.mkdir()
     path = folder / "model.pt"
     with torch.inference_mode(False):
         torch.save({"model": copy.deepcopy(model).float(), "epoch": -1, "train_args": {}}, path)
-        exported = YOLO(str(path)).export(format="onnx", imgsz=list(setting.imgsz), batch=setting.batch, device="cpu")
+        with open_network(str(path), trust=True) as network:  # it was written here
+            exported = network.export(format="onnx", imgsz=list(setting.imgsz), batch=setting.batch, device="cpu")
     options = onnxruntime.SessionOptions()
     if setting.threads:
         options.intra_op_num_threads = setting.threads

@@ -229,14 +229,14 @@ def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
         )
     if checkpoint.data.get("optimizer") is not None:
         notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
-    notes += _rebuild_notes(model)
+    notes += _rebuild_notes(model, trust=checkpoint.trusted)
     return tuple(notes)
 
 
-def _rebuild_notes(model: nn.Module) -> list[str]:
+def _rebuild_notes(model: nn.Module, trust: bool) -> list[str]:
     """What training will make of the model, which it rebuilds from its YAML."""
     try:
-        lost = rebuilt_differently(model)
+        lost = rebuilt_differently(model, trust=trust)
     except SurgeonError as error:
         return [
             f"training rebuilds the model from its YAML, and the installed ultralytics can't ({error}): the file "
@@ -250,12 +250,12 @@ def _rebuild_notes(model: nn.Module) -> list[str]:
     ]
 
 
-def rebuilt_differently(model: nn.Module) -> list[str]:
+def rebuilt_differently(model: nn.Module, *, trust: bool = False) -> list[str]:
     """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape.
 
     Raises:
         SurgeonError: it does not build that YAML at all.
     """
-    layers = layers_of(model.yaml, "the model")
+    layers = layers_of(model.yaml, "the model", trust=trust)
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHECKPOINTS = ("pretrained", "distill_model")
 #: Arguments that name a file, or a folder, whatever its name ends in.
 _FILES = ("cfg", "data", "model", "resume", *CHECKPOINTS)
+#: Arguments that Ultralytics takes from what is trained, whatever a `cfg` file says.
+_OF_THE_MODEL = ("model", "task", "mode")
 #: Arguments that are words, whatever they end in.
 _WORDS = ("name", "project", "save_dir")
 #: Arguments that say what to train on, or where that is said.
@@ -56,7 +58,9 @@ def pixels_of(path: Path) -> numpy.ndarray:
 
 
 def with_settings(options: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
-    """Ultralytics' arguments, those that a `cfg` file says in its place; as for Ultralytics, the others go before them.
+    """Ultralytics' arguments, with those that a `cfg` file says in its place.
+
+    As for Ultralytics, the others go before them, and what it says of a model says nothing.
 
     Args:
         options: the arguments, by name.
@@ -66,7 +70,8 @@ def with_settings(options: Mapping[str, Any], folder: Path = Path()) -> dict[str
         TrainingError: the `cfg` file can't be read.
     """
     inside = {} if options.get("cfg") is None else settings_in(folder / str(options["cfg"]), f"cfg={options['cfg']}")
-    return {key: value for key, value in {**inside, **options}.items() if key != "cfg"}
+    said = {key: value for key, value in inside.items() if key not in _OF_THE_MODEL}
+    return {key: value for key, value in {**said, **options}.items() if key != "cfg"}
 
 
 def file_arguments(options: Mapping[str, Any], folder: Path = Path()) -> dict[str, Path]:

@@ -16,7 +16,7 @@ SCRATCH = "scratch"
 START_FIELDS = ("base", "scale")
 DEFAULT_SEEDS = (0, 1, 2)
 #: Ultralytics' arguments that a recipe says elsewhere, and where.
-_ELSEWHERE = {
+ELSEWHERE = {
     "seed": "the seeds stand in `seeds`, beside `train`",
     "model": "the models are what the recipe's matrix asks for",
     "pretrained": "what a training starts from stands in `start`",
@@ -82,8 +82,8 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
 def _arguments(reader: YamlFields, node: Node) -> dict[str, Node]:
     arguments = reader.open_mapping(node, "train", "data, epochs, imgsz")
     for name, value in arguments.items():
-        if name in _ELSEWHERE:
-            raise reader.bad(value, f"train.{name}", f"it has no place here: {_ELSEWHERE[name]}")
+        if name in ELSEWHERE:
+            raise reader.bad(value, f"train.{name}", f"it has no place here: {ELSEWHERE[name]}")
         if not name.isidentifier():
             raise reader.bad(value, "train", f"{name!r} is no argument of Ultralytics")
     return arguments
