@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import init_seeds
 
-from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from ..errors import AblationError, SurgeonError
-from ..grafting.graft import graft
-from ..grafting.plan import plan_graft_into
-from ..grafting.trainers import TRAINERS, no_downloads
+from ..grafting.trainers import TRAINERS, SurgeonTrainer, no_downloads
 from ..yolo.user_mistakes import mistake
 from . import resuming
 from .records import LOG, read_epochs, write_record
+from .starts import Start
 from .verification import other_network
-
-START = "start.pt"
 
 
 def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict[str, Any]:
@@ -42,25 +41,24 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
 
     task = record["task"]
     last = resuming.put_back(folder)
-    source = last or _source(folder, record)
+    start = Start.of(folder, record["role"], task)
     with no_downloads():
         try:
-            network = YOLO(str(source))
+            network = YOLO(str(last or start.source))
             if network.task not in TRAINERS:
                 raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
-            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
+            network.add_callback("on_train_start", lambda trainer: _begin(trainer, start, folder, record))
             resuming.attach(network)
-            network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
+            network.train(trainer=_paired(TRAINERS[network.task], start), **_options(folder, task, record["seed"], last, device))
         except Exception as error:
             told = None if isinstance(error, SurgeonError) else mistake(error)
             if told is None:
                 raise
             raise AblationError(f"ultralytics: {told}") from error
-    start = {"transferred": record["transferred"]} if "transferred" in record else {}
-    result = {**start, **_outcome(folder, task, network.trainer)}
+    taken_over = {"transferred": record["transferred"]} if "transferred" in record else {}
+    result = {**taken_over, **_outcome(folder, task, network.trainer)}
     _check(folder, folder / task["model"], result)
-    for name in (resuming.STATE, START):
-        (folder / name).unlink(missing_ok=True)
+    (folder / resuming.STATE).unlink(missing_ok=True)
     return result
 
 
@@ -82,39 +80,39 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None
     return options
 
 
-def _source(folder: Path, record: Mapping[str, Any]) -> Path:
-    """What a training starts from: the model YAML, or a checkpoint whose operators are new by the cell's seed."""
-    task: Mapping[str, Any] = record["task"]
-    model = folder / str(task["model"])
-    if task["start"] is None:
-        return model
-    start = Path(task["start"])
-    if record["role"] != "variant":
-        difference = other_network(start, model)
-        if difference:
-            raise AblationError(f"{start} is no start for {record['name']}: {difference}")
-        return start
-    torch.manual_seed(record["seed"])
-    done = graft(plan_graft_into(read_checkpoint(str(start)), str(model)))
-    write_checkpoint(folder / START, done.data, force=True)
-    return folder / START
+def _paired(trainer: type[SurgeonTrainer], start: Start) -> type[SurgeonTrainer]:
+    """A trainer whose network starts as its base does with the same seed, whatever was inserted."""
+
+    class Paired(trainer):  # type: ignore[valid-type, misc]
+        def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+            if self.resume:
+                resumed: nn.Module = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
+                return resumed
+            _seed(self)
+            model = start.carried(super().get_model(cfg=cfg, weights=weights, verbose=verbose), self.args.seed)
+            self.args.model = str(start.checkpoint.path if start.checkpoint and not start.is_variant else start.model)
+            self._save_arguments()
+            return model
+
+    return Paired
 
 
-def _look_at_start(trainer: Any, source: Path, folder: Path, record: dict[str, Any]) -> None:
-    """Note how much of the start is in the network when the training begins."""
-    if trainer.resume or source.suffix != ".pt":
+def _seed(trainer: Any) -> None:
+    """Every random stream from its beginning, as Ultralytics begins it."""
+    init_seeds(trainer.args.seed + 1 + RANK, deterministic=trainer.args.deterministic)
+
+
+def _begin(trainer: Any, start: Start, folder: Path, record: dict[str, Any]) -> None:
+    """Note how much of a start is in the network, and draw the images as any network of this seed does.
+
+    What was built up to here has drawn random numbers, of which a larger network takes more.
+    """
+    if trainer.resume:
         return
-    there = getattr(trainer.model, "module", trainer.model).state_dict()
-    start = read_checkpoint(str(source)).state_dict
-    same = [
-        name
-        for name, tensor in start.items()
-        if name in there
-        and there[name].shape == tensor.shape
-        and torch.equal(there[name].cpu().float(), tensor.float())
-    ]
-    record["transferred"] = {"tensors": len(same), "of": len(start)}
-    write_record(folder, record)
+    if start.checkpoint is not None:
+        record["transferred"] = start.taken_over(getattr(trainer.model, "module", trainer.model))
+        write_record(folder, record)
+    _seed(trainer)
 
 
 def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, Any]:
