@@ -48,7 +48,7 @@ def transplant_(
         yaml: the model dictionary to be.
         identity: start the new operators as the exact identity; with False at their random init, gates open; None
             leaves them as they are built, gates closed.
-        seed: of the new operators' random weights, which depend on it and on where an operator stands, on nothing else.
+        seed: of the random weights of what is new; those of an operator depend on it and on where that stands alone.
 
     Returns:
         The state-dict names of the new tensors, in order.
