@@ -49,7 +49,9 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
                 raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
             network.add_callback("on_train_start", lambda trainer: _begin(trainer, start, folder, record))
             resuming.attach(network)
-            network.train(trainer=_paired(TRAINERS[network.task], start), **_options(folder, task, record["seed"], last, device))
+            network.train(
+                trainer=_paired(TRAINERS[network.task], start), **_options(folder, task, record["seed"], last, device)
+            )
         except Exception as error:
             told = None if isinstance(error, SurgeonError) else mistake(error)
             if told is None:

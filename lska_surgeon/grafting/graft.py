@@ -183,7 +183,9 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     lost = tuple(name for name in originals if _layer_of(name) in plan.lost)
     assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
     dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
-    record = _record(plan, bool(identity), certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
+    record = _record(
+        plan, bool(identity), certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
+    )
     data = _product(checkpoint, model, record)
     return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
 

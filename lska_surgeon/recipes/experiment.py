@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..yaml_nodes import Node
 from ..wording import did_you_mean
+from ..yaml_nodes import Node
 from .fields import YamlFields, names_in_braces
 
 FIELDS = ("train", "seeds", "controls", "latency")
@@ -138,9 +138,13 @@ _NO_FIELD = "{!r} has braces that can't be read: fields are {{base}}, {{scale}}"
 def _init(reader: YamlFields, node: Node, start: str) -> str:
     text = reader.word(node, "train.init")
     if text not in INITS:
-        raise reader.bad(node, "train.init", f"no init {text!r}{did_you_mean(text, INITS)}: there are {', '.join(INITS)}")
+        raise reader.bad(
+            node, "train.init", f"no init {text!r}{did_you_mean(text, INITS)}: there are {', '.join(INITS)}"
+        )
     if start == SCRATCH:
-        raise reader.bad(node, "train.init", "it says how operators start in a checkpoint: write start: FILE.pt, or drop it")
+        raise reader.bad(
+            node, "train.init", "it says how operators start in a checkpoint: write start: FILE.pt, or drop it"
+        )
     return text
 
 

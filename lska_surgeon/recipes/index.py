@@ -181,7 +181,9 @@ def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
         "base": variant.base.found.asked,
         "base_sha256": variant.base_text.sha256,
         "scale": variant.base.scaling.letter,
-        "edits": [{key: edit[key] for key in _EDIT if key in edit} for edit in (site.to_dict() for site in variant.plan.sites)],
+        "edits": [
+            {key: edit[key] for key in _EDIT if key in edit} for edit in (site.to_dict() for site in variant.plan.sites)
+        ],
         **_numbers(cost.params, cost.macs),
         "difference": _numbers(cost.params_added, cost.macs_added),
     }

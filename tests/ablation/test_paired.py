@@ -119,7 +119,9 @@ FAMILIES = [
 ]
 
 
-def started(base: Path, model: Path, checkpoint: Path | None, seed: int, init: str = "identity", classes: int = 3) -> dict[str, Tensor]:
+def started(
+    base: Path, model: Path, checkpoint: Path | None, seed: int, init: str = "identity", classes: int = 3
+) -> dict[str, Tensor]:
     """What a training would begin with, by its own trainer."""
     task = {"base": base.name, "model": model.name, "start": checkpoint and str(checkpoint), "init": init}
     start = Start.of(base.parent, "base" if base == model else "variant", task)
