@@ -2,9 +2,9 @@
 
 Ultralytics builds a network layer by layer from one stream of random numbers, so that an inserted row would give every
 layer behind it other weights, a classifier that starts anew included. Here each network of a seed starts from the same
-base instead: built by Ultralytics, with the trained weights of a checkpoint where there is one, and then moved, layer by
-layer, into the variant. So a tensor's start depends on the seed and on the layer it is in the base, on nothing else; the
-new operators draw from a stream of their own.
+base instead: built by Ultralytics, with the trained weights of a checkpoint where there is one, and then moved into the
+variant, layer by layer. So a tensor's start depends on the seed and on the layer that it is in the base, on nothing
+else; the new operators draw from a stream of their own.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def excise_(model: nn.Module, rewrite: Rewrite) -> None:
 
 
 def _seeds(rewrite: Rewrite, seed: int) -> list[int]:
-    """A seed for what is new in each row, from the layer that it stands in or behind: `neck:p3` draws as `neck` does."""
+    """A seed for what is new in each row, by the layer that it stands in or behind: `neck:p3` draws as `neck` does."""
     found: list[int] = []
     there: dict[str, int] = {}
     for row in rewrite.after:

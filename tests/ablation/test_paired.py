@@ -119,11 +119,9 @@ FAMILIES = [
 ]
 
 
-def started(
-    base: Path, model: Path, checkpoint: Path | None, seed: int, init: str = "identity", classes: int = 3
-) -> dict[str, Tensor]:
+def started(base: Path, model: Path, checkpoint: Path | None, seed: int, *, classes: int = 3) -> dict[str, Tensor]:
     """What a training would begin with, by its own trainer."""
-    task = {"base": base.name, "model": model.name, "start": checkpoint and str(checkpoint), "init": init}
+    task = {"base": base.name, "model": model.name, "start": checkpoint and str(checkpoint), "init": "identity"}
     start = Start.of(base.parent, "base" if base == model else "variant", task)
     network = YOLO(str(start.source))
     trainer: Any = object.__new__(_paired(TRAINERS[network.task], start))
@@ -203,11 +201,12 @@ def test_a_dry_run_tells_of_a_graft_that_would_fail(tmp_path: Path) -> None:
         result = surgeon("ablate", recipe, "--devices", "cpu", *words)
         assert result.exit_code == 2
         told = re.fullmatch(
-            r"Error: (.*), line 4, train.start: the graft of .*base.pt would change the outputs \(max \|Δ\| [\d.]+\) in "
-            r"tiny-cbam-neck: write gated: true in the matrix \(or under include\) or init: default under train\n",
+            r"Error: (.*), line 4, train.start: the graft of .*base.pt would change the outputs \(max \|Δ\| [\d.]+\) "
+            r"in tiny-cbam-neck: write gated: true in the matrix \(or under include\) or init: default under train\n",
             result.stderr,
         )
-        assert told and told[1] == str(recipe), result.stderr
+        assert told is not None, result.stderr
+        assert told[1] == str(recipe)
     assert not (tmp_path / "a" / "ablation").exists()
 
 
