@@ -323,7 +323,7 @@ class _Reader(YamlFields):
 
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
-    """Each combination once: the paper's operators have no gate, and others no kernel size, whatever the matrix says."""
+    """Each combination once: the paper's operators have no gate, others no kernel size, whatever the matrix says."""
     plain = [
         replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted
     ]
