@@ -4,6 +4,7 @@ Everything lies in one folder, `ablation/RECIPE` beside the recipe unless told o
 
     DATA/VARIANT/seed-N/              Ultralytics' own run: args.yaml, results.csv, weights/
     DATA/VARIANT/seed-N/VARIANT.yaml  what is trained
+    DATA/VARIANT/seed-N/base/         the base that it is carried from when it starts, see `starts`
     DATA/VARIANT/seed-N/cell.json     the record of the cell, see `records`
     DATA/VARIANT/seed-N.lock          held by whoever trains it
 """
@@ -26,7 +27,7 @@ from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text
 from ..grafting.input_files import file_arguments
 from ..grafting.settings_files import data_problem
-from ..recipes.experiment import SCRATCH, Experiment
+from ..recipes.experiment import IDENTITY, SCRATCH, Experiment
 from ..recipes.recipe import Recipe, read_recipe
 from ..wording import did_you_mean
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
@@ -44,6 +45,7 @@ class Cell:
         folder: where the run lies.
         model: the model YAML's file to be.
         start: the checkpoint that is grafted into it, or None.
+        init: how operators start in that checkpoint, as the recipe says it.
         source: the data YAML, or folder, as Ultralytics takes it.
         arguments: Ultralytics' own arguments.
         files: the files that those name, by argument.
@@ -55,6 +57,7 @@ class Cell:
     folder: Path
     model: Path
     start: Path | None
+    init: str
     source: str
     arguments: Mapping[str, Any]
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class Cell:
         return {
             "model": sha256(self.network.text),
             "start": _file_hash(self.start) if self.start else SCRATCH,
+            **({} if self.init == IDENTITY else {"init": self.init}),
             "data": _hash_of(Path(self.source)),
             "arguments": dict(sorted(self.arguments.items())),
             "seed": self.seed,
@@ -96,16 +100,18 @@ class Cell:
             "seed": self.seed,
             "identity": self.identity,
             "asked": self.asked,
-            "task": self._task,
+            "task": self.task,
             "state": WAITING,
         }
 
     @property
-    def _task(self) -> dict[str, Any]:
+    def task(self) -> dict[str, Any]:
         """What a process has to know to train it, paths of this machine among it."""
         return {
             "model": self.model.name,
+            "base": f"base/{self.network.base}.yaml",  # in a folder of its own: a recipe may give a variant its name
             "start": str(self.start) if self.start else None,
+            "init": self.init,
             "data": self.source,
             "arguments": dict(self.arguments),
         }
@@ -128,25 +134,31 @@ class Cell:
                     self.folder.rename(f"{self.folder}.stale-{found['identity'][:8]}-{time.time_ns()}")
                     found = None
                 if found is None:
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    write_text(self.model, self.network.text, force=True)
+                    self.write_models(self.folder)
                     write_record(self.folder, self.record())
                     return True
                 state = WAITING if retry and found["state"] == FAILED else found["state"]
                 # The same start and data may lie elsewhere since: a folder was moved, or the recipe names another file.
-                fresh = {**found, "state": state, **({} if state == DONE else {"task": self._task})}
+                fresh = {**found, "state": state, **({} if state == DONE else {"task": self.task})}
+                if state != DONE:
+                    self.write_models(self.folder)
                 if fresh != found:
                     write_record(self.folder, fresh)
-                if state != DONE and _text(self.model) != self.network.text:
-                    write_text(self.model, self.network.text, force=True)
                 return state not in (DONE, FAILED)
         except Busy:
             return False
 
+    def write_models(self, folder: Path) -> None:
+        """Write the YAMLs that its task names into a folder, the cell's own or another."""
+        for name, text in ((self.task["model"], self.network.text), (self.task["base"], self.network.base_text)):
+            if _text(folder / name) != text:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_text(folder / name, text, force=True)
+
     def _refuse_foreign(self) -> None:
         """Raise for links, pipes and devices, through which a training would write and read elsewhere."""
         own = (self.folder.parent.parent, self.folder.parent, self.folder, Path(f"{self.folder}.lock"))
-        for path in (*own, *_inside(self.folder), *_inside(self.folder / "weights")):
+        for path in (*own, *(path for part in (".", "weights", "base") for path in _inside(self.folder / part))):
             what = "a symbolic link" if path.is_symlink() else None if path.is_dir() else no_file(path)
             if what:
                 raise AblationError(f"{path} is {what}, and no training leaves one: move it away")
@@ -240,6 +252,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
             where / name / network.name / f"seed-{seed}",
             where / name / network.name / f"seed-{seed}" / Path(network.file).name,
             starts[network.name],
+            recipe.experiment.init,
             source,
             recipe.experiment.arguments,
             files,

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import init_seeds
 
-from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from ..errors import AblationError, SurgeonError
-from ..grafting.graft import graft
 from ..grafting.input_files import with_settings
-from ..grafting.plan import plan_graft_into
 from ..grafting.train import run_trainer
+from ..grafting.trainers import SurgeonTrainer
 from ..recipes.experiment import ELSEWHERE
 from ..wording import number_in
 from . import resuming
 from .records import LOG, read_epochs, write_record
+from .starts import Start
 from .verification import other_network
 
-START = "start.pt"
 _SET_ASIDE = "damaged state"
 
 
@@ -49,13 +50,12 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
             trainer = _train(folder, record, state, device)
         except resuming.Unusable as error:
             state, told = resuming.instead(folder, str(error))
-    start = {"transferred": record["transferred"]} if "transferred" in record else {}
-    result = {**start, **_outcome(folder, task, trainer)}
+    taken_over = {"transferred": record["transferred"]} if "transferred" in record else {}
+    result = {**taken_over, **_outcome(folder, task, trainer)}
     _check(folder, folder / task["model"], result)
     result["notes"].update(record.get("notes", {}))
     result["exact_resume"] = result["exact_resume"] and record.get("exact_resume", True)
-    for name in (resuming.STATE, START):
-        (folder / name).unlink(missing_ok=True)
+    (folder / resuming.STATE).unlink(missing_ok=True)
     return result
 
 
@@ -79,14 +79,14 @@ def _train(folder: Path, record: dict[str, Any], state: dict[str, Any] | None, d
         Unusable: not from this state.
         SurgeonError: as `train_cell`.
     """
-    source = _source(folder, record)
+    start = Start.of(folder, record["role"], record["task"])
 
     def prepare(network: Any) -> None:
-        network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
+        network.add_callback("on_train_start", lambda trainer: _begin(trainer, start, folder, record))
         resuming.attach(network, folder, state)
 
     options = {**_options(folder, record["task"], record["seed"], device), **resuming.settled(state)}
-    return run_trainer(str(source), options, prepare=prepare)
+    return run_trainer(str(start.source), options, prepare=prepare, adapt=lambda trainer: _paired(trainer, start))
 
 
 def _options(folder: Path, task: Mapping[str, Any], seed: int, device: str | None) -> dict[str, Any]:
@@ -106,39 +106,34 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, device: str | Non
     return options
 
 
-def _source(folder: Path, record: Mapping[str, Any]) -> Path:
-    """What a training starts from: the model YAML, or a checkpoint whose operators are new by the cell's seed."""
-    task: Mapping[str, Any] = record["task"]
-    model = folder / str(task["model"])
-    if task["start"] is None:
-        return model
-    start = Path(task["start"])
-    if record["role"] != "variant":
-        difference = other_network(start, model)
-        if difference:
-            raise AblationError(f"{start} is no start for {record['name']}: {difference}")
-        return start
-    torch.manual_seed(record["seed"])
-    done = graft(plan_graft_into(read_checkpoint(str(start)), str(model)))
-    write_checkpoint(folder / START, done.data, force=True)
-    return folder / START
+def _paired(trainer: type[SurgeonTrainer], start: Start) -> type[SurgeonTrainer]:
+    """A trainer whose network starts as its base does with the same seed, whatever was inserted."""
+
+    class Paired(trainer):  # type: ignore[valid-type, misc]
+        def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+            _seed(self)
+            model = start.carried(super().get_model(cfg=cfg, weights=weights, verbose=verbose), self.args.seed)
+            self.args.model = str(start.checkpoint.path if start.checkpoint and not start.is_variant else start.model)
+            self._save_arguments()
+            return model
+
+    return Paired
 
 
-def _look_at_start(trainer: Any, source: Path, folder: Path, record: dict[str, Any]) -> None:
-    """Note how much of the start is in the network when the training begins."""
-    if source.suffix != ".pt":
-        return
-    there = getattr(trainer.model, "module", trainer.model).state_dict()
-    start = read_checkpoint(str(source)).state_dict
-    same = [
-        name
-        for name, tensor in start.items()
-        if name in there
-        and there[name].shape == tensor.shape
-        and torch.equal(there[name].cpu().float(), tensor.float())
-    ]
-    record["transferred"] = {"tensors": len(same), "of": len(start)}
-    write_record(folder, record)
+def _seed(trainer: Any) -> None:
+    """Every random stream from its beginning, as Ultralytics begins it."""
+    init_seeds(trainer.args.seed + 1 + RANK, deterministic=trainer.args.deterministic)
+
+
+def _begin(trainer: Any, start: Start, folder: Path, record: dict[str, Any]) -> None:
+    """Note how much of a start is in the network, and draw the images as any network of this seed does.
+
+    What was built up to here has drawn random numbers, of which a larger network takes more.
+    """
+    if start.checkpoint is not None:
+        record["transferred"] = start.taken_over(getattr(trainer.model, "module", trainer.model))
+        write_record(folder, record)
+    _seed(trainer)
 
 
 def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ operators start as the exact identity.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..architecture.attention import read_any_attention
 from ..architecture.other_operators import OtherOperator
 from ..architecture.surgery import Rewrite
 from ..checkpoints.checkpoint import Checkpoint, write_product
-from ..errors import CheckpointError, SurgeonError
+from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..model_yaml.insert import stacking_notes
 from ..tables import Part, Shown
 from ..wording import plural
@@ -28,7 +28,7 @@ from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
 from .record import RECORD, _in_short, _record
 from .state_dict import layer_of
-from .transplant import transplant_
+from .transplant import SEED, transplant_
 from .widths import widths_of
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
@@ -128,30 +128,36 @@ class Graft(Shown):
         return write_product(path, self.output, self.data, force=force)
 
 
-def _without_identity(rewrite: Rewrite) -> str:
-    """What to say of the new rows that hold an operator which can't start as the identity, for want of a gate."""
+def _without_identity(rewrite: Rewrite) -> list[str]:
+    """The new rows that hold an operator which can't start as the identity, for want of a gate."""
     new = [row for row in rewrite.after if row.index in rewrite.edits or row.index in rewrite.inserted]
     bare = []
     for row in new:
         attention = read_any_attention(row.block, row.args)
         if attention and isinstance(attention.kernel, OtherOperator) and not attention.kernel.gated:
             bare.append(f"{row.index} ({attention.kernel.op})")
-    if not bare:
-        return ""
-    return f"row{plural(bare)} {', '.join(bare)} can start as the identity behind a gate, as insert --gated writes; or "
+    return bare
 
 
-def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:
+def _remedy(bare: Sequence[str]) -> str:
+    rows = f"row{plural(bare)} {', '.join(bare)}"
+    gate = f"{rows} can start as the identity behind a gate, as insert --gated writes; or " if bare else ""
+    return f"{gate}add --init default if that is meant"
+
+
+def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, image: Path | None = None) -> Graft:
     """Do a planned graft in memory; the checkpoint is not changed.
 
     Args:
         plan: from `plan_graft` or `plan_graft_into`.
-        identity: start the operators as the identity; otherwise at their random init, as papers have them.
+        identity: start the operators as the identity; with False at their random init, as papers have them, gates open;
+            None leaves them as a network built from its YAML has them.
+        seed: of their random weights.
         image: a real picture, for one more run of the certificate.
 
     Raises:
-        CheckpointError: the outputs would differ although the operators are the identity, or layers have no place in
-            the target and `identity` asks for the same outputs.
+        ChangedOutputsError: the outputs would differ although the operators are to be the identity.
+        CheckpointError: layers have no place in the target and `identity` asks for the same outputs.
     """
     checkpoint = plan.checkpoint
     _refuse_loss(plan, identity)
@@ -161,15 +167,14 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     widths = widths_of(trial, next(iter(pictures.values())))
 
     def operate(model: nn.Module) -> list[str]:
-        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity)
+        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
 
     certificate = certify(trial, operate, pictures)
     del trial
     if identity and not certificate.exact:
-        raise CheckpointError(
-            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}), so nothing "
-            f"was written; {_without_identity(plan.rewrite)}add --init default if that is meant"
-        )
+        problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
+        bare = _without_identity(plan.rewrite)
+        raise ChangedOutputsError(f"{problem}, so nothing was written; {_remedy(bare)}", problem, bare)
     model = deepcopy(checkpoint.model)
     assert model is not None
     originals = list(model.state_dict())
@@ -179,7 +184,9 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     lost = tuple(name for name in originals if layer_of(name) in plan.lost)
     assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
     dropped = {name: f"layer {layer_of(name)} has no row in the target" for name in lost}
-    record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
+    record = _record(
+        plan, bool(identity), certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
+    )
     data = _product(checkpoint, model, record)
     return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
 
@@ -206,8 +213,8 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     return data
 
 
-def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
-    if plan.lost and identity:
+def _refuse_loss(plan: GraftPlan, identity: bool | None) -> None:
+    if plan.lost and identity is not False:
         before = plan.rewrite.before
         lost = ", ".join(f"{index} ({before[index].block})" for index in plan.lost[:8])
         more = f" and {len(plan.lost) - 8} more" if len(plan.lost) > 8 else ""

@@ -27,6 +27,7 @@ from ..nn.others import Gated, Plain
 from ..wording import clean
 from ..yolo.exceptions import first_paragraph
 from .freezing import frozen_parts, not_carried, starts_anew
+from .moved_rows import rows_moved
 from .sealed import sealed
 
 
@@ -62,7 +63,8 @@ class SurgeonTrainer:
                 args.freeze = frozen_parts(model, fresh)
                 self._save_arguments()
             if RANK == -1:
-                LOGGER.warning(starts_anew(fresh, trained=by_stage or args.freeze is None))
+                moved = rows_moved(model, weights, (str(args.model), str(args.pretrained))) if weights else None
+                LOGGER.warning(moved or starts_anew(fresh, trained=by_stage or args.freeze is None))
         return model
 
     def _save_arguments(self) -> None:
