@@ -13,7 +13,7 @@ from torch import nn
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds
 
-from ..errors import AblationError, SurgeonError
+from ..errors import SurgeonError
 from ..grafting.input_files import with_settings
 from ..grafting.train import run_trainer
 from ..grafting.trainers import SurgeonTrainer
