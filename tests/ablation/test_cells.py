@@ -18,6 +18,7 @@ from lska_surgeon.ablation import worker
 from lska_surgeon.ablation.cells import Ablation, plan_ablation
 from lska_surgeon.ablation.records import held, read_epochs, read_record, write_record
 from lska_surgeon.ablation.scheduler import ended, to_train
+from lska_surgeon.ablation.status import status_of
 from lska_surgeon.errors import AblationError, RecipeError
 
 STOCK = "base: yolov8s.yaml\nmatrix: {at: sppf, k: 7}\n"
@@ -156,17 +157,18 @@ def test_files_that_arguments_name_are_a_part_of_what_was_trained(tmp_path: Path
     plain = planned(tmp_path / "a").cells[0].asked
     assert set(plain) == {"model", "start", "data", "arguments", "seed"}  # as records have it that are there already
     text = RECIPE.replace("epochs: 3", "epochs: 3, cfg: own.yaml, distill_model: teacher.pt")
-    (tmp_path / "a" / "own.yaml").write_text("lr0: 0.1\n", encoding="utf-8")
-    (tmp_path / "a" / "teacher.pt").write_bytes(b"weights")
+    settings, teacher = tmp_path / "a" / "own.yaml", tmp_path / "a" / "teacher.pt"
+    settings.write_text("lr0: 0.1\n", encoding="utf-8")
+    teacher.write_bytes(b"weights")
     finish(planned(tmp_path / "a", text))
-    assert ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True).counts == {"done": 9}
-    (tmp_path / "a" / "own.yaml").write_text("lr0: 0.2\n", encoding="utf-8")
-    status = ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True)
+    assert status_of(planned(tmp_path / "a", text)).counts == {"done": 9}
+    settings.write_text("lr0: 0.2\n", encoding="utf-8")
+    status = status_of(planned(tmp_path / "a", text))
     assert status.counts == {"stale": 9}
     assert "changed since (cfg); they are kept" in status.notes[0]
-    (tmp_path / "a" / "own.yaml").write_text("lr0: 0.1\n", encoding="utf-8")
-    (tmp_path / "a" / "teacher.pt").write_bytes(b"others")
-    assert "(distill_model)" in ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True).notes[0]
+    settings.write_text("lr0: 0.1\n", encoding="utf-8")
+    teacher.write_bytes(b"others")
+    assert "changed since (distill_model); they are kept" in status_of(planned(tmp_path / "a", text)).notes[0]
 
 
 def test_a_copied_cell_is_trained_from_the_recipes_network(tmp_path: Path) -> None:
