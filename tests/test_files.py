@@ -511,3 +511,24 @@ def test_a_dry_run_fails_where_the_folder_is_closed(
     assert done.stderr.startswith("Error: can't write closed/")
     assert done.stderr.endswith(": Permission denied\n")
     assert os.listdir("closed") == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("base.yaml/x.yaml", "can't write base.yaml/x.yaml: base.yaml is a file, not a directory"),
+        ("base.yaml/y/x.yaml", "can't write base.yaml/y/x.yaml: base.yaml is a file, not a directory"),
+        ("pipe.yaml/x.yaml", "can't write pipe.yaml/x.yaml: pipe.yaml is a named pipe, not a directory"),
+        ("no/x.yaml", "can't write no/x.yaml: there is no directory no"),
+        ("pipe.yaml --force", "pipe.yaml is a named pipe: give a file name with -o"),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes")
+def test_output_that_can_not_be_written(
+    output: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    Path("base.yaml").write_text("nc: 1\n", encoding="utf-8")
+    result = shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", *output.split())
+    assert (result.exit_code, result.output) == (2, f"Error: {problem}\n")

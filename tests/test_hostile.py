@@ -19,7 +19,6 @@ import json
 import math
 import os
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -27,12 +26,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 from support.ablations import RECIPE, experiment, spread
+from support.hostile import call, name, pickle_of, text, write_zip
 from support.shapes import NETWORK, surgeon, write_checkpoint
 
 from lska_surgeon.ablation.cells import plan_ablation
@@ -41,7 +42,7 @@ from lska_surgeon.ablation.latencies import keep_latencies
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes, and no alarm")
 
 #: What a command may take.
-SECONDS, BYTES = 10, 2**30
+SECONDS, BYTES = 20, 2**30
 #: `put(at, marker)` puts something at a path; code in it would write the file `marker`.
 Put = Callable[[Path, Path], object]
 
@@ -125,6 +126,7 @@ FILES = {
     "data": File("shapes/data.yaml", ("ablate recipe.yaml --dry-run", "train base.pt data=shapes/data.yaml")),
     "cell": File(f"{CELL}/cell.json", OF_RUNS),
     "epochs": File(f"{CELL}/results.csv", OF_RUNS),
+    "weights": File(f"{CELL}/weights/best.pt", ("results ablation --base tiny",)),
     "arguments": File(f"{CELL}/args.yaml", ("results ablation --base tiny",)),
     "lock": File(f"{CELL}.lock", OF_RUNS[:2], unsaid=True),
     "latencies": File("ablation/recipe/latency.json", ("results recipe.yaml", "report recipe.yaml --format json")),
@@ -210,22 +212,37 @@ def to_all(change: Callable[[Any], Any]) -> Put:
 
 
 OWN = ("cell", "latencies", "index", "costs")
-#: Of the others, nothing is there behind a link that leads nowhere; so nothing is said.
-LED = but("index", "arguments", "variant", "pictures")
+#: Of the others, what is no file is as good as nothing, and so is a link that leads nowhere; nothing is said of it.
+NAMED = but("pictures", "weights")
+LED = but("index", "arguments", "variant", "pictures", "weights")
 BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
 )
+
+
+def running(at: Path, marker: Path) -> None:
+    """A checkpoint that would run a command when it is loaded."""
+    write_zip(at, pickle_of(call(name("os.system"), text(f"touch {marker}"))))
+
+
+def evaluated(at: Path, marker: Path) -> None:
+    """A model whose activation Ultralytics' parser would evaluate."""
+    code = f"__import__('pathlib').Path('{marker}').touch()"
+    at.write_text(f'{at.read_text(encoding="utf-8")}activation: "{code}"\n', encoding="utf-8")
+
+
 ATTACKS = {
     # What is no file.
-    "named pipe": Attack(but("pictures"), in_place(os.mkfifo), "a named pipe"),
-    "socket": Attack(but("pictures"), in_place(listen), "a socket"),
-    "folder": Attack(but("data", "pictures"), in_place(Path.mkdir), "a directory|no run with args.yaml"),
-    "endless device": Attack(
-        but("pictures"), in_place(lambda at: at.symlink_to("/dev/zero")), "a device|a symbolic link"
-    ),
+    "named pipe": Attack(NAMED, in_place(os.mkfifo), "a named pipe"),
+    "socket": Attack(NAMED, in_place(listen), "a socket"),
+    "folder": Attack(but("data", "pictures", "weights"), in_place(Path.mkdir), "a directory|no run with args.yaml"),
+    "endless device": Attack(NAMED, in_place(lambda at: at.symlink_to("/dev/zero")), "a device|a symbolic link"),
     "link to nothing": Attack(LED, in_place(lambda at: at.symlink_to("gone"))),
     "link to itself": Attack(LED, in_place(lambda at: at.symlink_to(at.name))),
-    "endless file": Attack(but("lock", "checkpoint", "project"), endless),
+    "endless file": Attack(but("lock", "checkpoint", "weights", "project"), endless),
+    # What would run code.
+    "code in a pickle": Attack(("checkpoint", "weights"), running, "os.system"),
+    "code in an activation": Attack(("model",), evaluated, None),
     # Records that are damaged, or of somebody else's making.
     "nothing": Attack(OWN, content("")),
     "half": Attack(OWN, half),
@@ -282,9 +299,9 @@ ATTACKS = {
     ),
 }
 CASES = [
-    pytest.param(kind, name, command, id=f"{kind}-{name}-{command}")
+    pytest.param(kind, attack, command, id=f"{kind}-{called}-{command}")
     for kind, file in FILES.items()
-    for name, attack in ATTACKS.items()
+    for called, attack in ATTACKS.items()
     if kind in attack.kinds
     for command in file.commands
 ]
@@ -313,8 +330,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 3\nseed: {cell.seed}\n"
             )
             (cell.folder / "args.yaml").write_text(words, encoding="utf-8")
+        weights = Path(CELL, "weights")
+        weights.mkdir()
+        shutil.copy("base.pt", weights / "best.pt")
+        shutil.copy("tiny.yaml", CELL)
         keep_latencies(ablation, {network.name: 0.01 for network in ablation.networks}, {}, "on a CPU")
-        assert surgeon("variants", "recipe.yaml", "--costs").exit_code == 0
+        for command in ("variants recipe.yaml --costs", "results ablation --base tiny"):  # all is imported by now
+            assert surgeon(*command.split()).exit_code == 0
     return project
 
 
@@ -333,6 +355,8 @@ class TookTooLong(BaseException):
 
 @contextmanager
 def within_bounds() -> Iterator[None]:
+    import resource  # not on every system
+
     def stop(number: int, frame: object) -> None:
         raise TookTooLong(f"more than {SECONDS} s")
 
@@ -353,8 +377,7 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     """Each name below a folder -> size and time of change, of what is a file."""
     found = {}
     for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(place, name)
+        for path in (Path(place, one) for one in (*folders, *files)):
             state = path.lstat()
             found[str(path)] = (0, 0) if path.is_dir() else (state.st_size, state.st_mtime_ns)
     return found
@@ -365,17 +388,17 @@ def run(command: str) -> Result:
         return surgeon(*command.split())
 
 
-@pytest.fixture
-def untouched(project: Path) -> Callable[[str], str]:
-    """What a command writes where there is no attack."""
-    return lambda command: run(command).output
+@pytest.fixture(scope="module")
+def untouched() -> Callable[[str], str]:
+    """What a command writes where there is no attack; each is run once."""
+    return cache(lambda command: run(command).output)
 
 
-@pytest.mark.parametrize(("kind", "name", "command"), CASES)
+@pytest.mark.parametrize(("kind", "attack", "command"), CASES)
 def test_a_hostile_file_is_refused_or_passed_over(
-    kind: str, name: str, command: str, project: Path, untouched: Callable[[str], str]
+    kind: str, attack: Attack, command: str, project: Path, untouched: Callable[[str], str]
 ) -> None:
-    file, attack, marker = FILES[kind], ATTACKS[name], project.parent / "marker"
+    file, marker = FILES[kind], project.parent / "marker"
     clean = untouched(command) if file.unsaid else None
     for at in list(Path().glob(file.at)):
         attack.put(at, marker)

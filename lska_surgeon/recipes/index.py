@@ -192,6 +192,7 @@ def read_index(text: str, name: str) -> Owned:
         if schema != SCHEMA:
             raise RecipeError(f"{name} has schema {schema}, and this lska-surgeon writes schema {SCHEMA}: {_ANEW}")
         content = parse_json(text, _Content)
+        digest = _digest({key: value for key, value in content.items() if key != "digest"})
     except ValueError as error:
         raise RecipeError(f"{name} is not an index that lska-surgeon wrote ({clean(str(error))}): {_ANEW}") from error
     files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
@@ -200,9 +201,7 @@ def read_index(text: str, name: str) -> Owned:
         for one in content["counted"]
     }
     height, width = content["imgsz"]
-    written = {key: value for key, value in content.items() if key != "digest"}
-    is_edited = content.get("digest") != _digest(written)
-    return Owned(content["recipe"], (height, width), counts, files, is_edited)
+    return Owned(content["recipe"], (height, width), counts, files, content.get("digest") != digest)
 
 
 _ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"

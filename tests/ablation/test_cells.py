@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 from pathlib import Path
 from typing import NoReturn
@@ -328,6 +327,7 @@ def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path
 
 def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's folder may be on a disk that can't be written; so no lock is made, and none is held."""
+    fcntl = pytest.importorskip("fcntl")
     ablation = planned(tmp_path / "a")
     cell = ablation.cells[0]
     cell.prepare()
