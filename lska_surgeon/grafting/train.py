@@ -188,8 +188,7 @@ def _options_in(words: Sequence[str]) -> dict[str, Any]:
                 key, value = cfg.parse_key_value_pair(word) if "=" in word else (word, True)
                 if value is True and "=" not in word and not isinstance(cfg.DEFAULT_CFG_DICT.get(key), bool):
                     raise TrainingError(f"{word!r} is no argument: give Ultralytics' as key=value, such as epochs=100")
-                else:
-                    options[key] = value
+                options[key] = value
     except _REFUSALS as error:
         raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
     return options
