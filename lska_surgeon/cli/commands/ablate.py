@@ -71,7 +71,10 @@ def ablate(
         with Progress(quiet) as progress:
             status = do_ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
-        done = do_ablate(recipe, folder=folder, dry_run=True).summary()
+        from ...ablation.cells import plan_ablation
+        from ...ablation.status import status_of
+
+        done = status_of(plan_ablation(recipe, None if folder is None else Path(folder))).summary()
         say.line(f"Stopped. {done}; go on with: {_again(ctx)}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))
