@@ -234,7 +234,8 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
 
         def train(self, **_: Any) -> None:
             assert self.start is not None
-            self.start(SimpleNamespace(resume=False, model=torch.nn.Linear(1, 1)))
+            args = SimpleNamespace(seed=0, deterministic=False)
+            self.start(SimpleNamespace(resume=False, model=torch.nn.Linear(1, 1), args=args))
             self.trainer = SimpleNamespace()
             if not_yet_killed.pop():
                 raise Killed
