@@ -5,12 +5,15 @@ Every message is one line: what was asked, what was found, what is allowed, what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .wording import visible
 
 __all__ = [
     "AblationError",
     "BrokenBaseError",
     "BuildError",
+    "ChangedOutputsError",
     "CheckpointError",
     "DamagedError",
     "DeclarationError",
@@ -111,6 +114,19 @@ class BuildError(SurgeonError):
 
 class CheckpointError(SurgeonError):
     """A file that can't be read as a checkpoint, or that holds no model."""
+
+
+class ChangedOutputsError(CheckpointError):
+    """A graft whose operators were to start as the identity, and do not.
+
+    Attributes:
+        problem: the message without its remedy, for who has another.
+        bare: the rows with operators that have no identity but behind a gate, `5 (cbam)`.
+    """
+
+    def __init__(self, message: str, problem: str = "", bare: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problem, self.bare = problem, tuple(bare)
 
 
 class UnsafeCheckpointError(CheckpointError):

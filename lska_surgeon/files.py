@@ -426,6 +426,18 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
+NO_ROOM = os.strerror(errno.ENOSPC)
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether an error comes of a disk that is full, whatever was made of that on the way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 DANGLING = "a symbolic link that leads nowhere"
 _KINDS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
 

@@ -1,4 +1,7 @@
-"""How a message is worded: one line, plurals, "did you mean"; it knows nothing of what the message speaks of."""
+"""How a message is worded: one line, plurals, "did you mean"; it knows nothing of what the message speaks of.
+
+And how a whole number is read, that somebody may have misspelt in it.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,14 @@ def error_in_one_line(error: BaseException, most: int = 200) -> str:
     text = one_line(str(error)[: 10 * most])
     text = text if len(text) <= most else f"{text[:most]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def number_in(text: str) -> int | None:
+    """The whole number that a text is; None where it is none, or of more than 18 digits.
+
+    `isdigit` is not it: it takes `²`, which `int` refuses, and numbers that are longer than `int` reads.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def numbers(values: Sequence[int]) -> str:

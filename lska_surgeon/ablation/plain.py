@@ -109,7 +109,7 @@ def _read(folder: Path, epoch: str) -> _Found:
     model, record = Path(args["model"]), read_record(folder)
     if record is not None and record["state"] == UNREADABLE:
         raise _NoRun(record["error"]["text"])
-    if record is not None:  # a cell: its start.pt was grafted for it alone, and is gone
+    if record is not None:  # a cell, whose folder may have been moved since
         model = folder / str(record["task"]["model"])
     name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
     run = Run(model.stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)

@@ -176,7 +176,7 @@ def _changed(ablation: Ablation, stale: Sequence[CellStatus]) -> str:
         if cell.folder in folders:
             before = (read_record(cell.folder) or {}).get("asked", {})
             for key, value in cell.asked.items():
-                if before.get(key) != value and key == "arguments":
+                if before.get(key) != value and isinstance(value, dict):
                     old = before.get(key, {})
                     names.update(dict.fromkeys(k for k in {**old, **value} if old.get(k) != value.get(k)))
                 elif before.get(key) != value:

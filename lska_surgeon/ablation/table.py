@@ -39,7 +39,7 @@ class Row:
         metrics: metric -> its summary.
         values: seed -> the value of the metric that is compared.
         comparison: against the base; None for a base, and where no seed is common.
-        verdict: what the comparison shows; "" without one.
+        verdict: what the comparison shows, or why it shows nothing; "" without one.
         beaten: how plain scaling does better at the same GFLOPs, or None.
         seconds: median latency of one picture, where it was measured.
         best: metrics of which it is the best by far, see `results`.

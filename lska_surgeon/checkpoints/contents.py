@@ -52,6 +52,7 @@ class Checkpoint(Shown):
         data: what the file holds, as stored.
         key: "ema" or "model", the entry that `model` is; None for a state dict.
         found: what the file would import and use; nothing for a network that was loaded already.
+        trusted: whether it was loaded, and may be built, whatever it runs.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Checkpoint(Shown):
     data: dict[str, Any]
     key: str | None
     found: Globals = Globals()
+    trusted: bool = False
 
     @property
     def refused(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.operators import Operator, named_operators
-from ..wording import plural
+from ..wording import number_in, plural
 
 #: What Ultralytics never trains: the bins of the box distribution, which are no weights.
 _CONSTANT = ".dfl."
@@ -29,7 +29,7 @@ def frozen_parts(model: nn.Module, fresh: Collection[str] = ()) -> list[int | st
     """
     names = (name.partition(".")[2] for name in fresh)  # without the `model.` that Ultralytics puts in front
     holders = {name.rpartition(".")[0] for name in names}
-    return [int(name) if name.isdigit() else name for name in _frozen(model.model, holders)]
+    return [name if (index := number_in(name)) is None else index for name in _frozen(model.model, holders)]
 
 
 def not_carried(model: nn.Module, weights: nn.Module) -> list[str]:

@@ -120,6 +120,8 @@ WORDS: dict[str, dict[str, str]] = {
         "verdict loss": "有下降",
         "verdict not shown": "未能证明",
         "verdict too few seeds": "种子太少",
+        "verdict nothing learned": "什么也没学到",
+        "verdict does nothing": "算子不起作用",
         "verdict below plain scaling": "不如直接放大",
     },
 }

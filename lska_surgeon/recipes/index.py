@@ -29,7 +29,7 @@ _UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, 
 _HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "params more", "GFLOPs more")
 _UNKNOWN = "not known"
 #: What the index says of an edit.
-_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "channels", "count")
+_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "gated", "channels", "count")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,9 @@ def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
         "base": variant.base.found.asked,
         "base_sha256": variant.base_text.sha256,
         "scale": variant.base.scaling.letter,
-        "edits": [{key: edit[key] for key in _EDIT} for edit in (site.to_dict() for site in variant.plan.sites)],
+        "edits": [
+            {key: edit[key] for key in _EDIT if key in edit} for edit in (site.to_dict() for site in variant.plan.sites)
+        ],
         **_numbers(cost.params, cost.macs),
         "difference": _numbers(cost.params_added, cost.macs_added),
     }

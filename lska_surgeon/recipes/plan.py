@@ -164,7 +164,7 @@ def _named(out: str, fields: dict[str, str]) -> str:
 
 
 def _placement(wanted: Wanted) -> Placement:
-    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation)
+    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
 def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
@@ -195,8 +195,9 @@ def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
 
 def _apart(one: Wanted, other: Wanted) -> str:
     """How to tell two variants apart by their files."""
-    names = {"base": "base", "scale": "scale", "op": "op", "at": "at", "k": "k", "dilation": "d"}
-    differing = [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
+    names = {"base": "base", "scale": "scale", "op": "op", "gated": "op", "at": "at", "k": "k", "dilation": "d"}
+    fields = dict.fromkeys(short for name, short in names.items() if getattr(one, name) != getattr(other, name))
+    differing = [f"{{{short}}}" for short in fields]
     missing = [name for name in differing if name not in (other.out or "")]
     if missing:
         return f"tell them apart in `out`, with {', '.join(missing)}"

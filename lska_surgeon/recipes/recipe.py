@@ -28,7 +28,7 @@ from .fields import YamlFields, names_in_braces
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
-DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
+DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation", "gated")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
 #: To write one takes some hundredths of a second, to train one takes hours.
@@ -43,7 +43,7 @@ class Wanted:
     Attributes:
         base: a model YAML, as written.
         scale: scale letter, or None for what the base's name says.
-        op, at, k, dilation: as for `lska-surgeon insert`; no k for an operator that has none.
+        op, at, k, dilation, gated: as for `lska-surgeon insert`; no k for an operator that has none.
         places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
@@ -54,6 +54,7 @@ class Wanted:
     at: tuple[str, ...]
     k: int | None
     dilation: int | None
+    gated: bool
     places: Mapping[str, tuple[int, str]]
     out: str | None
 
@@ -132,6 +133,7 @@ class _Reader(YamlFields):
     """A recipe's fields, checked one by one."""
 
     out: str | None = None
+    gated = False  # whether operators go behind a gate where the recipe does not say
 
     def recipe(self, text: str) -> Recipe:
         root = self.compose(text)
@@ -139,6 +141,8 @@ class _Reader(YamlFields):
         if "matrix" not in fields and "include" not in fields:
             raise self.bad(root, "", "it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}")
         self.out = self._out(fields["out"], "out") if "out" in fields else None
+        experiment = read_experiment(self, root, fields)
+        self.gated = experiment is not None and experiment.needs_identity
         bases = self.words(fields["base"], "base") if "base" in fields else []
         wanted = self._from_matrix(root, fields, bases) if "matrix" in fields else []
         wanted += self._included(fields, bases)
@@ -152,7 +156,7 @@ class _Reader(YamlFields):
             resolve=self.boolean(fields["resolve"], "resolve") if "resolve" in fields else False,
             out=self.out,
             index=self._index(fields["index"]) if "index" in fields else None,
-            experiment=read_experiment(self, root, fields),
+            experiment=experiment,
         )
 
     # What it asks for.
@@ -176,6 +180,9 @@ class _Reader(YamlFields):
             self._ats(matrix["at"], "matrix.at"),
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
+            self._gates(self.filled(matrix["gated"], "matrix.gated"), "matrix.gated", ops)
+            if "gated" in matrix
+            else [self.gated],
         )
         self._refuse_many(fields["matrix"], "matrix", math.prod(map(len, sides)))
         every = _once([Wanted(*side, places, self.out) for side in product(*sides)])
@@ -196,14 +203,17 @@ class _Reader(YamlFields):
                 raise self.bad(item, field, "it needs a base, such as base: yolov8m-seg.yaml")
             at = tuple(self._position(word, f"{field}.at") for word in self.items(given["at"]))
             self._refuse_many(item, field, len(found) + len(here))
+            op = self._ops(given, field)[0]
+            gate = self._gates([given["gated"]], f"{field}.gated", [op])[0] if "gated" in given else self.gated
             for base in here:
                 wanted = Wanted(
                     base,
                     self.word(given["scale"], f"{field}.scale") if "scale" in given else None,
-                    self._ops(given, field)[0],
+                    op,
                     at,
                     self.number(given["k"], f"{field}.k") if "k" in given else None,
                     self.number(given["dilation"], f"{field}.dilation") if "dilation" in given else None,
+                    gate and op not in OP_BLOCKS,
                     {**general, **_places(given, field)},
                     self._out(given["out"], f"{field}.out") if "out" in given else self.out,
                 )
@@ -271,6 +281,14 @@ class _Reader(YamlFields):
                 raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
         return ops
 
+    def _gates(self, nodes: list[Node], field: str, ops: list[str]) -> list[bool]:
+        """Behind a gate or not, as it is written."""
+        for node in nodes:
+            if OP_BLOCKS.keys() >= set(ops):
+                problem = f"{', '.join(ops)} can start as the identity without a gate: drop gated"
+                raise self.bad(node, field, problem)
+        return [self.boolean(node, field) for node in nodes]
+
     def _budget(self, node: Node) -> Budget:
         given = self.mapping(node, "budget", _BUDGET)
         limits: list[Limit | None] = []
@@ -317,11 +335,13 @@ class _Reader(YamlFields):
 
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
-    """Each combination once: an operator that is not the paper's has no kernel size, whichever the matrix has."""
-    plain = [one if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted]
+    """Each combination once: the paper's operators have no gate, others no kernel size, whatever the matrix has."""
+    plain = [
+        replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted
+    ]
     found: dict[tuple[Any, ...], Wanted] = {}
     for one in plain:
-        found.setdefault((one.base, one.scale, one.op, one.at, one.k, one.dilation), one)
+        found.setdefault((one.base, one.scale, one.op, one.at, one.k, one.dilation, one.gated), one)
     return list(found.values())
 
 

@@ -25,11 +25,15 @@ MODULES = frozenset(
 _MOST_CHARACTERS = 1000
 
 
-def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
+def unsafe_architecture(yaml: Mapping[str, Any], *, offline: bool = False) -> tuple[str, ...]:
     """What building this model YAML would run besides layers; empty when there is nothing.
 
     Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
     imported: a row may name a function that installs packages, or a block that downloads weights.
+
+    Args:
+        yaml: the model dictionary.
+        offline: whoever builds it downloads nothing, so that a block which asks for weights is a layer like any other.
     """
     found = []
     activation = yaml.get("activation")
@@ -39,7 +43,7 @@ def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
         rows = yaml.get(section) or ()
         for row in rows if isinstance(rows, Iterable) else ():
             block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
-            if isinstance(block, str) and not _is_layer(block):
+            if isinstance(block, str) and not _is_layer(block, offline):
                 found.append(f"{section} row {clean(block, 60)}")
     return tuple(dict.fromkeys(found))
 
@@ -59,14 +63,14 @@ def _is_activation(text: Any) -> bool:
         return False
     if not prefix:
         known = declared(name) or name in vars(module_named("ultralytics.nn.tasks"))
-        return bool(known) and name != "TorchVision" and _is_layer(name)
+        return bool(known) and _is_layer(name, offline=False)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 
-def _is_layer(block: str) -> bool:
+def _is_layer(block: str, offline: bool) -> bool:
     """True for a layer, and for a name that nobody knows: building that fails by itself."""
     if block == "TorchVision":  # its arguments may ask for trained weights
-        return False
+        return offline
     if block.startswith("torchvision.ops."):
         found = getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None)
         return isinstance(found, type) and issubclass(found, nn.Module)

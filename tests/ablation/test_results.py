@@ -10,7 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +49,64 @@ def test_three_seeds_are_not_enough_and_that_is_said(tmp_path: Path) -> None:
     )
     assert "so few seeds resolve no difference, however large" in str(found)
     assert not any(row.best for row in found.rows)
+
+
+Epochs = Callable[[str, int], tuple[float, float]]
+
+
+def trained(folder: Path, came_to: Epochs, text: str = RECIPE) -> Path:
+    """A recipe whose cells came to a loss and an mAP50-95."""
+    recipe = write_recipe(folder, text)
+    for cell in plan_ablation(recipe).cells:
+        loss, value = came_to(cell.network.name, cell.seed)
+        record = {**cell.record(), "state": "done", "notes": {}}
+        pretend(cell.folder, record, [{"train/box_loss": loss, "metrics/mAP50-95(B)": value}])
+    return recipe
+
+
+def own_loss(name: str, seed: int) -> float:
+    return 1 + 0.1 * seed + 0.01 * len(name)
+
+
+@pytest.mark.parametrize("text", [RECIPE, EIGHT])
+def test_runs_that_learned_nothing_are_called_that(text: str, tmp_path: Path) -> None:
+    recipe = trained(tmp_path / "a", lambda name, seed: (own_loss(name, seed), 0.0001 * ((len(name) + seed) % 3)), text)
+    found = ls.results(recipe, costs=False)
+    assert [row.verdict for row in found.rows] == ["", "nothing learned", "nothing learned"]
+    note, size = found.notes
+    assert size == "GFLOPs are at 64x64 pixels"
+    assert note.startswith("nothing was learned: mAP50-95 is 0.000 in every run, so that nothing is compared; look at")
+    for form in ("table", "md", "latex", "html"):
+        said = surgeon("results", recipe, "--format", form).output
+        assert "nothing learned" in said
+        assert "seeds to show" not in said
+        assert "too few seeds" not in said
+    gate = surgeon("results", recipe, "--gate", "mAP50-95 >= base")
+    assert gate.exit_code == 0
+    assert "tiny-lska-neck-k7: nothing learned, so that it can't be worse" in gate.stderr
+
+
+def test_a_variant_that_alone_learned_nothing_is_compared(tmp_path: Path) -> None:
+    recipe = trained(tmp_path / "a", lambda name, seed: (own_loss(name, seed), 0.0 if "neck" in name else 0.3), EIGHT)
+    assert [row.verdict for row in ls.results(recipe, costs=False).rows] == ["", "loss", "not shown"]
+    recipe = trained(tmp_path / "b", lambda name, seed: (own_loss(name, seed), 0.3 if "neck" in name else 0.0), EIGHT)
+    found = ls.results(recipe, costs=False)
+    assert [row.verdict for row in found.rows] == ["", "gain", "nothing learned"]
+    assert any(
+        note.startswith("nothing was learned: mAP50-95 is 0.000 in tiny-lska-sppf-k7 and") for note in found.notes
+    )
+
+
+def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None:
+    def came_to(name: str, seed: int) -> tuple[float, float]:
+        return (own_loss("" if "neck" in name else "sppf" if "sppf" in name and seed else "", seed), spread(seed))
+
+    found = ls.results(trained(tmp_path / "a", came_to), costs=False)
+    assert [row.verdict for row in found.rows] == ["", "does nothing", "too few seeds"]
+    equal = "equal to tiny in every digit of every epoch (seed"
+    told = "the operator does nothing, or the base was trained in its place"
+    assert f"tiny-lska-neck-k7: {equal}s 0, 1, 2): {told}" in found.notes
+    assert f"tiny-lska-sppf-k7: {equal} 0)" in found.notes
 
 
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:

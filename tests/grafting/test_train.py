@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.grafting.freezing import frozen_parts
 from lska_surgeon.grafting.train import plan_training
+from lska_surgeon.grafting.transplant import moved_name
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.environment import import_offline
 
@@ -103,6 +105,67 @@ def test_gates_are_in_the_group_of_norms_for_a_step_only(grafted: Path) -> None:
     assert sizes == [len(biases) - gates, len(others) + gates]
     left = [group["params"] for group in optimizer.param_groups]
     assert [list(map(id, params)) for params in left] == [list(map(id, biases)), list(map(id, others))]
+
+
+@pytest.fixture
+def variant(base: Path) -> Path:
+    """A variant YAML of the checkpoint's network, in the own folder."""
+    shutil.copy(base.parent / "tiny.yaml", "tiny.yaml")
+    assert surgeon("insert", "tiny.yaml", "--at", "after:0", "--k", "7", "-o", "variant.yaml").exit_code == 0
+    return Path("variant.yaml")
+
+
+def test_weights_whose_rows_moved_are_told_with_what_keeps_them(
+    base: Path, variant: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(variant, data, f"pretrained={base}", "lr0=0")
+    (told,) = (record.getMessage() for record in caplog.records if record.getMessage().startswith("WARNING"))
+    found = re.search(
+        rf"lska-surgeon: {base} has other rows than variant.yaml, and Ultralytics matches tensors by row number: "
+        rf"(\d+) of (\d+) tensors are where they belong, (\d+) in another layer of the same shape, the rest is lost; "
+        rf"to keep all of them: lska-surgeon train variant.yaml --graft {base}, or lska-surgeon graft {base} "
+        r"--into variant.yaml, and train the file that this writes$",
+        told,
+    )
+    assert found is not None, told
+    assert list(map(int, found.groups()))[:2] == [6, len(read_checkpoint(base).state_dict)]
+    assert "data" not in told.replace("data=", "")
+
+
+def test_graft_keeps_every_weight(base: Path, variant: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train(variant, data, "--graft", str(base), "lr0=0", "warmup_bias_lr=0", "optimizer=SGD")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert any("certificate: max |Δ| 0.0 of all outputs" in record.getMessage() for record in caplog.records)
+    before, after = read_checkpoint(base).state_dict, read_checkpoint(last_of("run")).state_dict
+    places = {0: 0, **{index: index + 1 for index in range(1, 10)}}
+    weights = [name for name, _ in read_checkpoint(base).needed_model().named_parameters()]
+    assert all(torch.equal(before[name], after[str(moved_name(name, places))]) for name in weights)
+    assert sorted(Path.cwd().iterdir()) == [Path("out").absolute(), Path("tiny.yaml").absolute(), variant.absolute()]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["variant.yaml", "--graft", "gone.pt"], "no file gone.pt"),
+        (["base.pt", "--graft", "base.pt"], "--graft puts a checkpoint into a variant YAML, and base.pt is none: drop"),
+        (
+            ["variant.yaml", "--graft", "base.pt", "pretrained=base.pt"],
+            "--graft base.pt and pretrained=base.pt both say",
+        ),
+        (
+            ["tiny.yaml", "--graft", "base.pt"],
+            "tiny.yaml has nothing that base.pt has not: there is no operator to graft",
+        ),
+        (["bare.yaml", "--graft", "base.pt"], "the graft of base.pt would change the outputs (max |Δ| "),
+    ],
+)
+def test_what_can_not_be_grafted(base: Path, variant: Path, data: Path, words: list[str], told: str) -> None:
+    shutil.copy(base, "base.pt")
+    assert surgeon("insert", "tiny.yaml", "--at", "neck", "--op", "cbam", "-o", "bare.yaml").exit_code == 0
+    result = surgeon("train", *words, f"data={data}", *QUICK)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {told}"), result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data: Path) -> None:

@@ -12,7 +12,7 @@ from ...api.ablate import ablate as do_ablate
 from .. import say
 from ..options import blocks as with_blocks
 from ..options import not_empty
-from ..reports.ablate import Progress, deliver, dry_run_text
+from ..reports.ablate import Progress, deliver, dry_run_text, how_far
 
 
 @click.command()
@@ -71,8 +71,7 @@ def ablate(
         with Progress(quiet) as progress:
             status = do_ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
-        done = do_ablate(recipe, folder=folder, dry_run=True).summary()
-        say.line(f"Stopped. {done}; go on with: {_again(ctx)}", err=True)
+        say.line(f"Stopped. {how_far(recipe, folder)}; go on with: {_again(ctx)}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))
 

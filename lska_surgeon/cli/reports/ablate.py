@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ...ablation.cells import plan_ablation
 from ...ablation.records import INTERRUPTED, RUNNING, UNREADABLE
 from ...ablation.scheduler import Event
 from ...ablation.slurm import NOTHING
-from ...ablation.status import AblationStatus, failure_text
+from ...ablation.status import AblationStatus, failure_text, status_of
 from ...wording import visible
 from .. import say
 from .json import dump
@@ -77,6 +79,11 @@ def dry_run_text(status: AblationStatus, as_json: bool) -> str:
         return dump(status.to_dict())
     text = "\n".join([str(status), *(f"Note: {note}" for note in status.notes)])
     return text if status.script is None else f"{text}\n\n{status.script or NOTHING}"
+
+
+def how_far(recipe: Path, folder: str | None) -> str:
+    """How far an ablation is that was stopped, at once: without the trials of a dry run."""
+    return status_of(plan_ablation(recipe, None if folder is None else Path(folder))).summary()
 
 
 def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
