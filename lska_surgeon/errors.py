@@ -5,7 +5,7 @@ Every message is one line: what was asked, what was found, what is allowed, what
 
 from __future__ import annotations
 
-from .wording import visible
+from .wording import message
 
 __all__ = [
     "AblationError",
@@ -37,7 +37,7 @@ class SurgeonError(Exception):
     """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
 
     def __str__(self) -> str:
-        return visible(super().__str__())  # one line, whatever names stand in it
+        return message(super().__str__())  # one line, whatever was given
 
 
 class KernelError(SurgeonError):

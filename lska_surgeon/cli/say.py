@@ -5,9 +5,13 @@ A line of a job's log may be an order to GitHub (`::error::`), and a control cha
 
 from __future__ import annotations
 
+import re
+
 import click
 
-from ..wording import printable, visible
+from ..wording import message, printable
+
+_COMMAND = re.compile(r"^([^\S\n]+):(?=:)", re.MULTILINE)  # a runner passes over blanks
 
 
 def line(text: str, *, err: bool = False) -> None:
@@ -17,17 +21,17 @@ def line(text: str, *, err: bool = False) -> None:
 
 def note(text: str) -> None:
     """What the user should be told, beside the result."""
-    line(visible(f"Note: {text}"), err=True)
+    line(message(f"Note: {text}"), err=True)
 
 
 def mistake(text: str) -> None:
     """What the user can put right."""
-    line(visible(f"Error: {text}"), err=True)
+    line(message(f"Error: {text}"), err=True)
 
 
 def report(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """A text of several lines, made by us: a table, JSON, a picture."""
-    click.echo(text, err=err, nl=nl)
+    """A text of several lines, made by us: a table, JSON, annotations; lines of a file are indented, as in a diff."""
+    click.echo(_COMMAND.sub(r"\1\\x3a", text), err=err, nl=nl)
 
 
 def content(data: bytes) -> None:

@@ -12,7 +12,7 @@ from ..files import as_path
 from ..tables import Part, Shown, Table
 from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
 
-_HEADER = ("operator", "k", "params more", "GFLOPs more")
+_HEADER = ("operator", "k", "added parameters", "added GFLOPs")
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +44,11 @@ class Curves(Shown):
 
     def parts(self) -> Sequence[Part]:
         """The table."""
-        return (Table(_HEADER, self.rows(), (1, 2, 3)),)
+        return (self.table(),)
+
+    def table(self) -> Table:
+        """The points as a table."""
+        return Table(_HEADER, self.rows(), (1, 2, 3))
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain data."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import TargetError
 from ..files import check_target, write_whole
+from .palette import SERIES
 
 FORMATS = (".png", ".svg", ".pdf")
-#: Okabe and Ito's colours, which colour-blind people tell apart, in an order in which neighbours' greys differ as well.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#000000", "#CC79A7")
+COLOURS = tuple(on_paper for on_paper, _ in SERIES)
 MARKERS = "osD^vPX"
 LINES = ("-", "--", "-.", ":")
 # Text stays text, ids do not depend on the run, and no user's matplotlibrc changes what a figure looks like.

@@ -15,10 +15,11 @@ from ..drawing.picture import Drawing
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
 from ..recipes.index import base_name, edits_in_words
+from ..recipes.kinds import kind_of, places_of
 from ..recipes.plan import Variant, VariantCost
 from ..recipes.result import Variants
 from ..tables import Part, Shown
-from .content import CostCurves, Kind, Missing, Report, ReportRow, Trained
+from .content import CostCurves, Missing, Report, ReportRow, Trained
 from .render import render
 from .words import WORDS
 
@@ -156,31 +157,17 @@ def _row(variant: Variant, cost: VariantCost, base: str, imgsz: tuple[int, int])
         cost.macs,
         cost.params_added,
         cost.macs_added,
-        kind=_kind(variant, base),
+        kind=kind_of(variant),
         drawing=drawing_of(variant.plan, imgsz).svg,
         notes=variant.plan.notes,
     )
-
-
-def _kind(variant: Variant, base: str) -> Kind | None:
-    """What a variant has; None where its kernels are several, or none of the closed forms'."""
-    kernels = {site.kernel for site in variant.plan.sites}
-    kernel = next(iter(kernels))
-    if len(kernels) > 1 or kernel.k is None or kernel.explicit_dilation:
-        return None
-    return Kind(base, _places(variant), kernel.op, kernel.k)
-
-
-def _places(variant: Variant) -> tuple[str, ...]:
-    """Its positions without their sizes."""
-    return tuple(dict.fromkeys(position.split("@")[0] for position in variant.wanted.at))
 
 
 def _curves(variants: Variants) -> Iterator[CostCurves]:
     """For each base and each set of positions, what operators cost there against their kernel size."""
     wanted: dict[tuple[str, tuple[str, ...]], list[Variant]] = {}
     for variant, _ in variants.index.variants:
-        wanted.setdefault((base_name(variant), _places(variant)), []).append(variant)
+        wanted.setdefault((base_name(variant), places_of(variant)), []).append(variant)
     for (base, at), found in wanted.items():
         ops = dict.fromkeys([*DESIGNS, *(one.wanted.op for one in found if one.wanted.op in OP_BLOCKS)])
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from ..yaml_nodes import Node
 from .fields import YamlFields, names_in_braces
 
-FIELDS = ("train", "seeds", "controls", "latency")
+FIELDS = ("train", "seeds", "controls", "latency", "labels")
 CONTROLS = ("base", "larger")
 SCRATCH = "scratch"
 #: Fields of a start's name: the base with its scale letter, and that letter.
@@ -38,6 +38,7 @@ class Experiment:
         seeds: one training of each variant for each.
         larger: whether the next larger scale of each base is trained too.
         latency: whether the results say that latency is to be measured, where it was not.
+        labels: network, data or family of networks -> what tables and figures call it.
         lines: field -> line, from 1, for messages about what is found out later.
     """
 
@@ -47,6 +48,7 @@ class Experiment:
     seeds: tuple[int, ...] = DEFAULT_SEEDS
     larger: bool = False
     latency: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -75,6 +77,7 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
         seeds=_seeds(reader, fields["seeds"]) if "seeds" in fields else DEFAULT_SEEDS,
         larger="larger" in controls,
         latency=reader.boolean(fields["latency"], "latency") if "latency" in fields else False,
+        labels=_labels(reader, fields["labels"]) if "labels" in fields else {},
         lines=lines,
     )
 
@@ -134,6 +137,11 @@ def _seeds(reader: YamlFields, node: Node) -> tuple[int, ...]:
     if not seeds:
         raise reader.bad(node, "seeds", "the list is empty")
     return tuple(seeds)
+
+
+def _labels(reader: YamlFields, node: Node) -> dict[str, str]:
+    labels = reader.open_mapping(node, "labels", "yolov8s-lska-neck-k7: neck, 7")
+    return {name: reader.word(value, "labels") for name, value in labels.items()}
 
 
 def _controls(reader: YamlFields, node: Node) -> tuple[str, ...]:

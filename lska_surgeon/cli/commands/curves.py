@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import click
@@ -12,12 +10,11 @@ from ...architecture.kernel import OP_BLOCKS
 from ...costs.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.matplotlib_plots import check_figure
-from ...tables import drawn, pipes
+from ...tables import csv, drawn, dump, markdown
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..options import imgsz as size_option
-from ..reports.json import dump
 
 
 @click.command()
@@ -72,11 +69,8 @@ def _render(found: Curves, form: str) -> str:
     if form == "json":
         return dump(found.to_dict())
     if form == "md":
-        return pipes(("operator", "k", "params more", "GFLOPs more"), found.rows())
+        return markdown(found.table())
     if form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["op", "k", "params", "macs", "flops"])
-        writer.writerows([one.op, one.k, one.params, one.macs, 2 * one.macs] for one in found.points)
-        return text.getvalue().rstrip("\n")
+        rows = [(one.op, one.k, one.params, one.macs, 2 * one.macs) for one in found.points]
+        return csv(("op", "k", "params", "macs", "flops"), rows)
     return drawn(found.parts())
