@@ -58,7 +58,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
 
 #: What Markdown would take for its own: marks, the start of a tag, a link or an entity, and a mark's own escape.
 _MARKS = re.compile(r"[`*~|]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
-_BLOCK = re.compile(r"^(?=[#>+-])|(?<=^\d)(?=[.)])")  # where a line would begin a block
+_BLOCK = re.compile(r"^(?=[#>+-])|^(\d{1,9})(?=[.)])")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
 
 
@@ -68,9 +68,14 @@ def markdown_text(text: str) -> str:
     return _MARKS.sub(r"\\\g<0>", _BACKSLASH.sub("&#92;", text))
 
 
+def markdown_line(text: str) -> str:
+    """The same where it stands by itself, and begins no heading, list or quotation."""
+    return _BLOCK.sub(r"\1\\", markdown_text(text))
+
+
 def bullets(lines: Iterable[str]) -> str:
     """Lines as a list in Markdown."""
-    return "\n".join("- " + _BLOCK.sub(r"\\", markdown_text(line)) for line in lines)
+    return "\n".join(f"- {markdown_line(line)}" for line in lines)
 
 
 def markdown(table: Table) -> str:

@@ -109,6 +109,10 @@ class Table:
         """The names of all data."""
         return list(dict.fromkeys(row.data for row in self.rows))
 
+    def metrics_of(self, row: Row) -> Summary:
+        """What a row came to in the metric that is compared."""
+        return row.metrics[self.metric]
+
     def label(self, name: str) -> str:
         """What to call a network, data or a family where it is shown."""
         return self.labels.get(name, name)

@@ -11,7 +11,8 @@ import click
 
 from ..wording import message, printable
 
-_COMMAND = re.compile(r"^([^\S\n]+):(?=:)", re.MULTILINE)  # a runner passes over blanks
+#: As `printable` has it, for lines of files; a runner passes over the blanks before them.
+_COMMAND = re.compile(r"^([^\S\n]+):(?=:)|#(?=#\w*\[)", re.MULTILINE)
 
 
 def line(text: str, *, err: bool = False) -> None:
@@ -31,7 +32,7 @@ def mistake(text: str) -> None:
 
 def report(text: str, *, err: bool = False, nl: bool = True) -> None:
     """A text of several lines, made by us: a table, JSON, annotations; lines of a file are indented, as in a diff."""
-    click.echo(_COMMAND.sub(r"\1\\x3a", text), err=err, nl=nl)
+    click.echo(_COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", text), err=err, nl=nl)
 
 
 def content(data: bytes) -> None:

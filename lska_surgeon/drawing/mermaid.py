@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from ..errors import SurgeonError
-from ..tables import markdown_text
+from ..tables import markdown_line, markdown_text
 from ..wording import printable
 from .figure import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Node
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
@@ -31,7 +31,7 @@ def markdown_of(figure: Figure) -> str:
     """
     title = printable(figure.title).replace("`", "")
     parts = [f"`{title}`: {markdown_text(figure.subtitle)}", f"```mermaid\n{chart_of(figure)}```"]
-    return "\n\n".join([*parts, *map(markdown_text, figure.captions), *_meanings(figure)]) + "\n"
+    return "\n\n".join([*parts, *map(markdown_line, figure.captions), *_meanings(figure)]) + "\n"
 
 
 def _meanings(figure: Figure) -> Iterator[str]:

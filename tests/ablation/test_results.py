@@ -21,12 +21,12 @@ from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.figure import _drawn
+from lska_surgeon.ablation.figure import _Drawn
 from lska_surgeon.ablation.formats import as_latex
 from lska_surgeon.ablation.runs import Costs
 from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
-from lska_surgeon.tables import tex
+from lska_surgeon.tables import latex_text
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
@@ -273,8 +273,9 @@ def test_latex_is_whole(tmp_path: Path) -> None:
     assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {columns}
     assert "\\textbf{0.5" in text
     assert all(char not in re.sub(r"\\[%&#_$]", "", "".join(body)).replace("$", "") for char in "%#_")
-    assert tex("50%_a&b") == r"50\%\_a\&b"
-    assert tex("-0.5") == "$-0.5$"
+    assert latex_text("50%_a&b") == r"50\%\_a\&b"
+    assert latex_text("-0.5") == "$-0.5$"
+    assert latex_text("a--b") == "a-{}-b"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
@@ -311,7 +312,7 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
     assert len(one) > 5000
     if ending == "svg":
         drawn = one.decode()
-        for words in ("GFLOPs", "kernel size", "tiny-lska-neck", "mean ± s.d. of 8 seeds"):
+        for words in ("GFLOPs", "kernel size", "lska, neck", "tiny (base)", "mean ± s.d. of 8 seeds"):
             assert words in drawn
 
 
@@ -329,11 +330,15 @@ def test_neighbours_in_a_figure_differ_in_marker_line_and_grey(tmp_path: Path) -
     names = [f"place{place}-k{k}" for place in range(9) for k in (7, 11)]
     many = replace(found, rows=(base, *(replace(row, network=name) for name in names)))
     with plotting() as figure:
-        costs, kernels = _drawn(many, figure).axes
+        drawn = _Drawn(many).figure(figure)
+        costs, kernels = drawn.axes
         curves = [bars.lines[0] for bars in kernels.containers]
         points = [bars.lines[0] for bars in costs.containers]
         assert (len(curves), len(points)) == (9, 19)
-        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1:], ("get_marker",))):
+        for curve, one, other in zip(curves, points[1::2], points[2::2]):  # one network, one look in both panels
+            for look in ("get_marker", "get_color"):
+                assert getattr(curve, look)() == getattr(one, look)() == getattr(other, look)()
+        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1::2], ("get_marker",))):
             for one, other in zip(series, series[1:]):
                 for look in looks:
                     assert getattr(one, look)() != getattr(other, look)()

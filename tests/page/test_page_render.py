@@ -99,7 +99,7 @@ def test_points_lead_to_their_networks_and_say_what_they_are() -> None:
         )
     label = f"{escaped}: +23,000, +0.460 GFLOPs"
     assert f'<a class="s0" href="#{link}" aria-label="{label}"><title>{label}</title>' in page  # in the curves
-    assert '<g class="s1"><title>lka, k 23: +46,000, +0.460 GFLOPs</title>' in page  # none of the page's networks
+    assert '<g class="s2"><title>lka, k 23: +46,000, +0.460 GFLOPs</title>' in page  # none of the page's networks
 
 
 def test_error_bars_are_as_long_as_the_deviation() -> None:

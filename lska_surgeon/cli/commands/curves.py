@@ -28,6 +28,7 @@ from ..options import imgsz as size_option
 @size_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw the figure: .png, .svg or .pdf.")  # fmt: skip
+@click.option("--log", is_flag=True, help="Draw costs on logarithmic axes.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @with_blocks
 @formats("table", "json", "csv", "md")
@@ -39,6 +40,7 @@ def curves(
     scale: str | None,
     imgsz: tuple[int, int],
     output: Path | None,
+    log: bool,
     force: bool,
     form: str,
 ) -> None:
@@ -55,9 +57,11 @@ def curves(
 
     if output is not None:
         check_figure(output, force=force)
+    elif log:
+        raise click.UsageError("--log is for the figure: add -o FILE, or drop it")
     found = find_curves(model, at, op=op, k=k, imgsz=imgsz, scale=scale)
     if output is not None:
-        found.write(output, force=force)
+        found.write(output, force=force, log=log)
     for note in found.notes:
         say.note(note)
     say.report(_render(found, form))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from ...costs.difference import Difference
-from ...tables import drawn, dump, markdown, markdown_text
+from ...tables import drawn, dump, markdown, markdown_line, markdown_text
 from .github import annotation
 
 
 def difference_markdown(difference: Difference) -> str:
     """For a comment on a pull request."""
     if not difference:
-        return markdown_text(difference.line)
+        return markdown_line(difference.line)
     parts = [f"**{markdown_text(difference.line)}**", *map(markdown, (difference.table(), *difference.totals()))]
-    return "\n\n".join([*parts, *map(markdown_text, (difference.costs.line, *difference.footnotes()))])
+    return "\n\n".join([*parts, *map(markdown_line, (difference.costs.line, *difference.footnotes()))])
 
 
 def difference_github(difference: Difference) -> str:

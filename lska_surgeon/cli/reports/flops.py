@@ -7,7 +7,7 @@ from typing import Any
 
 from ...costs.breakdown import Detail, Line
 from ...costs.cost import FROZEN, Cost, ModuleCost
-from ...tables import Table, bullets, csv, drawn, markdown, markdown_text
+from ...tables import Table, bullets, csv, drawn, markdown, markdown_line
 from ...wording import message, printable
 from .github import annotation
 from .json import dump
@@ -76,7 +76,7 @@ def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
         if lines:
             # Markdown drops leading blanks, so the full path stands in for the indent.
             cells = [(line.path, *_line(cost, line)) for line in lines]
-            parts += [markdown_text(f"{cost.name}: {_what_is_shown(cost, detail)}"), markdown(_lines_table(cells))]
+            parts += [markdown_line(f"{cost.name}: {_what_is_shown(cost, detail)}"), markdown(_lines_table(cells))]
     return "\n\n".join(parts)
 
 
