@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.figure import _Drawn
-from lska_surgeon.ablation.formats import as_latex
+from lska_surgeon.ablation.formats import as_latex, table_of
 from lska_surgeon.ablation.runs import Costs
 from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
@@ -215,6 +216,11 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--gate", "mAP50 >= base"], "the gate asks for mAP50, and mAP50-95 is compared: add --metric mAP50"),
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),
         (["--base", "x"], "the bases stand in the recipe"),
+        (["--columns", "network,map"], "no column 'map'"),
+        (
+            ["--columns", "p", "--format", "csv"],
+            "--columns is for what shows a table, and --format csv has all: drop one",
+        ),
         (["--plot", "x.txt"], "--plot x.txt does not end in .png, .svg, .pdf"),
         (["--plot", "old.png"], "old.png is already there: give --plot another name, or add --force to overwrite it"),
     ],
@@ -314,6 +320,42 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
         drawn = one.decode()
         for words in ("GFLOPs", "kernel size", "lska, neck", "tiny (base)", "mean ± s.d. of 8 seeds"):
             assert words in drawn
+
+
+def test_the_figure_fits_a_column_names_its_base_and_what_it_does_not_show(tmp_path: Path) -> None:
+    def score(name: str, seed: int) -> list[float]:
+        return [] if "sppf" in name else neck_gains(name, seed)
+
+    recipe = experiment(tmp_path / "a", score)
+    recipe.write_text(recipe.read_text(encoding="utf-8") + "labels: {tiny: The base}\n", encoding="utf-8")
+    found = ls.results(recipe)
+    with plotting(8) as figure:
+        drawn = _Drawn(found).figure(figure)
+        assert drawn.get_size_inches()[0] == 3.35
+        assert {text.get_fontsize() for text in drawn.findobj(Text) if text.get_text()} == {8}
+        words = [text.get_text() for text in drawn.findobj(Text)]
+        assert words.count("The base") == 2  # at its line, and in the legend
+        assert "tiny-lska-neck-k7" in words
+        assert "Not shown: tiny-lska-sppf-k7 (8 waiting)" in words
+    ls.results(experiment(tmp_path / "b", neck_gains), costs=False).write(tmp_path / "x.svg")
+
+
+def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    rows = tuple(replace(row, costs=Costs(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))
+    assert [row[2] for row in table_of(replace(found, rows=rows)).rows] == ["8.938", "9.000", "28.600"]
+
+
+def test_labels_of_what_is_not_there_are_a_mistake_before_anything_is_trained(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", f"{RECIPE}labels: {{tiny-lska-nek-k7: x}}\n")
+    for words in (["ablate", recipe, "--dry-run"], ["results", recipe]):
+        result = surgeon(*words)
+        assert result.exit_code == 2
+        assert (
+            "line 7, labels: nothing here is called 'tiny-lska-nek-k7' (did you mean tiny-lska-neck-k7?)"
+            in result.output
+        )
+    assert surgeon("results", tmp_path, "--columns", "p", "--json").exit_code == 2
 
 
 def lightness(colour: str) -> float:

@@ -17,7 +17,8 @@ import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.latencies import keep_latencies
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.page.content import Kind, Report
+from lska_surgeon.page.content import Report
+from lska_surgeon.recipes.kinds import Kind
 
 PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
 SIZES = EIGHT.replace("k: 7", "k: [7, 23]")
@@ -67,6 +68,27 @@ def test_drawings_are_those_of_draw(tmp_path: Path) -> None:
         drawn = ls.draw(str(base), str(variant), imgsz=64).svg
         # By path or by name as the recipe has it: the one word that differs.
         assert row.drawing == drawn.replace(str(base), "tiny.yaml")
+
+
+def test_drawings_have_the_classes_of_the_data_that_are_trained_on(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path, EIGHT)
+    data = (recipe.parent / "shapes" / "data.yaml").read_text(encoding="utf-8")
+    for names, said in (("names: {0: a, 1: b, 2: c, 3: d, 4: e}", "5 classes"), ("nc: 7", "7 classes")):
+        own = re.sub(r"(?m)^(names|nc):.*\n(?:[ -].*\n)*", "", data)
+        (recipe.parent / "shapes" / "data.yaml").write_text(f"{own}\n{names}\n", encoding="utf-8")
+        assert [row.drawing.count(f">{said}<") for row in ls.report(recipe).content.rows if row.drawing] == [1, 1, 1]
+
+
+def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES.replace("at: [neck, sppf]", "at: [sppf, neck]"))
+    page, table = ls.report(recipe), ls.results(recipe)
+    assert list(page.content.series.values()) == list(table.series.values()) == [0, 1]
+    assert (
+        [name for _, name in page.content.series] == [name for _, name in table.series] == ["lska, sppf", "lska, neck"]
+    )
+    for name, number in (("sppf", 0), ("neck", 1)):
+        found = re.findall(rf'<a class="(\w+)" href="#n-variants-tiny-lska-{name}-k7-yaml"', page.html)
+        assert found == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
 
 
 def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
