@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Union
 
-from .wording import printable, printable_lines
+from .wording import message, printable, printable_lines
 
 _GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
 
@@ -311,7 +311,7 @@ class Shown:
         return (self.line,)
 
     def _all_parts(self) -> list[Part]:
-        notes = [printable(f"Note: {note}") for note in getattr(self, "notes", ())]
+        notes = [message(f"Note: {note}") for note in getattr(self, "notes", ())]
         return ["\n".join(notes), *self.parts()] if notes else list(self.parts())
 
     def __repr__(self) -> str:

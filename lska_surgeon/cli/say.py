@@ -5,14 +5,9 @@ A line of a job's log may be an order to GitHub (`::error::`), and a control cha
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from ..wording import message, printable
-
-#: As `printable` has it, for lines of files; a runner passes over the blanks before them.
-_COMMAND = re.compile(r"^([^\S\n]+):(?=:)|#(?=#\w*\[)", re.MULTILINE)
 
 
 def line(text: str, *, err: bool = False) -> None:
@@ -31,8 +26,8 @@ def mistake(text: str) -> None:
 
 
 def report(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """A text of several lines, made by us: a table, JSON, annotations; lines of a file are indented, as in a diff."""
-    click.echo(_COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", text), err=err, nl=nl)
+    """A text of several lines, made by us: a table, JSON, annotations."""
+    click.echo(text, err=err, nl=nl)
 
 
 def content(data: bytes) -> None:
