@@ -270,6 +270,14 @@ def assert_mermaid(text: str) -> None:
     assert set(re.findall(r"<[^>-]*>", chart)) <= {"<br>"}
 
 
+def test_each_form_is_written_in_one_place() -> None:
+    """What is escaped there can't be forgotten elsewhere."""
+    second = re.compile(r"csv\.writer|import writer|saxutils|textbf|toprule|<td|\| --- \|")
+    package = Path(ls.__file__).parent
+    found = {path.name for path in package.rglob("*.py") if second.search(path.read_text(encoding="utf-8"))}
+    assert found == {"tables.py"}
+
+
 # Commands.
 
 #: File names: what a name may hold of the above, and one that begins a line of its own.

@@ -174,4 +174,4 @@ class _Drawn:
         return f"{metric}\nmean ± s.d. of {seeds} seeds" if seeds > 1 else metric
 
 
-_BASE_LOOK: dict[str, Any] = {"color": "black", "marker": "*", "markersize": 7}
+_BASE_LOOK: dict[str, Any] = {"color": "black", "marker": "*", "markersize": 7, "linewidth": 1}

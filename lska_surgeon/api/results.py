@@ -27,7 +27,7 @@ def results(
     base: str | None = None,
     folder: str | Path | None = None,
     costs: bool = True,
-    columns: Sequence[str] = (),
+    columns: str | Sequence[str] = (),
     blocks: PathLike | None = None,
 ) -> Results:
     """The table of an ablation, or of plain runs of Ultralytics.
@@ -89,10 +89,10 @@ def results(
     return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 
-def _shown(table: Results, columns: Sequence[str]) -> Results:
+def _shown(table: Results, columns: str | Sequence[str]) -> Results:
     """The table with the columns that were chosen, each of which there is."""
     from ..ablation.formats import table_of
 
-    chosen = replace(table, columns=tuple(columns))
+    chosen = replace(table, columns=(columns,) if isinstance(columns, str) else tuple(columns))
     table_of(chosen)
     return chosen
