@@ -58,7 +58,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
 
 #: What Markdown would take for its own: marks, the start of a tag, a link or an entity, and a mark's own escape.
 _MARKS = re.compile(r"[`*~|]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
-_BLOCK = re.compile(r"^(?=[#>+-])|^(\d{1,9})(?=[.)])")
+_BLOCK = re.compile(r"^(?=>|#{1,6}(?:\s|$)|[+-](?:\s|$)|[-\s]+$)|^(\d{1,9})(?=[.)](?:\s|$))")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
 
 
