@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .wording import visible
+from .wording import message
 
 __all__ = [
     "AblationError",
@@ -41,7 +41,7 @@ class SurgeonError(Exception):
     """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
 
     def __str__(self) -> str:
-        return visible(super().__str__())  # one line, whatever names stand in it
+        return message(super().__str__())  # one line, whatever was given
 
 
 class KernelError(SurgeonError):

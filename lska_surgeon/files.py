@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -436,6 +436,33 @@ def no_room(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """What to call files: each by its name, those of one name by the folders that tell them apart, too.
+
+    `runs/a/weights/best.pt` beside `runs/b/weights/best.pt` is `a/…/best.pt`; a file that is there twice has a number.
+    """
+    names = [path.name for path in paths]
+    called = [
+        name if names.count(name) == 1 else _with_folders(path, [one for one in paths if one.name == name])
+        for name, path in zip(names, paths)
+    ]
+    return [f"{number}: {name}" if called.count(name) > 1 else name for number, name in enumerate(called, 1)]
+
+
+def _with_folders(path: Path, same: Sequence[Path]) -> str:
+    """A file by the folders in which it differs from others of its name."""
+    folders = [one.absolute().parent.parts for one in same]
+    above, own = _shared(folders), path.absolute().parent.parts
+    below = _shared([parts[above:][::-1] for parts in folders])
+    return "/".join([*own[above : len(own) - below], *(["…"] if below else []), path.name])
+
+
+def _shared(paths: Sequence[Sequence[str]]) -> int:
+    """How many parts all paths begin with in common."""
+    differ = (at for at, parts in enumerate(zip(*paths)) if len(set(parts)) > 1)
+    return next(differ, min(map(len, paths)))
 
 
 DANGLING = "a symbolic link that leads nowhere"

@@ -6,16 +6,31 @@ And how a whole number is read, that somebody may have misspelt in it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+
+#: What a CI job's log takes for a command to its runner: `::error::` where a line begins, `##[error]` anywhere.
+_COMMAND = re.compile(r"^\s*:(?=:)|#(?=#\w*\[)")
+_LINE, _MESSAGE = 200, 1000  # characters of what is quoted in a message, and of all of it
+_QUOTED = re.compile(rf"""(?<!\w)'[^']{{{_LINE},}}'(?!\w)|(?<!\w)"[^"]{{{_LINE},}}"(?!\w)|\S{{{_LINE},}}""")
+_MOST_READ = 100_000  # characters of a message that are looked at
 
 
 def printable(text: str) -> str:
     """Text in one line: newlines, and all else that is not to be seen, as `\\n` or `\\u202e`.
 
-    Bytes of a path that are no UTF-8 stay, for standard output gives them back as they were.
+    It gives no command to a CI job's runner either: a name such as `::error::x` becomes `\\x3a:error::x`. Bytes of a
+    path that are no UTF-8 stay, for standard output gives them back as they were.
     """
+    text = _COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", text)
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def printable_lines(text: str) -> str:
+    """The same of each line of a text that has several."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def visible(text: str) -> str:
@@ -31,6 +46,16 @@ def clean(text: str, width: int = 120) -> str:
     """Text of somebody else's choice, made fit for one line of a terminal."""
     text = visible(text)
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def message(text: str) -> str:
+    """A message in one line that quotes at most a line of what was given; the remedy at its end stays."""
+    text = visible(_without_middle(text, _MOST_READ))
+    return _without_middle(_QUOTED.sub(lambda found: _without_middle(found[0], _LINE), text), _MESSAGE)
+
+
+def _without_middle(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most * 2 // 3]}…{text[-(most // 3) :]}"
 
 
 def shown(value: object) -> str:
@@ -103,3 +128,9 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     same = [one for one in known if one.casefold() == name.casefold()]
     found = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""
+
+
+def decimals(values: Iterable[float | None], significant: int, least: int = 0) -> int:
+    """Digits behind the point at which the smallest of some numbers has so many that count; nine at most."""
+    found = [abs(value) for value in values if value]
+    return min(9, max(least, significant - 1 - math.floor(math.log10(min(found))))) if found else least

@@ -21,7 +21,7 @@ from support import shapes
 from lska_surgeon import files, unfinished
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.errors import TargetError
-from lska_surgeon.files import replace_all, write_whole
+from lska_surgeon.files import replace_all, told_apart, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, SIGKILL and modes")
 
@@ -532,3 +532,17 @@ def test_output_that_can_not_be_written(
     Path("base.yaml").write_text("nc: 1\n", encoding="utf-8")
     result = shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", *output.split())
     assert (result.exit_code, result.output) == (2, f"Error: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ("runs/a/weights/best.pt runs/b/weights/best.pt c.pt", "a/…/best.pt b/…/best.pt c.pt"),
+        ("a/best.pt best.pt", "a/best.pt best.pt"),
+        ("n/k7/0/w/best.pt n/k7/1/w/best.pt n/base/0/w/best.pt", "k7/0/…/best.pt k7/1/…/best.pt base/0/…/best.pt"),
+        ("a.pt b.pt", "a.pt b.pt"),
+    ],
+)
+def test_files_are_called_by_what_tells_them_apart(paths: str, names: str) -> None:
+    assert told_apart([*map(Path, paths.split())]) == names.split()
+    assert told_apart([Path("a/x.pt"), Path("a/x.pt")]) == ["1: x.pt", "2: x.pt"]

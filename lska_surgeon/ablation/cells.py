@@ -28,8 +28,9 @@ from ..files import no_file, write_text
 from ..grafting.input_files import file_arguments
 from ..grafting.settings_files import data_problem
 from ..recipes.experiment import IDENTITY, SCRATCH, Experiment
+from ..recipes.kinds import Kind, kind_of
 from ..recipes.recipe import Recipe, read_recipe
-from ..wording import did_you_mean
+from ..wording import did_you_mean, few
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
 from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
@@ -201,6 +202,12 @@ class Ablation:
         return self.recipe.experiment
 
     @property
+    def kinds(self) -> dict[str, Kind]:
+        """Network -> what it has, where that is one kernel size throughout."""
+        found = {network.name: kind_of(network.variant) for network in self.networks if network.variant}
+        return {name: kind for name, kind in found.items() if kind}
+
+    @property
     def words(self) -> str:
         """What a command has to be told to find these cells: `recipe.yaml`, or `recipe.yaml --folder DIR`."""
         usual = self.folder == _usual_folder(self.recipe)
@@ -261,7 +268,19 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
         for seed in recipe.experiment.seeds
         for network in networks
     ]
-    return Ablation(recipe, where, networks, data, tuple(cells), larger)
+    ablation = Ablation(recipe, where, networks, data, tuple(cells), larger)
+    _check_labels(ablation)
+    return ablation
+
+
+def _check_labels(ablation: Ablation) -> None:
+    """Refuse labels of what the recipe does not have."""
+    known = [network.name for network in ablation.networks]
+    known += [*ablation.data, *dict.fromkeys(kind.family for kind in ablation.kinds.values())]
+    unknown = [name for name in ablation.experiment.labels if name not in known]
+    if unknown:
+        problem = f"nothing here is called {unknown[0]!r}{did_you_mean(unknown[0], known)}: there are {few(known)}"
+        raise error_in(ablation.recipe, "labels", problem)
 
 
 def _start(recipe: Recipe, network: Network) -> Path | None:

@@ -43,7 +43,7 @@ class Results(Table):
         return as_table(self)
 
     def _repr_html_(self) -> str:
-        return as_html(self, whole=False)
+        return as_html(self)
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""

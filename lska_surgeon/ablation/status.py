@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tables import table
-from ..wording import one_line
+from ..wording import one_line, printable
 from .cells import Ablation, Cell
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record
 from .runs import Run, noticed_in_words, runs_of
@@ -101,7 +101,7 @@ class AblationStatus:
             for cell in self.cells
         ]
         shown = len(header) - (not any(cell.noticed for cell in self.cells))
-        return f"{table(header[:shown], [row[:shown] for row in rows], right=(2, 4, 5))}\n\n{self.summary()}"
+        return f"{table(header[:shown], [row[:shown] for row in rows], right=(2, 4, 5))}\n\n{printable(self.summary())}"
 
     def with_note(self, note: str) -> AblationStatus:
         """The same with one more note."""

@@ -55,6 +55,12 @@ def open_trained(checkpoint: Checkpoint) -> OpenModel:
 class _Trained(OpenModel):
     checkpoint: Any = None
 
+    @property
+    def classes(self) -> object:
+        """How many classes the trained output layer has, whatever the YAML beside it says."""
+        found = getattr(self.checkpoint.model.model[-1], "nc", None)
+        return found if isinstance(found, int) else super().classes
+
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """What each layer gives: by the rules, and as measured where they know no block."""

@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SurgeonError
+from ..wording import printable
 from .fonts import fonts_for
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Line, Scene, Shape, Text
@@ -122,7 +123,7 @@ def _write(axes: Axes, text: Text, order: int) -> None:
     axes.text(
         text.x,
         text.y,
-        text.text,
+        printable(text.text),
         fontsize=kind.size * _POINT,
         fontweight="bold" if kind.bold else "normal",
         color=kind.colour[_LIGHT],

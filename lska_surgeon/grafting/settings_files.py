@@ -13,7 +13,7 @@ from ..errors import DocumentError, EncodingError, EndlessError, TrainingError
 from ..files import no_file
 from ..model_yaml.encoding import decoded
 from ..model_yaml.find import YAML_SUFFIXES
-from ..yaml_nodes import MappingNode, Node, UnreadableYaml, compose, value_of
+from ..yaml_nodes import MappingNode, Node, ScalarNode, UnreadableYaml, compose, plain_value, value_of
 
 #: What Ultralytics unpacks, and looks for a data YAML in.
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
@@ -26,6 +26,19 @@ def data_problem(path: Path) -> str | None:
     if path.is_dir() or path.suffix.lower() in _ARCHIVES:
         return None
     return yaml_problem(path, "no data YAML", "train, val and names")
+
+
+def classes_in(path: Path) -> int | None:
+    """How many classes a data YAML names; None where that can't be read."""
+    if not path.is_file() or data_problem(path) is not None or path.suffix.lower() in _ARCHIVES:
+        return None
+    root = compose(decoded(path.read_bytes(), "it"))
+    found = {key.value: value for key, value in root.value} if root is not None else {}
+    names, number = found.get("names"), found.get("nc")
+    if names is not None and not isinstance(names, ScalarNode):
+        return len(names.value)
+    number = plain_value(number) if isinstance(number, ScalarNode) else None
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def yaml_problem(path: Path, kind: str, keys: str) -> str | None:

@@ -39,6 +39,11 @@ class OpenModel:
         """What each layer gives."""
         return shapes_of(self.document.graph, self.scaling)
 
+    @property
+    def classes(self) -> object:
+        """How many classes the output layer has, as the file says it, be that a number or not."""
+        return self.document.graph.settings.get("nc")
+
 
 def read_model(
     name: str, folder: Path | None = None, bad_rows: list[RowError] | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ablation.cells import Ablation, plan_ablation
-from ..ablation.formats import as_latex, as_markdown, cells_of
+from ..ablation.formats import as_latex, as_markdown, table_of
 from ..ablation.latencies import known_latencies
 from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
@@ -23,6 +23,7 @@ from ..costs.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
+from ..tables import Strong
 from .content import FieldPicture, Missing, ReportRow, Results, Score, Trained
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
 def _table(ablation: Ablation, runs: Sequence[Run], rows: Sequence[ReportRow], names: Mapping[str, str]) -> Table:
     own = {row.name: Costs(row.params, row.gflops) for row in rows}
     costs = {name: own[row] for name, row in names.items()}
-    return tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=[size_note(ablation)])
+    table = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=[size_note(ablation)])
+    return replace(table, labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 
 def _names(ablation: Ablation) -> dict[str, str]:
@@ -100,10 +102,12 @@ def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> I
 
 
 def _results(table: Table, names: Mapping[str, str]) -> Results:
-    header, texts = cells_of(table, lambda text, best: text)
-    best = {(at, header.index(name)) for at, row in enumerate(table.rows) for name in row.best if name in header}
-    rows = [(names[row.network], line) for row, line in zip(table.rows, texts)]
-    return Results(table.metric, header, rows, frozenset(best), as_markdown(table), as_latex(table), table.notes)
+    shown = table_of(table)
+    best = {
+        (at, column) for at, row in enumerate(shown.rows) for column, cell in enumerate(row) if isinstance(cell, Strong)
+    }
+    rows = [(names[row.network], line) for row, line in zip(table.rows, shown.rows)]
+    return Results(table.metric, shown.header, rows, frozenset(best), as_markdown(table), as_latex(table), table.notes)
 
 
 def _scores(table: Table, name: str, names: Mapping[str, str]) -> dict[str, Score]:

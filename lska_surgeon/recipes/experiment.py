@@ -10,7 +10,7 @@ from ..wording import did_you_mean
 from ..yaml_nodes import Node
 from .fields import YamlFields, names_in_braces
 
-FIELDS = ("train", "seeds", "controls", "latency")
+FIELDS = ("train", "seeds", "controls", "latency", "labels")
 CONTROLS = ("base", "larger")
 SCRATCH = "scratch"
 #: How operators start in a checkpoint.
@@ -42,6 +42,7 @@ class Experiment:
         seeds: one training of each variant for each.
         larger: whether the next larger scale of each base is trained too.
         latency: whether the results say that latency is to be measured, where it was not.
+        labels: network, data or family of networks -> what tables and figures call it.
         lines: field -> line, from 1, for messages about what is found out later.
     """
 
@@ -52,6 +53,7 @@ class Experiment:
     seeds: tuple[int, ...] = DEFAULT_SEEDS
     larger: bool = False
     latency: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -87,6 +89,7 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
         seeds=_seeds(reader, fields["seeds"]) if "seeds" in fields else DEFAULT_SEEDS,
         larger="larger" in controls,
         latency=reader.boolean(fields["latency"], "latency") if "latency" in fields else False,
+        labels=_labels(reader, fields["labels"]) if "labels" in fields else {},
         lines=lines,
     )
 
@@ -159,6 +162,11 @@ def _seeds(reader: YamlFields, node: Node) -> tuple[int, ...]:
     if not seeds:
         raise reader.bad(node, "seeds", "the list is empty")
     return tuple(seeds)
+
+
+def _labels(reader: YamlFields, node: Node) -> dict[str, str]:
+    labels = reader.open_mapping(node, "labels", "yolov8s-lska-neck-k7: neck, 7")
+    return {name: reader.word(value, "labels") for name, value in labels.items()}
 
 
 def _controls(reader: YamlFields, node: Node) -> tuple[str, ...]:

@@ -6,8 +6,6 @@ same recipe, bases and releases of those that count give the same bytes anywhere
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +15,8 @@ from typing import Any, Optional, TypedDict
 from ..costs.cache import Amount, CostCache, Counted, sha256
 from ..errors import RecipeError
 from ..files import parse_json
-from ..tables import Table, drawn, pipes
-from ..wording import clean
+from ..tables import Table, csv, drawn, markdown, markdown_text
+from ..wording import clean, printable
 from .plan import Variant, VariantCost
 from .recipe import Recipe
 
@@ -26,7 +24,7 @@ from .recipe import Recipe
 SCHEMA = 1
 FORMATS = ("table", "md", "csv", "json")
 _UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one picture"
-_HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "params more", "GFLOPs more")
+_HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "added parameters", "added GFLOPs")
 _UNKNOWN = "not known"
 #: What the index says of an edit.
 _EDIT = ("at", "layer", "row", "level", "op", "k", "d", "gated", "channels", "count")
@@ -78,7 +76,8 @@ class Index:
     def heading(self) -> str:
         """How that file begins."""
         name = self.recipe.path.name
-        return f"# Variants of {name}\n\nWritten by `lska-surgeon variants {name}`"
+        command = printable(f"lska-surgeon variants {name}").replace("`", "")
+        return f"# Variants of {markdown_text(name)}\n\nWritten by `{command}`"
 
     def json(self) -> str:
         """The index itself, a newline at its end."""
@@ -99,7 +98,7 @@ class Index:
         height, width = self.costs.imgsz
         return (
             f"{self.heading}. One picture of {height}x{width} (height x width), fused, eval "
-            f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{pipes(_HEADER, self._rows(), left=2)}\n"
+            f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{markdown(self.table())}\n"
         )
 
     def render(self, form: str) -> str:
@@ -109,7 +108,7 @@ class Index:
         if form == "csv":
             return self._csv()
         if form == "md":
-            return pipes(_HEADER, self._rows(), left=2)
+            return markdown(self.table())
         return drawn([self.table()])
 
     def table(self) -> Table:
@@ -127,15 +126,14 @@ class Index:
         return rows
 
     def _csv(self) -> str:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added"])
+        header = ("file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added")
+        rows = []
         for variant, cost in self.variants:
-            edits, flops = edits_in_words(variant), None if cost.macs is None else 2 * cost.macs
+            flops = None if cost.macs is None else 2 * cost.macs
             amounts = (cost.params, cost.macs, flops, cost.params_added, cost.macs_added)
-            scale = variant.base.scaling.letter
-            writer.writerow([variant.file, variant.base.found.asked, scale or "", edits, *amounts])
-        return buffer.getvalue().rstrip("\n")
+            base = (variant.base.found.asked, variant.base.scaling.letter)
+            rows.append((variant.file, *base, edits_in_words(variant), *amounts))
+        return csv(header, rows)
 
 
 #: So many characters say whether a file is an index.

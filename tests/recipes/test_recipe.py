@@ -329,6 +329,7 @@ RECIPES = st.fixed_dictionaries(
         "seeds": st.one_of(LISTS, st.lists(st.integers(-1, 3), max_size=3)),
         "controls": st.one_of(LISTS, st.lists(st.sampled_from(["base", "larger"]), max_size=3)),
         "latency": VALUES,
+        "labels": st.one_of(VALUES, st.dictionaries(WORDS, VALUES, max_size=2)),
         "more": VALUES,
     },
 )
@@ -365,6 +366,9 @@ def test_what_is_read_follows_the_schema(tmp_path: Path, content: dict[str, Any]
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: 3}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: [1, 1]}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, controls: [smaller]}",
+        "{base: a.yaml, matrix: {at: neck}, labels: {a: b}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, labels: [a]}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, labels: {a: 3}}",
     ],
 )
 def test_schema_and_reader_refuse_alike(text: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ...ablation.records import INTERRUPTED, RUNNING, UNREADABLE
 from ...ablation.scheduler import Event
 from ...ablation.slurm import NOTHING
 from ...ablation.status import AblationStatus, failure_text, status_of
-from ...wording import visible
+from ...wording import message
 from .. import say
 from .json import dump
 
@@ -63,7 +63,7 @@ class Progress:
         if self.live is None:
             say.line(text, err=True)
         else:
-            self.live.console.print(visible(text), soft_wrap=True, emoji=False)
+            self.live.console.print(message(text), soft_wrap=True, emoji=False)
 
     def _tell_log(self, name: str) -> None:
         """A line on a running cell from time to time, where nobody watches."""
@@ -77,7 +77,7 @@ def dry_run_text(status: AblationStatus, as_json: bool) -> str:
     """The cells; with Slurm also the script to be."""
     if as_json:
         return dump(status.to_dict())
-    text = "\n".join([str(status), *(f"Note: {note}" for note in status.notes)])
+    text = "\n".join([str(status), *(message(f"Note: {note}") for note in status.notes)])
     return text if status.script is None else f"{text}\n\n{status.script or NOTHING}"
 
 
