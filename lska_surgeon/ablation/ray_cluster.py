@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..declarations.find import for_children
-from ..errors import AblationError
+from ..errors import AblationError, needs
 from ..wording import error_in_one_line
 from .cells import Ablation, Cell
 from .records import read_record
@@ -34,10 +34,10 @@ def check_ray() -> None:
     """Refuse an environment without Ray.
 
     Raises:
-        AblationError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise AblationError('ray is not installed: pip install "lska-surgeon[ray]"')
+        raise needs("ray", what="--ray")
 
 
 def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report: Report) -> None:

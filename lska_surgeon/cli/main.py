@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .. import __version__
-from ..errors import INSTALL, SurgeonError
+from ..errors import SurgeonError, missing_package
 from . import say
 from .groups import NamingGroup
 from .streams import give_up, prepare_streams
@@ -48,8 +48,6 @@ COMMANDS = {
     "doctor": ("Look for the known traps of this environment.", "doctor"),
 }
 EXIT_MISTAKE = 2
-#: What many commands can do without, and an environment may leave out.
-HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
 class SurgeonGroup(NamingGroup):
@@ -113,9 +111,10 @@ class SurgeonGroup(NamingGroup):
             say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
-            if error.name not in HEAVY:
+            told = missing_package(error)
+            if told is None:
                 raise
-            say.mistake(f"this needs {error.name}, which is not installed: {INSTALL}")
+            say.mistake(str(told))
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)

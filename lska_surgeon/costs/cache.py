@@ -20,7 +20,7 @@ from typing import Any
 
 from ..architecture.declared import in_force
 from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
-from ..errors import SurgeonError
+from ..errors import SurgeonError, needs
 from ..files import for_a_while, write_text
 from ..model_yaml.find import scale_in_name
 
@@ -167,11 +167,8 @@ def _counted_operator(operator: AnyOperator, channels: int, sides: tuple[int, in
 def _what_counts(name: str) -> Iterator[None]:
     try:
         yield
-    except ImportError as error:
-        from ..yolo.environment import environment_problem
-
-        problem = environment_problem() or str(error)
-        raise SurgeonError(f"what {name} costs is not known, and to count it needs torch: {problem}") from error
+    except ModuleNotFoundError as error:
+        raise needs(str(error.name), what=f"what {name} costs is not known, and to count it") from error
 
 
 def counted_with() -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import TargetError
+from ..errors import TargetError, needs
 from ..files import check_target, write_whole
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -40,15 +41,28 @@ def check_figure(path: Path, *, force: bool) -> None:
 
     Raises:
         TargetError: another ending than `FORMATS`, or the file is in the way.
+        MissingPackageError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise TargetError(f"{path} is no picture by its ending: give -o a name with {', '.join(FORMATS)}")
     check_target(path, force=force)
+    check_matplotlib(f"a {path.suffix.lower()}")
+
+
+def check_matplotlib(what: str) -> None:
+    """Refuse an environment without matplotlib, before any work.
+
+    Raises:
+        MissingPackageError: it is not installed; `what` needs it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise needs("matplotlib", what=what)
 
 
 @contextmanager
 def plotting() -> Iterator[Any]:
     """matplotlib.figure, with our style and without any window."""
+    check_matplotlib("a figure")
     import matplotlib
     from matplotlib import figure
 

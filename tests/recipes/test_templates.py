@@ -221,35 +221,6 @@ def test_the_workflow_guards_a_repository(tmp_path: Path, light: dict[str, str])
     assert ", 1.001x of the base\n" in printed
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon check x.yaml",
-        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon diff yolov8s.yaml x.yaml",
-        "insert yolov8s.yaml --at neck -o x.yaml && lska-surgeon remove x.yaml -o base.yaml",
-        "positions yolov8s.yaml",
-        "templates",
-        "--help",
-    ],
-)
-def test_commands_that_need_no_torch(command: str, tmp_path: Path, light: dict[str, str]) -> None:
-    right(f"lska-surgeon {command}", tmp_path, light)
-
-
-@pytest.mark.parametrize(
-    "command", ["flops yolov8n.yaml", "variants recipe.yaml --verify build", "check --build x.yaml"]
-)
-def test_commands_that_need_torch_say_so(command: str, tmp_path: Path, light: dict[str, str]) -> None:
-    (tmp_path / "recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: sppf}\n", encoding="utf-8")
-    right("lska-surgeon insert yolov8n.yaml --at sppf -o x.yaml", tmp_path, light)
-    (tmp_path / "x.pt").write_bytes(b"")
-    done = sh(f"lska-surgeon {command}", tmp_path, light)
-    assert done.returncode == 2
-    assert "torch" in done.stderr
-    assert "not installed: pip install ultralytics fvcore\n" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
 def test_hooks_run_in_a_repository(tmp_path: Path) -> None:
     if not (ROOT / ".pre-commit-hooks.yaml").is_file():
         pytest.skip("the hooks lie in the checkout")
