@@ -169,7 +169,7 @@ def drawn(parts: Iterable[Part]) -> str:
 def html(part: Part) -> str:
     """A part of a result for a notebook; whatever stands in it is shown, and never read as HTML."""
     if isinstance(part, str):
-        return f"<pre>{_escaped(part)}</pre>"
+        return f'<pre style="font-family: monospace">{_escaped(part)}</pre>'  # saved pages know no other font for it
     lines = ((tag, "".join(_cell(tag, *cell, part.right) for cell in enumerate(cells))) for tag, cells in _lines(part))
     return f"<table>{''.join(f'<tr>{line}</tr>' for _, line in lines)}</table>"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..tables import pipes, table
+from ..tables import Table, html, pipes, table
 from ..wording import counted
 
 _NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
@@ -83,15 +82,17 @@ class Latencies:
         ]
 
     def __str__(self) -> str:
-        lines = [table(_HEADER, self._cells(), right=range(1, 5)), "", *(f"Note: {note}" for note in self.notes)]
-        return "\n".join(lines)
+        return "\n".join([table(*self._table()), "", *(f"Note: {note}" for note in self.notes)])
+
+    def _table(self) -> Table:
+        return Table(_HEADER, self._cells(), range(1, 5))
 
     def markdown(self) -> str:
         """A table for a pull request."""
         return "\n".join([pipes(_HEADER, self._cells()), "", *(f"- {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return "\n".join(map(html, [self._table(), "\n".join(f"Note: {note}" for note in self.notes)]))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it; times in seconds."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..costs.curves import CurvePoint
 from ..files import as_path
 from ..tables import Part, Shown, Table
-from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
+from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, plotting, save
 
 _HEADER = ("operator", "k", "params more", "GFLOPs more")
 
@@ -70,6 +70,9 @@ class Curves(Shown):
         with plotting() as figure:
             save(self.drawn(figure), target, force=force)
         return target
+
+    def _repr_html_(self) -> str:
+        return f"{inline(self.write)}\n{super()._repr_html_()}"
 
     def drawn(self, figure: Any) -> Any:
         """The figure, inside of `plotting`."""

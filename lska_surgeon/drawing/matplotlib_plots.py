@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Iterator
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import TargetError, needs
+from ..errors import SurgeonError, TargetError, needs
 from ..files import check_target, write_whole
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -57,6 +59,20 @@ def check_matplotlib(what: str) -> None:
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise needs("matplotlib", what=what)
+
+
+def inline(write: Callable[[Path], Any]) -> str:
+    """The figure that a result writes, as a notebook shows it; nothing where there is none, or no matplotlib."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        try:
+            with warnings.catch_warnings():  # a notebook shows them on red, above the figure
+                warnings.simplefilter("ignore")
+                write(path)
+        except SurgeonError:
+            return ""
+        text = path.read_text(encoding="utf-8")
+    return f'<div style="overflow-x: auto">{text[text.index("<svg") :]}</div>'
 
 
 @contextmanager

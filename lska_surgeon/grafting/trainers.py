@@ -9,6 +9,7 @@ lets a stage freeze no tensor that the trained weights had nothing for.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from ..errors import TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
 from ..yolo.exceptions import first_paragraph
-from .freezing import frozen_parts, not_carried, starts_anew
+from .freezing import frozen_parts, not_carried, starts_anew, what_trains
 
 
 @contextmanager
@@ -80,6 +81,10 @@ def _offline(original: Callable[..., bool]) -> Callable[..., bool]:
     return is_url
 
 
+def _names_no_frozen_tensor(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Freezing layer ")
+
+
 class SurgeonTrainer:
     """What the five share; in front of an Ultralytics trainer.
 
@@ -116,6 +121,16 @@ class SurgeonTrainer:
         save = utils.YAML.save if hasattr(utils, "YAML") else utils.yaml_save  # by release
         if path.is_file():
             save(path, vars(self.args))  # type: ignore[attr-defined]
+
+    def _setup_train(self, *args: Any, **kwargs: Any) -> None:
+        """Ultralytics', which says of each tensor by itself that it is frozen; one line says what trains."""
+        LOGGER.addFilter(_names_no_frozen_tensor)
+        try:
+            super()._setup_train(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            LOGGER.removeFilter(_names_no_frozen_tensor)
+        if self.args.freeze:  # type: ignore[attr-defined]
+            LOGGER.info(what_trains(self.model))  # type: ignore[attr-defined]
 
     def train(self) -> Any:
         with no_downloads():

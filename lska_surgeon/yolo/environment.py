@@ -67,6 +67,7 @@ def quiet() -> Iterator[None]:
     Standard output is the command's own, and a block of the user's may print whenever it runs.
     """
     logger = logging.getLogger("ultralytics")
+    known, output = [*logger.handlers], sys.stdout
 
     def nothing(record: logging.LogRecord) -> bool:
         return False
@@ -79,6 +80,10 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.removeFilter(nothing)
+        if "ipykernel" in sys.modules:  # which shows standard error on red, and Ultralytics means standard output
+            for handler in logger.handlers:
+                if handler not in known and isinstance(handler, logging.StreamHandler):
+                    handler.setStream(output)
 
 
 def environment_problem() -> str | None:
