@@ -114,7 +114,9 @@ class AblationStatus:
         return replace(self, script=script)
 
     def _repr_html_(self) -> str:
-        return "\n".join(map(html, [self._table(), "\n".join([self.summary(), *(f"Note: {one}" for one in self.notes)])]))
+        return "\n".join(
+            map(html, [self._table(), "\n".join([self.summary(), *(f"Note: {one}" for one in self.notes)])])
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""

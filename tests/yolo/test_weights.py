@@ -59,8 +59,8 @@ def test_without_the_flag_one_line_says_where_weights_come_from(asked: list[str]
         result = surgeon(*words)
         assert (result.exit_code, asked) == (2, [])
         assert result.stderr == (
-            "Error: no file yolov8s.pt: give the path of a .pt that is here; graft --download fetches Ultralytics' own, "
-            "and so does yolo predict model=yolov8s.pt\n"
+            "Error: no file yolov8s.pt: give the path of a .pt that is here; graft --download fetches Ultralytics' "
+            "own, and so does yolo predict model=yolov8s.pt\n"
         )
 
 

@@ -35,7 +35,7 @@ from ..quick_imports import own_process
     help="A picture for one more run of the certificate.",
 )
 @click.option("--download", is_flag=True,
-              help="Fetch a CHECKPOINT that Ultralytics publishes, such as yolov8s.pt, where it is not here.")  # fmt: skip
+              help="Fetch a CHECKPOINT that Ultralytics publishes, such as yolov8s.pt, if missing.")  # fmt: skip
 @trust_option
 @unchecked_option
 @delivered("text", "json")
