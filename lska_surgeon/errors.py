@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .wording import visible
+from .wording import as_parameters, visible
 
 __all__ = [
     "AblationError",
@@ -36,10 +36,23 @@ DISTRIBUTION = "lska-surgeon"
 
 
 class SurgeonError(Exception):
-    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
+    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2.
+
+    A message names parameters as the command line does, `--at neck`. What a verb raises says `at="neck"` instead.
+
+    Attributes:
+        in_python: whether a verb raised it.
+    """
+
+    in_python = False
 
     def __str__(self) -> str:
-        return visible(super().__str__())  # one line, whatever names stand in it
+        return as_parameters(self.as_typed) if self.in_python else self.as_typed
+
+    @property
+    def as_typed(self) -> str:
+        """The message as the command line shows it: one line, whatever names stand in it."""
+        return visible(super().__str__())
 
 
 class KernelError(SurgeonError):

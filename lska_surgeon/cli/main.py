@@ -107,7 +107,10 @@ class SurgeonGroup(NamingGroup):
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
             say.mistake(f"{' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
-        except (SurgeonError, click.ClickException) as error:
+        except SurgeonError as error:
+            say.mistake(error.as_typed)
+            code = EXIT_MISTAKE
+        except click.ClickException as error:
             say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:

@@ -78,6 +78,6 @@ def _index_free(model: str) -> bytes:
         if not path.is_file():
             raise
         if not isinstance(error, NotAModelError):
-            say.note(f"shown as it is: {error}")
+            say.note(f"shown as it is: {error.as_typed}")
         return path.read_bytes()
     return text.encode("utf-8", errors="surrogateescape")
