@@ -108,9 +108,10 @@ VALUED = frozenset(
 _COMMAND = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
 #: What may follow an option and is none of its values.
 _PROSE = "a and both for if in is keeps needs or out says shows takes that the there to with".split()
+_VALUE = rf"'[^']*'|(?!(?:{'|'.join(_PROSE)})(?:[\s;:,()]|$))[\w.*/][^\s;,()]*(?:,\w[^\s;,()]*)*"
 _OPTION = (
     rf"(?P<command>{_COMMAND})|(?<![\w-])(?:--(?P<name>[a-z]+)\b(?!-)|-o\b)"
-    rf"(?:[ =](?P<value>'[^']*'|(?!(?:{'|'.join(_PROSE)})(?:[\s;:,()]|$))[\w.*/][^\s;,()]*(?:,\w[^\s;,()]*)*)(?<![:.]))?"
+    rf"(?:[ =](?P<value>{_VALUE})(?<![:.]))?"
 )
 
 

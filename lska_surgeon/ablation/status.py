@@ -114,9 +114,8 @@ class AblationStatus:
         return replace(self, script=script)
 
     def _repr_html_(self) -> str:
-        return "\n".join(
-            map(html, [self._table(), "\n".join([self.summary(), *(f"Note: {one}" for one in self.notes)])])
-        )
+        said = [self.summary(), *(f"Note: {note}" for note in self.notes)]
+        return html(self._table()) + "\n" + html("\n".join(said))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""

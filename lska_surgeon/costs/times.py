@@ -92,7 +92,7 @@ class Latencies:
         return "\n".join([pipes(_HEADER, self._cells()), "", *(f"- {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return "\n".join(map(html, [self._table(), "\n".join(f"Note: {note}" for note in self.notes)]))
+        return html(self._table()) + "\n" + html("\n".join(f"Note: {note}" for note in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it; times in seconds."""

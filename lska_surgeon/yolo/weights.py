@@ -42,7 +42,7 @@ def fetch_weights(name: str) -> Path:
         if not isinstance(error, (OSError, MemoryError)):
             raise
         raise CheckpointError(
-            f"{name} can't be downloaded: {first_paragraph(error)}: try again with a network, or copy it here from "
+            f"{name} can't be downloaded ({first_paragraph(error).lstrip('❌ ').rstrip('.')}): try again with a network, or copy it here from "
             f"a machine that has one (yolo predict model={name})"
         ) from error
     return found
