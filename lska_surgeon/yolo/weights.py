@@ -41,8 +41,9 @@ def fetch_weights(name: str) -> Path:
         target.unlink(missing_ok=True)  # what older releases leave of a download that was stopped
         if not isinstance(error, (OSError, MemoryError)):
             raise
+        why = first_paragraph(error).lstrip("❌ ").rstrip(".")
         raise CheckpointError(
-            f"{name} can't be downloaded ({first_paragraph(error).lstrip('❌ ').rstrip('.')}): try again with a network, or copy it here from "
-            f"a machine that has one (yolo predict model={name})"
+            f"{name} can't be downloaded ({why}): try again with a network, or copy it here from a machine that has one "
+            f"(yolo predict model={name})"
         ) from error
     return found
