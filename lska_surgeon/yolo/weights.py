@@ -43,7 +43,7 @@ def fetch_weights(name: str) -> Path:
             raise
         why = first_paragraph(error).lstrip("❌ ").rstrip(".")
         raise CheckpointError(
-            f"{name} can't be downloaded ({why}): try again with a network, or copy it here from a machine that has one "
-            f"(yolo predict model={name})"
+            f"{name} can't be downloaded ({why}): try again with a network, or copy it here from a machine that has "
+            f"one (yolo predict model={name})"
         ) from error
     return found

@@ -136,6 +136,8 @@ def test_a_stage_says_how_much_trains_and_names_no_frozen_tensor(grafted: Path, 
         said.clear()
         train(grafted, data)
         assert not [line for line in said if "parameters train" in line or "Freezing layer" in line]
+        done = surgeon("train", grafted, f"data={data}", *QUICK, f"project={Path.cwd() / 'out'}", "name=last")
+        assert done.stdout == f"Trained all: {Path.cwd() / 'out' / 'last'}\n"
     finally:
         LOGGER.removeHandler(handler)
 
