@@ -261,7 +261,7 @@ PLAIN = {
     "adopt base.pt": "there is nothing to adopt",
     f"train graft.pt --stage attention data=data/data.yaml project={{folder}}/runs {QUICK}": "",
     "ablate recipe.yaml --dry-run": "",
-    "ablate recipe.yaml --ray auto": '--ray needs ray, which is not installed: pip install "lska-surgeon[ray]"',
+    "ablate recipe.yaml --ray auto": 'a Ray cluster needs ray, which is not installed: pip install "lska-surgeon[ray]"',
     "results run": "",
     "latency v.yaml --rounds 2 --imgsz 64": "",
     "latency v.yaml --onnx": str(needs("onnx", "onnxruntime", what="--onnx")),

@@ -37,7 +37,7 @@ def check_ray() -> None:
         MissingPackageError: it is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise needs("ray", what="--ray")
+        raise needs("ray", what="a Ray cluster")
 
 
 def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report: Report) -> None:

@@ -26,7 +26,7 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
     with pytest.raises(
-        MissingPackageError, match=r'--ray needs ray, which is not installed: pip install "lska-surgeon\[ray\]"'
+        MissingPackageError, match=r'a Ray cluster needs ray, which is not installed: pip install "lska-surgeon\[ray\]"'
     ):
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
 
