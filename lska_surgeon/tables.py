@@ -12,9 +12,11 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import wraps
 from typing import Any, ClassVar, Literal, NamedTuple, Union
 
-from .wording import message, printable, printable_lines
+from .errors import SurgeonError
+from .wording import as_parameters, message, printable, printable_lines
 
 _GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
 
@@ -258,10 +260,18 @@ def drawn(parts: Iterable[Part]) -> str:
     return "\n\n".join(part if isinstance(part, str) else table(*part[:3]) for part in parts)
 
 
+def told(part: Part) -> Part:
+    """A part of a result as one reads it in Python, where options are parameters."""
+    if isinstance(part, str):
+        return as_parameters(part)
+    return part._replace(rows=[[type(cell)(as_parameters(cell)) for cell in row] for row in part.rows])
+
+
 def html(part: Part) -> str:
     """A part of a result for a notebook; whatever stands in it is shown, and never read as HTML."""
+    part = told(part)
     if isinstance(part, str):
-        return f"<pre>{markup_text(part)}</pre>"
+        return f'<pre style="font-family: monospace">{markup_text(part)}</pre>'  # saved pages know no other font for it
     lines = [("th", part.header), *(("td", row) for row in part.rows)]
     cells = ("".join(_cell(tag, text, column in part.right) for column, text in enumerate(row)) for tag, row in lines)
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in cells)}</table>"
@@ -283,6 +293,20 @@ def _in_one_line(line: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda self: printable(line(self))
 
 
+def _told_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
+    """What a result refuses to write is told as its verb would."""
+
+    @wraps(write)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return write(*args, **kwargs)
+        except SurgeonError as error:
+            error.in_python = True
+            raise
+
+    return wrapped
+
+
 class Shown:
     """A result that shows itself: as plain text where it is printed, with its tables as such in a notebook."""
 
@@ -292,6 +316,9 @@ class Shown:
     def __init_subclass__(cls, **more: Any) -> None:
         """Every `line` stays one, whatever names stand in it."""
         super().__init_subclass__(**more)
+        written = cls.__dict__.get("write")
+        if written is not None:
+            cls.write = _told_in_python(written)  # type: ignore[attr-defined]
         said = cls.__dict__.get("line")
         if isinstance(said, property) and said.fget:
             cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment]
@@ -318,7 +345,7 @@ class Shown:
         return f"<{type(self).__name__} {self.line}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(part if isinstance(part, str) else _plain(part) for part in self._all_parts())
+        return "\n\n".join(part if isinstance(part, str) else _plain(part) for part in map(told, self._all_parts()))
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))

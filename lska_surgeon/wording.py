@@ -134,3 +134,49 @@ def decimals(values: Iterable[float | None], significant: int, least: int = 0) -
     """Digits behind the point at which the smallest of some numbers has so many that count; nine at most."""
     found = [abs(value) for value in values if value]
     return min(9, max(least, significant - 1 - math.floor(math.log10(min(found))))) if found else least
+
+
+#: Options that are switched on, and the parameters of verbs that have the same names.
+FLAGS = frozenset(
+    "costs count download force gated gates half lossy nms onnx prune renew resolve retry trust unchecked".split()
+)
+#: Options that take a value; `o` is `output`.
+VALUED = frozenset(
+    "at base batch blocks device devices dilation epoch folder image images imgsz init into k layer level metric most "
+    "op output ray scale slurm stage warm".split()
+)
+#: A command in a message is typed as it stands, wherever that is read.
+_TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
+#: What may follow an option and is none of its values.
+_PROSE = "a and both for if in is keeps needs or out says shows takes that the there to with".split()
+_VALUE = rf"'[^']*'|(?!(?:{'|'.join(_PROSE)})(?:[\s;:,()]|$))[\w.*/][^\s;,()]*(?:,\w[^\s;,()]*)*"
+_OPTION = (
+    rf"(?P<command>{_TYPED})|(?<![\w-])(?:--(?P<name>[a-z]+)\b(?!-)|-o\b)"
+    rf"(?:[ =](?P<value>{_VALUE})(?<![:.]))?"
+)
+
+
+def as_parameters(text: str) -> str:
+    """Text for who called a verb in Python: options outside of commands as parameters, `--at neck` as `at="neck"`."""
+    spelled = re.sub(_OPTION, _as_parameter, text)
+    return re.sub(r'\b(\w+)="[^"]*"(?: \1="[^"]*")+', _as_list, spelled)
+
+
+def _as_list(found: re.Match[str]) -> str:
+    """`at="neck" at="head"` as `at=["neck", "head"]`."""
+    values = ", ".join(re.findall('"[^"]*"', found[0]))
+    return f"{found[1]}=[{values}]"
+
+
+def _as_parameter(found: re.Match[str]) -> str:
+    name, value = found["name"] or "output", found["value"]
+    if found["command"] or name not in FLAGS | VALUED:
+        return found[0]
+    if name in FLAGS:
+        return f"{name}=True" + (f" {value}" if value else "")
+    if value is None:
+        return f"{name}="
+    if re.fullmatch(r"\d+(?:,\d+)+", value) and name == "imgsz":
+        return f"{name}=({value.replace(',', ', ')})"
+    bare = re.fullmatch(r"\d+|[A-Z]+", value)
+    return f"{name}={value}" if bare else f'{name}="{value.strip(chr(39))}"'

@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from ..declarations.find import for_children
-from ..errors import AblationError
+from ..errors import AblationError, needs
 from ..wording import clean, error_in_one_line, number_in
 from .cells import Ablation, Cell
 from .records import read_record
@@ -35,10 +35,10 @@ def check_ray() -> None:
     """Refuse an environment without Ray.
 
     Raises:
-        AblationError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise AblationError('ray is not installed: pip install "lska-surgeon[ray]"')
+        raise needs("ray", what="a Ray cluster")
 
 
 def train_on_ray(ablation: Ablation, cells: Sequence[Cell], address: str, report: Report) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..drawing.matplotlib_plots import inline
 from ..errors import AblationError
 from ..files import as_path
 from ..wording import counted, did_you_mean
@@ -43,7 +44,7 @@ class Results(Table):
         return as_table(self)
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return f"{inline(self.write)}\n{as_html(self)}"
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""

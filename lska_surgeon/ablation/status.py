@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..tables import table
+from ..tables import Table, html, table
 from ..wording import one_line, printable
 from .cells import Ablation, Cell
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record
@@ -87,6 +86,9 @@ class AblationStatus:
         return f"{self.recipe.name}: {len(self.cells)} cells: {counts}{left}"
 
     def __str__(self) -> str:
+        return f"{table(*self._table()[:3])}\n\n{printable(self.summary())}"
+
+    def _table(self) -> Table:
         header = ("network", "data", "seed", "state", "epochs", "time", "noticed")
         rows = [
             (
@@ -101,7 +103,7 @@ class AblationStatus:
             for cell in self.cells
         ]
         shown = len(header) - (not any(cell.noticed for cell in self.cells))
-        return f"{table(header[:shown], [row[:shown] for row in rows], right=(2, 4, 5))}\n\n{printable(self.summary())}"
+        return Table(header[:shown], [row[:shown] for row in rows], (2, 4, 5))
 
     def with_note(self, note: str) -> AblationStatus:
         """The same with one more note."""
@@ -112,7 +114,8 @@ class AblationStatus:
         return replace(self, script=script)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        said = [self.summary(), *(f"Note: {note}" for note in self.notes)]
+        return html(self._table()) + "\n" + html("\n".join(said))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""

@@ -11,7 +11,8 @@ from ..checkpoints.find import check_checkpoint
 from ..costs.picture_size import LARGEST_SIDE
 from ..drawing.content import Content
 from ..drawing.figure import Figure
-from ..drawing.picture import Drawing, format_of
+from ..drawing.matplotlib_plots import check_matplotlib
+from ..drawing.picture import RASTER, Drawing, format_of
 from ..errors import SurgeonError
 from ..files import check_target
 from ..model_yaml.document import Document
@@ -94,10 +95,13 @@ def check_output(target: Path | None, force: bool) -> None:
 
     Raises:
         TargetError: it is no picture's, or must not, or can't, be written.
+        MissingPackageError: it takes matplotlib, which is not installed.
     """
     if target is not None:
-        format_of(target)
+        form = format_of(target)
         check_target(target, force=force)
+        if form in RASTER:
+            check_matplotlib(f"a .{form}")
 
 
 def _target(model: Drawable, positions: bool, output: str | os.PathLike[str] | None) -> Path | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from ..architecture.declared import are_held, put_in_force
 from ..declarations.find import find_declarations
+from ..errors import SurgeonError, missing_package
 from ..recipes.bases import bases_of
 from .arguments import check_types
 
@@ -41,13 +42,23 @@ def with_own_blocks(verb: Verb) -> Verb:
     @wraps(verb)
     def declared(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
-        check_types(signature, given)
-        blocks = given.get("blocks")
-        if blocks is not None or not are_held():
-            near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
-            near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
-            put_in_force(find_declarations(None if blocks is None else os.fspath(blocks), near))
-        return verb(*args, **kwargs)
+        try:
+            check_types(signature, given)
+            blocks = given.get("blocks")
+            if blocks is not None or not are_held():
+                near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
+                near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
+                put_in_force(find_declarations(None if blocks is None else os.fspath(blocks), near))
+            return verb(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            told = missing_package(error)
+            if told is None:
+                raise
+            told.in_python = True
+            raise told from error
+        except SurgeonError as error:
+            error.in_python = True
+            raise
 
     return cast(Verb, declared)
 

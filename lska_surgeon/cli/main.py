@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .. import __version__
-from ..errors import INSTALL, SurgeonError
+from ..errors import SurgeonError, missing_package
 from . import say
 from .groups import NamingGroup
 from .streams import give_up, prepare_streams
@@ -72,8 +72,6 @@ MEANT_OPTIONS = {
     **dict.fromkeys(("--dry", "--plan", "--preview"), "--dry-run"),
 }
 EXIT_MISTAKE = 2
-#: What many commands can do without, and an environment may leave out.
-HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
 class SurgeonGroup(NamingGroup):
@@ -135,13 +133,17 @@ class SurgeonGroup(NamingGroup):
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
             say.mistake(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
-        except (SurgeonError, click.ClickException) as error:
+        except SurgeonError as error:
+            say.mistake(error.as_typed)
+            code = EXIT_MISTAKE
+        except click.ClickException as error:
             say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
-            if error.name not in HEAVY:
+            told = missing_package(error)
+            if told is None:
                 raise
-            say.mistake(f"this needs {error.name}, which is not installed: {INSTALL}")
+            say.mistake(str(told))
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)

@@ -22,7 +22,7 @@ import msgspec
 
 from ..architecture.declared import in_force
 from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
-from ..errors import DamagedError, SurgeonError
+from ..errors import DamagedError, SurgeonError, needs
 from ..files import for_a_while, read_json, write_text
 from ..model_yaml.find import scale_in_name
 from ..yaml_nodes import LARGEST
@@ -179,11 +179,8 @@ def _counted_operator(operator: AnyOperator, channels: int, sides: tuple[int, in
 def _what_counts(name: str) -> Iterator[None]:
     try:
         yield
-    except ImportError as error:
-        from ..yolo.environment import environment_problem
-
-        problem = environment_problem() or str(error)
-        raise SurgeonError(f"what {name} costs is not known, and to count it needs torch: {problem}") from error
+    except ModuleNotFoundError as error:
+        raise needs(str(error.name), what=f"what {name} costs is not known, and to count it") from error
 
 
 def counted_with() -> dict[str, str]:

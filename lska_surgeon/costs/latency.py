@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from ..checkpoints.network import open_network
-from ..errors import SurgeonError
+from ..errors import SurgeonError, needs
 from ..wording import number_in
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import in_one_line
@@ -109,7 +109,7 @@ def _device(setting: Setting) -> torch.device:
         raise SurgeonError("onnxruntime is measured on the CPU: drop device, or onnx")
     missing = [name for name in ("onnx", "onnxruntime") if setting.onnx and importlib.util.find_spec(name) is None]
     if missing:
-        raise SurgeonError(f'{" and ".join(missing)} not installed: pip install "lska-surgeon[onnx]"')
+        raise needs(*missing, what="--onnx")
     return device
 
 

@@ -19,7 +19,7 @@ from ..architecture.declared import ADD, ATTENTION, VERBATIM, Declarations, Decl
 from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import CBAM, OTHER_BLOCKS
 from ..architecture.shapes import OUTPUTS, WIDTH_SCALED
-from ..errors import DeclarationError
+from ..errors import DeclarationError, needs
 from ..files import no_file, read_within
 from ..wording import clean, did_you_mean, one_line, shown
 from .installed import parsed_names, stock_modules
@@ -229,9 +229,7 @@ def _read_toml(text: str) -> dict[str, Any]:
         try:
             import tomli as tomllib
         except ModuleNotFoundError as error:
-            raise DeclarationError(
-                f"to read declared blocks Python {sys.version[:4]} needs: pip install tomli"
-            ) from error
+            raise needs("tomli", what="to read declared blocks, this Python") from error
     if _LONG_KEY.search(text):
         raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
     return tomllib.loads(text)

@@ -10,7 +10,7 @@ from typing import Any
 from ..costs.curves import CurvePoint
 from ..files import as_path
 from ..tables import Part, Shown, Table
-from .matplotlib_plots import COLOURS, LINES, MARKERS, legible, logarithmic, plotting, save
+from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
 
 _HEADER = ("operator", "k", "added parameters", "added GFLOPs")
 
@@ -79,6 +79,9 @@ class Curves(Shown):
         with plotting() as figure:
             save(self.drawn(figure, log), target, force=force)
         return target
+
+    def _repr_html_(self) -> str:
+        return f"{inline(self.write)}\n{super()._repr_html_()}"
 
     def drawn(self, figure: Any, log: bool = False) -> Any:
         """The figure, inside of `plotting`."""

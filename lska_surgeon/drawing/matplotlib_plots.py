@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
-from collections.abc import Iterator
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import TargetError
+from ..errors import SurgeonError, TargetError, needs
 from ..files import check_target, write_whole
 from ..wording import visible
 from .palette import SERIES
@@ -45,10 +48,36 @@ def check_figure(path: Path, *, force: bool) -> None:
 
     Raises:
         TargetError: another ending than `FORMATS`, or the file is in the way.
+        MissingPackageError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise TargetError(f"{path} is no picture by its ending: give -o a name with {', '.join(FORMATS)}")
     check_target(path, force=force)
+    check_matplotlib(f"a {path.suffix.lower()}")
+
+
+def check_matplotlib(what: str) -> None:
+    """Refuse an environment without matplotlib, before any work.
+
+    Raises:
+        MissingPackageError: it is not installed; `what` needs it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise needs("matplotlib", what=what)
+
+
+def inline(write: Callable[[Path], Any]) -> str:
+    """The figure that a result writes, as a notebook shows it; nothing where there is none, or no matplotlib."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        try:
+            with warnings.catch_warnings():  # a notebook shows them on red, above the figure
+                warnings.simplefilter("ignore")
+                write(path)
+        except SurgeonError:
+            return ""
+        text = path.read_text(encoding="utf-8")
+    return f'<div style="overflow-x: auto">{text[text.index("<svg") :]}</div>'
 
 
 def legible(text: str) -> str:
@@ -70,6 +99,7 @@ def logarithmic(axes: Any) -> None:
 @contextmanager
 def plotting(points: float = 9) -> Iterator[Any]:
     """matplotlib.figure, with our style, text of so many points, and without any window."""
+    check_matplotlib("a figure")
     import matplotlib
     from matplotlib import figure
 

@@ -62,6 +62,17 @@ def starts_anew(names: Sequence[str], trained: bool = True) -> str:
     )
 
 
+def what_trains(model: nn.Module) -> str:
+    """The line that says how much of a model is not frozen."""
+    tensors = [tensor for name, tensor in model.named_parameters() if _CONSTANT not in name]
+    free = [tensor for tensor in tensors if tensor.requires_grad]
+    counts = [sum(tensor.numel() for tensor in some) for some in (free, tensors)]
+    return (
+        f"lska-surgeon: {counts[0]:,} of {counts[1]:,} parameters train ({len(free)} of {len(tensors)} tensors); "
+        "the others are frozen"
+    )
+
+
 def _comes_from(tensor: Tensor, source: Tensor | None) -> bool:
     if source is None or source.shape[1:] != tensor.shape[1:]:
         return False

@@ -10,6 +10,7 @@ trained weights had nothing for.
 from __future__ import annotations
 
 import ast
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +27,13 @@ from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
 from ..wording import clean
 from ..yolo.exceptions import first_paragraph
-from .freezing import frozen_parts, not_carried, starts_anew
+from .freezing import frozen_parts, not_carried, starts_anew, what_trains
 from .moved_rows import rows_moved
 from .sealed import sealed
+
+
+def _names_no_frozen_tensor(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Freezing layer ")
 
 
 class SurgeonTrainer:
@@ -73,6 +78,16 @@ class SurgeonTrainer:
         save = utils.YAML.save if hasattr(utils, "YAML") else utils.yaml_save  # by release
         if path.is_file():
             save(path, vars(self.args))  # type: ignore[attr-defined]
+
+    def _setup_train(self, *args: Any, **kwargs: Any) -> None:
+        """Ultralytics', which says of each tensor by itself that it is frozen; one line says what trains."""
+        LOGGER.addFilter(_names_no_frozen_tensor)
+        try:
+            super()._setup_train(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            LOGGER.removeFilter(_names_no_frozen_tensor)
+        if self.args.freeze:  # type: ignore[attr-defined]
+            LOGGER.info(what_trains(self.model))  # type: ignore[attr-defined]
 
     def train(self) -> Any:
         with sealed():

@@ -85,6 +85,11 @@ class Insight(Shown):
             draw_gates(self.changes, self.pictures, target, force=force)
         return target
 
+    def _repr_html_(self) -> str:
+        from ..drawing.matplotlib_plots import inline
+
+        return f"{inline(self.write)}\n{super()._repr_html_()}"
+
     def _field_rows(self) -> list[Sequence[str]]:
         return [
             (field.model, field.at, str(field.layer), *(_square(field, share) for share in SHARES))

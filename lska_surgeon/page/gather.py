@@ -53,13 +53,17 @@ class ReportPage(Shown):
     @property
     def line(self) -> str:
         """All in one line."""
+        return f"{self.output}: {self._what}"
+
+    @property
+    def _what(self) -> str:
         missing = [_missing(one) for one in self.content.missing]
         gaps = f"; not there: {', '.join(missing)}" if missing else ""
-        return f"{self.output}: {len(self.content.rows)} networks of {self.content.title}{gaps}"
+        return f"{len(self.content.rows)} networks of {self.content.title}{gaps}"
 
     def parts(self) -> tuple[Part, ...]:
-        """One line."""
-        return (self.line,)
+        """One line, which speaks of no file: this is shown before one is written."""
+        return (f"{self._what}; write() writes it to {self.output}",)
 
     def to_dict(self) -> dict[str, object]:
         """What the page has, as plain data."""

@@ -18,7 +18,7 @@ from support.ablations import RECIPE, write_recipe
 import lska_surgeon as ls
 from lska_surgeon.ablation import ray_cluster
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.errors import AblationError
+from lska_surgeon.errors import AblationError, MissingPackageError
 
 TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").replace("[0, 1, 2]", "[0, 1]")
 
@@ -26,7 +26,9 @@ TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
-    with pytest.raises(AblationError, match=r'ray is not installed: pip install "lska-surgeon\[ray\]"'):
+    with pytest.raises(
+        MissingPackageError, match=r'a Ray cluster needs ray, which is not installed: pip install "lska-surgeon\[ray\]"'
+    ):
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
 
 

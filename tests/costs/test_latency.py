@@ -182,7 +182,7 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch
     result = surgeon("latency", write_network(tmp_path), "--onnx")
     assert (result.exit_code, result.output) == (
         2,
-        'Error: onnx and onnxruntime not installed: pip install "lska-surgeon[onnx]"\n',
+        'Error: --onnx needs onnx and onnxruntime, which are not installed: pip install "lska-surgeon[onnx]"\n',
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import socket
@@ -12,6 +13,7 @@ import torch
 from support.hostile import call, mapping, name, pickle_of, text, write_zip
 from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 from torch import nn
+from ultralytics.utils import LOGGER
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.grafting.freezing import frozen_parts
@@ -178,6 +180,29 @@ def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data:
     epochs = {path: read_checkpoint(path).train_args["epochs"] for path in (warm, run)}
     assert epochs == {warm: 2, run: 1}
     assert read_checkpoint(run).train_args["model"] == str(warm.resolve())
+
+
+def test_a_stage_says_how_much_trains_and_names_no_frozen_tensor(grafted: Path, data: Path) -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(str(record.msg))  # type: ignore[method-assign]
+    LOGGER.addHandler(handler)
+    try:
+        train(grafted, data, "--stage", "attention")
+        network = read_checkpoint(grafted).model
+        free = [tensor for _, operator in named_operators(network) for tensor in operator.parameters()]
+        every = [tensor for name, tensor in network.named_parameters() if ".dfl." not in name]
+        count, of = (sum(tensor.numel() for tensor in tensors) for tensors in (free, every))
+        told = f"{count:,} of {of:,} parameters train ({len(free)} of {len(every)} tensors); the others are frozen"
+        assert [line for line in said if "parameters train" in line] == [f"lska-surgeon: {told}"]
+        assert not [line for line in said if "Freezing layer" in line]
+        said.clear()
+        train(grafted, data)
+        assert not [line for line in said if "parameters train" in line or "Freezing layer" in line]
+        done = surgeon("train", grafted, f"data={data}", *QUICK, f"project={Path.cwd() / 'out'}", "name=last")
+        assert done.stdout == f"Trained all: {Path.cwd() / 'out' / 'last'}\n"
+    finally:
+        LOGGER.removeHandler(handler)
 
 
 def test_record_of_the_graft_survives_training(grafted: Path, data: Path) -> None:

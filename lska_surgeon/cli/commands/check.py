@@ -113,7 +113,7 @@ def _read(files: tuple[str, ...], models_only: bool, build: bool) -> tuple[list[
                 continue
             if len(files) == 1:
                 raise
-            problems[name] = str(error)
+            problems[name] = error.as_typed
     return checked, problems
 
 

@@ -88,6 +88,6 @@ def _index_free(model: str) -> bytes:
         if not path.is_file():
             raise
         if not isinstance(error, NotAModelError):
-            say.note(f"shown as it is: {error}")
+            say.note(f"shown as it is: {error.as_typed}")
         return read_within(path)
     return text.encode("utf-8", errors="surrogateescape")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
+
 import click
 
 from ...api import train as api
@@ -42,6 +45,7 @@ def train(model: str, words: tuple[str, ...], stage: str, warm: int | None, graf
     """
     if warm is not None and stage != "both":
         raise click.UsageError("--warm is for --stage both, whose first run it sets the length of")
-    folders = api.train_with(model, words, stage=stage, warm=warm or 1, graft=graft, trust=trust)
+    with redirect_stdout(sys.stderr):  # where Ultralytics logs and draws its progress
+        folders = api.train_with(model, words, stage=stage, warm=warm or 1, graft=graft, trust=trust)
     for name, folder in zip(("attention", "all") if stage == "both" else (stage,), folders):
         say.line(f"Trained {name}: {folder}")

@@ -8,7 +8,7 @@ import click
 
 from ...architecture.declared import in_force
 from ...declarations.find import using_declarations
-from ...errors import SurgeonError
+from ...errors import SurgeonError, missing_package
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
 from .. import say
@@ -38,6 +38,8 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
     except SurgeonError:
         raise
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and missing_package(error):
+            raise  # before Ultralytics was
         told = mistake(error)
         if told is None:
             raise  # a bug is not ours to hide
