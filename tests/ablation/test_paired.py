@@ -84,11 +84,12 @@ def test_base_and_variants_of_a_seed_start_alike_and_see_the_same(
     start: str, tmp_path: Path, train: Callable[[Cell], Seen]
 ) -> None:
     folder = tmp_path / "a"
-    text = SHORT.replace("[neck, sppf]", "[neck, sppf, 'backbone:p3', residual]")
+    text = SHORT.replace("{at: [neck, sppf], k: 7}", "{at: [neck, 'backbone:p3', residual], k: 7, op: [lska, cbam]}")
     recipe = write_recipe(folder, text.replace("train: {", f"train: {{start: {start}, "))
     write_checkpoint(folder)
     more_classes(folder)
     base, *variants = plan_ablation(recipe).cells
+    assert len(variants) == 6
     expected = train(base)
     assert len(set(expected.batches)) == len(expected.batches) == 4
     assert expected.start["model.9.cv3.0.2.weight"].shape[0] == 3
