@@ -5,19 +5,25 @@ Every message is one line: what was asked, what was found, what is allowed, what
 
 from __future__ import annotations
 
-from .wording import visible
+import re
+from collections.abc import Sequence
+
+from .wording import as_parameters, message
 
 __all__ = [
     "AblationError",
     "BrokenBaseError",
     "BuildError",
+    "ChangedOutputsError",
     "CheckpointError",
+    "DamagedError",
     "DeclarationError",
     "DocumentError",
     "EncodingError",
     "EndlessError",
     "GraphError",
     "KernelError",
+    "MissingPackageError",
     "NotAModelError",
     "PositionError",
     "RecipeError",
@@ -28,16 +34,28 @@ __all__ = [
     "UnsafeCheckpointError",
 ]
 
-
-#: The remedy for every missing package: these two bring torch, torchvision, OpenCV and the rest that they need.
-INSTALL = "pip install ultralytics fvcore"
+#: This distribution's name. It is installed, so pip looks for it nowhere and adds what it asks for and is missing.
+DISTRIBUTION = "lska-surgeon"
 
 
 class SurgeonError(Exception):
-    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2."""
+    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2.
+
+    A message names parameters as the command line does, `--at neck`. What a verb raises says `at="neck"` instead.
+
+    Attributes:
+        in_python: whether a verb raised it.
+    """
+
+    in_python = False
 
     def __str__(self) -> str:
-        return visible(super().__str__())  # one line, whatever names stand in it
+        return as_parameters(self.as_typed) if self.in_python else self.as_typed
+
+    @property
+    def as_typed(self) -> str:
+        """The message as the command line shows it: one line, whatever names stand in it."""
+        return message(super().__str__())
 
 
 class KernelError(SurgeonError):
@@ -100,12 +118,76 @@ class AblationError(SurgeonError):
     """Cells, runs or devices that an ablation can't work with."""
 
 
+class DamagedError(SurgeonError):
+    """A file that this package wrote, and that holds something else now."""
+
+
 class BuildError(SurgeonError):
     """A model that Ultralytics refuses to build."""
 
 
+class MissingPackageError(SurgeonError):
+    """A package that is not installed; see `needs`."""
+
+
+def needs(*packages: str, what: str = "this") -> MissingPackageError:
+    """What to raise where packages are missing: the same words, and the same one remedy, whatever they are.
+
+    Args:
+        packages: the modules that can't be imported.
+        what: what needs them.
+    """
+    names = " and ".join(filter(None, [", ".join(packages[:-1]), packages[-1]]))
+    are = "are" if len(packages) > 1 else "is"
+    extra = extra_of(packages[0].partition(".")[0])
+    remedy = f'pip install "{DISTRIBUTION}[{extra}]"' if extra else f"pip install {DISTRIBUTION}"
+    return MissingPackageError(f"{what} needs {names}, which {are} not installed: {remedy}")
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """The same for a module that an `import` of this package did not find; None where somebody else's code asked."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    asking = str(step.tb_frame.f_globals.get("__name__", "")) if step else ""
+    ours = __name__.partition(".")[0]
+    if error.name is None or asking.partition(".")[0] != ours or error.name.partition(".")[0] == ours:
+        return None
+    return needs(error.name)
+
+
+def extra_of(package: str) -> str | None:
+    """The smallest extra of this distribution that brings a package; None for what no extra does."""
+    from importlib import metadata
+
+    try:
+        required = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
+        return None
+    extras: dict[str, list[str]] = {}
+    for line in required:
+        found = re.match(r"([\w.-]+).*\bextra == ['\"]([\w-]+)['\"]", line)
+        if found:
+            extras.setdefault(found[2], []).append(found[1])
+    bringing = [extra for extra, names in extras.items() if package in names]
+    return min(bringing, key=lambda extra: len(extras[extra]), default=None)
+
+
 class CheckpointError(SurgeonError):
     """A file that can't be read as a checkpoint, or that holds no model."""
+
+
+class ChangedOutputsError(CheckpointError):
+    """A graft whose operators were to start as the identity, and do not.
+
+    Attributes:
+        problem: the message without its remedy, for who has another.
+        bare: the rows with operators that have no identity but behind a gate, `5 (cbam)`.
+    """
+
+    def __init__(self, message: str, problem: str = "", bare: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problem, self.bare = problem, tuple(bare)
 
 
 class UnsafeCheckpointError(CheckpointError):

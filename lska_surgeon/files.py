@@ -1,19 +1,29 @@
-"""Files that are written whole or not at all, killed or not; it knows nothing of what is in them."""
+"""Files that are written whole or not at all, and read within bounds; it knows nothing of what is in them."""
 
 from __future__ import annotations
 
+import errno
 import io
+import json
+import math
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
 
-from .errors import SurgeonError, TargetError
+from .errors import DamagedError, SurgeonError, TargetError
 from .unfinished import new_unfinished, remove_unfinished
 from .wording import clean
+
+#: No file that this package writes and reads again is as long as this.
+MOST_BYTES = 2**24
+#: No picture is as long as this.
+MOST_PICTURE_BYTES = 2**29
+_MOST_DEEP = 50  # lists in lists, in such a file
+Kind = TypeVar("Kind")
 
 
 def as_path(path: object) -> Path:
@@ -93,6 +103,100 @@ def _no_directory(folder: Path) -> str:
     if os.path.lexists(there) and not there.is_dir():
         return f"{there} is {no_file(there) or 'a file'}, not a directory"
     return f"there is no directory {folder}"
+
+
+def open_to_read(path: Path) -> IO[bytes]:
+    """Open a file; of a named pipe, a socket, a device or a folder nothing is read, for it may have no end.
+
+    Raises:
+        OSError: it is no file, or can't be opened; `strerror` says why in words.
+    """
+    _refuse_no_file(no_file(path), path)
+    # What stands there may be another thing by now: a pipe that nobody writes into is not waited for either.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _refuse_no_file(_kind(os.fstat(handle).st_mode), path)
+        return os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def _refuse_no_file(found: str | None, path: Path) -> None:
+    if found:
+        raise OSError(errno.ENOENT if found == DANGLING else errno.EINVAL, f"it is {found}", str(path))
+
+
+def read_within(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OSError: it is no file, can't be read, or has more than `most` bytes; `strerror` says why in words.
+    """
+    with open_to_read(path) as file:
+        is_long = os.fstat(file.fileno()).st_size > most
+        content = b"" if is_long else file.read(most + 1)
+    if is_long or len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return content
+
+
+def read_json(path: Path, kind: type[Kind]) -> Kind:
+    """A JSON file that this package wrote.
+
+    Args:
+        path: the file.
+        kind: what it has to be, such as a TypedDict; keys that it does not name are kept.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is something else, or can't be read.
+    """
+    try:
+        if path.is_symlink():  # this package makes none; whoever writes would write somewhere else
+            raise OSError(errno.EINVAL, "it is a symbolic link")
+        return parse_json(read_within(path), kind)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedError(f"can't read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {clean(str(error))}") from error
+
+
+def parse_json(content: str | bytes, kind: type[Kind]) -> Kind:
+    """JSON that this package wrote, as `read_json` takes it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    import msgspec  # here, for most commands read none
+
+    try:
+        value = json.loads(content, parse_constant=_finite, parse_float=_finite)
+        _refuse_depth(value, _MOST_DEEP)
+        msgspec.convert(value, kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    return cast(Kind, value)
+
+
+def _refuse_depth(value: Any, most: int) -> None:
+    """Raise for what could be read, and not be written again."""
+    if isinstance(value, (dict, list)):
+        if not most:
+            raise RecursionError
+        for part in value.values() if isinstance(value, dict) else value:
+            _refuse_depth(part, most - 1)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it has the number {clean(text, 24)}")
+    return number
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:
@@ -322,6 +426,45 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
+NO_ROOM = os.strerror(errno.ENOSPC)
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether an error comes of a disk that is full, whatever was made of that on the way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """What to call files: each by its name, those of one name by the folders that tell them apart, too.
+
+    `runs/a/weights/best.pt` beside `runs/b/weights/best.pt` is `a/…/best.pt`; a file that is there twice has a number.
+    """
+    names = [path.name for path in paths]
+    called = [
+        name if names.count(name) == 1 else _with_folders(path, [one for one in paths if one.name == name])
+        for name, path in zip(names, paths)
+    ]
+    return [f"{number}: {name}" if called.count(name) > 1 else name for number, name in enumerate(called, 1)]
+
+
+def _with_folders(path: Path, same: Sequence[Path]) -> str:
+    """A file by the folders in which it differs from others of its name."""
+    folders = [one.absolute().parent.parts for one in same]
+    above, own = _shared(folders), path.absolute().parent.parts
+    below = _shared([parts[above:][::-1] for parts in folders])
+    return "/".join([*own[above : len(own) - below], *(["…"] if below else []), path.name])
+
+
+def _shared(paths: Sequence[Sequence[str]]) -> int:
+    """How many parts all paths begin with in common."""
+    differ = (at for at, parts in enumerate(zip(*paths)) if len(set(parts)) > 1)
+    return next(differ, min(map(len, paths)))
+
+
 DANGLING = "a symbolic link that leads nowhere"
 _KINDS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
 
@@ -335,6 +478,10 @@ def no_file(path: Path) -> str | None:
         mode = path.stat().st_mode
     except (OSError, ValueError):
         return DANGLING if os.path.islink(path) else None
+    return _kind(mode)
+
+
+def _kind(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     return next((words for is_kind, words in _KINDS if is_kind(mode)), "a device")

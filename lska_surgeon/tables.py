@@ -1,17 +1,46 @@
-"""Tables: plain, rich, HTML, Markdown and LaTeX, and results that are made of them; it knows no content."""
+"""Tables in every form: plain, on a terminal, Markdown, LaTeX, HTML and CSV; and results that are made of them.
+
+Each form has one function here, which escapes whatever stands in the cells; it knows no content.
+"""
 
 from __future__ import annotations
 
 import io
+import json
+import math
 import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import wraps
 from typing import Any, ClassVar, Literal, NamedTuple, Union
 
-from .wording import printable
+from .errors import SurgeonError
+from .wording import as_parameters, message, printable, printable_lines
 
 _GAPS = (3, 1)  # blanks between two columns, as rich draws them with a padding of 1 and of 0
+
+
+class Strong(str):
+    """A cell that stands out."""
+
+    __slots__ = ()
+
+
+class Table(NamedTuple):
+    """A table as data.
+
+    Attributes:
+        header: the columns' names.
+        rows: the cells, each a text or a `Strong` one.
+        right: which columns are aligned to the right.
+        groups: the rows, from 0, before which another group begins.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: Collection[int] = ()
+    groups: Collection[int] = ()
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -25,66 +54,138 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
         rows: the cells.
         right: which columns are aligned to the right.
     """
-    return _rich(header, rows, right) if sys.stdout is not None and sys.stdout.isatty() else _plain(header, rows, right)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return (_rich if on_terminal else _plain)(Table(header, rows, right))
 
 
-def pipes(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table without a newline at the end; the first `left` columns are aligned to the left."""
-    rule = ["---" if index < left else "---:" for index in range(len(header))]
-    lines = ([cell.strip().replace("|", "\\|") for cell in line] for line in (header, rule, *_printable(rows)))
+#: What Markdown would take for its own: marks, the start of a tag, a link or an entity, and a mark's own escape.
+_MARKS = re.compile(r"[`*~|]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
+_BLOCK = re.compile(r"^(?=>|#{1,6}(?:\s|$)|[+-](?:\s|$)|[-\s]+$)|^(\d{1,9})(?=[.)](?:\s|$))")
+_BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
+
+
+def markdown_text(text: str) -> str:
+    """One line of text as Markdown shows it, in a cell of a table or elsewhere."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", printable(text).strip()).replace("<", "&lt;")
+    return _MARKS.sub(r"\\\g<0>", _BACKSLASH.sub("&#92;", text))
+
+
+def markdown_line(text: str) -> str:
+    """The same where it stands by itself, and begins no heading, list or quotation."""
+    return _BLOCK.sub(r"\1\\", markdown_text(text))
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Lines as a list in Markdown."""
+    return "\n".join(f"- {markdown_line(line)}" for line in lines)
+
+
+def markdown(table: Table) -> str:
+    """A Markdown table without a newline at the end."""
+
+    def cell(text: str) -> str:
+        return f"**{markdown_text(text)}**" if isinstance(text, Strong) else markdown_text(text)
+
+    rule = ["---:" if column in table.right else "---" for column in range(len(table.header))]
+    lines = (list(map(cell, table.header)), rule, *(list(map(cell, row)) for row in table.rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 _TEX = {"\\": r"\textbackslash{}", **{char: f"\\{char}" for char in "&%$#_{}"}, "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$", "|": "$|$",
-        "[": "{[}", "*": "{*}"}  # fmt: skip # the last two would belong to the `\\` of the line before
+        "^": r"\textasciicircum{}", "`": r"\textasciigrave{}", "±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$",
+        "|": "$|$", "[": "{[}", "*": "{*}"}  # fmt: skip # the last two would belong to the `\\` of the line before
 
 
-def tex(text: str) -> str:
-    """Text as LaTeX shows it."""
+def latex_text(text: str) -> str:
+    """One line of text as LaTeX shows it."""
+    text = printable(text)
     if re.fullmatch(r"[+-][\d.]+|\[[+-][\d.]+, [+-][\d.]+\]", text):  # signs as mathematics has them
         return f"${text}$"
-    return "".join(_TEX.get(char, char) for char in text)
+    return re.sub("-(?=-)", "-{}", "".join(_TEX.get(char, char) for char in text))  # two would be one dash
 
 
-def booktabs(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A LaTeX table for the package booktabs; the first `left` columns are aligned to the left."""
-    columns = "l" * left + "r" * (len(header) - left)
-    head, *body = (f"{' & '.join(map(tex, line))} \\\\" for line in (header, *_printable(rows)))
-    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", head, "\\midrule", *body, "\\bottomrule"]
-    return "\n".join([*lines, "\\end{tabular}"])
+def latex(table: Table) -> str:
+    """A LaTeX table for the package booktabs; in its header single letters and minus signs are mathematics."""
+
+    def name(text: str) -> str:
+        return re.sub(r"(?<!\S)[A-Za-z](?!\S)|(?<=\s)-(?=\s)", r"$\g<0>$", latex_text(text))
+
+    def cell(text: str) -> str:
+        return f"\\textbf{{{latex_text(text)}}}" if isinstance(text, Strong) else latex_text(text)
+
+    columns = "".join("r" if column in table.right else "l" for column in range(len(table.header)))
+    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", " & ".join(map(name, table.header)) + r" \\", "\\midrule"]
+    for at, row in enumerate(table.rows):
+        lines += ["\\midrule"] if at in table.groups else []
+        lines.append(" & ".join(map(cell, row)) + r" \\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
-def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
-    rows = _printable(rows)
+def csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV without a newline at the end; a text that a spreadsheet would run as a formula gets an apostrophe."""
+    from csv import writer  # here, for most commands have no use for it
+
+    file = io.StringIO()
+    lines = writer(file, lineterminator="\n")
+    for row in (header, *rows):
+        lines.writerow([_no_formula(printable(cell)) if isinstance(cell, str) else cell for cell in row])
+    return file.getvalue().rstrip("\n")
+
+
+def _no_formula(text: str) -> str:
+    """A text that begins as no formula does; the wide signs are taken for the others."""
+    return f"'{text}" if re.match(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]", text) else text
+
+
+def dump(data: Any) -> str:
+    """JSON as all reports write it: what is no number becomes null, and what is not to be seen is escaped."""
+    text = json.dumps(_finite(data), indent=2, ensure_ascii=False).replace("##", "#\\u0023")
+    return text if text.replace("\n", "").isprintable() else "".join(map(_visible_in_json, text))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _visible_in_json(char: str) -> str:
+    stays = char == "\n" or char.isprintable() or "\udc80" <= char <= "\udcff"  # a byte of a path, given back
+    return char if stays else json.dumps(char)[1:-1]
+
+
+def _plain(table: Table) -> str:
+    header, *rows = _texts(table)
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     lines = []
     for cells in (header, ["-" * width for width in widths], *rows):
         aligned = (
-            cell.rjust(width) if column in right else cell.ljust(width)
+            cell.rjust(width) if column in table.right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(cells, widths))
         )
         lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
 
 
-def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
+def _rich(table: Table) -> str:
     # Imported here, for it would add half to the time of the quick commands, and a pipe has no use for it.
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
-    rows = _printable(rows)
+    header, *rows = _texts(table)
     window = shutil.get_terminal_size().columns
     widths, gap = _fitted(list(zip(header, *rows)), window)
     if not widths:
-        return _plain(header, rows, right)  # the terminal folds whole lines
+        return _plain(table)  # the terminal folds whole lines
     padding = (0, (gap - 1) // 2)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding, header_style="bold", show_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding, header_style="bold", show_edge=False)
     for column, (name, width) in enumerate(zip(header, widths)):
-        justify: Literal["left", "right"] = "right" if column in right else "left"
-        drawn.add_column(_folded(name, width), justify=justify, width=width, no_wrap=True, overflow="ignore")
+        justify: Literal["left", "right"] = "right" if column in table.right else "left"
+        drawn.add_column(Text(_folded(name, width)), justify=justify, width=width, no_wrap=True, overflow="ignore")
     for cells in rows:
         drawn.add_row(*(Text(_folded(cell, width)) for cell, width in zip(cells, widths)))
     screen = Console(file=io.StringIO(), width=window, force_terminal=True)
@@ -96,9 +197,10 @@ def _rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     return written.getvalue().rstrip("\n") + note
 
 
-def _printable(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Cells of one line each, whatever names stand in them."""
-    return [[*map(printable, row)] for row in rows]
+def _texts(table: Table) -> list[list[str]]:
+    """Header and rows of one line each, whatever stands in them; a star marks what stands out."""
+    lines = (table.header, *table.rows)
+    return [[printable(cell) + "*" * isinstance(cell, Strong) for cell in cells] for cells in lines]
 
 
 def _fitted(columns: Sequence[Sequence[str]], window: int) -> tuple[list[int], int]:
@@ -145,16 +247,8 @@ def _folded(cell: str, width: int) -> str:
 
 
 def _words(cell: str) -> list[str]:
-    """What is not broken: words, each with the blanks before it."""
-    return re.findall(r"\s*\S+", cell) or [""]
-
-
-class Table(NamedTuple):
-    """A table as data: what `table` draws."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right: Collection[int] = ()
+    """What is not broken, each with the blanks before it: words, numbers with their spread, intervals."""
+    return re.findall(r"\s*(?:\[[^\[\]]*\d, [^\[\]]*\d\]|\S+(?: ± \S+)?)", cell) or [""]
 
 
 #: What a result shows: a table, or text.
@@ -163,33 +257,54 @@ Part = Union[str, Table]
 
 def drawn(parts: Iterable[Part]) -> str:
     """Parts of a result as a command prints them, a blank line between two."""
-    return "\n\n".join(part if isinstance(part, str) else table(*part) for part in parts)
+    return "\n\n".join(part if isinstance(part, str) else table(*part[:3]) for part in parts)
+
+
+def told(part: Part) -> Part:
+    """A part of a result as one reads it in Python, where options are parameters."""
+    if isinstance(part, str):
+        return as_parameters(part)
+    return part._replace(rows=[[type(cell)(as_parameters(cell)) for cell in row] for row in part.rows])
 
 
 def html(part: Part) -> str:
     """A part of a result for a notebook; whatever stands in it is shown, and never read as HTML."""
+    part = told(part)
     if isinstance(part, str):
-        return f"<pre>{_escaped(part)}</pre>"
-    lines = ((tag, "".join(_cell(tag, *cell, part.right) for cell in enumerate(cells))) for tag, cells in _lines(part))
-    return f"<table>{''.join(f'<tr>{line}</tr>' for _, line in lines)}</table>"
+        return f'<pre style="font-family: monospace">{markup_text(part)}</pre>'  # saved pages know no other font for it
+    lines = [("th", part.header), *(("td", row) for row in part.rows)]
+    cells = ("".join(_cell(tag, text, column in part.right) for column, text in enumerate(row)) for tag, row in lines)
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in cells)}</table>"
 
 
-def _lines(part: Table) -> list[tuple[str, Sequence[str]]]:
-    return [("th", part.header), *(("td", row) for row in _printable(part.rows))]
+def _cell(tag: str, text: str, right: bool) -> str:
+    shown = markup_text(printable(text))
+    shown = f"<b>{shown}</b>" if isinstance(text, Strong) else shown
+    return f'<{tag} style="text-align: {"right" if right else "left"}">{shown}</{tag}>'
 
 
-def _cell(tag: str, column: int, text: str, right: Collection[int]) -> str:
-    return f'<{tag} style="text-align: {"right" if column in right else "left"}">{_escaped(text)}</{tag}>'
-
-
-def _escaped(text: str) -> str:
-    from html import escape  # here, for a command has no use for it
-
-    return escape(text.encode("utf-8", errors="replace").decode())  # a file's name may have bytes that are not UTF-8
+def markup_text(text: str) -> str:
+    """Text as HTML and SVG show it, between tags and between double quotes; it may have several lines."""
+    text = printable_lines(text).encode("utf-8", errors="replace").decode()  # a file's name may have other bytes
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _in_one_line(line: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda self: printable(line(self))
+
+
+def _told_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
+    """What a result refuses to write is told as its verb would."""
+
+    @wraps(write)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return write(*args, **kwargs)
+        except SurgeonError as error:
+            error.in_python = True
+            raise
+
+    return wrapped
 
 
 class Shown:
@@ -201,6 +316,9 @@ class Shown:
     def __init_subclass__(cls, **more: Any) -> None:
         """Every `line` stays one, whatever names stand in it."""
         super().__init_subclass__(**more)
+        written = cls.__dict__.get("write")
+        if written is not None:
+            cls.write = _told_in_python(written)  # type: ignore[attr-defined]
         said = cls.__dict__.get("line")
         if isinstance(said, property) and said.fget:
             cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment]
@@ -220,14 +338,14 @@ class Shown:
         return (self.line,)
 
     def _all_parts(self) -> list[Part]:
-        notes = [printable(f"Note: {note}") for note in getattr(self, "notes", ())]
+        notes = [message(f"Note: {note}") for note in getattr(self, "notes", ())]
         return ["\n".join(notes), *self.parts()] if notes else list(self.parts())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.line}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(part if isinstance(part, str) else _plain(*part) for part in self._all_parts())
+        return "\n\n".join(part if isinstance(part, str) else _plain(part) for part in map(told, self._all_parts()))
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))

@@ -1,18 +1,36 @@
-"""How a message is worded: one line, plurals, "did you mean"; it knows nothing of what the message speaks of."""
+"""How a message is worded: one line, plurals, "did you mean"; it knows nothing of what the message speaks of.
+
+And how a whole number is read, that somebody may have misspelt in it.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+
+#: What a CI job's log takes for a command to its runner: `::error::` where a line begins, `##[error]` anywhere.
+_COMMAND = re.compile(r"^\s*:(?=:)|#(?=#\w*\[)")
+_LINE, _MESSAGE = 200, 1000  # characters of what is quoted in a message, and of all of it
+_QUOTED = re.compile(rf"""(?<!\w)'[^']{{{_LINE},}}'(?!\w)|(?<!\w)"[^"]{{{_LINE},}}"(?!\w)|\S{{{_LINE},}}""")
+_MOST_READ = 100_000  # characters of a message that are looked at
 
 
 def printable(text: str) -> str:
     """Text in one line: newlines, and all else that is not to be seen, as `\\n` or `\\u202e`.
 
-    Bytes of a path that are no UTF-8 stay, for standard output gives them back as they were.
+    It gives no command to a CI job's runner either: a name such as `::error::x` becomes `\\x3a:error::x`. Bytes of a
+    path that are no UTF-8 stay, for standard output gives them back as they were.
     """
+    text = _COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", text)
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def printable_lines(text: str) -> str:
+    """The same of each line of a text that has several."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def visible(text: str) -> str:
@@ -28,6 +46,16 @@ def clean(text: str, width: int = 120) -> str:
     """Text of somebody else's choice, made fit for one line of a terminal."""
     text = visible(text)
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def message(text: str) -> str:
+    """A message in one line that quotes at most a line of what was given; the remedy at its end stays."""
+    text = visible(_without_middle(text, _MOST_READ))
+    return _without_middle(_QUOTED.sub(lambda found: _without_middle(found[0], _LINE), text), _MESSAGE)
+
+
+def _without_middle(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most * 2 // 3]}…{text[-(most // 3) :]}"
 
 
 def shown(value: object) -> str:
@@ -54,6 +82,14 @@ def error_in_one_line(error: BaseException, most: int = 200) -> str:
     text = one_line(str(error)[: 10 * most])
     text = text if len(text) <= most else f"{text[:most]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def number_in(text: str) -> int | None:
+    """The whole number that a text is; None where it is none, or of more than 18 digits.
+
+    `isdigit` is not it: it takes `²`, which `int` refuses, and numbers that are longer than `int` reads.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def numbers(values: Sequence[int]) -> str:
@@ -92,3 +128,55 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     same = [one for one in known if one.casefold() == name.casefold()]
     found = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean {found[0]}?)" if found else ""
+
+
+def decimals(values: Iterable[float | None], significant: int, least: int = 0) -> int:
+    """Digits behind the point at which the smallest of some numbers has so many that count; nine at most."""
+    found = [abs(value) for value in values if value]
+    return min(9, max(least, significant - 1 - math.floor(math.log10(min(found))))) if found else least
+
+
+#: Options that are switched on, and the parameters of verbs that have the same names.
+FLAGS = frozenset(
+    "costs count download force gated gates half lossy nms onnx prune renew resolve retry trust unchecked".split()
+)
+#: Options that take a value; `o` is `output`.
+VALUED = frozenset(
+    "at base batch blocks device devices dilation epoch folder image images imgsz init into k layer level metric most "
+    "op output ray scale slurm stage warm".split()
+)
+#: A command in a message is typed as it stands, wherever that is read.
+_TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
+#: What may follow an option and is none of its values.
+_PROSE = "a and both for if in is keeps needs or out says shows takes that the there to with".split()
+_VALUE = rf"'[^']*'|(?!(?:{'|'.join(_PROSE)})(?:[\s;:,()]|$))[\w.*/][^\s;,()]*(?:,\w[^\s;,()]*)*"
+_OPTION = (
+    rf"(?P<command>{_TYPED})|(?<![\w-])(?:--(?P<name>[a-z]+)\b(?!-)|-o\b)"
+    rf"(?:[ =](?P<value>{_VALUE})(?<![:.]))?"
+)
+
+
+def as_parameters(text: str) -> str:
+    """Text for who called a verb in Python: options outside of commands as parameters, `--at neck` as `at="neck"`."""
+    spelled = re.sub(_OPTION, _as_parameter, text)
+    return re.sub(r'\b(\w+)="[^"]*"(?: \1="[^"]*")+', _as_list, spelled)
+
+
+def _as_list(found: re.Match[str]) -> str:
+    """`at="neck" at="head"` as `at=["neck", "head"]`."""
+    values = ", ".join(re.findall('"[^"]*"', found[0]))
+    return f"{found[1]}=[{values}]"
+
+
+def _as_parameter(found: re.Match[str]) -> str:
+    name, value = found["name"] or "output", found["value"]
+    if found["command"] or name not in FLAGS | VALUED:
+        return found[0]
+    if name in FLAGS:
+        return f"{name}=True" + (f" {value}" if value else "")
+    if value is None:
+        return f"{name}="
+    if re.fullmatch(r"\d+(?:,\d+)+", value) and name == "imgsz":
+        return f"{name}=({value.replace(',', ', ')})"
+    bare = re.fullmatch(r"\d+|[A-Z]+", value)
+    return f"{name}={value}" if bare else f'{name}="{value.strip(chr(39))}"'

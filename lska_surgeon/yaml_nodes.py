@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader
+from ruamel.yaml.scanner import Scanner
 
 from .errors import DocumentError
 from .wording import clean, one_line
@@ -21,6 +22,7 @@ from .wording import clean, one_line
 __all__ = [
     "LARGEST",
     "UNPRINTABLE",
+    "EndlessYaml",
     "HugeNumber",
     "MappingNode",
     "Node",
@@ -34,7 +36,6 @@ __all__ = [
     "span_of",
     "value_of",
     "walk",
-    "written_out",
 ]
 
 #: What PyYAML does not call printable. As a set of what it matches, for ruamel.yaml's, of what it does not match, takes
@@ -85,6 +86,12 @@ def _int(text: str) -> int:
 LARGEST = 10**18
 
 
+#: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
+_MOST_NODES = 1_000_000
+#: Five levels are usual.
+_MOST_DEPTH = 100
+
+
 class HugeNumber(DocumentError):
     """A whole number that is too large to mean anything.
 
@@ -119,10 +126,23 @@ class UnreadableYaml(Exception):
         self.line = line
 
 
+class EndlessYaml(UnreadableYaml):
+    """Text whose aliases stand for more than anybody could read."""
+
+
 class _QuickReader(Reader):
     """ruamel.yaml's own, with a set that is compiled sooner."""
 
     NON_PRINTABLE: Any = UNPRINTABLE
+
+
+class _BoundedScanner(Scanner):
+    """ruamel.yaml's own, which takes time by the square of the depth, and stops where nobody nests as deep."""
+
+    def fetch_more_tokens(self) -> Any:
+        if self.flow_level + len(self.indents) > _MOST_DEPTH:
+            raise RecursionError
+        return super().fetch_more_tokens()
 
 
 def compose(text: str) -> Node | None:
@@ -130,10 +150,11 @@ def compose(text: str) -> Node | None:
 
     Raises:
         UnreadableYaml: it is not YAML.
-        RecursionError: it is nested too deep.
+        EndlessYaml: its aliases stand for too much.
+        RecursionError: it is nested too deep, or contains itself.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.Reader = _QuickReader
+    yaml.Reader, yaml.Scanner = _QuickReader, _BoundedScanner
     try:
         root: Node | None = yaml.compose(_PYYAML_LINE_END.sub("\n", text))
     except MarkedYAMLError as error:
@@ -142,6 +163,8 @@ def compose(text: str) -> Node | None:
         raise UnreadableYaml(problem, mark.line + 1 if mark else None) from error
     except YAMLError as error:
         raise UnreadableYaml(one_line(error) or "unreadable", None) from error
+    if root is not None and "*" in text and _written_out(root, {}) > _MOST_NODES:
+        raise EndlessYaml("it has aliases that stand for too much: write it out plainly", None)
     return root
 
 
@@ -176,14 +199,14 @@ def value_of(node: Node) -> Any:
     raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
 
 
-def written_out(node: Node, known: dict[int, int]) -> int:
+def _written_out(node: Node, known: dict[int, int]) -> int:
     """How many nodes a node is with every alias written out; RecursionError when it contains itself."""
     if isinstance(node, ScalarNode):
         return 1
     if id(node) not in known:
         known[id(node)] = -1
         inside = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
-        known[id(node)] = 1 + sum([written_out(part, known) for part in inside])
+        known[id(node)] = 1 + sum([_written_out(part, known) for part in inside])
     elif known[id(node)] < 0:
         raise RecursionError
     return known[id(node)]

@@ -21,7 +21,7 @@ from support import shapes
 from lska_surgeon import files, unfinished
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.errors import TargetError
-from lska_surgeon.files import replace_all, write_whole
+from lska_surgeon.files import replace_all, told_apart, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, SIGKILL and modes")
 
@@ -511,3 +511,38 @@ def test_a_dry_run_fails_where_the_folder_is_closed(
     assert done.stderr.startswith("Error: can't write closed/")
     assert done.stderr.endswith(": Permission denied\n")
     assert os.listdir("closed") == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("base.yaml/x.yaml", "can't write base.yaml/x.yaml: base.yaml is a file, not a directory"),
+        ("base.yaml/y/x.yaml", "can't write base.yaml/y/x.yaml: base.yaml is a file, not a directory"),
+        ("pipe.yaml/x.yaml", "can't write pipe.yaml/x.yaml: pipe.yaml is a named pipe, not a directory"),
+        ("no/x.yaml", "can't write no/x.yaml: there is no directory no"),
+        ("pipe.yaml --force", "pipe.yaml is a named pipe: give a file name with -o"),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes")
+def test_output_that_can_not_be_written(
+    output: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    Path("base.yaml").write_text("nc: 1\n", encoding="utf-8")
+    result = shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", *output.split())
+    assert (result.exit_code, result.output) == (2, f"Error: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ("runs/a/weights/best.pt runs/b/weights/best.pt c.pt", "a/…/best.pt b/…/best.pt c.pt"),
+        ("a/best.pt best.pt", "a/best.pt best.pt"),
+        ("n/k7/0/w/best.pt n/k7/1/w/best.pt n/base/0/w/best.pt", "k7/0/…/best.pt k7/1/…/best.pt base/0/…/best.pt"),
+        ("a.pt b.pt", "a.pt b.pt"),
+    ],
+)
+def test_files_are_called_by_what_tells_them_apart(paths: str, names: str) -> None:
+    assert told_apart([*map(Path, paths.split())]) == names.split()
+    assert told_apart([Path("a/x.pt"), Path("a/x.pt")]) == ["1: x.pt", "2: x.pt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -133,6 +134,74 @@ def test_light_rooms_know_no_torch(module: str) -> None:
 def test_the_pure_room_knows_no_format(module: str) -> None:
     text = MODULES[module].read_text(encoding="utf-8")
     assert not [name for _, name in imports(module, text) if name.split(".")[0] in ("click", "rich", "ruamel")]
+
+
+#: What of Ultralytics runs what a file says -> the modules that may name it: the doors, in which the screen stands.
+BEHIND_DOORS = {
+    "parse_model": ("nn.parsing", "yolo.build"),
+    "YOLO": ("checkpoints.network",),
+    "torch_safe_load": (),
+    "attempt_load_weights": (),
+    "attempt_load_one_weight": (),
+    "cfg2dict": (),
+    "check_cls_dataset": (),
+    "check_det_dataset": ("grafting.sealed", "grafting.train"),
+    "load_dataset_cache_file": ("grafting.sealed",),
+    "generate_ddp_file": (),
+}
+#: Modules of Ultralytics that hand out what is behind the doors, and names of theirs that are harmless.
+HARMLESS = {"ultralytics.nn.tasks": ("BaseModel", "guess_model_task")}
+TASK_MODELS = re.compile(r"\w*(Detection|Segmentation|Pose|OBB|Classification|World|YOLOE|Depth|YOLOESeg)Model")
+
+
+def names_in(module: str, text: str) -> Iterator[tuple[int, str]]:
+    """Line and name of all that a module uses of others: what it imports, calls and takes as an attribute."""
+    for line, name in imports(module, text):
+        yield line, name.rpartition(".")[2]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_doors_lead_to_ultralytics_parser_loader_and_trainer(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    for line, name in names_in(module, text):
+        if name in BEHIND_DOORS:
+            assert module in BEHIND_DOORS[name], f"{module}, line {line}: {name} is behind a door"
+        assert not TASK_MODELS.fullmatch(name), f"{module}, line {line}: {name} is behind a door"
+    for line, name in imports(module, text):
+        source, _, imported = name.rpartition(".")
+        assert source not in HARMLESS or imported in HARMLESS[source], f"{module}, line {line}: {name}"
+
+
+def test_torch_loads_nothing_but_through_the_doors() -> None:
+    loading = [
+        module
+        for module, path in MODULES.items()
+        if any(
+            ast.unparse(node) == "torch.load"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute)
+        )
+    ]
+    assert set(loading) <= {"ablation.resuming", "checkpoints.network"}
+
+
+def test_trainer_is_called_in_one_place() -> None:
+    """A call `.train(trainer=...)`, which a module's own `.train(mode)` is not."""
+    found = [
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "train"
+        and any(keyword.arg is None or keyword.arg in ("trainer", "data") for keyword in node.keywords)
+    ]
+    assert found == ["grafting.train"]
 
 
 def test_every_module_says_in_one_sentence_what_it_is() -> None:

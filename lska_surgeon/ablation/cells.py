@@ -4,6 +4,7 @@ Everything lies in one folder, `ablation/RECIPE` beside the recipe unless told o
 
     DATA/VARIANT/seed-N/              Ultralytics' own run: args.yaml, results.csv, weights/
     DATA/VARIANT/seed-N/VARIANT.yaml  what is trained
+    DATA/VARIANT/seed-N/base/         the base that it is carried from when it starts, see `starts`
     DATA/VARIANT/seed-N/cell.json     the record of the cell, see `records`
     DATA/VARIANT/seed-N.lock          held by whoever trains it
 """
@@ -16,18 +17,20 @@ import re
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..costs.cache import sha256
-from ..errors import RecipeError
-from ..files import write_text
+from ..errors import AblationError, RecipeError, TrainingError
+from ..files import no_file, write_text
+from ..grafting.input_files import file_arguments
 from ..grafting.settings_files import data_problem
-from ..recipes.experiment import SCRATCH, Experiment
+from ..recipes.experiment import IDENTITY, SCRATCH, Experiment
+from ..recipes.kinds import Kind, kind_of
 from ..recipes.recipe import Recipe, read_recipe
-from ..wording import did_you_mean
+from ..wording import did_you_mean, few
 from .networks import LARGER, VARIANT, Network, error_in, networks_of
 from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
@@ -43,8 +46,10 @@ class Cell:
         folder: where the run lies.
         model: the model YAML's file to be.
         start: the checkpoint that is grafted into it, or None.
+        init: how operators start in that checkpoint, as the recipe says it.
         source: the data YAML, or folder, as Ultralytics takes it.
         arguments: Ultralytics' own arguments.
+        files: the files that those name, by argument.
     """
 
     network: Network
@@ -53,8 +58,10 @@ class Cell:
     folder: Path
     model: Path
     start: Path | None
+    init: str
     source: str
     arguments: Mapping[str, Any]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -67,9 +74,11 @@ class Cell:
         return {
             "model": sha256(self.network.text),
             "start": _file_hash(self.start) if self.start else SCRATCH,
-            "data": _data_hash(self.source),
+            **({} if self.init == IDENTITY else {"init": self.init}),
+            "data": _hash_of(Path(self.source)),
             "arguments": dict(sorted(self.arguments.items())),
             "seed": self.seed,
+            **({"files": {name: _hash_of(path) for name, path in sorted(self.files.items())}} if self.files else {}),
         }
 
     @property
@@ -92,16 +101,18 @@ class Cell:
             "seed": self.seed,
             "identity": self.identity,
             "asked": self.asked,
-            "task": self._task,
+            "task": self.task,
             "state": WAITING,
         }
 
     @property
-    def _task(self) -> dict[str, Any]:
+    def task(self) -> dict[str, Any]:
         """What a process has to know to train it, paths of this machine among it."""
         return {
             "model": self.model.name,
+            "base": f"base/{self.network.base}.yaml",  # in a folder of its own: a recipe may give a variant its name
             "start": str(self.start) if self.start else None,
+            "init": self.init,
             "data": self.source,
             "arguments": dict(self.arguments),
         }
@@ -110,7 +121,11 @@ class Cell:
         """Put what a process needs into the cell's folder; False where there is nothing to train or somebody is at it.
 
         A stale cell is moved aside with `renew`, and otherwise left as it is; one that failed waits again with `retry`.
+
+        Raises:
+            AblationError: in its place, or in it, is what no training has left and what may lead anywhere.
         """
+        self._refuse_foreign()
         try:
             with held(self.folder, wait=0.5):
                 found = read_record(self.folder)
@@ -120,18 +135,45 @@ class Cell:
                     self.folder.rename(f"{self.folder}.stale-{found['identity'][:8]}-{time.time_ns()}")
                     found = None
                 if found is None:
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    write_text(self.model, self.network.text, force=True)
+                    self.write_models(self.folder)
                     write_record(self.folder, self.record())
                     return True
                 state = WAITING if retry and found["state"] == FAILED else found["state"]
                 # The same start and data may lie elsewhere since: a folder was moved, or the recipe names another file.
-                fresh = {**found, "state": state, **({} if state == DONE else {"task": self._task})}
+                fresh = {**found, "state": state, **({} if state == DONE else {"task": self.task})}
+                if state != DONE:
+                    self.write_models(self.folder)
                 if fresh != found:
                     write_record(self.folder, fresh)
                 return state not in (DONE, FAILED)
         except Busy:
             return False
+
+    def write_models(self, folder: Path) -> None:
+        """Write the YAMLs that its task names into a folder, the cell's own or another."""
+        for name, text in ((self.task["model"], self.network.text), (self.task["base"], self.network.base_text)):
+            if _text(folder / name) != text:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_text(folder / name, text, force=True)
+
+    def _refuse_foreign(self) -> None:
+        """Raise for links, pipes and devices, through which a training would write and read elsewhere."""
+        own = (self.folder.parent.parent, self.folder.parent, self.folder, Path(f"{self.folder}.lock"))
+        for path in (*own, *(path for part in (".", "weights", "base") for path in _inside(self.folder / part))):
+            what = "a symbolic link" if path.is_symlink() else None if path.is_dir() else no_file(path)
+            if what:
+                raise AblationError(f"{path} is {what}, and no training leaves one: move it away")
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", errors="surrogateescape")
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -160,6 +202,12 @@ class Ablation:
         return self.recipe.experiment
 
     @property
+    def kinds(self) -> dict[str, Kind]:
+        """Network -> what it has, where that is one kernel size throughout."""
+        found = {network.name: kind_of(network.variant) for network in self.networks if network.variant}
+        return {name: kind for name, kind in found.items() if kind}
+
+    @property
     def words(self) -> str:
         """What a command has to be told to find these cells: `recipe.yaml`, or `recipe.yaml --folder DIR`."""
         usual = self.folder == _usual_folder(self.recipe)
@@ -168,6 +216,11 @@ class Ablation:
 
 def _usual_folder(recipe: Recipe) -> Path:
     return (recipe.folder / "ablation" / recipe.path.stem).absolute()
+
+
+def _is_one_folder(name: str) -> bool:
+    """Whether a folder of that name lies in the one that it is put in."""
+    return Path(name).name == name and name not in ("", "..")
 
 
 def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
@@ -183,10 +236,21 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     recipe = read_recipe(path)
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
+    if folder is None and not _is_one_folder(recipe.path.stem):
+        raise RecipeError(f"no folder can be called after {path}: rename the recipe, or say --folder DIR")
     where = _usual_folder(recipe) if folder is None else folder.absolute()
     networks, larger = networks_of(recipe)
+    for network in networks:
+        if not _is_one_folder(network.name):
+            raise RecipeError(f"{path}: no cells can be called after {network.file}: give that file another name")
+        if sum(other.name == network.name for other in networks) > 1:
+            raise RecipeError(f"{path}: two networks would be called {network.name}: give one file another name")
     starts = {network.name: _start(recipe, network) for network in networks}
     data = _data(recipe)
+    try:
+        files = file_arguments(recipe.experiment.arguments, recipe.folder.absolute())
+    except TrainingError as error:
+        raise error_in(recipe, "train.cfg", error) from error
     cells = [
         Cell(
             network,
@@ -195,14 +259,28 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
             where / name / network.name / f"seed-{seed}",
             where / name / network.name / f"seed-{seed}" / Path(network.file).name,
             starts[network.name],
+            recipe.experiment.init,
             source,
             recipe.experiment.arguments,
+            files,
         )
         for name, source in data.items()
         for seed in recipe.experiment.seeds
         for network in networks
     ]
-    return Ablation(recipe, where, networks, data, tuple(cells), larger)
+    ablation = Ablation(recipe, where, networks, data, tuple(cells), larger)
+    _check_labels(ablation)
+    return ablation
+
+
+def _check_labels(ablation: Ablation) -> None:
+    """Refuse labels of what the recipe does not have."""
+    known = [network.name for network in ablation.networks]
+    known += [*ablation.data, *dict.fromkeys(kind.family for kind in ablation.kinds.values())]
+    unknown = [name for name in ablation.experiment.labels if name not in known]
+    if unknown:
+        problem = f"nothing here is called {unknown[0]!r}{did_you_mean(unknown[0], known)}: there are {few(known)}"
+        raise error_in(ablation.recipe, "labels", problem)
 
 
 def _start(recipe: Recipe, network: Network) -> Path | None:
@@ -243,6 +321,10 @@ def _data(recipe: Recipe) -> dict[str, str]:
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name
+        elif not _is_one_folder(name):  # `..`, `.`
+            name = path.resolve().name
+        if not _is_one_folder(name):
+            raise error_in(recipe, "train.data", f"no cells can be called after {word}: give data that have a name")
         if name in found:
             raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
         found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
@@ -271,7 +353,6 @@ def _hash(path: Path, size: int, changed: int) -> str:
     return found.hexdigest()
 
 
-def _data_hash(source: str) -> str:
-    """Of the data YAML; of a folder, or of data that Ultralytics finds by itself, its name."""
-    path = Path(source)
+def _hash_of(path: Path) -> str:
+    """Of a file; of a folder, or of what Ultralytics finds by itself, its name."""
     return _file_hash(path) if path.is_file() else sha256(path.name)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import html
-import io
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..errors import TargetError
+from .. import tables
+from ..errors import AblationError, TargetError
 from ..files import check_target, write_text
-from ..tables import pipes, table, tex
+from ..tables import Strong, dump
+from ..wording import decimals, did_you_mean, message
 from .networks import BASE, LARGER
 from .table import Row, Table
 
+#: Forms that show a table, of which columns can be chosen, and those that have all that is known.
+SHOWN, DATA = ("table", "md", "latex", "html"), ("csv", "json")
 FORMATS = ("table", "md", "latex", "csv", "json", "html")
 #: Ending of a file -> format.
 ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 FIGURES = (".png", ".svg", ".pdf")
 _LATIN = "\u017f"  # the last letter that pdflatex knows by itself
-_TEX_COLUMNS = {"p": "$p$", "p (Holm)": "$p$ (Holm)"}
+_DIGITS = 4  # of the smallest GFLOPs that count
+_TEXTS = ("network", "data", "shown", "noticed")  # columns that are no numbers
+_STYLE = (
+    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
+    "td,th{padding:.3em .8em;border-bottom:1px solid #ccc}"
+)
 
 
 def render(results: Table, form: str) -> str:
     """The results in one of `FORMATS`, without a newline at the end."""
     renderers: Mapping[str, Callable[[Table], str]] = {
-        "table": as_table, "md": as_markdown, "latex": as_latex, "csv": as_csv, "json": as_json, "html": as_html,
+        "table": as_table, "md": as_markdown, "latex": as_latex, "csv": as_csv, "json": as_json, "html": as_page,
     }  # fmt: skip
     return renderers[form](results)
 
@@ -53,118 +56,114 @@ def write(results: Table, path: Path, *, force: bool = False) -> Path:
 
 def as_table(results: Table) -> str:
     """What was measured, what that allows to say, and the notes: two tables, so that a terminal has room for both."""
-    header, rows = cells_of(results, _plain)
-    names, middle = 1 if len(_data(results)) == 1 else 2, header.index(f"{results.metric} - base")
-    right = range(names, len(header) - 1 - _said(results))
-    parts = []
-    for columns in (range(middle), (*range(names), *range(middle, len(header)))):
-        lines = [[cells[column] for column in columns] for cells in (header, *rows)]
-        parts.append(table(lines[0], lines[1:], [place for place, column in enumerate(columns) if column in right]))
-    return "\n\n".join([*parts, "\n".join(f"Note: {note}" for note in results.notes)]).rstrip()
+    whole = table_of(results)
+    difference = f"{results.metric} - base"
+    columns = range(len(whole.header))
+    parts: list[tables.Part] = [whole]
+    if not results.columns:
+        names, middle = whole.header.index("params"), whole.header.index(difference)
+        parts = [_part(whole, columns[:middle]), _part(whole, (*columns[:names], *columns[middle:]))]
+    return tables.drawn([*parts, "\n".join(message(f"Note: {note}") for note in results.notes)]).rstrip()
 
 
 def as_markdown(results: Table) -> str:
     """A table for a pull request, and the notes as a list."""
-    header, rows = cells_of(results, lambda text, best: f"**{text}**" if best else text)
-    notes = [f"- {note}" for note in results.notes]
-    return "\n".join([pipes(header, rows, 1 if len(_data(results)) == 1 else 2), "", *notes]).rstrip()
+    return f"{tables.markdown(table_of(results))}\n\n{tables.bullets(map(message, results.notes))}".rstrip()
 
 
 def as_latex(results: Table) -> str:
     """A tabular for booktabs; the notes are comments."""
-    header, rows = cells_of(results, lambda text, best: f"\\textbf{{{tex(text)}}}" if best else tex(text))
-    left = 1 if len(_data(results)) == 1 else 2
-    last = 1 + _said(results)
-    columns = "l" * left + "r" * (len(header) - left - last) + "l" * last
+    table = table_of(results)
     lines = ["% needs \\usepackage{booktabs}"]
-    if any(char > _LATIN for row in rows for cell in row for char in cell):
+    if any(char > _LATIN for row in table.rows for cell in row for char in cell):
         lines.append("% needs xelatex or lualatex, and a font that has the letters of these names")
-    lines += [f"% {note}" for note in results.notes]
-    lines += [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-    names = [_TEX_COLUMNS.get(name, tex(name).replace(" - ", " $-$ ")) for name in header]
-    lines += [" & ".join(names) + r" \\", "\\midrule"]
-    for before, row, cells in zip((None, *results.rows), results.rows, rows):
-        if before is not None and (before.data, before.base) != (row.data, row.base):
-            lines.append("\\midrule")
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    return "\n".join([*lines, *(f"% {message(note)}" for note in results.notes), tables.latex(table)])
 
 
-def as_html(results: Table, *, whole: bool = True) -> str:
-    """A page, or with `whole` off the table alone."""
-    header, rows = cells_of(results, lambda text, best: f"<b>{html.escape(text)}</b>" if best else html.escape(text))
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    notes = "\n".join(f"<li>{html.escape(note)}</li>" for note in results.notes)
-    text = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n<ul>\n{notes}\n</ul>"
-    if not whole:
-        return text
-    style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"  # noqa: E501
-    name = html.escape(results.name)
-    return f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{style}</style></head>\n<body><h1>{name}</h1>\n{text}\n</body></html>'  # noqa: E501
+def as_html(results: Table) -> str:
+    """The table, and the notes as a list."""
+    notes = "\n".join(f"<li>{tables.markup_text(message(note))}</li>" for note in results.notes)
+    return f"{tables.html(table_of(results))}\n<ul>\n{notes}\n</ul>"
+
+
+def as_page(results: Table) -> str:
+    """The same as a page."""
+    name = tables.markup_text(message(results.name))
+    head = f'<meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
+    body = f"<h1>{name}</h1>\n{as_html(results)}"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}\n</body></html>'
 
 
 def as_csv(results: Table) -> str:
     """One line for every cell."""
     names = list(dict.fromkeys(name for run in results.runs for name in run.metrics))
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["network", "role", "base", "data", "seed", "state", "epoch", *names, "notes", "folder"])
+    header = ["network", "role", "base", "data", "seed", "state", "epoch", *names, "notes", "folder"]
+    rows = []
     for run in results.runs:
-        numbers = [run.metrics.get(name, "") for name in names]
-        notes = "; ".join(run.notes.values())
-        place = [run.network, run.role, run.base, run.data, run.seed, run.state]
-        writer.writerow([*place, "" if run.epoch is None else run.epoch, *numbers, notes, run.folder])
-    return file.getvalue().rstrip("\n")
+        place = [run.network, run.role, run.base, run.data, run.seed, run.state, run.epoch]
+        rows.append([*place, *map(run.metrics.get, names), "; ".join(run.notes.values()), str(run.folder)])
+    return tables.csv(header, rows)
 
 
 def as_json(results: Table) -> str:
     """Rows, every cell, and the notes."""
-    return json.dumps(_finite(results.to_dict()), indent=2, ensure_ascii=False)
+    return dump(results.to_dict())
 
 
-def _finite(value: Any) -> Any:
-    """What is no number becomes null, for JSON has no other word for it."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def table_of(results: Table) -> tables.Table:
+    """The table as it is shown: its own columns or those that were chosen, its own names or those of the recipe.
+
+    Raises:
+        AblationError: there is no such column.
+    """
+    header, rows = _all_columns(results)
+    right = [column for column, name in enumerate(header) if name not in _TEXTS]
+    groups = [
+        at
+        for at, (before, row) in enumerate(zip(results.rows, results.rows[1:]), 1)
+        if (before.data, before.base) != (row.data, row.base)
+    ]
+    whole = tables.Table(header, rows, right, groups)
+    return _part(whole, [_place(header, name) for name in results.columns]) if results.columns else whole
 
 
-def _data(results: Table) -> list[str]:
-    return list(dict.fromkeys(row.data for row in results.rows))
+def _place(header: Sequence[str], name: str) -> int:
+    if name not in header:
+        raise AblationError(f"no column {name!r}{did_you_mean(name, header)}: there are {', '.join(header)}")
+    return header.index(name)
 
 
-def _said(results: Table) -> bool:
-    """Whether something was noticed of a run, which takes one more column."""
-    return any(row.noticed for row in results.rows)
+def _part(whole: tables.Table, columns: Sequence[int]) -> tables.Table:
+    """Some columns of a table."""
+    header, *rows = [[cells[column] for column in columns] for cells in (whole.header, *whole.rows)]
+    right = [place for place, column in enumerate(columns) if column in whole.right]
+    return tables.Table(header, rows, right, whole.groups)
 
 
-def _plain(text: str, best: bool) -> str:
-    return f"{text}*" if best else text
-
-
-def cells_of(results: Table, mark: Callable[[str, bool], str]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; `mark` escapes a text, and shows that it is a column's best."""
-    several, measured = len(_data(results)) > 1, any(row.seconds is not None for row in results.rows)
+def _all_columns(results: Table) -> tuple[list[str], list[list[str]]]:
+    several, measured = len(results.data) > 1, any(row.seconds is not None for row in results.rows)
+    noticed = any(row.noticed for row in results.rows)
     header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(["ms"] if measured else [])]
     header += [*results.names, f"{results.metric} - base", "95% interval", "p", "p (Holm)", "seeds", "shown"]
-    header += ["noticed"] if _said(results) else []
+    header += ["noticed"] if noticed else []
+    digits = decimals((row.costs.gflops for row in results.rows), _DIGITS)
     rows = []
     for row in results.rows:
-        cells = [mark(_name(row), False), *([mark(row.data, False)] if several else [])]
-        cells += [mark("" if row.costs.params is None else f"{row.costs.params:,}", False)]
-        cells += [mark("" if row.costs.gflops is None else f"{row.costs.gflops:.4g}", False)]
-        cells += [mark("" if row.seconds is None else f"{row.seconds * 1e3:.2f}", False)] if measured else []
-        cells += [mark(_metric(row, name), name in row.best) for name in results.names]
-        cells += [mark(text, False) for text in (*_compared(row), _seeds(row), _verdict(row))]
-        cells += [mark(_noticed(row), False)] if _said(results) else []
+        cells = [_name(results, row), *([results.label(row.data)] if several else [])]
+        cells.append("" if row.costs.params is None else f"{row.costs.params:,}")
+        cells.append("" if row.costs.gflops is None else f"{row.costs.gflops:.{digits}f}")
+        cells += ["" if row.seconds is None else f"{row.seconds * 1e3:.2f}"] if measured else []
+        for name in results.names:
+            cells.append(Strong(_metric(row, name)) if name in row.best else _metric(row, name))
+        cells += [*_compared(row), _seeds(row), _verdict(row)]
+        cells += [_noticed(row)] if noticed else []
         rows.append(cells)
     return header, rows
 
 
-def _name(row: Row) -> str:
+def _name(results: Table, row: Row) -> str:
+    if row.network in results.labels:
+        return results.labels[row.network]
     return f"{row.network} ({row.role})" if row.role in (BASE, LARGER) else row.network
 
 

@@ -27,6 +27,7 @@ class Network:
         file: the file that is trained, as the recipe names it.
         text: its content.
         scale: scale letter, or None.
+        base_text: the content of the base that it is compared with; its own, for a base.
         variant: the recipe's variant, where it is one.
     """
 
@@ -36,6 +37,7 @@ class Network:
     file: str
     text: str
     scale: str | None
+    base_text: str
     variant: Variant | None = None
 
     def cost(self, costs: CostCache) -> Counted | None:
@@ -52,12 +54,17 @@ def networks_of(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
     """Every base with its variants, then the larger bases; and which is the larger one of which."""
     assert recipe.experiment is not None
     variants = plan_variants(recipe)
-    bases = {stem_with_scale(variant.base): variant for variant in variants}
+    bases: dict[str, Variant] = {}
+    for variant in variants:
+        name = stem_with_scale(variant.base)
+        if bases.setdefault(name, variant).base.document.text != variant.base.document.text:
+            raise recipe.error(variant.wanted, f"another base is called {name}, too: rename one", "base")
     found, controls, larger = [], [], {}
     for name, variant in bases.items():
-        found.append(_base(variant.base, BASE, name))
+        base = _base(variant.base, BASE, name)
+        found.append(base)
         found += [
-            Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, one)
+            Network(_name(one.file), VARIANT, name, one.file, one.text, one.base.scaling.letter, base.text, one)
             for one in variants
             if stem_with_scale(one.base) == name
         ]
@@ -78,7 +85,7 @@ def _base(base: OpenModel, role: str, of: str) -> Network:
     name = stem_with_scale(base)
     letter = base.scaling.letter if base.document.scales else None
     text = pin_scale(base.document, letter, f"{name}.yaml").text
-    return Network(name, role, of, f"{name}.yaml", text, base.scaling.letter)
+    return Network(name, role, of, f"{name}.yaml", text, base.scaling.letter, text)
 
 
 def _larger(recipe: Recipe, variant: Variant) -> OpenModel:

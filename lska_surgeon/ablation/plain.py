@@ -15,7 +15,7 @@ from ..model_yaml.find import CHECKPOINT_SUFFIXES
 from ..wording import first_line
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT
-from .records import DONE, RUNNING, read_epochs, read_record
+from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
 from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
 
 #: Arguments that may differ between runs whose numbers are compared: what is compared, and what changes no number.
@@ -24,7 +24,7 @@ _MAY_DIFFER = frozenset(
     "save_period profile show save_json save_txt save_conf save_crop save_frames show_labels show_conf show_boxes "
     "line_width source visualize vid_stride stream_buffer embed cfg".split()
 )
-_MOST = 5  # arguments that a note names
+_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,16 @@ def _size(args: Mapping[str, Any]) -> int:
 
 
 def _read(folder: Path, epoch: str) -> _Found:
-    try:
-        root = compose(decoded(content_of(folder / "args.yaml"), "args.yaml"))
-        content = value_of(root) if root is not None else None
-    except (OSError, UnicodeDecodeError, UnreadableYaml, SurgeonError) as error:
-        raise _NoRun(f"can't read its args.yaml: {first_line(error)}") from error
-    args: dict[str, Any] = content if isinstance(content, dict) else {}
-    if not (folder / "results.csv").is_file():
-        raise _NoRun("it has no results.csv")
+    args = _arguments(folder / "args.yaml")
+    if not (folder / EPOCHS).is_file():
+        raise _NoRun(no_epochs(folder))
     if not isinstance(args.get("model"), str):
         raise _NoRun("its args.yaml names no model")
     data, seed = Path(str(args.get("data") or "?")), args.get("seed")
     model, record = Path(args["model"]), read_record(folder)
-    if record is not None:  # a cell: its start.pt was grafted for it alone, and is gone
+    if record is not None and record["state"] == UNREADABLE:
+        raise _NoRun(record["error"]["text"])
+    if record is not None:  # a cell, whose folder may have been moved since
         model = folder / str(record["task"]["model"])
     name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
     run = Run(model.stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
@@ -122,6 +119,21 @@ def _read(folder: Path, epoch: str) -> _Found:
         text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
         run = replace(run, notes={"early stop": text}) if ended else replace(run, state=RUNNING)
     return _Found(with_metrics(_looked_through(run, model), epochs, epoch), model, args)
+
+
+def _arguments(path: Path) -> dict[str, Any]:
+    try:
+        root = compose(decoded(content_of(path), "args.yaml"))
+        if root is None:
+            return {}
+        content = value_of(root)
+    except RecursionError as error:
+        raise _NoRun("can't read its args.yaml: it is nested too deep, or contains itself") from error
+    except OSError as error:
+        raise _NoRun(f"can't read its args.yaml: {error.strerror or error}") from error
+    except (UnreadableYaml, SurgeonError) as error:
+        raise _NoRun(f"can't read its args.yaml: {first_line(error)}") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _looked_through(run: Run, model: Path) -> Run:
@@ -155,7 +167,7 @@ def _named(found: Sequence[_Found]) -> list[_Found]:
 def _newest(found: Sequence[_Found]) -> list[_Found]:
     """Of runs with the same network, data and seed, the newest."""
     kept: dict[tuple[str, str, int], _Found] = {}
-    for one in sorted(found, key=lambda one: (one.run.folder / "results.csv").stat().st_mtime):
+    for one in sorted(found, key=lambda one: (one.run.folder / EPOCHS).stat().st_mtime):
         run = one.run
         key = (run.network, run.data, run.seed)
         if key in kept:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..drawing.matplotlib_plots import inline
 from ..errors import AblationError
 from ..files import as_path
 from ..wording import counted, did_you_mean
@@ -27,6 +28,10 @@ from .table import Row, Summary, Table
 _GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
 #: Kinds of notes after which a run's numbers are no measurement of what was asked for.
 DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
+#: What a comparison comes to where the runs themselves say that nothing was compared.
+NOTHING_LEARNED, DOES_NOTHING = "nothing learned", "does nothing"
+_VOID = (NOTHING_LEARNED, DOES_NOTHING)
+_ZERO = 0.0005  # below which a metric reads 0.000
 #: Why the numbers of a run that is done do not count.
 LEFT_OUT, REPEATED, NO_NUMBER = "left out", "equal to another seed", "not a number"
 
@@ -39,7 +44,7 @@ class Results(Table):
         return as_table(self)
 
     def _repr_html_(self) -> str:
-        return as_html(self, whole=False)
+        return f"{inline(self.write)}\n{as_html(self)}"
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""
@@ -99,7 +104,7 @@ def tabulate(
     rows = [_row(group, costs.get(network, Costs()), chosen) for (_, network), group in groups.items()]
     latency = latency or KnownLatencies()
     rows = [replace(row, seconds=latency.seconds.get(row.network)) for row in rows]
-    rows = _compared(rows)
+    rows = _void(_compared(rows), runs)
     rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
     rows = _with_best(rows, [run for run in runs if left_out(run, chosen) is None])
     resolution = _resolution(rows, resolve)
@@ -161,6 +166,36 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def _void(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
+    """The rows; where runs learned nothing, or came to their base's own numbers, no count of seeds is what it lacks."""
+    curves = {(run.data, run.network, run.seed): run.curve for run in runs if run.curve}
+    bases = {(row.data, row.network): row for row in rows if row.role == BASE}
+    found = []
+    for row in rows:
+        base = bases.get((row.data, row.base))
+        if row.comparison and base is not None:
+            common = sorted(set(row.values) & set(base.values))
+            equal = [
+                seed
+                for seed in common
+                if curves.get((row.data, row.network, seed), "") == curves.get((row.data, base.network, seed))
+            ]
+            if all(value < _ZERO for value in (*row.values.values(), *base.values.values())):
+                row = replace(row, verdict=NOTHING_LEARNED)
+            elif equal == common:
+                row = replace(row, verdict=DOES_NOTHING)
+            if equal and row.verdict != NOTHING_LEARNED:
+                row = replace(row, notes=(*row.notes, _equal_to_base(row.base, equal, len(common))))
+        found.append(row)
+    return found
+
+
+def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:
+    where = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    said = f"equal to {base} in every digit of every epoch ({where})"
+    return f"{said}: the operator does nothing, or the base was trained in its place" if len(seeds) == of else said
+
+
 def _comparison(row: Row) -> Comparison:
     assert row.comparison is not None
     return row.comparison
@@ -215,7 +250,8 @@ def _with_best(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
 def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
     """What this table can resolve, from the spread of its paired differences."""
     compared = [_comparison(row) for row in rows if row.role == VARIANT and row.comparison]
-    spread = [one.sd**2 for one in compared if one.sd]
+    told = [_comparison(row) for row in rows if row.role == VARIANT and row.comparison and row.verdict not in _VOID]
+    spread = [one.sd**2 for one in told if one.sd]
     n = min((one.n for one in compared), default=0)
     found: dict[str, Any] = {"n": n, "comparisons": len(compared), "smallest_p": statistics.smallest_p(n)}
     if not spread:
@@ -239,8 +275,9 @@ def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, An
         told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
         number = sum(unfinished.values())
         notes.append(f"{number} of {len(runs)} cells {'is' if number == 1 else 'are'} not in these numbers: {told}")
+    notes += _not_learned(rows, metric)
     n, comparisons = resolution["n"], resolution["comparisons"]
-    if n:
+    if n and any(row.role == VARIANT and row.comparison and row.verdict not in _VOID for row in rows):
         least = statistics.fewest_seeds(ALPHA / comparisons)
         said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
         if n < least:
@@ -259,6 +296,18 @@ def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, An
         if row.beaten:
             notes.append(f"{row.network}: {row.beaten}: a larger base does better for the same cost")
     return notes
+
+
+def _not_learned(rows: Sequence[Row], metric: str) -> list[str]:
+    without = [row for row in rows if row.verdict == NOTHING_LEARNED]
+    if not without:
+        return []
+    compared = [row for row in rows if row.comparison]
+    which = (
+        "every run" if len(without) == len(compared) else f"{', '.join(row.network for row in without)} and the base"
+    )
+    remedy = "look at the images and labels (train_batch0.jpg, with plots: true), or train longer"
+    return [f"nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; {remedy}"]
 
 
 def _resolved(resolution: Mapping[str, Any], metric: str) -> str:
@@ -294,8 +343,9 @@ def _blind(results: Results) -> tuple[str, ...]:
     unseen = [row.network for row in variants if row.comparison is None]
     compared = [_comparison(row).n for row in variants if row.comparison]
     notes = [f"not compared yet, for no seed of base and variant is done: {', '.join(unseen)}"] if unseen else []
+    notes += [f"{row.network}: {row.verdict}, so that it can't be worse" for row in variants if row.verdict in _VOID]
     least = statistics.fewest_seeds(ALPHA / max(1, len(compared)))
-    if compared and max(compared) < least:
+    if any(row.verdict not in _VOID for row in variants) and compared and max(compared) < least:
         seeds = counted(max(compared), "seed")
         notes.append(f"with {seeds} nothing is distinguishably worse, however bad: it takes {least} seeds")
     return tuple(notes)

@@ -11,7 +11,7 @@ from typing import Any
 from ..costs.cache import CostCache
 from ..costs.picture_size import DEFAULT_SIZE
 from .cells import Ablation, Cell
-from .records import DONE, Epoch, digest, read_epochs, read_record
+from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record
 
 _PREFIX = "metrics/"
 EQUAL_SEEDS, OTHER_NETWORK, NO_RESULTS = "equal seeds", "other network", "no results"
@@ -133,6 +133,8 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
         notes=record.get("notes", {}) if state == DONE else {},
         versions=record.get("versions", {}) if state == DONE else {},
     )  # fmt: skip
+    if state == UNREADABLE:
+        return replace(run, notes={UNREADABLE: record["error"]["text"]})
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
         run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})
     return with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
@@ -141,9 +143,7 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
 def with_metrics(run: Run, epochs: Sequence[Epoch], which: str) -> Run:
     """The run with the numbers of the epoch that counts, "best" or "last"."""
     if not epochs:
-        there = (run.folder / "results.csv").is_file()
-        text = "its results.csv has no row that can be read" if there else "it has no results.csv"
-        return replace(run, state="failed", notes={**run.notes, NO_RESULTS: text})
+        return replace(run, state="failed", notes={**run.notes, NO_RESULTS: no_epochs(run.folder)})
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
     history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
     chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..declarations.find import for_children
-from ..errors import AblationError, RecipeError
-from ..yolo.environment import import_offline, quiet
-from ..yolo.exceptions import first_paragraph
+from ..errors import AblationError, SurgeonError
+from ..files import NO_ROOM
+from ..recipes.experiment import ELSEWHERE
+from ..wording import number_in, shown
+from ..yolo.environment import import_offline
 from .cells import Ablation, Cell
-from .records import FAILED, INTERRUPTED, LOG, WAITING, read_record
+from .networks import error_in
+from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
 from .status import progress_line
-from .worker import BUSY, FINE, HOME, WRONG
+from .worker import BUSY, FINE, STOPPED, WRONG, command
 
 _LOOK = 0.2  # seconds between looks at the processes
 _STOP = 10.0  # seconds that a process has to stop
@@ -46,22 +48,42 @@ Report = Callable[[Event], Any]
 
 
 def check_arguments(ablation: Ablation) -> None:
-    """Refuse what is no argument of the installed Ultralytics, or has a wrong value.
+    """Refuse what is no argument of the installed Ultralytics, has a wrong value, or names a file that would run code.
 
     Raises:
         RecipeError: with file, line and field.
     """
     import_offline()
-    from ultralytics import cfg
+    from ..grafting.train import check_options, refuse_unsafe_files
 
     for name, value in ablation.experiment.arguments.items():
         try:
-            with quiet():
-                cfg.get_cfg(cfg.DEFAULT_CFG, {name: value})
-        except (AssertionError, SyntaxError, TypeError, ValueError) as error:
-            line = ablation.experiment.lines[f"train.{name}"]
-            problem = f"ultralytics: {first_paragraph(error)}"
-            raise RecipeError(f"{ablation.recipe.path}, line {line}, train.{name}: {problem}") from error
+            said = check_options({name: value}, ablation.recipe.folder)
+            refuse_unsafe_files({name: value}, ablation.recipe.folder)
+        except SurgeonError as error:
+            raise error_in(ablation.recipe, f"train.{name}", error) from error
+        for key, default in (("pretrained", True), ("resume", False)):
+            if said.get(key) not in (None, default):
+                problem = f"{value} says {key}: {said[key]}, and {ELSEWHERE[key]}"
+                raise error_in(ablation.recipe, f"train.{name}", problem)
+
+
+def read_devices(asked: str) -> tuple[str, ...]:
+    """The devices that a text names, here or not.
+
+    Raises:
+        AblationError: it names none, one twice, or something else.
+    """
+    words = asked.replace(" ", "").split(",")
+    devices = [word if (number := number_in(word)) is None else str(number) for word in words if word]
+    for device in devices:
+        if device not in ("cpu", "mps") and number_in(device) is None:
+            raise AblationError(f"{shown(device)} is no device: give the numbers of GPUs, such as 0,1, or cpu")
+        if devices.count(device) > 1:
+            raise AblationError(f"device {device} is there twice, and one training runs on each: give it once")
+    if not devices:
+        raise AblationError("no device was given: such as --devices 0,1 or --devices cpu")
+    return tuple(devices)
 
 
 def find_devices(asked: str | None) -> tuple[str, ...]:
@@ -75,13 +97,12 @@ def find_devices(asked: str | None) -> tuple[str, ...]:
     count = torch.cuda.device_count()
     if asked is None:
         return tuple(map(str, range(count))) or ("cpu",)
-    devices = tuple(filter(None, asked.replace(" ", "").split(",")))
+    devices = read_devices(asked)
     for device in devices:
-        if not (device in ("cpu", "mps") or (device.isdigit() and int(device) < count)):
+        number = number_in(device)
+        if number is not None and number >= count:
             there = ", ".join([*map(str, range(count)), "cpu"])
             raise AblationError(f"no device {device!r} here: there are {there}")
-    if not devices:
-        raise AblationError("no device was given: such as --devices 0,1 or --devices cpu")
     return devices
 
 
@@ -95,7 +116,11 @@ def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) ->
 
 
 def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str], report: Report) -> None:
-    """Train cells, one process per device; when this is interrupted, every process is stopped."""
+    """Train cells, one process per device; when this is interrupted, every process is stopped.
+
+    Raises:
+        AblationError: the other cells would end as one has: the disk is full, or Ultralytics is another one there.
+    """
     waiting = list(cells)
     running: dict[int, tuple[Cell, str, subprocess.Popen[bytes]]] = {}
     try:
@@ -119,15 +144,14 @@ def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str]
 
 def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Popen[bytes]:
     """A process that trains a cell, and ends when this one does."""
-    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(cell.folder), "--parent", str(os.getpid())]
+    words = [*command(str(cell.folder)), "--parent", str(os.getpid())]
     if device is not None:
         words += ["--device", device]
-    path = [HOME, os.environ.get("PYTHONPATH")]
     with (cell.folder / LOG).open("ab") as log:
         return subprocess.Popen(
             words,
             cwd=ablation.recipe.folder,
-            env={**os.environ, **for_children(), "PYTHONPATH": os.pathsep.join(filter(None, path))},
+            env={**os.environ, **for_children()},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -136,7 +160,15 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
 
 
 def ended(cell: Cell, device: str, code: int) -> Event:
-    """What the end of a cell's process means."""
+    """What the end of a cell's process means.
+
+    Raises:
+        AblationError: that no other is to be started.
+    """
+    if code == STOPPED:
+        record = read_record(cell.folder) or {}
+        told = record["error"]["text"] if record.get("state") == RUNNING and "error" in record else NO_ROOM
+        raise AblationError(f"{cell.name}: {told}; all trainings were stopped, and the same command goes on")
     if code == FINE:
         noticed = (read_record(cell.folder) or {}).get("notes", {}).values()
         return Event("done", cell, device, "; ".join([progress_line(cell, ended=True), *noticed]))

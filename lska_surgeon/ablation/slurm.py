@@ -6,20 +6,21 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 from ..declarations.find import for_children
 from ..errors import AblationError
 from ..files import write_text
+from ..wording import clean, one_line
 from .cells import Ablation, Cell
 from .status import CellStatus
-from .worker import HOME
+from .worker import command
 
 NOTHING = "nothing is left to train: there is no job to submit"
 #: `--array=0-9`, `--array 0-9`, `-a 0-9`, `-a0-9`, and the abbreviations that sbatch takes.
 _ARRAY = re.compile(r"--ar(?:r|ra|ray)?(?:=(.*))?|-a(.*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LIMIT = re.compile(r"%[1-9]\d*")
 
 
@@ -31,15 +32,6 @@ def check_slurm() -> None:
     """
     if shutil.which("sbatch") is None:
         raise AblationError("no sbatch here: call this on a machine that submits to Slurm, or leave --slurm out")
-
-
-def check_options(options: str) -> None:
-    """Refuse options of sbatch that would take the array away, one task of which is one cell.
-
-    Raises:
-        AblationError: they name tasks of an array, or can't be read.
-    """
-    _split(options)
 
 
 def _split(options: str) -> tuple[str, str]:
@@ -76,12 +68,13 @@ def script(ablation: Ablation, cells: Sequence[Cell | CellStatus], options: str,
         listed: the file that lists the cells' folders, one a line; None for a name that it may have.
 
     Raises:
-        AblationError: the options hold an array of their own.
+        AblationError: the options hold an array of their own, or a name or the options a control character.
     """
+    options, limit = _split(options)
+    list_of(cells)
     if not cells:
         return ""
     listed = listed or str(ablation.folder / "slurm" / "DATE-cells.txt")
-    options, limit = _split(options)
     lines = [
         "#!/bin/bash",
         f"#SBATCH --job-name={shlex.quote(ablation.recipe.path.stem)}",
@@ -90,13 +83,32 @@ def script(ablation: Ablation, cells: Sequence[Cell | CellStatus], options: str,
         f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
         "#SBATCH --requeue",
         *([f"#SBATCH {options}"] if options else []),
-        f'export PYTHONPATH={shlex.quote(HOME)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
         *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
         "# A task whose node fails is queued again and goes on where it stopped; one that is done ends at once.",
-        f"exec {shlex.quote(sys.executable)} -m lska_surgeon.ablation.worker {shlex.quote(listed)} "
-        '--index "$SLURM_ARRAY_TASK_ID"',
+        f'exec {shlex.join(command(listed))} --index "$SLURM_ARRAY_TASK_ID"',
     ]
-    return "\n".join(lines) + "\n"
+    return _in_lines(lines)
+
+
+def _in_lines(texts: Sequence[str]) -> str:
+    """Texts, each of them in a line, for whoever reads line by line.
+
+    Raises:
+        AblationError: one would be several, or hold what a terminal or shell takes for an order.
+    """
+    for text in texts:
+        if _CONTROL.search(text):
+            raise AblationError(f"a control character is in {clean(repr(text), 300)}: Slurm's files can't have any")
+    return "".join(f"{text}\n" for text in texts)
+
+
+def list_of(cells: Sequence[Cell | CellStatus]) -> str:
+    """The cells' folders, one a line.
+
+    Raises:
+        AblationError: a folder's name has a control character.
+    """
+    return _in_lines([str(cell.folder) for cell in cells])
 
 
 def submit(ablation: Ablation, cells: Sequence[Cell], options: str) -> str:
@@ -114,10 +126,18 @@ def submit(ablation: Ablation, cells: Sequence[Cell], options: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     listed, path = folder / f"{stamp}-cells.txt", folder / f"{stamp}.sh"
-    write_text(listed, "".join(f"{cell.folder}\n" for cell in cells), force=True)
+    write_text(listed, list_of(cells), force=True)
     write_text(path, script(ablation, cells, options, str(listed)), force=True)
-    done = subprocess.run(["sbatch", str(path)], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["sbatch", str(path)], capture_output=True, check=False)
+    except OSError as error:
+        raise AblationError(f"can't run sbatch: {error.strerror or error}") from error
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
+        said = _words_of(done.stderr or done.stdout)
         raise AblationError(f"sbatch refused {path}: {said or f'exit code {done.returncode}'}")
-    return f"{done.stdout.strip()} ({len(cells)} cells, {path})"
+    return f"{_words_of(done.stdout)} ({len(cells)} cells, {path})"
+
+
+def _words_of(said: bytes) -> str:
+    """What a program said, in one line, whatever its encoding."""
+    return clean(one_line(said.decode("utf-8", errors="backslashreplace")), 500)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..tables import table
-from ..wording import one_line
+from ..tables import Table, html, table
+from ..wording import one_line, printable
 from .cells import Ablation, Cell
-from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, WAITING, read_epochs, read_record
+from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record
 from .runs import Run, noticed_in_words, runs_of
 
 #: States, in the order in which they are counted.
-STATES = (DONE, RUNNING, INTERRUPTED, WAITING, FAILED, STALE)
+STATES = (DONE, RUNNING, INTERRUPTED, WAITING, FAILED, STALE, UNREADABLE)
 _LOOKED_FOR = ("metrics/mAP50-95(P)", "metrics/mAP50-95(M)", "metrics/mAP50-95(B)", "metrics/accuracy_top1")
 
 
@@ -87,6 +86,9 @@ class AblationStatus:
         return f"{self.recipe.name}: {len(self.cells)} cells: {counts}{left}"
 
     def __str__(self) -> str:
+        return f"{table(*self._table()[:3])}\n\n{printable(self.summary())}"
+
+    def _table(self) -> Table:
         header = ("network", "data", "seed", "state", "epochs", "time", "noticed")
         rows = [
             (
@@ -101,7 +103,7 @@ class AblationStatus:
             for cell in self.cells
         ]
         shown = len(header) - (not any(cell.noticed for cell in self.cells))
-        return f"{table(header[:shown], [row[:shown] for row in rows], right=(2, 4, 5))}\n\n{self.summary()}"
+        return Table(header[:shown], [row[:shown] for row in rows], (2, 4, 5))
 
     def with_note(self, note: str) -> AblationStatus:
         """The same with one more note."""
@@ -112,7 +114,8 @@ class AblationStatus:
         return replace(self, script=script)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        said = [self.summary(), *(f"Note: {note}" for note in self.notes)]
+        return html(self._table()) + "\n" + html("\n".join(said))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it."""
@@ -135,7 +138,7 @@ def status_of(ablation: Ablation, devices: int = 1, *, retry: bool = False, rene
         ablation: the ablation.
         devices: on how many devices the rest would be trained, for the estimate.
         retry: whether cells that failed would be trained, too.
-        renew: whether stale cells would be.
+        renew: whether stale cells, and those whose record is damaged, would be.
     """
     runs = runs_of(ablation, "last")
     cells = tuple(_status(ablation, cell, run) for cell, run in zip(ablation.cells, runs))
@@ -150,7 +153,7 @@ def status_of(ablation: Ablation, devices: int = 1, *, retry: bool = False, rene
         told = noticed_in_words([run for run in runs if (run.network, run.data) == (network, data)])
         where = f"{network} on {data}" if len(ablation.data) > 1 else network
         notes += [f"{where}: {text}" for text in told]
-    wanted = (WAITING, INTERRUPTED, *((FAILED,) if retry else ()), *((STALE,) if renew else ()))
+    wanted = (WAITING, INTERRUPTED, *((FAILED,) if retry else ()), *((STALE, UNREADABLE) if renew else ()))
     left = tuple(cell for cell in cells if cell.state in wanted)
     seconds = _seconds_left(cells, left, devices)
     return AblationStatus(ablation.recipe.path, ablation.folder, cells, seconds, tuple(notes), left)
@@ -176,7 +179,7 @@ def _changed(ablation: Ablation, stale: Sequence[CellStatus]) -> str:
         if cell.folder in folders:
             before = (read_record(cell.folder) or {}).get("asked", {})
             for key, value in cell.asked.items():
-                if before.get(key) != value and key == "arguments":
+                if before.get(key) != value and isinstance(value, dict):
                     old = before.get(key, {})
                     names.update(dict.fromkeys(k for k in {**old, **value} if old.get(k) != value.get(k)))
                 elif before.get(key) != value:
@@ -196,7 +199,7 @@ def _seconds_left(cells: Sequence[CellStatus], waiting: Sequence[CellStatus], de
     total = 0.0
     for cell in left:
         known = by_network.get(cell.network, taken)
-        part = 1 - cell.epochs / cell.of if cell.of and cell.state != STALE else 1.0
+        part = 1 - cell.epochs / cell.of if cell.of and cell.state not in (STALE, UNREADABLE) else 1.0
         total += part * sum(known) / len(known)
     return total / max(1, min(devices, len(left)))
 
@@ -209,7 +212,7 @@ def progress_line(cell: Cell, *, ended: bool = False) -> str:
     last, of = epochs[-1], cell.arguments.get("epochs", 100)
     name = next((name for name in _LOOKED_FOR if name in last.values), None)
     accuracy = f", {name.partition('/')[2]} {last.values[name]:.3f}" if name else ""
-    each = last.seconds / last.number  # after a resumption the clock begins anew, and this is too short
+    each = last.seconds / max(1, last.number)  # after a resumption the clock begins anew, and this is too short
     if len(epochs) > 1 and epochs[-1].seconds > epochs[-2].seconds:
         each = epochs[-1].seconds - epochs[-2].seconds
     left = 0 if ended else each * max(0, of - last.number)

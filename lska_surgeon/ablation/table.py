@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..recipes.kinds import Kind
+from .networks import LARGER, VARIANT
 from .runs import Costs, Run
 from .statistics import Comparison
 
 #: Metrics that a table shows, where the runs have them, in this order.
 SHOWN = ("mAP50", "mAP50-95", "precision", "recall", "top1", "top5")
+_KERNEL = re.compile(r"^(.*)-k(\d{1,9})(.*)$")
 
 
 def _parts(metric: str) -> tuple[str, str]:
@@ -39,7 +43,7 @@ class Row:
         metrics: metric -> its summary.
         values: seed -> the value of the metric that is compared.
         comparison: against the base; None for a base, and where no seed is common.
-        verdict: what the comparison shows; "" without one.
+        verdict: what the comparison shows, or why it shows nothing; "" without one.
         beaten: how plain scaling does better at the same GFLOPs, or None.
         seconds: median latency of one picture, where it was measured.
         best: metrics of which it is the best by far, see `results`.
@@ -84,6 +88,10 @@ class Table:
         rows: all networks, a base before its variants.
         runs: every training behind them.
         notes: what one has to know to read the numbers.
+        resolution: what the seeds can show.
+        columns: those that are shown, by name; none for all.
+        labels: network, data or family -> what to call it where it is shown.
+        kinds: network -> what it has, where that is one kernel size throughout.
     """
 
     name: str
@@ -92,6 +100,41 @@ class Table:
     runs: tuple[Run, ...]
     notes: tuple[str, ...] = ()
     resolution: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    @property
+    def data(self) -> list[str]:
+        """The names of all data."""
+        return list(dict.fromkeys(row.data for row in self.rows))
+
+    def metrics_of(self, row: Row) -> Summary:
+        """What a row came to in the metric that is compared."""
+        return row.metrics[self.metric]
+
+    def label(self, name: str) -> str:
+        """What to call a network, data or a family where it is shown."""
+        return self.labels.get(name, name)
+
+    def kind(self, row: Row) -> Kind | None:
+        """What a variant has; of plain runs by its name, such as `yolov8s-lska-neck-k35`."""
+        named = _KERNEL.match(row.network)
+        if row.role != VARIANT or row.network in self.kinds or named is None:
+            return self.kinds.get(row.network)
+        return Kind(row.base, (named[1] + named[3],), "", int(named[2]))
+
+    def series_of(self, row: Row) -> tuple[str, str]:
+        """What has one colour: all of one base that differ in kernel size alone, or this one network."""
+        kind = self.kind(row)
+        return row.base, kind.family if kind else row.network
+
+    @property
+    def series(self) -> dict[tuple[str, str], int]:
+        """What has a colour -> its number: base after base, larger bases last, as in the report of a recipe."""
+        roles = (VARIANT, LARGER)
+        rows = [row for role in roles for row in self.rows if row.role == role]
+        return {name: number for number, name in enumerate(dict.fromkeys(map(self.series_of, rows)))}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import init_seeds
 
-from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from ..errors import AblationError, SurgeonError
-from ..grafting.graft import graft
-from ..grafting.plan import plan_graft_into
-from ..grafting.trainers import TRAINERS, no_downloads
-from ..yolo.user_mistakes import mistake
+from ..errors import SurgeonError
+from ..grafting.input_files import with_settings
+from ..grafting.train import run_trainer
+from ..grafting.trainers import SurgeonTrainer
+from ..recipes.experiment import ELSEWHERE
+from ..wording import number_in
 from . import resuming
 from .records import LOG, read_epochs, write_record
+from .starts import Start
 from .verification import other_network
 
-START = "start.pt"
+_SET_ASIDE = "damaged state"
 
 
 def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict[str, Any]:
@@ -28,8 +32,7 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
 
     Args:
         folder: the cell's folder, absolute.
-        record: its record, with its task; how much of a start was taken over is kept in it as soon as that is known,
-            for who goes on after an interruption can't see it any more.
+        record: its record, with its task; what has to be known after an interruption, too, is kept in it at once.
         device: as Ultralytics takes it; None for its own choice.
 
     Returns:
@@ -38,36 +41,59 @@ def train_cell(folder: Path, record: dict[str, Any], device: str | None) -> dict
     Raises:
         SurgeonError: a start, the data or the device can't be used.
     """
-    from ultralytics import YOLO
-
     task = record["task"]
-    last = resuming.put_back(folder)
-    source = last or _source(folder, record)
-    with no_downloads():
+    state, told = resuming.kept(folder)
+    trainer = None
+    while trainer is None:
+        _note_resumption(folder, record, bool(state), told)
         try:
-            network = YOLO(str(source))
-            if network.task not in TRAINERS:
-                raise AblationError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
-            network.add_callback("on_train_start", lambda trainer: _look_at_start(trainer, source, folder, record))
-            resuming.attach(network)
-            network.train(trainer=TRAINERS[network.task], **_options(folder, task, record["seed"], last, device))
-        except Exception as error:
-            told = None if isinstance(error, SurgeonError) else mistake(error)
-            if told is None:
-                raise
-            raise AblationError(f"ultralytics: {told}") from error
-    start = {"transferred": record["transferred"]} if "transferred" in record else {}
-    result = {**start, **_outcome(folder, task, network.trainer)}
+            trainer = _train(folder, record, state, device)
+        except resuming.Unusable as error:
+            state, told = resuming.instead(folder, str(error))
+    taken_over = {"transferred": record["transferred"]} if "transferred" in record else {}
+    result = {**taken_over, **_outcome(folder, task, trainer)}
     _check(folder, folder / task["model"], result)
-    for name in (resuming.STATE, START):
-        (folder / name).unlink(missing_ok=True)
+    result["notes"].update(record.get("notes", {}))
+    result["exact_resume"] = result["exact_resume"] and record.get("exact_resume", True)
+    (folder / resuming.STATE).unlink(missing_ok=True)
     return result
 
 
-def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None, device: str | None) -> dict[str, Any]:
+def _note_resumption(folder: Path, record: dict[str, Any], resumed: bool, told: str) -> None:
+    """Keep in the record what has to be known of how a training goes on, until it begins anew."""
+    if told:
+        record["notes"] = {_SET_ASIDE: told}
+    if not resumed:
+        record.pop("exact_resume", None)
+    elif told:
+        record["exact_resume"] = False
+    if not resumed and not told:
+        record.pop("notes", None)
+    write_record(folder, record)
+
+
+def _train(folder: Path, record: dict[str, Any], state: dict[str, Any] | None, device: str | None) -> Any:
+    """Train from the start or, with a state, from there; the trainer, when it has ended.
+
+    Raises:
+        Unusable: not from this state.
+        SurgeonError: as `train_cell`.
+    """
+    start = Start.of(folder, record["role"], record["task"])
+
+    def prepare(network: Any) -> None:
+        network.add_callback("on_train_start", lambda trainer: _begin(trainer, start, folder, record))
+        resuming.attach(network, folder, state)
+
+    options = {**_options(folder, record["task"], record["seed"], device), **resuming.settled(state)}
+    return run_trainer(str(start.source), options, prepare=prepare, adapt=lambda trainer: _paired(trainer, start))
+
+
+def _options(folder: Path, task: Mapping[str, Any], seed: int, device: str | None) -> dict[str, Any]:
+    arguments = with_settings(task["arguments"])
     options = {
         "plots": False,
-        **task["arguments"],
+        **{key: value for key, value in arguments.items() if key not in ELSEWHERE},
         "data": task["data"],
         "seed": seed,
         "project": str(folder.parent),
@@ -75,46 +101,39 @@ def _options(folder: Path, task: Mapping[str, Any], seed: int, last: Path | None
         "exist_ok": True,
         "save": True,
     }
-    if last is not None:
-        options.update(resume=True, save_dir=str(folder))  # last.pt names the folder in which it was written
     if device is not None:
         options["device"] = device
     return options
 
 
-def _source(folder: Path, record: Mapping[str, Any]) -> Path:
-    """What a training starts from: the model YAML, or a checkpoint whose operators are new by the cell's seed."""
-    task: Mapping[str, Any] = record["task"]
-    model = folder / str(task["model"])
-    if task["start"] is None:
-        return model
-    start = Path(task["start"])
-    if record["role"] != "variant":
-        difference = other_network(start, model)
-        if difference:
-            raise AblationError(f"{start} is no start for {record['name']}: {difference}")
-        return start
-    torch.manual_seed(record["seed"])
-    done = graft(plan_graft_into(read_checkpoint(str(start)), str(model)))
-    write_checkpoint(folder / START, done.data, force=True)
-    return folder / START
+def _paired(trainer: type[SurgeonTrainer], start: Start) -> type[SurgeonTrainer]:
+    """A trainer whose network starts as its base does with the same seed, whatever was inserted."""
+
+    class Paired(trainer):  # type: ignore[valid-type, misc]
+        def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+            _seed(self)
+            model = start.carried(super().get_model(cfg=cfg, weights=weights, verbose=verbose), self.args.seed)
+            self.args.model = str(start.checkpoint.path if start.checkpoint and not start.is_variant else start.model)
+            self._save_arguments()
+            return model
+
+    return Paired
 
 
-def _look_at_start(trainer: Any, source: Path, folder: Path, record: dict[str, Any]) -> None:
-    """Note how much of the start is in the network when the training begins."""
-    if trainer.resume or source.suffix != ".pt":
-        return
-    there = getattr(trainer.model, "module", trainer.model).state_dict()
-    start = read_checkpoint(str(source)).state_dict
-    same = [
-        name
-        for name, tensor in start.items()
-        if name in there
-        and there[name].shape == tensor.shape
-        and torch.equal(there[name].cpu().float(), tensor.float())
-    ]
-    record["transferred"] = {"tensors": len(same), "of": len(start)}
-    write_record(folder, record)
+def _seed(trainer: Any) -> None:
+    """Every random stream from its beginning, as Ultralytics begins it."""
+    init_seeds(trainer.args.seed + 1 + RANK, deterministic=trainer.args.deterministic)
+
+
+def _begin(trainer: Any, start: Start, folder: Path, record: dict[str, Any]) -> None:
+    """Note how much of a start is in the network, and draw the images as any network of this seed does.
+
+    What was built up to here has drawn random numbers, of which a larger network takes more.
+    """
+    if start.checkpoint is not None:
+        record["transferred"] = start.taken_over(getattr(trainer.model, "module", trainer.model))
+        write_record(folder, record)
+    _seed(trainer)
 
 
 def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, Any]:
@@ -132,13 +151,13 @@ def _outcome(folder: Path, task: Mapping[str, Any], trainer: Any) -> dict[str, A
 
 def versions() -> dict[str, str]:
     """Releases that the numbers depend on."""
-    return {name: importlib.metadata.version(name) for name in ("ultralytics", "torch", "numpy")}
+    return {name: str(importlib.import_module(name).__version__) for name in ("ultralytics", "torch", "numpy")}
 
 
 def device_name(asked: str | None) -> str:
     """The device that was asked for by its name, as far as that can be told before a training."""
     try:
-        device = torch.device(f"cuda:{asked}" if asked and asked.isdigit() else asked or "cpu")
+        device = torch.device(asked or "cpu" if number_in(asked or "") is None else f"cuda:{asked}")
         return _device_name(device if asked or not torch.cuda.is_available() else torch.device("cuda"))
     except (RuntimeError, AssertionError):
         return str(asked)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoints.checkpoint import read_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..errors import CheckpointError
 from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
 from ..yolo.build import layers_of
@@ -20,19 +20,19 @@ from ..yolo.environment import import_offline, quiet
 _OF_THE_DATA = ("nc", "ch", "channels", "kpt_shape")
 
 
-def other_network(checkpoint: Path, model: Path) -> str | None:
+def other_network(checkpoint: Path | Checkpoint, model: Path) -> str | None:
     """The first row at which a checkpoint's network is not that of a model, in words; None where it is the same.
 
     Args:
-        checkpoint: what was trained.
+        checkpoint: what was trained, a file or what was read of it.
         model: what was asked for, a model YAML or another checkpoint.
 
     Raises:
         SurgeonError: one of the two can't be read or built.
     """
-    found = read_checkpoint(checkpoint)
+    found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
     if found.model is None or not isinstance(getattr(found.model, "model", None), nn.Sequential):
-        return f"{checkpoint.name} holds no network that is built from rows"
+        return f"{found.path.name} holds no network that is built from rows"
     yaml = _yaml_of(model)
     stored = found.yaml or {}
     yaml.update({key: stored[key] for key in _OF_THE_DATA if key in stored})

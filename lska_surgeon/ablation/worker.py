@@ -1,7 +1,8 @@
-"""The process that trains one cell: `python -m lska_surgeon.ablation.worker FOLDER [--device D] [--parent PID]`.
+"""The process that trains one cell, and the words that start it.
 
 All that it knows stands in the cell's folder, and all that it has to say goes there: into the log, and into the record.
-It ends with the process that started it, so that no training is left behind that holds a device.
+It ends with the process that started it, so that no training is left behind that holds a device. It finds its modules
+where that process finds them, whatever lies in the folder that it works in: above all the same Ultralytics.
 """
 
 from __future__ import annotations
@@ -18,32 +19,51 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .records import DONE, FAILED, LOG, RUNNING, Busy, held, log_tail, read_record, write_record
+from ..errors import AblationError, SurgeonError
+from ..files import NO_ROOM, no_room
+from ..yolo.environment import import_offline
+from .records import DONE, FAILED, LOG, RUNNING, UNREADABLE, Busy, held, log_tail, read_record, write_record
 
-#: Exit codes.
-FINE, WRONG, BUSY = 0, 1, 75
-#: Where this package lies; a process that is started in another folder has to find this very copy.
-HOME = str(Path(__file__).resolve().parents[2])
+#: Exit codes; after `STOPPED`, the other cells would end the same way.
+FINE, WRONG, STOPPED, BUSY = 0, 1, 74, 75
 _WATCH = 1.0  # seconds between looks at the parent
+
+
+def as_here(code: str, *words: str) -> list[str]:
+    """The words that run a line of Python in a process that finds its modules where this one does.
+
+    `python -m` would look in the folder that it works in first, and into $PYTHONPATH before this process's own places.
+    """
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    begin = "import os, sys; sys.path[:] = sys.argv.pop(1).split(os.pathsep); "
+    return [sys.executable, "-c", begin + code, path, *words]
+
+
+def command(folder: str) -> list[str]:
+    """The words that train the cell in a folder; with `--index N` behind them, that of a list of folders."""
+    import_offline()
+    begin = "from lska_surgeon.ablation.worker import main; sys.exit(main())"
+    return as_here(begin, folder, "--ultralytics", str(sys.modules["ultralytics"].__file__))
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Train the cell that the words name."""
-    parser = argparse.ArgumentParser(prog="python -m lska_surgeon.ablation.worker")
+    parser = argparse.ArgumentParser(prog="worker")
     parser.add_argument("folder", type=Path, help="a cell's folder, or with --index a file with one such folder a line")
     parser.add_argument("--index", type=int)
     parser.add_argument("--device")
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--ultralytics", help="the file that it is to be imported from")
     asked = parser.parse_args(words)
     folder = asked.folder
     if asked.index is not None:
-        folder = Path(asked.folder.read_text(encoding="utf-8").splitlines()[asked.index])
+        folder = Path(os.fsdecode(asked.folder.read_bytes().split(b"\n")[asked.index]))
     if asked.parent is not None:
         threading.Thread(target=_end_with, args=(asked.parent,), daemon=True).start()
-    return work(folder.absolute(), asked.device)
+    return work(folder.absolute(), asked.device, asked.ultralytics)
 
 
-def work(folder: Path, device: str | None) -> int:
+def work(folder: Path, device: str | None, ultralytics: str | None = None) -> int:
     """Train a cell, unless somebody is at it, it is done, or another call's process has failed at it; an exit code.
 
     Whoever tries a cell again makes it wait again first, see `Cell.prepare`.
@@ -51,14 +71,22 @@ def work(folder: Path, device: str | None) -> int:
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None or record["state"] == FAILED:
+            if record is None or record["state"] in (FAILED, UNREADABLE):
                 return WRONG
-            return FINE if record["state"] == DONE else _train(folder, record, device)
+            return FINE if record["state"] == DONE else _train(folder, record, device, ultralytics)
     except Busy:
         return BUSY
+    except (OSError, SurgeonError) as error:
+        if no_room(error):  # for a record
+            return STOPPED
+        raise
 
 
-def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
+class _Elsewhere(AblationError):
+    """Ultralytics is another one here than where the call came from."""
+
+
+def _train(folder: Path, record: dict[str, Any], device: str | None, ultralytics: str | None) -> int:
     attempt: dict[str, Any] = {"started": _now(), "host": socket.gethostname(), "pid": os.getpid()}
     record = {**record, "state": RUNNING, "attempts": [*record.get("attempts", []), attempt]}
     record.pop("error", None)
@@ -72,9 +100,8 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
                     stream.reconfigure(encoding="utf-8", errors="backslashreplace")
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        from ..yolo.environment import import_offline
-
         import_offline()
+        _check_same(ultralytics)
         from .training import device_name, train_cell, versions
 
         record.update(device=device_name(device), versions=versions())
@@ -82,21 +109,31 @@ def _train(folder: Path, record: dict[str, Any], device: str | None) -> int:
     except BaseException as error:
         import traceback
 
-        from ..errors import SurgeonError
-
         if not isinstance(error, Exception):
             raise  # stopped, not failed: the next call goes on
         if not isinstance(error, SurgeonError):
             traceback.print_exc()
         sys.stderr.flush()
         text = str(error) if isinstance(error, SurgeonError) else f"{type(error).__name__}: {error}"
+        if no_room(error) and NO_ROOM not in text:
+            text = f"{NO_ROOM}: {text}"
         record["error"] = {"text": " ".join(text.split())[:500], "log": log_tail(folder)}
         attempt.update(_taken(begun))
-        write_record(folder, {**record, "state": FAILED})
-        return WRONG
+        stops = no_room(error) or isinstance(error, _Elsewhere)
+        write_record(folder, {**record, "state": RUNNING if stops else FAILED})
+        return STOPPED if stops else WRONG
     attempt.update(_taken(begun))
     write_record(folder, {**record, **found, "state": DONE})
     return FINE
+
+
+def _check_same(wanted: str | None) -> None:
+    found = str(sys.modules["ultralytics"].__file__)
+    if wanted is not None and os.path.realpath(found) != os.path.realpath(wanted):
+        raise _Elsewhere(
+            f"a training would import ultralytics from {found}, and the call that started it imported {wanted}: "
+            "see to it that both find the same one, in $PYTHONPATH or in the environment"
+        )
 
 
 def _taken(begun: float) -> dict[str, Any]:
@@ -115,7 +152,3 @@ def _end_with(parent: int) -> None:
     if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..ablation.records import DONE
 from ..ablation.status import AblationStatus
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -50,15 +51,17 @@ def ablate(
     from ..ablation.status import status_of
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
-    from ..ablation.scheduler import check_arguments, find_devices, to_train, train_here
-    from ..ablation.slurm import check_options, check_slurm, script, submit
+    from ..ablation.scheduler import check_arguments, find_devices, read_devices, to_train, train_here
+    from ..ablation.slurm import check_slurm, script, submit
+    from ..ablation.starts import check_starts
 
     told = report or (lambda event: None)
     check_arguments(ablation)
     if slurm is not None:
-        check_options(slurm)
+        script(ablation, ablation.cells, slurm)
+    check_starts(ablation, [cell for cell in ablation.cells if cell.state != DONE])
     if dry_run:
-        at_once = len(devices.split(",")) if devices else 1 if ray or slurm is not None else len(find_devices(None))
+        at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
         status = status_of(ablation, at_once, retry=retry, renew=renew)
         return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
     if ray is not None:

@@ -12,7 +12,8 @@ from ..costs.picture_size import LARGEST_SIDE
 from ..declarations.find import active_blocks
 from ..drawing.content import Content
 from ..drawing.figure import Figure
-from ..drawing.picture import Drawing, format_of
+from ..drawing.matplotlib_plots import check_matplotlib
+from ..drawing.picture import RASTER, Drawing, format_of
 from ..errors import SurgeonError
 from ..files import check_target
 from ..model_yaml.document import Document
@@ -95,10 +96,13 @@ def check_output(target: Path | None, force: bool) -> None:
 
     Raises:
         TargetError: it is no picture's, or must not, or can't, be written.
+        MissingPackageError: it takes matplotlib, which is not installed.
     """
     if target is not None:
-        format_of(target)
+        form = format_of(target)
         check_target(target, force=force)
+        if form in RASTER:
+            check_matplotlib(f"a .{form}")
 
 
 def _target(model: Drawable, positions: bool, output: str | os.PathLike[str] | None) -> Path | None:
@@ -145,7 +149,7 @@ def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
 
     import_offline()
     from ..checkpoints.checkpoint import Checkpoint
-    from ..drawing.trained import open_checkpoint, open_trained
+    from ..costs.trained import open_checkpoint, open_trained
 
     if isinstance(model, (str, os.PathLike)):
         return open_checkpoint(os.fspath(model), trust=trust)

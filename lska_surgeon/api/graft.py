@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..model_yaml.file_names import variant_stem
 from ..model_yaml.find import find_model, is_stock
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
+from ..yolo.weights import fetch_weights
 from .arguments import PathLike, as_name, one_of
 from .own_blocks import with_own_blocks
 from .sources import checkpoint_from, look_at, stem_of
@@ -39,6 +41,7 @@ def graft(
     dilation: int | None = None,
     init: str = "identity",
     image: PathLike | None = None,
+    download: bool = False,
     trust: bool = False,
     unchecked: bool = False,
     output: PathLike | None = None,
@@ -59,6 +62,7 @@ def graft(
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
         init: "identity", or "default" for random init as papers have it, gates open.
         image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
+        download: fetch weights that Ultralytics publishes, "yolov8s.pt", by its own downloader where they are not here.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         unchecked: go on where `check` finds errors in `into`.
         output: the file to be; None takes a name that tells what was done.
@@ -81,6 +85,8 @@ def graft(
     )
     if placement is not None:
         check_placement(placement, active_blocks())
+    if download and isinstance(checkpoint, (str, os.PathLike)) and not Path(checkpoint).exists():
+        checkpoint = fetch_weights(str(as_name(checkpoint)))
     look_at(checkpoint)
     if image is not None:
         pixels_of(Path(image))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..costs.picture_size import DEFAULT_SIZE, batch_of, size_of
+from ..costs.picture_size import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
 from ..errors import SurgeonError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -61,6 +61,8 @@ def latency(
         raise SurgeonError("give models to measure, or a recipe: one of the two")
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
+    if threads is not None and not 1 <= threads <= LARGEST_THREADS:
+        raise SurgeonError(f"threads {threads} is no number of threads: give 1 to {LARGEST_THREADS}")
     if folder is not None and recipe is None:
         raise SurgeonError("a folder belongs to a recipe, whose times are kept in it: give the recipe, or no folder")
     batch, ablation = batch_of(batch), None

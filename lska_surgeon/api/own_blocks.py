@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from ..declarations.find import building_with, find_blocks, is_building
+from ..errors import SurgeonError, missing_package
 from ..recipes.bases import bases_of
 from .arguments import check_types
 
@@ -40,14 +41,24 @@ def with_own_blocks(verb: Verb) -> Verb:
     @wraps(verb)
     def declared(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
-        check_types(signature, given)
-        blocks = given.get("blocks")
-        if blocks is None and is_building():
-            return verb(*args, **kwargs)
-        near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
-        near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
-        with building_with(find_blocks(None if blocks is None else os.fspath(blocks), near)):
-            return verb(*args, **kwargs)
+        try:
+            check_types(signature, given)
+            blocks = given.get("blocks")
+            if blocks is None and is_building():
+                return verb(*args, **kwargs)
+            near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
+            near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
+            with building_with(find_blocks(None if blocks is None else os.fspath(blocks), near)):
+                return verb(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            told = missing_package(error)
+            if told is None:
+                raise
+            told.in_python = True
+            raise told from error
+        except SurgeonError as error:
+            error.in_python = True
+            raise
 
     return cast(Verb, declared)
 

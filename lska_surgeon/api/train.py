@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.find import check_checkpoint, means_yaml
 from ..declarations.find import active_blocks, telling_children
-from ..errors import TrainingError
+from ..errors import ChangedOutputsError, TrainingError
 from ..grafting.input_files import check_words
 from ..model_yaml.find import find_model
 from ..yolo.environment import import_offline
@@ -26,6 +28,7 @@ def train(
     *,
     stage: str = "all",
     warm: int = 1,
+    graft: PathLike | None = None,
     trust: bool = False,
     blocks: PathLike | None = None,
     **ultralytics: Any,
@@ -36,6 +39,8 @@ def train(
         model: path of a .pt, or of a model YAML.
         stage: "all" trains every layer, "attention" the operators alone, "both" first these and then every layer.
         warm: epochs of the first run of "both".
+        graft: a trained checkpoint to start from; it is grafted into `model`, a variant YAML, so that every weight is
+            kept (Ultralytics' own `pretrained` matches tensors by row number, and the rows of a variant moved).
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         ultralytics: Ultralytics' own arguments, as `YOLO(...).train` takes them: data="my.yaml", epochs=100, ...
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
@@ -47,7 +52,7 @@ def train(
         TrainingError: an argument, the data or the device is wrong.
         SurgeonError: the model can't be read or built.
     """
-    return train_with(model, ultralytics, stage=stage, warm=warm, trust=trust)
+    return train_with(model, ultralytics, stage=stage, warm=warm, graft=graft, trust=trust)
 
 
 def train_with(
@@ -56,6 +61,7 @@ def train_with(
     *,
     stage: str = "all",
     warm: int = 1,
+    graft: PathLike | None = None,
     trust: bool = False,
 ) -> list[Path]:
     """The same with Ultralytics' arguments by name, or as the words `key=value` that `yolo train` takes."""
@@ -65,11 +71,16 @@ def train_with(
     _look_at(Path(model))
     words = [f"{key}={value}" for key, value in options.items()] if isinstance(options, Mapping) else options
     check_words(words, model=str(as_name(model)))
+    if graft is not None:
+        _look_at_graft(str(as_name(model)), Path(graft), words)
     import_offline()  # here, for it takes seconds, and before all else, for what follows imports Ultralytics as well
     from ..grafting import train as training
 
-    plan = training.plan_training(str(as_name(model)), options, stage=stage, warm=warm, trust=trust)
-    with telling_children(active_blocks()):
+    with (
+        _start(str(as_name(model)), None if graft is None else Path(graft), trust) as source,
+        telling_children(active_blocks()),
+    ):
+        plan = training.plan_training(source, options, stage=stage, warm=warm, trust=trust)
         return training.train(plan)
 
 
@@ -80,3 +91,35 @@ def _look_at(path: Path) -> None:
         refuse_sizes(path)
     else:
         check_checkpoint(path)
+
+
+def _look_at_graft(model: str, checkpoint: Path, words: Sequence[str]) -> None:
+    if not means_yaml(model):
+        raise TrainingError(
+            f"--graft puts a checkpoint into a variant YAML, and {model} is none: drop it, or give a YAML"
+        )
+    for word in words:
+        if word.partition("=")[0].strip() in ("pretrained", "resume"):
+            raise TrainingError(f"--graft {checkpoint} and {word} both say where to start: give one of them")
+    check_checkpoint(checkpoint)
+
+
+@contextmanager
+def _start(model: str, checkpoint: Path | None, trust: bool) -> Iterator[str]:
+    """What Ultralytics is given: the model, or while it trains a file of the checkpoint grafted into it."""
+    if checkpoint is None:
+        yield model
+        return
+    from ultralytics.utils import LOGGER
+
+    from .graft import graft
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = graft(checkpoint, into=model, trust=trust, output=Path(folder, f"{Path(model).stem}.pt"))
+        except ChangedOutputsError as error:
+            gate = f", or write {', '.join(error.bare)} as insert --gated does" if error.bare else ""
+            remedy = f"graft it with lska-surgeon graft {checkpoint} --into {model} --init default, and train that"
+            raise TrainingError(f"{error.problem}: {remedy}{gate}") from error
+        LOGGER.info(f"lska-surgeon: {checkpoint} grafted into {model}: {done.certificate.line}")
+        yield str(done.write())

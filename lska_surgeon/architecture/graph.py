@@ -9,11 +9,14 @@ from functools import cached_property
 from typing import Any, Union
 
 from ..errors import BuildError, GraphError
+from ..wording import a_value, clean, shown
 from .blocks import STOCK, Block, BlockTable
 
 #: What row 0 reads: the picture itself.
 IMAGE = -1
 SECTIONS = ("backbone", "head")
+#: What is wrong with a model that ends with its backbone.
+NO_HEAD = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
 
 From = Union[int, tuple[int, ...]]
 
@@ -146,6 +149,35 @@ def as_from(value: Any) -> From | None:
     return None
 
 
+def rows_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> tuple[Layer, ...]:
+    """The rows of a model's stored YAML, their sources unchecked.
+
+    Raises:
+        BuildError: what stands under backbone and head is no list of rows.
+    """
+    layers: list[Layer] = []
+    for section in SECTIONS:
+        rows = yaml.get(section) or ()
+        if not isinstance(rows, (list, tuple)):
+            raise BuildError(f"{name}: {section} is {a_value(rows)}, and has to be a list of rows")
+        for row in rows:
+            layer = _row(row, len(layers), section, blocks)
+            if layer is None:
+                raise BuildError(f"{name} has a row that is not [from, repeats, module, args]: {clean(shown(row), 60)}")
+            layers.append(layer)
+    return tuple(layers)
+
+
+def _row(row: Any, index: int, section: str, blocks: BlockTable) -> Layer | None:
+    if not isinstance(row, (list, tuple)) or len(row) != 4:
+        return None
+    first, repeats, block, args = row
+    frm = as_from(first)
+    if frm is None or not (isinstance(repeats, int) and isinstance(block, str) and isinstance(args, (list, tuple))):
+        return None
+    return Layer(index, section, frm, repeats, block, tuple(args), blocks)
+
+
 def graph_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> Graph:
     """The graph of a model's stored YAML, whose blocks are those of a table.
 
@@ -153,15 +185,8 @@ def graph_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> 
         BuildError: it has no rows under backbone and head, or they are not rows.
         GraphError: a source does not exist or looks forward.
     """
-    layers: list[Layer] = []
-    for section in ("backbone", "head"):
-        for row in yaml.get(section) or ():
-            frm = as_from(row[0]) if isinstance(row, (list, tuple)) and len(row) == 4 else None
-            if frm is None:
-                raise BuildError(f"{name}: its stored YAML has a row that is not [from, repeats, module, args]: {row}")
-            layers.append(Layer(len(layers), section, frm, int(row[1]), str(row[2]), tuple(row[3]), blocks))
-    settings = {key: value for key, value in yaml.items() if key not in ("backbone", "head")}
-    return Graph(tuple(layers), settings, name)
+    settings = {key: value for key, value in yaml.items() if key not in SECTIONS}
+    return Graph(rows_of(yaml, name, blocks), settings, name)
 
 
 def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def parse_at(text: str) -> At:
     found = _AT.match(text.strip())
     several = meant_by(text)
     if len(several) > 1:
-        raise PositionError(f"--at {text!r} is several positions: repeat --at, as in {' '.join(map(_typed, several))}")
+        raise PositionError(
+            f"--at {text!r} is several positions: give each its own, as {' '.join(map(_typed, several))}"
+        )
     if several and (wrong_signs(text) or not found):
         signs = f", for it has {wrong_signs(text)}" if wrong_signs(text) else ""
         raise PositionError(f"can't read --at {text!r}{signs}: write {_typed(several[0])}")

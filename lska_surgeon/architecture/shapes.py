@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: More than any network has: a slip of the keyboard.
 MOST_REPEATS, MOST_CHANNELS = 1000, 65536
-#: Settings that a size is made of.
-_SIZES = ("nc", "channels", "ch", "kpt_shape", "reg_max")
 
 
 @dataclass(frozen=True)
@@ -136,15 +134,6 @@ def width_problem(layer: Layer, shapes: Sequence[Shape]) -> str | None:
     inputs = [shapes[source] for source in layer.sources if source != IMAGE]
     if _is_too_wide(shapes[layer.index]) and not any(map(_is_too_wide, inputs)):
         return f"is more than {MOST_CHANNELS} channels wide: it may be 1 to {MOST_CHANNELS}"
-    return None
-
-
-def settings_problem(settings: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The setting that makes no size, such as the number of classes, and why; None where there is none."""
-    for key in _SIZES:
-        absurd = next(filter(_is_absurd, numbers_in([settings.get(key)])), None)
-        if absurd is not None:
-            return key, f"{key} is {absurd}: it may be at most {MOST_CHANNELS}"
     return None
 
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +40,7 @@ from .bounds import Budget, TooLarge, most_unfolded_bytes
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
 from .pickle_scan import Missing, Rehearsal, Use
 from .stand_ins import adopting
+from .typed import WrongTypeError, refuse_wrong_types
 from .unpickling import load_safely, load_trusted
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "globals_of",
     "import_own_blocks",
     "read_checkpoint",
+    "refuse_unsafe",
     "write_checkpoint",
     "write_product",
 ]
@@ -85,10 +88,32 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
             if trust
             else load_safely(path, file, found.allowed)
         )
-    checkpoint = _checkpoint(path, digest, data, found)
+    checkpoint = _checkpoint(path, digest, data, found, trust)
     if not trust:
         _refuse_architecture(checkpoint)
     return checkpoint
+
+
+def refuse_unsafe(path: str | os.PathLike[str], *, besides: Collection[str] = ()) -> None:
+    """Refuse a file that `read_checkpoint` would not read without trust, without reading more of it than its pickles.
+
+    What it holds is not looked at: a YAML in it is refused when it is to be built.
+
+    Args:
+        path: the file.
+        besides: names that it may use though they are not on the allow-list.
+
+    Raises:
+        UnsafeCheckpointError: the file names what is not on the allow-list.
+        CheckpointError: the file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    kind, found, damage = _scan(path)
+    found = replace(found, refused=tuple(name for name in found.refused if name not in besides))
+    _refuse_yolov5(path, found)
+    _refuse_names(path, found)
+    _refuse_damage(path, kind, damage)
+    _refuse_format(path, kind, found, trust=False)
 
 
 def globals_of(path: str | os.PathLike[str]) -> Globals:
@@ -98,9 +123,7 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
         CheckpointError: the file is missing, damaged, or no pickle at all.
     """
     path = Path(path)
-    with container.opened(path) as file:
-        kind = container.kind_of(path, file)
-        found, damage = _rehearse(path, kind, file)
+    kind, found, damage = _scan(path)
     if not found.refused:
         _refuse_damage(path, kind, damage)
     return found
@@ -148,6 +171,13 @@ def write_product(
     target = planned_target(path, output, ".pt")
     write_checkpoint(target, data, force=force)
     return target
+
+
+def _scan(path: Path) -> tuple[str, Globals, Exception | None]:
+    """The kind of a file, and what `_rehearse` finds in it."""
+    with container.opened(path) as file:
+        kind = container.kind_of(path, file)
+        return kind, *_rehearse(path, kind, file)
 
 
 def _rehearse(
@@ -262,7 +292,14 @@ def _refuse_huge(path: Path, yaml: Any) -> None:
         raise CheckpointError(f"{path} holds a YAML with a number of more than 18 digits: no network has any")
 
 
-def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoint:
+def _refuse_types(path: Path, data: dict[str, Any], model: nn.Module | None) -> None:
+    try:
+        refuse_wrong_types(data, model)
+    except WrongTypeError as error:
+        raise CheckpointError(f"{path} is damaged ({error}): copy or download it again") from error
+
+
+def _checkpoint(path: Path, digest: str, data: Any, found: Globals, trusted: bool) -> Checkpoint:
     kind = "checkpoint"
     if isinstance(data, nn.Module):
         kind, data = "model", {"model": data}
@@ -271,10 +308,12 @@ def _checkpoint(path: Path, digest: str, data: Any, found: Globals) -> Checkpoin
     elif key := next((key for key in ("ema", "model") if isinstance(data.get(key), nn.Module)), None):
         if is_ultralytics_model(data[key]):
             _refuse_huge(path, data[key].yaml)
-            return Checkpoint(path, digest, kind, data, key, found)
+            _refuse_types(path, data, data[key])
+            return Checkpoint(path, digest, kind, data, key, found, trusted)
         held = a_value(data[key])
     elif tensors_in(data):
-        return Checkpoint(path, digest, "state_dict", data, None, found)
+        _refuse_types(path, data, None)
+        return Checkpoint(path, digest, "state_dict", data, None, found, trusted)
     else:
         held = f"a dictionary of {_listed(list(map(str, data)))}" if data else "an empty dictionary"
     raise CheckpointError(

@@ -213,8 +213,6 @@ def _description(path: Path, head: bytes) -> str:
         return "a file of another kind"
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "a web page: the download gave a page instead of the file"
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return f"a YAML: give the .pt; into this YAML goes one by lska-surgeon graft FILE.pt --into {path}"
     return "a text file"
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..tables import Part, Shown, Table, html
-from ..wording import printable
+from ..wording import few, printable
 from ..yolo.environment import import_offline
 
 #: How many grafts upon each other are shown; a file may claim to have any number.
@@ -52,6 +52,7 @@ class Checkpoint(Shown):
         data: what the file holds, as stored.
         key: "ema" or "model", the entry that `model` is; None for a state dict.
         found: what the file would import and use; nothing for a network that was loaded already.
+        trusted: whether it was loaded, and may be built, whatever it runs.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Checkpoint(Shown):
     data: dict[str, Any]
     key: str | None
     found: Globals = Globals()
+    trusted: bool = False
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -138,7 +140,7 @@ class Checkpoint(Shown):
         """What it holds as plain data, as `inspect --json` writes it."""
         model, state = self.model, self.state_dict
         yaml, names = self.yaml or {}, self.names or {}
-        date, epoch = self.data.get("date"), self.data.get("epoch")
+        date, epoch, task = self.data.get("date"), self.data.get("epoch"), self.train_args.get("task")
         return {
             "schema": self.schema,
             "file": str(self.path),
@@ -155,7 +157,7 @@ class Checkpoint(Shown):
             "scale": yaml.get("scale") or None,
             "classes": len(names) or yaml.get("nc"),
             "names": {str(number): name for number, name in names.items()},
-            "task": self.train_args.get("task"),
+            "task": task if isinstance(task, str) else None,
             "epoch": epoch if isinstance(epoch, int) else None,
             "globals": {"allowed": len(self.found.allowed), "refused": list(self.found.refused)},
             "surgery": self.surgery,
@@ -194,9 +196,13 @@ def is_ultralytics_model(module: nn.Module) -> bool:
 def tensors_in(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors by name that a file without a model holds, in all of it or in one entry; empty without any."""
     for found in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
-        if isinstance(found, dict) and found and all(isinstance(value, torch.Tensor) for value in found.values()):
+        if isinstance(found, dict) and found and all(map(_is_named_tensor, found.items())):
             return found
     return {}
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
 
 
 def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
@@ -204,15 +210,15 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(_edit_in_words(edit) for edit in record.get("edits", []))
-    lines = [
-        f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})",
-        edits,
-    ]
+    lines = [f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})"]
+    lines.append(edits or f"into a variant, where rows came: {few(list(map(str, record.get('inserted') or [])))}")
     certificate, tensors = record.get("certificate"), record.get("tensors")
     if isinstance(tensors, dict):
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
-        lines.append(f"certificate: max |Δ| {certificate.get('max_delta')} in float32, when it was grafted")
+        delta = certificate.get("max_delta")
+        found = "no certificate: outputs could not be compared" if delta is None else f"certificate: max |Δ| {delta}"
+        lines.append(f"{found} in float32, when it was grafted")
     if isinstance(record.get("blocks"), str):
         lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted

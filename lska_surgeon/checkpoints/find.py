@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..files import no_file
-from ..model_yaml.find import YAML_SUFFIXES, is_checkpoint
+from ..model_yaml.find import YAML_SUFFIXES, is_checkpoint, stock_models, without_scale
 
 
 def means_yaml(name: str) -> bool:
@@ -27,6 +27,13 @@ def means_yaml(name: str) -> bool:
     return True
 
 
+def _where_from(path: Path) -> str:
+    stock = f"{without_scale(path.stem)}.yaml" in stock_models() and path.parent == Path()
+    if not stock:
+        return "nothing is downloaded"
+    return f"graft --download fetches Ultralytics' own, and so does yolo predict model={path.name}"
+
+
 def check_checkpoint(path: Path) -> None:
     """Refuse a checkpoint that is not there.
 
@@ -40,7 +47,12 @@ def check_checkpoint(path: Path) -> None:
         raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
     if found:
         raise CheckpointError(f"{path} is {found}: give the path of a .pt")
+    if path.suffix.lower() in YAML_SUFFIXES:
+        raise CheckpointError(
+            f"{path} is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators "
+            f"into a model YAML, and graft FILE.pt --into {path} puts a checkpoint into one"
+        )
     if not path.exists():
-        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; nothing is downloaded")
+        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; {_where_from(path)}")
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"can't read {path}: Permission denied")

@@ -36,7 +36,7 @@ def checkpoint_of(yolo: Any) -> Checkpoint:
     vars(model).pop("pt_path", None)  # where the file lies on this machine
     stored = {} if is_module else getattr(yolo, "ckpt", None) or {}
     data = {"model": model, "ema": None, **{key: value for key, value in stored.items() if key not in ("model", "ema")}}
-    return Checkpoint(path, _digest(model.state_dict()), "checkpoint", data, "model")
+    return Checkpoint(path, _digest(model.state_dict()), "checkpoint", data, "model", trusted=True)
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> str:

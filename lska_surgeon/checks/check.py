@@ -23,6 +23,7 @@ from .findings import ERROR, WARNING, Finding, corrected_text
 
 _RULES = (
     rules_rows.bad_rows,
+    rules_rows.head,
     rules_rows.settings,
     rules_rows.sizes,
     rules_rows.sources,

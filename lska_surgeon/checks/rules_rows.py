@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..architecture.graph import NO_HEAD
 from ..architecture.packed_backbone import told
 from ..architecture.scaling import scaling_of
-from ..architecture.shapes import settings_problem, size_problem, width_problem
+from ..architecture.settings import settings_problems
+from ..architecture.shapes import size_problem, width_problem
 from ..errors import GraphError
 from ..model_yaml.lines import line_number
 from .context import Context
@@ -23,12 +25,18 @@ def bad_rows(subject: Context) -> Iterator[Finding]:
         yield Finding(ERROR, "setting" if error.index is None else "row", error.line, error.index, error.problem)
 
 
+def head(subject: Context) -> Iterator[Finding]:
+    """Rule `row`: the last row, which is the output layer, stands under head."""
+    document = subject.document
+    if all(layer.section != "head" for layer in subject.layers):
+        line = line_number(document.text, document.setting_span("head").start)
+        yield Finding(ERROR, "row", line, None, f"the file {NO_HEAD}")
+
+
 def settings(subject: Context) -> Iterator[Finding]:
     """Rule `setting`: the number of classes, and its like, is one that a network can have."""
     document = subject.document
-    absurd = settings_problem(document.settings)
-    if absurd:
-        key, problem = absurd
+    for key, problem in settings_problems(document.settings):
         line = line_number(document.text, document.setting_span(key).start)
         yield Finding(ERROR, "setting", line, None, problem)
 

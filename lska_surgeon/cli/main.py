@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .. import __version__
-from ..errors import INSTALL, SurgeonError
+from ..errors import SurgeonError, missing_package
 from . import say
 from .groups import NamingGroup
 from .streams import give_up, prepare_streams
@@ -28,7 +28,7 @@ COMMANDS = {
     "check": ("Find wiring mistakes in model YAMLs.", "check"),
     "flops": ("Count parameters, MACs and FLOPs.", "flops"),
     "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
-    "diff": ("Tell how two model YAMLs differ.", "diff"),
+    "diff": ("Tell how two models differ.", "diff"),
     "curves": ("Show cost against kernel size.", "curves"),
     "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
     "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
@@ -47,13 +47,37 @@ COMMANDS = {
     "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
     "doctor": ("Look for the known traps of this environment.", "doctor"),
 }
+#: What other tools call what a command here does.
+MEANT = {
+    **dict.fromkeys(("compare", "delta"), "diff"),
+    **dict.fromkeys(("add", "inject", "apply", "put"), "insert"),
+    **dict.fromkeys(("plot", "render", "view", "visualize", "visualise"), "draw"),
+    **dict.fromkeys(("info", "show", "describe"), "inspect"),
+    **dict.fromkeys(("lint", "validate", "verify"), "check"),
+    **dict.fromkeys(("count", "params", "macs", "gflops", "summary"), "flops"),
+    **dict.fromkeys(("list", "layers", "where"), "positions"),
+    **dict.fromkeys(("bench", "benchmark", "speed", "time"), "latency"),
+    **dict.fromkeys(("transplant", "load", "finetune"), "graft"),
+    **dict.fromkeys(("generate", "sweep"), "variants"),
+    **dict.fromkeys(("ablation", "experiment"), "ablate"),
+}
+#: What other tools call an option; the first that a command has counts.
+MEANT_OPTIONS = {
+    **dict.fromkeys(("--kernel", "--kernel-size", "--kernel_size", "--k-size", "--k_size", "--ks"), "--k"),
+    **dict.fromkeys(("--position", "--positions", "--where", "--layer", "--layers"), "--at"),
+    **dict.fromkeys(("--operator", "--attention", "--attn", "--block", "--module"), "--op"),
+    **dict.fromkeys(("--out", "--save", "--dest"), "--output"),
+    **dict.fromkeys(("--img", "--img-size", "--image-size", "--size"), "--imgsz"),
+    **dict.fromkeys(("--overwrite", "--exist-ok"), "--force"),
+    **dict.fromkeys(("--dry", "--plan", "--preview"), "--dry-run"),
+}
 EXIT_MISTAKE = 2
-#: What many commands can do without, and an environment may leave out.
-HEAVY = ("torch", "torchvision", "ultralytics", "fvcore")
 
 
 class SurgeonGroup(NamingGroup):
     """A group that imports a command when it is called and prints a mistake as one line."""
+
+    meant = MEANT
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of `COMMANDS`."""
@@ -107,15 +131,19 @@ class SurgeonGroup(NamingGroup):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            say.mistake(f"{' '.join(error.format_message().split()).rstrip('.')} (see {words} --help)")
+            say.mistake(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
-        except (SurgeonError, click.ClickException) as error:
+        except SurgeonError as error:
+            say.mistake(error.as_typed)
+            code = EXIT_MISTAKE
+        except click.ClickException as error:
             say.mistake(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
-            if error.name not in HEAVY:
+            told = missing_package(error)
+            if told is None:
                 raise
-            say.mistake(f"this needs {error.name}, which is not installed: {INSTALL}")
+            say.mistake(str(told))
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)
@@ -129,6 +157,15 @@ class SurgeonGroup(NamingGroup):
                 code = EXIT_MISTAKE
             give_up(sys.stdout)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _said(error: click.UsageError) -> str:
+    """What click says; of an option of another tool's, what it is called here."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        meant = MEANT_OPTIONS.get(error.option_name)
+        if any(meant in one.opts for one in error.ctx.command.params):
+            return f"{error.message.rstrip('.')} (did you mean {meant}?)"
+    return error.format_message()
 
 
 @click.group(cls=SurgeonGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

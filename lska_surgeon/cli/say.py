@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import click
 
-from ..wording import printable, visible
+from ..wording import message, printable
 
 
 def line(text: str, *, err: bool = False) -> None:
-    """One line, whatever names stand in it."""
-    click.echo(printable(text), err=err)
+    """One line, whatever names stand in it; on standard error it is a message, which quotes at most a line of them."""
+    click.echo(message(text) if err else printable(text), err=err)
 
 
 def note(text: str) -> None:
     """What the user should be told, beside the result."""
-    line(visible(f"Note: {text}"), err=True)
+    line(f"Note: {text}", err=True)
 
 
 def mistake(text: str) -> None:
     """What the user can put right."""
-    line(visible(f"Error: {text}"), err=True)
+    line(f"Error: {text}", err=True)
 
 
 def report(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """A text of several lines, made by us: a table, JSON, a picture."""
+    """A text of several lines, made by us: a table, JSON, annotations."""
     click.echo(text, err=err, nl=nl)
 
 

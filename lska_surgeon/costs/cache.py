@@ -16,18 +16,30 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
+
+import msgspec
 
 from ..architecture.other_operators import TIMM, AnyOperator, OtherOperator
 from ..declarations.find import active_declarations
-from ..errors import SurgeonError
-from ..files import for_a_while, write_text
+from ..errors import DamagedError, SurgeonError, needs
+from ..files import for_a_while, read_json, write_text
 from ..model_yaml.find import scale_in_name
+from ..yaml_nodes import LARGEST
 
 _CACHE_SCHEMA = 1
 #: Who builds and who counts; torch runs what they trace, and goes into the cache's key alone.
 _COUNTERS = ("ultralytics", "fvcore")
 _KEY = (*_COUNTERS, "torch")
+#: Parameters or multiply-accumulates, where a file says them.
+Amount = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
+
+
+class _Kept(TypedDict):
+    """What a file of the cache holds."""
+
+    params: Amount
+    macs: Amount
 
 
 @dataclass(frozen=True)
@@ -167,11 +179,8 @@ def _counted_operator(operator: AnyOperator, channels: int, sides: tuple[int, in
 def _what_counts(name: str) -> Iterator[None]:
     try:
         yield
-    except ImportError as error:
-        from ..yolo.environment import environment_problem
-
-        problem = environment_problem() or str(error)
-        raise SurgeonError(f"what {name} costs is not known, and to count it needs torch: {problem}") from error
+    except ModuleNotFoundError as error:
+        raise needs(str(error.name), what=f"what {name} costs is not known, and to count it") from error
 
 
 def counted_with() -> dict[str, str]:
@@ -223,15 +232,17 @@ def cache_folder() -> Path | None:
 
 
 def _read(path: Path | None) -> tuple[int, int] | None:
-    try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        return int(kept["params"]), int(kept["macs"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: then it is counted
+    if path is None:
         return None
+    try:
+        kept = read_json(path, _Kept)
+    except (FileNotFoundError, DamagedError):  # then it is counted
+        return None
+    return kept["params"], kept["macs"]
 
 
 def _write(path: Path | None, found: tuple[int, int]) -> None:
     if path is not None and _read(path) != found:
         with suppress(OSError, SurgeonError):  # a cache that can't be written costs time, and nothing else
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps({"params": found[0], "macs": found[1]}), force=True)
+            write_text(path, json.dumps(_Kept(params=found[0], macs=found[1])), force=True)

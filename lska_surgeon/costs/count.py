@@ -7,7 +7,6 @@ left in eval mode is two per element, a nearest upsampling one per output elemen
 from __future__ import annotations
 
 import copy
-import importlib
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ def load() -> None:
     """
     with environment.importing(), quiet():
         import_offline()
-        importlib.import_module("fvcore.nn")
+        import fvcore.nn  # noqa: F401
 
 
 def count(

@@ -6,7 +6,8 @@ An operator keeps its input's shape, so all else costs the same in both; the clo
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from ..architecture.attention import read_any_attention
@@ -15,9 +16,11 @@ from ..architecture.graph import Graph, Layer
 from ..architecture.operators import Operators, operators_in
 from ..architecture.shapes import Shape
 from ..architecture.surgery import remove
+from ..checkpoints.find import check_checkpoint
 from ..errors import PositionError
 from ..model_yaml.diff import compare
 from ..model_yaml.difference import RowDifference
+from ..model_yaml.find import is_checkpoint
 from ..model_yaml.load import OpenModel, open_model
 from ..tables import Part, Table
 
@@ -86,22 +89,42 @@ class Difference(RowDifference):
 
 
 def difference_of(
-    before: str, after: str, imgsz: tuple[int, int], *, count: bool = False, blocks: BlockTable = STOCK
+    before: str,
+    after: str,
+    imgsz: tuple[int, int],
+    *,
+    count: bool = False,
+    trust: bool = False,
+    blocks: BlockTable = STOCK,
 ) -> Difference:
-    """Compare two model YAMLs, and what they cost.
+    """Compare two architectures, and what they cost.
 
     Args:
-        before, after: paths, or stock names with their scale letters.
+        before, after: paths of model YAMLs or checkpoints, or stock names with their scale letters.
         imgsz: height and width of the picture, pixels.
         count: build both and count them with fvcore, which needs torch; otherwise costs are those in closed form.
+        trust: load a checkpoint although it names what is not on the allow-list; it may then run anything.
         blocks: the table that says what the rows' blocks are.
 
     Raises:
         SurgeonError: one can't be read; with `count`, built or counted.
     """
-    rows = compare(open_model(before, blocks=blocks), open_model(after, blocks=blocks))
-    costs = counted_costs(before, after, imgsz) if count else closed_form_costs(rows, imgsz)
+    rows = compare(_opened(before, trust, blocks), _opened(after, trust, blocks))
+    costs = counted_costs(before, after, imgsz, trust) if count else closed_form_costs(rows, imgsz)
     return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
+
+
+def _opened(name: str, trust: bool, blocks: BlockTable) -> OpenModel:
+    if not is_checkpoint(name):
+        return open_model(name, blocks=blocks)
+    check_checkpoint(Path(name))  # before anything is imported
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from .trained import open_checkpoint
+
+    note = f"{name} is compared by the model YAML that it stores, not by its weights"
+    return replace(open_checkpoint(name, trust=trust), notes=(note,))
 
 
 def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> CostDifference:
@@ -117,7 +140,7 @@ def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> Cost
     return CostDifference(imgsz, params, macs)
 
 
-def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> CostDifference:
+def counted_costs(before: str, after: str, imgsz: tuple[int, int], trust: bool = False) -> CostDifference:
     """Both architectures, built and counted by fvcore; needs torch.
 
     Raises:
@@ -125,7 +148,7 @@ def counted_costs(before: str, after: str, imgsz: tuple[int, int]) -> CostDiffer
     """
     from .count import count_source
 
-    one, other = (count_source(name, imgsz) for name in (before, after))
+    one, other = (count_source(name, imgsz, trust=trust) for name in (before, after))
     totals = (one.params, one.macs), (other.params, other.macs)
     return CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
 

@@ -24,7 +24,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import SurgeonError
+from ..checkpoints.network import open_network
+from ..errors import SurgeonError, needs
+from ..wording import number_in
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import in_one_line
 from .suppression import check_suppression, suppression
@@ -93,7 +95,7 @@ def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latenc
 
 
 def _device(setting: Setting) -> torch.device:
-    name = f"cuda:{setting.device}" if setting.device.isdigit() else setting.device
+    name = setting.device if number_in(setting.device) is None else f"cuda:{setting.device}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -107,7 +109,7 @@ def _device(setting: Setting) -> torch.device:
         raise SurgeonError("onnxruntime is measured on the CPU: drop device, or onnx")
     missing = [name for name in ("onnx", "onnxruntime") if setting.onnx and importlib.util.find_spec(name) is None]
     if missing:
-        raise SurgeonError(f'{" and ".join(missing)} not installed: pip install "lska-surgeon[onnx]"')
+        raise needs(*missing, what="--onnx")
     return device
 
 
@@ -132,13 +134,13 @@ def _torch(model: nn.Module, picture: torch.Tensor, setting: Setting, device: to
 
 def _onnx(model: nn.Module, picture: torch.Tensor, setting: Setting, folder: Path) -> Callable[[], Any]:
     import onnxruntime
-    from ultralytics import YOLO
 
     folder.mkdir()
     path = folder / "model.pt"
     with torch.inference_mode(False):
         torch.save({"model": copy.deepcopy(model).float(), "epoch": -1, "train_args": {}}, path)
-        exported = YOLO(str(path)).export(format="onnx", imgsz=list(setting.imgsz), batch=setting.batch, device="cpu")
+        with open_network(str(path), trust=True) as network:  # it was written here
+            exported = network.export(format="onnx", imgsz=list(setting.imgsz), batch=setting.batch, device="cpu")
     options = onnxruntime.SessionOptions()
     if setting.threads:
         options.intra_op_num_threads = setting.threads

@@ -10,6 +10,8 @@ DEFAULT_SIZE = 640
 LARGEST_SIDE = 16384
 #: The most pictures in an input; a GPU takes some hundreds.
 LARGEST_BATCH = 65536
+#: The most threads of a CPU; each takes memory before it does anything.
+LARGEST_THREADS = 4096
 
 
 def batch_of(batch: int) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..tables import pipes, table
-from ..wording import counted
+from ..tables import Part, Table, bullets, drawn, html, markdown
+from ..wording import counted, message
 
 _NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
 _HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
@@ -70,8 +69,8 @@ class Latencies:
         ratio, low, high = self.again
         return abs(ratio - 1) <= _NOISY and max(abs(low - 1), abs(high - 1)) <= _WIDE
 
-    def _cells(self) -> list[list[str]]:
-        return [
+    def _table(self) -> Table:
+        rows = [
             [
                 row.name,
                 f"{row.median * 1e3:.2f}",
@@ -81,17 +80,21 @@ class Latencies:
             ]
             for row in self.rows
         ]
+        return Table(_HEADER, rows, range(1, 5))
 
     def __str__(self) -> str:
-        lines = [table(_HEADER, self._cells(), right=range(1, 5)), "", *(f"Note: {note}" for note in self.notes)]
-        return "\n".join(lines)
+        return drawn(self.parts())
+
+    def parts(self) -> tuple[Part, ...]:
+        """The table, and what one has to know to read it."""
+        return self._table(), "\n".join(message(f"Note: {note}") for note in self.notes)
 
     def markdown(self) -> str:
         """A table for a pull request."""
-        return "\n".join([pipes(_HEADER, self._cells()), "", *(f"- {note}" for note in self.notes)])
+        return f"{markdown(self._table())}\n\n{bullets(self.notes)}"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return "\n".join(map(html, self.parts()))
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` writes it; times in seconds."""

@@ -17,8 +17,8 @@ from typing import Any
 from ..architecture.blocks import STOCK, VERBATIM, Block, CustomModule, Declarations
 from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import CBAM
-from ..errors import DeclarationError
-from ..files import no_file
+from ..errors import DeclarationError, needs
+from ..files import no_file, read_within
 from ..wording import clean, did_you_mean, one_line, shown
 from .installed import parsed_names, stock_modules
 
@@ -44,7 +44,11 @@ _PARSERS_WORDS = frozenset(
     "layers legacy m m_ max_channels n n_ nc reg_max repeat_modules restricted save scale scales t verbose "
     "width x".split()
 )
-_COMMENT = re.compile(r"""((?:[^#"']|"[^"]*"|'[^']*')*)#.*""")
+_COMMENT = re.compile(r"""\A((?:[^#"']|"[^"]*"|'[^']*')*)#.*""")
+#: A project has some dozen blocks; Python's reader of TOML takes memory by the square of a key's parts.
+_MOST_BYTES = 2**17
+_MOST_PARTS = 50
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}""")
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _MODULE_CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
 _FILE_CLASS = re.compile(r"(?P<file>[^:]+\.py):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
@@ -64,7 +68,7 @@ def read_declarations(path: Path, *, trusted: bool) -> Declarations:
     if found:
         raise DeclarationError(f"{path} is {found}: give a file such as {FILE_NAME}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_within(path, _MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError as error:
         raise DeclarationError(f"no file {path}: give the file that declares your blocks, {FILE_NAME}") from error
     except UnicodeDecodeError as error:
@@ -102,7 +106,7 @@ def name_problem(name: str) -> str | None:
 def declares_blocks(path: Path) -> bool:
     """Whether a pyproject.toml has a part for this tool; what can't be read has none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_within(path, _MOST_BYTES).decode("utf-8").replace("\r\n", "\n")
         return "lska-surgeon" in text and isinstance(_read_toml(text)["tool"]["lska-surgeon"], dict)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
@@ -230,9 +234,9 @@ def _read_toml(text: str) -> dict[str, Any]:
         try:
             import tomli as tomllib
         except ModuleNotFoundError as error:
-            raise DeclarationError(
-                f"to read declared blocks Python {sys.version[:4]} needs: pip install tomli"
-            ) from error
+            raise needs("tomli", what="to read declared blocks, this Python") from error
+    if _LONG_KEY.search(text):
+        raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
     return tomllib.loads(text)
 
 

@@ -10,7 +10,8 @@ from ..architecture.blocks import ADD, ATTENTION, CustomModule
 from ..architecture.graph import Layer
 from ..architecture.roles import role_of
 from ..errors import DeclarationError
-from ..files import no_file
+from ..files import no_file, read_within
+from ..wording import clean
 from .guess import like_by_name
 from .read import LIKES
 
@@ -19,6 +20,8 @@ WIDTH = re.compile(
     r"c1?|ch|chn?|channels?|dim|d_model|c_?in|in_?(c|ch|channels?|planes|dim|features)|inp|inplanes", re.I
 )
 WIDTH_OUT = re.compile(r"c2|c_?out|out_?(c|ch|channels?|planes|dim|features)|oup|outplanes", re.I)
+#: Ultralytics' own largest module has a tenth of it; Python's parser takes a hundred times as much memory.
+_MOST_BYTES = 2**20
 _STRIDES = {"up": 0.5, "down": 2.0}
 
 
@@ -35,14 +38,15 @@ def scan(path: Path) -> dict[str, CustomModule]:
     if found:
         raise DeclarationError(f"{path} is {found}: give a Python file")
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_within(path, _MOST_BYTES))
     except OSError as error:
         raise DeclarationError(f"can't read {path}: {error.strerror}") from error
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (RecursionError, MemoryError) as error:  # Python's parser has the second for its own stack
+        raise DeclarationError(f"{path} is not Python that can be read: it is nested too deep") from error
+    except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise DeclarationError(f"{path}{line} is not Python: {getattr(error, 'msg', error)}") from error
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    layers = {name: node for name, node in classes.items() if _is_layer(node, classes)}
+        raise DeclarationError(f"{path}{line} is not Python: {clean(str(getattr(error, 'msg', error)))}") from error
+    layers = _layers({node.name: node for node in tree.body if isinstance(node, ast.ClassDef)})
     uses = {name: {part.id for part in _names(node)} for name, node in layers.items()}
     used = {part for name, parts in uses.items() for part in parts if name not in uses.get(part, ())}
     blocks = {name: _guess(node, path) for name, node in layers.items() if name not in used}
@@ -51,13 +55,19 @@ def scan(path: Path) -> dict[str, CustomModule]:
     return blocks
 
 
-def _is_layer(node: ast.ClassDef, classes: dict[str, ast.ClassDef], depth: int = 0) -> bool:
-    for base in map(_last_name, node.bases):
-        if base in ("Module", "Sequential") or base in LIKES:
-            return True
-        if base in classes and depth < len(classes) and _is_layer(classes[base], classes, depth + 1):
-            return True
-    return False
+def _layers(classes: dict[str, ast.ClassDef]) -> dict[str, ast.ClassDef]:
+    """The classes that extend a layer, through each other too, however long the chain is."""
+    extend: dict[str, list[str]] = {}
+    for name, node in classes.items():
+        for base in map(_last_name, node.bases):
+            extend.setdefault(base, []).append(name)
+    found: set[str] = set()
+    bases = [base for base in extend if base in ("Module", "Sequential") or base in LIKES]
+    while bases:
+        new = set(extend.get(bases.pop(), ())) - found
+        found |= new
+        bases += new
+    return {name: node for name, node in classes.items() if name in found}
 
 
 def _guess(node: ast.ClassDef, path: Path) -> CustomModule:

@@ -35,10 +35,11 @@ class Content:
     Args:
         model: the model, at its scale.
         imgsz: height and width of the picture, pixels.
+        classes: how many the network is trained for; None for what the model says.
     """
 
-    def __init__(self, model: OpenModel, imgsz: tuple[int, int]) -> None:
-        self.model, self.imgsz = model, imgsz
+    def __init__(self, model: OpenModel, imgsz: tuple[int, int], classes: int | None = None) -> None:
+        self.model, self.imgsz, self.classes = model, imgsz, classes
         self.graph: Graph = model.document.graph
         self.shapes = model.shapes
 
@@ -82,7 +83,7 @@ class Content:
         A list of maps, all of one size, has the width of each: `64, 128 × 40 × 40`.
         """
         if layer == self.graph.output:
-            classes = self.graph.settings.get("nc")
+            classes = self.classes or self.model.classes
             return f"{classes} classes" if isinstance(classes, int) else "output"
         widths = _widths_of_list(layer)
         if widths:

@@ -10,9 +10,9 @@ from typing import Any
 from ..costs.curves import CurvePoint
 from ..files import as_path
 from ..tables import Part, Shown, Table
-from .matplotlib_plots import COLOURS, LINES, MARKERS, plotting, save
+from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
 
-_HEADER = ("operator", "k", "params more", "GFLOPs more")
+_HEADER = ("operator", "k", "added parameters", "added GFLOPs")
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +44,11 @@ class Curves(Shown):
 
     def parts(self) -> Sequence[Part]:
         """The table."""
-        return (Table(_HEADER, self.rows(), (1, 2, 3)),)
+        return (self.table(),)
+
+    def table(self) -> Table:
+        """The points as a table."""
+        return Table(_HEADER, self.rows(), (1, 2, 3))
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain data."""
@@ -60,27 +64,35 @@ class Curves(Shown):
             "notes": list(self.notes),
         }
 
-    def write(self, path: str | Path, force: bool = False) -> Path:
+    def write(self, path: str | Path, force: bool = False, log: bool = False) -> Path:
         """Draw the figure: PNG, SVG or PDF, by the ending.
+
+        Args:
+            path: the file.
+            force: replace a file that is there.
+            log: let the axes of costs be logarithmic.
 
         Raises:
             TargetError: another ending, or the file can't be written.
         """
         target = as_path(path)
         with plotting() as figure:
-            save(self.drawn(figure), target, force=force)
+            save(self.drawn(figure, log), target, force=force)
         return target
 
-    def drawn(self, figure: Any) -> Any:
+    def _repr_html_(self) -> str:
+        return f"{inline(self.write)}\n{super()._repr_html_()}"
+
+    def drawn(self, figure: Any, log: bool = False) -> Any:
         """The figure, inside of `plotting`."""
         drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
         axes = drawn.subplots(1, 2)
-        for axis, label in zip(axes, ("parameters more (millions)", "GFLOPs more")):
+        for axis, label in zip(axes, ("added parameters (millions)", "added GFLOPs")):
             for number, op in enumerate(dict.fromkeys(one.op for one in self.points)):
                 mine = [one for one in self.points if one.op == op]
                 axis.plot(
                     [one.k for one in mine],
-                    [one.params / 1e6 if label.startswith("p") else 2 * one.macs / 1e9 for one in mine],
+                    [one.params / 1e6 if "parameters" in label else 2 * one.macs / 1e9 for one in mine],
                     color=COLOURS[number % len(COLOURS)],
                     marker=MARKERS[number % len(MARKERS)],
                     linestyle=LINES[number % len(LINES)],
@@ -89,7 +101,11 @@ class Curves(Shown):
             axis.set_xlabel("kernel size")
             axis.set_ylabel(label)
             axis.set_xticks(sorted({one.k for one in self.points}))
-            axis.set_ylim(bottom=0)
+            if log:
+                logarithmic(axis)
+            else:
+                axis.set_ylim(bottom=0)
         axes[0].legend(frameon=False)
-        drawn.suptitle(f"{self.model}, {', '.join(self.at)}, {self.imgsz[0]}x{self.imgsz[1]}", fontsize=10)
+        title = f"{self.model}, {', '.join(self.at)}, {self.imgsz[0]}x{self.imgsz[1]}"
+        drawn.suptitle(legible(title), fontsize=10)
         return drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..wording import printable_lines
 from .figure import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Node
 from .palette import FILLS, STROKES
 
@@ -54,5 +55,7 @@ def _id(index: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """Text in lines; Graphviz reads entities in it, and what shows a drawing might read tags."""
+    escaped = printable_lines(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .matplotlib_plots import UNDATED, plotting, save
+from .matplotlib_plots import UNDATED, legible, plotting, save
 
 COLOUR_MAP = "viridis"
 _SIDE = 2.1  # inches
+_LETTERS = 26  # above a heat map
 _CELLS = 160  # along a side of a heat map that stands alone
 
 
@@ -51,9 +53,14 @@ def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> No
         for field in fields:
             axis = axes[models.index(field.model)][places.index(field.at)]
             image = axis.imshow(field.readable(), cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(f"{field.model}\n{field.at}", fontsize=8)
+            axis.set_title(f"{_title(field.model)}\n{field.at}", fontsize=8)
         drawn.colorbar(image, ax=axes, shrink=0.8, label="contribution (log, relative)")
         save(drawn, path, force=force)
+
+
+def _title(name: str) -> str:
+    """A name in lines as wide as a heat map."""
+    return textwrap.fill(legible(name), _LETTERS)
 
 
 def draw_gates(
@@ -85,11 +92,11 @@ def draw_gates(
                 axis.set_axis_off()
             pixels = picture.tensor[0].numpy()
             row[0].imshow(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0), vmin=0, vmax=1)
-            row[0].set_title(picture.name, fontsize=8)
+            row[0].set_title(_title(picture.name), fontsize=8)
             for axis, (model, one) in zip(row[1:], columns):
                 if picture.name not in one.maps:  # a network that can't read pictures looks through noise
                     continue
                 image = axis.imshow(one.maps[picture.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-                axis.set_title(f"{model}\n{one.op}, layer {one.layer}", fontsize=8)
+                axis.set_title(f"{_title(model)}\n{one.op}, layer {one.layer}", fontsize=8)
         drawn.colorbar(image, ax=axes, shrink=0.8, label="|out - in| / mean |in|")
         save(drawn, path, force=force)

@@ -13,14 +13,16 @@ from .content import Content
 from .picture import Drawing
 
 
-def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640)) -> Drawing:
+def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
     """The variant beside its base: what came in colour, what was rewired dashed.
 
     Args:
         plan: the insertion, written or not.
         imgsz: height and width of the picture whose maps are told, pixels.
+        classes: how many it is trained for; None for what the model says.
     """
     name = plan.output.name if plan.output else "model"
     found = FoundModel(Path(name), name, plan.scaling.letter)
     variant = OpenModel(found, Document(plan.text, name, blocks=plan.opened.document.blocks), plan.scaling)
-    return Drawing(Comparison(Content(plan.opened, imgsz), Content(variant, imgsz)).figure())
+    before, after = (Content(model, imgsz, classes) for model in (plan.opened, variant))
+    return Drawing(Comparison(before, after).figure())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
-from collections.abc import Iterator
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import TargetError
+from ..errors import SurgeonError, TargetError, needs
 from ..files import check_target, write_whole
+from ..wording import visible
+from .palette import SERIES
 
 FORMATS = (".png", ".svg", ".pdf")
-#: Okabe and Ito's colours, which colour-blind people tell apart, in an order in which neighbours' greys differ as well.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#000000", "#CC79A7")
+COLOURS = tuple(on_paper for on_paper, _ in SERIES)
 MARKERS = "osD^vPX"
 LINES = ("-", "--", "-.", ":")
 # Text stays text, ids do not depend on the run, and no user's matplotlibrc changes what a figure looks like.
@@ -22,11 +26,15 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
-    "font.size": 9,
+    "text.parse_math": False,  # a dollar in a name is one
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 150,
 }
+_SIZES = (
+    *("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"),
+    *("legend.fontsize", "legend.title_fontsize"),
+)
 #: Ending -> what keeps the day and the release out of a file.
 UNDATED: dict[str, Any] = {
     ".png": {"Software": None},
@@ -40,21 +48,65 @@ def check_figure(path: Path, *, force: bool) -> None:
 
     Raises:
         TargetError: another ending than `FORMATS`, or the file is in the way.
+        MissingPackageError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise TargetError(f"{path} is no picture by its ending: give -o a name with {', '.join(FORMATS)}")
     check_target(path, force=force)
+    check_matplotlib(f"a {path.suffix.lower()}")
+
+
+def check_matplotlib(what: str) -> None:
+    """Refuse an environment without matplotlib, before any work.
+
+    Raises:
+        MissingPackageError: it is not installed; `what` needs it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise needs("matplotlib", what=what)
+
+
+def inline(write: Callable[[Path], Any]) -> str:
+    """The figure that a result writes, as a notebook shows it; nothing where there is none, or no matplotlib."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        try:
+            with warnings.catch_warnings():  # a notebook shows them on red, above the figure
+                warnings.simplefilter("ignore")
+                write(path)
+        except SurgeonError:
+            return ""
+        text = path.read_text(encoding="utf-8")
+    return f'<div style="overflow-x: auto">{text[text.index("<svg") :]}</div>'
+
+
+def legible(text: str) -> str:
+    """Text of somebody else's choice for a figure; matplotlib takes a name that begins with `_` for none."""
+    text = visible(text)
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
+def logarithmic(axes: Any) -> None:
+    """Make the upright axis logarithmic, with ticks at 1, 2 and 5 of each decade, in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager
-def plotting() -> Iterator[Any]:
-    """matplotlib.figure, with our style and without any window."""
+def plotting(points: float = 9) -> Iterator[Any]:
+    """matplotlib.figure, with our style, text of so many points, and without any window."""
+    check_matplotlib("a figure")
     import matplotlib
     from matplotlib import figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(dict.fromkeys(_SIZES, points))
         yield figure
 
 
@@ -67,5 +119,5 @@ def save(drawn: Any, path: Path, *, force: bool = False) -> None:
     check_figure(path, force=force)
     suffix = path.suffix.lower()
     content = io.BytesIO()
-    drawn.savefig(content, format=suffix[1:], metadata=UNDATED[suffix], bbox_inches="tight")
+    drawn.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
     write_whole(path, lambda file: file.write(content.getvalue()), force=force)

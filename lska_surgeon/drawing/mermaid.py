@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 
 from ..errors import SurgeonError
+from ..tables import markdown_line, markdown_text
+from ..wording import printable
 from .figure import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Node
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 
@@ -27,9 +29,14 @@ def markdown_of(figure: Figure) -> str:
     Raises:
         SurgeonError: the chart is beyond the limits of the sites.
     """
-    below = [*figure.captions, *(f"`{name}`: {meaning}." for name, meaning in (figure.positions or {}).items())]
-    parts = [f"`{figure.title.replace('`', '')}`: {figure.subtitle}", f"```mermaid\n{chart_of(figure)}```"]
-    return "\n\n".join([*parts, *(sentence.replace("<", "&lt;") for sentence in below)]) + "\n"
+    title = printable(figure.title).replace("`", "")
+    parts = [f"`{title}`: {markdown_text(figure.subtitle)}", f"```mermaid\n{chart_of(figure)}```"]
+    return "\n\n".join([*parts, *map(markdown_line, figure.captions), *_meanings(figure)]) + "\n"
+
+
+def _meanings(figure: Figure) -> Iterator[str]:
+    for name, meaning in (figure.positions or {}).items():
+        yield f"`{name}`: {markdown_text(meaning)}."
 
 
 def chart_of(figure: Figure) -> str:
@@ -48,7 +55,8 @@ def chart_of(figure: Figure) -> str:
 
 
 def _lines(figure: Figure) -> Iterator[str]:
-    yield f"---\ntitle: {json.dumps(f'{figure.title}, {figure.subtitle}', ensure_ascii=False)}\n---\nflowchart TB"
+    title = json.dumps(printable(f"{figure.title}, {figure.subtitle}"), ensure_ascii=False).replace("<", r"\u003c")
+    yield f"---\ntitle: {title}\n---\nflowchart TB"
     for number, part in enumerate((BACKBONE, NECK, OUTPUT)):
         nodes = [node for node in figure.nodes if node.part == part]
         if nodes:
@@ -87,4 +95,4 @@ def _id(index: int) -> str:
 
 def _escaped(text: str) -> str:
     """Text as Mermaid's own entities wherever it might be read as something else."""
-    return _PLAIN_TEXT.sub(lambda found: f"#{ord(found[0])};", text)
+    return _PLAIN_TEXT.sub(lambda found: f"#{ord(found[0])};", printable(text))

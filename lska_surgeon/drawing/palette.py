@@ -72,5 +72,15 @@ STROKES = {
     "new": Stroke(("#c8500a", "#ff9248"), 1.6),
     "rewired": Stroke(("#c8500a", "#ff9248"), 1.6, (5, 3)),
 }
+#: Colours of series in plots, on paper and on dark screens: colour-blind people tell them apart, neighbours differ in
+#: grey as well, and each is seen on its ground (3:1 at least).
+SERIES = (
+    ("#0072b2", "#56b4e9"),
+    ("#c98700", "#f0c04a"),
+    ("#00674b", "#2fc79b"),
+    ("#4a98c9", "#8fd3ff"),
+    ("#a63d00", "#ff8a3c"),
+    ("#c26d9b", "#e59cc6"),
+)
 #: A border of boxes whose block is not known.
 UNKNOWN_DASHES = (4, 2.5)

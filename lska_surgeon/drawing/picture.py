@@ -18,6 +18,8 @@ from .svg import svg_of
 
 #: Ending -> what it is; the first is the default.
 FORMATS = {"svg": "SVG", "md": "Mermaid in Markdown", "dot": "Graphviz' DOT", "png": "PNG", "pdf": "PDF"}
+#: Those that matplotlib draws.
+RASTER = ("png", "pdf")
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +70,7 @@ class Drawing:
         Raises:
             SurgeonError: it can't be written so.
         """
-        if form in ("png", "pdf"):
+        if form in RASTER:
             from .raster import picture_of
 
             return picture_of(self.scene, form)
@@ -77,7 +79,7 @@ class Drawing:
 
     def notes_on(self, form: str) -> tuple[str, ...]:
         """What the user should be told of the picture as one of `FORMATS`: that it can't show a character."""
-        if form not in ("png", "pdf"):
+        if form not in RASTER:
             return ()
         from .fonts import fonts_for
 

@@ -10,8 +10,9 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SurgeonError
+from ..wording import printable
 from .fonts import fonts_for
+from .matplotlib_plots import check_matplotlib
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Line, Scene, Shape, Text
 from .svg import head_of, rounded
@@ -34,14 +35,13 @@ def picture_of(scene: Scene, form: str) -> bytes:
         form: "png", at two pixels for one, or "pdf", with text that can be selected.
 
     Raises:
-        SurgeonError: matplotlib is not installed.
+        MissingPackageError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SurgeonError(f"a .{form} needs matplotlib: pip install matplotlib, or draw an .svg") from error
+    check_matplotlib(f"a .{form}")
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     fonts, _ = fonts_for(scene)
     kind = 42 if len(fonts) == 1 else 3  # 42 can't hold fonts with PostScript outlines, as those for Chinese mostly are
     settings: Any = {"pdf.fonttype": kind, "font.family": fonts, "path.simplify": False}
@@ -122,7 +122,7 @@ def _write(axes: Axes, text: Text, order: int) -> None:
     axes.text(
         text.x,
         text.y,
-        text.text,
+        printable(text.text),
         fontsize=kind.size * _POINT,
         fontweight="bold" if kind.bold else "normal",
         color=kind.colour[_LIGHT],

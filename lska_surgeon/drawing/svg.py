@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..tables import markup_text
 from .palette import FILLS, FONTS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Group, Line, Point, Scene, Shape, Text
 
@@ -20,8 +21,8 @@ def svg_of(scene: Scene) -> str:
     box = f"0 0 {number(scene.width)} {number(scene.height)}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="{box}" role="img" class="lsd">',
-        f"<title>{escape(scene.title)}</title>",
-        f"<desc>{escape(scene.description)}</desc>",
+        f"<title>{markup_text(scene.title)}</title>",
+        f"<desc>{markup_text(scene.description)}</desc>",
         f"<style>\n{_style_sheet(scene)}</style>",
         *(line for group in scene.groups for line in _group(group)),
         "</svg>",
@@ -34,16 +35,11 @@ def number(value: float) -> str:
     return f"{round(value, 2):g}" if abs(value) < 1e5 else f"{value:.0f}"
 
 
-def escape(text: str) -> str:
-    """Text as it may stand between tags and between double quotes."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-
-
 def _group(group: Group) -> Iterator[str]:
-    name = f' data-name="{escape(group.name)}"' if group.name else ""
+    name = f' data-name="{markup_text(group.name)}"' if group.name else ""
     yield f"<g{name}>"
     if group.title:
-        yield f"<title>{escape(group.title)}</title>"
+        yield f"<title>{markup_text(group.title)}</title>"
     for shape in group.shapes:
         yield from _shape(shape)
     yield "</g>"
@@ -68,9 +64,8 @@ def _shape(shape: Shape) -> Iterator[str]:
 
 def _text(text: Text) -> str:
     anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
-    return (
-        f'<text x="{number(text.x)}" y="{number(text.y)}" class="lsd-t-{text.style}"{anchor}>{escape(text.text)}</text>'
-    )
+    place = f'x="{number(text.x)}" y="{number(text.y)}"'
+    return f'<text {place} class="lsd-t-{text.style}"{anchor}>{markup_text(text.text)}</text>'
 
 
 def head_of(points: tuple[Point, ...]) -> tuple[Point, Point, Point]:

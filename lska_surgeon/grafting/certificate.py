@@ -51,8 +51,12 @@ class Certificate:
 
     @property
     def line(self) -> str:
-        """`certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, ...)`."""
+        """`certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, ...)`, or why there is none."""
         skipped = "".join(f"; {mode} mode not run: {why}" for mode, why in self.skipped.items())
+        if not self.runs:
+            return f"no certificate: the model does not run, before the surgery as after{skipped}"
+        if math.isnan(self.max_delta):
+            return f"no certificate: the outputs have other shapes or are no numbers, so none is compared{skipped}"
         return f"certificate: max |Δ| {self.max_delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..files import open_to_read
 from ..yolo.environment import quiet
 from .certificate import picture_from, tensors_in
 
@@ -23,7 +24,8 @@ def saved_tensors(path: Path) -> list[Tensor]:
     import numpy
 
     try:
-        content = path.read_bytes()
+        with open_to_read(path) as file:
+            content = file.read()
         if path.suffix.lower() == ".npy":
             return [torch.from_numpy(numpy.load(io.BytesIO(content), allow_pickle=False))]
         found = list(tensors_in(torch.serialization.load(io.BytesIO(content), map_location="cpu", weights_only=True)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.operators import Operator, named_operators
-from ..wording import plural
+from ..wording import number_in, plural
 
 #: What Ultralytics never trains: the bins of the box distribution, which are no weights.
 _CONSTANT = ".dfl."
@@ -29,7 +29,7 @@ def frozen_parts(model: nn.Module, fresh: Collection[str] = ()) -> list[int | st
     """
     names = (name.partition(".")[2] for name in fresh)  # without the `model.` that Ultralytics puts in front
     holders = {name.rpartition(".")[0] for name in names}
-    return [int(name) if name.isdigit() else name for name in _frozen(model.model, holders)]
+    return [name if (index := number_in(name)) is None else index for name in _frozen(model.model, holders)]
 
 
 def not_carried(model: nn.Module, weights: nn.Module) -> list[str]:
@@ -59,6 +59,17 @@ def starts_anew(names: Sequence[str], trained: bool = True) -> str:
     return (
         f"lska-surgeon: {len(names)} tensor{plural(names)} could not be carried over into the model that these data "
         f"ask for and start{'' if len(names) > 1 else 's'} anew; {then}: {shown}{more}"
+    )
+
+
+def what_trains(model: nn.Module) -> str:
+    """The line that says how much of a model is not frozen."""
+    tensors = [tensor for name, tensor in model.named_parameters() if _CONSTANT not in name]
+    free = [tensor for tensor in tensors if tensor.requires_grad]
+    counts = [sum(tensor.numel() for tensor in some) for some in (free, tensors)]
+    return (
+        f"lska-surgeon: {counts[0]:,} of {counts[1]:,} parameters train ({len(free)} of {len(tensors)} tensors); "
+        "the others are frozen"
     )
 
 

@@ -7,7 +7,7 @@ operators start as the exact identity.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +16,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..architecture.attention import read_any_attention
+from ..architecture.graph import Layer
 from ..architecture.other_operators import OtherOperator
 from ..architecture.surgery import Rewrite
 from ..checkpoints.checkpoint import Checkpoint, write_product
-from ..errors import CheckpointError, SurgeonError
+from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..model_yaml.insert import stacking_notes
 from ..tables import Part, Shown
-from ..wording import plural
+from ..wording import counted, few, plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, picture_from, random_pictures
 from .plan import GraftPlan
 from .record import RECORD, _in_short, _record
-from .transplant import transplant_
+from .state_dict import layer_of
+from .transplant import SEED, transplant_
 from .widths import widths_of
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
@@ -84,16 +86,16 @@ class Graft(Shown):
     @property
     def report(self) -> str:
         """The same with what is new and the certificate, a few lines."""
-        rows = len(self.plan.rewrite.edits) or len(self.plan.rewrite.inserted)
         gated = any(isinstance(edit.kernel, OtherOperator) for edit in self.plan.rewrite.edits.values())
         default = "at their random init, gates open" if gated else "at the paper's random init"
         start = "started as the exact identity" if self.record["init"] == "identity" else default
-        lines = [
-            self.line,
-            "  copied: the original's tensors, each in its layer's new place",
-            f"  new: {rows} operator {'row' if rows == 1 else 'rows'}, {start}",
-            f"  {self.certificate.line}",
-        ]
+        operators, others = _new_rows(self.plan.rewrite)
+        lines = [self.line, "  copied: the original's tensors, each in its layer's new place"]
+        if operators:
+            lines.append(f"  new: {counted(len(operators), 'operator row')}, {start}")
+        if others:
+            lines.append(f"  new: {_listed(others)}, at the random init of such layers")
+        lines.append(f"  {self.certificate.line}")
         return "\n".join([*lines, *(f"  dropped: {reason}" for reason in sorted(set(self.dropped.values())))])
 
     def parts(self) -> tuple[Part, ...]:
@@ -127,30 +129,50 @@ class Graft(Shown):
         return write_product(path, self.output, self.data, force=force)
 
 
-def _without_identity(rewrite: Rewrite) -> str:
-    """What to say of the new rows that hold an operator which can't start as the identity, for want of a gate."""
+def _new_rows(rewrite: Rewrite) -> tuple[list[Layer], list[Layer]]:
+    """The rows that came or were changed: those that hold an operator, and those that do not."""
     new = [row for row in rewrite.after if row.index in rewrite.edits or row.index in rewrite.inserted]
+    operators = [row for row in new if row.kind.is_attention or read_any_attention(row)]
+    return operators, [row for row in new if row not in operators]
+
+
+def _listed(rows: Sequence[Layer]) -> str:
+    """`row 6 (C2f)`, `rows 6 (C2f), 9 (Conv)`."""
+    return f"row{plural(rows)} {few([f'{row.index} ({row.block})' for row in rows], 8)}"
+
+
+def _without_identity(rewrite: Rewrite) -> list[str]:
+    """The new rows that hold an operator which can't start as the identity, for want of a gate."""
     bare = []
-    for row in new:
+    for row in _new_rows(rewrite)[0]:
         attention = read_any_attention(row)
         if attention and isinstance(attention.kernel, OtherOperator) and not attention.kernel.gated:
             bare.append(f"{row.index} ({attention.kernel.op})")
-    if not bare:
-        return ""
-    return f"row{plural(bare)} {', '.join(bare)} can start as the identity behind a gate, as insert --gated writes; or "
+    return bare
 
 
-def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) -> Graft:
+def _remedy(rewrite: Rewrite, bare: Sequence[str]) -> str:
+    """What to say of new rows that can't start as the identity: no operators, or operators for want of a gate."""
+    others = _new_rows(rewrite)[1]
+    said = f"{_listed(others)} can't start as the identity, being no operator; " if others else ""
+    rows = f"row{plural(bare)} {', '.join(bare)}"
+    gate = f"{rows} can start as the identity behind a gate, as insert --gated writes; or " if bare else ""
+    return f"{said}{gate}add --init default if that is meant"
+
+
+def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, image: Path | None = None) -> Graft:
     """Do a planned graft in memory; the checkpoint is not changed.
 
     Args:
         plan: from `plan_graft` or `plan_graft_into`.
-        identity: start the operators as the identity; otherwise at their random init, as papers have them.
+        identity: start the operators as the identity; with False at their random init, as papers have them, gates open;
+            None leaves them as a network built from its YAML has them.
+        seed: of their random weights.
         image: a real picture, for one more run of the certificate.
 
     Raises:
-        CheckpointError: the outputs would differ although the operators are the identity, or layers have no place in
-            the target and `identity` asks for the same outputs.
+        ChangedOutputsError: the outputs would differ although the operators are to be the identity.
+        CheckpointError: layers have no place in the target and `identity` asks for the same outputs.
     """
     checkpoint = plan.checkpoint
     _refuse_loss(plan, identity)
@@ -160,25 +182,26 @@ def graft(plan: GraftPlan, *, identity: bool = True, image: Path | None = None) 
     widths = widths_of(trial, next(iter(pictures.values())))
 
     def operate(model: nn.Module) -> list[str]:
-        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity)
+        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
 
     certificate = certify(trial, operate, pictures)
     del trial
     if identity and not certificate.exact:
-        raise CheckpointError(
-            f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g}), so nothing "
-            f"was written; {_without_identity(plan.rewrite)}add --init default if that is meant"
-        )
+        problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
+        bare = _without_identity(plan.rewrite)
+        raise ChangedOutputsError(f"{problem}, so nothing was written; {_remedy(plan.rewrite, bare)}", problem, bare)
     model = deepcopy(checkpoint.model)
     assert model is not None
     originals = list(model.state_dict())
     fresh = operate(model)
     new = set(fresh)
     copied = tuple(name for name in model.state_dict() if name not in new)
-    lost = tuple(name for name in originals if _layer_of(name) in plan.lost)
+    lost = tuple(name for name in originals if layer_of(name) in plan.lost)
     assert len(copied) + len(lost) == len(originals), "a tensor was lost on the way"
-    dropped = {name: f"layer {_layer_of(name)} has no row in the target" for name in lost}
-    record = _record(plan, identity, certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)})
+    dropped = {name: f"layer {layer_of(name)} has no row in the target" for name in lost}
+    record = _record(
+        plan, bool(identity), certificate, {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
+    )
     data = _product(checkpoint, model, record)
     return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
 
@@ -205,8 +228,8 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     return data
 
 
-def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
-    if plan.lost and identity:
+def _refuse_loss(plan: GraftPlan, identity: bool | None) -> None:
+    if plan.lost and identity is not False:
         before = plan.rewrite.before
         lost = ", ".join(f"{index} ({before[index].block})" for index in plan.lost[:8])
         more = f" and {len(plan.lost) - 8} more" if len(plan.lost) > 8 else ""
@@ -214,12 +237,6 @@ def _refuse_loss(plan: GraftPlan, identity: bool) -> None:
             f"{plan.rewrite.after.name} has no row for layer {lost}{more} of {plan.checkpoint.path}, so it can't "
             "predict the same; add --init default to graft what fits and drop the rest"
         )
-
-
-def _layer_of(name: str) -> int:
-    """The layer that a state-dict name belongs to; -1 for none."""
-    index = name.split(".")[1] if name.startswith("model.") else ""
-    return int(index) if index.isdigit() else -1
 
 
 def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
@@ -234,14 +251,14 @@ def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
         )
     if checkpoint.data.get("optimizer") is not None:
         notes.append("the optimizer's state belongs to the original's tensors and was left out: training starts anew")
-    notes += _rebuild_notes(model)
+    notes += _rebuild_notes(model, trust=checkpoint.trusted)
     return tuple(notes)
 
 
-def _rebuild_notes(model: nn.Module) -> list[str]:
+def _rebuild_notes(model: nn.Module, trust: bool) -> list[str]:
     """What training will make of the model, which it rebuilds from its YAML."""
     try:
-        lost = rebuilt_differently(model)
+        lost = rebuilt_differently(model, trust=trust)
     except SurgeonError as error:
         return [
             f"training rebuilds the model from its YAML, and the installed ultralytics can't ({error}): the file "
@@ -255,12 +272,12 @@ def _rebuild_notes(model: nn.Module) -> list[str]:
     ]
 
 
-def rebuilt_differently(model: nn.Module) -> list[str]:
+def rebuilt_differently(model: nn.Module, *, trust: bool = False) -> list[str]:
     """State-dict names that the installed Ultralytics does not build from the model's YAML in the same shape.
 
     Raises:
         SurgeonError: it does not build that YAML at all.
     """
-    layers = layers_of(model.yaml, "the model")
+    layers = layers_of(model.yaml, "the model", trust=trust)
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]

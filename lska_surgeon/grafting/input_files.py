@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import glob
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.find import check_checkpoint
 from ..errors import NO_DATA, CheckpointError, TrainingError
-from ..files import no_file
+from ..files import MOST_PICTURE_BYTES, no_file, read_within
+from ..model_yaml.find import CHECKPOINT_SUFFIXES, YAML_SUFFIXES
 from ..wording import first_line
-from .settings_files import data_problem, yaml_problem
+from .settings_files import data_problem, settings_in, yaml_problem
 
 if TYPE_CHECKING:
     import numpy
 
 #: Arguments of Ultralytics that may name one more checkpoint.
 CHECKPOINTS = ("pretrained", "distill_model")
+#: Arguments that name a file, or a folder, whatever its name ends in.
+_FILES = ("cfg", "data", "model", "resume", *CHECKPOINTS)
+#: Arguments that Ultralytics takes from what is trained, whatever a `cfg` file says.
+_OF_THE_MODEL = ("model", "task", "mode")
+#: Arguments that are words, whatever they end in.
+_WORDS = ("name", "project", "save_dir")
 #: Arguments that say what to train on, or where that is said.
 _NAMES_DATA = ("data", "cfg", "resume")
 _NO_NAMES = ("", "none", "true", "false", "0", "1")
-_YAML = (".yaml", ".yml")
 
 
 def pixels_of(path: Path) -> numpy.ndarray:
@@ -41,7 +47,7 @@ def pixels_of(path: Path) -> numpy.ndarray:
     import numpy
 
     try:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_PICTURE_BYTES), numpy.uint8), cv2.IMREAD_COLOR)
     except OSError as error:
         raise CheckpointError(f"can't read the picture {path}: {error.strerror}") from error
     except cv2.error as error:  # of an empty file
@@ -49,6 +55,46 @@ def pixels_of(path: Path) -> numpy.ndarray:
     if pixels is None:
         raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
     return pixels
+
+
+def with_settings(options: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
+    """Ultralytics' arguments, with those that a `cfg` file says in its place.
+
+    As for Ultralytics, the others go before them, and what it says of a model says nothing.
+
+    Args:
+        options: the arguments, by name.
+        folder: where a relative path begins.
+
+    Raises:
+        TrainingError: the `cfg` file can't be read.
+    """
+    inside = {} if options.get("cfg") is None else settings_in(folder / str(options["cfg"]), f"cfg={options['cfg']}")
+    said = {key: value for key, value in inside.items() if key not in _OF_THE_MODEL}
+    return {key: value for key, value in {**said, **options}.items() if key != "cfg"}
+
+
+def file_arguments(options: Mapping[str, Any], folder: Path = Path()) -> dict[str, Path]:
+    """Argument -> the file, or the folder, that it names, of all that a training may open.
+
+    What a `cfg` file names is among them, and so is that file itself. None need be there: a name may be one of
+    Ultralytics' own.
+
+    Args:
+        options: Ultralytics' arguments, by name.
+        folder: where a relative path begins.
+
+    Raises:
+        TrainingError: the `cfg` file can't be read.
+    """
+    named = {**with_settings(options, folder), "cfg": options.get("cfg")}
+    return {key: folder / value for key, value in sorted(named.items()) if _names_file(key, value)}
+
+
+def _names_file(key: str, value: Any) -> bool:
+    if not isinstance(value, (str, Path)) or str(value).lower() in _NO_NAMES or key in _WORDS:
+        return False
+    return key in _FILES or Path(value).suffix.lower() in (*CHECKPOINT_SUFFIXES, *YAML_SUFFIXES)
 
 
 def check_words(words: Sequence[str], *, model: str) -> None:
@@ -102,7 +148,7 @@ def _check_data(value: str) -> None:
             f"data={value} is not here, and nothing is downloaded for you: fetch it first, and give its path"
         )
     remedy = "give the path of a data YAML that is here"
-    if Path(value).suffix.lower() in _YAML and not any(True for _ in _stock_data(value)):
+    if Path(value).suffix.lower() in YAML_SUFFIXES and not any(True for _ in _stock_data(value)):
         _check_file("data", value, remedy)
     problem = data_problem(Path(value)) if Path(value).exists() else None
     if problem:

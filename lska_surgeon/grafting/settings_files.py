@@ -7,13 +7,14 @@ it looks at itself.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ..errors import EncodingError
+from ..errors import DocumentError, EncodingError, EndlessError, TrainingError
 from ..files import no_file
 from ..model_yaml.encoding import decoded
-from ..yaml_nodes import MappingNode, UnreadableYaml, compose
+from ..model_yaml.find import YAML_SUFFIXES
+from ..yaml_nodes import MappingNode, Node, ScalarNode, UnreadableYaml, compose, plain_value, value_of
 
-_YAML = (".yaml", ".yml")
 #: What Ultralytics unpacks, and looks for a data YAML in.
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
 #: No list of names is so long; reading one takes half a minute.
@@ -27,6 +28,19 @@ def data_problem(path: Path) -> str | None:
     return yaml_problem(path, "no data YAML", "train, val and names")
 
 
+def classes_in(path: Path) -> int | None:
+    """How many classes a data YAML names; None where that can't be read."""
+    if not path.is_file() or data_problem(path) is not None or path.suffix.lower() in _ARCHIVES:
+        return None
+    root = compose(decoded(path.read_bytes(), "it"))
+    found = {key.value: value for key, value in root.value} if root is not None else {}
+    names, number = found.get("names"), found.get("nc")
+    if names is not None and not isinstance(names, ScalarNode):
+        return len(names.value)
+    number = plain_value(number) if isinstance(number, ScalarNode) else None
+    return number if isinstance(number, int) and number > 0 else None
+
+
 def yaml_problem(path: Path, kind: str, keys: str) -> str | None:
     """What is wrong with a file that is there.
 
@@ -35,21 +49,55 @@ def yaml_problem(path: Path, kind: str, keys: str) -> str | None:
         kind: what it is then, "no data YAML".
         keys: such as it should have.
     """
+    try:
+        _mapping(path, kind, keys)
+    except _NotRead as error:
+        return str(error)
+    return None
+
+
+def settings_in(path: Path, name: str) -> dict[str, Any]:
+    """What a YAML of arguments says.
+
+    Args:
+        path: the file.
+        name: what to call it in an error.
+
+    Raises:
+        TrainingError: it is none, or can't be read.
+    """
+    try:
+        root = _mapping(path, "no YAML of arguments", "epochs and imgsz")
+        return {str(key): value for key, value in value_of(root).items()}
+    except (_NotRead, DocumentError) as error:
+        raise TrainingError(f"{name} {error}: give a YAML of arguments, or drop it") from error
+    except RecursionError as error:
+        raise TrainingError(f"{name} is no YAML of arguments: it contains itself") from error
+
+
+class _NotRead(Exception):
+    """What is wrong with a file, such as "is a folder"."""
+
+
+def _mapping(path: Path, kind: str, keys: str) -> Node:
+    """The root of a YAML that is a mapping; see `yaml_problem` for the words."""
     found = no_file(path)
     if found:
-        return f"is {found}"
-    if path.suffix.lower() not in _YAML:
-        return f"is {kind}, whose name would end in .yaml"
+        raise _NotRead(f"is {found}")
+    if path.suffix.lower() not in YAML_SUFFIXES:
+        raise _NotRead(f"is {kind}, whose name would end in .yaml")
     try:
         if path.stat().st_size > _MOST_BYTES:
-            return f"is {kind}: it has more than {_MOST_BYTES:,} bytes"
+            raise _NotRead(f"is {kind}: it has more than {_MOST_BYTES:,} bytes")
         root = compose(decoded(path.read_bytes(), "it"))
     except OSError as error:
-        return f"can't be read: {error.strerror or error}"
-    except EncodingError as error:
-        return f"is {kind}: {error}"
+        raise _NotRead(f"can't be read: {error.strerror or error}") from error
+    except (EncodingError, EndlessError) as error:
+        raise _NotRead(f"is {kind}: {error}") from error
     except UnreadableYaml as error:
-        return f"is {kind}: {f'line {error.line}: ' if error.line else ''}{error}"
-    except RecursionError:
-        return f"is {kind}: it is nested too deep"
-    return None if isinstance(root, MappingNode) else f"is {kind}: it has no keys such as {keys}"
+        raise _NotRead(f"is {kind}: {f'line {error.line}: ' if error.line else ''}{error}") from error
+    except RecursionError as error:
+        raise _NotRead(f"is {kind}: it is nested too deep") from error
+    if not isinstance(root, MappingNode):
+        raise _NotRead(f"is {kind}: it has no keys such as {keys}")
+    return root

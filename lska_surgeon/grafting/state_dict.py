@@ -17,7 +17,15 @@ from ..errors import CheckpointError
 from ..model_yaml.document import Document
 from ..model_yaml.find import find_model
 from ..model_yaml.remove import rows_of_operators
+from ..wording import number_in
 from ..yolo.build import build
+
+
+def layer_of(name: str) -> int:
+    """The layer that a name of a tensor or a module belongs to, 13 of `model.13.m.0`; -1 for none."""
+    root, _, rest = name.partition(".")
+    index = number_in(rest.partition(".")[0]) if root == "model" else None
+    return -1 if index is None else index
 
 
 def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:

@@ -1,5 +1,8 @@
 """Ultralytics' own training of a grafted checkpoint or a variant, in stages; it knows no optimizer and no epoch.
 
+`run_trainer` is the one door to Ultralytics' trainer. What is trained, and every file that an argument names, is looked
+through before Ultralytics reads it, and so is what a checkpoint that is resumed says of data and arguments.
+
 A stage is one run of Ultralytics' trainer. `attention` freezes all but the operators, through Ultralytics' own `freeze`
 argument, so that the run's files say what was frozen and `resume=True` freezes it again; `all` freezes nothing. What
 the data keep from being carried over (`freezing.not_carried`) trains in every stage.
@@ -8,7 +11,7 @@ the data keep from being carried over (`freezing.not_carried`) trains in every s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +20,23 @@ from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.find import means_yaml
-from ..errors import NO_DATA, BuildError, CheckpointError, SurgeonError, TrainingError
-from ..model_yaml.find import find_model
+from ..checkpoints.network import open_network
+from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
+from ..model_yaml.find import find_model, is_checkpoint
 from ..nn import named_operators
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_mistakes import mistake
 from .freezing import frozen_parts
-from .input_files import CHECKPOINTS
+from .input_files import CHECKPOINTS, file_arguments, with_settings
 
 #: `--stage` value -> the runs that it stands for.
 STAGES = {"all": ("all",), "attention": ("attention",), "both": ("attention", "all")}
 #: Arguments of Ultralytics that the command line has a place of its own for.
 _ELSEWHERE = ("model", "mode", "task")
+#: What a training that is resumed takes from the checkpoint, where no argument says it, of all that names a file.
+_OF_RESUMED = ("data", "distill_model")
 #: How Ultralytics refuses an argument.
 _REFUSALS = (AssertionError, OSError, SyntaxError, TypeError, ValueError)
 
@@ -55,10 +61,12 @@ class Training:
     Attributes:
         source: the checkpoint or model YAML, as Ultralytics takes it.
         stages: the runs; each one after the first goes on from the weights that the one before has left.
+        trust: let the files run what they say.
     """
 
     source: str
     stages: tuple[Stage, ...]
+    trust: bool = False
 
 
 def plan_training(
@@ -77,18 +85,20 @@ def plan_training(
         SurgeonError: the source can't be read or built, an argument is wrong, or the data are not here.
     """
     import_offline()
-    options = check_options(given) if isinstance(given, Mapping) else read_options(given)
-    for key in CHECKPOINTS:
-        if isinstance(options.get(key), str):
-            read_checkpoint(options[key], trust=trust)
+    options = check_options(given if isinstance(given, Mapping) else _options_in(given))
+    refuse_unsafe_files(options, trust=trust)
     if means_yaml(source):
         source = str(Path(source).with_name(find_model(source).asked))  # by a bare name Ultralytics means a checkpoint
         model = _check_yaml(source, stage, options)
     else:
         checkpoint = read_checkpoint(source, trust=trust)
         model = _check_checkpoint(checkpoint, stage, options)
+        if options.get("resume"):
+            resumed = {**checkpoint.train_args, **options}
+            refuse_unsafe_files({key: resumed.get(key) for key in _OF_RESUMED}, trust=trust)
+            options["data"] = resumed.get("data")
     _check_data(model, options)
-    return Training(source, tuple(_stages(model, stage, warm, options)))
+    return Training(source, tuple(_stages(model, stage, warm, options)), trust)
 
 
 def train(training: Training) -> list[Path]:
@@ -100,32 +110,74 @@ def train(training: Training) -> list[Path]:
     Raises:
         TrainingError: Ultralytics refuses the device or an argument, or misses a package.
     """
-    from ultralytics import YOLO
-
-    from .trainers import TRAINERS, no_downloads
-
     folders: list[Path] = []
     source = training.source
     for stage in training.stages:
-        with no_downloads():
-            try:
-                network = YOLO(source)
-                network.train(trainer=TRAINERS[network.task], **stage.options)
-            except Exception as error:
-                told = None if isinstance(error, SurgeonError) else mistake(error)
-                if told is None:
-                    raise
-                raise TrainingError(f"ultralytics: {told}") from error
-        folders.append(Path(network.trainer.save_dir))
-        source = str(network.trainer.last)
+        trainer = run_trainer(source, stage.options, trust=training.trust)
+        folders.append(Path(trainer.save_dir))
+        source = str(trainer.last)
     return folders
 
 
-def read_options(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as Ultralytics reads them: a bare word switches a flag on, `cfg=FILE` reads many from a file.
+def run_trainer(
+    source: str,
+    options: Mapping[str, Any],
+    *,
+    trust: bool = False,
+    prepare: Callable[[Any], object] = lambda network: None,
+    adapt: Callable[[Any], Any] = lambda trainer: trainer,
+) -> Any:
+    """Train with Ultralytics' trainer, sealed off; returns that trainer.
+
+    Args:
+        source: a checkpoint, or a model YAML, as Ultralytics takes it.
+        options: Ultralytics' arguments, by name.
+        trust: let the files run what they say; the data never may.
+        prepare: is given the `YOLO` object before it trains.
+        adapt: is given one of `TRAINERS`, and returns that or a class that extends it.
 
     Raises:
-        TrainingError: a word is no argument of Ultralytics, or has a wrong value; the message is Ultralytics'.
+        SurgeonError: a file would run something, the data are not here, or Ultralytics refuses.
+    """
+    from .sealed import sealed
+    from .trainers import TRAINERS
+
+    try:
+        with sealed(), open_network(source, trust=trust) as network:
+            if network.task not in TRAINERS:
+                raise TrainingError(f"no training for {network.task} models here, only for {', '.join(TRAINERS)}")
+            prepare(network)
+            network.train(trainer=adapt(TRAINERS[network.task]), **with_settings(options))
+    except Exception as error:
+        told = None if isinstance(error, SurgeonError) else mistake(error)
+        if told is None:
+            raise
+        raise TrainingError(f"ultralytics: {told}") from error
+    return network.trainer
+
+
+def refuse_unsafe_files(options: Mapping[str, Any], folder: Path = Path(), *, trust: bool = False) -> None:
+    """Refuse arguments that name a checkpoint which can't be read, or would run something; a `cfg` file is opened.
+
+    Args:
+        options: Ultralytics' arguments, by name.
+        folder: where a relative path begins.
+        trust: let the checkpoints run what they say.
+
+    Raises:
+        CheckpointError: one of the checkpoints is such.
+        TrainingError: the `cfg` file can't be read.
+    """
+    for key, path in file_arguments(options, folder).items():
+        if key in CHECKPOINTS or is_checkpoint(path):
+            read_checkpoint(path, trust=trust)
+
+
+def _options_in(words: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words as Ultralytics reads them: a bare word switches a flag on.
+
+    Raises:
+        TrainingError: a word is no argument of Ultralytics; the message is Ultralytics'.
     """
     from ultralytics import cfg
 
@@ -134,26 +186,28 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
         with quiet():
             for word in cfg.merge_equals_args(list(words)):
                 key, value = cfg.parse_key_value_pair(word) if "=" in word else (word, True)
-                if key == "cfg":
-                    options = {**cfg.cfg2dict(value), **options}
-                elif value is True and "=" not in word and not isinstance(cfg.DEFAULT_CFG_DICT.get(key), bool):
+                if value is True and "=" not in word and not isinstance(cfg.DEFAULT_CFG_DICT.get(key), bool):
                     raise TrainingError(f"{word!r} is no argument: give Ultralytics' as key=value, such as epochs=100")
-                else:
-                    options[key] = value
+                options[key] = value
     except _REFUSALS as error:
         raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
-    return check_options(options)
+    return options
 
 
-def check_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Ultralytics' arguments by name, once Ultralytics has looked at them.
+def check_options(given: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
+    """Ultralytics' arguments by name, those of a `cfg` file among them, once Ultralytics has looked at them.
+
+    Args:
+        given: the arguments.
+        folder: where a relative path begins.
 
     Raises:
         TrainingError: one is no argument of Ultralytics, or has a wrong value; the message is Ultralytics'.
     """
     from ultralytics import cfg
 
-    options = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+    named = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+    options = with_settings(named, folder)
     found = [key for key in _ELSEWHERE if options.get(key) is not None]
     if found:
         raise TrainingError(f"{found[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
@@ -201,7 +255,7 @@ def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, 
     if stage != "all" and options.get("pretrained") is False:
         raise TrainingError(f"--stage {stage} keeps trained layers as they are, and pretrained=False drops them")
     try:
-        layers_of(checkpoint.yaml or {}, f"the YAML in {path}")
+        layers_of(checkpoint.yaml or {}, f"the YAML in {path}", trust=checkpoint.trusted)
     except BuildError as error:
         raise TrainingError(
             f"training rebuilds the model, and {error}: train it with a release of ultralytics that builds it"
@@ -223,29 +277,22 @@ def _check_resume(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]
 
 def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     """Raise where Ultralytics would not find the data, or would fetch them."""
-    from ultralytics.data.utils import DATASETS_DIR, check_det_dataset
+    from ultralytics.data.utils import check_det_dataset
     from ultralytics.nn.tasks import guess_model_task
 
-    from .trainers import TRAINERS, no_downloads
+    from .sealed import sealed
+    from .trainers import TRAINERS, refuse_fetching
 
     with quiet():
         task = guess_model_task(model)
     if task not in TRAINERS:
         raise TrainingError(f"no training for {task} models here, only for {', '.join(TRAINERS)}: use yolo train")
     data = options.get("data")
-    if data is None and options.get("resume"):
-        return
-    if not isinstance(data, str):
-        raise TrainingError(NO_DATA)
-    fetch = f"data={data} is not here, and nothing is downloaded for you: fetch it first, and give its path"
-    if "://" in data or data.endswith(".ndjson"):
-        raise TrainingError(fetch)
+    refuse_fetching(data, task)
     if task == "classify":
-        if not (Path(data).is_dir() or Path(DATASETS_DIR, data).is_dir()):
-            raise TrainingError(fetch)
         return
     try:
-        with quiet(), no_downloads():
+        with quiet(), sealed():
             check_det_dataset(data, autodownload=False)
     except Exception as error:  # it does nothing but read files of the user's, and fails on what it did not foresee
         raise TrainingError(f"ultralytics: {first_paragraph(error) or type(error).__name__}") from error

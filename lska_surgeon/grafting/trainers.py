@@ -2,99 +2,60 @@
 
 Multi-GPU training runs in fresh processes, which import a trainer's module (or unpickle its class) before they build a
 model. A trainer from here brings the block names along, for this package registers them on import. It downloads
-nothing, warms the operators up as it does norms, keeps the statistics of frozen norms, which old releases let move, and
-lets a stage freeze no tensor that the trained weights had nothing for.
+nothing and runs nothing that its data bring along, whatever process it is in; it warms the operators up as it does
+norms, keeps the statistics of frozen norms, which old releases let move, and lets a stage freeze no tensor that the
+trained weights had nothing for.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable, Iterator
+import ast
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from ultralytics import utils
-from ultralytics.data import utils as data_utils
+from ultralytics.data.utils import DATASETS_DIR
 from ultralytics.models import yolo
-from ultralytics.utils import LOGGER, RANK, checks, downloads
+from ultralytics.utils import LOGGER, RANK
 
-from ..errors import TrainingError
+from ..errors import NO_DATA, TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
+from ..wording import clean
 from ..yolo.exceptions import first_paragraph
-from .freezing import frozen_parts, not_carried, starts_anew
+from .freezing import frozen_parts, not_carried, starts_anew, what_trains
+from .moved_rows import rows_moved
+from .sealed import sealed
 
 
-@contextmanager
-def no_downloads() -> Iterator[None]:
-    """Let Ultralytics, in this process and in those that it starts, neither download nor install a thing.
-
-    It then takes the way that it has for a machine without network: a font is left out, the check of mixed precision
-    is skipped.
-    """
-    changes: list[tuple[Any, str, Any]] = [
-        (downloads, "safe_download", _refuse(downloads.safe_download)),
-        (torch.hub, "download_url_to_file", _refuse(torch.hub.download_url_to_file)),
-        (data_utils, "safe_download", _refuse(data_utils.safe_download)),
-        (downloads, "is_url", _offline(downloads.is_url)),
-        (checks, "ONLINE", False),
-        (checks, "AUTOINSTALL", False),
-    ]
-    before = [getattr(module, name) for module, name, _ in changes]
-    environment = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    environment_before = {name: os.environ.get(name) for name in environment}
-    for module, name, value in changes:
-        setattr(module, name, value)
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        for (module, name, _), value in zip(changes, before):
-            setattr(module, name, value)
-        for name, value in environment_before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _refuse(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def safe_download(url: Any, *args: Any, **kwargs: Any) -> Any:
-        if "://" not in str(url) and os.path.isfile(url):
-            return original(url, *args, **kwargs)  # an archive that is here is only unpacked
-        raise ConnectionError(f"{url} is not here, and nothing is downloaded")
-
-    return safe_download
-
-
-def _offline(original: Callable[..., bool]) -> Callable[..., bool]:
-    @functools.wraps(original)
-    def is_url(url: Any, check: bool = False) -> bool:
-        return not check and original(url)
-
-    return is_url
+def _names_no_frozen_tensor(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Freezing layer ")
 
 
 class SurgeonTrainer:
     """What the five share; in front of an Ultralytics trainer.
 
     Raises:
-        TrainingError: Ultralytics refuses the device.
+        TrainingError: Ultralytics refuses the device, or would fetch the data.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
-            with no_downloads():
+            with sealed():
                 super().__init__(*args, **kwargs)
         except ValueError as error:
             raise TrainingError(f"ultralytics: {first_paragraph(error)}") from error
+        refuse_expression(self.args.imgsz)  # type: ignore[attr-defined]
         if not hasattr(self, "_model_train"):  # the method in which newer releases do it themselves
             self.add_callback("on_train_batch_start", hold_statistics)  # type: ignore[attr-defined]
+
+    def get_dataset(self) -> Any:
+        refuse_fetching(self.args.data, self.args.task)  # type: ignore[attr-defined]
+        return super().get_dataset()  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
         """The model that the data ask for, with the trained weights where they fit; the rest is told, and trains."""
@@ -107,7 +68,8 @@ class SurgeonTrainer:
                 args.freeze = frozen_parts(model, fresh)
                 self._save_arguments()
             if RANK == -1:
-                LOGGER.warning(starts_anew(fresh, trained=by_stage or args.freeze is None))
+                moved = rows_moved(model, weights, (str(args.model), str(args.pretrained))) if weights else None
+                LOGGER.warning(moved or starts_anew(fresh, trained=by_stage or args.freeze is None))
         return model
 
     def _save_arguments(self) -> None:
@@ -117,8 +79,18 @@ class SurgeonTrainer:
         if path.is_file():
             save(path, vars(self.args))  # type: ignore[attr-defined]
 
+    def _setup_train(self, *args: Any, **kwargs: Any) -> None:
+        """Ultralytics', which says of each tensor by itself that it is frozen; one line says what trains."""
+        LOGGER.addFilter(_names_no_frozen_tensor)
+        try:
+            super()._setup_train(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            LOGGER.removeFilter(_names_no_frozen_tensor)
+        if self.args.freeze:  # type: ignore[attr-defined]
+            LOGGER.info(what_trains(self.model))  # type: ignore[attr-defined]
+
     def train(self) -> Any:
-        with no_downloads():
+        with sealed():
             return super().train()  # type: ignore[misc]
 
     def optimizer_step(self) -> Any:
@@ -154,6 +126,34 @@ TRAINERS: dict[str, type[SurgeonTrainer]] = {
     "obb": SurgeonOBBTrainer,
     "classify": SurgeonClassificationTrainer,
 }
+
+
+def refuse_fetching(data: Any, task: str) -> None:
+    """Refuse data that Ultralytics would fetch, or would run a script of its own to fetch.
+
+    Raises:
+        TrainingError: they are no file or folder that is here.
+    """
+    if not isinstance(data, str):
+        raise TrainingError(NO_DATA)
+    here = task != "classify" or any(path.is_dir() for path in (Path(data), Path(DATASETS_DIR, data)))
+    if "://" in data or data.endswith(".ndjson") or not here:
+        raise TrainingError(
+            f"data={clean(data)} is not here, and nothing is downloaded for you: fetch it first, and give its path"
+        )
+
+
+def refuse_expression(size: Any) -> None:
+    """Refuse an image size in words that is more than numbers, for old releases evaluate it.
+
+    Raises:
+        TrainingError: it is.
+    """
+    try:
+        if isinstance(size, str):
+            ast.literal_eval(size)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise TrainingError(f"imgsz={clean(size)} is no size: give a number of pixels, such as imgsz=640") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ built: whether the installed Ultralytics can build the kept layers from their ro
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,21 +17,28 @@ import torch
 from torch import nn
 
 from ..architecture.attention import read_attention
-from ..architecture.graph import Graph, Layer, yaml_of
+from ..architecture.graph import IMAGE, Graph, Layer, yaml_of
 from ..architecture.scaling import scaling_of
 from ..architecture.surgery import Rewrite
 from ..errors import BuildError
 from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES
+from ..wording import number_in
 from ..yolo.build import layers_of
 from .widths import width_of_row
 
-#: Seed of the new operators' depth-wise convolutions, so that a graft is the same file every time.
+#: Seed of the new operators' random weights, so that a graft is the same file every time.
 SEED = 0
 
 
 def transplant_(
-    model: nn.Module, rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any], *, identity: bool = True
+    model: nn.Module,
+    rewrite: Rewrite,
+    widths: Sequence[int | None],
+    yaml: Mapping[str, Any],
+    *,
+    identity: bool | None = True,
+    seed: int = SEED,
 ) -> list[str]:
     """Apply a rewrite to a built model, in place.
 
@@ -39,7 +47,9 @@ def transplant_(
         rewrite: what to do.
         widths: the channels that each of its layers gives, from `widths_of`.
         yaml: the model dictionary to be.
-        identity: start the new operators as the exact identity; otherwise at their random init, gates open.
+        identity: start the new operators as the exact identity; with False at their random init, gates open; None
+            leaves them as they are built, gates closed.
+        seed: of the random weights of what is new; those of an operator depend on it and on where that stands alone.
 
     Returns:
         The state-dict names of the new tensors, in order.
@@ -53,9 +63,13 @@ def transplant_(
     old_names = list(model.state_dict())
     model_wide = _ModelWide(model)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         fresh = _Fresh(rewrite, widths, yaml)
-        new = [_layer(rewrite, row, layers, fresh) for row in rewrite.after]
+        seeds = _seeds(rewrite, seed)
+        new = []
+        for row in rewrite.after:
+            torch.manual_seed(seeds[row.index])
+            new.append(_layer(rewrite, row, layers, fresh))
     for row, layer in zip(rewrite.after, new):
         layer.i, layer.f = row.index, list(row.frm) if isinstance(row.frm, tuple) else row.frm
         if all(layer is not old for old in layers) or row.index in rewrite.edits:
@@ -85,6 +99,24 @@ def excise_(model: nn.Module, rewrite: Rewrite) -> None:
         layer.i, layer.f = row.index, frm
         new.append(layer)
     _set_layers(model, new, rewrite.after, yaml_of(rewrite.after, model.yaml))
+
+
+def _seeds(rewrite: Rewrite, seed: int) -> list[int]:
+    """A seed for what is new in each row, by the layer that it stands in or behind: `neck:p3` draws as `neck` does."""
+    found: list[int] = []
+    there: dict[str, int] = {}
+    for row in rewrite.after:
+        origin = rewrite.origin[row.index]
+        place = f"in {origin}"
+        if origin is None:
+            source = row.sources[0]
+            while source != IMAGE and rewrite.origin[source] is None:
+                source = rewrite.after[source].sources[0]
+            behind = f"behind {source if source == IMAGE else rewrite.origin[source]}"
+            there[behind] = there.get(behind, 0) + 1
+            place = f"{behind}, {there[behind]}"
+        found.append(int.from_bytes(hashlib.sha256(f"{seed}: {place}".encode()).digest()[:7], "big"))
+    return found
 
 
 def saved_indices(graph: Graph) -> list[int]:
@@ -144,13 +176,13 @@ class _ModelWide:
         self.training = bool(model.training)
         self.norm = next((part for part in model.modules() if type(part) is nn.BatchNorm2d), None)
 
-    def settle_(self, layer: nn.Module, identity: bool) -> None:
+    def settle_(self, layer: nn.Module, identity: bool | None) -> None:
         """Give a new layer all of that, and its operators their start."""
         operators = [operator for _, operator in named_operators(layer)]
         for operator in operators:
             if identity:
                 operator.init_identity_()
-            elif isinstance(operator, Gated):
+            elif identity is False and isinstance(operator, Gated):
                 operator.init_default_()
         for part in operators or [layer]:
             part.to(device=self.reference.device, dtype=self.reference.dtype)
@@ -190,7 +222,8 @@ def _plain_type(layer: nn.Module, block: str) -> str:
 def moved_name(name: str, places: Mapping[int, int]) -> str | None:
     """A state-dict name under the new index; None when its layer is gone."""
     root, _, rest = name.partition(".")
-    index, dot, tail = rest.partition(".")
-    if root != "model" or not index.isdigit():
+    number, dot, tail = rest.partition(".")
+    index = number_in(number)
+    if root != "model" or index is None:
         return name
-    return f"model.{places[int(index)]}{dot}{tail}" if int(index) in places else None
+    return f"model.{places[index]}{dot}{tail}" if index in places else None

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..grafting.state_dict import layer_of
 from ..nn import named_operators
 from ..yolo.environment import quiet
 from .pictures import Picture
@@ -92,7 +93,7 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
     return [
         OperatorChange(
             name,
-            _layer_of(name),
+            layer_of(name),
             operator.kernel.op,
             float(moved[name].sum() / max(read[name].sum(), 1e-12)),
             moved[name] / numpy.maximum(read[name], 1e-12),
@@ -100,9 +101,3 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
         )
         for name, operator in operators
     ]
-
-
-def _layer_of(name: str) -> int:
-    """`model.13.m.0` -> 13."""
-    parts = name.split(".")
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else -1

@@ -13,9 +13,9 @@ from torch import nn
 
 from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
-from ..drawing.trained import open_trained
+from ..costs.trained import open_trained
 from ..errors import CheckpointError, PositionError, SurgeonError
-from ..files import as_path
+from ..files import as_path, told_apart
 from ..nn import named_operators
 from ..tables import Part, Shown, Table
 from ..wording import error_in_one_line, few
@@ -85,6 +85,11 @@ class Insight(Shown):
             draw_gates(self.changes, self.pictures, target, force=force)
         return target
 
+    def _repr_html_(self) -> str:
+        from ..drawing.matplotlib_plots import inline
+
+        return f"{inline(self.write)}\n{super()._repr_html_()}"
+
     def _field_rows(self) -> list[Sequence[str]]:
         return [
             (field.model, field.at, str(field.layer), *(_square(field, share) for share in SHARES))
@@ -113,7 +118,7 @@ def look(
     """Look into networks.
 
     Args:
-        checkpoints: the networks; two files of one name are told apart by their number.
+        checkpoints: the networks; files of one name are called by their folders too, as far as these differ.
         levels: pyramid levels of the output layer's inputs, "p3"; none, and no layers either, for all of them.
         layers: indices of layers.
         images: folder of pictures; None for noise.
@@ -127,7 +132,7 @@ def look(
         CheckpointError: a file holds tensors without a model or weights that are not finite, or a network does not run.
     """
     paths = pictures_in(images) if images else []
-    names = _names(checkpoints)
+    names = told_apart([checkpoint.path for checkpoint in checkpoints])
     places = [_checked(name, one, levels, layers, imgsz, gates) for name, one in zip(names, checkpoints)]
     fields: list[ReceptiveField] = []
     changes: dict[str, tuple[OperatorChange, ...]] = {}
@@ -192,11 +197,6 @@ def _still(changes: dict[str, tuple[OperatorChange, ...]]) -> list[str]:
         for model, found in changes.items()
         if (names := [one.name for one in found if one.still])
     ]
-
-
-def _names(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    names = [checkpoint.path.name for checkpoint in checkpoints]
-    return [f"{number}: {name}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
 
 
 def _layers(checkpoint: Checkpoint, name: str, levels: Sequence[str], layers: Sequence[int]) -> dict[str, int]:

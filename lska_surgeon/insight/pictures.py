@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..files import MOST_PICTURE_BYTES, read_within
 from .folder import PictureError
 
 #: Channels that a network may read pictures of a folder with: in grey, in colour.
@@ -48,7 +49,12 @@ def pictures_from(paths: list[Path], side: int, most: int, channels: int = 3) ->
     flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     pictures = []
     for path in paths[:most]:
-        pixels = cv2.imdecode(numpy.fromfile(path, numpy.uint8), flag)
+        try:
+            pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_PICTURE_BYTES), numpy.uint8), flag)
+        except OSError as error:
+            raise PictureError(f"can't read the picture {path}: {error.strerror or error}") from error
+        except cv2.error:  # of an empty file
+            pixels = None
         if pixels is None:
             raise PictureError(f"{path} can't be read as a picture: take it out of the folder")
         square = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)

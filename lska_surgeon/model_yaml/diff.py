@@ -16,6 +16,7 @@ from typing import Any
 from ..architecture.alignment import AlignedRow, align_rows, likenesses
 from ..architecture.graph import IMAGE, Graph, Layer
 from ..architecture.resolve import kept_letter, resolve_scale
+from ..architecture.shapes import channels_in
 from ..errors import GraphError
 from .difference import Change, Rewiring, RowDifference, Setting
 from .load import OpenModel
@@ -25,6 +26,8 @@ _AGREES, _AGREES_THROUGH = 0.02, 0.01
 _ROUNDS = 4
 #: Rows times rows: 2,000 of each take some seconds.
 _MOST_PAIRS = 4_000_000
+#: What Ultralytics, and a graft, add to the YAML that a checkpoint stores; `scale` is compared as what it means.
+_STORED = ("yaml_file", "scale", "lska_surgeon")
 _SCALING = ("scales", "depth_multiple", "width_multiple")
 
 
@@ -67,7 +70,10 @@ def _scales(model: OpenModel) -> list[Any]:
 
 def _settings(before: OpenModel, after: OpenModel, by_width: bool) -> tuple[Setting, ...]:
     old, new = before.document.settings, after.document.settings
-    keys = [key for key in dict.fromkeys((*old, *new)) if not (by_width and key in _SCALING)]
+    left_out = {*_STORED, *(_SCALING if by_width else ())}
+    if channels_in(old) == channels_in(new):  # a checkpoint says it, a YAML only where it is not 3
+        left_out |= {"ch", "channels"}
+    keys = [key for key in dict.fromkeys((*old, *new)) if key not in left_out]
     found = [Setting(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
     models = (before, after)
     letters = [x.scaling.letter for x in models]

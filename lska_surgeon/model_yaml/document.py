@@ -23,6 +23,7 @@ from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from ..yaml_nodes import (
     UNPRINTABLE,
+    EndlessYaml,
     HugeNumber,
     MappingNode,
     Node,
@@ -35,7 +36,6 @@ from ..yaml_nodes import (
     span_of,
     value_of,
     walk,
-    written_out,
 )
 from .encoding import MOST_BYTES, content_of, decoded
 from .lines import BREAKS, line_end, line_start, line_starts, newline_at
@@ -43,8 +43,6 @@ from .look_alikes import first_look_alike, look_alike
 
 # `# 12`, `# 15 (P3/8-small)`, `# 0-P1/2`, `# 10 input_proj.2`, and rt-detr's `# X3 (21), fpn_blocks.1`.
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
-#: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
-_MOST_NODES = 1_000_000
 #: What a value begins with that is an anchor, an alias or has a tag.
 MARKS = "&*!"
 #: The block of the layer that stands in for a row that can't be read.
@@ -264,6 +262,8 @@ class Document:
     def _compose(self) -> MappingNode:
         try:
             root = compose(UNPRINTABLE.sub("?", self.text))  # Ultralytics drops them, so such files do load
+        except EndlessYaml as error:
+            raise EndlessError(f"{self.name} has YAML aliases that stand for too much: write it out plainly") from error
         except UnreadableYaml as error:
             line, problem = first_look_alike(self.text) or (error.line, f"is not YAML: {error}")
             where = f", line {line}" if line else ""
@@ -278,8 +278,6 @@ class Document:
         twice = sorted(key for key, count in Counter(keys).items() if count > 1)
         if twice:
             raise DocumentError(f"{self.name} has the key {twice[0]} twice: keep one")
-        if written_out(mapping, {}) > _MOST_NODES:
-            raise EndlessError(f"{self.name} has YAML aliases that stand for too much: write it out plainly")
         return mapping
 
     def _unreadable(self, problem: str) -> DocumentError:

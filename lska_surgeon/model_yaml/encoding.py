@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import EncodingError, EndlessError
+from ..files import open_to_read
 
 #: How a file begins -> its encoding. The mark of UTF-32 begins with that of UTF-16, so it comes first.
 _MARKS = (
@@ -28,7 +29,7 @@ def content_of(file: Path | IO[bytes]) -> bytes:
     """
     if not isinstance(file, Path):
         return file.read(MOST_BYTES + 1)
-    with file.open("rb") as opened:
+    with open_to_read(file) as opened:
         return opened.read(MOST_BYTES + 1)
 
 

@@ -98,7 +98,7 @@ class Insertion(Shown):
     def line(self) -> str:
         """What is done, in one line."""
         scale = f" at scale {self.scaling.letter}" if self.scaling.letter else ""
-        params = "" if self.params_added is None else f", {self.params_added:,} parameters more"
+        params = "" if self.params_added is None else f", {self.params_added:,} added parameters"
         return f"{self.output or 'standard output'}: {self.base.asked}{scale} with {in_words(self.sites)}{params}"
 
     def parts(self) -> tuple[Part, ...]:

@@ -60,8 +60,9 @@ def patch(before: str, after: str, name: str) -> str:
 
 
 def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
-    """A unified diff of two texts, one newline style and no undecodable bytes, so that it prints well."""
+    """A unified diff of two texts for people: one newline style, and all but tabs to be seen."""
     old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
     lines = (old.splitlines(), new.splitlines())
     names = (f"a/{printable(old_name)}", f"b/{printable(new_name)}")
-    return "\n".join(difflib.unified_diff(*lines, *names, lineterm=""))
+    found = difflib.unified_diff(*lines, *names, lineterm="")
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in found)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.scaling import Scaling, scaling_of
-from ..architecture.shapes import Shape, settings_problem, shapes_of, size_problem, width_problem
+from ..architecture.settings import settings_problems
+from ..architecture.shapes import Shape, shapes_of, size_problem, width_problem
 from ..errors import DocumentError, GraphError
 from .document import Document, RowError
 from .encoding import content_of, decoded
@@ -38,6 +39,11 @@ class OpenModel:
     def shapes(self) -> tuple[Shape, ...]:
         """What each layer gives."""
         return shapes_of(self.document.graph, self.scaling)
+
+    @property
+    def classes(self) -> object:
+        """How many classes the output layer has, as the file says it, be that a number or not."""
+        return self.document.graph.settings.get("nc")
 
 
 def read_model(
@@ -90,10 +96,9 @@ def open_model(
     if scale and not document.scales:
         raise GraphError(f"{found.asked} has no scales, so there is no scale {scale}: leave it out")
     letter = scale or (found.scale if document.scales else None)
+    for _, wrong in settings_problems(document.settings):
+        raise GraphError(f"{found.asked}: {wrong}")
     scaling = scaling_of(document.settings, letter)
-    absurd = settings_problem(document.settings)
-    if absurd:
-        raise GraphError(f"{found.asked}: {absurd[1]}")
     note = None if scale else scale_note(found, document)
     model = OpenModel(found, document, scaling, scale, (note,) if note else ())
     for layer in document.graph:

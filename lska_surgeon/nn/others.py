@@ -13,7 +13,7 @@ from ..architecture.kernel import Kernel
 from ..architecture.other_operators import CBAM as CBAM_OP
 from ..architecture.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
 from ..declarations.find import active_blocks
-from ..errors import BuildError
+from ..errors import BuildError, needs
 from ..wording import first_line
 from .declared import declared_attention
 from .operators import OPERATORS, Operator
@@ -127,7 +127,7 @@ def _timm_module(name: str, dim: int) -> nn.Module:
     try:
         from timm import layers
     except ImportError as error:
-        raise BuildError(f"{TIMM}{name} needs timm: pip install 'lska-surgeon[timm]'") from error
+        raise needs("timm", what=f"{TIMM}{name}") from error
     try:
         cls = getattr(layers, name) if name[0].isupper() else layers.get_attn(name)
     except (AssertionError, AttributeError) as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from copy import deepcopy
 from typing import Any
 
@@ -32,6 +33,9 @@ from .operators import OPERATORS, Operator, named_operators
 from .others import OTHER_CLASSES, build_operator
 
 _MARK = "_lska_surgeon"
+#: Looks a model dictionary through before anything of it is parsed, and raises for one that must not be; None in what
+#: is Ultralytics' own. See `yolo.build.open_parser`, which alone sets it.
+SCREEN: ContextVar[Callable[[Mapping[str, Any]], None] | None] = ContextVar("screen", default=None)
 
 #: Block name in a row -> the class that it stands for.
 BLOCKS: dict[str, type[nn.Module]] = {
@@ -95,6 +99,9 @@ def owned_names(tasks: Any) -> frozenset[str]:
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
+        screen = SCREEN.get()
+        if screen is not None:
+            screen(d)
         blocks = active_blocks()
         classes = place_declared(tasks, _declared_in(d, blocks))
         translated, hosts = _translate(d, owned_names(tasks), blocks)

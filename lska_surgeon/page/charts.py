@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from ..costs.curves import CurvePoint
-from .content import CostCurves, Kind, Report, ReportRow
+from ..recipes.kinds import Kind
+from .content import CostCurves, Report, ReportRow
 from .grids import Words, giga
 from .plots import Point, Series, plot, swatch
 
@@ -41,6 +43,7 @@ class Charts:
     def __init__(self, report: Report, words: Words, anchors: Anchors) -> None:
         self.report, self.words, self.anchors = report, words, anchors
         self.metric = report.results.metric if report.results else ""
+        self.numbers = report.series
 
     def networks(self) -> list[Chart]:
         """For each base accuracy against cost and kernel size; parameters against GFLOPs where nothing was trained."""
@@ -94,7 +97,7 @@ class Charts:
         lines: dict[str, list[tuple[int, ReportRow]]] = {}
         for row in rows:
             if row.kind:
-                lines.setdefault(_in_words(row.kind), []).append((row.kind.k, row))
+                lines.setdefault(row.kind.family, []).append((row.kind.k, row))
         lines = {name: sorted(found, key=lambda one: one[0]) for name, found in lines.items() if len(found) > 1}
         sizes = sorted({k for found in lines.values() for k, _ in found})
         if not sizes:
@@ -103,7 +106,8 @@ class Charts:
         own = [self._scored(row, data, beside, self.words["base_row"]) for row in rows if row.is_base]
         series = [Series(self.words["base_row"], own, base=True)]
         for name, found in lines.items():
-            series.append(Series(name, [self._scored(row, data, k, f"k {k}") for k, row in found], joined=True))
+            points = [self._scored(row, data, k, f"k {k}") for k, row in found]
+            series.append(Series(name, points, self.numbers[found[0][1].series], joined=True))
         title = self._title("kernel_plot", base, data)
         yield from _chart(title, series, self.words["kernel"], self.metric, sizes)
 
@@ -121,18 +125,26 @@ class Charts:
                 link = self.anchors[name] if name else None
                 series.setdefault(point.op, []).append(Point(point.k, height(point), said, link))
             title = f"{curves.base}: {', '.join(curves.at)}"
-            lines = [Series(op, points, joined=True) for op, points in series.items()]
+            numbers = self._numbers_of(curves, series)
+            lines = [Series(op, points, numbers[op], joined=True) for op, points in series.items()]
             yield from _chart(title, lines, self.words["kernel"], label, sizes, zero=True)
 
     def _grouped(self, rows: Sequence[ReportRow], place: Callable[[ReportRow], Point | None]) -> list[Series]:
         """The base, then what has the same operator at the same positions."""
-        groups: dict[str, list[Point]] = {self.words["base_row"]: []}
-        for row in rows:
-            point = place(row)
-            if point is not None:
-                name = _in_words(row.kind) if row.kind else row.edits or self.words["larger"]
-                groups.setdefault(self.words["base_row"] if row.is_base else name, []).append(point)
-        return [Series(name, points, base=not at) for at, (name, points) in enumerate(groups.items())]
+        placed = [(row, point) for row in rows if (point := place(row)) is not None]
+        series = [Series(self.words["base_row"], [point for row, point in placed if row.is_base], base=True)]
+        for one in dict.fromkeys(row.series for row, _ in placed if not row.is_base):
+            mine = [(row, point) for row, point in placed if row.series == one and not row.is_base]
+            first = mine[0][0]
+            name = first.kind.family if first.kind else first.edits or self.words["larger"]
+            series.append(Series(name, [point for _, point in mine], self.numbers[one]))
+        return series
+
+    def _numbers_of(self, curves: CostCurves, ops: Collection[str]) -> dict[str, int]:
+        """The numbers of what stands on the page too, and of the other operators the next ones."""
+        known = {op: self.numbers.get((curves.base, Kind(curves.base, curves.at, op, 0).family)) for op in ops}
+        others = count(max(self.numbers.values(), default=-1) + 1)
+        return {op: next(others) if number is None else number for op, number in known.items()}
 
     def _scored(self, row: ReportRow, data: str, x: float, where: str) -> Point:
         score = row.scores[data]
@@ -167,10 +179,6 @@ def _all_known(rows: Sequence[ReportRow]) -> bool:
     return all(row.params is not None and row.macs is not None for row in rows)
 
 
-def _in_words(kind: Kind) -> str:
-    return f"{kind.op}, {', '.join(kind.at)}"
-
-
 def _more(name: str, params: int, gflops: float) -> str:
     return f"{name}: {params:+,}, {giga(gflops, '+')} GFLOPs"
 
@@ -182,4 +190,4 @@ def _chart(
     shown = [one for one in series if one.points]
     svg = plot(shown, f"{title}: {y} / {x}", x, y, ticks, zero)
     if svg:
-        yield Chart(title, svg, [(swatch(one, number), one.name) for number, one in enumerate(shown)])
+        yield Chart(title, svg, [(swatch(one), one.name) for one in shown])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..costs.curves import CurvePoint
+from ..recipes.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,6 @@ class Score:
     mean: float
     deviation: float | None
     seeds: int
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a variant has that others have in other sizes: one operator of one kernel size, at these positions."""
-
-    base: str
-    at: tuple[str, ...]
-    op: str
-    k: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +51,11 @@ class ReportRow:
     @property
     def is_base(self) -> bool:
         return self.name == self.base
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """What has one colour: all of one base that differ in kernel size alone, or this one network."""
+        return self.base, self.kind.family if self.kind else self.name
 
     @property
     def gflops(self) -> float | None:
@@ -188,3 +184,11 @@ class Report:
     def data(self) -> list[str]:
         """The names of all data that something was trained on."""
         return list(dict.fromkeys(name for row in self.rows for name in row.scores))
+
+    @property
+    def series(self) -> dict[tuple[str, str], int]:
+        """What has a colour -> its number: base after base, larger bases last, as in the figure of `results`."""
+        bases = dict.fromkeys(row.base for row in self.rows)
+        rows = [row for base in bases for row in self.rows if row.base == base and not row.is_base]
+        rows.sort(key=lambda row: not row.edits)
+        return {name: number for number, name in enumerate(dict.fromkeys(row.series for row in rows))}

@@ -14,11 +14,14 @@ from ..drawing.insertion import drawing_of
 from ..drawing.picture import Drawing
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
+from ..grafting.settings_files import classes_in
 from ..recipes.index import base_name, edits_in_words
+from ..recipes.kinds import kind_of, places_of
 from ..recipes.plan import Variant, VariantCost
+from ..recipes.recipe import Recipe
 from ..recipes.result import Variants
 from ..tables import Part, Shown
-from .content import CostCurves, Kind, Missing, Report, ReportRow, Trained
+from .content import CostCurves, Missing, Report, ReportRow, Trained
 from .render import render
 from .words import WORDS
 
@@ -50,13 +53,17 @@ class ReportPage(Shown):
     @property
     def line(self) -> str:
         """All in one line."""
+        return f"{self.output}: {self._what}"
+
+    @property
+    def _what(self) -> str:
         missing = [_missing(one) for one in self.content.missing]
         gaps = f"; not there: {', '.join(missing)}" if missing else ""
-        return f"{self.output}: {len(self.content.rows)} networks of {self.content.title}{gaps}"
+        return f"{len(self.content.rows)} networks of {self.content.title}{gaps}"
 
     def parts(self) -> tuple[Part, ...]:
-        """One line."""
-        return (self.line,)
+        """One line, which speaks of no file: this is shown before one is written."""
+        return (f"{self._what}; write() writes it to {self.output}",)
 
     def to_dict(self) -> dict[str, object]:
         """What the page has, as plain data."""
@@ -101,7 +108,7 @@ def report_of(variants: Variants, *, language: str, output: Path, images: Path |
         SurgeonError: receptive fields are asked for, and there is no picture or no trained network.
     """
     recipe = variants.recipe
-    rows, path = tuple(_rows(variants)), shlex.quote(str(recipe.path))
+    rows, path = tuple(_rows(variants, _classes(recipe))), shlex.quote(str(recipe.path))
     missing = [Missing("costs", f"lska-surgeon variants {path} --costs")]
     missing = missing if any(row.params is None for row in rows) else []
     if recipe.experiment is not None:
@@ -134,7 +141,14 @@ def _missing(one: Missing) -> str:
     return words[0].lower() + words[1:]
 
 
-def _rows(variants: Variants) -> Iterator[ReportRow]:
+def _classes(recipe: Recipe) -> int | None:
+    """How many classes a recipe trains for; None where that is not known, or not one number."""
+    data = recipe.experiment.data if recipe.experiment else ()
+    found = {classes_in(recipe.folder / name) for name in data}
+    return found.pop() if len(found) == 1 else None
+
+
+def _rows(variants: Variants, classes: int | None) -> Iterator[ReportRow]:
     seen: set[str] = set()
     for variant, cost in variants.index.variants:
         base = base_name(variant)
@@ -142,12 +156,13 @@ def _rows(variants: Variants) -> Iterator[ReportRow]:
             seen.add(base)
             counted = cost.base
             params, macs = (counted.params, counted.macs) if counted else (None, None)
-            drawing = Drawing(Content(variant.base, variants.recipe.imgsz).figure()).svg
+            drawing = Drawing(Content(variant.base, variants.recipe.imgsz, classes).figure()).svg
             yield ReportRow(base, "", base, params, macs, drawing=drawing)
-        yield _row(variant, cost, base, variants.recipe.imgsz)
+        drawing = drawing_of(variant.plan, variants.recipe.imgsz, classes).svg
+        yield _row(variant, cost, base, drawing)
 
 
-def _row(variant: Variant, cost: VariantCost, base: str, imgsz: tuple[int, int]) -> ReportRow:
+def _row(variant: Variant, cost: VariantCost, base: str, drawing: str) -> ReportRow:
     return ReportRow(
         variant.file,
         edits_in_words(variant),
@@ -156,31 +171,17 @@ def _row(variant: Variant, cost: VariantCost, base: str, imgsz: tuple[int, int])
         cost.macs,
         cost.params_added,
         cost.macs_added,
-        kind=_kind(variant, base),
-        drawing=drawing_of(variant.plan, imgsz).svg,
+        kind=kind_of(variant),
+        drawing=drawing,
         notes=variant.plan.notes,
     )
-
-
-def _kind(variant: Variant, base: str) -> Kind | None:
-    """What a variant has; None where its kernels are several, or none of the closed forms'."""
-    kernels = {site.kernel for site in variant.plan.sites}
-    kernel = next(iter(kernels))
-    if len(kernels) > 1 or kernel.k is None or kernel.explicit_dilation:
-        return None
-    return Kind(base, _places(variant), kernel.op, kernel.k)
-
-
-def _places(variant: Variant) -> tuple[str, ...]:
-    """Its positions without their sizes."""
-    return tuple(dict.fromkeys(position.split("@")[0] for position in variant.wanted.at))
 
 
 def _curves(variants: Variants) -> Iterator[CostCurves]:
     """For each base and each set of positions, what operators cost there against their kernel size."""
     wanted: dict[tuple[str, tuple[str, ...]], list[Variant]] = {}
     for variant, _ in variants.index.variants:
-        wanted.setdefault((base_name(variant), _places(variant)), []).append(variant)
+        wanted.setdefault((base_name(variant), places_of(variant)), []).append(variant)
     for (base, at), found in wanted.items():
         ops = dict.fromkeys([*DESIGNS, *(one.wanted.op for one in found if one.wanted.op in OP_BLOCKS)])
         try:

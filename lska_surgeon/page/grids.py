@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..tables import booktabs, pipes
+from ..tables import Table, latex, markdown
+from ..wording import decimals
 from .content import Report, ReportRow
 
 _TEXTS = ("network", "data", "shown", "noticed")  # columns of the results that are no numbers
@@ -108,9 +108,7 @@ def giga(value: float, sign: str = "") -> str:
 
 
 def _digits(values: Iterable[float | None]) -> int:
-    """Digits behind the point at which the smallest of some numbers has three that count: three at least."""
-    found = [abs(value) for value in values if value]
-    return min(9, max(3, 2 - math.floor(math.log10(min(found))))) if found else 3
+    return decimals(values, 3, least=3)
 
 
 def _cells(row: ReportRow, report: Report, digits: Sequence[int], measured: bool, words: Words) -> list[Cell]:
@@ -141,5 +139,5 @@ def _sorted(text: str, number: bool, strong: bool) -> Cell:
 
 def _grid(name: str, title: str, header: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]], left: int) -> Grid:
     texts = [[cell.text for cell in cells] for _, cells in rows]
-    copies = pipes(header, texts, left), booktabs(header, texts, left)
-    return Grid(name, title, header, rows, range(left, len(header)), *copies)
+    table = Table(header, texts, range(left, len(header)))
+    return Grid(name, title, header, rows, table.right, markdown(table), latex(table))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
+
+from ..drawing.palette import SERIES
+from ..tables import markup_text
 
 _WIDTH, _HEIGHT = 470, 300  # units; small, for text has to be read where a telephone shows all of it
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 12, 48
@@ -23,7 +25,6 @@ _MARKERS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((0, -1.2), (1.2, 0.9), (-1.2, 0.9)),
     ((0, 1.2), (1.2, -0.9), (-1.2, -0.9)),
 )
-SERIES = 6  # so many have a colour of their own
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class Series:
     Attributes:
         name: for the legend.
         points: in their order.
+        number: which colour and marker it has; none of a base counts.
         joined: whether a line joins them.
         base: whether they are what the others are compared with: stars, each with a line across.
     """
 
     name: str
     points: Sequence[Point]
+    number: int = 0
     joined: bool = False
     base: bool = False
 
@@ -67,7 +70,7 @@ def plot(
     """The plot; empty for no points.
 
     Args:
-        series: what it shows; the order gives colours and markers.
+        series: what it shows.
         title: what a screen reader calls it.
         x_label, y_label: at the axes.
         ticks: what is marked below; none for round numbers.
@@ -79,24 +82,24 @@ def plot(
     xs = _Axis([point.x for point in points], _LEFT, _WIDTH - _RIGHT, ticks)
     heights = [point.y + side * (point.spread or 0) for point in points for side in (-1, 1)]
     ys = _Axis([*heights, *([0.0] if zero else [])], _HEIGHT - _BOTTOM, _TOP, floor=0.0 if zero else None)
-    parts = [f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label={quoteattr(title)}>']
+    parts = [f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{markup_text(title)}">']
     parts += _grid(xs, ys)
     parts.append(
-        f'<text x="{(_LEFT + _WIDTH - _RIGHT) // 2}" y="{_HEIGHT - 7}" class="middle">{escape(x_label)}</text>'
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) // 2}" y="{_HEIGHT - 7}" class="middle">{markup_text(x_label)}</text>'
     )
     turned = f'transform="rotate(-90)" x="{-(_TOP + _HEIGHT - _BOTTOM) // 2}" y="16"'
-    parts.append(f'<text {turned} class="middle">{escape(y_label)}</text>')
+    parts.append(f'<text {turned} class="middle">{markup_text(y_label)}</text>')
     parts += [_across(point, ys) for one in series if one.base for point in one.points]
-    parts += [_line(one, number, xs, ys) for number, one in enumerate(series) if one.joined]
-    parts += [_mark(point, one, number, xs, ys) for number, one in enumerate(series) for point in one.points]
+    parts += [_line(one, xs, ys) for one in series if one.joined]
+    parts += [_mark(point, one, xs, ys) for one in series for point in one.points]
     return "\n".join([*parts, "</svg>"])
 
 
-def swatch(series: Series, number: int) -> str:
+def swatch(series: Series) -> str:
     """What stands for a series in a legend."""
     line = '<line x1="0" y1="8" x2="28" y2="8"/>' if series.joined else ""
     linked = " linked" if any(point.link for point in series.points) else ""
-    body = f'<g class="{_class(series, number)}{linked}">{line}{_shape(series, number, 14, 8)}</g>'
+    body = f'<g class="{_class(series)}{linked}">{line}{_shape(series, 14, 8)}</g>'
     return f'<svg class="swatch" viewBox="0 0 28 16" width="28" height="16" aria-hidden="true">{body}</svg>'
 
 
@@ -118,35 +121,35 @@ def _across(point: Point, ys: _Axis) -> str:
     return f'<line class="base" x1="{_LEFT}" y1="{at}" x2="{_WIDTH - _RIGHT}" y2="{at}"/>'
 
 
-def _line(series: Series, number: int, xs: _Axis, ys: _Axis) -> str:
+def _line(series: Series, xs: _Axis, ys: _Axis) -> str:
     corners = " ".join(f"{xs.place(point.x)},{ys.place(point.y)}" for point in series.points)
-    return f'<polyline class="{_class(series, number)}" points="{corners}"/>'
+    return f'<polyline class="{_class(series)}" points="{corners}"/>'
 
 
-def _mark(point: Point, series: Series, number: int, xs: _Axis, ys: _Axis) -> str:
+def _mark(point: Point, series: Series, xs: _Axis, ys: _Axis) -> str:
     x, y = xs.place(point.x), ys.place(point.y)
     bar = ""
     if point.spread:
         low, high = ys.place(point.y - point.spread), ys.place(point.y + point.spread)
         ends = "".join(f"M{x - 4:g} {end} H{x + 4:g} " for end in (low, high))
         bar = f'<path class="bar" d="M{x} {low} V{high} {ends.rstrip()}"/>'
-    inside = f"<title>{escape(point.label)}</title>{bar}{_shape(series, number, x, y)}"
-    name = f'class="{_class(series, number)}"'
+    inside = f"<title>{markup_text(point.label)}</title>{bar}{_shape(series, x, y)}"
+    name = f'class="{_class(series)}"'
     if point.link is None:
         return f"<g {name}>{inside}</g>"
-    return f"<a {name} href={quoteattr('#' + point.link)} aria-label={quoteattr(point.label)}>{inside}</a>"
+    return f'<a {name} href="#{markup_text(point.link)}" aria-label="{markup_text(point.label)}">{inside}</a>'
 
 
-def _class(series: Series, number: int) -> str:
-    return "of-base" if series.base else f"s{number % SERIES}"
+def _class(series: Series) -> str:
+    return "of-base" if series.base else f"s{series.number % len(SERIES)}"
 
 
-def _shape(series: Series, number: int, x: float, y: float) -> str:
+def _shape(series: Series, x: float, y: float) -> str:
     if series.base:
         turns = [(math.sin(step * math.pi / 5), -math.cos(step * math.pi / 5)) for step in range(10)]
         corners = [(dx * size, dy * size) for (dx, dy), size in zip(turns, [1.6, 0.7] * 5)]
     else:
-        corners = list(_MARKERS[number % len(_MARKERS)])
+        corners = list(_MARKERS[series.number % len(_MARKERS)])
     if not corners:
         return f'<circle cx="{x:g}" cy="{y:g}" r="{_SIZE:g}"/>'
     places = " ".join(f"{round(x + _SIZE * dx, 1):g},{round(y + _SIZE * dy, 1):g}" for dx, dy in corners)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
+from ..drawing.palette import SERIES
+from ..wording import printable_lines
 from .charts import Charts
 from .content import FieldPicture, Report, ReportRow
 from .grids import fields_grid, networks_grid, results_grid
@@ -25,7 +27,13 @@ def render(report: Report, language: str = "en") -> str:
     from markupsafe import Markup
 
     words = WORDS[language]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,
+    )
     folder = resources.files(__package__)
     style, script = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     places = anchors(report.rows)
@@ -41,7 +49,7 @@ def render(report: Report, language: str = "en") -> str:
         curves=charts.curves(),
         fields=list(_by_network(report.fields)),
         svg=Markup,
-        style=Markup(style),
+        style=Markup(f"{style}{_series_colours()}"),
         script=Markup(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -55,6 +63,13 @@ def anchors(rows: Sequence[ReportRow]) -> dict[str, str]:
         number = sum(other == word or other.startswith(f"{word}--") for other in found.values())
         found[row.name] = f"{word}--{number}" if number else word
     return {name: f"n-{word}" for name, word in found.items()}
+
+
+def _series_colours() -> str:
+    """The classes of plots' series, light and dark."""
+    themes = ([f".s{at} {{ --colour: {colours[theme]}; }}" for at, colours in enumerate(SERIES)] for theme in (0, 1))
+    light, dark = map(" ".join, themes)
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
 
 
 def _by_network(fields: Sequence[FieldPicture]) -> Iterator[tuple[str, list[FieldPicture]]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ablation.cells import Ablation, plan_ablation
-from ..ablation.formats import as_latex, as_markdown, cells_of
-from ..ablation.latencies import KnownLatencies, known_latencies
+from ..ablation.formats import as_latex, as_markdown, table_of
+from ..ablation.latencies import known_latencies
 from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
 from ..ablation.results import left_out, tabulate
@@ -23,6 +23,7 @@ from ..costs.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
+from ..tables import Strong
 from .content import FieldPicture, Missing, ReportRow, Results, Score, Trained
 
 if TYPE_CHECKING:
@@ -56,18 +57,15 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
     names = _names(ablation)
     rows = [*rows, *_larger(ablation, costs, names)]
     missing: list[Missing] = []
-    results, known = None, KnownLatencies()
+    results = None
     try:
         table = _table(ablation, runs, rows, names)
         results = _results(table, names)
         rows = [replace(row, scores=_scores(table, row.name, names)) for row in rows]
     except AblationError as error:
         missing.append(Missing("results", train, str(error)))
-    try:
-        known = known_latencies(ablation)
-        missing += [] if known.seconds else [Missing("latency", measure)]
-    except AblationError as error:
-        missing.append(Missing("latency", measure, str(error)))
+    known = known_latencies(ablation)
+    missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
     seconds = {names[name]: one for name, one in known.seconds.items()}
     rows = [replace(row, latency=seconds.get(row.name)) for row in rows]
     measured = known.notes if seconds else ()
@@ -81,7 +79,8 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
 def _table(ablation: Ablation, runs: Sequence[Run], rows: Sequence[ReportRow], names: Mapping[str, str]) -> Table:
     own = {row.name: Costs(row.params, row.gflops) for row in rows}
     costs = {name: own[row] for name, row in names.items()}
-    return tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=[size_note(ablation)])
+    table = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=[size_note(ablation)])
+    return replace(table, labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 
 def _names(ablation: Ablation) -> dict[str, str]:
@@ -103,10 +102,12 @@ def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> I
 
 
 def _results(table: Table, names: Mapping[str, str]) -> Results:
-    header, texts = cells_of(table, lambda text, best: text)
-    best = {(at, header.index(name)) for at, row in enumerate(table.rows) for name in row.best if name in header}
-    rows = [(names[row.network], line) for row, line in zip(table.rows, texts)]
-    return Results(table.metric, header, rows, frozenset(best), as_markdown(table), as_latex(table), table.notes)
+    shown = table_of(table)
+    best = {
+        (at, column) for at, row in enumerate(shown.rows) for column, cell in enumerate(row) if isinstance(cell, Strong)
+    }
+    rows = [(names[row.network], line) for row, line in zip(table.rows, shown.rows)]
+    return Results(table.metric, shown.header, rows, frozenset(best), as_markdown(table), as_latex(table), table.notes)
 
 
 def _scores(table: Table, name: str, names: Mapping[str, str]) -> dict[str, Score]:

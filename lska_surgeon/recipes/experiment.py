@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..wording import did_you_mean
 from ..yaml_nodes import Node
 from .fields import YamlFields, names_in_braces
 
-FIELDS = ("train", "seeds", "controls", "latency")
+FIELDS = ("train", "seeds", "controls", "latency", "labels")
 CONTROLS = ("base", "larger")
 SCRATCH = "scratch"
+#: How operators start in a checkpoint.
+IDENTITY, DEFAULT = INITS = ("identity", "default")
 #: Fields of a start's name: the base with its scale letter, and that letter.
 START_FIELDS = ("base", "scale")
 DEFAULT_SEEDS = (0, 1, 2)
 #: Ultralytics' arguments that a recipe says elsewhere, and where.
-_ELSEWHERE = {
+ELSEWHERE = {
     "seed": "the seeds stand in `seeds`, beside `train`",
     "model": "the models are what the recipe's matrix asks for",
     "pretrained": "what a training starts from stands in `start`",
@@ -34,20 +37,29 @@ class Experiment:
     Attributes:
         data: data YAMLs (for classifiers folders), as written; with several, every variant is trained on each.
         start: "scratch", or the checkpoint that each variant is grafted into; {base} and {scale} are fields.
+        init: how operators start in that checkpoint, "identity" or "default", at their random weights.
         arguments: Ultralytics' own arguments, by name.
         seeds: one training of each variant for each.
         larger: whether the next larger scale of each base is trained too.
         latency: whether the results say that latency is to be measured, where it was not.
+        labels: network, data or family of networks -> what tables and figures call it.
         lines: field -> line, from 1, for messages about what is found out later.
     """
 
     data: tuple[str, ...]
     start: str
+    init: str
     arguments: Mapping[str, Any]
     seeds: tuple[int, ...] = DEFAULT_SEEDS
     larger: bool = False
     latency: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether operators have to start as the identity, which those that are not the paper's do behind a gate."""
+        return self.start != SCRATCH and self.init == IDENTITY
 
 
 def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) -> Experiment | None:
@@ -68,13 +80,16 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
     lines = {name: fields[name].start_mark.line + 1 for name in given}
     lines.update({f"train.{name}": node.start_mark.line + 1 for name, node in arguments.items()})
     controls = _controls(reader, fields["controls"]) if "controls" in fields else ()
+    start = _start(reader, arguments.pop("start")) if "start" in arguments else SCRATCH
     return Experiment(
         data=_distinct(reader, arguments.pop("data"), "train.data"),
-        start=_start(reader, arguments.pop("start")) if "start" in arguments else SCRATCH,
+        start=start,
+        init=_init(reader, arguments.pop("init"), start) if "init" in arguments else IDENTITY,
         arguments={name: _value(reader, node, f"train.{name}") for name, node in arguments.items()},
         seeds=_seeds(reader, fields["seeds"]) if "seeds" in fields else DEFAULT_SEEDS,
         larger="larger" in controls,
         latency=reader.boolean(fields["latency"], "latency") if "latency" in fields else False,
+        labels=_labels(reader, fields["labels"]) if "labels" in fields else {},
         lines=lines,
     )
 
@@ -82,8 +97,8 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
 def _arguments(reader: YamlFields, node: Node) -> dict[str, Node]:
     arguments = reader.open_mapping(node, "train", "data, epochs, imgsz")
     for name, value in arguments.items():
-        if name in _ELSEWHERE:
-            raise reader.bad(value, f"train.{name}", f"it has no place here: {_ELSEWHERE[name]}")
+        if name in ELSEWHERE:
+            raise reader.bad(value, f"train.{name}", f"it has no place here: {ELSEWHERE[name]}")
         if not name.isidentifier():
             raise reader.bad(value, "train", f"{name!r} is no argument of Ultralytics")
     return arguments
@@ -123,6 +138,19 @@ def _start(reader: YamlFields, node: Node) -> str:
 _NO_FIELD = "{!r} has braces that can't be read: fields are {{base}}, {{scale}}"
 
 
+def _init(reader: YamlFields, node: Node, start: str) -> str:
+    text = reader.word(node, "train.init")
+    if text not in INITS:
+        raise reader.bad(
+            node, "train.init", f"no init {text!r}{did_you_mean(text, INITS)}: there are {', '.join(INITS)}"
+        )
+    if start == SCRATCH:
+        raise reader.bad(
+            node, "train.init", "it says how operators start in a checkpoint: write start: FILE.pt, or drop it"
+        )
+    return text
+
+
 def _seeds(reader: YamlFields, node: Node) -> tuple[int, ...]:
     items = reader.sequence(node, "seeds", "it is a list of whole numbers, such as [0, 1, 2]")
     seeds = [reader.number(item, "seeds") for item in items]
@@ -134,6 +162,11 @@ def _seeds(reader: YamlFields, node: Node) -> tuple[int, ...]:
     if not seeds:
         raise reader.bad(node, "seeds", "the list is empty")
     return tuple(seeds)
+
+
+def _labels(reader: YamlFields, node: Node) -> dict[str, str]:
+    labels = reader.open_mapping(node, "labels", "yolov8s-lska-neck-k7: neck, 7")
+    return {name: reader.word(value, "labels") for name, value in labels.items()}
 
 
 def _controls(reader: YamlFields, node: Node) -> tuple[str, ...]:

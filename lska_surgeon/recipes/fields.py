@@ -79,13 +79,14 @@ class YamlFields:
 
     def words(self, node: Node, field: str) -> list[str]:
         """One word, or a list of them; never empty."""
-        return [self.word(item, field) for item in self._filled(node, field)]
+        return [self.word(item, field) for item in self.filled(node, field)]
 
     def numbers(self, node: Node, field: str) -> list[int]:
         """One whole number, or a list of them; never empty."""
-        return [self.number(item, field) for item in self._filled(node, field)]
+        return [self.number(item, field) for item in self.filled(node, field)]
 
-    def _filled(self, node: Node, field: str) -> list[Node]:
+    def filled(self, node: Node, field: str) -> list[Node]:
+        """The items of a list that is not empty, or the one thing that stands in place of one."""
         items = self.items(node)
         if not items:
             raise self.bad(node, field, "the list is empty")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..costs.cache import CostCache, sha256
 from ..errors import TargetError
-from ..files import replace_all
+from ..files import read_within, replace_all
 from ..model_yaml.lines import unified_diff
 from ..unfinished import remove_unfinished
 from .index import Index, Owned
@@ -132,7 +132,7 @@ def texts_of(index: Index) -> dict[str, str]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8", errors="surrogateescape")
+        return read_within(path).decode("utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -6,17 +6,17 @@ same recipe, bases and releases of those that count give the same bytes anywhere
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Optional, TypedDict
 
-from ..costs.cache import CostCache, Counted, sha256
+from ..costs.cache import Amount, CostCache, Counted, sha256
 from ..errors import RecipeError
-from ..tables import Table, drawn, pipes
+from ..files import parse_json
+from ..tables import Table, csv, drawn, markdown, markdown_text
+from ..wording import clean, printable
 from .plan import Variant, VariantCost
 from .recipe import Recipe
 
@@ -24,10 +24,10 @@ from .recipe import Recipe
 SCHEMA = 1
 FORMATS = ("table", "md", "csv", "json")
 _UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one picture"
-_HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "params more", "GFLOPs more")
+_HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "added parameters", "added GFLOPs")
 _UNKNOWN = "not known"
 #: What the index says of an edit.
-_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "channels", "count")
+_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "gated", "channels", "count")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Index:
     def heading(self) -> str:
         """How that file begins."""
         name = self.recipe.path.name
-        return f"# Variants of {name}\n\nWritten by `lska-surgeon variants {name}`"
+        command = printable(f"lska-surgeon variants {name}").replace("`", "")
+        return f"# Variants of {markdown_text(name)}\n\nWritten by `{command}`"
 
     def json(self) -> str:
         """The index itself, a newline at its end."""
@@ -97,7 +98,7 @@ class Index:
         height, width = self.costs.imgsz
         return (
             f"{self.heading}. One picture of {height}x{width} (height x width), fused, eval "
-            f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{pipes(_HEADER, self._rows(), left=2)}\n"
+            f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{markdown(self.table())}\n"
         )
 
     def render(self, form: str) -> str:
@@ -107,7 +108,7 @@ class Index:
         if form == "csv":
             return self._csv()
         if form == "md":
-            return pipes(_HEADER, self._rows(), left=2)
+            return markdown(self.table())
         return drawn([self.table()])
 
     def table(self) -> Table:
@@ -125,15 +126,14 @@ class Index:
         return rows
 
     def _csv(self) -> str:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added"])
+        header = ("file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added")
+        rows = []
         for variant, cost in self.variants:
-            edits, flops = edits_in_words(variant), None if cost.macs is None else 2 * cost.macs
+            flops = None if cost.macs is None else 2 * cost.macs
             amounts = (cost.params, cost.macs, flops, cost.params_added, cost.macs_added)
-            scale = variant.base.scaling.letter
-            writer.writerow([variant.file, variant.base.found.asked, scale or "", edits, *amounts])
-        return buffer.getvalue().rstrip("\n")
+            base = (variant.base.found.asked, variant.base.scaling.letter)
+            rows.append((variant.file, *base, edits_in_words(variant), *amounts))
+        return csv(header, rows)
 
 
 #: So many characters say whether a file is an index.
@@ -143,6 +143,37 @@ INDEX_HEAD = 100
 def is_index(text: str) -> bool:
     """Whether a text begins as every index does."""
     return text.startswith('{\n "schema": ') and '\n "recipe": ' in text[:INDEX_HEAD]
+
+
+_Scale = Optional[str]
+
+
+class _File(TypedDict):
+    file: str
+    sha256: str
+
+
+class _Counted(TypedDict):
+    sha256: str
+    scale: _Scale
+    params: Amount
+    macs: Amount
+    counted_with: dict[str, str]
+
+
+class _AnySchema(TypedDict):
+    schema: int
+
+
+class _Content(_AnySchema):
+    """What of an index is read again."""
+
+    recipe: str
+    imgsz: tuple[int, int]
+    variants: list[_File]
+    left_over: list[_File]
+    table: _File
+    counted: list[_Counted]
 
 
 def read_index(text: str, name: str) -> Owned:
@@ -155,20 +186,20 @@ def read_index(text: str, name: str) -> Owned:
     if conflict:
         raise RecipeError(f"{name}, line {conflict} has a merge conflict: {_ANEW}")
     try:
-        content = json.loads(text)
-        schema = content["schema"]
+        schema = parse_json(text, _AnySchema)["schema"]
         if schema != SCHEMA:
             raise RecipeError(f"{name} has schema {schema}, and this lska-surgeon writes schema {SCHEMA}: {_ANEW}")
-        files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
-        counts = {
-            (one["sha256"], one["scale"]): Counted(one["params"], one["macs"], one["counted_with"])
-            for one in content["counted"]
-        }
-        height, width = content["imgsz"]
-        digest = content.pop("digest", None)
-        return Owned(content["recipe"], (height, width), counts, files, digest != _digest(content))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{name} is not an index that lska-surgeon wrote: {_ANEW}") from error
+        content = parse_json(text, _Content)
+        digest = _digest({key: value for key, value in content.items() if key != "digest"})
+    except ValueError as error:
+        raise RecipeError(f"{name} is not an index that lska-surgeon wrote ({clean(str(error))}): {_ANEW}") from error
+    files = {one["file"]: one["sha256"] for one in (*content["variants"], *content["left_over"], content["table"])}
+    counts = {
+        (one["sha256"], one["scale"]): Counted(one["params"], one["macs"], one["counted_with"])
+        for one in content["counted"]
+    }
+    height, width = content["imgsz"]
+    return Owned(content["recipe"], (height, width), counts, files, content.get("digest") != digest)
 
 
 _ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"
@@ -181,7 +212,9 @@ def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
         "base": variant.base.found.asked,
         "base_sha256": variant.base_text.sha256,
         "scale": variant.base.scaling.letter,
-        "edits": [{key: edit[key] for key in _EDIT} for edit in (site.to_dict() for site in variant.plan.sites)],
+        "edits": [
+            {key: edit[key] for key in _EDIT if key in edit} for edit in (site.to_dict() for site in variant.plan.sites)
+        ],
         **_numbers(cost.params, cost.macs),
         "difference": _numbers(cost.params_added, cost.macs_added),
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..costs.cache import cache_folder, sha256
 from ..errors import TargetError
+from ..files import read_within
 
 #: Seconds that the second one waits.
 PATIENCE = 10.0
@@ -46,7 +47,7 @@ def _lock(folder: str, who: str) -> Iterator[None]:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
         with suppress(OSError):
-            who = holder.read_text(encoding="utf-8")
+            who = read_within(holder, 1000).decode("utf-8", errors="replace")
         raise TargetError(f"{folder} is being written by {who}: try again when it is done") from None
     try:
         with suppress(OSError):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ..costs.cache import sha256
 from ..errors import RecipeError
+from ..files import open_to_read, read_within
 from .index import INDEX_HEAD, Owned, is_index, read_index
 from .plan import DEFAULT_FOLDER
 from .recipe import Recipe
@@ -80,7 +81,7 @@ def _begins_as_index(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             return is_index(file.read(INDEX_HEAD).decode("utf-8", errors="replace"))
     except OSError:
         return False
@@ -96,7 +97,7 @@ def _checked(recipe: Recipe, name: str, owned: Owned) -> Owned:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_within(path).decode("utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

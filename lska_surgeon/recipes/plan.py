@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
     else:
         edits = edits_for(placement, base.document.graph, base.shapes)
         file = _named(wanted.out, name_fields(base, placement, edits))
-    if (recipe.folder / file).resolve() in (recipe.path.resolve(), base.found.path.resolve()):
+    if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.found.path)):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
     plan = _insert(recipe, base, wanted, file, verify=False)
     return Variant(wanted, base, plan, file)
@@ -164,7 +165,7 @@ def _named(out: str, fields: dict[str, str]) -> str:
 
 
 def _placement(wanted: Wanted) -> Placement:
-    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation)
+    return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
 def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
@@ -195,8 +196,9 @@ def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
 
 def _apart(one: Wanted, other: Wanted) -> str:
     """How to tell two variants apart by their files."""
-    names = {"base": "base", "scale": "scale", "op": "op", "at": "at", "k": "k", "dilation": "d"}
-    differing = [f"{{{short}}}" for name, short in names.items() if getattr(one, name) != getattr(other, name)]
+    names = {"base": "base", "scale": "scale", "op": "op", "gated": "op", "at": "at", "k": "k", "dilation": "d"}
+    fields = dict.fromkeys(short for name, short in names.items() if getattr(one, name) != getattr(other, name))
+    differing = [f"{{{short}}}" for short in fields]
     missing = [name for name in differing if name not in (other.out or "")]
     if missing:
         return f"tell them apart in `out`, with {', '.join(missing)}"

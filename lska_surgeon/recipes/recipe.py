@@ -5,6 +5,7 @@ Documented for people in README, and for editors by `templates/recipe.schema.jso
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,9 +29,11 @@ from .fields import YamlFields, names_in_braces
 
 FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
 #: What a combination is made of; `at` is a tuple of positions that go into one variant together.
-DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation")
+DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation", "gated")
 OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
+#: To write one takes some hundredths of a second, to train one takes hours.
+MOST_VARIANTS = 10_000
 _BUDGET = ("max_gflops", "max_params")
 
 
@@ -41,7 +44,7 @@ class Wanted:
     Attributes:
         base: a model YAML, as written.
         scale: scale letter, or None for what the base's name says.
-        op, at, k, dilation: as for `lska-surgeon insert`; no k for an operator that has none.
+        op, at, k, dilation, gated: as for `lska-surgeon insert`; no k for an operator that has none.
         places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
@@ -52,6 +55,7 @@ class Wanted:
     at: tuple[str, ...]
     k: int | None
     dilation: int | None
+    gated: bool
     places: Mapping[str, tuple[int, str]]
     out: str | None
 
@@ -130,6 +134,7 @@ class _Reader(YamlFields):
     """A recipe's fields, checked one by one."""
 
     out: str | None = None
+    gated = False  # whether operators go behind a gate where the recipe does not say
 
     def recipe(self, text: str) -> Recipe:
         root = self.compose(text)
@@ -137,6 +142,8 @@ class _Reader(YamlFields):
         if "matrix" not in fields and "include" not in fields:
             raise self.bad(root, "", "it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}")
         self.out = self._out(fields["out"], "out") if "out" in fields else None
+        experiment = read_experiment(self, root, fields)
+        self.gated = experiment is not None and experiment.needs_identity
         bases = self.words(fields["base"], "base") if "base" in fields else []
         wanted = self._from_matrix(root, fields, bases) if "matrix" in fields else []
         wanted += self._included(fields, bases)
@@ -150,7 +157,7 @@ class _Reader(YamlFields):
             resolve=self.boolean(fields["resolve"], "resolve") if "resolve" in fields else False,
             out=self.out,
             index=self._index(fields["index"]) if "index" in fields else None,
-            experiment=read_experiment(self, root, fields),
+            experiment=experiment,
         )
 
     # What it asks for.
@@ -174,13 +181,17 @@ class _Reader(YamlFields):
             self._ats(matrix["at"], "matrix.at"),
             self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
             self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
+            self._gates(self.filled(matrix["gated"], "matrix.gated"), "matrix.gated", ops)
+            if "gated" in matrix
+            else [self.gated],
         )
+        self._refuse_many(fields["matrix"], "matrix", math.prod(map(len, sides)))
         every = _once([Wanted(*side, places, self.out) for side in product(*sides)])
         left = self._without_excluded(fields.get("exclude"), every)
         return [self._checked(wanted, matrix, "matrix") for wanted in left]
 
     def _included(self, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
-        found = []
+        found: list[Wanted] = []
         node = fields.get("include")
         general = {"base": (_line(fields["base"]), "base")} if "base" in fields else {}
         for number, item in enumerate(self.sequence(node, "include") if node else ()):
@@ -192,19 +203,30 @@ class _Reader(YamlFields):
             if not here:
                 raise self.bad(item, field, "it needs a base, such as base: yolov8m-seg.yaml")
             at = tuple(self._position(word, f"{field}.at") for word in self.items(given["at"]))
+            self._refuse_many(item, field, len(found) + len(here))
+            op = self._ops(given, field)[0]
+            gate = self._gates([given["gated"]], f"{field}.gated", [op])[0] if "gated" in given else self.gated
             for base in here:
                 wanted = Wanted(
                     base,
                     self.word(given["scale"], f"{field}.scale") if "scale" in given else None,
-                    self._ops(given, field)[0],
+                    op,
                     at,
                     self.number(given["k"], f"{field}.k") if "k" in given else None,
                     self.number(given["dilation"], f"{field}.dilation") if "dilation" in given else None,
+                    gate and op not in OP_BLOCKS,
                     {**general, **_places(given, field)},
                     self._out(given["out"], f"{field}.out") if "out" in given else self.out,
                 )
                 found.append(self._checked(wanted, given, field))
         return found
+
+    def _refuse_many(self, node: Node, field: str, count: int) -> None:
+        if count > MOST_VARIANTS:
+            problem = (
+                f"it asks for {count:,} variants, and a recipe may ask for {MOST_VARIANTS:,}: give it fewer values"
+            )
+            raise self.bad(node, field, problem)
 
     def _without_excluded(self, node: Node | None, wanted: list[Wanted]) -> list[Wanted]:
         for number, item in enumerate(self.sequence(node, "exclude") if node else ()):
@@ -260,6 +282,14 @@ class _Reader(YamlFields):
                 raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
         return ops
 
+    def _gates(self, nodes: list[Node], field: str, ops: list[str]) -> list[bool]:
+        """Behind a gate or not, as it is written."""
+        for node in nodes:
+            if OP_BLOCKS.keys() >= set(ops):
+                problem = f"{', '.join(ops)} can start as the identity without a gate: drop gated"
+                raise self.bad(node, field, problem)
+        return [self.boolean(node, field) for node in nodes]
+
     def _budget(self, node: Node) -> Budget:
         given = self.mapping(node, "budget", _BUDGET)
         limits: list[Limit | None] = []
@@ -306,9 +336,14 @@ class _Reader(YamlFields):
 
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
-    """Each combination once: an operator that is not the paper's has no kernel size, whichever the matrix has."""
-    plain = [one if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted]
-    return [one for number, one in enumerate(plain) if one not in plain[:number]]
+    """Each combination once: the paper's operators have no gate, others no kernel size, whatever the matrix has."""
+    plain = [
+        replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted
+    ]
+    found: dict[tuple[Any, ...], Wanted] = {}
+    for one in plain:
+        found.setdefault((one.base, one.scale, one.op, one.at, one.k, one.dilation, one.gated), one)
+    return list(found.values())
 
 
 def _line(node: Node) -> int:

@@ -6,10 +6,12 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.graph import NO_HEAD
 from ..architecture.shapes import channels_in
 from ..architecture.yolov5 import yolov5_problem
 from ..declarations.find import active_blocks
@@ -19,9 +21,6 @@ from .exceptions import in_one_line
 
 if TYPE_CHECKING:
     from torch import nn
-
-_SECTIONS = ("backbone", "head")
-
 
 #: Output layer -> the task model that holds it; a subclass of an output layer counts as that one.
 _TASK_MODELS = {
@@ -77,11 +76,12 @@ def build(
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
+            if not content.get("head"):
+                raise BuildError(f"{shown} {NO_HEAD}")
             _refuse_yolov5(content, shown)
             _set_scale(content, scale, named)
             _forbid_downloads(content)
-            refuse_code(content, shown)
-            with _same_default_activation(tasks):
+            with open_parser(shown):
                 model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
         except SurgeonError:
             raise
@@ -92,10 +92,43 @@ def build(
     return model
 
 
+@contextmanager
+def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
+    """The one door to Ultralytics' parser: its `tasks`, which parses nothing that runs more than layers, or never ends.
+
+    It holds for all that comes to the parser while the door is open, by whatever way: a YAML, what a checkpoint stores,
+    what a trainer builds anew. Whoever opens it sees to it that nothing is downloaded, for a row may ask for weights.
+
+    Args:
+        name: what to call the model in the error.
+        trust: parse whatever comes.
+
+    Raises:
+        BuildError: a model dictionary would run more than layers; see `refuse_code`.
+        GraphError: a row of it is far too large to be built.
+    """
+    tasks = import_offline()
+    from ..nn.parsing import SCREEN
+
+    before = SCREEN.set(None if trust else partial(_screen, name=name))
+    try:
+        with _same_default_activation(tasks):
+            yield tasks
+    finally:
+        SCREEN.reset(before)
+
+
+def _screen(yaml: Mapping[str, Any], name: str) -> None:
+    from .precheck import refuse_sizes_in
+
+    refuse_code(yaml, name)
+    refuse_sizes_in(yaml, name)
+
+
 def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
     """Refuse a model dictionary that would run more than layers when it is built; see `unsafe_architecture`.
 
-    A TorchVision row is none of these here, for its weights are left out.
+    The parser's door does so by itself; this is for whoever keeps a dictionary without building it.
 
     Args:
         yaml: the model dictionary.
@@ -106,27 +139,28 @@ def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
     """
     from .code_guard import unsafe_architecture
 
-    found = unsafe_architecture({**yaml, **{section: _without_torchvision(yaml[section]) for section in _SECTIONS}})
+    found = unsafe_architecture(yaml, offline=True)
     if found:
         raise BuildError(f"{name} would run more than layers: {', '.join(found)}; nothing of it was run")
 
 
-def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta") -> nn.Sequential:
+def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust: bool = False) -> nn.Sequential:
     """The layers alone that Ultralytics builds from a model dictionary, which is not changed.
 
     Args:
         yaml: the model dictionary.
         name: what to call it in an error.
         device: where the tensors live; on "meta" they are shapes without numbers, at no cost.
+        trust: build also what runs more than layers, for a file that is trusted.
 
     Raises:
-        BuildError: Ultralytics refuses; the message names the layer.
+        BuildError: the dictionary would run more than layers, or Ultralytics refuses; the message names the layer.
+        GraphError: a row is far too large to be built.
         KernelError: a row asks for an operator that does not exist.
     """
-    tasks = import_offline()
     content = deepcopy(dict(yaml))
     try:
-        with quiet(), _same_default_activation(tasks), importlib.import_module("torch").device(device):
+        with quiet(), open_parser(name, trust=trust) as tasks, importlib.import_module("torch").device(device):
             _forbid_downloads(content)
             layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
     except SurgeonError:
@@ -158,10 +192,6 @@ def _forbid_downloads(content: dict[str, Any]) -> None:
     for row in (*content["backbone"], *content["head"]):
         if row[2] == "TorchVision":
             row[3][2:3] = [None]
-
-
-def _without_torchvision(rows: Any) -> list[Any]:
-    return [row for row in rows if row[2] != "TorchVision"]
 
 
 def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:

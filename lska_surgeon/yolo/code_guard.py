@@ -21,12 +21,19 @@ MODULES = frozenset(
     + ["lska_surgeon.nn"]
 )
 
+#: Of an `activation`; the longest that torch has, with all its arguments, is a tenth of it.
+_MOST_CHARACTERS = 1000
 
-def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
+
+def unsafe_architecture(yaml: Mapping[str, Any], *, offline: bool = False) -> tuple[str, ...]:
     """What building this model YAML would run besides layers; empty when there is nothing.
 
     Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
     imported: a row may name a function that installs packages, or a block that downloads weights.
+
+    Args:
+        yaml: the model dictionary.
+        offline: whoever builds it downloads nothing, so that a block which asks for weights is a layer like any other.
     """
     found = []
     activation = yaml.get("activation")
@@ -36,32 +43,34 @@ def unsafe_architecture(yaml: Mapping[str, Any]) -> tuple[str, ...]:
         rows = yaml.get(section) or ()
         for row in rows if isinstance(rows, Iterable) else ():
             block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
-            if isinstance(block, str) and not _is_layer(block):
+            if isinstance(block, str) and not _is_layer(block, offline):
                 found.append(f"{section} row {clean(block, 60)}")
     return tuple(dict.fromkeys(found))
 
 
 def _is_activation(text: Any) -> bool:
     """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
+    if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:  # what is nested deep breaks Python's parser
+        return False
     try:
-        call = ast.parse(text.strip(), mode="eval").body if isinstance(text, str) else None
+        call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call):
             return False
         for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
             ast.literal_eval(argument)
         prefix, _, name = ast.unparse(call.func).rpartition(".")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if not prefix:
         known = name in active_declarations().blocks or name in vars(module_named("ultralytics.nn.tasks"))
-        return bool(known) and name != "TorchVision" and _is_layer(name)
+        return bool(known) and _is_layer(name, offline=False)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 
-def _is_layer(block: str) -> bool:
+def _is_layer(block: str, offline: bool) -> bool:
     """True for a layer, and for a name that nobody knows: building that fails by itself."""
     if block == "TorchVision":  # its arguments may ask for trained weights
-        return False
+        return offline
     if block.startswith("torchvision.ops."):
         found = getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None)
         return isinstance(found, type) and issubclass(found, nn.Module)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import SurgeonError
+from ..errors import SurgeonError, needs
 from ..tables import Part, Shown, Table
 from ..wording import counted
 from . import autoload
@@ -244,15 +244,13 @@ def _imports() -> Iterator[Trap]:
 def _notes(versions: dict[str, str | None]) -> Iterator[str]:
     missing = [name for name in ("torch", "torchvision", "ultralytics", "fvcore") if not versions[name]]
     if missing:
-        yield (
-            f"{' and '.join(missing)} not installed: insert, remove, positions, check and diff work without; flops, "
-            f"graft and train need pip install {' '.join(missing)}"
-        )
+        without = "insert, remove, positions, check, diff, curves, draw and variants work as they are"
+        yield f"{without}; {needs(*missing, what='what counts, trains or looks into checkpoints')}"
     if not versions["ultralytics"]:
         yield "without ultralytics there are no stock models: give model YAMLs as paths"
     missing = [name for name in EXTRAS if not versions[name]]
     if missing:
-        yield f"export to ONNX needs more: pip install {' '.join(missing)}"
+        yield str(needs(*missing, what="export to ONNX"))
     if not autoload.status().enabled:
         yield "autoload is off: plain `yolo` does not know the blocks before lska-surgeon autoload on"
     if os.environ.get("YOLO_AUTOINSTALL", "true").lower() not in ("false", "0"):

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from ..errors import INSTALL, BuildError, DeclarationError
+from ..errors import BuildError, DeclarationError, needs
 from .exceptions import in_one_line
 
 #: Entered around the imports that take seconds; a process of our own may put its own way of importing here.
@@ -67,6 +67,7 @@ def quiet() -> Iterator[None]:
     Standard output is the command's own, and a block of the user's may print whenever it runs.
     """
     logger = logging.getLogger("ultralytics")
+    known, output = [*logger.handlers], sys.stdout
 
     def nothing(record: logging.LogRecord) -> bool:
         return False
@@ -79,6 +80,10 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.removeFilter(nothing)
+        if "ipykernel" in sys.modules:  # which shows standard error on red, and Ultralytics means standard output
+            for handler in logger.handlers:
+                if handler not in known and isinstance(handler, logging.StreamHandler):
+                    handler.setStream(output)
 
 
 def environment_problem() -> str | None:
@@ -89,9 +94,7 @@ def environment_problem() -> str | None:
             with _offline(), quiet():
                 versions[name] = import_module(name).__version__
         except ModuleNotFoundError as error:
-            if error.name == name:
-                return f"{name} is not installed: {INSTALL}"
-            return f"{name} misses the module {error.name}: {INSTALL}"
+            return str(needs(name) if error.name == name else needs(str(error.name), what=name))
         except Exception as error:
             if name == "torchvision" and "torchvision::nms" in str(error):
                 return (

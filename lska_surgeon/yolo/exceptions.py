@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from types import TracebackType
 
-from ..wording import one_line
+from ..wording import clean, one_line
 
 
 def in_one_line(error: BaseException) -> str:
@@ -27,7 +27,7 @@ def _layer_of(traceback: TracebackType | None) -> tuple[str, str]:
         name, values = traceback.tb_frame.f_code.co_name, traceback.tb_frame.f_locals
         if name == "parse_model" and "layers" in values and "i" in values:
             index, module = values["i"], values["m"]
-            block = module if isinstance(module, str) else module.__name__
+            block = getattr(module, "__name__", None) or clean(str(module), 40)  # a row may name anything
         elif name == "_predict_once" and hasattr(values.get("m"), "type"):
             index, block = values["m"].i, values["m"].type.rpartition(".")[2]
         traceback = traceback.tb_next

@@ -6,12 +6,16 @@ a block or a parser of the user's own may make sense of what we do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from ..architecture.graph import Layer
+from ..architecture.blocks import BlockTable
+from ..architecture.graph import Graph, Layer, as_from, graph_of
 from ..architecture.scaling import AbsurdScaleError, Scaling, scaling_of
-from ..architecture.shapes import settings_problem, shapes_of, size_problem, width_problem
+from ..architecture.settings import settings_problems
+from ..architecture.shapes import shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..model_yaml.document import Document, RowError
@@ -32,23 +36,55 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
         RowError: a number is too large to be one.
     """
     found, document = _read(name)
-    if document is None:
-        return
+    if document is not None:
+        letter = scale or (found.scale if document.scales else None)
+        _refuse_sizes(found.asked, document.settings, letter, document.layers, lambda: document.graph)
+
+
+def refuse_sizes_in(yaml: Mapping[str, Any], name: str) -> None:
+    """The same of a model dictionary, as far as its rows can be read: a checkpoint stores one that nobody has seen.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in the error.
+
+    Raises:
+        GraphError: as `refuse_sizes`.
+    """
+    letter = yaml.get("scale")
+    _refuse_sizes(
+        name,
+        yaml,
+        str(letter) if letter else None,
+        list(_layers_in(yaml, active_blocks())),
+        lambda: graph_of(yaml, name, active_blocks()),
+    )
+
+
+def _layers_in(yaml: Mapping[str, Any], blocks: BlockTable) -> Iterator[Layer]:
+    rows = [(section, row) for section in ("backbone", "head") for row in yaml.get(section) or ()]
+    for index, (section, row) in enumerate(rows):
+        with suppress(TypeError, ValueError, OverflowError, IndexError):  # Ultralytics will say what is wrong with it
+            yield Layer(index, section, as_from(row[0]) or -1, int(row[1]), str(row[2]), tuple(row[3]), blocks)
+
+
+def _refuse_sizes(
+    name: str, settings: Mapping[str, Any], letter: str | None, layers: Sequence[Layer], graph: Callable[[], Graph]
+) -> None:
+    for _, problem in settings_problems(settings):
+        raise GraphError(f"{name}: {problem}")
     try:
-        scaling = scaling_of(document.settings, scale or (found.scale if document.scales else None))
+        scaling = scaling_of(settings, letter)
     except AbsurdScaleError as error:
-        raise GraphError(f"{found.asked}: {error}") from error
+        raise GraphError(f"{name}: {error}") from error
     except GraphError:
         return
-    absurd = settings_problem(document.settings)
-    if absurd:
-        raise GraphError(f"{found.asked}: {absurd[1]}")
-    _refuse(found, ((layer, _size_problem(layer, scaling)) for layer in document.layers))
+    _refuse(name, ((layer, _size_problem(layer, scaling)) for layer in layers))
     try:
-        shapes = shapes_of(document.graph, scaling)
-    except SurgeonError:
+        shapes = shapes_of(graph(), scaling)
+    except (SurgeonError, TypeError, ValueError, OverflowError):
         return
-    _refuse(found, ((layer, width_problem(layer, shapes)) for layer in document.layers))
+    _refuse(name, ((layer, width_problem(layer, shapes)) for layer in layers))
 
 
 def refuse_sources(name: str | Path) -> None:
@@ -64,7 +100,7 @@ def refuse_sources(name: str | Path) -> None:
         return
     document = _document(found, bad_rows=[])
     if document is not None:
-        _refuse(found, ((layer, layer.problem()) for layer in document.layers))
+        _refuse(found.asked, ((layer, layer.problem()) for layer in document.layers))
 
 
 def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
@@ -89,10 +125,10 @@ def _document(found: FoundModel, bad_rows: list[RowError]) -> Document | None:
     return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows, blocks=active_blocks())
 
 
-def _refuse(found: FoundModel, problems: Iterator[tuple[Layer, str | None]]) -> None:
+def _refuse(name: str, problems: Iterator[tuple[Layer, str | None]]) -> None:
     for layer, problem in problems:
         if problem:
-            raise GraphError(f"{found.asked}: row {layer.index} ({layer.block}) {problem}")
+            raise GraphError(f"{name}: row {layer.index} ({layer.block}) {problem}")
 
 
 def _size_problem(layer: Layer, scaling: Scaling) -> str | None:

@@ -15,6 +15,7 @@ import pickle
 import re
 
 from ..declarations.find import VARIABLE
+from ..errors import extra_of, needs
 from ..wording import clean
 from .environment import environment_problem
 from .exceptions import first_paragraph, in_one_line
@@ -28,6 +29,8 @@ _OURS = ("lska_surgeon", "ultralytics")
 def mistake(error: Exception) -> str | None:
     """What the user did wrong, in one line; None for a bug."""
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
+        if extra_of(error.name):
+            return str(needs(error.name))
         return environment_problem() or (
             f"this needs the module {clean(error.name)}, which is not here: if it is yours, name the file that "
             f"declares its blocks in ${VARIABLE}; install a package of that name only if you know it to be the one"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from filelock import FileLock
 from support.ablations import RECIPE, pretend, write_recipe
+from support.shapes import surgeon
 
 import lska_surgeon as ls
 from lska_surgeon.ablation import worker
 from lska_surgeon.ablation.cells import Ablation, plan_ablation
 from lska_surgeon.ablation.records import held, read_epochs, read_record, write_record
 from lska_surgeon.ablation.scheduler import ended, to_train
+from lska_surgeon.ablation.status import status_of
 from lska_surgeon.errors import AblationError, RecipeError
 
 STOCK = "base: yolov8s.yaml\nmatrix: {at: sppf, k: 7}\n"
@@ -91,6 +96,19 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
             ", line 6, train.start: the control yolov8m can't start from mine.pt: write start: '{base}.pt'",
         ),
         (STOCK + "train: {data: [d.yaml, e/d.yaml]}", ", line 3, train.data: two of them are called d: give"),
+        (
+            STOCK + "train: {data: /}",
+            ", line 3, train.data: no cells can be called after /: give data that have a name",
+        ),
+        (STOCK + "train: {data: d.yaml, cfg: no.yaml}", ", line 3, train.cfg: cfg=no.yaml "),
+        (
+            STOCK + "train: {data: d.yaml}\nout: variants/...yaml",
+            ": no cells can be called after variants/...yaml: give that file another name",
+        ),
+        (
+            STOCK + "train: {data: d.yaml}\nout: variants/yolov8s.yaml",
+            ": two networks would be called yolov8s: give one file another name",
+        ),
     ],
 )
 def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> None:
@@ -100,6 +118,77 @@ def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> No
     with pytest.raises(RecipeError) as caught:
         planned(tmp_path, text + "\n")
     assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message.replace('{}', str(tmp_path))}")
+
+
+@pytest.mark.parametrize(("word", "name"), [("..", "a"), ("../..", "top"), (".", "recipes"), ("cls/..", "recipes")])
+def test_cells_stay_in_their_folder_whatever_their_data_are_called(word: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "top" / "a" / "recipes"
+    (folder / "cls").mkdir(parents=True)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(STOCK + f"train: {{data: {word}}}\nseeds: [0]\n", encoding="utf-8")
+    cells = plan_ablation(recipe).cells
+    assert [str(cell.folder.relative_to(folder / "ablation" / "recipe")) for cell in cells] == [
+        f"{name}/yolov8s/seed-0",
+        f"{name}/yolov8s-lska-sppf-k7/seed-0",
+    ]
+
+
+def test_a_recipe_whose_name_is_no_folders(tmp_path: Path) -> None:
+    path = planned(tmp_path / "a").recipe.path.rename(tmp_path / "a" / "...yaml")
+    with pytest.raises(RecipeError, match=r"no folder can be called after .*/\.\.\.yaml: rename the recipe, or say"):
+        plan_ablation(path)
+    assert plan_ablation(path, tmp_path / "b").folder == tmp_path / "b"
+
+
+def test_two_bases_of_one_name_are_told(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "a")
+    (tmp_path / "a" / "x").mkdir()
+    base = (tmp_path / "a" / "tiny.yaml").read_text(encoding="utf-8")
+    (tmp_path / "a" / "x" / "tiny.yaml").write_text(base.replace("SPPF, [16, 5]", "SPPF, [16, 3]"), encoding="utf-8")
+    both = "include: [{base: tiny.yaml, at: neck, out: a.yaml}, {base: x/tiny.yaml, at: neck, out: b.yaml}]"
+    with pytest.raises(RecipeError, match=r"line 1, include\[1\].base: another base is called tiny, too: rename one"):
+        planned(
+            tmp_path / "a", RECIPE.replace("base: tiny.yaml\n", "").replace("matrix: {at: [neck, sppf], k: 7}", both)
+        )
+
+
+def test_files_that_arguments_name_are_a_part_of_what_was_trained(tmp_path: Path) -> None:
+    plain = planned(tmp_path / "a").cells[0].asked
+    assert set(plain) == {"model", "start", "data", "arguments", "seed"}  # as records have it that are there already
+    text = RECIPE.replace("epochs: 3", "epochs: 3, cfg: own.yaml, distill_model: teacher.pt")
+    settings, teacher = tmp_path / "a" / "own.yaml", tmp_path / "a" / "teacher.pt"
+    settings.write_text("lr0: 0.1\n", encoding="utf-8")
+    teacher.write_bytes(b"weights")
+    finish(planned(tmp_path / "a", text))
+    assert status_of(planned(tmp_path / "a", text)).counts == {"done": 9}
+    settings.write_text("lr0: 0.2\n", encoding="utf-8")
+    status = status_of(planned(tmp_path / "a", text))
+    assert status.counts == {"stale": 9}
+    assert "changed since (cfg); they are kept" in status.notes[0]
+    settings.write_text("lr0: 0.1\n", encoding="utf-8")
+    teacher.write_bytes(b"others")
+    assert "changed since (distill_model); they are kept" in status_of(planned(tmp_path / "a", text)).notes[0]
+
+
+def test_a_copied_cell_is_trained_from_the_recipes_network(tmp_path: Path) -> None:
+    cell = planned(tmp_path / "a").cells[0]
+    assert cell.prepare()
+    wanted = cell.model.read_text(encoding="utf-8")
+    cell.model.write_text("activation: print(1)\n" + wanted, encoding="utf-8")
+    assert cell.prepare()
+    assert cell.model.read_text(encoding="utf-8") == wanted
+
+
+@pytest.mark.parametrize("place", ["", ".lock", "/tiny.yaml", "/results.csv", "/weights/last.pt"])
+def test_links_in_a_cells_place_are_refused(place: str, tmp_path: Path) -> None:
+    cell = planned(tmp_path / "a").cells[0]
+    link, victim = Path(f"{cell.folder}{place}"), tmp_path / "victim"
+    link.parent.mkdir(parents=True)
+    victim.write_text("mine\n", encoding="utf-8")
+    link.symlink_to(victim)
+    with pytest.raises(AblationError, match=rf"{link} is a symbolic link, and no training leaves one: move it away"):
+        cell.prepare()
+    assert victim.read_text(encoding="utf-8") == "mine\n"
 
 
 def test_data_that_ultralytics_ships_and_names_of_its_own_are_taken(tmp_path: Path) -> None:
@@ -209,12 +298,59 @@ def test_data_under_another_path_with_the_same_content_are_taken(tmp_path: Path)
     assert (read_record(cell.folder) or {})["task"]["data"] == str(tmp_path / "a" / "shapes.yaml")
 
 
-def test_a_record_that_is_damaged_is_told(tmp_path: Path) -> None:
-    cell = planned(tmp_path / "a").cells[0]
+def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path) -> None:
+    ablation = planned(tmp_path / "a")
+    finish(ablation)
+    cell = ablation.cells[3]
+    text = (cell.folder / "cell.json").read_text(encoding="utf-8")
+    (cell.folder / "cell.json").write_text(text.replace('"seed": 1', '"seed": "one"'), encoding="utf-8")
+    problem = (
+        f"tiny: {cell.folder}/cell.json is damaged: Expected `int`, got `str` - at `$.seed`; repair it, or let "
+        "ablate --renew move its folder aside and train anew (seed 1)"
+    )
+    recipe = ablation.recipe.path
+    status = ls.ablate(recipe, dry_run=True)
+    assert (dict(status.counts), status.left) == ({"done": 8, "unreadable": 1}, ())
+    assert problem in status.notes
+    told = surgeon("results", recipe)
+    assert told.exit_code == 0
+    assert "1 unreadable" in told.output
+    assert problem in told.output
+    for words in ([], ["-q"]):  # nothing is trained, and the exit code says that not all is well
+        done = surgeon("ablate", recipe, "--devices", "cpu", *words)
+        assert done.exit_code == 1
+        assert f"Note: {problem}" in done.stderr.splitlines()
+    assert (cell.folder / "results.csv").exists()
+    assert [one.folder for one in to_train(ablation, renew=True)] == [cell.folder]
+    assert (cell.state, len(list(cell.folder.parent.glob("seed-1.stale-damaged-*/results.csv")))) == ("waiting", 1)
+
+
+def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's folder may be on a disk that can't be written; so no lock is made, and none is held."""
+    fcntl = pytest.importorskip("fcntl")
+    ablation = planned(tmp_path / "a")
+    cell = ablation.cells[0]
     cell.prepare()
-    (cell.folder / "cell.json").write_text("{", encoding="utf-8")
-    with pytest.raises(AblationError, match=r"can't read .*cell.json: .*; move .*seed-0 away to train it anew"):
-        ls.ablate(tmp_path / "a" / "recipe.yaml", dry_run=True)
+    write_record(cell.folder, {**cell.record(), "state": "running"})
+
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    lock = Path(f"{cell.folder}.lock")
+    with held(cell.folder):
+        pass
+    with lock.open("rb") as one:  # another process that looks at this very moment
+        fcntl.flock(one.fileno(), fcntl.LOCK_SH)
+        assert cell.state == "interrupted"
+    with held(cell.folder):
+        monkeypatch.setattr(FileLock, "acquire", refuse)
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        assert cell.state == "running"
+        assert ls.ablate(ablation.recipe.path, dry_run=True).counts["running"] == 1
+    assert cell.state == "interrupted"
+    lock.unlink()
+    assert cell.state == "interrupted"
+    assert not lock.exists()
 
 
 def test_epochs_of_a_file_that_is_being_written(tmp_path: Path) -> None:

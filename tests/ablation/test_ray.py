@@ -16,8 +16,9 @@ import pytest
 from support.ablations import RECIPE, write_recipe
 
 import lska_surgeon as ls
+from lska_surgeon.ablation import ray_cluster
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.errors import AblationError
+from lska_surgeon.errors import AblationError, MissingPackageError
 
 TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").replace("[0, 1, 2]", "[0, 1]")
 
@@ -25,7 +26,9 @@ TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
-    with pytest.raises(AblationError, match=r'ray is not installed: pip install "lska-surgeon\[ray\]"'):
+    with pytest.raises(
+        MissingPackageError, match=r'a Ray cluster needs ray, which is not installed: pip install "lska-surgeon\[ray\]"'
+    ):
         ls.ablate(write_recipe(tmp_path / "a"), ray="auto")
 
 
@@ -38,6 +41,33 @@ def test_an_address_at_which_nobody_listens_is_told_at_once(tmp_path: Path) -> N
             AblationError, match=f"no Ray cluster at {address}: .*: start one with ray start --head, or"
         ):
             ls.ablate(write_recipe(tmp_path / "a"), ray=address)
+
+
+def test_a_cluster_that_answers_and_lets_nobody_in_is_waited_for_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As one that goes by another address does: Ray tries on and on, and writes of it to the terminal."""
+    (tmp_path / "ray.py").write_text(
+        "import os, time\n"
+        "def is_initialized():\n"
+        "    return False\n"
+        "def init(**_):\n"
+        "    while True:\n"
+        "        os.write(2, b'Failed to connect to GCS\\n')\n"
+        "        time.sleep(0.1)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # so that what was there is put back
+    monkeypatch.delitem(sys.modules, "ray")
+    monkeypatch.setattr(ray_cluster, "_JOIN", 1.0)
+    recipe = write_recipe(tmp_path / "a")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        message = f"no Ray cluster at {address}: it was not to be joined within 1 s; it may go by another address, see "
+        with pytest.raises(AblationError, match=message):
+            ls.ablate(recipe, ray=address)
+    assert capfd.readouterr().err == ""
 
 
 def test_ray_is_told_to_write_no_token_before_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,23 +10,24 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, spread, write_recipe
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.figure import _drawn
-from lska_surgeon.ablation.formats import as_latex
+from lska_surgeon.ablation.figure import _Drawn
+from lska_surgeon.ablation.formats import as_latex, table_of
 from lska_surgeon.ablation.runs import Costs
 from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
-from lska_surgeon.tables import tex
+from lska_surgeon.tables import latex_text
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
@@ -49,6 +50,64 @@ def test_three_seeds_are_not_enough_and_that_is_said(tmp_path: Path) -> None:
     )
     assert "so few seeds resolve no difference, however large" in str(found)
     assert not any(row.best for row in found.rows)
+
+
+Epochs = Callable[[str, int], tuple[float, float]]
+
+
+def trained(folder: Path, came_to: Epochs, text: str = RECIPE) -> Path:
+    """A recipe whose cells came to a loss and an mAP50-95."""
+    recipe = write_recipe(folder, text)
+    for cell in plan_ablation(recipe).cells:
+        loss, value = came_to(cell.network.name, cell.seed)
+        record = {**cell.record(), "state": "done", "notes": {}}
+        pretend(cell.folder, record, [{"train/box_loss": loss, "metrics/mAP50-95(B)": value}])
+    return recipe
+
+
+def own_loss(name: str, seed: int) -> float:
+    return 1 + 0.1 * seed + 0.01 * len(name)
+
+
+@pytest.mark.parametrize("text", [RECIPE, EIGHT])
+def test_runs_that_learned_nothing_are_called_that(text: str, tmp_path: Path) -> None:
+    recipe = trained(tmp_path / "a", lambda name, seed: (own_loss(name, seed), 0.0001 * ((len(name) + seed) % 3)), text)
+    found = ls.results(recipe, costs=False)
+    assert [row.verdict for row in found.rows] == ["", "nothing learned", "nothing learned"]
+    note, size = found.notes
+    assert size == "GFLOPs are at 64x64 pixels"
+    assert note.startswith("nothing was learned: mAP50-95 is 0.000 in every run, so that nothing is compared; look at")
+    for form in ("table", "md", "latex", "html"):
+        said = surgeon("results", recipe, "--format", form).output
+        assert "nothing learned" in said
+        assert "seeds to show" not in said
+        assert "too few seeds" not in said
+    gate = surgeon("results", recipe, "--gate", "mAP50-95 >= base")
+    assert gate.exit_code == 0
+    assert "tiny-lska-neck-k7: nothing learned, so that it can't be worse" in gate.stderr
+
+
+def test_a_variant_that_alone_learned_nothing_is_compared(tmp_path: Path) -> None:
+    recipe = trained(tmp_path / "a", lambda name, seed: (own_loss(name, seed), 0.0 if "neck" in name else 0.3), EIGHT)
+    assert [row.verdict for row in ls.results(recipe, costs=False).rows] == ["", "loss", "not shown"]
+    recipe = trained(tmp_path / "b", lambda name, seed: (own_loss(name, seed), 0.3 if "neck" in name else 0.0), EIGHT)
+    found = ls.results(recipe, costs=False)
+    assert [row.verdict for row in found.rows] == ["", "gain", "nothing learned"]
+    assert any(
+        note.startswith("nothing was learned: mAP50-95 is 0.000 in tiny-lska-sppf-k7 and") for note in found.notes
+    )
+
+
+def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None:
+    def came_to(name: str, seed: int) -> tuple[float, float]:
+        return (own_loss("" if "neck" in name else "sppf" if "sppf" in name and seed else "", seed), spread(seed))
+
+    found = ls.results(trained(tmp_path / "a", came_to), costs=False)
+    assert [row.verdict for row in found.rows] == ["", "does nothing", "too few seeds"]
+    equal = "equal to tiny in every digit of every epoch (seed"
+    told = "the operator does nothing, or the base was trained in its place"
+    assert f"tiny-lska-neck-k7: {equal}s 0, 1, 2): {told}" in found.notes
+    assert f"tiny-lska-sppf-k7: {equal} 0)" in found.notes
 
 
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
@@ -215,6 +274,11 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--gate", "mAP50 >= base"], "the gate asks for mAP50, and mAP50-95 is compared: add --metric mAP50"),
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),
         (["--base", "x"], "the bases stand in the recipe"),
+        (["--columns", "network,map"], "no column 'map'"),
+        (
+            ["--columns", "p", "--format", "csv"],
+            "--columns is for what shows a table, and --format csv has all: drop one",
+        ),
         (["--plot", "x.txt"], "--plot x.txt does not end in .png, .svg, .pdf"),
         (["--plot", "old.png"], "old.png is already there: give --plot another name, or add --force to overwrite it"),
     ],
@@ -273,8 +337,9 @@ def test_latex_is_whole(tmp_path: Path) -> None:
     assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {columns}
     assert "\\textbf{0.5" in text
     assert all(char not in re.sub(r"\\[%&#_$]", "", "".join(body)).replace("$", "") for char in "%#_")
-    assert tex("50%_a&b") == r"50\%\_a\&b"
-    assert tex("-0.5") == "$-0.5$"
+    assert latex_text("50%_a&b") == r"50\%\_a\&b"
+    assert latex_text("-0.5") == "$-0.5$"
+    assert latex_text("a--b") == "a-{}-b"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
@@ -311,8 +376,44 @@ def test_the_figure_is_the_same_bytes_each_time(ending: str, tmp_path: Path) -> 
     assert len(one) > 5000
     if ending == "svg":
         drawn = one.decode()
-        for words in ("GFLOPs", "kernel size", "tiny-lska-neck", "mean ± s.d. of 8 seeds"):
+        for words in ("GFLOPs", "kernel size", "lska, neck", "tiny (base)", "mean ± s.d. of 8 seeds"):
             assert words in drawn
+
+
+def test_the_figure_fits_a_column_names_its_base_and_what_it_does_not_show(tmp_path: Path) -> None:
+    def score(name: str, seed: int) -> list[float]:
+        return [] if "sppf" in name else neck_gains(name, seed)
+
+    recipe = experiment(tmp_path / "a", score)
+    recipe.write_text(recipe.read_text(encoding="utf-8") + "labels: {tiny: The base}\n", encoding="utf-8")
+    found = ls.results(recipe)
+    with plotting(8) as figure:
+        drawn = _Drawn(found).figure(figure)
+        assert drawn.get_size_inches()[0] == 3.35
+        assert {text.get_fontsize() for text in drawn.findobj(Text) if text.get_text()} == {8}
+        words = [text.get_text() for text in drawn.findobj(Text)]
+        assert words.count("The base") == 2  # at its line, and in the legend
+        assert "tiny-lska-neck-k7" in words
+        assert "Not shown: tiny-lska-sppf-k7 (8 waiting)" in words
+    ls.results(experiment(tmp_path / "b", neck_gains), costs=False).write(tmp_path / "x.svg")
+
+
+def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
+    rows = tuple(replace(row, costs=Costs(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))
+    assert [row[2] for row in table_of(replace(found, rows=rows)).rows] == ["8.938", "9.000", "28.600"]
+
+
+def test_labels_of_what_is_not_there_are_a_mistake_before_anything_is_trained(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", f"{RECIPE}labels: {{tiny-lska-nek-k7: x}}\n")
+    for words in (["ablate", recipe, "--dry-run"], ["results", recipe]):
+        result = surgeon(*words)
+        assert result.exit_code == 2
+        assert (
+            "line 7, labels: nothing here is called 'tiny-lska-nek-k7' (did you mean tiny-lska-neck-k7?)"
+            in result.output
+        )
+    assert surgeon("results", tmp_path, "--columns", "p", "--json").exit_code == 2
 
 
 def lightness(colour: str) -> float:
@@ -329,11 +430,15 @@ def test_neighbours_in_a_figure_differ_in_marker_line_and_grey(tmp_path: Path) -
     names = [f"place{place}-k{k}" for place in range(9) for k in (7, 11)]
     many = replace(found, rows=(base, *(replace(row, network=name) for name in names)))
     with plotting() as figure:
-        costs, kernels = _drawn(many, figure).axes
+        drawn = _Drawn(many).figure(figure)
+        costs, kernels = drawn.axes
         curves = [bars.lines[0] for bars in kernels.containers]
         points = [bars.lines[0] for bars in costs.containers]
         assert (len(curves), len(points)) == (9, 19)
-        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1:], ("get_marker",))):
+        for curve, one, other in zip(curves, points[1::2], points[2::2]):  # one network, one look in both panels
+            for look in ("get_marker", "get_color"):
+                assert getattr(curve, look)() == getattr(one, look)() == getattr(other, look)()
+        for series, looks in ((curves, ("get_marker", "get_linestyle")), (points[1::2], ("get_marker",))):
             for one, other in zip(series, series[1:]):
                 for look in looks:
                     assert getattr(one, look)() != getattr(other, look)()

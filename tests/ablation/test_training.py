@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -21,10 +22,11 @@ from support.ablations import RECIPE, pretend, start_ablate, write_recipe
 from support.shapes import surgeon, write_checkpoint
 
 import lska_surgeon as ls
-from lska_surgeon.ablation import training, worker
+from lska_surgeon.ablation import scheduler, training, worker
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import read_epochs, read_record
 from lska_surgeon.ablation.verification import other_network
+from lska_surgeon.errors import TargetError
 
 ONE = RECIPE.replace("[neck, sppf]", "neck").replace("[0, 1, 2]", "[0]")
 
@@ -222,7 +224,7 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
     class Network:
         """Stands for YOLO: killed in its first training."""
 
-        task, trainer = "detect", None
+        task = "detect"
 
         def __init__(self, _: str) -> None:
             self.start: Callable[[Any], None] | None = None
@@ -230,13 +232,16 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
         def add_callback(self, _: str, call: Callable[[Any], None]) -> None:
             self.start = self.start or call
 
-        def train(self, **options: Any) -> None:
+        def train(self, **_: Any) -> None:
             assert self.start is not None
-            self.start(SimpleNamespace(resume=options.get("resume", False), model=torch.nn.Linear(1, 1)))
-            if "resume" not in options:
+            args = SimpleNamespace(seed=0, deterministic=False)
+            self.start(SimpleNamespace(resume=False, model=torch.nn.Linear(1, 1), args=args))
+            self.trainer = SimpleNamespace()
+            if not_yet_killed.pop():
                 raise Killed
 
-    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2}
+    not_yet_killed = [False, True]
+    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2, "exact_resume": True}
     write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
     write_checkpoint(tmp_path / "a")
     cell = plan_ablation(tmp_path / "a" / "recipe.yaml").cells[0]
@@ -245,7 +250,6 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
     monkeypatch.setattr(training, "_outcome", lambda *_: dict(outcome))
     with pytest.raises(Killed):
         training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
-    monkeypatch.setattr(training.resuming, "put_back", lambda folder: folder / "weights" / "last.pt")
     found = training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
     assert found["transferred"]["tensors"] == 0
     assert "nothing transferred" in found["notes"]
@@ -337,5 +341,100 @@ def test_slurm_runs_every_cell_of_the_array(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_process_without_a_cell_says_so(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "lska_surgeon.ablation.worker", str(tmp_path / "no")]
-    assert subprocess.run(words, check=False).returncode == 1
+    assert subprocess.run(worker.command(str(tmp_path / "no")), check=False).returncode == 1
+
+
+@pytest.mark.slow
+def test_a_training_imports_the_ultralytics_of_the_call_that_started_it(tmp_path: Path) -> None:
+    """A fork on $PYTHONPATH, and in the recipe's folder, where the processes work, another one that is nobody's."""
+    import ultralytics
+
+    (tmp_path / "fork" / "ultralytics").mkdir(parents=True)
+    real = str(ultralytics.__file__)
+    (tmp_path / "fork" / "ultralytics" / "__init__.py").write_text(
+        "print('this is the fork')\n"
+        f"__path__.append({str(Path(real).parent)!r})\n"
+        f"exec(compile(open({real!r}).read(), {real!r}, 'exec'))\n",
+        encoding="utf-8",
+    )
+    recipe = write_recipe(tmp_path / "a", ONE.replace("epochs: 3", "epochs: 1"))
+    (tmp_path / "a" / "ultralytics").mkdir()
+    (tmp_path / "a" / "ultralytics" / "__init__.py").write_text("raise ImportError('nobody asked')\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path / "fork"))
+        call = start_ablate(recipe)
+        assert call.wait() == 0, (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
+    logs = [(cell.folder / "log.txt").read_text(encoding="utf-8") for cell in plan_ablation(recipe).cells]
+    assert ["this is the fork" in log for log in logs] == [True, True]
+
+
+def stopped_by(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every training end at once with this exit code."""
+    monkeypatch.setattr(scheduler, "command", lambda _: worker.as_here(f"sys.exit({code})"))
+
+
+def test_another_ultralytics_stops_the_ablation_and_nothing_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE)
+    cells = plan_ablation(recipe).cells
+    assert cells[0].prepare()
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
+        assert worker.work(cells[0].folder, "cpu", "/elsewhere/ultralytics/__init__.py") == worker.STOPPED
+    monkeypatch.setattr(scheduler, "to_train", lambda *_, **__: list(cells))
+    stopped_by(worker.STOPPED, monkeypatch)
+    assert cells[1].prepare()
+    result = surgeon("ablate", recipe, "--devices", "cpu")
+    assert result.exit_code == 2
+    started, message = result.output.splitlines()
+    assert started == "Started tiny, seed 0, shapes on cpu"
+    assert message.startswith("Error: tiny, seed 0: a training would import ultralytics from ")
+    assert "the call that started it imported /elsewhere/ultralytics/__init__.py: see to it that both find " in message
+    assert ls.ablate(recipe, dry_run=True).counts == {"interrupted": 1, "waiting": 1}
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.pt")
+
+
+def full_for_a_record(*_: Any, **__: Any) -> None:
+    try:
+        full()
+    except OSError as error:
+        raise TargetError("can't write cell.json: No space left on device") from error
+
+
+def full_for_torch(*_: Any, **__: Any) -> None:
+    try:
+        full_for_a_record()
+    except TargetError as error:
+        raise RuntimeError("PytorchStreamWriter failed") from error
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fails"),
+    [
+        (training, "train_cell", full),
+        (training, "train_cell", full_for_torch),
+        (worker, "write_record", full_for_a_record),
+    ],
+)
+def test_a_disk_that_is_full_stops_the_ablation_and_nothing_has_failed(
+    module: Any, name: str, fails: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(tmp_path / "a", ONE)
+    cells = plan_ablation(recipe).cells
+    assert [cell.prepare() for cell in cells] == [True, True]
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
+        patched.setattr(module, name, fails)
+        assert worker.work(cells[0].folder, "cpu") == worker.STOPPED
+    stopped_by(worker.STOPPED, monkeypatch)
+    result = surgeon("ablate", recipe, "--devices", "cpu")
+    assert result.exit_code == 2
+    started, message = result.output.splitlines()
+    assert started == "Started tiny, seed 0, shapes on cpu"
+    assert "No space left on device" in message
+    assert message.endswith("; all trainings were stopped, and the same command goes on")
+    assert set(ls.ablate(recipe, dry_run=True).counts) <= {"interrupted", "waiting"}

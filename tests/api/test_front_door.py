@@ -67,6 +67,7 @@ OF_ALL_COMMANDS = {
 OPTIONS = {
     ("flops", "timed"): "`latency`",
     ("results", "gate"): "`.worse(rule)`",
+    ("curves", "log"): "`.write`",
     ("results", "plot"): "`.write`",
     ("results", "sources"): "source",
     ("adopt", "output"): "`.write`",

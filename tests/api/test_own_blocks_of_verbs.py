@@ -78,9 +78,9 @@ def test_what_lies_beside_a_file_from_elsewhere_is_not_imported(
     (project / "my_blocks.py").write_text("raise SystemExit('imported')\n")
     file = project / YAML
     assert ls.positions(file).to_dict()["positions"]["neck"]
-    with pytest.raises(DeclarationError, match=f"add --blocks {project / 'lska-surgeon.toml'}"):
+    with pytest.raises(DeclarationError, match=f'add blocks="{project / "lska-surgeon.toml"}"'):
         ls.flops(file, imgsz=64)
     train = f"train: {{data: {write_data(tmp_path / 'data')}, epochs: 1, imgsz: 64, batch: 2}}"
     (project / "recipe.yaml").write_text(f"base: {YAML}\nmatrix: {{at: neck, k: 7}}\n{train}\nseeds: [0]\n")
-    with pytest.raises(DeclarationError, match=f"add --blocks {project / 'lska-surgeon.toml'}"):
+    with pytest.raises(DeclarationError, match=f'add blocks="{project / "lska-surgeon.toml"}"'):
         ls.ablate(project / "recipe.yaml", devices="cpu")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support import pictures
+from support import pictures, shapes
+from support.ablations import RECIPE, write_recipe
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
@@ -111,6 +112,64 @@ def test_an_insertion_shows_its_drawing_in_a_notebook(output: str | None) -> Non
     assert shown.count("<table>") == 1
 
 
+@pytest.fixture
+def trained(folder: Path) -> Path:
+    """A checkpoint, a recipe to train, and a run that is there."""
+    shapes.write_checkpoint(folder)
+    write_recipe(folder, RECIPE)
+    (folder / "run").mkdir()
+    (folder / "run" / "args.yaml").write_text("model: tiny.yaml\ndata: shapes/data.yaml\nimgsz: 64\n", encoding="utf-8")
+    (folder / "run" / "results.csv").write_text("epoch,metrics/mAP50-95(B)\n1,0.5\n", encoding="utf-8")
+    return folder
+
+
+#: What a notebook shows -> whether a figure is in it.
+SEEN: dict[str, tuple[Callable[[], Any], bool]] = {
+    "curves": (lambda: ls.curves("yolov8n.yaml", "neck"), True),
+    "erf": (lambda: ls.erf("base.pt", imgsz=64, level="p2"), True),
+    "results": (lambda: ls.results("run"), True),
+    "ablate": (lambda: ls.ablate("recipe.yaml", dry_run=True), False),
+    "latency": (lambda: ls.latency("tiny.yaml", imgsz=64, rounds=2), False),
+}
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("verb", SEEN)
+def test_a_notebook_shows_figures_and_tables(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, figure = SEEN[verb]
+    found = made()
+    capsys.readouterr()
+    shown = found._repr_html_()
+    assert shown.count("<svg") == int(figure)
+    assert "<?xml" not in shown
+    assert len(Cells(shown.partition("</svg>")[2] or shown).cells) > 3
+    assert "".join(capsys.readouterr()) == ""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None)
+    assert found._repr_html_() == shown[shown.find("</div>") + len("</div>") :] if figure else shown
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_report_speaks_of_no_file_before_it_is_written() -> None:
+    for shown in (str(page := ls.report("recipe.yaml")), page._repr_html_()):
+        assert "3 networks of recipe.yaml; not there: " in shown
+        assert "; write() writes it to report.html" in shown
+
+
+@pytest.mark.parametrize("where", ["notebook", "script"])
+def test_a_notebook_has_ultralytics_log_on_standard_output(where: str) -> None:
+    """It shows standard error on red."""
+    code = (
+        "import sys, types\n"
+        f"if {where == 'notebook'}: sys.modules['ipykernel'] = types.ModuleType('ipykernel')\n"
+        "import lska_surgeon as ls; ls.check('yolov8n.yaml', build=True)\n"
+        "from ultralytics.utils import LOGGER; LOGGER.info('epoch 1')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (("epoch 1\n", "") if where == "notebook" else ("", "epoch 1\n"))
+
+
 def test_insert_itself_does_not_import_what_draws() -> None:
     code = (
         "import sys, lska_surgeon as ls; str(ls.insert('yolov8s.yaml', 'neck')); "
@@ -124,7 +183,7 @@ def test_what_stands_in_a_table_is_never_read_as_html() -> None:
     shown = html(Table(("<b>", "&"), [("<script>alert(1)</script>", '"x" \udcff')]))
     assert "<script" not in shown
     assert Cells(shown).cells == ["<b>", "&", "<script>alert(1)</script>", '"x" ?']
-    assert html("a < b & c") == "<pre>a &lt; b &amp; c</pre>"
+    assert html("a < b & c") == '<pre style="font-family: monospace">a &lt; b &amp; c</pre>'
     Path("<img src=x>.yaml").write_bytes(stock_models()["yolov8.yaml"].read_bytes())
     assert "<img" not in ls.insert("<img src=x>.yaml", "sppf")._repr_html_()
 

@@ -190,7 +190,7 @@ def test_misspelt_positions_are_refused(at: str, message: str) -> None:
 def test_several_positions_in_one_say_how_to_repeat_at(at: str, repeated: str) -> None:
     with pytest.raises(PositionError) as refused:
         parse_at(at)
-    assert str(refused.value) == f"--at {at!r} is several positions: repeat --at, as in {repeated}"
+    assert str(refused.value) == f"--at {at!r} is several positions: give each its own, as {repeated}"
     for one in repeated.replace("'", "").split("--at ")[1:]:
         assert parse_at(one.strip())
 

@@ -325,7 +325,7 @@ def test_names_other_files(kind: str, tmp_path: Path) -> None:
 def test_names_a_yaml(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("nc: 80\n")
-    assert "not a checkpoint but a YAML: give the .pt" in str(refusal(path))
+    assert "and this takes a trained checkpoint: give its .pt" in str(refusal(path))
 
 
 def test_names_a_missing_file_and_fetches_nothing(

@@ -34,8 +34,8 @@ def test_insert_refuses_it_and_says_what_to_do(base: str) -> None:
     with pytest.raises(BrokenBaseError) as refused:
         ls.insert(base, "head")
     (first, *_) = [finding for finding in ls.check(base).findings if finding.severity == "error"]
-    assert f"line {first.line}, {first.text}" in str(refused.value)
-    assert str(refused.value).endswith(f"see lska-surgeon check {base} --fix, or go on with --unchecked")
+    assert f"line {first.line}, {first.text}" in refused.value.as_typed
+    assert str(refused.value).endswith(f"see lska-surgeon check {base} --fix, or go on with unchecked=True")
     done = CliRunner().invoke(main, ["insert", base, "--at", "head", "-o", "out.yaml"])
     assert (done.exit_code, done.output.count("\n"), Path("out.yaml").exists()) == (2, 1, False)
 

@@ -80,7 +80,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
     ("words", "message"),
     [
         (["--devices", "cpu", "--ray", "auto"], "--devices, --ray and --slurm each say where to train: give one"),
-        (["--devices", "x"], "no device 'x' here: there are "),
+        (["--devices", "x"], "'x' is no device: give the numbers of GPUs, such as 0,1, or cpu"),
         (["--devices", ""], "Invalid value for '--devices': it is empty"),
     ],
 )
@@ -187,7 +187,8 @@ def test_a_dry_run_for_slurm_shows_the_script_that_would_be_submitted(tmp_path: 
     recipe = experiment(tmp_path / "a", neck_gains)
     states = ("failed", "failed", "stale", "interrupted", "waiting")
     for cell, state in zip(plan_ablation(recipe).cells, states):
-        record = {**(read_record(cell.folder) or {}), "state": "running" if state == "interrupted" else state}
+        kept = {"interrupted": "running", "stale": "done"}.get(state, state)
+        record = {**(read_record(cell.folder) or {}), "state": kept}
         write_record(cell.folder, {**record, **({"identity": "another"} if state == "stale" else {})})
 
     def shown(*words: str) -> str:
@@ -251,3 +252,64 @@ def test_arguments_that_ultralytics_does_not_know_are_told_by_a_dry_run_too(word
     assert result.exit_code == 2
     assert f"{recipe}, line 4, train.epoch: ultralytics: " in result.output
     assert not (tmp_path / "a" / "ablation").exists()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize("char", ["\n", "\x1b"])
+@pytest.mark.parametrize("place", ["options", "recipe", "folder", "data", "--folder"])
+def test_a_slurm_script_has_no_control_characters(place: str, char: str, dry: list[str], tmp_path: Path) -> None:
+    """A new line would be a command of the shell's."""
+    evil = f"x{char}touch ran{char}"
+    text = EIGHT.replace("shapes/data.yaml", json.dumps(f"{evil}.yaml")) if place == "data" else EIGHT
+    parent = write_recipe(tmp_path / "a", text).parent
+    for name in ("shapes/data.yaml", f"{evil}.yaml"):
+        (parent / name).write_text("train: images/train\nval: images/val\nnames: [square, circle]\n", encoding="utf-8")
+    recipe = (parent / "recipe.yaml").rename(parent / (f"{evil}.yml" if place == "recipe" else "recipe.yaml"))
+    if place == "folder":
+        recipe = parent.rename(tmp_path / evil) / recipe.name
+    words = ["--slurm", f"-p gpu{evil}" if place == "options" else "-p gpu", *dry]
+    words += ["--folder", str(tmp_path / f"{evil}2")] if place == "--folder" else []
+    before = sorted(tmp_path.rglob("*"))
+    result = surgeon("ablate", recipe, *words)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert result.output.startswith("Error: a control character is in ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_odd_letters_is_one_line_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """U+2028 ends a line for Python's readers, and a byte of another encoding is no UTF-8."""
+    from lska_surgeon.ablation import worker
+    from lska_surgeon.ablation.slurm import list_of
+
+    write_recipe(tmp_path / "a").parent.rename(tmp_path / "a\u2028b\udcff")
+    cells = plan_ablation(tmp_path / "a\u2028b\udcff" / "recipe.yaml").cells
+    listed = tmp_path / "cells.txt"
+    listed.write_bytes(os.fsencode(list_of(cells)))
+    asked: list[Path] = []
+    monkeypatch.setattr(worker, "work", lambda folder, *_: asked.append(folder) or 0)
+    assert [worker.main([str(listed), "--index", str(number)]) for number in range(len(cells))] == [0] * len(cells)
+    assert asked == [cell.folder for cell in cells]
+
+
+@pytest.mark.parametrize(("code", "shown"), [(0, r"Note: job \xff\x1b[1m 42 (24 cells, "), (1, r"job \xff\x1b[1m 42")])
+def test_what_sbatch_prints_may_be_any_bytes(
+    code: int, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(f"#!/bin/sh\nprintf 'job \\377\\033[1m\\n42\\n'\nexit {code}\n", encoding="utf-8")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    result = surgeon("ablate", write_recipe(tmp_path / "a", EIGHT), "--slurm", "")
+    assert result.exit_code == 2 * code
+    assert shown in result.output
+
+
+def test_an_sbatch_that_can_t_be_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_bytes(b"\x00")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    result = surgeon("ablate", write_recipe(tmp_path / "a"), "--slurm", "")
+    assert (result.exit_code, result.output) == (2, "Error: can't run sbatch: Exec format error\n")

@@ -55,7 +55,7 @@ def test_insert_says_what_it_wrote_and_remove_gives_the_base_back() -> None:
     inserted = run("insert yolov8s.yaml --at neck --k 35")
     assert inserted.output == (
         f"Wrote {VARIANT}: yolov8s.yaml at scale s with lska k35 at neck (rows 13, 17, 21, 25), "
-        "452,224 parameters more\n"
+        "452,224 added parameters\n"
     )
     removed = run(f"remove {VARIANT}")
     assert removed.output == f"Wrote yolov8s.yaml: {VARIANT} without 4 operator rows (13, 17, 21, 25)\n"

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from support.shapes import graft, write_checkpoint
 
 from lska_surgeon.cli.main import main
 
@@ -120,7 +122,7 @@ def test_no_difference_is_one_line(form: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("yolov8s.yaml",), "diff takes two model YAMLs, BEFORE and AFTER, found 1"),
+        (("yolov8s.yaml",), "diff takes two model YAMLs or checkpoints, BEFORE and AFTER, found 1"),
         (("--textconv", "a.yaml", "b.yaml"), "--textconv takes one model YAML, found 2"),
         (("yolov8s.yaml", "nope.yaml"), "no file nope.yaml"),
         (("yolov8s.yaml", VARIANT, "--json", "--format", "md"), "--json is short for --format json"),
@@ -142,3 +144,46 @@ def test_name_that_is_not_utf8_comes_out_as_it_is(form: str) -> None:
     result = run("diff", VARIANT, name, "--format", form)
     assert result.exit_code == 0, result.exception
     assert b"d\xe9.yaml" in result.stdout_bytes
+
+
+def test_checkpoints_are_compared_by_the_yamls_that_they_store(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    graft(tmp_path / "base.pt", "neck")
+    result = run("diff", "base.pt", "graft.pt")
+    assert result.exit_code == 0
+    assert (
+        result.stdout
+        == """\
+base.pt -> graft.pt: 1 row added, 1 row rewired
+
+change   before  after  block   what
+-------  ------  -----  ------  -------------------------------------------
+added            9      LSKA    [c2, 7], reads 8 (C2f), read by 10 (Detect)
+rewired  9       10     Detect  source 0: 8 (C2f) -> 9 (LSKA)
+
++528 params, +0.011 GMACs, +0.023 GFLOPs at 640x640 (exact, in closed form)
+layers: 0-8 -> 0-8, 9 -> 10
+"""
+    )
+    assert result.stderr.splitlines() == [
+        f"Note: {name} is compared by the model YAML that it stores, not by its weights"
+        for name in ("base.pt", "graft.pt")
+    ]
+
+
+def test_a_checkpoint_and_its_own_yaml_are_one_architecture(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    for pair in (("tiny.yaml", "base.pt"), ("base.pt", "tiny.yaml"), ("base.pt", "base.pt")):
+        result = run("diff", *pair, "--exit-code")
+        assert (result.exit_code, result.stdout.count("are one architecture")) == (0, 1), pair
+    counted = json.loads(run("diff", "tiny.yaml", "base.pt", "--costs", "--imgsz", "64", "--format", "json").stdout)
+    assert counted["costs"]["gained"] == {"params": 0, "macs": 0, "flops": 0}
+
+
+def test_a_state_dict_has_no_rows(tmp_path: Path) -> None:
+    torch.serialization.save({"model.0.weight": torch.zeros(1)}, tmp_path / "weights.pt")
+    result = run("diff", "weights.pt", "yolov8s.yaml")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: weights.pt holds tensors without a model, so it has no rows\n",
+    )

@@ -147,6 +147,6 @@ def test_plan_is_a_notice_on_github() -> None:
     name = "yolov8n-lska-neck-p3-k23.yaml"
     assert result.output == (
         f"::notice file={name},title=lska-surgeon insert%3A variant planned::"
-        f"{name}: yolov8n.yaml at scale n with lska k23 at neck:p3 (row 16), 5,952 parameters more\n"
+        f"{name}: yolov8n.yaml at scale n with lska k23 at neck:p3 (row 16), 5,952 added parameters\n"
     )
     assert not Path(name).exists()

@@ -18,12 +18,18 @@ def test_properties_stand_in_one_order_and_only_where_given() -> None:
 
 
 def test_message_keeps_colons_and_commas_but_no_line_break_or_percent_sign() -> None:
-    assert annotation("error", "50%: a, b\r\nc\n") == "::error::50%25: a, b%0D%0Ac%0A"
+    assert annotation("error", "50%: a, b\nc\n") == "::error::50%25: a, b%0Ac%0A"
+
+
+def test_what_is_not_to_be_seen_is_written_out() -> None:
+    assert annotation("error", "a\r\x1b[2J\n::error::b", title="a\nb") == (
+        r"::error title=a\nb::a\r\x1b[2J%0A\x3a:error::b"
+    )
 
 
 def test_property_escapes_what_would_end_it() -> None:
-    found = annotation("error", "m", file="c:\\x,y%.yaml", title="a\nb")
-    assert found == "::error file=c%3A\\x%2Cy%25.yaml,title=a%0Ab::m"
+    found = annotation("error", "m", file="c:\\x,y%.yaml", title="a")
+    assert found == "::error file=c%3A\\x%2Cy%25.yaml,title=a::m"
 
 
 @pytest.mark.parametrize("text", ["%0A", "%25"])

@@ -14,7 +14,7 @@ from lska_surgeon.cli import say
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.tables import Table as TableOf
-from lska_surgeon.tables import booktabs, html, pipes, table
+from lska_surgeon.tables import csv, html, latex, markdown, table
 from lska_surgeon.wording import clean, printable, visible
 
 #: What GitHub would take for an order, and what a terminal or a reader would take for another text.
@@ -87,9 +87,8 @@ def test_a_record_of_a_graft_has_its_own_lines_only() -> None:
 def test_cells_are_of_one_line_in_every_kind_of_table() -> None:
     for drawn in (
         table(["x"], [[NAME]]),
-        pipes(["x"], [[NAME]]),
-        booktabs(["x"], [[NAME]]),
-        html(TableOf(["x"], [[NAME]])),
+        csv(["x"], [[NAME]]),
+        *(form(TableOf([NAME], [[NAME]])) for form in (markdown, latex, html)),
     ):
         assert f"\n{ORDER}" not in drawn
 

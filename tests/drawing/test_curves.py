@@ -15,6 +15,7 @@ from torch import nn
 import lska_surgeon
 from lska_surgeon.cli.main import main
 from lska_surgeon.costs.curves import DESIGNS, SIZES
+from lska_surgeon.drawing.matplotlib_plots import plotting
 
 #: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 picture.
 VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))
@@ -121,6 +122,20 @@ def test_the_figure_has_the_same_bytes_in_every_process(suffix: str, tmp_path: P
         subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
         found.append(target.read_bytes())
     assert found[0] == found[1]
+
+
+def test_costs_may_be_drawn_on_logarithmic_axes(tmp_path: Path) -> None:
+    target = tmp_path / "x.svg"
+    words = ["curves", "yolov8n.yaml", "--at", "neck", "--log"]
+    assert CliRunner().invoke(main, [*words, "-o", str(target)]).exit_code == 0
+    text = target.read_text(encoding="utf-8")
+    assert ">0.2<" in text
+    assert "mathdefault" not in text
+    with plotting() as figure:
+        drawn = lska_surgeon.curves("yolov8n.yaml", "neck").drawn(figure, log=True)
+        assert {axis.get_yscale() for axis in drawn.axes} == {"log"}
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, "--log is for the figure: add -o FILE, or drop it" in refused.stderr) == (2, True)
 
 
 def test_curves_need_no_torch() -> None:

@@ -42,6 +42,13 @@ def test_checkpoint_is_drawn_with_the_widths_that_it_has(tmp_path: Path) -> None
     assert picture.lines("row-22")[1] == "3 classes"
 
 
+def test_the_output_layer_has_the_classes_that_it_was_trained_for(tmp_path: Path) -> None:
+    model = trained.trained()
+    model.yaml["nc"] = 80  # as a YAML says that nobody edited
+    drawing = ls.draw(trained.finished(tmp_path / "best.pt", model), imgsz=64)
+    assert pictures.read(drawing.svg).lines("row-22")[1] == "3 classes"
+
+
 def test_widths_that_no_rule_knows_are_measured(tmp_path: Path) -> None:
     yaml = trained.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
     yaml["backbone"][9] = [-1, 1, "nn.Conv2d", [128, 128, 2, 2]]  # a block that the rules do not know, halving the map

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import shapes
 from support import trained as t
 from torch import nn
 
@@ -18,6 +19,7 @@ from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
+from lska_surgeon.grafting.certificate import Certificate
 from lska_surgeon.grafting.graft import Graft, graft
 from lska_surgeon.grafting.plan import plan_graft
 from lska_surgeon.grafting.record import RECORD
@@ -532,3 +534,33 @@ def test_layers_and_rows_that_disagree(tmp_path: Path) -> None:
         grafted(base, "backbone")
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, BuildError)
+
+
+#: The small network with one more C2f behind its SPPF, which is no insertion of an operator.
+MORE = shapes.NETWORK.replace("head:", "  - [-1, 1, C2f, [16, True]] # 6\nhead:").replace(
+    "- [[8, 5], 1, Detect, [nc]]", "- [[9, 6], 1, Detect, [nc]]"
+)
+
+
+def test_rows_that_are_no_operators_are_not_called_so(tmp_path: Path) -> None:
+    base = shapes.write_checkpoint(tmp_path)
+    (tmp_path / "more.yaml").write_text(MORE, encoding="utf-8")
+    words = ["graft", base, "--into", tmp_path / "more.yaml", "-o", tmp_path / "out.pt"]
+    refused = shapes.surgeon(*words)
+    assert refused.exit_code == 2
+    assert "so nothing was written; row 6 (C2f) can't start as the identity, being no operator; add --init default" in (
+        refused.stderr
+    )
+    done = shapes.surgeon(*words, "--init", "default")
+    assert done.exit_code == 0, done.output
+    assert "  new: row 6 (C2f), at the random init of such layers\n" in done.stdout
+    assert "operator row" not in done.stdout
+    assert "into a variant, where rows came: 6\n" in shapes.surgeon("inspect", tmp_path / "out.pt").stdout
+
+
+def test_outputs_that_can_not_be_compared_are_no_certificate() -> None:
+    line = Certificate({"eval 64x96": float("nan")}).line
+    assert line == "no certificate: the outputs have other shapes or are no numbers, so none is compared"
+    assert Certificate({}, {"eval": "RuntimeError: x"}).line == (
+        "no certificate: the model does not run, before the surgery as after; eval mode not run: RuntimeError: x"
+    )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from support.light import plain_environment
 from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
@@ -126,13 +126,13 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **offline, "OMP_NUM_THREADS": "1"}
 
 
-def run(code: str, *words: object, folder: Path) -> str:
+def run(code: str, *words: object, folder: Path, variables: Mapping[str, str] | None = None) -> str:
     """Run code in a fresh process; returns what it printed."""
     (folder / "config").mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
         cwd=folder,
-        env=environment(folder),
+        env={**environment(folder), **(variables or {})},
         capture_output=True,
         text=True,
         timeout=300,
@@ -161,14 +161,10 @@ def test_graft_trains_and_resumes_without_an_import_of_ours(grafted: Path, data:
     assert not all(torch.equal(before[name], after[name]) for name in before)
 
 
-def start_file(code: str, model: Path, data: Path, folder: Path) -> Path:
+def start_file(code: str, model: Path, data: Path, folder: Path, variables: Mapping[str, str] | None = None) -> Path:
     """The start file that Ultralytics writes for a training of `model`."""
-    from ultralytics.utils import dist
-
-    if "cloudpickle" in inspect.getsource(dist) and importlib.util.find_spec("cloudpickle") is None:
-        pytest.skip("multi-GPU training of this ultralytics needs cloudpickle")
     words = [word for word in QUICK if not word.startswith(("plots", "workers"))]
-    out = run(code, model, f"data={data}", *words, f"project={folder / 'out'}", folder=folder)
+    out = run(code, model, f"data={data}", *words, f"project={folder / 'out'}", folder=folder, variables=variables)
     (line,) = (line for line in out.splitlines() if line.startswith("START FILE"))
     return Path(line.split(maxsplit=2)[2])
 
@@ -196,12 +192,16 @@ def test_start_file_of_a_graft_trains_it(start_of_graft: tuple[Path, Path]) -> N
 
 
 @pytest.mark.slow
-def test_start_file_of_a_variant_trains_it(data: Path, tmp_path: Path) -> None:
+def test_start_file_of_a_variant_trains_it_after_a_plain_install(data: Path, tmp_path: Path) -> None:
+    """No extra is needed for several GPUs, neither to begin nor in each process."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    plain = plain_environment(tmp_path / "plain", project["dependencies"])
     variant = tmp_path / "variant.yaml"
     made = surgeon("insert", write_network(tmp_path), "--at", "neck", "--at", "residual", "-o", variant)
     assert made.exit_code == 0, made.output
-    start = start_file(OURS, variant, data, tmp_path)
-    run(RUN_START, start, folder=tmp_path)
+    start = start_file(OURS, variant, data, tmp_path, plain)
+    run(RUN_START, start, folder=tmp_path, variables=plain)
     assert operators_in(trained_in(tmp_path)) == 4
 
 

@@ -237,7 +237,7 @@ def test_without_timm_one_line_says_how_to_install_it(base: Path, tmp_path: Path
     run("graft", base, "--at", "neck", "--op", "timm:se", "-o", tmp_path / "se.pt")
     run("insert", write_network(tmp_path), "--at", "neck", "--op", "timm:se", "-o", tmp_path / "se.yaml")
     code = "import sys; sys.modules['timm'] = None; from lska_surgeon.cli.main import main; main()"
-    install = "timm:se needs timm: pip install 'lska-surgeon[timm]'"
+    install = 'timm:se needs timm, which is not installed: pip install "lska-surgeon[timm]"'
     for words, said in (
         (("graft", base, "--at", "neck", "--op", "timm:se", "-o", tmp_path / "no.pt"), install),
         (("flops", tmp_path / "se.yaml"), install),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -11,10 +13,12 @@ import torch
 from support.hostile import call, mapping, name, pickle_of, text, write_zip
 from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 from torch import nn
+from ultralytics.utils import LOGGER
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.grafting.freezing import frozen_parts
 from lska_surgeon.grafting.train import plan_training
+from lska_surgeon.grafting.transplant import moved_name
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.environment import import_offline
 
@@ -105,6 +109,67 @@ def test_gates_are_in_the_group_of_norms_for_a_step_only(grafted: Path) -> None:
     assert [list(map(id, params)) for params in left] == [list(map(id, biases)), list(map(id, others))]
 
 
+@pytest.fixture
+def variant(base: Path) -> Path:
+    """A variant YAML of the checkpoint's network, in the own folder."""
+    shutil.copy(base.parent / "tiny.yaml", "tiny.yaml")
+    assert surgeon("insert", "tiny.yaml", "--at", "after:0", "--k", "7", "-o", "variant.yaml").exit_code == 0
+    return Path("variant.yaml")
+
+
+def test_weights_whose_rows_moved_are_told_with_what_keeps_them(
+    base: Path, variant: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(variant, data, f"pretrained={base}", "lr0=0")
+    (told,) = (record.getMessage() for record in caplog.records if record.getMessage().startswith("WARNING"))
+    found = re.search(
+        rf"lska-surgeon: {base} has other rows than variant.yaml, and Ultralytics matches tensors by row number: "
+        rf"(\d+) of (\d+) tensors are where they belong, (\d+) in another layer of the same shape, the rest is lost; "
+        rf"to keep all of them: lska-surgeon train variant.yaml --graft {base}, or lska-surgeon graft {base} "
+        r"--into variant.yaml, and train the file that this writes$",
+        told,
+    )
+    assert found is not None, told
+    assert list(map(int, found.groups()))[:2] == [6, len(read_checkpoint(base).state_dict)]
+    assert "data" not in told.replace("data=", "")
+
+
+def test_graft_keeps_every_weight(base: Path, variant: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train(variant, data, "--graft", str(base), "lr0=0", "warmup_bias_lr=0", "optimizer=SGD")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert any("certificate: max |Δ| 0.0 of all outputs" in record.getMessage() for record in caplog.records)
+    before, after = read_checkpoint(base).state_dict, read_checkpoint(last_of("run")).state_dict
+    places = {0: 0, **{index: index + 1 for index in range(1, 10)}}
+    weights = [name for name, _ in read_checkpoint(base).needed_model().named_parameters()]
+    assert all(torch.equal(before[name], after[str(moved_name(name, places))]) for name in weights)
+    assert sorted(Path.cwd().iterdir()) == [Path("out").absolute(), Path("tiny.yaml").absolute(), variant.absolute()]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["variant.yaml", "--graft", "gone.pt"], "no file gone.pt"),
+        (["base.pt", "--graft", "base.pt"], "--graft puts a checkpoint into a variant YAML, and base.pt is none: drop"),
+        (
+            ["variant.yaml", "--graft", "base.pt", "pretrained=base.pt"],
+            "--graft base.pt and pretrained=base.pt both say",
+        ),
+        (
+            ["tiny.yaml", "--graft", "base.pt"],
+            "tiny.yaml has nothing that base.pt has not: there is no operator to graft",
+        ),
+        (["bare.yaml", "--graft", "base.pt"], "the graft of base.pt would change the outputs (max |Δ| "),
+    ],
+)
+def test_what_can_not_be_grafted(base: Path, variant: Path, data: Path, words: list[str], told: str) -> None:
+    shutil.copy(base, "base.pt")
+    assert surgeon("insert", "tiny.yaml", "--at", "neck", "--op", "cbam", "-o", "bare.yaml").exit_code == 0
+    result = surgeon("train", *words, f"data={data}", *QUICK)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {told}"), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data: Path) -> None:
     train(grafted, data, "--stage", "both", "--warm", "2", "warmup_epochs=0")
     warm, run = last_of("run-warm"), last_of("run")
@@ -115,6 +180,29 @@ def test_stage_both_trains_the_operators_first_and_all_then(grafted: Path, data:
     epochs = {path: read_checkpoint(path).train_args["epochs"] for path in (warm, run)}
     assert epochs == {warm: 2, run: 1}
     assert read_checkpoint(run).train_args["model"] == str(warm.resolve())
+
+
+def test_a_stage_says_how_much_trains_and_names_no_frozen_tensor(grafted: Path, data: Path) -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(str(record.msg))  # type: ignore[method-assign]
+    LOGGER.addHandler(handler)
+    try:
+        train(grafted, data, "--stage", "attention")
+        network = read_checkpoint(grafted).model
+        free = [tensor for _, operator in named_operators(network) for tensor in operator.parameters()]
+        every = [tensor for name, tensor in network.named_parameters() if ".dfl." not in name]
+        count, of = (sum(tensor.numel() for tensor in tensors) for tensors in (free, every))
+        told = f"{count:,} of {of:,} parameters train ({len(free)} of {len(every)} tensors); the others are frozen"
+        assert [line for line in said if "parameters train" in line] == [f"lska-surgeon: {told}"]
+        assert not [line for line in said if "Freezing layer" in line]
+        said.clear()
+        train(grafted, data)
+        assert not [line for line in said if "parameters train" in line or "Freezing layer" in line]
+        done = surgeon("train", grafted, f"data={data}", *QUICK, f"project={Path.cwd() / 'out'}", "name=last")
+        assert done.stdout == f"Trained all: {Path.cwd() / 'out' / 'last'}\n"
+    finally:
+        LOGGER.removeHandler(handler)
 
 
 def test_record_of_the_graft_survives_training(grafted: Path, data: Path) -> None:

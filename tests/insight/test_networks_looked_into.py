@@ -78,6 +78,9 @@ def colours(folder: Path) -> Path:
     return folder / "pictures"
 
 
+GATES = "gates=True shows every operator, wherever it is: leave level= and layer= out"
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -85,8 +88,8 @@ def colours(folder: Path) -> Path:
         ({"imgsz": 10**9}, "imgsz 1000000000 is no side of a picture: give 32 to 4096 pixels"),
         ({"most": 0}, "most 0 is no number of pictures: give 1 or more"),
         ({"most": -1}, "most -1 is no number of pictures: give 1 or more"),
-        ({"gates": True, "level": "p9"}, "--gates shows every operator, wherever it is: leave --level and --layer out"),
-        ({"gates": True, "layer": 2}, "--gates shows every operator, wherever it is: leave --level and --layer out"),
+        ({"gates": True, "level": "p9"}, GATES),
+        ({"gates": True, "layer": 2}, GATES),
     ],
 )
 def test_what_makes_no_look_is_said_before_any_file_is_read(asked: dict[str, Any], message: str) -> None:

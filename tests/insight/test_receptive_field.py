@@ -129,6 +129,12 @@ def test_layers_levels_and_names(tmp_path: Path) -> None:
         ("1: base.pt", "p3", 5), ("1: base.pt", "layer 2", 2), ("2: base.pt", "p3", 5), ("2: base.pt", "layer 2", 2)
     ]  # fmt: skip
     numpy.testing.assert_array_equal(found.fields[0].contribution, found.fields[2].contribution)
+    runs = [tmp_path / run / "weights" / path.name for run in ("one", "two")]
+    for run in runs:
+        run.parent.mkdir(parents=True)
+        run.write_bytes(path.read_bytes())
+    found = lska_surgeon.erf(runs, level="p3", imgsz=64)
+    assert [one.model for one in found.fields] == ["one/…/base.pt", "two/…/base.pt"]
 
 
 @pytest.mark.parametrize(

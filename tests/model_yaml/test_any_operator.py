@@ -132,7 +132,7 @@ def test_what_an_operator_has_not_is_one_line(command: str, words: tuple[str, ..
 
 
 def test_gated_is_not_for_those_that_have_an_identity() -> None:
-    with pytest.raises(KernelError, match="lska starts as the identity without a gate: drop --gated"):
+    with pytest.raises(KernelError, match="lska starts as the identity without a gate: drop gated=True"):
         ls.insert(written("tiny.yaml"), "neck", gated=True)
 
 

@@ -23,7 +23,7 @@ from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
 from lska_surgeon.architecture.kernel import resolve_kernel
-from lska_surgeon.errors import INSTALL, BuildError, KernelError, UnknownOperatorError
+from lska_surgeon.errors import BuildError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
 from lska_surgeon.nn.parsing import owned_names
 from lska_surgeon.nn.registration import conflicts, register
@@ -656,6 +656,10 @@ print(code, "LSKA" in vars(sys.modules["ultralytics.nn.tasks"]))
     assert fresh(code).strip().splitlines()[-2:] == [ultralytics.__version__, "0 True"]
 
 
+#: How every message about a package that is missing ends.
+INSTALL = "which is not installed: pip install lska-surgeon"
+
+
 def test_the_environment_is_sound() -> None:
     assert environment_problem() is None
 
@@ -669,8 +673,8 @@ def test_the_environment_is_sound() -> None:
             "raise RuntimeError('operator torchvision::nms does not exist')",
             f"torchvision does not match torch {torch.__version__} (operator torchvision::nms does not exist): install",
         ),
-        ("torchvision", "import no_such_module", "torchvision misses the module no_such_module: " + INSTALL),
-        ("ultralytics", "import cv2.no_such", "ultralytics misses the module cv2.no_such: " + INSTALL),
+        ("torchvision", "import no_such_module", f"torchvision needs no_such_module, {INSTALL}"),
+        ("ultralytics", "import cv2.no_such", f"ultralytics needs cv2.no_such, {INSTALL}"),
         (
             "ultralytics",
             "raise ImportError('broken\\n twice')",

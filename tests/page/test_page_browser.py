@@ -140,7 +140,7 @@ def test_by_keyboard_every_thing_can_be_reached(browser: Any, page_file: Path) -
                 "(e => e.tagName.toLowerCase() + '.' + (e.getAttribute('class') || ''))(document.activeElement)"
             )
         )
-    assert {"button.script", "div.scroll", "summary.", "a.of-base", "a.s1", "div.drawing", "a."} <= reached
+    assert {"button.script", "div.scroll", "summary.", "a.of-base", "a.s0", "div.drawing", "a."} <= reached
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert tab.evaluate(outline) != "none"
 

@@ -99,7 +99,7 @@ def test_points_lead_to_their_networks_and_say_what_they_are() -> None:
         )
     label = f"{escaped}: +23,000, +0.460 GFLOPs"
     assert f'<a class="s0" href="#{link}" aria-label="{label}"><title>{label}</title>' in page  # in the curves
-    assert '<g class="s1"><title>lka, k 23: +46,000, +0.460 GFLOPs</title>' in page  # none of the page's networks
+    assert '<g class="s2"><title>lka, k 23: +46,000, +0.460 GFLOPs</title>' in page  # none of the page's networks
 
 
 def test_error_bars_are_as_long_as_the_deviation() -> None:
@@ -133,7 +133,7 @@ def test_what_the_results_come_to_stands_before_their_numbers() -> None:
 
 def test_tables_to_copy() -> None:
     page = Seen(render(REPORT)).text
-    assert "| network | edits | params | params more | GFLOPs | GFLOPs more | latency, ms | mAP50-95 |" in page
+    assert "| network | edits | params | added parameters | GFLOPs | added GFLOPs | latency, ms | mAP50-95 |" in page
     assert "| variants/b.yaml | lska k7 at neck | 3,217,200 | +60,000 | 8.804 | +0.0600 | 10.10 | 0.3690 |" in page
     assert "\\begin{tabular}{llrrrrrr}" in page
     assert "0.3710 $\\pm$ 0.0040" in page

@@ -17,7 +17,8 @@ import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.latencies import keep_latencies
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.page.content import Kind, Report
+from lska_surgeon.page.content import Report
+from lska_surgeon.recipes.kinds import Kind
 
 PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
 SIZES = EIGHT.replace("k: 7", "k: [7, 23]")
@@ -69,6 +70,27 @@ def test_drawings_are_those_of_draw(tmp_path: Path) -> None:
         assert row.drawing == drawn.replace(str(base), "tiny.yaml")
 
 
+def test_drawings_have_the_classes_of_the_data_that_are_trained_on(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path, EIGHT)
+    data = (recipe.parent / "shapes" / "data.yaml").read_text(encoding="utf-8")
+    for names, said in (("names: {0: a, 1: b, 2: c, 3: d, 4: e}", "5 classes"), ("nc: 7", "7 classes")):
+        own = re.sub(r"(?m)^(names|nc):.*\n(?:[ -].*\n)*", "", data)
+        (recipe.parent / "shapes" / "data.yaml").write_text(f"{own}\n{names}\n", encoding="utf-8")
+        assert [row.drawing.count(f">{said}<") for row in ls.report(recipe).content.rows if row.drawing] == [1, 1, 1]
+
+
+def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, SIZES.replace("at: [neck, sppf]", "at: [sppf, neck]"))
+    page, table = ls.report(recipe), ls.results(recipe)
+    assert list(page.content.series.values()) == list(table.series.values()) == [0, 1]
+    assert (
+        [name for _, name in page.content.series] == [name for _, name in table.series] == ["lska, sppf", "lska, neck"]
+    )
+    for name, number in (("sppf", 0), ("neck", 1)):
+        found = re.findall(rf'<a class="(\w+)" href="#n-variants-tiny-lska-{name}-k7-yaml"', page.html)
+        assert found == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
+
+
 def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, SIZES)
     report, table = ls.report(recipe).content, ls.results(recipe, costs=False)
@@ -83,7 +105,7 @@ def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     assert report.rows[1].kind == Kind("tiny.yaml", ("neck",), "lska", 7)
     page = ls.report(recipe).html
     assert page.count('class="bar"') == 2 * 5  # against GFLOPs more than the base, and against kernel size
-    assert "GFLOPs more</text>" in page
+    assert "added GFLOPs</text>" in page
 
 
 def test_latency_where_it_was_measured(tmp_path: Path) -> None:

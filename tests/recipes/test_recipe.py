@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
+from support.shapes import surgeon, write_network
 
 from lska_surgeon.errors import RecipeError
 from lska_surgeon.recipes.plan import plan_variants
@@ -59,6 +60,33 @@ out: variants/{base}-{op}-{at}-k{k}.yaml
 def test_counted_from_the_end_is_another_name(tmp_path: Path) -> None:
     text = "base: yolov8n.yaml\nmatrix: {at: ['after:2', 'after:-2', 'edge:-9->-8'], k: 7}\nout: '{at}.yaml'\n"
     assert files(recipe(tmp_path, text)) == ["after-2.yaml", "after-minus2.yaml", "edge-minus9-minus8.yaml"]
+
+
+CBAM = "base: yolov8n.yaml\nmatrix: {at: sppf, op: [lska, cbam], k: 7"
+
+
+@pytest.mark.parametrize(
+    ("text", "gates"),
+    [
+        (CBAM + "}", [False, False]),
+        (CBAM + ", gated: true}", [False, True]),
+        (CBAM + ", gated: [true, false]}", [False, True, False]),
+        (CBAM + "}\ntrain: {data: d.yaml, start: a.pt}", [False, True]),  # where it has to start as the identity
+        (CBAM + "}\ntrain: {data: d.yaml, start: a.pt, init: default}", [False, False]),
+        (CBAM + ", gated: false}\ntrain: {data: d.yaml, start: a.pt}", [False, False]),
+        (CBAM + "}\ninclude: [{at: neck, op: cbam, gated: true}]", [False, False, True]),
+        (CBAM + "}\ninclude: [{at: neck, op: cbam}]\ntrain: {data: d.yaml, start: a.pt}", [False, True, True]),
+        (CBAM + ", gated: [true, false]}\nexclude: [{gated: true}]", [False, False]),
+    ],
+)
+def test_operators_without_an_identity_go_behind_a_gate_where_one_is_needed(
+    text: str, gates: list[bool], tmp_path: Path
+) -> None:
+    found = recipe(tmp_path, text + "\n")
+    SCHEMA.validate(YAML(typ="safe").load(text))
+    assert [wanted.gated for wanted in found.wanted] == gates
+    names = [f"variants/yolov8n-{'gated-' * gated}{one.op}-" for gated, one in zip(gates, found.wanted)]
+    assert all(file.startswith(name) for file, name in zip(files(found), names))
 
 
 def test_what_is_excluded_need_not_exist(tmp_path: Path) -> None:
@@ -185,6 +213,10 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
             "base: yolov8n.yaml\nmatrix: {at: sppf}\nimgsz: 99999",
             ", line 3, imgsz: it is one number of pixels, 1 to 16384",
         ),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf, k: 7,\n  gated: true}",
+            ", line 3, matrix.gated: lska can start as the identity without a gate: drop gated",
+        ),
         ("include: [{at: sppf}]", ", line 1, include[0]: it needs a base, such as base: yolov8m-seg.yaml"),
         ("include: [{base: yolov8n.yaml}]", ", line 1, include[0]: it needs positions"),
         *(
@@ -196,6 +228,8 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
                 ("train:\n  data: a.yaml\n  seed: 1", 5, ", train.seed: it has no place here: the seeds stand in"),
                 ("train:\n  data: a.yaml\n  start: b.yaml", 5, ", train.start: 'b.yaml' is neither scratch nor"),
                 ("train:\n  data: a.yaml\n  start: '{k}.pt'", 5, ", train.start: '{k}.pt' has braces that can't be"),
+                ("train:\n  data: a.yaml\n  init: default", 5, ", train.init: it says how operators start in a"),
+                ("train: {data: a.yaml,\n  start: a.pt,\n  init: x}", 5, ", train.init: no init 'x': there are ident"),
                 ("train:\n  data: a.yaml\n  lr0: {a: 1}", 5, ", train.lr0: it is a number, a word, true or false"),
                 ("train:\n  data: [a.yaml,\n    a.yaml]", 4, ", train.data: it has a.yaml twice: keep one"),
                 ("train: {data: a.yaml}\nseeds: 3", 4, ", seeds: it is a list of whole numbers, such as [0, 1, 2]"),
@@ -275,7 +309,7 @@ WORDS = st.sampled_from(
 VALUES = st.one_of(WORDS, st.sampled_from([0, 1, 7, 35, 640, True, None, 1.5]))
 LISTS = st.one_of(VALUES, st.lists(st.one_of(VALUES, st.lists(WORDS, max_size=2)), max_size=2))
 DIMENSIONS = st.dictionaries(
-    st.sampled_from(["base", "at", "k", "op", "scale", "dilation", "out", "zz"]), LISTS, max_size=4
+    st.sampled_from(["base", "at", "k", "op", "scale", "dilation", "gated", "out", "zz"]), LISTS, max_size=4
 )
 RECIPES = st.fixed_dictionaries(
     {"base": st.one_of(st.just("yolov8n.yaml"), LISTS), "matrix": st.one_of(st.just({"at": "neck"}), DIMENSIONS)},
@@ -288,13 +322,14 @@ RECIPES = st.fixed_dictionaries(
         "out": VALUES,
         "index": VALUES,
         "train": st.dictionaries(
-            st.sampled_from(["data", "start", "epochs", "seed", "freeze", "zz"]),
-            st.one_of(LISTS, st.sampled_from(["scratch", "a.pt", "{base}.pt", "{k}.pt", {}])),
+            st.sampled_from(["data", "start", "init", "epochs", "seed", "freeze", "zz"]),
+            st.one_of(LISTS, st.sampled_from(["scratch", "a.pt", "{base}.pt", "{k}.pt", "identity", "default", {}])),
             max_size=3,
         ),
         "seeds": st.one_of(LISTS, st.lists(st.integers(-1, 3), max_size=3)),
         "controls": st.one_of(LISTS, st.lists(st.sampled_from(["base", "larger"]), max_size=3)),
         "latency": VALUES,
+        "labels": st.one_of(VALUES, st.dictionaries(WORDS, VALUES, max_size=2)),
         "more": VALUES,
     },
 )
@@ -324,12 +359,67 @@ def test_what_is_read_follows_the_schema(tmp_path: Path, content: dict[str, Any]
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, seed: 3}}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, start: a.yaml}}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, epochs: {}}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml, start: a.pt, init: random}}",
+        "{base: a.yaml, matrix: {at: neck, op: cbam, gated: closed}}",
+        "{base: a.yaml, matrix: {at: neck, op: cbam, gated: []}}",
+        "{base: a.yaml, include: [{at: neck, op: cbam, gated: [true]}]}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: 3}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, seeds: [1, 1]}",
         "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, controls: [smaller]}",
+        "{base: a.yaml, matrix: {at: neck}, labels: {a: b}}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, labels: [a]}",
+        "{base: a.yaml, matrix: {at: neck}, train: {data: d.yaml}, labels: {a: 3}}",
     ],
 )
 def test_schema_and_reader_refuse_alike(text: str, tmp_path: Path) -> None:
     assert not SCHEMA.is_valid(YAML(typ="safe").load(text))
     with pytest.raises(RecipeError):
         recipe(tmp_path, text)
+
+
+def test_a_matrix_of_a_million_is_counted_before_it_is_expanded(tmp_path: Path) -> None:
+    sizes = ", ".join(map(str, range(7, 1007)))
+    places = ", ".join(f"after:{layer}" for layer in range(500))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"base: tiny.yaml\nmatrix:\n  at: [{places}]\n  k: [{sizes}]\n  scale: [n, s, m]\n", encoding="utf-8"
+    )
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(caught.value) == (
+        f"{path}, line 3, matrix: it asks for 1,500,000 variants, and a recipe may ask for 10,000: give it fewer values"
+    )
+
+
+def test_includes_of_many_bases_are_counted_too(tmp_path: Path) -> None:
+    bases = ", ".join(f"b{number}.yaml" for number in range(200))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"base: [{bases}]\ninclude:\n" + "  - {at: [neck]}\n" * 60, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"line 53, include\[50\]: it asks for 10,200 variants"):
+        read_recipe(path)
+
+
+def test_combinations_that_come_twice_stay_where_they_came_first(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "base: tiny.yaml\nmatrix: {at: [neck, sppf, neck], op: [cbam, lska], k: [7, 11, 7]}\n", encoding="utf-8"
+    )
+    found = [(one.op, one.at[0], one.k) for one in read_recipe(path).wanted]
+    assert found == [
+        *(("cbam", "neck", None), ("cbam", "sppf", None)),
+        *(("lska", "neck", 7), ("lska", "neck", 11), ("lska", "sppf", 7), ("lska", "sppf", 11)),
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("words", [(), ("--check",)])
+def test_an_index_that_is_a_named_pipe_is_not_waited_for(words: tuple[str, ...], tmp_path: Path) -> None:
+    write_network(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text("base: tiny.yaml\nmatrix: {at: [neck], k: [7]}\nindex: pipe.json\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.json")
+    done = surgeon("variants", path, *words)
+    said = (
+        f"can't read the index {tmp_path / 'pipe.json'}: it is a named pipe: move it away, and write the variants anew"
+    )
+    assert (done.exit_code, done.stderr) == (2, f"Error: {said}\n")

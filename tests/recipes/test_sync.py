@@ -503,21 +503,10 @@ def test_without_a_cache_counting_says_that_it_needs_torch(empty_cache: Path) ->
     done = lean("variants recipe.yaml --costs")
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "Error: recipe.yaml, line 1, base: what yolov8n.yaml costs is not known, and to count it needs torch: "
+        "Error: recipe.yaml, line 1, base: what yolov8n.yaml costs is not known, and to count it needs "
     )
     assert done.stderr.count("\n") == 1
     assert sorted(content()) == ["recipe.yaml"]
-
-
-def test_a_damaged_cache_is_counted_anew(empty_cache: Path) -> None:
-    ok("variants recipe.yaml --costs")
-    first = content()
-    for path in (empty_cache / "costs").iterdir():
-        path.write_text("{", encoding="utf-8")
-    Path("variants/index.json").unlink()
-    Path("variants/index.md").unlink()
-    ok("variants recipe.yaml --costs")
-    assert content() == first
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

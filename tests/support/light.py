@@ -1,15 +1,23 @@
-"""An environment with click, filelock, rich, ruamel.yaml and Ultralytics' files, and no torch at all."""
+"""The environments of users: the light one has no torch, the plain one nothing that an extra brings."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 #: What the light job installs, with what rich needs; `ultralytics` without its dependencies is its YAMLs and no more.
-PACKAGES = ("click", "rich", "markdown_it", "mdurl", "pygments", "ruamel", "filelock", "ultralytics", "lska_surgeon")
+PACKAGES = (
+    *("click", "filelock", "msgspec", "rich", "ruamel", "markdown_it", "mdurl", "pygments"),
+    *("ultralytics", "lska_surgeon"),
+)
 
 
 def light_environment(folder: Path) -> dict[str, str]:
@@ -21,12 +29,81 @@ def light_environment(folder: Path) -> dict[str, str]:
         assert spec is not None
         (source,) = spec.submodule_search_locations or ()
         (site / name).symlink_to(Path(source).resolve(), target_is_directory=True)
+    about = importlib.metadata.distribution("lska-surgeon")
+    # As pip leaves it: by this a command knows what to install for what is missing.
+    information = site / f"lska_surgeon-{about.version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(about.read_text("METADATA") or "", encoding="utf-8")
     command = folder / "bin" / "lska-surgeon"
     command.write_text(
         f"#!{folder / 'bin' / 'python'}\nfrom lska_surgeon.cli.main import main\nmain()\n", encoding="utf-8"
     )
     command.chmod(0o755)
     return environment(folder / "bin")
+
+
+#: Finds what is on the path, but for these; Python itself runs it as it starts.
+HIDING = """\
+import sys
+from importlib.machinery import PathFinder
+
+HIDDEN = frozenset({names!r})
+
+class Visible(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in HIDDEN else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Visible
+"""
+
+
+def plain_environment(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
+    """Variables under which Python finds what `pip install lska-surgeon` brings without extras, and nothing else.
+
+    Args:
+        folder: for the file that makes it so; empty.
+        wanted: the requirements of the package, without its extras.
+    """
+    kept = {"pip", "setuptools", "wheel", "lska-surgeon"} | brought_by(wanted)
+    hidden = {
+        Path(file.parts[0]).name.partition(".")[0]
+        for found in importlib.metadata.distributions()
+        if canonical(found.metadata["Name"]) not in kept
+        for file in found.files or ()
+        if file.suffix in (".py", ".so", ".pyd") and file.parts[0].isidentifier()
+    }
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(HIDING.format(names=sorted(hidden)), encoding="utf-8")
+    return {**full_environment(), "PYTHONPATH": str(folder)}
+
+
+def brought_by(requirements: Sequence[str]) -> set[str]:
+    """The distributions that pip installs for requirements, as far as they are installed here."""
+    found: set[str] = set()
+    waiting = [Requirement(line) for line in requirements]
+    while waiting:
+        one = waiting.pop()
+        name = canonical(one.name)
+        if name in found or (one.marker and not one.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            more = importlib.metadata.requires(one.name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.add(name)
+        extras = [(line, extra) for line in more for extra in ("", *one.extras)]
+        waiting += [
+            Requirement(line.partition(";")[0])
+            for line, extra in extras
+            if not (marker := Requirement(line).marker) or marker.evaluate({"extra": extra})
+        ]
+    return found
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as one may compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def environment(commands: Path) -> dict[str, str]:

@@ -13,7 +13,8 @@ import pytest
 
 import lska_surgeon
 from lska_surgeon.costs.curves import CurvePoint
-from lska_surgeon.page.content import CostCurves, FieldPicture, Kind, Missing, Report, ReportRow, Results, Score
+from lska_surgeon.page.content import CostCurves, FieldPicture, Missing, Report, ReportRow, Results, Score
+from lska_surgeon.recipes.kinds import Kind
 
 EVIL = "variants/<script>alert(1)</script>.yaml"
 #: One transparent pixel.

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
+from lska_surgeon.errors import needs
 from lska_surgeon.nn import registration
 from lska_surgeon.yolo import autoload, doctor
 
@@ -198,9 +199,12 @@ def test_missing_torch_is_a_note_and_no_trap(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["doctor"])
     assert "\ntorch         -\n" in result.output
-    assert "note: torch and torchvision not installed: insert, remove, positions, check and diff work" in result.output
-    assert "flops, graft and train need pip install torch torchvision\n" in result.output
-    assert "note: export to ONNX needs more: pip install onnx onnxruntime onnxslim\n" in result.output
+    assert "note: insert, remove, positions, check, diff, curves, draw and variants work as they are; " in result.output
+    assert "needs torch and torchvision, which are not installed: pip install lska-surgeon\n" in result.output
+    assert (
+        "note: export to ONNX needs onnx, onnxruntime and onnxslim, which are not installed: "
+        'pip install "lska-surgeon[onnx]"\n'
+    ) in result.output
     assert "trap[import]" not in result.output
 
 
@@ -213,7 +217,7 @@ def test_only_the_extras_that_are_missing_are_named(
 
     monkeypatch.setattr(doctor, "_version", version)
     told = [note for note in doctor.diagnose().notes if "ONNX" in note]
-    assert told == ([f"export to ONNX needs more: pip install {' '.join(missing)}"] if missing else [])
+    assert told == ([str(needs(*missing, what="export to ONNX"))] if missing else [])
 
 
 @pytest.fixture

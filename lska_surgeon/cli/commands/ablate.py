@@ -12,7 +12,7 @@ from ...api.ablate import ablate as do_ablate
 from .. import say
 from ..options import blocks as with_blocks
 from ..options import not_empty
-from ..reports.ablate import Progress, deliver, dry_run_text
+from ..reports.ablate import Progress, deliver, dry_run_text, how_far
 
 
 @click.command()
@@ -22,7 +22,7 @@ from ..reports.ablate import Progress, deliver, dry_run_text
 @click.option("--ray", callback=not_empty, metavar="ADDRESS", help="Train on the Ray cluster at this address, or auto.")
 @click.option("--slurm", metavar="OPTIONS", help="Submit one array of Slurm jobs, with these options of sbatch.")
 @click.option("--retry", is_flag=True, help="Train cells again that failed.")
-@click.option("--renew", is_flag=True, help="Move stale cells aside and train them again.")
+@click.option("--renew", is_flag=True, help="Move stale and unreadable cells aside and train them again.")
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
 @with_blocks
 @click.option("--json", "as_json", is_flag=True, help="Write the state of every cell as JSON.")
@@ -71,8 +71,7 @@ def ablate(
         with Progress(quiet) as progress:
             status = do_ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
-        done = do_ablate(recipe, folder=folder, dry_run=True).summary()
-        say.line(f"Stopped. {done}; go on with: {_again(ctx)}", err=True)
+        say.line(f"Stopped. {how_far(recipe, folder)}; go on with: {_again(ctx)}", err=True)
         ctx.exit(130)
     ctx.exit(deliver(status, as_json, quiet))
 

@@ -48,7 +48,8 @@ def check(
     \b
     Rules (errors, unless the word warning stands behind them):
       row        a row is not [from, repeats, module, args], or its numbers make no layer
-      setting    a number beside the rows, such as nc, is one that no network has; activation is no layer
+      setting    what stands beside the rows, such as nc, is of a wrong type, or a number that no network has;
+                 activation is no layer
       source     a source does not exist, or looks forward
       tap        a source is not what the stock model reads there
       bypass     a source is read around an inserted attention (warning)
@@ -112,7 +113,7 @@ def _read(files: tuple[str, ...], models_only: bool, build: bool) -> tuple[list[
                 continue
             if len(files) == 1:
                 raise
-            problems[name] = str(error)
+            problems[name] = error.as_typed
     return checked, problems
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import click
@@ -12,12 +10,11 @@ from ...architecture.kernel import OP_BLOCKS
 from ...costs.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.matplotlib_plots import check_figure
-from ...tables import drawn, pipes
+from ...tables import csv, drawn, dump, markdown
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
 from ..options import imgsz as size_option
-from ..reports.json import dump
 
 
 @click.command()
@@ -31,6 +28,7 @@ from ..reports.json import dump
 @size_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw the figure: .png, .svg or .pdf.")  # fmt: skip
+@click.option("--log", is_flag=True, help="Draw costs on logarithmic axes.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @with_blocks
 @formats("table", "json", "csv", "md")
@@ -42,6 +40,7 @@ def curves(
     scale: str | None,
     imgsz: tuple[int, int],
     output: Path | None,
+    log: bool,
     force: bool,
     form: str,
 ) -> None:
@@ -58,9 +57,11 @@ def curves(
 
     if output is not None:
         check_figure(output, force=force)
+    elif log:
+        raise click.UsageError("--log is for the figure: add -o FILE, or drop it")
     found = find_curves(model, at, op=op, k=k, imgsz=imgsz, scale=scale)
     if output is not None:
-        found.write(output, force=force)
+        found.write(output, force=force, log=log)
     for note in found.notes:
         say.note(note)
     say.report(_render(found, form))
@@ -72,11 +73,8 @@ def _render(found: Curves, form: str) -> str:
     if form == "json":
         return dump(found.to_dict())
     if form == "md":
-        return pipes(("operator", "k", "params more", "GFLOPs more"), found.rows())
+        return markdown(found.table())
     if form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["op", "k", "params", "macs", "flops"])
-        writer.writerows([one.op, one.k, one.params, one.macs, 2 * one.macs] for one in found.points)
-        return text.getvalue().rstrip("\n")
+        rows = [(one.op, one.k, one.params, one.macs, 2 * one.macs) for one in found.points]
+        return csv(("op", "k", "params", "macs", "flops"), rows)
     return drawn(found.parts())

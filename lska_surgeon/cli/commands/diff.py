@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from ...errors import NotAModelError, SurgeonError
+from ...files import read_within
 from ...model_yaml.find import STDIN
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
+from ..options import trust as trust_option
 
 
 @click.command()
@@ -20,6 +22,7 @@ from ..options import imgsz as size_option
 @size_option
 @formats("text", "md", "json", "github")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if they differ, as `git diff` does.")
+@trust_option
 @click.option("--textconv", is_flag=True, help="Print one model without its indices, for git to compare.")
 @with_blocks
 @click.pass_context
@@ -30,11 +33,13 @@ def diff(
     imgsz: tuple[int, int],
     form: str,
     exit_code: bool,
+    trust: bool,
     textconv: bool,
 ) -> None:
-    """Tell how the architecture of the model YAML AFTER differs from that of BEFORE.
+    """Tell how the architecture of AFTER differs from that of BEFORE.
 
-    Each is a path, a stock Ultralytics name with its scale letter, or one of them - for standard input. Rows are
+    Each is a model YAML or a .pt, a stock Ultralytics name with its scale letter, or one of them - for standard input.
+    Of a .pt the model YAML that it stores is compared, not the weights. Rows are
     matched by what they are and by what they read, not by their numbers: those that came, went, changed, or read
     another layer now are named. What operators cost is worked out exactly without building anything; where more than
     operators differs, --costs counts.
@@ -43,10 +48,15 @@ def diff(
     Examples:
       lska-surgeon diff yolov8s.yaml yolov8s-lska-neck-k35.yaml
       lska-surgeon diff yolov8s.yaml yolov8s-lska-neck-k35.yaml --format md --exit-code
+      lska-surgeon diff before.pt after.pt
       lska-surgeon diff --textconv yolov8s-lska-neck-k35.yaml
     """
     if len(models) != (1 if textconv else 2):
-        wanted = "--textconv takes one model YAML" if textconv else "diff takes two model YAMLs, BEFORE and AFTER"
+        wanted = (
+            "--textconv takes one model YAML"
+            if textconv
+            else "diff takes two model YAMLs or checkpoints, BEFORE and AFTER"
+        )
         raise click.UsageError(f"{wanted}, found {len(models)}")
     refuse_second_reading(models)
     if (costs or textconv) and STDIN in models:
@@ -57,7 +67,7 @@ def diff(
     from ...api import diff as api
     from ..reports.diff import REPORTS
 
-    difference = api.diff(models[0], models[1], imgsz=imgsz, count=costs)
+    difference = api.diff(models[0], models[1], imgsz=imgsz, count=costs, trust=trust)
     for note in difference.notes:
         say.note(note)
     say.report(REPORTS[form](difference))
@@ -80,6 +90,6 @@ def _index_free(model: str) -> bytes:
         if not path.is_file():
             raise
         if not isinstance(error, NotAModelError):
-            say.note(f"shown as it is: {error}")
-        return path.read_bytes()
+            say.note(f"shown as it is: {error.as_typed}")
+        return read_within(path)
     return text.encode("utf-8", errors="surrogateescape")

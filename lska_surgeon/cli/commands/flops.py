@@ -120,7 +120,7 @@ def _count_here(here: FolderModels, count: Callable[[str], Cost]) -> tuple[list[
             api.look_at(model)
             costs.append(count(model))
         except SurgeonError as error:
-            problems[model] = str(error)
+            problems[model] = error.as_typed
     if not costs:
         raise DocumentError(f"no model in this folder can be counted: {next(iter(problems.values()))}")
     told = [f"{name} is passed over: {problem}" for name, problem in problems.items()]

@@ -34,6 +34,8 @@ from ..quick_imports import own_process
     shell_complete=completion.files,
     help="A picture for one more run of the certificate.",
 )
+@click.option("--download", is_flag=True,
+              help="Fetch a CHECKPOINT that Ultralytics publishes, such as yolov8s.pt, if missing.")  # fmt: skip
 @trust_option
 @unchecked_option
 @delivered("text", "json")
@@ -47,6 +49,7 @@ def graft(
     into: str | None,
     init: str,
     image: str | None,
+    download: bool,
     trust: bool,
     unchecked: bool,
     delivery: Delivery,
@@ -60,7 +63,7 @@ def graft(
 
     \b
     Examples:
-      lska-surgeon graft yolov8s.pt --at neck --k 35
+      lska-surgeon graft yolov8s.pt --at neck --k 35 --download
       lska-surgeon graft best.pt --at head:p4,p5 --at sppf -o grafted.pt
       lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
@@ -81,6 +84,7 @@ def graft(
             dilation=dilation,
             init=init,
             image=image,
+            download=download,
             trust=trust,
             unchecked=unchecked,
             output=delivery.output,

@@ -10,7 +10,9 @@ import click
 from ...api.latency import latency as do_latency
 from ...api.latency import look_at_recipe
 from ...checkpoints.find import check_checkpoint
+from ...costs.picture_size import LARGEST_THREADS
 from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ...wording import number_in, shown
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, image_size, not_empty, trust
@@ -20,10 +22,10 @@ from ..reports.latency import render
 
 def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
     """`1`, or `1,16`."""
-    parts = value.replace(" ", "").split(",")
-    if not all(part.isdigit() and len(part) <= 18 and int(part) for part in parts):
-        raise click.BadParameter(f"{value!r} is no number of pictures: give one, or several as 1,16")
-    return tuple(map(int, parts))
+    found = tuple(filter(None, map(number_in, value.replace(" ", "").split(","))))
+    if len(found) <= value.count(","):
+        raise click.BadParameter(f"{shown(value)} is no number of pictures: give one, or several as 1,16")
+    return found
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -37,7 +39,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option("--batch", callback=_batches, default="1", show_default=True, metavar="N[,N…]", help="Pictures in the input.")  # fmt: skip  # noqa: E501
 @click.option("--device", callback=not_empty, default="cpu", show_default=True, help="cpu, or a GPU's number.")
 @click.option("--half", is_flag=True, help="Half precision, on a GPU.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads on a CPU.")
+@click.option("--threads", type=click.IntRange(1, LARGEST_THREADS), metavar="N", help="Threads on a CPU.")
 @click.option("--onnx", is_flag=True, help="Export, and run in onnxruntime on the CPU.")
 @click.option("--nms", is_flag=True, help="Include non-maximum suppression; classifiers and RT-DETR have none.")
 @click.option("--rounds", type=click.IntRange(min=2), default=50, show_default=True, help="Runs of each model.")

@@ -13,6 +13,11 @@ from ..options import blocks as with_blocks
 from ..quick_imports import unwatched
 
 
+def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """`network,params`."""
+    return tuple(name.strip() for name in (not_empty(ctx, param, value) or "").split(",") if name.strip())
+
+
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="RECIPE|FOLDER...", type=click.Path(path_type=Path))
 @formats("table", "md", "latex", "csv", "json", "html")
@@ -28,6 +33,9 @@ from ..quick_imports import unwatched
 @click.option("--gate", callback=not_empty, metavar="RULE", help="Exit 1 when a variant is distinguishably worse: 'mAP50-95 >= base'.")  # fmt: skip  # noqa: E501
 @click.option("--base", callback=not_empty, metavar="NETWORK", help="Of plain runs: compare with this one.")
 @click.option("--folder", callback=not_empty, metavar="DIR", help="Where the cells lie.  [default: ablation/RECIPE]")
+@click.option(
+    "--columns", callback=_names, metavar="NAME,…", help="Show these columns only, in this order: network,params,p."
+)
 @click.option("--plot", callback=not_empty, metavar="FILE", help="Also write the figure: .png, .svg or .pdf.")
 @click.option("--force", is_flag=True, help="Overwrite the figure if it is there.")
 @with_blocks
@@ -42,6 +50,7 @@ def results(
     gate: str | None,
     base: str | None,
     folder: str | None,
+    columns: tuple[str, ...],
     plot: str | None,
     force: bool,
 ) -> None:
@@ -55,18 +64,22 @@ def results(
     Examples:
       lska-surgeon results recipe.yaml
       lska-surgeon results recipe.yaml --format latex --plot ablation.pdf
+      lska-surgeon results recipe.yaml --columns "network,params,mAP50-95,mAP50-95 - base,p (Holm)"
       lska-surgeon results recipe.yaml --resolve 0.005
       lska-surgeon results recipe.yaml --gate "mAP50-95 >= base - 0.005"
       lska-surgeon results runs/detect --base yolov8s
     """
     with unwatched():
-        from ...ablation.formats import FIGURES, render
+        from ...ablation.formats import DATA, FIGURES, render
+
+    if columns and form in DATA:
+        raise click.UsageError(f"--columns is for what shows a table, and --format {form} has all: drop one")
 
     if plot is not None and Path(plot).suffix not in FIGURES:
         raise click.UsageError(f"--plot {plot} does not end in {', '.join(FIGURES)}")
     if plot is not None and Path(plot).exists() and not force:
         raise click.UsageError(f"{plot} is already there: give --plot another name, or add --force to overwrite it")
-    found = do_results(sources, metric=metric, epoch=epoch, resolve=resolve, base=base, folder=folder)
+    found = do_results(sources, metric=metric, epoch=epoch, resolve=resolve, base=base, folder=folder, columns=columns)
     failed = found.worse(gate) if gate else []
     if plot is not None:
         found.write(plot, force=force)

@@ -14,7 +14,22 @@ from ..options import formats
 from ..reports.json import dump
 
 
-@click.group(cls=NamingGroup, invoke_without_command=True)
+class _TemplatesGroup(NamingGroup):
+    """Templates have names, and so have commands: who gives the first alone is told of the second."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; the name of a template is none."""
+        if not ctx.resilient_parsing and args[0] in {one.name for one in api.templates()}:
+            ctx.fail(
+                f"{args[0]} is a template: lska-surgeon templates show {args[0]} prints it, and "
+                f"lska-surgeon templates copy {args[0]} writes it"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_TemplatesGroup, invoke_without_command=True)
 @formats("table", "json")
 @click.pass_context
 def templates(ctx: click.Context, /, form: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...declarations.find import active_blocks, building_with, find_blocks, telling_children
-from ...errors import SurgeonError
+from ...errors import SurgeonError, missing_package
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
 from .. import say
@@ -38,6 +38,8 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
     except SurgeonError:
         raise
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and missing_package(error):
+            raise  # before Ultralytics was
         told = mistake(error)
         if told is None:
             raise  # a bug is not ours to hide

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...ablation.records import INTERRUPTED, RUNNING
+from ...ablation.cells import plan_ablation
+from ...ablation.records import INTERRUPTED, RUNNING, UNREADABLE
 from ...ablation.scheduler import Event
 from ...ablation.slurm import NOTHING
-from ...ablation.status import AblationStatus, failure_text
-from ...wording import visible
+from ...ablation.status import AblationStatus, failure_text, status_of
+from ...wording import message
 from .. import say
 from .json import dump
 
@@ -61,7 +63,7 @@ class Progress:
         if self.live is None:
             say.line(text, err=True)
         else:
-            self.live.console.print(visible(text), soft_wrap=True, emoji=False)
+            self.live.console.print(message(text), soft_wrap=True, emoji=False)
 
     def _tell_log(self, name: str) -> None:
         """A line on a running cell from time to time, where nobody watches."""
@@ -75,8 +77,13 @@ def dry_run_text(status: AblationStatus, as_json: bool) -> str:
     """The cells; with Slurm also the script to be."""
     if as_json:
         return dump(status.to_dict())
-    text = "\n".join([str(status), *(f"Note: {note}" for note in status.notes)])
+    text = "\n".join([str(status), *(message(f"Note: {note}") for note in status.notes)])
     return text if status.script is None else f"{text}\n\n{status.script or NOTHING}"
+
+
+def how_far(recipe: Path, folder: str | None) -> str:
+    """How far an ablation is that was stopped, at once: without the trials of a dry run."""
+    return status_of(plan_ablation(recipe, None if folder is None else Path(folder))).summary()
 
 
 def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
@@ -88,10 +95,11 @@ def deliver(status: AblationStatus, as_json: bool, quiet: bool) -> int:
             say.line(f"Failed: {failure_text(cell)}", err=True)
     if status.failed:
         say.note("failed cells are left as they are: add --retry to train them again")
-    for note in () if quiet else status.notes:
+    unreadable = UNREADABLE in status.counts
+    for note in () if quiet and not unreadable else status.notes:
         say.note(note)
     if not quiet:
         others = status.counts.get(RUNNING, 0)
         more = f" ({others} of them by another call)" if others else ""
         say.line(f"{status.summary()}{more}", err=as_json)
-    return int(status.failed or INTERRUPTED in status.counts)
+    return int(status.failed or unreadable or INTERRUPTED in status.counts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding
-from ...wording import counted, printable
+from ...wording import counted, message, printable
 from .github import annotation
 from .json import dump
 
@@ -20,13 +20,13 @@ def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str],
         mark: makes the third part stand out, from severity and text.
     """
     label = mark(finding.severity, f"{finding.severity}[{finding.rule}]")
-    return f"{printable(str(file.path))}:{finding.line}: {label}: {printable(finding.text)}"
+    return f"{printable(str(file.path))}:{finding.line}: {label}: {message(finding.text)}"
 
 
 def finding_annotation(file: CheckedFile, finding: Finding) -> str:
     """The same for GitHub, which shows it at that line of the file."""
     title = f"lska-surgeon check: {finding.rule}"
-    return annotation(finding.severity, finding.text, file=str(file.path), line=finding.line, title=title)
+    return annotation(finding.severity, message(finding.text), file=str(file.path), line=finding.line, title=title)
 
 
 def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from ...costs.difference import Difference
-from ...tables import drawn, pipes
+from ...tables import drawn, dump, markdown, markdown_line, markdown_text
 from .github import annotation
-from .json import dump
 
 
 def difference_markdown(difference: Difference) -> str:
     """For a comment on a pull request."""
     if not difference:
-        return difference.line
-    header, rows, _ = difference.table()
-    parts = [f"**{difference.line}**", pipes(header, rows, left=len(header))]
-    parts += [pipes(total.header, total.rows) for total in difference.totals()]
-    return "\n\n".join([*parts, difference.costs.line, *difference.footnotes()])
+        return markdown_line(difference.line)
+    parts = [f"**{markdown_text(difference.line)}**", *map(markdown, (difference.table(), *difference.totals()))]
+    return "\n\n".join([*parts, *map(markdown_line, (difference.costs.line, *difference.footnotes()))])
 
 
 def difference_github(difference: Difference) -> str:

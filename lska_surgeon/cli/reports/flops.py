@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...costs.breakdown import Detail, Line
 from ...costs.cost import FROZEN, Cost, ModuleCost
-from ...tables import pipes, table
-from ...wording import printable
+from ...tables import Table, bullets, csv, drawn, markdown, markdown_line
+from ...wording import message, printable
 from .github import annotation
 from .json import dump
 
@@ -37,8 +35,8 @@ def render(costs: Sequence[Cost], form: str, detail: Detail, *, notes: bool = Fa
         return report
     if not notes:
         return f"{report}\n\n{_IN_SHORT}"
-    mark = "- " if form == "md" else ""
-    return "\n".join([report, "", *(f"{mark}{printable(line)}" for line in _footnotes(costs))])
+    lines = _footnotes(costs)
+    return f"{report}\n\n{bullets(lines) if form == 'md' else chr(10).join(map(message, lines))}"
 
 
 def model_notes(costs: Sequence[Cost]) -> list[str]:
@@ -62,29 +60,33 @@ def above_limits(costs: Sequence[Cost], max_gflops: float | None, max_params: in
 
 
 def _table(costs: Sequence[Cost], detail: Detail) -> str:
-    totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [costs[0].setting, table(_TOTALS_HEADER, totals, right=range(1, len(_TOTALS_HEADER)))]
+    parts: list[str | Table] = [costs[0].setting, _totals_table(costs)]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
             cells = [("  " * line.depth + line.label, *_line(cost, line)) for line in lines]
-            parts += [
-                printable(f"{cost.name}: {_what_is_shown(cost, detail)}"),
-                table(_LINES_HEADER, cells, right=range(2, len(_LINES_HEADER))),
-            ]
-    return "\n\n".join(parts)
+            parts += [printable(f"{cost.name}: {_what_is_shown(cost, detail)}"), _lines_table(cells)]
+    return drawn(parts)
 
 
 def _markdown(costs: Sequence[Cost], detail: Detail) -> str:
-    totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
-    parts = [costs[0].setting, pipes(_TOTALS_HEADER, totals, 1)]
+    parts = [costs[0].setting, markdown(_totals_table(costs))]
     for cost in costs:
         lines = detail.lines(cost)
         if lines:
             # Markdown drops leading blanks, so the full path stands in for the indent.
             cells = [(line.path, *_line(cost, line)) for line in lines]
-            parts += [printable(f"{cost.name}: {_what_is_shown(cost, detail)}"), pipes(_LINES_HEADER, cells, 2)]
+            parts += [markdown_line(f"{cost.name}: {_what_is_shown(cost, detail)}"), markdown(_lines_table(cells))]
     return "\n\n".join(parts)
+
+
+def _totals_table(costs: Sequence[Cost]) -> Table:
+    totals = [cells for cost in costs for cells in (_totals(cost), *_difference(cost, costs[0]))]
+    return Table(_TOTALS_HEADER, totals, range(1, len(_TOTALS_HEADER)))
+
+
+def _lines_table(cells: Sequence[Sequence[str]]) -> Table:
+    return Table(_LINES_HEADER, cells, range(2, len(_LINES_HEADER)))
 
 
 def _github(costs: Sequence[Cost], detail: Detail) -> str:
@@ -120,25 +122,23 @@ def _json(costs: Sequence[Cost], detail: Detail) -> str:
 
 
 def _csv(costs: Sequence[Cost], detail: Detail) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     if detail:
-        writer.writerow(["model", "layer", "block", "params", "macs", "flops", "share"])
-        for cost in costs:
-            for line in detail.lines(cost):
-                share = f"{cost.share(line.macs):.6f}"
-                writer.writerow([cost.name, line.path, line.block, line.params, line.macs, 2 * line.macs, share])
-    else:
-        keys = list(costs[0].numbers)
-        extra = ["height", "width", "batch", "fused", "uncounted"]
-        writer.writerow(["model", *keys, *(f"{key}_difference" for key in keys), *extra])
-        before = costs[0].numbers
-        for cost in costs:
-            numbers = cost.numbers
-            differences = [numbers[key] - before[key] for key in keys]
-            setting = [*cost.imgsz, cost.batch, str(cost.fused).lower(), cost.uncounted_in_words]
-            writer.writerow([cost.name, *numbers.values(), *differences, *setting])
-    return buffer.getvalue().rstrip("\n")
+        rows = [
+            (cost.name, line.path, line.block, line.params, line.macs, 2 * line.macs, f"{cost.share(line.macs):.6f}")
+            for cost in costs
+            for line in detail.lines(cost)
+        ]
+        return csv(("model", "layer", "block", "params", "macs", "flops", "share"), rows)
+    keys, before = list(costs[0].numbers), costs[0].numbers
+    header = ["model", *keys, *(f"{key}_difference" for key in keys)]
+    header += ["height", "width", "batch", "fused", "uncounted"]
+    return csv(header, [_csv_row(cost, before) for cost in costs])
+
+
+def _csv_row(cost: Cost, before: Mapping[str, int]) -> list[object]:
+    differences = [value - before[key] for key, value in cost.numbers.items()]
+    setting = [*cost.imgsz, cost.batch, str(cost.fused).lower(), cost.uncounted_in_words]
+    return [cost.name, *cost.numbers.values(), *differences, *setting]
 
 
 def _module(cost: Cost, module: ModuleCost, deep: bool) -> dict[str, Any]:

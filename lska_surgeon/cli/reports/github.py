@@ -5,6 +5,8 @@ Source: GitHub's documentation, "Workflow commands for GitHub Actions", and the 
 
 from __future__ import annotations
 
+from ...wording import printable, printable_lines
+
 LEVELS = ("error", "warning", "notice")
 
 
@@ -23,12 +25,12 @@ def annotation(
     assert level in LEVELS, level
     given = (("file", file), ("line", line), ("title", title))
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in given if value is not None)
-    return f"::{level}{' ' if properties else ''}{properties}::{_escaped(message)}"
+    return f"::{level}{' ' if properties else ''}{properties}::{_escaped(printable_lines(message))}"
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+    return _escaped(printable(text)).replace(":", "%3A").replace(",", "%2C")

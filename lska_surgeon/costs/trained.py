@@ -1,4 +1,4 @@
-"""A checkpoint's architecture as a model to draw: its own YAML, its widths measured where no rule has them."""
+"""A checkpoint's architecture as an open model: its own YAML, its widths measured where no rule has them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import nn
 from ..architecture.scaling import scaling_of
 from ..architecture.shapes import Shape
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
-from ..costs.shapes_only import ShapesOnly
 from ..declarations.find import active_blocks
 from ..errors import CheckpointError
 from ..model_yaml.document import Document
 from ..model_yaml.find import FoundModel
 from ..model_yaml.load import OpenModel
+from .shapes_only import ShapesOnly
 
 _SIDE = 256  # of the picture that widths are measured on: any stride up to 256 leaves a map
 
@@ -45,7 +45,7 @@ def open_trained(checkpoint: Checkpoint) -> OpenModel:
     """
     name, yaml = checkpoint.path.name, checkpoint.yaml
     if checkpoint.model is None or not isinstance(yaml, dict):
-        raise CheckpointError(f"{checkpoint.path} holds tensors without a model, so there is nothing to draw")
+        raise CheckpointError(f"{checkpoint.path} holds tensors without a model, so it has no rows")
     document = Document(json.dumps(yaml, default=str), name, blocks=active_blocks())  # JSON is YAML
     letter = yaml.get("scale") or None
     scaling = scaling_of(document.settings, letter)
@@ -55,6 +55,12 @@ def open_trained(checkpoint: Checkpoint) -> OpenModel:
 @dataclass(frozen=True)
 class _Trained(OpenModel):
     checkpoint: Any = None
+
+    @property
+    def classes(self) -> object:
+        """How many classes the trained output layer has, whatever the YAML beside it says."""
+        found = getattr(self.checkpoint.model.model[-1], "nc", None)
+        return found if isinstance(found, int) else super().classes
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:

@@ -1,0 +1,422 @@
+"""Hostile files: whatever stands in place of a file, each command that reads it ends soon and says which file it was.
+
+`FILES` has a row for each kind of file: where it lies in a small project, and the commands that read it. `ATTACKS` has
+a row for each attack: a function that is given the path of the file, with what belongs there still in place, and puts
+something else there. Each attack meets each command that reads its kind. To add one, add a row: nothing else.
+
+What is asked of a command:
+
+- it ends within `SECONDS` and `BYTES`, without a traceback;
+- it refuses, with exit code 2 and one line that names the file, and leaves everything as it was; or it goes on, and
+  that line is among what it writes; or, where the row of the file says `unsaid`, it writes what it would have written
+  without the attack;
+- nothing is written outside of the project, and no code of the attacker's runs: `marker` is what such code would write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from support.ablations import RECIPE, experiment, spread
+from support.hostile import call, name, pickle_of, text, write_zip
+from support.shapes import NETWORK, surgeon, write_checkpoint
+
+from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.latencies import keep_latencies
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes, and no alarm")
+
+#: What a command may take.
+SECONDS, BYTES = 20, 2**30
+#: `put(at, marker)` puts something at a path; code in it would write the file `marker`.
+Put = Callable[[Path, Path], object]
+
+
+@dataclass(frozen=True)
+class File:
+    """A kind of file.
+
+    Attributes:
+        at: where it lies in the project; with a star, where all of them lie.
+        commands: those that read it.
+        unsaid: whether a file that can't be read is passed over without a word, for it can be had again.
+    """
+
+    at: str
+    commands: tuple[str, ...]
+    unsaid: bool = False
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What stands in place of a file.
+
+    Attributes:
+        kinds: of which files.
+        put: puts it there.
+        says: what the line that names the file also says, a regular expression; None where nothing has to be said.
+    """
+
+    kinds: tuple[str, ...]
+    put: Put
+    says: str | None = ""
+
+
+CELL = "ablation/recipe/shapes/tiny/seed-1"
+OF_RUNS = ("results recipe.yaml", "ablate recipe.yaml --dry-run", "results ablation --base tiny")
+FILES = {
+    "model": File(
+        "model.yaml",
+        (
+            "check model.yaml",
+            "insert model.yaml --at neck -o out.yaml",
+            "remove model.yaml -o out.yaml",
+            "positions model.yaml",
+            "blocks model.yaml",
+            "flops model.yaml",
+            "draw model.yaml -o out.svg",
+            "diff model.yaml tiny.yaml",
+            "diff tiny.yaml model.yaml",
+            "diff --textconv model.yaml",
+            "variants of-model.yaml",
+            "graft base.pt --into model.yaml -o out.pt",
+            "train model.yaml data=shapes/data.yaml",
+        ),
+    ),
+    "recipe": File(
+        "recipe.yaml",
+        (
+            "variants recipe.yaml",
+            "results recipe.yaml",
+            "ablate recipe.yaml --dry-run",
+            "report recipe.yaml",
+            "latency --recipe recipe.yaml",
+        ),
+    ),
+    "declarations": File(
+        "blocks.toml", ("check tiny.yaml --blocks blocks.toml", "positions tiny.yaml --blocks blocks.toml")
+    ),
+    "project": File("pyproject.toml", ("check tiny.yaml", "insert tiny.yaml --at neck --dry-run"), unsaid=True),
+    "checkpoint": File(
+        "base.pt",
+        (
+            "inspect base.pt",
+            "flops base.pt",
+            "graft base.pt --at neck -o out.pt",
+            "ungraft base.pt -o out.pt",
+            "adopt base.pt -o out.pt",
+            "train base.pt data=shapes/data.yaml",
+        ),
+    ),
+    "data": File("shapes/data.yaml", ("ablate recipe.yaml --dry-run", "train base.pt data=shapes/data.yaml")),
+    "cell": File(f"{CELL}/cell.json", OF_RUNS),
+    "epochs": File(f"{CELL}/results.csv", OF_RUNS),
+    "weights": File(f"{CELL}/weights/best.pt", ("results ablation --base tiny",)),
+    "arguments": File(f"{CELL}/args.yaml", ("results ablation --base tiny",)),
+    "lock": File(f"{CELL}.lock", OF_RUNS[:2], unsaid=True),
+    "latencies": File("ablation/recipe/latency.json", ("results recipe.yaml", "report recipe.yaml --format json")),
+    "index": File(
+        "variants/index.json",
+        ("variants recipe.yaml", "variants recipe.yaml --check", "variants recipe.yaml --dry-run"),
+    ),
+    "variant": File(
+        "variants/tiny-lska-neck-k7.yaml",
+        ("variants recipe.yaml", "variants recipe.yaml --check"),
+    ),
+    "picture": File("picture.png", ("graft base.pt --at neck --image picture.png -o out.pt",)),
+    "pictures": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
+    "costs": File("cache/costs/*.json", ("results recipe.yaml", "variants recipe.yaml --costs --dry-run"), unsaid=True),
+}
+ALL = tuple(FILES)
+
+
+def but(*kinds: str) -> tuple[str, ...]:
+    """All kinds but these."""
+    return tuple(kind for kind in ALL if kind not in kinds)
+
+
+def nested(depth: int) -> Any:
+    """Lists in lists."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def content(text: str | bytes) -> Put:
+    """A file of this content."""
+    data = text.encode() if isinstance(text, str) else text
+    return lambda at, marker: at.write_bytes(data)
+
+
+def changed(change: Callable[[Any], object]) -> Put:
+    """The JSON that belongs there, with a change."""
+
+    def put(at: Path, marker: Path) -> None:
+        value = json.loads(at.read_text(encoding="utf-8"))
+        change(value)
+        at.write_text(json.dumps(value), encoding="utf-8")
+
+    return put
+
+
+def in_place(make: Callable[[Path], object]) -> Put:
+    """Something that is no file."""
+
+    def put(at: Path, marker: Path) -> None:
+        at.unlink()
+        make(at)
+
+    return put
+
+
+def listen(at: Path) -> None:
+    """A socket; its address may have a hundred characters, so it is made from its own folder."""
+    here = Path.cwd()
+    os.chdir(at.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(at.name)
+    finally:
+        os.chdir(here)
+
+
+def half(at: Path, marker: Path) -> None:
+    at.write_bytes(at.read_bytes()[: at.stat().st_size // 2])
+
+
+def endless(at: Path, marker: Path) -> None:
+    """A file of a terabyte that takes no room on the disk."""
+    with at.open("wb") as file:
+        file.truncate(2**40)
+
+
+def to_all(change: Callable[[Any], Any]) -> Put:
+    """JSON in which each value became another one."""
+    return changed(lambda value: value.update({key: change(part) for key, part in value.items()}))
+
+
+OWN = ("cell", "latencies", "index", "costs")
+#: Of the others, what is no file is as good as nothing, and so is a link that leads nowhere; nothing is said of it.
+NAMED = but("pictures", "weights")
+LED = but("index", "arguments", "variant", "pictures", "weights")
+BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
+)
+
+
+def running(at: Path, marker: Path) -> None:
+    """A checkpoint that would run a command when it is loaded."""
+    write_zip(at, pickle_of(call(name("os.system"), text(f"touch {marker}"))))
+
+
+def evaluated(at: Path, marker: Path) -> None:
+    """A model whose activation Ultralytics' parser would evaluate."""
+    code = f"__import__('pathlib').Path('{marker}').touch()"
+    at.write_text(f'{at.read_text(encoding="utf-8")}activation: "{code}"\n', encoding="utf-8")
+
+
+ATTACKS = {
+    # What is no file.
+    "named pipe": Attack(NAMED, in_place(os.mkfifo), "a named pipe"),
+    "socket": Attack(NAMED, in_place(listen), "a socket"),
+    "folder": Attack(but("data", "pictures", "weights"), in_place(Path.mkdir), "a directory|no run with args.yaml"),
+    "endless device": Attack(NAMED, in_place(lambda at: at.symlink_to("/dev/zero")), "a device|a symbolic link"),
+    "link to nothing": Attack(LED, in_place(lambda at: at.symlink_to("gone"))),
+    "link to itself": Attack(LED, in_place(lambda at: at.symlink_to(at.name))),
+    "endless file": Attack(but("lock", "checkpoint", "weights", "project"), endless),
+    # What would run code.
+    "code in a pickle": Attack(("checkpoint", "weights"), running, "os.system"),
+    "code in an activation": Attack(("model",), evaluated, None),
+    # Records that are damaged, or of somebody else's making.
+    "nothing": Attack(OWN, content("")),
+    "half": Attack(OWN, half),
+    "other bytes": Attack(OWN, content(b"\xff\xfe{\x00}\x00")),
+    "a list": Attack(OWN, content("[1]")),
+    "no keys": Attack(OWN, content("{}")),
+    "nested lists": Attack(OWN, content("[" * 100_000)),
+    "nested mappings": Attack(OWN, content('{"schema":' * 100_000)),
+    "nested value": Attack(OWN, changed(lambda value: value.update(more=nested(900)))),
+    "no number": Attack(OWN, changed(lambda value: value.update(more=[math.nan]))),
+    "endless number": Attack(OWN, content('{"schema": 1, "params": 1e400, "macs": 1}')),
+    "long number": Attack(OWN, content(f'{{"schema": 1, "params": {"9" * 5000}, "macs": 1}}')),
+    "another release's": Attack(("cell", "latencies", "index"), changed(lambda value: value.update(schema=99))),
+    "texts": Attack(OWN, to_all(lambda value: "x")),
+    "nulls": Attack(OWN, to_all(lambda value: None)),
+    "lists": Attack(OWN, to_all(lambda value: [value])),
+    "numbers": Attack(OWN, to_all(lambda value: -5)),
+    "names": Attack(OWN, to_all(lambda value: {"x": value})),
+    "less than nothing": Attack(("costs",), content('{"params": -5, "macs": 1}')),
+    "true": Attack(("costs",), content('{"params": true, "macs": 1}')),
+    "more than there is": Attack(("costs",), content(f'{{"params": {10**30}, "macs": 1}}')),
+    "no time at all": Attack(("latencies",), changed(lambda value: value["seconds"].update(tiny=0))),
+    "seed in words": Attack(("cell",), changed(lambda value: value.update(seed="one"))),
+    "state of its own": Attack(("cell",), changed(lambda value: value.update(state="::error::done"))),
+    "model elsewhere": Attack(("cell",), changed(lambda value: value["task"].update(model="../../../tiny.yaml"))),
+    "name elsewhere": Attack(("cell",), changed(lambda value: value.update(identity="../../x"))),
+    "notes of lists": Attack(("cell",), changed(lambda value: value.update(notes={"early stop": ["a"]}))),
+    "attempts of texts": Attack(("cell",), changed(lambda value: value.update(attempts="many"))),
+    "endless attempt": Attack(("cell",), changed(lambda value: value.update(attempts=[{"seconds": math.inf}]))),
+    # Tables of epochs.
+    "UTF-16": Attack(("epochs",), content("epoch,time,metrics/mAP50-95(B)\n1,1,0.5\n".encode("utf-16"))),
+    "Latin-1": Attack(("epochs",), content("epoch,caf\xe9\n".encode("latin-1"))),
+    "one long field": Attack(("epochs",), content(f"epoch,time\n1,{'9' * 200_000}\n")),
+    "open quote": Attack(("epochs",), content('epoch,time\n1,"' + "\n1,1" * 100_000)),
+    "many columns": Attack(("epochs",), content("," * 100_000 + "\n" + "1\n" * 10_000)),
+    "no rows": Attack(("epochs",), content("epoch,time\n")),
+    "zeros": Attack(("epochs",), content(bytes(100_000))),
+    "epochs from nowhere": Attack(
+        ("epochs",), content("epoch,time,metrics/mAP50-95(B)\n-1,1,1e400\n1e300,nan,nan\n0,-inf,x\n"), None
+    ),
+    # Arguments of a run.
+    "50,000 brackets": Attack(("arguments",), content("model: " + "[" * 50_000)),
+    "nested blocks": Attack(("arguments",), content("".join(f"{' ' * n}a:\n" for n in range(400)))),
+    "bomb of aliases": Attack(("arguments",), content(f"model: a.yaml\n{BOMB}")),
+    "contains itself": Attack(("arguments",), content("model: &a [*a]\n")),
+    "keys of lists": Attack(("arguments",), content("? [model]\n: a.yaml\n")),
+    "number of 50 digits": Attack(("arguments",), content(f"model: a.yaml\nepochs: {'9' * 50}\n")),
+    "model of lists": Attack(("arguments",), content("model: [a.yaml]\n")),
+    "another encoding": Attack(("arguments",), content("model: a.yaml\n".encode("utf-16"))),
+    "odd values": Attack(
+        ("arguments",),
+        content('model: "a\\0b.yaml"\ndata: {a: [1]}\nepochs: .inf\nseed: [1]\nimgsz: 10000000000000000\ntime: .nan'),
+        None,
+    ),
+}
+CASES = [
+    pytest.param(kind, attack, command, id=f"{kind}-{called}-{command}")
+    for kind, file in FILES.items()
+    for called, attack in ATTACKS.items()
+    if kind in attack.kinds
+    for command in file.commands
+]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a file of each kind, in order: networks, a recipe, its variants and trainings, a cache."""
+    project = tmp_path_factory.mktemp("hostile") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSKA_SURGEON_CACHE", str(project / "cache"))
+        recipe = experiment(project, lambda name, seed: [spread(seed)] * 3, f"{RECIPE}latency: true\n")
+        patch.chdir(project)
+        write_checkpoint(project)
+        Path("model.yaml").write_text(NETWORK, encoding="utf-8")
+        Path("of-model.yaml").write_text(
+            "base: model.yaml\nmatrix: {at: neck, k: 7}\nout: 'of/{base}-{k}.yaml'\n", encoding="utf-8"
+        )
+        Path("blocks.toml").write_text('[blocks.Mine]\nclass = "mine:Mine"\nlike = "Conv"\n', encoding="utf-8")
+        next(Path("shapes/images/train").iterdir()).rename("picture.png")
+        Path("pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+        ablation = plan_ablation(recipe)
+        for cell in ablation.cells:
+            Path(f"{cell.folder}.lock").touch()
+            words = (
+                f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 3\nseed: {cell.seed}\n"
+            )
+            (cell.folder / "args.yaml").write_text(words, encoding="utf-8")
+        weights = Path(CELL, "weights")
+        weights.mkdir()
+        shutil.copy("base.pt", weights / "best.pt")
+        shutil.copy("tiny.yaml", CELL)
+        keep_latencies(ablation, {network.name: 0.01 for network in ablation.networks}, {}, "on a CPU")
+        for command in ("variants recipe.yaml --costs", "results ablation --base tiny"):  # all is imported by now
+            assert surgeon(*command.split()).exit_code == 0
+    return project
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which is the working folder."""
+    shutil.copytree(template, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "project" / "cache"))
+    return tmp_path / "project"
+
+
+class TookTooLong(BaseException):
+    """Past everything that catches errors."""
+
+
+@contextmanager
+def within_bounds() -> Iterator[None]:
+    import resource  # not on every system
+
+    def stop(number: int, frame: object) -> None:
+        raise TookTooLong(f"more than {SECONDS} s")
+
+    before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
+    if sys.platform == "linux":  # other systems do not tell, or do not keep to it
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, limits[1]))
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int]]:
+    """Each name below a folder -> size and time of change, of what is a file."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, one) for one in (*folders, *files)):
+            state = path.lstat()
+            found[str(path)] = (0, 0) if path.is_dir() else (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def run(command: str) -> Result:
+    with within_bounds():
+        return surgeon(*command.split())
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Callable[[str], str]:
+    """What a command writes where there is no attack; each is run once."""
+    return cache(lambda command: run(command).output)
+
+
+@pytest.mark.parametrize(("kind", "attack", "command"), CASES)
+def test_a_hostile_file_is_refused_or_passed_over(
+    kind: str, attack: Attack, command: str, project: Path, untouched: Callable[[str], str]
+) -> None:
+    file, marker = FILES[kind], project.parent / "marker"
+    clean = untouched(command) if file.unsaid else None
+    for at in list(Path().glob(file.at)):
+        attack.put(at, marker)
+    before = everything(project.parent)
+    result = run(command)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    assert "Traceback" not in result.output
+    after = everything(project.parent)
+    cache = str(project / "cache")
+    new = [path for path in after if before.get(path) != after[path] and not path.startswith(cache)]
+    assert not [path for path in before if path not in after]
+    assert not [path for path in new if not path.startswith(f"{project}{os.sep}")], "written outside"
+    if result.exit_code == 2:
+        assert not new
+        assert result.stdout == ""
+        assert len([line for line in result.stderr.splitlines() if not line.startswith("Note: ")]) == 1, result.stderr
+    if clean is not None:
+        assert result.output == clean
+    elif attack.says is not None:
+        named = [line for line in result.output.splitlines() if Path(file.at).name in line]
+        assert any(re.search(attack.says, line) for line in named), result.output
