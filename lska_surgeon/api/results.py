@@ -49,6 +49,10 @@ def results(
     Raises:
         SurgeonError: there is nothing to tabulate, or no such metric or column.
     """
+    if resolve is not None and resolve <= 0:
+        raise AblationError(
+            f"resolve {resolve:g} is no difference that seeds could show: give one above 0, such as 0.005"
+        )
     sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(one) for one in source]
     if not sources:
         raise AblationError("give a recipe, or folders with runs")
@@ -64,10 +68,6 @@ def results(
     from ..ablation.results import tabulate
     from ..ablation.runs import costs_of, runs_of, size_note
 
-    if resolve is not None and resolve <= 0:
-        raise AblationError(
-            f"resolve {resolve:g} is no difference that seeds could show: give one above 0, such as 0.005"
-        )
     if len(sources) > 1 or sources[0].is_dir():
         missing = [str(path) for path in sources if not path.is_dir()]
         if missing:

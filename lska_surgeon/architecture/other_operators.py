@@ -204,7 +204,7 @@ def _unknown(op: str, blocks: BlockTable) -> str:
     if op.startswith(TIMM):
         names = ", ".join(TIMM_NAMES)
         return f"no operator {op!r}{did_you_mean(op, ops)}: of timm's there are {names}"
-    # The names of timm's are known without its name in front: they come first.
-    timm = next((one for one in ops if one.casefold() == f"{TIMM}{op}".casefold()), None)
-    hint = f" (did you mean {timm}?)" if timm else did_you_mean(op, ops)
+    # The names of timm's are known without its name in front.
+    same = [one for one in ops if op.casefold() in (one.casefold(), one.casefold().removeprefix(TIMM))]
+    hint = f" (did you mean {min(same, key=len)}?)" if same else did_you_mean(op, ops)
     return f"no operator {op!r}{hint}: --op takes {ops_in_words(blocks)}"

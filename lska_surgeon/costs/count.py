@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -189,7 +190,21 @@ def _analyze(model: nn.Module, inputs: torch.Tensor) -> tuple[Mapping[str, Mappi
 
     analysis = FlopCountAnalysis(model, inputs).set_op_handle("aten::_convolution", convolution)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    return analysis.by_module_and_operator(), analysis.unsupported_ops()
+    with _no_hooks_left(model):
+        return analysis.by_module_and_operator(), analysis.unsupported_ops()
+
+
+@contextmanager
+def _no_hooks_left(model: nn.Module) -> Iterator[None]:
+    """Take away the hooks that fvcore leaves where a trace fails: all models of a process share an activation."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks")
+    before = [(vars(module)[kind], dict(vars(module)[kind])) for module in model.modules() for kind in kinds]
+    try:
+        yield
+    finally:
+        for hooks, were in before:
+            hooks.clear()
+            hooks.update(were)
 
 
 def _tree(path: str, name: str, module: nn.Module, counted: Mapping[str, Mapping[str, float]]) -> ModuleCost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -333,7 +334,7 @@ def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monk
     cell.prepare()
     write_record(cell.folder, {**cell.record(), "state": "running"})
 
-    def refuse(*_: object) -> NoReturn:
+    def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EROFS, "Read-only file system")
 
     lock = Path(f"{cell.folder}.lock")
@@ -344,7 +345,7 @@ def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monk
         assert cell.state == "interrupted"
     with held(cell.folder):
         monkeypatch.setattr(FileLock, "acquire", refuse)
-        monkeypatch.setattr(Path, "mkdir", refuse)
+        monkeypatch.setattr(Path, "mkdir", lambda path, **_: refuse() if tmp_path in path.parents else os.mkdir(path))
         assert cell.state == "running"
         assert ls.ablate(ablation.recipe.path, dry_run=True).counts["running"] == 1
     assert cell.state == "interrupted"

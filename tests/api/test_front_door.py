@@ -109,6 +109,8 @@ BESIDE_THE_VERBS = {
     "tables": "how a result is drawn",
     ("ablate", "ablation.status"): "the type of its result",
     ("draw", "drawing.picture"): "the forms that a drawing has",
+    ("diff", "files"): "what is no model is shown as it is",
+    ("latency", "costs.picture_size"): "the limits that its options tell",
     ("latency", "checkpoints.find"): "paths are looked at before torch is imported",
     ("latency", "model_yaml.find"): "paths are looked at before torch is imported",
     ("results", "ablation.formats"): "the forms that results have",

@@ -10,7 +10,7 @@ from support.custom import using_file
 from support.shapes import write_data
 
 import lska_surgeon as ls
-from lska_surgeon.errors import DeclarationError
+from lska_surgeon.errors import DeclarationError, RecipeError
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 YAML = "yolov8n-own.yaml"
@@ -82,5 +82,5 @@ def test_what_lies_beside_a_file_from_elsewhere_is_not_imported(
         ls.flops(file, imgsz=64)
     train = f"train: {{data: {write_data(tmp_path / 'data')}, epochs: 1, imgsz: 64, batch: 2}}"
     (project / "recipe.yaml").write_text(f"base: {YAML}\nmatrix: {{at: neck, k: 7}}\n{train}\nseeds: [0]\n")
-    with pytest.raises(DeclarationError, match=f'add blocks="{project / "lska-surgeon.toml"}"'):
+    with pytest.raises(RecipeError, match=f'add blocks="{project / "lska-surgeon.toml"}"'):
         ls.ablate(project / "recipe.yaml", devices="cpu")

@@ -13,6 +13,7 @@ from lska_surgeon.architecture.surgery import Edit, insert
 from lska_surgeon.errors import PositionError
 from lska_surgeon.model_yaml.document import Document
 from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.wording import message as quoted
 
 
 def open_text(text: str) -> tuple[Graph, tuple[Shape, ...]]:
@@ -157,7 +158,7 @@ ALL_NAMES = "there are backbone, sppf, neck, head, residual, sppf-inner, after:S
         ("neck@7@9", f"can't read --at 'neck@7@9': {GRAMMAR}"),
         ("NECK", f"no position 'NECK' (did you mean neck?): {ALL_NAMES}"),
         ("nekc,sppf", f"can't read --at 'nekc,sppf': {GRAMMAR}"),
-        (f"neck@{'1' * 5000}", f"can't read --at 'neck@{'1' * 5000}': {GRAMMAR}"),
+        (f"neck@{'1' * 5000}", quoted(f"can't read --at 'neck@{'1' * 5000}': {GRAMMAR}")),
         ("nek", f"no position 'nek' (did you mean neck?): {ALL_NAMES}"),
         ("tail", f"no position 'tail': {ALL_NAMES}"),
         ("after", "--at after needs a layer: write --at 'after:9' or --at 'after:SPPF'"),

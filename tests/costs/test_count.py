@@ -373,3 +373,22 @@ def test_shapes_only_leaves_no_trace_behind_it() -> None:
     nn.init.kaiming_uniform_(weight)
     assert not torch.equal(weight, torch.full((4, 4), 7.0))
     assert torch.is_grad_enabled()
+
+
+def test_a_count_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ultralytics' activation is one module for all models of a process: what stays on it breaks every later count."""
+    expected = count_source("yolov8n.yaml", (64, 64)).macs
+    upsample = nn.Upsample.forward
+
+    def fails_on_three(self: nn.Upsample, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] == 3:
+            raise RuntimeError("broken")
+        return upsample(self, x)
+
+    monkeypatch.setattr(nn.Upsample, "forward", fails_on_three)
+    with pytest.raises(CostError, match="broken"):
+        count_source("yolov8n.yaml", (64, 64), batch=3)
+    assert count_source("yolov8n.yaml", (64, 64)).macs == expected
+    activation = import_offline().Conv.default_act
+    assert not activation._forward_hooks
+    assert not activation._forward_pre_hooks

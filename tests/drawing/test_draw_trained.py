@@ -89,7 +89,7 @@ def test_read_checkpoints_and_insertions_are_drawn_too(tmp_path: Path, monkeypat
 
 def test_what_holds_no_network_is_told(tmp_path: Path) -> None:
     tensors = trained.save(tmp_path / "tensors.pt", trained.trained().state_dict())
-    with pytest.raises(SurgeonError, match="holds tensors without a model, so there is nothing to draw"):
+    with pytest.raises(SurgeonError, match="holds tensors without a model, so it has no rows"):
         ls.draw(tensors)
     path = trained.finished(tmp_path / "best.pt", trained.trained())
     with pytest.raises(SurgeonError, match="scale 's' is for a model YAML"):
