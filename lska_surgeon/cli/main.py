@@ -20,33 +20,45 @@ from . import say
 from .groups import NamingGroup
 from .streams import give_up, prepare_streams
 
-#: Command -> (one line of help, module). The order is the order of `--help`.
-COMMANDS = {
-    "insert": ("Put LSKA into a model YAML.", "insert"),
-    "remove": ("Take LSKA out of a model YAML again.", "remove"),
-    "positions": ("Show a model's layers and where LSKA may go.", "positions"),
-    "check": ("Find wiring mistakes in model YAMLs.", "check"),
-    "flops": ("Count parameters, MACs and FLOPs.", "flops"),
-    "blocks": ("List the blocks that are known, and declare your own.", "blocks"),
-    "diff": ("Tell how two models differ.", "diff"),
-    "curves": ("Show cost against kernel size.", "curves"),
-    "draw": ("Draw a network, its positions, or what sets two apart.", "draw"),
-    "variants": ("Write and guard the variants that a recipe asks for.", "variants"),
-    "report": ("Write one page on all variants of a recipe.", "report"),
-    "templates": ("Recipes and CI files to start from.", "templates"),
-    "graft": ("Put LSKA into a trained checkpoint without losing a weight.", "graft"),
-    "ungraft": ("Take LSKA out of a grafted checkpoint again.", "ungraft"),
-    "adopt": ("Write a checkpoint of a tutorial anew with our blocks.", "adopt"),
-    "train": ("Train a graft or a variant, as Ultralytics trains any model.", "train"),
-    "ablate": ("Train all variants of a recipe, with seeds.", "ablate"),
-    "results": ("Tell what the trainings came to, and what that shows.", "results"),
-    "latency": ("Measure how long models take on this machine.", "latency"),
-    "inspect": ("Show what a checkpoint holds.", "inspect"),
-    "erf": ("Show what layers of a trained network see.", "erf"),
-    "yolo": ("Run Ultralytics' own command with LSKA registered.", "yolo"),
-    "autoload": ("Let plain `yolo` know LSKA in this environment.", "autoload"),
-    "doctor": ("Look for the known traps of this environment.", "doctor"),
+#: Group of commands -> command -> one line of help; in the order of `--help`.
+GROUPS = {
+    "Edit": {
+        "insert": "Put LSKA into a model YAML.",
+        "remove": "Take LSKA out of a model YAML again.",
+        "check": "Find wiring mistakes in model YAMLs.",
+    },
+    "Inspect": {
+        "positions": "Show a model's layers and where LSKA may go.",
+        "diff": "Tell how two models differ.",
+        "flops": "Count parameters, MACs and FLOPs.",
+        "curves": "Show cost against kernel size.",
+        "latency": "Measure how long models take on this machine.",
+        "draw": "Draw a network, its positions, or what sets two apart.",
+        "inspect": "Show what a checkpoint holds.",
+        "erf": "Show what layers of a trained network see.",
+    },
+    "Weights": {
+        "graft": "Put LSKA into a trained checkpoint without losing a weight.",
+        "ungraft": "Take LSKA out of a grafted checkpoint again.",
+        "adopt": "Write a checkpoint of a tutorial anew with our blocks.",
+        "train": "Train a graft or a variant, as Ultralytics trains any model.",
+    },
+    "Experiments": {
+        "templates": "Recipes and CI files to start from.",
+        "variants": "Write and guard the variants that a recipe asks for.",
+        "ablate": "Train all variants of a recipe, with seeds.",
+        "results": "Tell what the trainings came to, and what that shows.",
+        "report": "Write one page on all variants of a recipe.",
+    },
+    "Environment": {
+        "blocks": "List the blocks that are known, and declare your own.",
+        "yolo": "Run Ultralytics' own command with LSKA registered.",
+        "autoload": "Let plain `yolo` know LSKA in this environment.",
+        "doctor": "Look for the known traps of this environment.",
+    },
 }
+#: Command -> one line of help. Each lives in the module of its name.
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 #: What other tools call what a command here does.
 MEANT = {
     **dict.fromkeys(("compare", "delta"), "diff"),
@@ -87,7 +99,7 @@ class SurgeonGroup(NamingGroup):
         """The command of that name, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".commands.{COMMANDS[cmd_name][1]}", __package__)
+        module = importlib.import_module(f".commands.{cmd_name}", __package__)
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
@@ -106,13 +118,15 @@ class SurgeonGroup(NamingGroup):
             raise click.Abort from stop
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (text, _) in COMMANDS.items()])
+        """Write the commands, group by group, without importing any of them."""
+        width = max(map(len, COMMANDS))
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(f"{name:{width}}", text) for name, text in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without importing any command."""
-        found = [CompletionItem(name, help=text) for name, (text, _) in COMMANDS.items() if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(  # takes what every overload of click takes
@@ -168,7 +182,11 @@ def _said(error: click.UsageError) -> str:
     return error.format_message()
 
 
-@click.group(cls=SurgeonGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=SurgeonGroup,
+    epilog="lska-surgeon COMMAND --help tells the rest. Documentation: README.md, and one page a subject in docs/.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="lska-surgeon")
 def main() -> None:
     """Model surgery for YOLO: put Large Separable Kernel Attention (LSKA) into Ultralytics models.

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.blocks import STOCK
 from ..architecture.graph import NO_HEAD
 from ..architecture.shapes import channels_in
 from ..architecture.yolov5 import yolov5_problem
@@ -21,21 +22,6 @@ from .exceptions import in_one_line
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Output layer -> the task model that holds it; a subclass of an output layer counts as that one.
-_TASK_MODELS = {
-    "YOLOESegment": "YOLOESegModel",
-    "YOLOEDetect": "YOLOEModel",
-    "WorldDetect": "WorldModel",
-    "SemanticSegment": "SemanticSegmentationModel",
-    "Segment": "SegmentationModel",
-    "Pose": "PoseModel",
-    "OBB": "OBBModel",
-    "Depth": "DepthModel",
-    "Classify": "ClassificationModel",
-    "RTDETRDecoder": "RTDETRDetectionModel",
-    "Detect": "DetectionModel",
-}
 
 
 def build(
@@ -198,8 +184,8 @@ def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
     name = content["head"][-1][2]
     output_layer = getattr(tasks, active_blocks()[name].plain, None)
     ancestors = getattr(output_layer, "__mro__", ())
-    found = next((_TASK_MODELS[cls.__name__] for cls in ancestors if cls.__name__ in _TASK_MODELS), "DetectionModel")
-    return getattr(tasks, found)
+    models = filter(None, (STOCK[cls.__name__].model for cls in ancestors))
+    return getattr(tasks, next(models, "DetectionModel"))
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def test_every_verb_tells_its_arguments_and_errors(verb: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_stand_on_the_verbs(command: str) -> None:
-    module = f"cli.commands.{COMMANDS[command][1]}"
+    module = f"cli.commands.{command}"
     text = MODULES[module].read_text(encoding="utf-8")
     for line, found in own_imports(set(MODULES), module, text):
         room = found.split(".")[0]
