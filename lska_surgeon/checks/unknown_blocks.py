@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..architecture.blocks import STOCK, Block, BlockTable, CustomModule, Declarations
+from ..architecture.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
 from ..architecture.graph import Graph
 from ..declarations.guess import guess_blocks
 from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.scan import scan
-from ..declarations.write import toml_of
 from ..errors import TargetError
 from ..files import as_path, check_target, write_text
 from ..model_yaml.document import Document
@@ -20,6 +20,29 @@ from ..model_yaml.find import find_model
 from ..tables import Part, Shown, Table
 from ..wording import clean
 from .known_blocks import is_unknown, known_blocks
+
+_SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
+
+
+def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:
+    """Tables to paste, each with what its guess means; empty for no blocks. Each name has to be declarable."""
+    return "\n".join(_table(block, prefix) for block in blocks)
+
+
+def _table(block: CustomModule, prefix: str) -> str:
+    says = _SAYS.get(block.like, f"built and scaled as {block.like} is")
+    lines = [
+        f"[{prefix}blocks.{block.name}]",
+        f"class = {json.dumps(block.target)}",
+        f"like = {json.dumps(block.like)} # {says}",
+    ]
+    if block.channels_first:
+        lines.append(
+            'channels = "first" # the input\'s width comes before the arguments; drop it if the class wants none'
+        )
+    if block.stride is not None:
+        lines.append(f"stride = {block.stride:g} # {'doubles' if block.stride < 1 else 'halves'} the map")
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from lska_surgeon.cli.reports.flops import FORMATS, above_limits, model_notes, render
+from lska_surgeon.cli.commands.flops import FORMATS, above_limits, model_notes, render
 from lska_surgeon.costs.breakdown import Detail
 from lska_surgeon.costs.cost import FROZEN, Cost, ModuleCost
 
@@ -237,5 +237,5 @@ def test_limits_name_the_model_the_number_and_the_limit() -> None:
 
 
 def test_costs_are_words_and_numbers_without_torch() -> None:
-    code = "import sys, lska_surgeon.cli.reports.flops; sys.exit('torch' in sys.modules)"
+    code = "import sys, lska_surgeon.cli.commands.flops; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

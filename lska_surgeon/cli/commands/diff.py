@@ -6,14 +6,48 @@ from pathlib import Path
 
 import click
 
+from ...costs.difference import Difference
 from ...errors import NotAModelError, SurgeonError
 from ...files import read_within
 from ...model_yaml.find import STDIN
+from ...tables import drawn, dump, markdown, markdown_line, markdown_text
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
 from ..options import trust as trust_option
+from ..reports.github import annotation
+
+
+def difference_markdown(difference: Difference) -> str:
+    """For a comment on a pull request."""
+    if not difference:
+        return markdown_line(difference.line)
+    parts = [f"**{markdown_text(difference.line)}**", *map(markdown, (difference.table(), *difference.totals()))]
+    return "\n\n".join([*parts, *map(markdown_line, (difference.costs.line, *difference.footnotes()))])
+
+
+def difference_github(difference: Difference) -> str:
+    """One notice at the second file."""
+    rows = [
+        " ".join(filter(None, [change, _place(old, new), block])) + f": {what}"
+        for change, old, new, block, what in difference.table().rows
+    ]
+    text = "\n".join([*rows, difference.costs.line]) if difference else "one architecture"
+    return annotation("notice", text, file=str(difference.after.found.path), title=difference.line)
+
+
+#: What `--format` takes -> the report.
+REPORTS = {
+    "text": lambda difference: drawn(difference.parts()),
+    "md": difference_markdown,
+    "json": lambda difference: dump(difference.to_dict()),
+    "github": difference_github,
+}
+
+
+def _place(old: str, new: str) -> str:
+    return f"{old} -> {new}" if old and new and old != new else new or old
 
 
 @click.command()
@@ -65,7 +99,6 @@ def diff(
         say.content(_index_free(models[0]))
         return
     from ...api import diff as api
-    from ..reports.diff import REPORTS
 
     difference = api.diff(models[0], models[1], imgsz=imgsz, count=costs, trust=trust)
     for note in difference.notes:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import click
 
 from ...api import insert as api
+from ...model_yaml.insert import Insertion
 from .. import completion
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
 from ..options import unchecked as unchecked_option
-from ..reports.insert import insertion_notice
+from ..reports.github import annotation
+
+
+def insertion_notice(done: Insertion, written: bool) -> str:
+    """What was done, or would be."""
+    text = "\n".join([done.line, *done.notes])
+    title = "variant written" if written else "variant planned"
+    return annotation("notice", text, file=str(done.output), title=f"lska-surgeon insert: {title}")
 
 
 @click.command()
