@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -337,7 +336,7 @@ def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monk
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    lock = Path(f"{cell.folder}.lock")
+    lock, mkdir = Path(f"{cell.folder}.lock"), Path.mkdir
     with held(cell.folder):
         pass
     with lock.open("rb") as one:  # another process that looks at this very moment
@@ -345,7 +344,9 @@ def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monk
         assert cell.state == "interrupted"
     with held(cell.folder):
         monkeypatch.setattr(FileLock, "acquire", refuse)
-        monkeypatch.setattr(Path, "mkdir", lambda path, **_: refuse() if tmp_path in path.parents else os.mkdir(path))
+        monkeypatch.setattr(
+            Path, "mkdir", lambda path, **how: refuse() if tmp_path in path.parents else mkdir(path, **how)
+        )
         assert cell.state == "running"
         assert ls.ablate(ablation.recipe.path, dry_run=True).counts["running"] == 1
     assert cell.state == "interrupted"
