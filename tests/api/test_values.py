@@ -112,3 +112,24 @@ def test_no_state_of_a_module_changes_an_answer() -> None:
         f"{path.relative_to(PACKAGE).as_posix()}: {name}" for path in PACKAGE.rglob("*.py") for name in containers(path)
     }
     assert found == set(CACHES)
+
+
+def named_together(path: Path) -> list[list[str]]:
+    """Block names that stand together in one list, set, mapping, or text of nothing but words."""
+    names = {block.name for block in STOCK} - {"attention", "add"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        parts = [*node.keys, *node.values] if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+        words = [str(part.value) for part in parts if isinstance(part, ast.Constant)]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not set(node.value) & set(".,:;()`"):
+            words = node.value.split()
+        found.append([word for word in words if word in names])
+    return [one for one in found if len(one) > 1]
+
+
+def test_blocks_are_listed_in_the_table_alone() -> None:
+    """But for the classes that `lska_surgeon.nn` hands on: they are its public names."""
+    rooms = {path: named_together(path) for path in PACKAGE.rglob("*.py")}
+    found = {path.relative_to(PACKAGE).as_posix() for path, names in rooms.items() if names}
+    assert found == {"nn/__init__.py"}
