@@ -15,7 +15,7 @@ NAME = PACKAGE.name
 FLOORS = (
     ("unfinished", "wording"),
     ("errors",),
-    ("files", "tables", "yaml_nodes"),
+    ("files", "installed", "tables", "yaml_nodes"),
     ("architecture",),
     ("declarations",),
     ("nn", "model_yaml"),
@@ -36,6 +36,7 @@ WITHOUT_TORCH = (
     *FLOORS[0],
     "errors",
     "files",
+    "installed",
     "tables",
     "yaml_nodes",
     "architecture",
