@@ -57,13 +57,13 @@ def fault_in(block: str, given: int, letter: str | None) -> str | None:
     """What is wrong with so many arguments, at a scale; None for nothing, or where that is not known."""
     found = _fault(block, min(given, _MOST), letter)
     taken = None if found in (None, _NOT_KNOWN) else taken_by(block, letter)
-    if taken is None or found != _REFUSED:
-        return taken and found
-    return FEW if given < taken.required else None
+    if found == _REFUSED and taken:
+        return FEW if given < taken.required else None
+    return found if taken else None
 
 
 def is_fine(block: str, args: Sequence[Any], letter: str | None) -> bool:
-    """Whether the parser builds a row for what its arguments are (a text, True), whatever their number; or may do so."""
+    """Whether the parser builds a row, or may do so, for what its arguments are: texts, lists, True."""
     return _fault_of_all(_probes(block, args, letter), constructor(block)) in (None, _NOT_KNOWN)
 
 
@@ -141,6 +141,6 @@ def _fault_of(probe: Probe, wanted: Constructor | None) -> str | None:
 
 def _names(probe: Probe, wanted: Constructor | None, given: int) -> list[str]:
     """What the class calls each of the row's arguments, or the parser where it keeps one."""
-    called = {probe.origin(value): name for name, value in reversed(probe.row.variables.items())}
+    called = {probe.origin(value): name for name, value in reversed([*probe.row.variables.items()])}
     called.update(zip(probe.origins, wanted.parameters if wanted else ()))
     return [called.get(index, UNNAMED) for index in range(given)]

@@ -142,10 +142,12 @@ _PURE = {
         "round set sorted str sum tuple type zip"
     ).split()
 }
+#: What `eval` may meet: names and literals, no operation.
+_SAID = (ast.Name, ast.Attribute, ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.expr_context)
 _METHODS = {
     list: "append copy count extend index insert pop remove reverse",
     dict: "copy get items keys pop setdefault update values",
-    str: "endswith format join lower replace split startswith strip upper",
+    str: "endswith join lower replace split startswith strip upper",
     set: "add union update",
 }
 
@@ -173,6 +175,9 @@ class ParserSource:
             raise UnreadableParser(f"{tasks}: {error}") from error
         assert isinstance(function, ast.FunctionDef)
         self.function = function
+        self.parameters = [argument.arg for argument in function.args.args]
+        if len(self.parameters) < 2:
+            raise UnreadableParser(f"{tasks} has a parse_model that takes no channels")
         # What a name at the top was assigned is not known, but for a second name of a class.
         self.globals = {name: Token(name) for name in names_in(tasks) - {*_ASSIGNED.findall(text)}}
         for module, there, here in imports(text):
@@ -222,9 +227,9 @@ class Reading:
         self.loop: ast.For | None = None
         self.block_name = ""
         self.turn = _Turn()
-        names = [argument.arg for argument in source.function.args.args]
-        self.widths = names[1]
-        self.env: dict[str, Any] = {**dict.fromkeys(names, False), **dict(zip(names, (copy.deepcopy(model), channels)))}
+        self.env: dict[str, Any] = dict.fromkeys(source.parameters, False)
+        self.env.update(zip(source.parameters, (copy.deepcopy(model), channels)))
+        self.widths = source.parameters[1]
         with suppress(_Return):
             self.block(source.function.body, self.env)
         if self.loop is None:
@@ -256,7 +261,7 @@ class Reading:
                 raise self.unreadable(node, kind)
             statement(node, env)
 
-    def unreadable(self, node: ast.stmt, why: str) -> UnreadableParser:
+    def unreadable(self, node: ast.stmt | ast.expr, why: str) -> UnreadableParser:
         return UnreadableParser(f"line {self.source.above + node.lineno}: {why}")
 
     def _nothing(self, node: ast.stmt, env: dict[str, Any]) -> None:
@@ -343,7 +348,7 @@ class Reading:
             self.block(node.finalbody, env)
 
     def _For(self, node: ast.For, env: dict[str, Any]) -> None:
-        items = _items(self.value(node.iter, env))
+        items = self.items(node.iter, env)
         if self.loop is None and _is_over_rows(node):
             self.loop, self.block_name = node, _block_name(node)
             self.rows += [self._row(item, env) for item in items]
@@ -352,14 +357,14 @@ class Reading:
         lists = [(value, len(value)) for value in named if isinstance(value, list)]
         for item in items:
             self.bind(node.target, item, env)
-            if any(len(value) != count for value, count in lists):
-                raise self.unreadable(node, "a list is changed while it is gone over")
             try:
                 self.block(node.body, env)
             except _Break:
                 break
             except _Continue:
                 pass
+            if any(len(value) != count for value, count in lists):
+                raise self.unreadable(node, "a list is changed while it is gone over")
 
     def _row(self, item: Any, env: dict[str, Any]) -> ParsedRow:
         """One turn of the loop over the rows."""
@@ -392,6 +397,12 @@ class Reading:
         evaluate = getattr(self, f"_{type(node).__name__}", None)
         return UNKNOWN if evaluate is None else evaluate(node, env)
 
+    def items(self, node: ast.expr, env: dict[str, Any]) -> Any:
+        """What an expression holds, one by one; nothing, where that can't be told."""
+        value = self.value(node, env)
+        self.turn.doubtful = self.turn.doubtful or value is UNKNOWN
+        return () if _is_opaque(value) else value
+
     def is_true(self, value: Any) -> bool:
         if value is UNKNOWN or isinstance(value, Token):
             self.turn.doubtful = True
@@ -423,7 +434,8 @@ class Reading:
 
     def _Subscript(self, node: ast.Subscript, env: dict[str, Any]) -> Any:
         owner, at = self.value(node.value, env), self.value(node.slice, env)
-        return UNKNOWN if _is_opaque(owner) or at is UNKNOWN else owner[at]
+        is_place = isinstance(owner, (list, tuple))
+        return UNKNOWN if _is_opaque(owner) or (_is_opaque(at) if is_place else at is UNKNOWN) else owner[at]
 
     def _Slice(self, node: ast.Slice, env: dict[str, Any]) -> slice:
         return slice(*(self.value(part, env) if part else None for part in (node.lower, node.upper, node.step)))
@@ -444,7 +456,7 @@ class Reading:
         found: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                found.extend(_items(self.value(node.value, env)))
+                found.extend(self.items(node.value, env))
             else:
                 found.append(self.value(node, env))
         return found
@@ -475,6 +487,8 @@ class Reading:
             right = self.value(part, env)
             if UNKNOWN in (left, right) if not isinstance(right, (list, set, frozenset, dict)) else left is UNKNOWN:
                 return UNKNOWN
+            if _is_opaque(right) and not isinstance(how, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
+                return UNKNOWN  # a constant of another module
             if not _COMPARE[type(how)](left, right):
                 return False
             left = right
@@ -517,8 +531,9 @@ class Reading:
         if name == "locals":
             return env
         args = self.several(node.args, env)
-        if name == "eval":
-            return self.value(ast.parse(str(args[0]).strip(), mode="eval").body, env)
+        if name == "eval":  # which may be a text of the row's
+            said = ast.parse(str(args[0]).strip(), mode="eval").body
+            return self.value(said, env) if all(isinstance(part, _SAID) for part in ast.walk(said)) else UNKNOWN
         if name == "isinstance":
             return _is_instance(*args)
         if name == "issubclass":
@@ -540,9 +555,11 @@ class Reading:
                 return UNKNOWN
             return built
         if _is_opaque(function) or any(_is_opaque(one) for one in args if function not in (type, str)):
-            owner = getattr(function, "__self__", None)
-            if not isinstance(owner, list):
+            if not isinstance(getattr(function, "__self__", None), list):
                 return UNKNOWN
+            place = {"append": 0, "insert": 1}.get(function.__name__)  # where a list may be given anything
+            if any(_is_opaque(one) for at, one in enumerate(args) if at != place):
+                raise self.unreadable(node, "a list gets what can't be told")
         return function(*args)
 
 
@@ -573,10 +590,6 @@ def _is_class(token: Token) -> bool:
 
 def _is_opaque(value: Any) -> bool:
     return value is UNKNOWN or isinstance(value, (Built, Token))
-
-
-def _items(value: Any) -> Any:
-    return () if _is_opaque(value) else value
 
 
 def _is_instance(value: Any, kinds: Any) -> Any:

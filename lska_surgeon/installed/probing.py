@@ -1,7 +1,7 @@
-"""How `parse_model` treats a block, found by asking: what comes of rows whose widths and arguments tell themselves apart.
+"""How `parse_model` treats a block, found by asking: rows whose widths and arguments tell themselves apart.
 
-What it makes of one row depends on the row's arguments and the scale letter; the rules here are for listing blocks, and
-for saying what a row may have.
+What it makes of a row depends on the row's arguments and the scale letter; what is found here is for listing blocks,
+and for saying what a row of one may have.
 """
 
 from __future__ import annotations
@@ -110,7 +110,13 @@ def _built(source: ParserSource, block: str, args: tuple[Any, ...], letter: str 
 def _reading(source: ParserSource, letter: str | None) -> Reading:
     scale = letter or "?"  # like no letter that is asked for by name
     settings = {"nc": 80, "reg_max": "reg_max", "end2end": "end2end", "scale": scale}
-    return Reading(source, {**settings, "scales": {scale: [1.0, 0.5, 10**6]}, "backbone": [], "head": []}, _IMAGE)
+    model = {**settings, "scales": {scale: [1.0, 0.5, 10**6]}, "backbone": [], "head": []}
+    try:
+        return Reading(source, model, _IMAGE)
+    except UnreadableParser:
+        raise
+    except Exception as error:  # as the parser wants a setting that is not here
+        raise UnreadableParser("it refuses a model without rows") from error
 
 
 def _filled(args: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
