@@ -176,6 +176,49 @@ def test_a_forks_own_parser_is_followed(tmp_path: Path) -> None:
     ], done.stderr
 
 
+MORE = """
+        elif m is Gate1:
+            args = [ch[f], *args] if args[0] == "deep" else [ch[f], args[0], args[1]]
+        elif m is Gate2:
+            args = [ch[f], *helper(args)]
+        elif m is Gate3:
+            if len(args) < 2:
+                args.extend(helper(m))
+            args = [ch[f], args[0], args[1]]
+        elif m is Gate4:
+            if helper(m):
+                args = [ch[f], *args]
+        elif m in {Detect}:"""
+
+
+def test_what_a_forks_parser_does_with_other_values_is_not_guessed(tmp_path: Path) -> None:
+    """A text decides what is read; a function of the fork's says how many there are, or which way it goes."""
+    fork(
+        tmp_path,
+        FORKS_PARSER.replace("elif m is Gate1", "elif m is Gate9", 1).replace("elif m is Gate2", "elif m is Gate8"),
+    )
+    tasks = tmp_path / "ultralytics" / "nn" / "tasks.py"
+    tasks.write_text(
+        tasks.read_text()
+        .replace("        elif m in {Detect}:", MORE[1:])
+        .replace(".gates", ".gates import helper\nfrom .gates")
+    )
+    gates = "".join(
+        f"class Gate{number}:\n    def __init__(self, c, k, s{'=1' * (number == 1)}): ...\n"
+        for number in (1, 2, 3, 4, 8, 9)
+    )
+    (tmp_path / "ultralytics" / "nn" / "gates.py").write_text(gates, encoding="utf-8")
+    rows = ["Conv, [8]", "Gate1, [deep]", "Gate1, [3]", "Gate2, []", "Gate3, []", "Gate4, []", "Gate4, [1, 2, 3, 4]"]
+    lines = "".join(f"- [-1, 1, {row}]\n" for row in rows)
+    (tmp_path / "my.yaml").write_text(f"nc: 1\nbackbone:\n{lines}head:\n- [[6], 1, Detect, [nc]]\n", encoding="utf-8")
+    done = fresh(
+        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
+        tmp_path,
+    )
+    assert done.stdout.splitlines() == ["2 Gate1 wants [k, s], and is given [3]"], done.stderr
+
+
 def test_a_parser_that_cannot_be_followed_judges_nothing(tmp_path: Path) -> None:
     fork(tmp_path, FORKS_PARSER.replace("args[j] = a", "args.pop()"))
     (tmp_path / "my.yaml").write_text(
