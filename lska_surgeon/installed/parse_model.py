@@ -579,10 +579,6 @@ def _block_name(loop: ast.For) -> str:
     return columns.elts[2].id
 
 
-def _parts(node: ast.Compare | ast.Set) -> list[ast.expr]:
-    return node.elts if isinstance(node, ast.Set) else node.comparators
-
-
 def _is_class(token: Token) -> bool:
     """By its name, which is all that is known of it."""
     return token.name.rpartition(".")[2][:1].isupper()
