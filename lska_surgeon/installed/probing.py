@@ -45,10 +45,11 @@ class Probe:
     def origins(self) -> tuple[int | None, ...]:
         """For each of those the row's argument that it is or is made of; None for what is the parser's own."""
         found = [self.origin(value) for value in self.row.arguments]
-        for at, word in reversed([*enumerate(self.words[:-1])]):
-            after = found[at + 1]
-            if word == "?" and after and after - 1 not in found:
-                found[at] = after - 1  # the parser puts a value of its own in the place of one that it got
+        for at, word in enumerate(self.words):
+            if word == "?":  # the parser may put a value of its own in the place of one that it got
+                sides = [(side, found[at + side]) for side in (1, -1) if 0 <= at + side < len(found)]
+                likely = (there - side for side, there in sides if there is not None)
+                found[at] = next((one for one in likely if one in range(len(self.args)) and one not in found), None)
         return tuple(found)
 
     def origin(self, value: Any) -> int | None:

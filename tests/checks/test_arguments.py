@@ -188,35 +188,39 @@ MORE = """
         elif m is Gate4:
             if helper(m):
                 args = [ch[f], *args]
+        elif m is Gate5:
+            args = [ch[f], *args]
+            if scale in "mlx":
+                args[2] = True
         elif m in {Detect}:"""
 
 
-def test_what_a_forks_parser_does_with_other_values_is_not_guessed(tmp_path: Path) -> None:
-    """A text decides what is read; a function of the fork's says how many there are, or which way it goes."""
-    fork(
-        tmp_path,
-        FORKS_PARSER.replace("elif m is Gate1", "elif m is Gate9", 1).replace("elif m is Gate2", "elif m is Gate8"),
+def test_what_a_forks_parser_does_is_not_guessed(tmp_path: Path) -> None:
+    """A text or the scale decides what is read; the answer of a function may be anything."""
+    head, _, rest = FORKS_PARSER.partition("        elif m is Gate1:")
+    _, _, end = rest.partition("        elif m in {Detect}:")
+    head = head.replace("    base =", '    scale = d.get("scale")\n    base =').replace(
+        "gates", "gates import helper\nfrom .gates"
     )
-    tasks = tmp_path / "ultralytics" / "nn" / "tasks.py"
-    tasks.write_text(
-        tasks.read_text()
-        .replace("        elif m in {Detect}:", MORE[1:])
-        .replace(".gates", ".gates import helper\nfrom .gates")
-    )
-    gates = "".join(
-        f"class Gate{number}:\n    def __init__(self, c, k, s{'=1' * (number == 1)}): ...\n"
-        for number in (1, 2, 3, 4, 8, 9)
-    )
-    (tmp_path / "ultralytics" / "nn" / "gates.py").write_text(gates, encoding="utf-8")
-    rows = ["Conv, [8]", "Gate1, [deep]", "Gate1, [3]", "Gate2, []", "Gate3, []", "Gate4, []", "Gate4, [1, 2, 3, 4]"]
+    fork(tmp_path, head + MORE.removeprefix("\n") + end)
+    with (tmp_path / "ultralytics" / "nn" / "gates.py").open("w", encoding="utf-8") as gates:
+        for name, last in [("Gate1", "s=1"), ("Gate2", "s"), ("Gate3", "s"), ("Gate4", "s"), ("Gate5", "s=1")]:
+            gates.write(f"class {name}:\n    def __init__(self, c, k, {last}): ...\n")
+    gates_rows = ["Gate1, [deep]", "Gate1, [3]", "Gate2, []", "Gate3, []", "Gate4, []", "Gate4, [1, 2, 3, 4]"]
+    rows = ["Conv, [8]", *gates_rows, "Gate5, [3]"]
     lines = "".join(f"- [-1, 1, {row}]\n" for row in rows)
-    (tmp_path / "my.yaml").write_text(f"nc: 1\nbackbone:\n{lines}head:\n- [[6], 1, Detect, [nc]]\n", encoding="utf-8")
+    scales = "scales:\n  n: [1, 1, 1024]\n  m: [1, 1, 1024]\n"
+    text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[7], 1, Detect, [nc]]\n"
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
     done = fresh(
         f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
         "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
         tmp_path,
     )
-    assert done.stdout.splitlines() == ["2 Gate1 wants [k, s], and is given [3]"], done.stderr
+    assert done.stdout.splitlines() == [
+        "2 Gate1 wants [k, s], and is given [3]",
+        "7 Gate5 wants [k, s], and is given [3], at scale m",
+    ], done.stderr
 
 
 def test_a_parser_that_cannot_be_followed_judges_nothing(tmp_path: Path) -> None:
