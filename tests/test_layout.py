@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 FLOORS = (
     ("unfinished", "wording"),
     ("errors",),
-    ("files", "tables", "yaml_nodes"),
+    ("files", "installed", "tables", "yaml_nodes"),
     ("architecture",),
     ("declarations",),
     ("nn", "model_yaml"),
@@ -37,6 +37,7 @@ WITHOUT_TORCH = (
     *FLOORS[0],
     "errors",
     "files",
+    "installed",
     "tables",
     "yaml_nodes",
     "architecture",

@@ -1,6 +1,6 @@
-"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it.
+"""How Ultralytics' parser treats the blocks that it speaks of, as `installed.probing` read it.
 
-Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
+Written by `pytest tests/installed/test_parse_model.py --update-blocks`; `ParserRule` says what the columns are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ C1                 scaled   -        c1 c2 n *1
 C2                 scaled   -        c1 c2 n *1
 C2PSA              scaled   -        c1 c2 n *1
 C2f                scaled   -        c1 c2 n *1
-C2fAttn            scaled   -        c1 c2 n ? scaled(2)
+C2fAttn            scaled   -        c1 c2 n ? scaled(2) *3
 C2fCIB             scaled   -        c1 c2 n *1
 C2fPSA             scaled   -        c1 c2 n *1
 C3                 scaled   -        c1 c2 n *1

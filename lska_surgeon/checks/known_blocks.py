@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from ..architecture.blocks import STOCK, Block
-from ..declarations.installed import parsed_names, stock_modules, torch_layers
+from ..installed.names import parsed_names, stock_modules, torch_layers
 
 _DOUBLED = re.compile(r"(.)\1+")
 _OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")

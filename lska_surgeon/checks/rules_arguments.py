@@ -11,13 +11,13 @@ from typing import Any
 from ..architecture.attention import plain_row
 from ..architecture.graph import Layer
 from ..architecture.yolov5 import yolov5_problem
-from ..declarations.installed import parsed_names
+from ..installed.names import parsed_names
 from ..model_yaml.document import BAD_ROW, format_value
 from ..wording import clean, counted
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .stock_alignment import stock_blocks, stock_graph
-from .taken import MANY, SHIFTED, SOURCES_WIDTH, UNNAMED, Taken, fault_in, taken_by
+from .taken import MANY, SHIFTED, SOURCES_WIDTH, UNNAMED, Taken, fault_in, is_fine, taken_by
 
 #: What rows take from beside them, and stock models have there.
 _SETTINGS = {"nc": "80", "kpt_shape": "[17, 3]"}
@@ -35,7 +35,7 @@ def arguments(subject: Context) -> Iterator[Finding]:
         faults = {letter: fault_in(block, len(args), letter) for letter in subject.letters}
         letter, fault = next(filter(itemgetter(1), faults.items()), (None, None))
         taken = taken_by(block, letter) if fault else None
-        if fault and taken:
+        if fault and taken and not is_fine(block, args, letter):
             found = f"and is given {listed(layer.args)}"
             found += "" if all(faults.values()) else f", at scale {letter}"
             yield _finding(subject, layer, fault, taken, found)

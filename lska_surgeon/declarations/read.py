@@ -19,8 +19,8 @@ from ..architecture.kernel import OP_BLOCKS
 from ..architecture.other_operators import CBAM
 from ..errors import DeclarationError, needs
 from ..files import no_file, read_within
+from ..installed.names import parsed_names, stock_modules
 from ..wording import clean, did_you_mean, one_line, shown
-from .installed import parsed_names, stock_modules
 
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 #: Before each table's name in pyproject.toml.

@@ -9,9 +9,8 @@ from test_check import fork, fresh, run
 
 from lska_surgeon.checks import ERROR, check_file
 from lska_surgeon.checks.activation import activation_problem
-from lska_surgeon.checks.parser_rules import built_from
 from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
-from lska_surgeon.checks.taken import fault_in, taken_by
+from lska_surgeon.checks.taken import built_from, fault_in, taken_by
 from lska_surgeon.errors import BuildError
 from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.yolo.build import build
@@ -174,6 +173,53 @@ def test_a_forks_own_parser_is_followed(tmp_path: Path) -> None:
         "1 Gate1 wants [k], and is given []",
         "4 Gate2 wants 2 arguments, and is given [1]",
         "5 Conv takes at most [width, k, s], and is given [8, 1, 1, 1, 1]",
+    ], done.stderr
+
+
+MORE = """
+        elif m is Gate1:
+            args = [ch[f], *args] if args[0] == "deep" else [ch[f], args[0], args[1]]
+        elif m is Gate2:
+            args = [ch[f], *helper(args)]
+        elif m is Gate3:
+            if len(args) < 2:
+                args.extend(helper(m))
+            args = [ch[f], args[0], args[1]]
+        elif m is Gate4:
+            if helper(m):
+                args = [ch[f], *args]
+        elif m is Gate5:
+            args = [ch[f], *args]
+            if scale in "mlx":
+                args[2] = True
+        elif m in {Detect}:"""
+
+
+def test_what_a_forks_parser_does_is_not_guessed(tmp_path: Path) -> None:
+    """A text or the scale decides what is read; the answer of a function may be anything."""
+    head, _, rest = FORKS_PARSER.partition("        elif m is Gate1:")
+    _, _, end = rest.partition("        elif m in {Detect}:")
+    head = head.replace("    base =", '    scale = d.get("scale")\n    base =').replace(
+        "gates", "gates import helper\nfrom .gates"
+    )
+    fork(tmp_path, head + MORE.removeprefix("\n") + end)
+    with (tmp_path / "ultralytics" / "nn" / "gates.py").open("w", encoding="utf-8") as gates:
+        for name, last in [("Gate1", "s=1"), ("Gate2", "s"), ("Gate3", "s"), ("Gate4", "s"), ("Gate5", "s=1")]:
+            gates.write(f"class {name}:\n    def __init__(self, c, k, {last}): ...\n")
+    gates_rows = ["Gate1, [deep]", "Gate1, [3]", "Gate2, []", "Gate3, []", "Gate4, []", "Gate4, [1, 2, 3, 4]"]
+    rows = ["Conv, [8]", *gates_rows, "Gate5, [3]"]
+    lines = "".join(f"- [-1, 1, {row}]\n" for row in rows)
+    scales = "scales:\n  n: [1, 1, 1024]\n  m: [1, 1, 1024]\n"
+    text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[7], 1, Detect, [nc]]\n"
+    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
+    done = fresh(
+        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
+        tmp_path,
+    )
+    assert done.stdout.splitlines() == [
+        "2 Gate1 wants [k, s], and is given [3]",
+        "7 Gate5 wants [k, s], and is given [3], at scale m",
     ], done.stderr
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
+_MODULE = re.compile(r"^[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*(?:#.*)?$", re.MULTILINE)
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 _DEEPEST = 20  # imports and base classes that are followed
@@ -50,13 +52,11 @@ def is_installed(block: str) -> bool:
     return name in (parsed_names() or ()) or name in stock_modules()
 
 
-@cache
-def parser_text() -> str | None:
-    """The source of Ultralytics' `parse_model`; None where there is none."""
+def tasks_file() -> Path | None:
+    """`nn/tasks.py` of Ultralytics; None when ultralytics is not installed."""
     root = _package("ultralytics")
     tasks = root / "nn" / "tasks.py" if root else None
-    found = tasks and tasks.is_file() and re.search(rf"^def parse_model{_TO_THE_NEXT}", _read(tasks), re.M | re.S)
-    return found.group() if found else None
+    return tasks if tasks and tasks.is_file() else None
 
 
 @cache
@@ -69,12 +69,16 @@ def torch_activations() -> frozenset[str] | None:
     return layers & {first for first, _ in _DEFINED.findall(_read(root / "nn" / "modules" / "activation.py"))}
 
 
-@cache
 def parsed_names() -> frozenset[str] | None:
     """Names that Ultralytics' parser finds; None when ultralytics is not installed."""
-    root = _package("ultralytics")
-    tasks = root / "nn" / "tasks.py" if root else None
-    return _names(tasks, root) if root and tasks and tasks.is_file() else None
+    tasks = tasks_file()
+    return names_in(tasks) if tasks else None
+
+
+@cache
+def names_in(tasks: Path) -> frozenset[str]:
+    """Names that are bound in a package's `nn/tasks.py`."""
+    return _names(tasks, tasks.parents[1])
 
 
 @cache
@@ -93,6 +97,26 @@ def torch_layers() -> frozenset[str] | None:
     return _names(layers, None) if layers and layers.is_file() else None
 
 
+def definitions(kind: str, name: str, text: str) -> list[re.Match[str]]:
+    """The text of each `class` or `def` of that name at the top of a module."""
+    return [*re.finditer(rf"^{kind}[ \t]+{re.escape(name)}{_TO_THE_NEXT}", text, re.M | re.S)]
+
+
+def imports(text: str) -> Iterator[tuple[str, str, str]]:
+    """Every name that a module imports from another: that module, the name there, and here; `*` for all."""
+    for module, imported in _IMPORT.findall(text):
+        for part in _COMMENT.sub("", imported).strip("() \t\n").split(","):
+            name, _, bound = part.strip().partition(" as ")
+            if name:
+                yield module, name.strip(), (bound or name).strip()
+
+
+def modules(text: str) -> Iterator[tuple[str, str]]:
+    """Every module that a module imports by itself: its name, and the name here."""
+    for module, here in _MODULE.findall(text):
+        yield (module, here) if here else (module.partition(".")[0],) * 2
+
+
 @cache
 def _package(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)
@@ -108,14 +132,14 @@ def _read(file: Path) -> str:
 def _constructor(name: str, file: Path, root: Path, depth: int = 0) -> Constructor | None:
     """The constructor of a class that a module defines or imports, or that of the class which it extends first."""
     text = _read(file)
-    bodies = re.findall(rf"^class[ \t]+{re.escape(name)}{_TO_THE_NEXT}", text, re.M | re.S)
+    bodies = definitions("class", name, text)
     if depth > _DEEPEST:
         return None
     if not bodies:
         imported = _imported_from(name, file, root)
         return _constructor(name, imported, root, depth + 1) if imported else None
     try:
-        node = ast.parse(bodies[-1]).body[0]
+        node = ast.parse(bodies[-1].group()).body[0]
     except (SyntaxError, ValueError):
         return None
     assert isinstance(node, ast.ClassDef)
@@ -142,11 +166,10 @@ def _of_method(method: ast.FunctionDef) -> Constructor | None:
 def _imported_from(name: str, file: Path, root: Path) -> Path | None:
     """The module that a module imports a name from, under that name."""
     stars = []
-    for module, imported in _IMPORT.findall(_read(file)):
-        words = _COMMENT.sub("", imported).strip("() \t\n")
-        if name in {part.strip() for part in words.split(",")}:
+    for module, there, here in imports(_read(file)):
+        if there == here == name:
             return _file_of(module, file, root)
-        stars += [_file_of(module, file, root)] if words == "*" else []
+        stars += [_file_of(module, file, root)] if there == "*" else []
     return next((star for star in stars if star != file and name in _names(star, root)), None)
 
 
@@ -156,11 +179,10 @@ def _names(file: Path, root: Path | None, seen: frozenset[Path] = frozenset()) -
         return frozenset()
     text = _read(file)
     names = {first or second for first, second in _DEFINED.findall(text)}
-    for module, imported in _IMPORT.findall(text):
-        words = _COMMENT.sub("", imported).strip("() \t\n")
-        if words == "*" and root:
+    for module, there, here in imports(text):
+        names.add(here)
+        if there == "*" and root:
             names |= _names(_file_of(module, file, root), root, seen | {file})
-        names |= {part.split(" as ")[-1].strip() for part in words.split(",")}
     return frozenset(names - {"", "*"})
 
 

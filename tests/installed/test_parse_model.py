@@ -13,13 +13,14 @@ import torch
 
 from lska_surgeon.architecture import parser_rules
 from lska_surgeon.architecture.blocks import STOCK
+from lska_surgeon.installed.parse_model import UNKNOWN, ParserSource, UnreadableParser
+from lska_surgeon.installed.probing import blocks_of, rules_of
 from lska_surgeon.model_yaml.find import stock_models
 from lska_surgeon.yolo.environment import import_offline
-from lska_surgeon.yolo.parser_source import UNKNOWN, ParserSource, UnreadableParser, rules_of
 
-NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `yolo.parser_source` read it.
+NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `installed.probing` read it.
 
-Written by `pytest tests/yolo/test_parser_source.py --update-blocks`; `ParserRule` says what the columns are.
+Written by `pytest tests/installed/test_parse_model.py --update-blocks`; `ParserRule` says what the columns are.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def test_the_shipped_rules_are_those_of_the_release(source: ParserSource, reques
 
 
 def test_every_block_that_the_parser_speaks_of_is_in_the_table(source: ParserSource) -> None:
-    missing = [name for name in source.names() if name not in STOCK.rows]
+    missing = [name for name in blocks_of(source) if name not in STOCK.rows]
     assert not missing, f"a row for each in architecture/blocks.py: {missing}"
 
 

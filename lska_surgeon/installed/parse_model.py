@@ -1,8 +1,9 @@
 """What Ultralytics' `parse_model` makes of each row of a model, read from its source text: nothing of it is run.
 
-`parse_model` of the `ultralytics/nn/tasks.py` that is installed is interpreted statement by statement on a model
-dictionary. A class is a token, and a call of one a `Built`; what can't be known, such as the answer of another function
-of the package, is `UNKNOWN` and spreads. A test that is unknown counts as false, and marks the row as doubtful.
+`parse_model` of the `ultralytics/nn/tasks.py` that is installed is interpreted statement by statement, on a model
+dictionary or on one row. A class is a token, and a call of one a `Built`; what can't be known, such as the answer of
+another function of the package, is `UNKNOWN` and spreads. A test that is unknown counts as false, and marks the row as
+doubtful.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ import builtins
 import copy
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .names import definitions, imports, modules, names_in, tasks_file
+
 #: More statements than any parser takes for any network.
 _MOST_STEPS = 3_000_000
+
+
+_ASSIGNED = re.compile(r"^(\w+)[ \t]*(?::[^=\n]+)?=(?![ \t]*[A-Z]\w*[ \t]*$)", re.MULTILINE)
 
 
 class UnreadableParser(Exception):
@@ -62,6 +70,8 @@ class ParsedRow:
         modules: how many of them stand one behind another.
         arguments: what the constructor is given.
         doubtful: whether a test on the way could not be told.
+        by_scale: whether the scale letter was looked at on the way.
+        variables: what `parse_model` assigned to names of its own on the way.
     """
 
     block: str
@@ -69,6 +79,18 @@ class ParsedRow:
     modules: int
     arguments: tuple[Any, ...]
     doubtful: bool
+    by_scale: bool
+    variables: Mapping[str, Any]
+
+
+@dataclass
+class _Turn:
+    """What is noted of one turn of the loop over the rows."""
+
+    built: list[Built] = field(default_factory=list)
+    doubtful: bool = False
+    by_scale: bool = False
+    variables: dict[str, Any] = field(default_factory=dict)
 
 
 class _Break(Exception):
@@ -120,10 +142,12 @@ _PURE = {
         "round set sorted str sum tuple type zip"
     ).split()
 }
+#: What `eval` may meet: names and literals, no operation.
+_SAID = (ast.Name, ast.Attribute, ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.expr_context)
 _METHODS = {
     list: "append copy count extend index insert pop remove reverse",
     dict: "copy get items keys pop setdefault update values",
-    str: "endswith format join lower replace split startswith strip upper",
+    str: "endswith join lower replace split startswith strip upper",
     set: "add union update",
 }
 
@@ -139,18 +163,27 @@ class ParserSource:
     """
 
     def __init__(self, tasks: Path) -> None:
-        tree = ast.parse(tasks.read_text(encoding="utf-8"))
-        self.globals = {name: token for node in tree.body for name, token in _bound(node)}
-        found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "parse_model"]
+        text = tasks.read_text(encoding="utf-8", errors="replace")
+        found = definitions("def", "parse_model", text)
         if not found:
             raise UnreadableParser(f"{tasks} has no parse_model")
-        self.function = found[-1]
-
-    def names(self) -> list[str]:
-        """The blocks that `parse_model` itself speaks of, as rows name them."""
-        nodes = [node for node in ast.walk(self.function) if isinstance(node, (ast.Compare, ast.Set))]
-        found = {ast.unparse(part).replace("torch.nn.", "nn.") for node in nodes for part in _parts(node)}
-        return sorted(name for name in found if name.startswith("nn.") or name in self.globals)
+        #: Lines in front of it.
+        self.above = text.count("\n", 0, found[-1].start())
+        try:
+            function = ast.parse(found[-1].group()).body[0]
+        except (SyntaxError, ValueError) as error:
+            raise UnreadableParser(f"{tasks}: {error}") from error
+        assert isinstance(function, ast.FunctionDef)
+        self.function = function
+        self.parameters = [argument.arg for argument in function.args.args]
+        if len(self.parameters) < 2:
+            raise UnreadableParser(f"{tasks} has a parse_model that takes no channels")
+        # What a name at the top was assigned is not known, but for a second name of a class.
+        self.globals = {name: Token(name) for name in names_in(tasks) - {*_ASSIGNED.findall(text)}}
+        for module, there, here in imports(text):
+            outside = module.partition(".")[0] in ("torch", "torchvision")
+            self.globals[here] = Token(f"{module}.{there}" if outside else there)
+        self.globals |= {here: Token(module) for module, here in modules(text)}
 
     def rows(self, model: Mapping[str, Any], channels: int = 3) -> list[ParsedRow]:
         """Every row of a model dictionary, which is not changed.
@@ -163,20 +196,57 @@ class ParserSource:
             UnreadableParser: the parser is written in a way that is not understood here.
             Exception: whatever `parse_model` itself would raise on these rows.
         """
-        return _Run(self, copy.deepcopy(dict(model)), channels).rows
+        return Reading(self, model, channels).rows
 
 
-class _Run:
-    """One call of `parse_model`."""
+@cache
+def installed_parser() -> ParserSource | None:
+    """That of the Ultralytics that is installed; None where there is none that can be read."""
+    tasks = tasks_file()
+    with suppress(UnreadableParser):
+        return ParserSource(tasks) if tasks else None
+    return None
 
-    def __init__(self, source: ParserSource, model: dict[str, Any], channels: int) -> None:
-        self.globals, self.steps, self.doubtful = source.globals, 0, False
+
+class Reading:
+    """One call of `parse_model`, up to the end of its loop over the rows.
+
+    Args:
+        source: the parser.
+        model: the dictionary, which is not changed.
+        channels: of the image.
+
+    Raises:
+        UnreadableParser: the parser is written in a way that is not understood here.
+        Exception: whatever `parse_model` itself would raise.
+    """
+
+    def __init__(self, source: ParserSource, model: Mapping[str, Any], channels: int = 3) -> None:
+        self.source, self.globals, self.steps = source, source.globals, 0
         self.rows: list[ParsedRow] = []
-        arguments = source.function.args.args
-        self.env: dict[str, Any] = {argument.arg: False for argument in arguments}
-        self.env.update(zip((argument.arg for argument in arguments), (model, channels)))
+        self.loop: ast.For | None = None
+        self.block_name = ""
+        self.turn = _Turn()
+        self.env: dict[str, Any] = dict.fromkeys(source.parameters, False)
+        self.env.update(zip(source.parameters, (copy.deepcopy(model), channels)))
+        self.widths = source.parameters[1]
         with suppress(_Return):
             self.block(source.function.body, self.env)
+        if self.loop is None:
+            raise UnreadableParser("it has no loop over the rows of both sections")
+
+    def row(self, frm: Any, repeats: int, block: str, args: Sequence[Any], widths: Sequence[int]) -> ParsedRow:
+        """A further row, behind layers of these widths.
+
+        Raises:
+            UnreadableParser: the parser is written in a way that is not understood here.
+            Exception: whatever `parse_model` itself would raise on this row.
+        """
+        ours = {name: [*value] if isinstance(value, list) else value for name, value in self.env.items()}
+        ours[self.widths], self.steps = [*widths], 0
+        if block not in self.globals:  # as it is where the package is told of it, too
+            self.globals = {**self.globals, block: Token(block)}
+        return self._row((len(widths), [_copied(frm), repeats, block, [*map(_copied, args)]]), ours)
 
     # Statements.
 
@@ -188,8 +258,11 @@ class _Run:
             kind = type(node).__name__
             statement = getattr(self, f"_{kind}", None)
             if statement is None:
-                raise UnreadableParser(f"line {node.lineno}: {kind}")
+                raise self.unreadable(node, kind)
             statement(node, env)
+
+    def unreadable(self, node: ast.stmt | ast.expr, why: str) -> UnreadableParser:
+        return UnreadableParser(f"line {self.source.above + node.lineno}: {why}")
 
     def _nothing(self, node: ast.stmt, env: dict[str, Any]) -> None:
         """A statement that says nothing of rows."""
@@ -211,15 +284,15 @@ class _Run:
     def _Raise(self, node: ast.Raise, env: dict[str, Any]) -> None:
         raise ValueError(ast.unparse(node))
 
-    def _Import(self, node: ast.Import, env: dict[str, Any]) -> None:
-        env.update(_bound(node))
-
-    _ImportFrom = _Import
+    _Import = _ImportFrom = _nothing  # its names are among the globals
 
     def _Assign(self, node: ast.Assign, env: dict[str, Any]) -> None:
         value = self.value(node.value, env)
         for target in node.targets:
             self.bind(target, value, env)
+            for name in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(name, ast.Name):
+                    self.turn.variables[name.id] = env[name.id]
 
     def _AnnAssign(self, node: ast.AnnAssign, env: dict[str, Any]) -> None:
         if node.value is not None:
@@ -275,10 +348,14 @@ class _Run:
             self.block(node.finalbody, env)
 
     def _For(self, node: ast.For, env: dict[str, Any]) -> None:
-        of_rows = env is self.env and "backbone" in ast.unparse(node.iter)
-        items = self.value(node.iter, env)
-        for item in () if items is UNKNOWN else _items(items):
-            self.doubtful = self.doubtful and not of_rows
+        items = self.items(node.iter, env)
+        if self.loop is None and _is_over_rows(node):
+            self.loop, self.block_name = node, _block_name(node)
+            self.rows += [self._row(item, env) for item in items]
+            raise _Return  # what comes behind says nothing of rows
+        named = [env.get(part.id) for part in ast.walk(node.iter) if isinstance(part, ast.Name)]
+        lists = [(value, len(value)) for value in named if isinstance(value, list)]
+        for item in items:
             self.bind(node.target, item, env)
             try:
                 self.block(node.body, env)
@@ -286,17 +363,33 @@ class _Run:
                 break
             except _Continue:
                 pass
-            if of_rows:
-                self.rows.append(self._row(env))
+            if any(len(value) != count for value, count in lists):
+                raise self.unreadable(node, "a list is changed while it is gone over")
 
-    def _row(self, env: Mapping[str, Any]) -> ParsedRow:
-        """What the names of the parser's loop hold at the end of a turn."""
-        built = env.get("m_")
-        if not isinstance(built, Built):
+    def _row(self, item: Any, env: dict[str, Any]) -> ParsedRow:
+        """One turn of the loop over the rows."""
+        assert self.loop is not None
+        turn = self.turn = _Turn()
+        self.bind(self.loop.target, item, env)
+        try:
+            self.block(self.loop.body, env)
+        except _Continue:
+            pass
+        except (_Break, _Return):
+            raise UnreadableParser("it leaves its loop over the rows") from None
+        except UnreadableParser:
+            raise
+        except Exception as error:
+            if turn.doubtful:
+                raise UnreadableParser("a test that can't be told decides whether it refuses a row") from error
+            raise
+        if not turn.built:
             raise UnreadableParser("a turn of its loop builds nothing")
-        parts = [part for part in built.args if isinstance(part, Built)]
-        chain = parts if built.block.name.endswith("Sequential") and parts else [built]
-        return ParsedRow(chain[0].block.name, env["ch"][-1], len(chain), chain[0].args, self.doubtful)
+        first = turn.built[0]
+        width = env[self.widths][-1]
+        return ParsedRow(
+            first.block.name, width, len(turn.built), first.args, turn.doubtful, turn.by_scale, turn.variables
+        )
 
     # Expressions.
 
@@ -304,9 +397,15 @@ class _Run:
         evaluate = getattr(self, f"_{type(node).__name__}", None)
         return UNKNOWN if evaluate is None else evaluate(node, env)
 
+    def items(self, node: ast.expr, env: dict[str, Any]) -> Any:
+        """What an expression holds, one by one; nothing, where that can't be told."""
+        value = self.value(node, env)
+        self.turn.doubtful = self.turn.doubtful or value is UNKNOWN
+        return () if _is_opaque(value) else value
+
     def is_true(self, value: Any) -> bool:
-        if value is UNKNOWN:
-            self.doubtful = True
+        if value is UNKNOWN or isinstance(value, Token):
+            self.turn.doubtful = True
             return False
         return bool(value)
 
@@ -314,6 +413,7 @@ class _Run:
         return node.value
 
     def _Name(self, node: ast.Name, env: dict[str, Any]) -> Any:
+        self.turn.by_scale = self.turn.by_scale or node.id == "scale"
         if node.id in env:
             return env[node.id]
         return self.globals.get(node.id) or _PURE.get(node.id, UNKNOWN)
@@ -334,7 +434,8 @@ class _Run:
 
     def _Subscript(self, node: ast.Subscript, env: dict[str, Any]) -> Any:
         owner, at = self.value(node.value, env), self.value(node.slice, env)
-        return UNKNOWN if _is_opaque(owner) or at is UNKNOWN else owner[at]
+        is_place = isinstance(owner, (list, tuple))
+        return UNKNOWN if _is_opaque(owner) or (_is_opaque(at) if is_place else at is UNKNOWN) else owner[at]
 
     def _Slice(self, node: ast.Slice, env: dict[str, Any]) -> slice:
         return slice(*(self.value(part, env) if part else None for part in (node.lower, node.upper, node.step)))
@@ -355,7 +456,7 @@ class _Run:
         found: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                found.extend(_items(self.value(node.value, env)))
+                found.extend(self.items(node.value, env))
             else:
                 found.append(self.value(node, env))
         return found
@@ -386,6 +487,8 @@ class _Run:
             right = self.value(part, env)
             if UNKNOWN in (left, right) if not isinstance(right, (list, set, frozenset, dict)) else left is UNKNOWN:
                 return UNKNOWN
+            if _is_opaque(right) and not isinstance(how, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
+                return UNKNOWN  # a constant of another module
             if not _COMPARE[type(how)](left, right):
                 return False
             left = right
@@ -428,8 +531,9 @@ class _Run:
         if name == "locals":
             return env
         args = self.several(node.args, env)
-        if name == "eval":
-            return self.value(ast.parse(str(args[0]).strip(), mode="eval").body, env)
+        if name == "eval":  # which may be a text of the row's
+            said = ast.parse(str(args[0]).strip(), mode="eval").body
+            return self.value(said, env) if all(isinstance(part, _SAID) for part in ast.walk(said)) else UNKNOWN
         if name == "isinstance":
             return _is_instance(*args)
         if name == "issubclass":
@@ -444,34 +548,35 @@ class _Run:
         if function == Token("ast.literal_eval"):
             return ast.literal_eval(args[0])
         if isinstance(function, Token):
-            of_row = isinstance(node.func, ast.Name) and name is None
-            return Built(function, tuple(args)) if of_row or _is_class(function) else UNKNOWN
-        if _is_opaque(function) or any(_is_opaque(one) for one in args if function not in (type, str)):
-            owner = getattr(function, "__self__", None)
-            if not isinstance(owner, list):
+            built = Built(function, tuple(args))
+            if isinstance(node.func, ast.Name) and node.func.id == self.block_name:
+                self.turn.built.append(built)
+            elif not _is_class(function):
                 return UNKNOWN
+            return built
+        if _is_opaque(function) or any(_is_opaque(one) for one in args if function not in (type, str)):
+            if not isinstance(getattr(function, "__self__", None), list):
+                return UNKNOWN
+            place = {"append": 0, "insert": 1}.get(function.__name__)  # where a list may be given anything
+            if any(_is_opaque(one) for at, one in enumerate(args) if at != place):
+                raise self.unreadable(node, "a list gets what can't be told")
         return function(*args)
 
 
-def _bound(node: ast.stmt) -> Iterator[tuple[str, Token]]:
-    """The names that a statement binds, each with what it stands for."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            name = alias.name if alias.asname else alias.name.partition(".")[0]
-            yield alias.asname or name, Token(name)
-    elif isinstance(node, ast.ImportFrom):
-        for alias in node.names:
-            outside = (node.module or "").partition(".")[0] in ("torch", "torchvision")
-            yield alias.asname or alias.name, Token(f"{node.module}.{alias.name}" if outside else alias.name)
-    elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-        yield node.name, Token(node.name)
-    elif isinstance(node, ast.Try):
-        for part in node.body:
-            yield from _bound(part)
+def _copied(value: Any) -> Any:
+    return [*map(_copied, value)] if isinstance(value, list) else value
 
 
-def _parts(node: ast.Compare | ast.Set) -> list[ast.expr]:
-    return node.elts if isinstance(node, ast.Set) else node.comparators
+def _is_over_rows(node: ast.For) -> bool:
+    return all(section in ast.unparse(node.iter) for section in ("'backbone'", "'head'"))
+
+
+def _block_name(loop: ast.For) -> str:
+    """What the loop over the rows calls a row's third column, the block."""
+    columns = loop.target.elts[-1] if isinstance(loop.target, ast.Tuple) else loop.target
+    if not isinstance(columns, ast.Tuple) or len(columns.elts) != 4 or not isinstance(columns.elts[2], ast.Name):
+        raise UnreadableParser("its loop does not name the four columns of a row")
+    return columns.elts[2].id
 
 
 def _is_class(token: Token) -> bool:
@@ -481,10 +586,6 @@ def _is_class(token: Token) -> bool:
 
 def _is_opaque(value: Any) -> bool:
     return value is UNKNOWN or isinstance(value, (Built, Token))
-
-
-def _items(value: Any) -> Any:
-    return () if _is_opaque(value) else value
 
 
 def _is_instance(value: Any, kinds: Any) -> Any:
@@ -498,120 +599,3 @@ def _combined(how: ast.operator, left: Any, right: Any) -> Any:
     if _is_opaque(left) or _is_opaque(right) or type(how) not in _BINARY:
         return UNKNOWN
     return _BINARY[type(how)](left, right)
-
-
-# The rules for each block, found by asking: what comes of rows with widths and arguments that tell themselves apart.
-
-_LETTERS = "nsmlx"
-_SOURCES = (104, 136, 56)  # widths of the rows before the one that is asked for, at half width
-_REPEATS = 7
-#: Arguments to try; most blocks take the first, and some have an opinion on a number or want a list.
-_ARGUMENTS: tuple[tuple[Any, ...], ...] = (
-    (4016, 4024, 4032, 4040, 4048, 4056),
-    (4016, 4024, 8),
-    (4016,),
-    ([408, 416], 4024),
-)
-
-
-@dataclass(frozen=True)
-class ParserRule:
-    """How `parse_model` treats a block.
-
-    Attributes:
-        width: the rule for the channels out, as in the table of blocks.
-        arguments: what the constructor is given: c1, c2, n (the repeats), [ch] (all widths that are read), reg_max,
-            end2end, `N` and `scaled(N)` of the row's arguments; `*N` is all of them from N on, ? what is none of these.
-        letters: groups of scale letters that are treated alike; empty where all are.
-    """
-
-    width: str
-    arguments: tuple[str, ...]
-    letters: tuple[str, ...]
-
-
-def rules_of(source: ParserSource) -> dict[str, ParserRule]:
-    """The rule for each block that `parse_model` speaks of; any other keeps its source's width and its arguments.
-
-    Raises:
-        UnreadableParser: a block takes no arguments that are tried here.
-    """
-    return {name: _rule(source, name) for name in source.names()}
-
-
-def _rule(source: ParserSource, name: str) -> ParserRule:
-    for frm in (-1, [2, 1, 0]):
-        for args in _ARGUMENTS:
-            try:
-                rows = {letter: _asked(source, name, frm, args, letter) for letter in _LETTERS}
-            except UnreadableParser:
-                raise
-            except Exception:  # as the parser refuses such a row
-                continue
-            groups: dict[tuple[Any, ...], str] = {}
-            for letter, row in rows.items():
-                key = tuple(map(repr, row.arguments))
-                groups[key] = groups.get(key, "") + letter
-            first = rows[_LETTERS[0]]
-            letters = tuple(groups.values()) if len(groups) > 1 else ()
-            return ParserRule(_width(source, name, frm, args, first.width), _template(first, frm, args), letters)
-    raise UnreadableParser(f"{name} takes none of the arguments that are tried")
-
-
-def _asked(source: ParserSource, name: str, frm: Any, args: Sequence[Any], letter: str) -> ParsedRow:
-    """The row of a block behind three others."""
-    before = [[-1, 1, "Conv", [2 * width, 3, 2]] for width in _SOURCES]
-    scales = {one: [1.0, 0.5, 10**6] for one in _LETTERS}
-    settings = {"nc": 80, "reg_max": "reg_max", "end2end": "end2end", "scales": scales, "scale": letter}
-    row = [frm, _REPEATS, name, list(args)]
-    return source.rows({**settings, "backbone": [*before, row], "head": []})[-1]
-
-
-def _width(source: ParserSource, name: str, frm: Any, args: Sequence[Any], width: Any) -> str:
-    ins = [_SOURCES[at] for at in ([2] if frm == -1 else frm)]
-    if isinstance(args[0], int) and width == args[0] // 2:
-        return "scaled"
-    if len(args) > 3 and width == args[1]:  # the first residual layer of a ResNet is not four times as wide
-        other = _asked(source, name, frm, [*args[:3], False, *args[4:]], _LETTERS[0]).width
-        return "args[1]" if other == width else "resnet"
-    for at, argument in enumerate(args):
-        if width == argument:
-            return f"args[{at}]"
-    if len(ins) > 1 and width == sum(ins):
-        return "sum"
-    if width == ins[-1]:
-        return "source" if len(ins) == 1 else "last"
-    return "previous" if width == _SOURCES[-1] else "?"
-
-
-def _template(row: ParsedRow, frm: Any, args: Sequence[Any]) -> tuple[str, ...]:
-    sources = [] if frm == -1 else [_SOURCES[at] for at in frm]
-    words: list[str] = []
-    for value in row.arguments:
-        if isinstance(value, list) and value == sources:
-            words.append("[ch]")
-        elif value in args:
-            words.append(str(args.index(value)))
-        elif frm == -1 and value == _SOURCES[-1]:
-            words.append("c1")
-        elif isinstance(args[0], int) and value == args[0] // 2:
-            words.append("c2")
-        elif value == _REPEATS:
-            words.append("n")
-        elif isinstance(value, str):
-            words.append(value)
-        else:
-            scaled = [at for at, one in enumerate(args) if isinstance(one, int) and value == one // 2]
-            words.append(f"scaled({scaled[0]})" if scaled else "?")
-    return _with_the_rest(words, len(args))
-
-
-def _with_the_rest(words: list[str], count: int) -> tuple[str, ...]:
-    """The words with `*N` in the place of a run of arguments that reaches the last one."""
-    last = str(count - 1)
-    if last not in words:
-        return tuple(words)
-    start = end = words.index(last)
-    while start and words[start - 1] == str(int(words[start]) - 1):
-        start -= 1
-    return (*words[:start], f"*{words[start]}", *words[end + 1 :])
