@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any
 
 import torch
@@ -29,6 +31,8 @@ from .shapes_only import ShapesOnly, pictures
 __all__ = ["Cost", "CostError", "ModuleCost", "count", "count_operator", "count_source", "load"]
 
 DEFAULT_IMGSZ = (640, 640)
+#: Multiply-accumulates by module and op; how often each op that is not counted was seen.
+_Counts = tuple[Mapping[str, Mapping[str, float]], Mapping[str, int]]
 
 
 def load() -> None:
@@ -118,10 +122,14 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
         module = build_operator(plain, channels).eval()
         alone = BaseModel()
         alone.model, alone.is_fused = nn.Sequential(module), lambda *_: False  # it never has many norms
-        try:
+
+        def analyze() -> _Counts:
             with ShapesOnly():
                 alone.fuse(verbose=False)
-                counted, _ = _analyze(alone.model, torch.zeros(1, channels, *sides))
+                return _analyze(alone.model, torch.zeros(1, channels, *sides))
+
+        try:
+            counted, _ = _in_a_thread(analyze)
         except Exception as error:
             where = f"{channels} channels of {sides[0]}x{sides[1]}"
             raise CostError(f"{operator.op} can't be counted on {where}: {error_in_one_line(error)}") from error
@@ -149,11 +157,15 @@ def _measure(
     _check_imgsz(model, imgsz, name)
     _forget_anchors(model)
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    try:
+
+    def analyze() -> _Counts:
         with ShapesOnly():
             if fuse and hasattr(model, "fuse"):
                 model.fuse(verbose=False)
-            counted, uncounted = _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
+            return _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
+
+    try:
+        counted, uncounted = _in_a_thread(analyze)
     except Exception as error:
         if "allocate memory" in str(error):
             raise CostError(
@@ -178,7 +190,13 @@ def _measure(
     )
 
 
-def _analyze(model: nn.Module, inputs: torch.Tensor) -> tuple[Mapping[str, Mapping[str, float]], Mapping[str, int]]:
+def _in_a_thread(analyze: Callable[[], _Counts]) -> _Counts:
+    """In a thread of its own: what torch.jit has begun to note when a trace fails stays in its thread for good."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, analyze).result()
+
+
+def _analyze(model: nn.Module, inputs: torch.Tensor) -> _Counts:
     """fvcore's counts, by module and op, and the ops that it does not count."""
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.jit_handles import conv_flop_count, get_shape

@@ -392,3 +392,11 @@ def test_a_count_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
     activation = import_offline().Conv.default_act
     assert not activation._forward_hooks
     assert not activation._forward_pre_hooks
+
+
+def test_a_trace_that_fails_half_way_through_an_op_breaks_no_other() -> None:
+    broken = build(find_model("yolov8n.yaml").path)
+    broken.model[-1].nc = None
+    with pytest.raises(CostError, match="argument 'size'"):
+        count(broken, (64, 64))
+    assert count_source("yolov8n.yaml", (64, 64)).params == 3_151_904
