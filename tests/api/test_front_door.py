@@ -108,6 +108,13 @@ BESIDE_THE_VERBS = {
     "errors": "how a mistake is told",
     "tables": "how a result is drawn",
     ("ablate", "ablation.status"): "the type of its result",
+    **dict.fromkeys(
+        (("ablate", f"ablation.{name}") for name in ("cells", "records", "scheduler", "slurm")), "progress"
+    ),
+    ("insert", "model_yaml.insert"): "the type of its result",
+    ("check", "checks.findings"): "the type of its result",
+    ("diff", "costs.difference"): "the type of its result",
+    ("variants", "recipes.files"): "what may be wrong with a file",
     ("draw", "drawing.picture"): "the forms that a drawing has",
     ("diff", "files"): "what is no model is shown as it is",
     ("latency", "costs.picture_size"): "the limits that its options tell",

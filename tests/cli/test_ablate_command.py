@@ -18,8 +18,8 @@ from support.shapes import surgeon
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import read_record, write_record
 from lska_surgeon.ablation.scheduler import Event, ended
+from lska_surgeon.cli.commands import ablate
 from lska_surgeon.cli.commands import ablate as command
-from lska_surgeon.cli.reports import ablate
 
 
 def test_a_dry_run_starts_nothing_and_shows_every_cell(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from support.shapes import surgeon, write_network
 from torch import nn
 
 import lska_surgeon as ls
-from lska_surgeon.costs import latency, suppression
+from lska_surgeon.costs import latency
 from lska_surgeon.costs.latency import Setting, measure
 from lska_surgeon.costs.times import Latencies
 from lska_surgeon.errors import SurgeonError
@@ -143,9 +143,9 @@ def test_suppression_knows_the_classes_and_angles_of_every_task(
     head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, Any]] = []
-    original = suppression._function()
+    original = latency._function()
     monkeypatch.setattr(
-        suppression, "_function", lambda: lambda boxes, **words: (seen.append(words), original(boxes, **words))
+        latency, "_function", lambda: lambda boxes, **words: (seen.append(words), original(boxes, **words))
     )
     found = ls.latency(with_head(tmp_path, head), imgsz=64, rounds=2, nms=True)
     assert found.how["nms"]
