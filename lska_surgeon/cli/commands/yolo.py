@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
+from ...architecture.attention import OPERATOR_ROWS
 from ...architecture.declared import in_force
+from ...architecture.other_operators import read_row_of_users
 from ...declarations.find import using_declarations
 from ...errors import SurgeonError, missing_package
+from ...model_yaml.find import is_checkpoint
+from ...model_yaml.load import read_model
+from ...wording import numbers
 from ...yolo.command import run_yolo
 from ...yolo.user_mistakes import mistake
 from .. import say
@@ -31,6 +37,9 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         say.report(ctx.get_help())
         return
     models = [word.partition("=")[2] for word in words if word.startswith("model=")]
+    starts = [word.partition("=")[2] for word in words if word.startswith("pretrained=")]
+    if models and starts:
+        _tell_of_moved_rows(models[-1], starts[-1])
     try:
         with using_declarations(near=models):
             _import_own_blocks(models)
@@ -45,6 +54,28 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
             raise  # a bug is not ours to hide
         raise click.UsageError(f"ultralytics: {told}") from error
     ctx.exit(code)
+
+
+def _tell_of_moved_rows(model: str, weights: str) -> None:
+    """Ultralytics matches tensors by their row's number, and says of the rest no more than how many there are."""
+    if not is_checkpoint(Path(weights)) or is_checkpoint(Path(model)):
+        return
+    try:
+        _, document = read_model(model)
+    except SurgeonError:
+        return  # Ultralytics says what is wrong
+    rows = [
+        layer.index
+        for layer in document.layers
+        if layer.block in OPERATOR_ROWS or read_row_of_users(layer.block, layer.args)
+    ]
+    if rows:
+        file, checkpoint = shlex.quote(model), shlex.quote(weights)
+        say.note(
+            f"Ultralytics matches the tensors of {weights} by row number, and {model} has inserted rows "
+            f"({numbers(rows)}): unless {weights} has them too, the weights behind row {rows[0]} are lost; "
+            f"to keep all: lska-surgeon train {file} --graft {checkpoint}"
+        )
 
 
 def _import_own_blocks(models: list[str]) -> None:
