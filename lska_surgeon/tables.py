@@ -280,7 +280,9 @@ def html(part: Part) -> str:
 def _cell(tag: str, text: str, right: bool) -> str:
     shown = markup_text(printable(text))
     shown = f"<b>{shown}</b>" if isinstance(text, Strong) else shown
-    return f'<{tag} style="text-align: {"right" if right else "left"}">{shown}</{tag}>'
+    style = "text-align: right" if right else "text-align: left"
+    style += "; white-space: nowrap" if right and tag == "td" else ""  # a number stays beside its deviation
+    return f'<{tag} style="{style}">{shown}</{tag}>'
 
 
 def markup_text(text: str) -> str:

@@ -164,6 +164,11 @@ def _all_columns(results: Table) -> tuple[list[str], list[list[str]]]:
 def _name(results: Table, row: Row) -> str:
     if row.network in results.labels:
         return results.labels[row.network]
+    kind = results.kind(row)
+    if kind and kind.family in results.labels:
+        several = len({other.base for other in results.rows}) > 1
+        label = f"{results.label(row.base)}: {results.labels[kind.family]}" if several else results.labels[kind.family]
+        return f"{label}, k{kind.k}"
     return f"{row.network} ({row.role})" if row.role in (BASE, LARGER) else row.network
 
 

@@ -47,12 +47,21 @@ def check_checkpoint(path: Path) -> None:
         raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
     if found:
         raise CheckpointError(f"{path} is {found}: give the path of a .pt")
+    refuse_yaml(path)
+    if not path.exists():
+        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; {_where_from(path)}")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"can't read {path}: Permission denied")
+
+
+def refuse_yaml(path: Path) -> None:
+    """Refuse a YAML in a checkpoint's place, by its name.
+
+    Raises:
+        CheckpointError: it is one.
+    """
     if path.suffix.lower() in YAML_SUFFIXES:
         raise CheckpointError(
             f"{path} is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators "
             f"into a model YAML, and graft FILE.pt --into {path} puts a checkpoint into one"
         )
-    if not path.exists():
-        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; {_where_from(path)}")
-    if not os.access(path, os.R_OK):
-        raise CheckpointError(f"can't read {path}: Permission denied")

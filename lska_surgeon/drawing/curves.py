@@ -10,6 +10,7 @@ from typing import Any
 from ..costs.curves import CurvePoint
 from ..files import as_path
 from ..tables import Part, Shown, Table
+from ..wording import decimals
 from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
 
 _HEADER = ("operator", "k", "added parameters", "added GFLOPs")
@@ -35,7 +36,9 @@ class Curves(Shown):
 
     def rows(self) -> list[Sequence[str]]:
         """The points as text: operator, k, parameters, GFLOPs (2 x GMACs)."""
-        return [(one.op, str(one.k), f"{one.params:+,}", f"{2 * one.macs / 1e9:+.3f}") for one in self.points]
+        gflops = [2 * one.macs / 1e9 for one in self.points]
+        digits = decimals(gflops, significant=2, least=3)
+        return [(one.op, str(one.k), f"{one.params:+,}", f"{g:+.{digits}f}") for one, g in zip(self.points, gflops)]
 
     @property
     def line(self) -> str:

@@ -57,7 +57,8 @@ class Certificate:
             return f"no certificate: the model does not run, before the surgery as after{skipped}"
         if math.isnan(self.max_delta):
             return f"no certificate: the outputs have other shapes or are no numbers, so none is compared{skipped}"
-        return f"certificate: max |Δ| {self.max_delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
+        delta = f"{self.max_delta:g}" if self.max_delta else "0.0"
+        return f"certificate: max |Δ| {delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""

@@ -43,6 +43,7 @@ class Charts:
     def __init__(self, report: Report, words: Words, anchors: Anchors) -> None:
         self.report, self.words, self.anchors = report, words, anchors
         self.metric = report.results.metric if report.results else ""
+        self.labels = report.results.labels if report.results else {}
         self.numbers = report.series
 
     def networks(self) -> list[Chart]:
@@ -107,7 +108,7 @@ class Charts:
         series = [Series(self.words["base_row"], own, base=True)]
         for name, found in lines.items():
             points = [self._scored(row, data, k, f"k {k}") for k, row in found]
-            series.append(Series(name, points, self.numbers[found[0][1].series], joined=True))
+            series.append(Series(self.labels.get(name, name), points, self.numbers[found[0][1].series], joined=True))
         title = self._title("kernel_plot", base, data)
         yield from _chart(title, series, self.words["kernel"], self.metric, sizes)
 
@@ -137,7 +138,7 @@ class Charts:
             mine = [(row, point) for row, point in placed if row.series == one and not row.is_base]
             first = mine[0][0]
             name = first.kind.family if first.kind else first.edits or self.words["larger"]
-            series.append(Series(name, [point for _, point in mine], self.numbers[one]))
+            series.append(Series(self.labels.get(name, name), [point for _, point in mine], self.numbers[one]))
         return series
 
     def _numbers_of(self, curves: CostCurves, ops: Collection[str]) -> dict[str, int]:

@@ -79,6 +79,7 @@ class Results:
         best: (row, column) of cells that are distinguishable from the next best.
         markdown, latex: the table to copy.
         notes: what one has to know to read it.
+        labels: network or family of networks -> what the recipe calls it.
     """
 
     metric: str
@@ -88,6 +89,7 @@ class Results:
     markdown: str = ""
     latex: str = ""
     notes: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def _results(table: Table, names: Mapping[str, str]) -> Results:
         (at, column) for at, row in enumerate(shown.rows) for column, cell in enumerate(row) if isinstance(cell, Strong)
     }
     rows = [(names[row.network], line) for row, line in zip(table.rows, shown.rows)]
-    return Results(table.metric, shown.header, rows, frozenset(best), as_markdown(table), as_latex(table), table.notes)
+    texts = as_markdown(table), as_latex(table)
+    return Results(table.metric, shown.header, rows, frozenset(best), *texts, table.notes, table.labels)
 
 
 def _scores(table: Table, name: str, names: Mapping[str, str]) -> dict[str, Score]:

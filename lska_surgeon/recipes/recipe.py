@@ -138,6 +138,11 @@ class _Reader(YamlFields):
 
     def recipe(self, text: str) -> Recipe:
         root = self.compose(text)
+        if {"backbone", "head"} <= {str(key.value) for key, _ in root.value}:
+            raise RecipeError(
+                f"{self.path} is a model YAML, and this takes a recipe, which names models to start from (base: "
+                f"{self.path.name}): lska-surgeon templates copy recommended writes one"
+            )
         fields = self.mapping(root, "", FIELDS)
         if "matrix" not in fields and "include" not in fields:
             raise self.bad(root, "", "it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
+
+from ..architecture.blocks import BlockTable
+from ..architecture.other_operators import read_row_of_users
+from ..errors import SurgeonError
+from ..model_yaml.find import is_checkpoint
+from ..model_yaml.load import read_model
+from ..wording import numbers
 
 
 def run_yolo(args: list[str]) -> int:
@@ -34,3 +42,22 @@ def run_yolo(args: list[str]) -> int:
         for arguments, content in zip(lists, saved):
             arguments[:] = content
     return 0
+
+
+def moved_rows_note(model: str, weights: str, blocks: BlockTable) -> str | None:
+    """What to tell of a YAML with inserted rows that is to start from weights: Ultralytics matches tensors by their row's
+    number, and says of the rest no more than how many there are. None where there is nothing to tell."""
+    if not is_checkpoint(weights) or is_checkpoint(model):
+        return None
+    try:
+        _, document = read_model(model, blocks=blocks)
+    except SurgeonError:
+        return None  # Ultralytics says what is wrong
+    rows = [layer.index for layer in document.layers if layer.kind.is_operator or read_row_of_users(layer)]
+    if not rows:
+        return None
+    return (
+        f"Ultralytics matches the tensors of {weights} by row number, and {model} has inserted rows ({numbers(rows)}): "
+        f"unless {weights} has them too, the weights behind row {rows[0]} are lost; to keep all: "
+        f"lska-surgeon train {shlex.quote(model)} --graft {shlex.quote(weights)}"
+    )

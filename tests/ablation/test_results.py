@@ -398,6 +398,20 @@ def test_the_figure_fits_a_column_names_its_base_and_what_it_does_not_show(tmp_p
     ls.results(experiment(tmp_path / "b", neck_gains), costs=False).write(tmp_path / "x.svg")
 
 
+def test_what_differs_in_kernel_size_alone_has_its_label_and_its_size_in_the_table(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains)
+    recipe.write_text(f"{recipe.read_text(encoding='utf-8')}labels: {{'lska, neck': In the neck}}\n", encoding="utf-8")
+    names = [row[0] for row in table_of(ls.results(recipe, costs=False)).rows]
+    assert [name for name in names if "neck" in name] == ["In the neck, k7"], names
+
+
+def test_a_number_and_its_deviation_stay_on_one_line_of_a_page(tmp_path: Path) -> None:
+    page = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)._repr_html_()
+    cells = re.findall(r"<td style=\"([^\"]*)\">(?:<b>)?[^<]* ± ", page)
+    assert cells
+    assert all("white-space: nowrap" in style for style in cells)
+
+
 def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
     rows = tuple(replace(row, costs=Costs(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))

@@ -28,6 +28,12 @@ HINTS = {
         "x.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators into a "
         "model YAML, and graft FILE.pt --into x.yaml puts a checkpoint into one"
     ),
+    "graft tiny.yaml": "tiny.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt",
+    **{
+        f"{command} tiny.yaml": "tiny.yaml is a model YAML, and this takes a recipe, which names models to start from "
+        "(base: tiny.yaml): lska-surgeon templates copy recommended writes one"
+        for command in ("ablate", "results", "variants", "report")
+    },
     "graft tiny.yaml --at neck": "tiny.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt",
     "erf x.yaml": "x.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt",
     "templates recommended": (

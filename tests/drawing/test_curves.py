@@ -51,6 +51,12 @@ def van_tiny(folder: Path) -> Path:
     return path
 
 
+def test_what_little_networks_and_images_cost_is_no_column_of_zeros(tmp_path: Path) -> None:
+    found = lska_surgeon.curves(str(van_tiny(tmp_path)), "after:0", op="lska", k=(7, 53), imgsz=32)
+    assert [row[3] for row in found.rows()] == [f"{2 * one.macs / 1e9:+.5f}" for one in found.points]
+    assert len({row[3] for row in found.rows()}) == 2
+
+
 @pytest.mark.parametrize("op", DESIGNS)
 def test_for_van_tiny_the_curves_give_what_the_papers_modules_cost(op: str, tmp_path: Path) -> None:
     blocks = sum(count for _, count, _ in VAN_TINY)

@@ -277,6 +277,7 @@ def test_a_block_that_changes_the_outputs_is_refused(base: Checkpoint, tmp_path:
         grafted_into(base, variant)
     done = grafted_into(base, variant, identity=False)
     assert done.certificate.max_delta > 0
+    assert f"max |Δ| {done.certificate.max_delta:g} of all" in done.certificate.line
     t.assert_carried(base.model, model_of(done), index_map(done))
 
 

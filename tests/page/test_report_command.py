@@ -91,6 +91,13 @@ def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Pat
         assert found == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
 
 
+def test_plots_call_networks_as_the_recipe_does(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "project", neck_gains, f"{SIZES}labels: {{'lska, neck': In the neck}}\n")
+    legends = re.findall(r"</svg> ([^<]*)</li>", ls.report(recipe).html)
+    assert "lska, neck" not in legends
+    assert legends.count("In the neck") == legends.count("lska, sppf") == 2  # against cost, and over kernel sizes
+
+
 def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, SIZES)
     report, table = ls.report(recipe).content, ls.results(recipe, costs=False)

@@ -78,3 +78,25 @@ def test_yolo_hides_no_bug_that_ultralytics_takes_for_bad_data(small: None, monk
     monkeypatch.setattr("ultralytics.engine.trainer.check_det_dataset", broken)
     with pytest.raises(RuntimeError, match="no_such_thing"):
         main(["yolo", "train", "model=small.yaml", "data=far.yaml", "device=cpu", f"project={Path.cwd()}"])
+
+
+@pytest.mark.parametrize("row", ["LSKA, [c2, 7]", "CBAM, [c2]"])
+def test_yolo_tells_of_weights_whose_rows_moved(
+    row: str, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path("small.yaml").read_text(encoding="utf-8")
+    variant = text.replace("head:\n- [[1]", f"- [-1, 1, {row}]\nhead:\n- [[2]")
+    Path("a variant.yaml").write_text(variant, encoding="utf-8")
+    told = "Note: Ultralytics matches the tensors of best.pt by row number, and a variant.yaml has inserted rows (2): "
+    for model, weights, is_told in (
+        ("a variant.yaml", "best.pt", True),
+        ("small.yaml", "best.pt", False),
+        ("a variant.yaml", "True", False),
+    ):
+        with pytest.raises(SystemExit):
+            main(
+                ["yolo", "train", f"model={model}", f"pretrained={weights}", "data=gone.yaml", f"project={Path.cwd()}"]
+            )
+        said = capsys.readouterr().err
+        assert (told in said) == is_told, said
+        assert ("lska-surgeon train 'a variant.yaml' --graft best.pt" in said) == is_told

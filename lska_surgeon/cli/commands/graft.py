@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from click.core import ParameterSource
 
 from ...api import graft as api
+from ...checkpoints.find import refuse_yaml
 from .. import completion
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks
@@ -68,6 +71,7 @@ def graft(
       lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
     """
+    refuse_yaml(Path(checkpoint))
     if bool(at) == bool(into):
         raise click.UsageError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
     given = [name for name in ("k", "op", "dilation") if into and _was_given(name)]

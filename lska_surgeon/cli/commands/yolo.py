@@ -8,7 +8,7 @@ import click
 
 from ...declarations.find import active_blocks, building_with, find_blocks, telling_children
 from ...errors import SurgeonError, missing_package
-from ...yolo.command import run_yolo
+from ...yolo.command import moved_rows_note, run_yolo
 from ...yolo.user_mistakes import mistake
 from .. import say
 
@@ -30,8 +30,12 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
         say.report(ctx.get_help())
         return
     models = [word.partition("=")[2] for word in words if word.startswith("model=")]
+    starts = [word.partition("=")[2] for word in words if word.startswith("pretrained=")]
     try:
         blocks = find_blocks(near=models)
+        note = moved_rows_note(models[-1], starts[-1], blocks) if models and starts else None
+        if note:
+            say.note(note)
         with building_with(blocks), telling_children(blocks):
             _import_own_blocks(models)
             code = run_yolo(list(words))
