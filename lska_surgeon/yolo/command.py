@@ -45,8 +45,10 @@ def run_yolo(args: list[str]) -> int:
 
 
 def moved_rows_note(model: str, weights: str, blocks: BlockTable) -> str | None:
-    """What to tell of a YAML with inserted rows that is to start from weights: Ultralytics matches tensors by their row's
-    number, and says of the rest no more than how many there are. None where there is nothing to tell."""
+    """What to tell of a YAML with inserted rows that is to start from weights; None where there is nothing.
+
+    Ultralytics matches tensors by their row's number, and says of the rest no more than how many there are.
+    """
     if not is_checkpoint(weights) or is_checkpoint(model):
         return None
     try:

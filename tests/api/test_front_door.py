@@ -128,6 +128,7 @@ BESIDE_THE_VERBS = {
     ("yolo", "declarations.find"): "Ultralytics reads the models itself, and has to find blocks of one's own",
     ("yolo", "checkpoints.checkpoint"): "Ultralytics reads the models itself, and has to find blocks of one's own",
     ("adopt", "checkpoints.find"): "the file is looked for before torch is imported",
+    ("graft", "checkpoints.find"): "a YAML in the place of a checkpoint is told first",
     ("adopt", "files"): "paths are looked at before torch is imported",
     ("adopt", "grafting.adopt"): "the type of its result",
     ("adopt", "grafting.comparison"): "outputs that were saved are compared by the command",
