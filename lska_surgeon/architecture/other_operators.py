@@ -203,7 +203,7 @@ def _unknown(op: str) -> str:
     if op.startswith(TIMM):
         names = ", ".join(TIMM_NAMES)
         return f"no operator {op!r}{did_you_mean(op, all_ops())}: of timm's there are {names}"
-    # The names of timm's are known without its name in front: they come first.
-    timm = next((one for one in all_ops() if one.casefold() == f"{TIMM}{op}".casefold()), None)
-    hint = f" (did you mean {timm}?)" if timm else did_you_mean(op, all_ops())
+    # After our own, the names of timm's, which are known without its name in front, come before all that is near.
+    same = (one for name in (op, f"{TIMM}{op}") for one in all_ops() if one.casefold() == name.casefold())
+    hint = did_you_mean(next(same, op), all_ops())
     return f"no operator {op!r}{hint}: --op takes {ops_in_words()}"
