@@ -195,8 +195,14 @@ class UnsafeCheckpointError(CheckpointError):
 
     Attributes:
         refused: what it would run, by name, complete; the message may shorten it.
+        problem: the message without its remedy, for who can't be told to trust the file.
     """
 
-    def __init__(self, message: str, refused: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, refused: tuple[str, ...] = (), problem: str = "") -> None:
         super().__init__(message)
-        self.refused = refused
+        self.refused, self.problem = refused, problem or message
+
+
+def without_trust(error: object) -> object:
+    """What an error says where there is no way to trust a file: nothing of `--trust`."""
+    return error.problem if isinstance(error, UnsafeCheckpointError) else error

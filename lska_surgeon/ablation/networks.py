@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..costs.cache import CostCache, Counted, ModelText
-from ..errors import RecipeError, SurgeonError
+from ..errors import RecipeError, SurgeonError, without_trust
 from ..model_yaml.file_names import stem_with_scale
 from ..model_yaml.load import OpenModel, open_model
 from ..model_yaml.scale_pin import pin_scale
@@ -101,4 +101,4 @@ def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:
     """A mistake in how a recipe trains, with its line."""
     assert recipe.experiment is not None
     line = recipe.experiment.lines.get(field) or recipe.experiment.lines["train"]
-    return RecipeError(f"{recipe.path}, line {line}, {field}: {problem}")
+    return RecipeError(f"{recipe.path}, line {line}, {field}: {without_trust(problem)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..costs.picture_size import DEFAULT_SIZE
-from ..errors import AblationError, SurgeonError
+from ..errors import AblationError, SurgeonError, without_trust
 from ..model_yaml.encoding import content_of, decoded
 from ..model_yaml.find import CHECKPOINT_SUFFIXES
 from ..wording import first_line
@@ -147,7 +147,8 @@ def _looked_through(run: Run, model: Path) -> Run:
     try:
         difference = other_network(checkpoint, model)
     except SurgeonError as error:
-        return replace(run, notes={**run.notes, "not compared": f"its network can't be compared: {error}"})
+        told = f"its network can't be compared: {without_trust(error)}"
+        return replace(run, notes={**run.notes, "not compared": told})
     if difference is None:
         return run
     return replace(run, notes={**run.notes, OTHER_NETWORK: f"args.yaml names {model}, and {difference}"})

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..errors import CheckpointError, TargetError
+from ..errors import CheckpointError, TargetError, without_trust
 from ..files import write_text, write_whole
 from ..wording import clean, error_in_one_line
 
@@ -68,7 +68,7 @@ def kept(run: Path) -> tuple[dict[str, Any] | None, str]:
     try:
         return _read(run), ""
     except CheckpointError as error:
-        return instead(run, str(error))
+        return instead(run, str(without_trust(error)))
 
 
 def instead(run: Path, why: str) -> tuple[dict[str, Any] | None, str]:
@@ -79,7 +79,7 @@ def instead(run: Path, why: str) -> tuple[dict[str, Any] | None, str]:
         try:
             state = _of_last(run)
         except CheckpointError as error:
-            why = f"{why}; {error}"
+            why = f"{why}; {without_trust(error)}"
     how = "went on from last.pt, not exactly" if state else "began anew"
     return state, f"{STATE} can't be used and is kept as {DAMAGED}, the training {how} ({clean(why, 300)})"
 
@@ -308,6 +308,8 @@ def _or_unusable() -> Iterator[None]:
         yield
     except (MemoryError, OSError, TargetError, torch.cuda.OutOfMemoryError):
         raise  # not for its content
+    except CheckpointError as error:
+        raise Unusable(str(without_trust(error))) from error
     except Exception as error:  # whatever another content than ours makes of torch, numpy and Ultralytics
         raise Unusable(error_in_one_line(error)) from error
 

@@ -13,7 +13,7 @@ from torch import nn
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds
 
-from ..errors import SurgeonError
+from ..errors import SurgeonError, without_trust
 from ..grafting.input_files import with_settings
 from ..grafting.train import run_trainer
 from ..grafting.trainers import SurgeonTrainer
@@ -174,7 +174,7 @@ def _check(folder: Path, model: Path, result: dict[str, Any]) -> None:
     try:
         difference = other_network(last, model)
     except SurgeonError as error:
-        difference = f"it can't be compared: {error}"
+        difference = f"it can't be compared: {without_trust(error)}"
     if difference:
         notes["other network"] = f"what was trained is not {model.name}: {difference}"
     transferred = result.get("transferred")

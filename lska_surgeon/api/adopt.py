@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
+from ..errors import UnsafeCheckpointError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -39,4 +40,8 @@ def adopt(checkpoint: str | Path, *, blocks: PathLike | None = None) -> Adoption
     from ..checkpoints.checkpoint import read_checkpoint
     from ..grafting.adopt import adopt as adopt_checkpoint
 
-    return adopt_checkpoint(read_checkpoint(path, stand_ins=True))
+    try:
+        found = read_checkpoint(path, stand_ins=True)
+    except UnsafeCheckpointError as error:  # what it is made for needs no trust, and there is none to give
+        raise UnsafeCheckpointError(error.problem, error.refused) from error
+    return adopt_checkpoint(found)

@@ -243,11 +243,8 @@ def _refuse_names(path: Path, found: Globals) -> None:
             found.refused,
         )
     _refuse_untrusted(path, found)
-    raise UnsafeCheckpointError(
-        f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run; {_TRUSTING}"
-        f"{adopting(path, found.refused)}",
-        found.refused,
-    )
+    problem = f"{path} names what is not on the allow-list: {_listed(found.refused)}; nothing of it was run"
+    raise UnsafeCheckpointError(f"{problem}; {_TRUSTING}{adopting(path, found.refused)}", found.refused, problem)
 
 
 def _refuse_untrusted(path: Path, found: Globals) -> None:
@@ -280,11 +277,9 @@ def _refuse_architecture(checkpoint: Checkpoint) -> None:
     yamls = [getattr(checkpoint.data.get(key), "yaml", None) for key in ("ema", "model")]
     found = tuple(what for yaml in yamls if isinstance(yaml, dict) for what in unsafe_architecture(yaml))
     if found:
-        raise UnsafeCheckpointError(
-            f"{checkpoint.path} holds a YAML that would run more than layers: {_listed(found)}; nothing of it was run; "
-            f"{_TRUSTING}",
-            found,
-        )
+        what = f"a YAML that would run more than layers: {_listed(found)}; nothing of it was run"
+        problem = f"{checkpoint.path} holds {what}"
+        raise UnsafeCheckpointError(f"{problem}; {_TRUSTING}", found, problem)
 
 
 def _refuse_huge(path: Path, yaml: Any) -> None:

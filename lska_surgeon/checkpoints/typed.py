@@ -26,6 +26,10 @@ from .stand_ins import StandIn
 _LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
 
 
+#: Of a network; pictures of a few strides a side are made to try it.
+_LARGEST_STRIDE = 256
+
+
 class WrongTypeError(Exception):
     """A value that is of another type than what belongs there; it says where, what it is, and what belongs there."""
 
@@ -177,7 +181,8 @@ def _is_numbers(value: Any) -> bool:
 
 
 def _is_stride(value: Any) -> bool:
-    return value is None or (isinstance(value, Tensor) and value.numel() > 0 and bool((value > 0).all()))
+    is_tensor = isinstance(value, Tensor) and value.numel() > 0 and not value.is_complex()
+    return is_tensor and bool(((value > 0) & (value <= _LARGEST_STRIDE)).all())
 
 
 def _is_record(value: Any) -> bool:
@@ -199,6 +204,7 @@ def _is_text(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
+_STRIDES = f"a tensor of numbers above 0, and of {_LARGEST_STRIDE} at most"
 _RECORD = (_is_record, "the record of a graft")
 _ARGUMENTS = (_is_arguments, "the arguments of a training by name")
 #: What is looked at of the dictionary, of the model's attributes and of each layer's, where it is there.
@@ -207,7 +213,7 @@ _ATTRIBUTES = {
     "model": (lambda value: isinstance(value, nn.Sequential), "layers in a row"),
     "yaml": (lambda value: isinstance(value, dict) and _is_plain(value), "plain data"),
     "names": (_is_names, "names of classes by number"),
-    "stride": (_is_stride, "numbers above 0"),
+    "stride": (_is_stride, _STRIDES),
     "save": (_is_numbers, "a list of numbers"),
     "args": _ARGUMENTS,
     "task": (_is_text, "a word"),
@@ -217,4 +223,4 @@ _PLACE = {
     "f": (_is_from, "a number or a list of them"),
     "type": (_is_text, "a word"),
 }
-_OUTPUT = {"stride": (_is_stride, "numbers above 0")}
+_OUTPUT = {"stride": (_is_stride, _STRIDES)}

@@ -273,6 +273,18 @@ def _check_resume(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]
         raise TrainingError(f"give the file to resume as the model: lska-surgeon train {options['resume']} resume=True")
     if checkpoint.data.get("optimizer") is None:
         raise TrainingError(f"{path} has no interrupted training to resume: drop resume=True to start a new one")
+    _refuse_links(path)
+
+
+def _refuse_links(checkpoint: Path) -> None:
+    """Raise for links in the run's folder, through which a training that goes on in it would write elsewhere."""
+    from .trainers import run_of
+
+    folder = run_of(checkpoint)
+    parts = () if folder is None else (folder, folder / "weights")
+    found = next((one for part in parts for one in sorted(part.iterdir()) if one.is_symlink()), None)
+    if found:
+        raise TrainingError(f"{found} is a symbolic link, and no training leaves one: move it away")
 
 
 def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:

@@ -105,6 +105,19 @@ class SurgeonTrainer:
         if not hasattr(self, "_model_train"):  # the method in which newer releases do it themselves
             self.add_callback("on_train_batch_start", hold_statistics)  # type: ignore[attr-defined]
 
+    def check_resume(self, *given: Any) -> None:
+        """Ultralytics', which goes on in whatever folder the checkpoint names: here in its own, or in a new one."""
+        super().check_resume(*given)  # type: ignore[misc]
+        if not self.resume:  # type: ignore[attr-defined]
+            return
+        args = self.args  # type: ignore[attr-defined]
+        folder = (given[0] if given else {}).get("save_dir") or run_of(Path(args.model))
+        if folder is not None:
+            args.save_dir = str(folder)
+        else:
+            vars(args).pop("save_dir", None)  # old releases ask only whether it is there
+            args.project, args.name, args.exist_ok = None, None, False
+
     def get_dataset(self) -> Any:
         refuse_fetching(self.args.data, self.args.task)  # type: ignore[attr-defined]
         return super().get_dataset()  # type: ignore[misc]
@@ -178,6 +191,12 @@ TRAINERS: dict[str, type[SurgeonTrainer]] = {
     "obb": SurgeonOBBTrainer,
     "classify": SurgeonClassificationTrainer,
 }
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the run that a checkpoint lies in; None where it lies in none."""
+    weights = checkpoint.absolute().parent
+    return weights.parent if weights.name == "weights" else None
 
 
 def refuse_fetching(data: Any, task: str) -> None:

@@ -134,7 +134,7 @@ def test_a_real_checkpoint_with_something_added(trap: Any, place: str, marker: P
     if place == "train_args":
         data["train_args"]["callbacks"] = [trap(marker)]
     elif place == "attribute":
-        model.notes = {0: trap(marker)}
+        model.extra = trap(marker)
     elif place == "layer":
         model.model[0].conv.hook = trap(marker)
     else:

@@ -31,6 +31,8 @@ VALUES: dict[str, Any] = {
     "a dictionary": {1: []},
     "no dictionary": OrderedDict(),
     "a tensor": torch.full((2,), float("nan")),
+    "no end": torch.full((1,), float("inf")),
+    "no picture": torch.full((1,), 1e6),
     "a module": nn.Conv2d(1, 1, 1),
 }
 COMMANDS = {
@@ -117,9 +119,12 @@ REFUSED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "model.model.0._forward_hooks": (attribute(0, "_forward_hooks"), ("no list", "a dictionary")),
     "model.model.0.training": (attribute(0, "training"), ("None", "text")),
     "model.model.10.anchors": (attribute(10, "anchors"), ("a number", "a list")),
-    "model.model.10.stride": (attribute(10, "stride"), ("a number", "text", "a tensor")),
+    "model.model.10.stride": (
+        attribute(10, "stride"),
+        ("None", "a number", "text", "a tensor", "no end", "no picture"),
+    ),
     "model.float": (attribute(None, "float"), ("a number", "None")),
-    "model.stride": (attribute(None, "stride"), ("a list", "a tensor")),
+    "model.stride": (attribute(None, "stride"), ("None", "a list", "a tensor", "no end", "no picture")),
     "model.save": (attribute(None, "save"), ("a number", "a list")),
     "model.names": (attribute(None, "names"), ("a number", "a list", "a dictionary")),
     "model.args": (attribute(None, "args"), ("a number", "a list", "a dictionary")),

@@ -14,6 +14,7 @@ HINTS = {
     "compare a.yaml b.yaml": "no command 'compare' (did you mean diff?)",
     "Plot tiny.yaml": "no command 'Plot' (did you mean draw?)",
     "insert tiny.yaml --at neck --op eca": "no operator 'eca' (did you mean timm:eca?)",
+    "insert tiny.yaml --at neck --op CBAM": "no operator 'CBAM' (did you mean cbam?)",
     "insert tiny.yaml --at neck --op SE": "no operator 'SE' (did you mean timm:se?)",
     "insert tiny.yaml --at neck --op LSKA": "no operator 'LSKA' (did you mean lska?)",
     "insert tiny.yaml --at neck --kernel 7": (

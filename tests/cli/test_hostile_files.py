@@ -174,6 +174,8 @@ OF_CHECKPOINT = [
     "graft {model} --into {variant} -o out.pt",
     "ungraft {model} -o out.pt",
     "adopt {model} -o out.pt",
+    "diff {model} {graft}",
+    "diff {graft} {model}",
     "flops {model}",
     "draw {model} -o out.svg",
     "latency {model} --rounds 1 --imgsz 64",
@@ -197,6 +199,8 @@ def test_a_checkpoint_runs_nothing(command: str, attack: str, files: Files) -> N
     said = asked(files, *command.format(model=model, cfg=cfg, recipe=recipe, runs=files.run_of(model), **own).split())
     if command.startswith(("train", "ablate")):
         assert "nothing of it was run" in said
+    if "--trust" in said:
+        assert "--trust" in asked(files, command.split()[0], "--help"), "there is no such option"
 
 
 @pytest.mark.parametrize("key", ["pretrained", "distill_model", "resume"])

@@ -13,7 +13,7 @@ import torch
 from support.hostile import call, mapping, name, pickle_of, text, write_zip
 from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 from torch import nn
-from ultralytics.utils import LOGGER
+from ultralytics.utils import LOGGER, SETTINGS
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.grafting.freezing import frozen_parts
@@ -226,19 +226,24 @@ def test_a_bare_name_trains_the_yaml(name: str, data: Path, tmp_path: Path) -> N
     assert read_checkpoint(last_of("run")).model is not None
 
 
-def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupt(model: Path, data: Path, *words: str) -> None:
+    """A training of three epochs that stops in its second."""
     from lska_surgeon.grafting.trainers import SurgeonDetectionTrainer
 
     def stop(trainer: SurgeonDetectionTrainer) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SurgeonDetectionTrainer, "final_eval", stop)  # the last epoch but one is the last
         patch.setattr(SurgeonDetectionTrainer, "save_metrics", _stop_after(1))
-        words = ["--stage", "attention", "epochs=3", f"project={Path.cwd() / 'out'}", "name=run"]
-        result = surgeon("train", grafted, f"data={data}", *QUICK, *words)
+        where = [f"project={Path.cwd() / 'out'}", "name=run"]
+        result = surgeon("train", model, f"data={data}", *QUICK, "epochs=3", *where, *words)
         assert result.exit_code == 130, result.output
     assert read_checkpoint(last_of("run")).data["optimizer"] is not None
+
+
+def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path) -> None:
+    interrupt(grafted, data, "--stage", "attention")
     result = surgeon("train", last_of("run"), "resume=True")
     assert result.exit_code == 0, (result.output, result.exception)
     end = read_checkpoint(last_of("run"))
@@ -250,6 +255,41 @@ def test_interrupted_stage_resumes_frozen(grafted: Path, data: Path, monkeypatch
     again = surgeon("train", last_of("run"), "resume=True")
     assert again.exit_code == 2
     assert "no interrupted training" in again.output
+
+
+def test_a_resumed_run_writes_in_its_own_folder_whatever_its_checkpoint_says(
+    base: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(base, data)
+    monkeypatch.setattr("ultralytics.cfg.TESTS_RUNNING", False, raising=False)  # tests have a folder for all runs
+    monkeypatch.setattr("ultralytics.cfg.SETTINGS", {**SETTINGS, "runs_dir": str(Path("runs").absolute())})
+    mine = Path("out", "run")
+    shutil.copytree(mine, "copied")
+    shutil.copy(last_of("run"), "alone.pt")
+    before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
+    results = [
+        surgeon("train", "copied/weights/last.pt", "resume=True"),
+        surgeon("train", "alone.pt", "resume=True"),
+        surgeon("train", "alone.pt", "resume=True", "save_dir=chosen"),
+    ]
+    assert [result.exit_code for result in results] == [0, 0, 0], [result.output[-300:] for result in results]
+    copied, new, chosen = (result.stdout.removeprefix("Trained all: ").strip() for result in results)
+    assert Path(copied) == Path("copied").absolute()
+    assert Path("runs").absolute() in Path(new).parents
+    assert Path(chosen).absolute() == Path("chosen").absolute()
+    assert {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_with_links_is_not_resumed(base: Path, data: Path) -> None:
+    interrupt(base, data)
+    best, outside = Path("out", "run", "weights", "best.pt"), Path("mine.txt")
+    outside.write_text("mine")
+    best.unlink()
+    best.symlink_to(outside.absolute())
+    result = surgeon("train", last_of("run"), "resume=True")
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {best.absolute()} is a symbolic link, and no training leaves one: move it away\n"
+    assert outside.read_text() == "mine"
 
 
 def _stop_after(epochs: int):  # type: ignore[no-untyped-def]
