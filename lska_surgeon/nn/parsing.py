@@ -13,6 +13,7 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
@@ -45,6 +46,7 @@ BLOCKS: dict[str, type[nn.Module]] = {
 }
 
 
+_PARSING = threading.RLock()  # the names in `tasks` belong to the whole process
 #: Declared classes that were put into `tasks`, by name.
 _placed: dict[str, type[nn.Module]] = {}
 
@@ -103,11 +105,12 @@ def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
         if screen is not None:
             screen(d)
         blocks = active_blocks()
-        classes = place_declared(tasks, _declared_in(d, blocks))
-        translated, hosts = _translate(d, owned_names(tasks), blocks)
-        translated, stocks = _translate_declared(translated, classes, blocks)
-        with stand_ins(tasks, set(stocks.values())):
-            built = original(translated, ch, verbose, *args, **kwargs)
+        with _PARSING:
+            classes = place_declared(tasks, _declared_in(d, blocks))
+            translated, hosts = _translate(d, owned_names(tasks), blocks)
+            translated, stocks = _translate_declared(translated, classes, blocks)
+            with stand_ins(tasks, set(stocks.values())):
+                built = original(translated, ch, verbose, *args, **kwargs)
         for index in stocks:
             built[0][index].type = _type_name(_class_of(built[0][index]))
         for index, (block, attention) in hosts.items():
