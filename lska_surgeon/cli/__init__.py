@@ -1,1 +1,1 @@
-"""The command line: commands parse and call, reports turn results into text, JSON, Markdown and annotations."""
+"""The command line: a module a command, which parses, calls its verb, and shows or writes what that gave."""

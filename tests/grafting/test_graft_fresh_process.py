@@ -38,14 +38,13 @@ import sys
 from ultralytics import YOLO
 YOLO(sys.argv[1]).train(resume=True)
 """
-#: Writes the start file that Ultralytics would run on every GPU, in place of training.
+#: Writes the start file that Ultralytics would run on every GPU, in place of training; our command keeps stdout for folders.
 GENERATE = """
 import sys
 from ultralytics.engine import trainer as engine
 from ultralytics.utils.dist import generate_ddp_file
 def write(trainer):
-    print("START FILE", generate_ddp_file(trainer))
-    sys.stdout.flush()
+    print("START FILE", generate_ddp_file(trainer), file=sys.__stdout__, flush=True)
     raise SystemExit
 engine.BaseTrainer.train = write
 """

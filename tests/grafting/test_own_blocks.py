@@ -130,7 +130,7 @@ def test_pictures_and_experiments_on_a_project(project: Path) -> None:
         surgeon(
             project, "ablate", "experiment.yaml", "--devices", "cpu", "--folder", "named", "--blocks", "hidden.toml"
         )
-        surgeon(project, "ablate", "experiment.yaml", "--devices", "cpu", "--folder", "none", code=1)
+        surgeon(project, "ablate", "experiment.yaml", "--devices", "cpu", "--folder", "none", code=2)
     finally:
         (project / "hidden.toml").rename(project / "lska-surgeon.toml")
 

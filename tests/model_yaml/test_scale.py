@@ -124,12 +124,25 @@ def plan(tmp_path: Path, name: str, text: str, **asked: str | None) -> str:
     [
         (SCALES + REST, "x", "no scale x: this model has n, s, m"),
         (REST, "s", "my.yaml has no scales, so there is no scale s: leave it out"),
-        ("scales: [n, s]\n" + REST, None, "scales is not a mapping such as {n: [0.33, 0.25, 1024]}"),
+        (
+            "scales: [n, s]\n" + REST,
+            None,
+            "my.yaml: scales is ['n', 's'], and has to be a mapping of letters, "
+            "such as scales: {n: [0.33, 0.25, 1024]}",
+        ),
         ("scales: {n: [1, 2]}\n" + REST, None, "scale n is [1, 2]: it needs [depth, width, max_channels]"),
         ("scales: {n: [a, 1, 2]}\n" + REST, None, "scale n is ['a', 1, 2]: it needs [depth, width, max_channels]"),
         ("scales: {n: [.nan, 1, 2]}\n" + REST, None, "scale n is [nan, 1, 2]: it needs [depth, width, max_channels]"),
-        ("depth_multiple: -1\n" + REST, None, "depth_multiple is -1: it needs a number"),
-        ("width_multiple: wide\n" + REST, None, "width_multiple is 'wide': it needs a number"),
+        (
+            "depth_multiple: -1\n" + REST,
+            None,
+            "my.yaml: depth_multiple is -1, and has to be a number, such as depth_multiple: 0.33",
+        ),
+        (
+            "width_multiple: wide\n" + REST,
+            None,
+            "my.yaml: width_multiple is 'wide', and has to be a number, such as width_multiple: 0.25",
+        ),
     ],
 )
 def test_scales_that_are_not_there_are_refused(tmp_path: Path, text: str, scale: str | None, message: str) -> None:

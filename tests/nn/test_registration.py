@@ -557,7 +557,7 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
         (model_of([-1, 1, "LSKA", ["c2", 8]]), None, KernelError, "layer 2: LSKA: kernel size 8 is not an odd number"),
         (model_of([[1, 0], 1, "LSKA", [11]]), None, BuildError, r"layer 2: LSKA reads one source, found \[1, 0\]"),
         (model_of([-1, 1, "C2fLSKA", [64]]), None, KernelError, r"layer 2: C2fLSKA ends in a mapping"),
-        ({"backbone": []}, None, BuildError, "the model does not build: the model has no 'head'"),
+        ({"backbone": []}, None, BuildError, "the model has no rows under head"),
     ],
     ids=[
         "missing",

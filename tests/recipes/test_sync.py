@@ -544,8 +544,8 @@ def test_json_files_beside_the_variants_are_not_read_whole() -> None:
 SLOW = """
 import sys, time
 from lska_surgeon.cli.main import main
-from lska_surgeon.recipes import lock, sync
-lock.PATIENCE = 0.5
+from lska_surgeon.recipes import sync
+sync.PATIENCE = 0.5
 update = sync.update
 def slowly(*args, **options):
     print("writing", flush=True)
