@@ -38,7 +38,7 @@ import sys
 from ultralytics import YOLO
 YOLO(sys.argv[1]).train(resume=True)
 """
-#: Writes the start file that Ultralytics would run on every GPU, in place of training; to stdout past our command's own.
+#: Writes the start file that Ultralytics would run on every GPU, in place of training.
 GENERATE = """
 import sys
 from ultralytics.engine import trainer as engine
