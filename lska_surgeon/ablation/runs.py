@@ -10,6 +10,7 @@ from typing import Any
 
 from ..costs.cache import CostCache
 from ..costs.picture_size import DEFAULT_SIZE
+from ..grafting.settings_files import classes_in
 from .cells import Ablation, Cell
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record
 
@@ -80,14 +81,24 @@ def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
     return found
 
 
-def size_note(ablation: Ablation) -> str:
-    """At which size of picture the GFLOPs of `costs_of` are, in words."""
+def counting_notes(ablation: Ablation) -> tuple[str, ...]:
+    """At which size of picture the costs of `costs_of` are, and with how many classes where that is not the data's."""
     height, width = ablation.recipe.imgsz
     trained = ablation.experiment.arguments.get("imgsz", DEFAULT_SIZE)
-    at = f"{height}x{width}"
-    if trained in (height, [height, width]) and height == width:
-        return f"GFLOPs are at {at} pixels"
-    return f"GFLOPs are at {at} pixels, and it was trained at {trained}: the recipe's imgsz says where they are counted"
+    size = f"GFLOPs are at {height}x{width} pixels"
+    if trained not in (height, [height, width]) or height != width:
+        size += f", and it was trained at {trained}: the recipe's imgsz says where they are counted"
+    bases = {network.base: network.variant.base.classes for network in ablation.networks if network.variant}
+    notes = [size]
+    for name, source in ablation.data.items():
+        classes = classes_in(Path(source))
+        notes += [
+            f"params and GFLOPs are counted with nc: {nc}, as {base} says, and it was trained for the {classes} "
+            f"classes of {name}: write nc: {classes} into the base to count that"
+            for base, nc in bases.items()
+            if classes is not None and nc != classes
+        ]
+    return tuple(notes)
 
 
 def with_equal_seeds(runs: Sequence[Run]) -> list[Run]:

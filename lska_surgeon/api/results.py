@@ -66,7 +66,7 @@ def results(
     from ..ablation.plain import plain_runs
     from ..ablation.plain_costs import costs_of_plain
     from ..ablation.results import tabulate
-    from ..ablation.runs import costs_of, runs_of, size_note
+    from ..ablation.runs import costs_of, counting_notes, runs_of
 
     if len(sources) > 1 or sources[0].is_dir():
         missing = [str(path) for path in sources if not path.is_dir()]
@@ -88,7 +88,7 @@ def results(
         resolve=resolve,
         latency=known_latencies(ablation),
         larger=ablation.larger,
-        notes=[size_note(ablation)],
+        notes=counting_notes(ablation),
         advice=f": see lska-surgeon ablate {ablation.words} --dry-run",
     )
     return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)

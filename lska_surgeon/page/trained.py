@@ -18,7 +18,7 @@ from ..ablation.latencies import known_latencies
 from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
 from ..ablation.results import left_out, tabulate
-from ..ablation.runs import Costs, Run, runs_of, size_note
+from ..ablation.runs import Costs, Run, counting_notes, runs_of
 from ..costs.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
@@ -79,7 +79,7 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
 def _table(ablation: Ablation, runs: Sequence[Run], rows: Sequence[ReportRow], names: Mapping[str, str]) -> Table:
     own = {row.name: Costs(row.params, row.gflops) for row in rows}
     costs = {name: own[row] for name, row in names.items()}
-    table = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=[size_note(ablation)])
+    table = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=counting_notes(ablation))
     return replace(table, labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 

@@ -615,6 +615,20 @@ def test_the_size_of_the_costs_is_said(tmp_path: Path) -> None:
     assert note.startswith("GFLOPs are at 640x640 pixels, and it was trained at 64: ")
 
 
+def test_classes_of_the_costs_are_said_where_the_data_have_others(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains)
+    assert not [note for note in ls.results(recipe, costs=False).notes if note.startswith("params")]
+    data = tmp_path / "a" / "shapes" / "data.yaml"
+    data.write_text(data.read_text(encoding="utf-8").replace("circle]", "circle, star]"), encoding="utf-8")
+    for cell in plan_ablation(recipe).cells:
+        pretend(cell.folder, {**cell.record(), "state": "done", "notes": {}}, [{"metrics/mAP50-95(B)": cell.seed / 9}])
+    (note,) = [note for note in ls.results(recipe, costs=False).notes if note.startswith("params")]
+    assert note == (
+        "params and GFLOPs are counted with nc: 2, as tiny says, and it was trained for the 3 classes of shapes: "
+        "write nc: 3 into the base to count that"
+    )
+
+
 def test_where_nothing_is_done_it_names_the_call_that_shows_the_rest(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", lambda *_: [])
     for more in ([], ["--folder", str(tmp_path / "b b")]):
