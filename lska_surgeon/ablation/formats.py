@@ -114,7 +114,7 @@ def table_of(results: Table) -> tables.Table:
     """The table as it is shown: its own columns or those that were chosen, its own names or those of the recipe.
 
     Raises:
-        AblationError: there is no such column.
+        AblationError: there is no such column, or one is chosen twice.
     """
     header, rows = _all_columns(results)
     right = [column for column, name in enumerate(header) if name not in _TEXTS]
@@ -124,6 +124,9 @@ def table_of(results: Table) -> tables.Table:
         if (before.data, before.base) != (row.data, row.base)
     ]
     whole = tables.Table(header, rows, right, groups)
+    twice = next((name for name in results.columns if results.columns.count(name) > 1), None)
+    if twice is not None:
+        raise AblationError(f"the columns name {twice!r} twice: name it once")
     return _part(whole, [_place(header, name) for name in results.columns]) if results.columns else whole
 
 

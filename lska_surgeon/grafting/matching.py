@@ -150,7 +150,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     if not best.lost and not _news(best.rewrite):
         raise CheckpointError(
             f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
-            "lska-surgeon insert wrote, or say where with --at neck"
+            f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
     return replace(best, notes=_scale_notes(found, document, best.yaml, base.name))
 

@@ -275,6 +275,7 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--metric", "mAP5"], "no metric 'mAP5' (did you mean mAP50?): there are mAP50, mAP50-95"),
         (["--base", "x"], "the bases stand in the recipe"),
         (["--columns", "network,map"], "no column 'map'"),
+        (["--columns", "network,p,network"], "the columns name 'network' twice: name it once"),
         (
             ["--columns", "p", "--format", "csv"],
             "--columns is for what shows a table, and --format csv has all: drop one",
