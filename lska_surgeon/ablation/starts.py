@@ -27,6 +27,7 @@ from ..errors import AblationError, ChangedOutputsError, SurgeonError
 from ..grafting.graft import graft
 from ..grafting.plan import plan_graft_into
 from ..grafting.record import RECORD
+from ..grafting.settings_files import missing_images
 from ..grafting.transplant import moved_name
 from ..recipes.experiment import DEFAULT, IDENTITY
 from ..yolo.build import build
@@ -124,6 +125,19 @@ class Start:
             and torch.equal(there[name].cpu().float(), tensor.float())
         ]
         return {"tensors": len(same), "of": len(start)}
+
+
+def check_images(ablation: Ablation, cells: Sequence[Cell]) -> None:
+    """See that what some cells train on is on this machine.
+
+    Raises:
+        RecipeError: pictures that a data YAML names are not here; with file and line.
+    """
+    for source in dict.fromkeys(cell.source for cell in cells):
+        missing = missing_images(Path(source))
+        if missing is not None:
+            problem = f"{source} names {missing}, which is not here: put the pictures there, or mend that file"
+            raise error_in(ablation.recipe, "train.data", problem)
 
 
 def check_starts(ablation: Ablation, cells: Sequence[Cell]) -> None:

@@ -53,13 +53,16 @@ def ablate(
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
     from ..ablation.scheduler import check_arguments, find_devices, read_devices, to_train, train_here
     from ..ablation.slurm import check_slurm, script, submit
-    from ..ablation.starts import check_starts
+    from ..ablation.starts import check_images, check_starts
 
     told = report or (lambda event: None)
     check_arguments(ablation)
     if slurm is not None:
         script(ablation, ablation.cells, slurm)
-    check_starts(ablation, [cell for cell in ablation.cells if cell.state != DONE])
+    left = [cell for cell in ablation.cells if cell.state != DONE]
+    if ray is None and slurm is None:
+        check_images(ablation, left)
+    check_starts(ablation, left)
     if dry_run:
         at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
         status = status_of(ablation, at_once, retry=retry, renew=renew)

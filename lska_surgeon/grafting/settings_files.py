@@ -41,6 +41,30 @@ def classes_in(path: Path) -> int | None:
     return number if isinstance(number, int) and number > 0 else None
 
 
+def missing_images(path: Path) -> Path | None:
+    """Pictures to train on or to validate with that a data YAML names and that are not here.
+
+    None also for a folder, an archive, and a relative `path`, which lies where Ultralytics' settings say.
+    """
+    if not path.is_file() or data_problem(path) is not None or path.suffix.lower() in _ARCHIVES:
+        return None
+    try:
+        found = value_of(_mapping(path, "no data YAML", "train, val and names"))
+    except (_NotRead, DocumentError, RecursionError):
+        return None
+    root = Path(str(found.get("path") or path.absolute().parent))
+    if not root.is_absolute():
+        return None
+    splits = [found.get("train"), found.get("val", found.get("validation"))]
+    named = [name for split in splits for name in (split if isinstance(split, list) else [split])]
+    # A `../` too many is usual: Ultralytics passes over it.
+    return next((root / name for name in named if isinstance(name, str) and not _there(root, name)), None)
+
+
+def _there(root: Path, name: str) -> bool:
+    return (root / name).exists() or (root / name.removeprefix("../")).exists()
+
+
 def yaml_problem(path: Path, kind: str, keys: str) -> str | None:
     """What is wrong with a file that is there.
 

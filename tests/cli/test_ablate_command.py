@@ -254,6 +254,34 @@ def test_arguments_that_ultralytics_does_not_know_are_told_by_a_dry_run_too(word
     assert not (tmp_path / "a" / "ablation").exists()
 
 
+@pytest.mark.parametrize("words", [["--devices", "cpu"], ["--dry-run"]])
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("rooted", [True, False])
+def test_pictures_that_are_not_here_are_told_before_a_training(
+    rooted: bool, split: str, words: list[str], tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path / "a")
+    folder, data = tmp_path / "a" / "shapes", tmp_path / "a" / "shapes" / "data.yaml"
+    (folder / "images" / split).rename(folder / "elsewhere")
+    if not rooted:
+        data.write_text(data.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+    result = surgeon("ablate", recipe, *words)
+    assert result.exit_code == 2
+    gone = folder / "images" / split
+    assert result.stderr == (
+        f"Error: {recipe}, line 4, train.data: {data} names {gone}, which is not here: put the pictures there, or mend "
+        "that file\n"
+    )
+    assert not (tmp_path / "a" / "ablation").exists()
+    # Where jobs run on other machines, it may be there.
+    assert surgeon("ablate", recipe, "--dry-run", "--slurm", "-p gpu").exit_code == 0
+    # A list of pictures, and one `../` too many, are Ultralytics' own ways.
+    places = {"images/train", "images/val"} - {f"images/{split}"}
+    listed = f"train: [{places.pop()}, elsewhere]\nval: ../elsewhere\nnames: [square, circle]\n"
+    data.write_text(listed, encoding="utf-8")
+    assert surgeon("ablate", recipe, "--dry-run").exit_code == 0
+
+
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
 @pytest.mark.parametrize("char", ["\n", "\x1b"])
 @pytest.mark.parametrize("place", ["options", "recipe", "folder", "data", "--folder"])
