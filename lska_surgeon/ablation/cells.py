@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..costs.cache import sha256
+from ..declarations.find import active_blocks
 from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text
 from ..grafting.input_files import file_arguments
@@ -233,7 +234,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     Raises:
         SurgeonError: the recipe, a base or a start can't be read, or the recipe has no `train`.
     """
-    recipe = read_recipe(path)
+    recipe = read_recipe(path, active_blocks())
     if recipe.experiment is None:
         raise RecipeError(f"{path}: it does not say how to train: add train: {{data: FILE.yaml, epochs: 100}}")
     if folder is None and not _is_one_folder(recipe.path.stem):

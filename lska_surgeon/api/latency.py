@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..costs.picture_size import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
+from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
@@ -89,7 +90,7 @@ def look_at_recipe(recipe: str | Path) -> None:
     """
     from ..recipes.recipe import read_recipe
 
-    read_recipe(Path(recipe))
+    read_recipe(Path(recipe), active_blocks())
 
 
 def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ..architecture.placement import Placement, edits_for
 from ..costs.cache import CostCache, Counted, ModelText, sha256
-from ..declarations.find import active_blocks
 from ..errors import RecipeError, SurgeonError
 from ..model_yaml.document import Document
 from ..model_yaml.file_names import default_name, name_fields
@@ -179,7 +178,7 @@ def _model_text(base: OpenModel) -> ModelText:
 
 def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
     try:
-        opened = open_model(wanted.base, None, recipe.folder, blocks=active_blocks())
+        opened = open_model(wanted.base, None, recipe.folder, blocks=recipe.blocks)
         if not unchecked and not is_stock(opened.found):
             from ..checks.refusal import refuse_broken
 
@@ -189,7 +188,7 @@ def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
     if wanted.scale is None:
         return opened
     try:
-        return open_model(wanted.base, wanted.scale, recipe.folder, blocks=active_blocks())
+        return open_model(wanted.base, wanted.scale, recipe.folder, blocks=recipe.blocks)
     except SurgeonError as error:
         raise recipe.error(wanted, error, "scale") from error
 

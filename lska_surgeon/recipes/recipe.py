@@ -13,12 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..architecture.blocks import STOCK, BlockTable
 from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
 from ..architecture.other_operators import resolve_operator
 from ..architecture.positions import meant_by, parse_at
 from ..costs.limits import Budget, Limit, parse_limit
 from ..costs.picture_size import LARGEST_SIDE
-from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
 from ..files import no_file
 from ..model_yaml.encoding import content_of, decoded
@@ -73,6 +73,7 @@ class Recipe:
         out: name of the files to be, as written, or None.
         index: name of the index, as written, or None.
         experiment: how the variants are trained and compared; None where the recipe does not say.
+        blocks: the table of blocks that it is read by.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class Recipe:
     out: str | None
     index: str | None
     experiment: Experiment | None = None
+    blocks: BlockTable = STOCK
 
     @property
     def folder(self) -> Path:
@@ -109,8 +111,8 @@ def check_recipe(path: Path) -> None:
         raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from error
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read and expand a recipe.
+def read_recipe(path: Path, blocks: BlockTable = STOCK) -> Recipe:
+    """Read and expand a recipe, whose operators are those of a table of blocks.
 
     Raises:
         RecipeError: it can't be opened, is no YAML, or asks for something that does not exist; the message names file,
@@ -127,11 +129,15 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path} is not a recipe: it is not UTF-8 text") from error
     except OSError as error:
         raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from error
-    return _Reader(path).recipe(text)
+    return _Reader(path, blocks).recipe(text)
 
 
 class _Reader(YamlFields):
     """A recipe's fields, checked one by one."""
+
+    def __init__(self, path: Path, blocks: BlockTable) -> None:
+        super().__init__(path)
+        self.blocks = blocks
 
     out: str | None = None
     gated = False  # whether operators go behind a gate where the recipe does not say
@@ -163,6 +169,7 @@ class _Reader(YamlFields):
             out=self.out,
             index=self._index(fields["index"]) if "index" in fields else None,
             experiment=experiment,
+            blocks=self.blocks,
         )
 
     # What it asks for.
@@ -251,7 +258,7 @@ class _Reader(YamlFields):
         for at in wanted.at:
             own = parse_at(at).k
             try:
-                resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation, blocks=active_blocks())
+                resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation, blocks=self.blocks)
             except SurgeonError as error:
                 name = "k" if own is None and "k" in given else "at"
                 if "dilation" in given and "dilation" in str(error).partition(":")[0]:
@@ -282,7 +289,7 @@ class _Reader(YamlFields):
         ops = self.words(given["op"], f"{field}.op")
         for op, node in zip(ops, self.items(given["op"])):
             try:
-                resolve_operator(op, blocks=active_blocks())
+                resolve_operator(op, blocks=self.blocks)
             except SurgeonError as error:
                 raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
         return ops

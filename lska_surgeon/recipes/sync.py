@@ -89,7 +89,7 @@ def sync(options: SyncOptions, track: Track | None = None) -> Variants:
         SurgeonError: the recipe, a base, the index or a file that is in the way; nothing was written.
     """
     track = track or (lambda items, what, total: items)
-    recipe = read_recipe(options.recipe)
+    recipe = read_recipe(options.recipe, active_blocks())
     variants = plan_variants(recipe, unchecked=options.unchecked)
     if options.check or options.dry_run:
         return _synced(options, recipe, variants, track)
@@ -107,7 +107,7 @@ def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...],
     left = left_over(recipe, variants, owned, index.markdown_name)
     if left and not options.prune:
         index = replace(index, left_over=left)
-    broken = _broken(variants, options.jobs, track) if options.verify else ()
+    broken = _broken(recipe, variants, options.jobs, track) if options.verify else ()
     findings = off_files(index, owned, left)
     written: list[str] = []
     if not options.check and not broken:
@@ -122,7 +122,7 @@ def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...],
         tuple(variant.file for variant, cost in index.variants if recipe.budget and cost.params is None),
         broken,
         len(variants) - len(broken) if options.verify else 0,
-        partial(_again, active_blocks()),
+        partial(_again, recipe.blocks),
     )
 
 
@@ -147,10 +147,10 @@ def _cost(recipe: Recipe, variant: Variant, costs: CostCache) -> VariantCost:
         raise recipe.error(variant.wanted, error, "base") from error
 
 
-def _broken(variants: tuple[Variant, ...], jobs: int, track: Track) -> tuple[tuple[str, str], ...]:
+def _broken(recipe: Recipe, variants: tuple[Variant, ...], jobs: int, track: Track) -> tuple[tuple[str, str], ...]:
     from .verify import verify
 
-    problems = dict(track(verify(variants, jobs), "building", len(variants)))
+    problems = dict(track(verify(variants, jobs, recipe.blocks), "building", len(variants)))
     return tuple((one.file, problems[one.file]) for one in variants if problems[one.file])
 
 

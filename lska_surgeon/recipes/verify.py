@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..architecture.blocks import BlockTable
 from ..architecture.shapes import channels_in
 from ..costs.cache import ModelText
-from ..declarations.find import active_blocks, announce, building_with, telling_children
+from ..declarations.find import announce, building_with, telling_children
 from ..errors import BuildError, SurgeonError
 from ..files import for_a_while
 from ..wording import error_in_one_line
@@ -38,12 +38,13 @@ class _Task:
     params_added: int | None
 
 
-def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | None]]:
+def verify(variants: Sequence[Variant], jobs: int, blocks: BlockTable) -> Iterator[tuple[str, str | None]]:
     """Build each variant in plain Ultralytics with the blocks registered, run it on one picture, count its parameters.
 
     Args:
         variants: what to build; their files need not be there.
         jobs: how many processes; 1 builds here.
+        blocks: the table whose custom modules those processes build with.
 
     Yields:
         For each variant, as it is done: its file, and why it failed or None.
@@ -62,7 +63,6 @@ def verify(variants: Sequence[Variant], jobs: int) -> Iterator[tuple[str, str | 
             yield task.file, _problem(task)
         return
     # A fresh process each, for torch's threads do not survive a fork.
-    blocks = active_blocks()
     declarations = blocks.declarations
     if declarations.trusted and declarations.path is not None:  # said here, for all of them
         named = [one for name, one in declarations.blocks.items() if any(name in task.variant.text for task in tasks)]

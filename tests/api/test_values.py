@@ -15,7 +15,10 @@ from lska_surgeon.architecture.graph import graph_of
 from lska_surgeon.architecture.positions import named_sites
 from lska_surgeon.architecture.scaling import Scaling
 from lska_surgeon.architecture.shapes import shapes_of
-from lska_surgeon.errors import KernelError
+from lska_surgeon.declarations.find import find_blocks
+from lska_surgeon.errors import KernelError, RecipeError
+from lska_surgeon.recipes.plan import plan_variants
+from lska_surgeon.recipes.recipe import read_recipe
 
 PACKAGE = Path(ls.__file__).parent
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
@@ -44,6 +47,17 @@ def test_a_result_knows_its_modules_after_an_unrelated_call(project: Path) -> No
     assert written.read_text(encoding="utf-8").count("EMA") > variant.before.count("EMA")
     with pytest.raises(KernelError, match="no operator 'EMA'"):
         ls.insert("yolov8n.yaml", "neck", op="EMA")
+
+
+def test_a_recipe_is_planned_by_the_table_that_it_was_read_with(project: Path) -> None:
+    path = project / "recipe.yaml"
+    path.write_text("base: yolov8n-own.yaml\nmatrix: {at: neck, op: EMA}\n", encoding="utf-8")
+    found = read_recipe(path, find_blocks(project / "away.toml"))
+    ls.positions("yolov8n.yaml")
+    (variant,) = plan_variants(found)
+    assert variant.text.count("EMA") > variant.base.document.text.count("EMA")
+    with pytest.raises(RecipeError, match="no operator 'EMA'"):
+        read_recipe(path)
 
 
 def test_threads_with_declarations_of_their_own_give_right_results(project: Path) -> None:
