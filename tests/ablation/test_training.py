@@ -143,6 +143,7 @@ def test_a_failed_cell_is_recorded_and_tried_again_when_asked(tmp_path: Path) ->
     recipe = write_recipe(tmp_path / "a", ONE)
     labels = tmp_path / "a" / "shapes" / "images" / "train"
     labels.rename(labels.with_name("away"))
+    labels.mkdir()  # a folder without pictures; one that is not here is told before a cell starts
     assert start_ablate(recipe).wait() == 1
     said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
     assert said.count("Failed: ") == 2
@@ -150,6 +151,7 @@ def test_a_failed_cell_is_recorded_and_tried_again_when_asked(tmp_path: Path) ->
     record = read_record(plan_ablation(recipe).cells[0].folder)
     assert record is not None
     assert "images" in record["error"]["text"]
+    labels.rmdir()
     labels.with_name("away").rename(labels)
     assert start_ablate(recipe).wait() == 1  # left as they are
     assert start_ablate(recipe, "--retry").wait() == 0
