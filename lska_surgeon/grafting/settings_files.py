@@ -6,6 +6,7 @@ it looks at itself.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,23 @@ from ..yaml_nodes import MappingNode, Node, ScalarNode, UnreadableYaml, compose,
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
 #: No list of names is so long; reading one takes half a minute.
 _MOST_BYTES = 4_000_000
+_DATA = ("no data YAML", "train, val and names")
 
 
 def data_problem(path: Path) -> str | None:
     """What is wrong with data that are there; None for a folder, an archive, and a YAML that may be one of data."""
     if path.is_dir() or path.suffix.lower() in _ARCHIVES:
         return None
-    return yaml_problem(path, "no data YAML", "train, val and names")
+    return yaml_problem(path, *_DATA)
 
 
 def classes_in(path: Path) -> int | None:
     """How many classes a data YAML names; None where that can't be read."""
-    if not path.is_file() or data_problem(path) is not None or path.suffix.lower() in _ARCHIVES:
+    try:
+        root = _mapping(path, *_DATA)
+    except _NotRead:
         return None
-    root = compose(decoded(path.read_bytes(), "it"))
-    found = {key.value: value for key, value in root.value} if root is not None else {}
+    found = {key.value: value for key, value in root.value}
     names, number = found.get("names"), found.get("nc")
     if names is not None and not isinstance(names, ScalarNode):
         return len(names.value)
@@ -46,10 +49,8 @@ def missing_images(path: Path) -> Path | None:
 
     None also for a folder, an archive, and a relative `path`, which lies where Ultralytics' settings say.
     """
-    if not path.is_file() or data_problem(path) is not None or path.suffix.lower() in _ARCHIVES:
-        return None
     try:
-        found = value_of(_mapping(path, "no data YAML", "train, val and names"))
+        found = value_of(_mapping(path, *_DATA))
     except (_NotRead, DocumentError, RecursionError):
         return None
     root = Path(str(found.get("path") or path.absolute().parent))
@@ -62,7 +63,8 @@ def missing_images(path: Path) -> Path | None:
 
 
 def _there(root: Path, name: str) -> bool:
-    return (root / name).exists() or (root / name.removeprefix("../")).exists()
+    # Unlike Path.exists, this takes a name that no file can have for one that is not there.
+    return os.path.exists(root / name) or os.path.exists(root / name.removeprefix("../"))
 
 
 def yaml_problem(path: Path, kind: str, keys: str) -> str | None:

@@ -282,6 +282,16 @@ def test_pictures_that_are_not_here_are_told_before_a_training(
     assert surgeon("ablate", recipe, "--dry-run").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\\0b", "a\\nb"])
+def test_pictures_of_names_that_no_file_can_have_are_not_here(name: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "a")
+    data = tmp_path / "a" / "shapes" / "data.yaml"
+    data.write_text(f'train: images/train\nval: "{name}"\nnames: [square, circle]\n', encoding="utf-8")
+    result = surgeon("ablate", recipe, "--dry-run")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert "which is not here: put the pictures there" in result.output
+
+
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
 @pytest.mark.parametrize("char", ["\n", "\x1b"])
 @pytest.mark.parametrize("place", ["options", "recipe", "folder", "data", "--folder"])
