@@ -1,4 +1,4 @@
-"""The mistakes a user can make, one class per fact; it knows nothing about terminals or exit codes.
+"""The errors a user can make, one class per fact; it knows nothing about terminals or exit codes.
 
 Every message is one line: what was asked, what was found, what is allowed, what to type next.
 """
@@ -39,7 +39,7 @@ DISTRIBUTION = "lska-surgeon"
 
 
 class SurgeonError(Exception):
-    """The family of all user mistakes; the command line turns it into one line on stderr and exit code 2.
+    """The family of all user errors; the command line turns it into one line on stderr and exit code 2.
 
     A message names parameters as the command line does, `--at neck`. What a verb raises says `at="neck"` instead.
 
@@ -71,7 +71,7 @@ class GraphError(SurgeonError):
 
 
 class BrokenBaseError(SurgeonError):
-    """A model YAML with mistakes in it, which is to have operators put in."""
+    """A model YAML with errors in it, which is to have operators put in."""
 
 
 class DocumentError(SurgeonError):

@@ -20,8 +20,8 @@ from .wording import clean
 
 #: No file that this package writes and reads again is as long as this.
 MOST_BYTES = 2**24
-#: No picture is as long as this.
-MOST_PICTURE_BYTES = 2**29
+#: No image is as long as this.
+MOST_IMAGE_BYTES = 2**29
 _MOST_DEEP = 50  # lists in lists, in such a file
 Kind = TypeVar("Kind")
 
@@ -236,7 +236,7 @@ def write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) 
 
 @contextmanager
 def for_a_while(name: str, text: str) -> Iterator[Path]:
-    """A file of this name for whoever reads files alone; what a mistake says of it is said of the name, not the folder.
+    """A file of this name for whoever reads files alone; what an error says of it is said of the name, not the folder.
 
     Args:
         name: the file's, without a folder.

@@ -54,7 +54,7 @@ def bring(folder: Path, name: str) -> None:
     target = folder / name
     if target.exists():
         return
-    if name == "pictures":
+    if name == "images":
         shapes.write_data(folder / "made")
         (folder / "made" / "images" / "train").rename(target)
     elif name == "graft.pt":
@@ -196,19 +196,19 @@ def test_the_recipe_on_its_page_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("image", "words"),
     [
         ("insert-neck.svg", ["yolov8s.yaml", "yolov8s-lska-neck-k35.yaml"]),
         ("positions.svg", ["yolov8s.yaml", "--positions"]),
     ],
 )
-def test_the_pictures_are_those_that_draw_makes_today(
-    picture: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_images_are_those_that_draw_makes_today(
+    image: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     bring(tmp_path, "yolov8s-lska-neck-k35.yaml")
     invoke(["lska-surgeon", "draw", *words, "-o", "now.svg"])
-    assert (tmp_path / "now.svg").read_bytes() == (ROOT / "docs" / "images" / picture).read_bytes()
+    assert (tmp_path / "now.svg").read_bytes() == (ROOT / "docs" / "images" / image).read_bytes()
 
 
 def test_the_page_of_the_house_says_what_each_room_says() -> None:

@@ -1,6 +1,6 @@
 """The table of supported positions: what is in it is there; when it is written, each is built in Ultralytics and run.
 
-That every stock model builds and runs with an operator at every position is held by `model_yaml/test_contracts.py`.
+That every stock model builds and runs with an operator at every position is held by `modelfile/test_contracts.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import pytest
 import torch
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.architecture.positions import NAMES, named_sites
-from lska_surgeon.model_yaml.find import stock_models, without_scale
-from lska_surgeon.model_yaml.load import open_model
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.positions import NAMES, named_sites
+from lska_surgeon.modelfile.find import stock_models, without_scale
+from lska_surgeon.modelfile.load import open_model
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import build
 

@@ -138,8 +138,8 @@ FILES = {
         "variants/tiny-lska-neck-k7.yaml",
         ("variants recipe.yaml", "variants recipe.yaml --check"),
     ),
-    "picture": File("picture.png", ("graft base.pt --at neck --image picture.png -o out.pt",)),
-    "pictures": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
+    "image": File("image.png", ("graft base.pt --at neck --image image.png -o out.pt",)),
+    "images": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
     "costs": File("cache/costs/*.json", ("results recipe.yaml", "variants recipe.yaml --costs --dry-run"), unsaid=True),
 }
 ALL = tuple(FILES)
@@ -213,8 +213,8 @@ def to_all(change: Callable[[Any], Any]) -> Put:
 
 OWN = ("cell", "latencies", "index", "costs")
 #: Of the others, what is no file is as good as nothing, and so is a link that leads nowhere; nothing is said of it.
-NAMED = but("pictures", "weights")
-LED = but("index", "arguments", "variant", "pictures", "weights")
+NAMED = but("images", "weights")
+LED = but("index", "arguments", "variant", "images", "weights")
 BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
 )
@@ -235,7 +235,7 @@ ATTACKS = {
     # What is no file.
     "named pipe": Attack(NAMED, in_place(os.mkfifo), "a named pipe"),
     "socket": Attack(NAMED, in_place(listen), "a socket"),
-    "folder": Attack(but("data", "pictures", "weights"), in_place(Path.mkdir), "a directory|no run with args.yaml"),
+    "folder": Attack(but("data", "images", "weights"), in_place(Path.mkdir), "a directory|no run with args.yaml"),
     "endless device": Attack(NAMED, in_place(lambda at: at.symlink_to("/dev/zero")), "a device|a symbolic link"),
     "link to nothing": Attack(LED, in_place(lambda at: at.symlink_to("gone"))),
     "link to itself": Attack(LED, in_place(lambda at: at.symlink_to(at.name))),
@@ -321,7 +321,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "base: model.yaml\nmatrix: {at: neck, k: 7}\nout: 'of/{base}-{k}.yaml'\n", encoding="utf-8"
         )
         Path("blocks.toml").write_text('[blocks.Mine]\nclass = "mine:Mine"\nlike = "Conv"\n', encoding="utf-8")
-        next(Path("shapes/images/train").iterdir()).rename("picture.png")
+        next(Path("shapes/images/train").iterdir()).rename("image.png")
         Path("pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
         ablation = plan_ablation(recipe)
         for cell in ablation.cells:

@@ -17,12 +17,12 @@ FLOORS = (
     ("unfinished", "wording"),
     ("errors",),
     ("files", "installed", "tables", "yaml_nodes"),
-    ("architecture",),
+    ("core",),
     ("declarations",),
-    ("nn", "model_yaml"),
+    ("nn", "modelfile"),
     ("yolo", "checks"),
     ("checkpoints",),
-    ("grafting", "costs"),
+    ("grafting", "cost"),
     ("recipes",),
     ("drawing",),
     ("ablation", "insight"),
@@ -40,9 +40,9 @@ WITHOUT_TORCH = (
     "installed",
     "tables",
     "yaml_nodes",
-    "architecture",
+    "core",
     "declarations",
-    "model_yaml",
+    "modelfile",
     "checks",
 )
 
@@ -131,7 +131,7 @@ def test_light_rooms_know_no_torch(module: str) -> None:
     assert not heavy
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if room(name) == "architecture"])
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) == "core"])
 def test_the_pure_room_knows_no_format(module: str) -> None:
     text = MODULES[module].read_text(encoding="utf-8")
     assert not [name for _, name in imports(module, text) if name.split(".")[0] in ("click", "rich", "ruamel")]

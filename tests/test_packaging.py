@@ -62,7 +62,7 @@ def test_pre_commit_template_passes_right_files_and_stops_wrong_ones(tmp_path: P
     data, chart = tmp_path / "data.yaml", tmp_path / "chart.yaml"
     data.write_text("train: images\nnames: [backbone]\n", encoding="utf-8")
     chart.write_text("kind: {{ .Values.kind }}\n---\nname: two\n", encoding="utf-8")
-    assert run_hook(data, chart).output == "0 files: no mistakes found; 2 others no model YAML\n"
+    assert run_hook(data, chart).output == "0 files: no errors found; 2 others no model YAML\n"
     assert run_hook(data).exit_code == 0
     assert run_hook(data, right, wrong).exit_code == 1
 

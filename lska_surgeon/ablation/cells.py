@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..costs.cache import sha256
+from ..cost.cache import sha256
 from ..declarations.find import active_blocks
 from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text

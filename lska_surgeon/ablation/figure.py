@@ -95,7 +95,7 @@ class _Drawn:
             if kind:  # the size tells networks of one colour apart
                 axis.annotate(f"{kind.k}", (x, found.mean), xytext=(4, 2), textcoords="offset points")
         self._collect(axis)
-        axis.set(xlabel="ms for one picture" if self.by_time else "GFLOPs", ylabel=self._metric(rows))
+        axis.set(xlabel="ms for one image" if self.by_time else "GFLOPs", ylabel=self._metric(rows))
 
     def _kernels(self, axis: Any, data: str) -> None:
         """The paper's figure, for one's own data: accuracy over kernel size, a curve for each position."""

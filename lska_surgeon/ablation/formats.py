@@ -201,4 +201,4 @@ def _noticed(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    return ", ".join(filter(None, [row.verdict, "below plain scaling" if row.beaten else ""]))
+    return ", ".join(filter(None, [row.verdict, "below plain scaling" if row.dominated else ""]))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 
-from ..costs.cache import sha256
+from ..cost.cache import sha256
 from ..errors import DamagedError
 from ..files import read_json, write_text
 from .cells import Ablation
@@ -34,7 +34,7 @@ class KnownLatencies:
     """What is known of the latency of an ablation's networks.
 
     Attributes:
-        seconds: network -> median seconds for one picture; without those that changed since they were measured.
+        seconds: network -> median seconds for one image; without those that changed since they were measured.
         notes: how it was measured, and what was not.
         damaged: what is wrong with the file that keeps it, which then counts for nothing; or "".
     """
@@ -60,7 +60,7 @@ def known_latencies(ablation: Ablation) -> KnownLatencies:
         for network in ablation.networks
         if kept["models"].get(network.name) == sha256(network.text) and network.name in kept["seconds"]
     }
-    notes = [f"ms: median for one picture, {kept['said']}"]
+    notes = [f"ms: median for one image, {kept['said']}"]
     missing = [network.name for network in ablation.networks if network.name not in found]
     if missing:
         notes.append(f"latency is not measured of {', '.join(missing)}, as they are now: {measure}")

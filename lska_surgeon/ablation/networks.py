@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..costs.cache import CostCache, Counted, ModelText
+from ..cost.cache import CostCache, Counted, ModelText
 from ..errors import RecipeError, SurgeonError, without_trust
-from ..model_yaml.file_names import stem_with_scale
-from ..model_yaml.load import OpenModel, open_model
-from ..model_yaml.scale_pin import pin_scale
+from ..modelfile.file_names import stem_with_scale
+from ..modelfile.load import OpenModel, open_model
+from ..modelfile.scale_pin import pin_scale
 from ..recipes.plan import DEFAULT_FOLDER, Variant, plan_variants
 from ..recipes.recipe import Recipe
 
@@ -26,7 +26,7 @@ class Network:
         base: name of the base that it is compared with; its own, for a base.
         file: the file that is trained, as the recipe names it.
         text: its content.
-        scale: scale letter, or None.
+        scale: scale, or None.
         base_text: the content of the base that it is compared with; its own, for a base.
         variant: the recipe's variant, where it is one.
     """
@@ -98,7 +98,7 @@ def _larger(recipe: Recipe, variant: Variant) -> OpenModel:
 
 
 def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:
-    """A mistake in how a recipe trains, with its line."""
+    """An error in how a recipe trains, with its line."""
     assert recipe.experiment is not None
     line = recipe.experiment.lines.get(field) or recipe.experiment.lines["train"]
     return RecipeError(f"{recipe.path}, line {line}, {field}: {without_trust(problem)}")

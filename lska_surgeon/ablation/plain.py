@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..costs.picture_size import DEFAULT_SIZE
+from ..cost.image_size import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError, without_trust
-from ..model_yaml.encoding import content_of, decoded
-from ..model_yaml.find import CHECKPOINT_SUFFIXES
+from ..modelfile.encoding import content_of, decoded
+from ..modelfile.find import CHECKPOINT_SUFFIXES
 from ..wording import first_line
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT
@@ -48,7 +48,7 @@ class PlainRuns:
 
     Attributes:
         runs: the runs.
-        sizes: network -> the picture size that it was trained at, pixels of a side.
+        sizes: network -> the image size that it was trained at, pixels of a side.
         notes: what was passed over, in words.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..costs.picture_size import size_of
+from ..cost.image_size import size_of
 from ..errors import SurgeonError
 from .runs import OTHER_NETWORK, Costs, Run, weights_of
 
@@ -33,7 +33,7 @@ def _counted(run: Run, size: int) -> Costs | None:
     if checkpoint is None:
         return None
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..costs.count import count
+    from ..cost.count import count
 
     try:
         cost = count(read_checkpoint(checkpoint).float_model(), size_of(size), name=str(checkpoint))

@@ -84,7 +84,7 @@ def tabulate(
         costs: network -> costs.
         metric: what is compared; None for what the task is measured by.
         resolve: a difference, for which the seeds that it takes are told.
-        latency: median seconds for one picture, where they are to be shown.
+        latency: median seconds for one image, where they are to be shown.
         larger: base -> the larger base that stands for plain scaling.
         notes: what else has to be known of the numbers.
         advice: what to do where there are none.
@@ -105,7 +105,7 @@ def tabulate(
     latency = latency or KnownLatencies()
     rows = [replace(row, seconds=latency.seconds.get(row.network)) for row in rows]
     rows = _void(_compared(rows), runs)
-    rows = [replace(row, beaten=_beaten(row, rows, larger or {})) for row in rows]
+    rows = [replace(row, dominated=_beaten(row, rows, larger or {})) for row in rows]
     rows = _with_best(rows, [run for run in runs if left_out(run, chosen) is None])
     resolution = _resolution(rows, resolve)
     told = (*_notes(rows, runs, resolution, chosen), *notes, *latency.notes)
@@ -293,8 +293,8 @@ def _notes(rows: Sequence[Row], runs: Sequence[Run], resolution: Mapping[str, An
         notes.append("cells were trained with different releases: " + " | ".join(_release(one) for one in releases))
     for row in rows:
         notes += [f"{row.network}: {note}" for note in row.notes]
-        if row.beaten:
-            notes.append(f"{row.network}: {row.beaten}: a larger base does better for the same cost")
+        if row.dominated:
+            notes.append(f"{row.network}: {row.dominated}: a larger base does better for the same cost")
     return notes
 
 

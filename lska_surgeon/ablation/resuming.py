@@ -8,7 +8,7 @@ A training that goes on is begun again with its own arguments, and this state is
 
 With that, on a device that computes the same twice, a training that was killed at any moment ends in the same numbers
 as one that was not. Only the loaders' own processes (`workers` above 0, which Ultralytics never has on a CPU) keep
-states that can't be had from outside; then the run goes on from the exact weights, with other random pictures.
+states that can't be had from outside; then the run goes on from the exact weights, with other random images.
 
 A state may come from anywhere, with a folder that somebody copied. So it is read as any checkpoint is, without running
 a thing; it names no files; and where it is damaged, or does not fit, it is set aside and never in the way again.
@@ -229,7 +229,7 @@ class _Keeper:
 
 
 class _Order:
-    """In which order a loader draws its pictures: where its iterator began, and how many batches it has drawn since.
+    """In which order a loader draws its images: where its iterator began, and how many batches it has drawn since.
 
     A sampler's own place can't be read; so it is led there again, from the same beginning.
     """
@@ -264,7 +264,7 @@ class _Order:
 
 
 def _refill(dataset: Any, buffer: list[int]) -> None:
-    """The pictures in memory, from which mosaics are made: whether one is there decides which is dropped next."""
+    """The images in memory, from which mosaics are made: whether one is there decides which is dropped next."""
     if not buffer:
         return
     augment, dataset.augment = dataset.augment, False  # so that loading one moves none

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..costs.cache import CostCache
-from ..costs.picture_size import DEFAULT_SIZE
+from ..cost.cache import CostCache
+from ..cost.image_size import DEFAULT_SIZE
 from ..grafting.settings_files import classes_in
 from .cells import Ablation, Cell
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record
@@ -82,7 +82,7 @@ def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
 
 
 def counting_notes(ablation: Ablation) -> tuple[str, ...]:
-    """At which size of picture the costs of `costs_of` are, and with how many classes where that is not the data's."""
+    """At which size of image the costs of `costs_of` are, and with how many classes where that is not the data's."""
     height, width = ablation.recipe.imgsz
     trained = ablation.experiment.arguments.get("imgsz", DEFAULT_SIZE)
     size = f"GFLOPs are at {height}x{width} pixels"
@@ -147,7 +147,7 @@ def _of_cell(cell: Cell, epoch: str) -> Run:
     if state == UNREADABLE:
         return replace(run, notes={UNREADABLE: record["error"]["text"]})
     if len(record.get("attempts", [])) > 1 and state == DONE and not record.get("exact_resume", True):
-        run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random pictures"})
+        run = replace(run, notes={**run.notes, "resumed": "went on after an interruption, with other random images"})
     return with_metrics(run, read_epochs(cell.folder), epoch) if state == DONE else run
 
 

@@ -131,12 +131,12 @@ def check_images(ablation: Ablation, cells: Sequence[Cell]) -> None:
     """See that what some cells train on is on this machine.
 
     Raises:
-        RecipeError: pictures that a data YAML names are not here; with file and line.
+        RecipeError: images that a data YAML names are not here; with file and line.
     """
     for source in dict.fromkeys(cell.source for cell in cells):
         missing = missing_images(Path(source))
         if missing is not None:
-            problem = f"{source} names {missing}, which is not here: put the pictures there, or mend that file"
+            problem = f"{source} names {missing}, which is not here: put the images there, or mend that file"
             raise error_in(ablation.recipe, "train.data", problem)
 
 

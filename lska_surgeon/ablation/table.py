@@ -44,8 +44,8 @@ class Row:
         values: seed -> the value of the metric that is compared.
         comparison: against the base; None for a base, and where no seed is common.
         verdict: what the comparison shows, or why it shows nothing; "" without one.
-        beaten: how plain scaling does better at the same GFLOPs, or None.
-        seconds: median latency of one picture, where it was measured.
+        dominated: how plain scaling does better at the same GFLOPs, or None.
+        seconds: median latency of one image, where it was measured.
         best: metrics of which it is the best by far, see `results`.
         noticed: kind of what one has to know, such as "early stop" -> how many of its runs it concerns.
         notes: what one has to know of its runs, in words.
@@ -61,7 +61,7 @@ class Row:
     values: Mapping[int, float]
     comparison: Comparison | None = None
     verdict: str = ""
-    beaten: str | None = None
+    dominated: str | None = None
     seconds: float | None = None
     best: tuple[str, ...] = ()
     noticed: Mapping[str, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..errors import CheckpointError
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ..modelfile.find import CHECKPOINT_SUFFIXES, find_model
 from ..yolo.build import layers_of
 from ..yolo.environment import import_offline, quiet
 

@@ -14,14 +14,14 @@ from .own_blocks import with_own_blocks
 
 @with_own_blocks
 def check(model: PathLike, *, build: bool = False, blocks: PathLike | None = None) -> CheckedFile:
-    """Find the mistakes that people make in model YAMLs by hand; nothing is written before `.write()`.
+    """Find the errors that people make in model YAMLs by hand; nothing is written before `.write()`.
 
     >>> import lska_surgeon as ls
     >>> ls.check("yolov8s.yaml").ok
     True
 
     Args:
-        model: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        model: path of a model YAML, or a stock Ultralytics name with its scale.
         build: build it in Ultralytics as well, where it has no errors; that needs torch.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 

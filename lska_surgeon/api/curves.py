@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..costs.curves import DESIGNS, SIZES, curve_points
+from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..declarations.find import active_blocks
 from ..drawing.curves import Curves
-from ..model_yaml.load import open_model
+from ..modelfile.load import open_model
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -28,12 +28,12 @@ def curves(
     The figure of Lau, Po, Rehman, arXiv 2309.01439, for one's own network.
 
     Args:
-        model: a path, or a stock name with its scale letter.
+        model: a path, or a stock name with its scale.
         at: positions, as `insert` takes them, without kernel sizes.
         op: one or more operators; the paper's four designs.
         k: one or more kernel sizes; the paper's six.
-        imgsz: side of the picture, pixels, or (height, width).
-        scale: scale letter, where the model's name does not say it.
+        imgsz: side of the image, pixels, or (height, width).
+        scale: scale, where the model's name does not say it.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Returns:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..costs.difference import Difference, difference_of
-from ..costs.picture_size import size_of
+from ..cost.difference import Difference, difference_of
+from ..cost.image_size import size_of
 from ..declarations.find import active_blocks
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
@@ -31,9 +31,9 @@ def diff(
     ((13, 17, 21, 25), 452224)
 
     Args:
-        before: path of a model YAML or of a .pt, or a stock Ultralytics name with its scale letter.
+        before: path of a model YAML or of a .pt, or a stock Ultralytics name with its scale.
         after: the same.
-        imgsz: size of the picture in pixels, one number for a square or (height, width).
+        imgsz: size of the image in pixels, one number for a square or (height, width).
         count: build both and count them with fvcore, which needs torch; otherwise costs are worked out exactly where
             operators alone differ, and are None where more does.
         trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.

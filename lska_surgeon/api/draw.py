@@ -6,19 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ..architecture.scaling import Scaling
 from ..checkpoints.find import check_checkpoint
-from ..costs.picture_size import LARGEST_SIDE
+from ..core.scaling import Scaling
+from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import active_blocks
 from ..drawing.content import Content
+from ..drawing.drawing import RASTER, Drawing, format_of
 from ..drawing.figure import Figure
 from ..drawing.matplotlib_plots import check_matplotlib
-from ..drawing.picture import RASTER, Drawing, format_of
 from ..errors import SurgeonError
 from ..files import check_target
-from ..model_yaml.document import Document
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, STDIN, FoundModel, find_model, is_checkpoint
-from ..model_yaml.load import OpenModel, open_model
+from ..modelfile.document import Document
+from ..modelfile.find import CHECKPOINT_SUFFIXES, STDIN, FoundModel, find_model, is_checkpoint
+from ..modelfile.load import OpenModel, open_model
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -41,20 +41,20 @@ def draw(
 ) -> Drawing:
     """Draw a network, every position that `insert` takes in it, or what sets a variant apart from it.
 
-    Nothing is written before `write`; a notebook shows the picture.
+    Nothing is written before `write`; a notebook shows the image.
 
     >>> import lska_surgeon as ls
-    >>> picture = ls.draw("yolov8s.yaml", positions=True)
-    >>> print(picture)
+    >>> image = ls.draw("yolov8s.yaml", positions=True)
+    >>> print(image)
     yolov8s-positions.svg: yolov8s.yaml, scale s, 640 × 640; 23 rows and 29 connections
 
     Args:
-        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale letter, a Checkpoint, or an
+        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale, a Checkpoint, or an
             insertion that `insert` has worked out.
         variant: the same; drawn beside `model`, what came in colour and what was rewired dashed.
         positions: mark every position that `insert` takes by name.
-        imgsz: size of the picture in pixels, one number for a square or (height, width).
-        scale: scale letter of model YAMLs, where their names do not say it.
+        imgsz: size of the image in pixels, one number for a square or (height, width).
+        scale: scale of model YAMLs, where their names do not say it.
         output: the file to be, .svg, .md (Mermaid), .dot, .png or .pdf; None for one named after what is drawn, "-"
             for none.
         trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
@@ -63,7 +63,7 @@ def draw(
     Raises:
         DocumentError, CheckpointError: a file is not there, or is neither.
         GraphError: its rows make no network, or it has no such scale.
-        TargetError: `output` ends in no format of pictures.
+        TargetError: `output` ends in no format of images.
     """
     size = _size(imgsz)
     if positions and variant is not None:
@@ -95,7 +95,7 @@ def check_output(target: Path | None, force: bool) -> None:
     """Refuse a target before any work.
 
     Raises:
-        TargetError: it is no picture's, or must not, or can't, be written.
+        TargetError: it is no image's, or must not, or can't, be written.
         MissingPackageError: it takes matplotlib, which is not installed.
     """
     if target is not None:
@@ -149,7 +149,7 @@ def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
 
     import_offline()
     from ..checkpoints.checkpoint import Checkpoint
-    from ..costs.trained import open_checkpoint, open_trained
+    from ..cost.trained import open_checkpoint, open_trained
 
     if isinstance(model, (str, os.PathLike)):
         return open_checkpoint(os.fspath(model), trust=trust)

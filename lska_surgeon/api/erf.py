@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints.find import check_checkpoint
 from ..insight.asked import check_asked
-from ..insight.folder import pictures_in
+from ..insight.folder import images_in
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -35,9 +35,9 @@ def erf(
         models: one or more checkpoints.
         level: pyramid levels of the output layer's inputs, "p3"; none, and no layer either, for all of them.
         layer: indices of layers to look behind.
-        images: a folder of pictures; None for noise.
-        imgsz: side of the square that pictures are resized to, pixels: a multiple of the networks' strides.
-        most: how many pictures at most.
+        images: a folder of images; None for noise.
+        imgsz: side of the square that images are resized to, pixels: a multiple of the networks' strides.
+        most: how many images at most.
         gates: look at how far each operator is from the identity in place of receptive fields.
         trust: load checkpoints even if they name code that is not on the allow-list; they may run it.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
@@ -46,7 +46,7 @@ def erf(
         What was seen; `print` shows tables, `write("erf.png")` draws heat maps.
 
     Raises:
-        SurgeonError: no such checkpoint, level, layer or picture, or a size that does not fit.
+        SurgeonError: no such checkpoint, level, layer or image, or a size that does not fit.
     """
     levels, layers = [level] if isinstance(level, str) else level, [layer] if isinstance(layer, int) else layer
     check_asked(levels=levels, layers=layers, imgsz=imgsz, most=most, gates=gates)
@@ -54,7 +54,7 @@ def erf(
     for path in paths:
         check_checkpoint(path)
     if images:
-        pictures_in(Path(images))  # here, as the checkpoints: importing torch takes seconds
+        images_in(Path(images))  # here, as the checkpoints: importing torch takes seconds
     from ..yolo.environment import import_offline
 
     import_offline()

@@ -1,4 +1,4 @@
-"""What every verb raises for a mistake of the user: one line that says what was found and what to do."""
+"""What every verb raises for an error of the user: one line that says what was found and what to do."""
 
 from __future__ import annotations
 

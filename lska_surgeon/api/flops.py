@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from ..checkpoints.find import check_checkpoint
-from ..costs.cost import Cost
-from ..costs.picture_size import batch_of, size_of
+from ..cost.cost import Cost
+from ..cost.image_size import batch_of, size_of
 from ..errors import SurgeonError
-from ..model_yaml.find import find_model, is_checkpoint
+from ..modelfile.find import find_model, is_checkpoint
 from ..wording import a_value
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
@@ -43,12 +43,12 @@ def flops(
     3151904
 
     Args:
-        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale letter, any torch module that
+        model: path of a model YAML or of a .pt, a stock Ultralytics name with its scale, any torch module that
             takes one (N, C, H, W) tensor, a loaded `YOLO` object, or a Checkpoint; none of them is changed.
-        imgsz: size of the picture in pixels, one number for a square or (height, width).
-        batch: N, pictures in the input.
+        imgsz: size of the image in pixels, one number for a square or (height, width).
+        batch: N, images in the input.
         fuse: fuse Conv and BatchNorm first, as Ultralytics does before it predicts.
-        scale: scale letter of a model YAML, where its name does not say it.
+        scale: scale of a model YAML, where its name does not say it.
         trust: load a .pt even if it names code that is not on the allow-list; it may then run anything.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
@@ -62,7 +62,7 @@ def flops(
     look_at(model)
     if scale and not _is_yaml(model):
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
-    from ..costs.count import count_source, load
+    from ..cost.count import count_source, load
 
     load()
     if isinstance(model, (str, os.PathLike)):
@@ -92,7 +92,7 @@ def _count_loaded(model: Any, size: tuple[int, int], batch: int, fuse: bool) -> 
     from torch import nn
 
     from ..checkpoints.contents import Checkpoint
-    from ..costs.count import count
+    from ..cost.count import count
     from ..yolo.environment import module_named
 
     name = type(model).__name__

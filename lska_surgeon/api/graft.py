@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..architecture.placement import check_placement, placement_of
+from ..core.placement import check_placement, placement_of
 from ..declarations.find import active_blocks
 from ..errors import PositionError
 from ..files import target_path
 from ..grafting.input_files import pixels_of
-from ..model_yaml.file_names import variant_stem
-from ..model_yaml.find import find_model, is_stock
+from ..modelfile.file_names import variant_stem
+from ..modelfile.find import find_model, is_stock
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from ..yolo.weights import fetch_weights
@@ -61,7 +61,7 @@ def graft(
             x + g * (A(x) - x) with g = 0.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
         init: "identity", or "default" for random init as papers have it, gates open.
-        image: a picture for one more run of the certificate, at most 640 pixels on its longer side.
+        image: an image for one more run of the certificate, at most 640 pixels on its longer side.
         download: fetch weights that Ultralytics publishes, "yolov8s.pt", by its own downloader where they are not here.
         trust: load a file even if it names code that is not on the allow-list; it may then run anything.
         unchecked: go on where `check` finds errors in `into`.
@@ -97,7 +97,7 @@ def graft(
             from ..checks.refusal import refuse_broken
 
             refuse_broken(found, blocks=active_blocks())
-    import_offline()  # here, for it takes seconds and no mistake above should wait for it
+    import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.graft import graft as graft_planned
     from ..grafting.plan import plan_graft, plan_graft_into
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..architecture.placement import placement_of
+from ..core.placement import placement_of
 from ..declarations.find import active_blocks
-from ..model_yaml import insert as planned
-from ..model_yaml.find import is_stock
-from ..model_yaml.load import open_model
+from ..modelfile import insert as planned
+from ..modelfile.find import is_stock
+from ..modelfile.load import open_model
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 
 
 class Insertion(planned.Insertion):
-    """An insertion that a notebook shows as a drawing as well; the rest is `model_yaml.insert.Insertion`."""
+    """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.Insertion`."""
 
     def _repr_html_(self) -> str:
         from ..drawing.insertion import drawing_of  # here, for only a notebook asks
@@ -47,7 +47,7 @@ def insert(
     'yolov8s-lska-neck-k35.yaml'
 
     Args:
-        base: path of a model YAML, or a stock Ultralytics name with its scale letter.
+        base: path of a model YAML, or a stock Ultralytics name with its scale.
         at: where, one position or several, each as `--at` takes it: "neck", "head:p4,p5@11", "after:9", "edge:15->22".
         k: kernel size in cells of the map, where a position gives none of its own: 7, 11, 23, 35, 41, 53 as in the
             paper (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`. None is
@@ -56,7 +56,7 @@ def insert(
             block that you declare like attention.
         dilation: of the dilated convolution, in cells; None takes the paper's for `k`.
         gated: put an operator that is not the paper's behind a gate that starts closed, as `graft` does.
-        scale: scale letter, where the base's name does not say it.
+        scale: scale, where the base's name does not say it.
         resolve: write the scale's real widths and repeats into every row.
         unchecked: go on where `check` finds errors in the base.
         output: the file to be; None takes a name that tells what was done, "-" none.

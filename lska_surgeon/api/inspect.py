@@ -30,5 +30,5 @@ def load_checkpoint(path: PathLike, *, trust: bool = False, blocks: PathLike | N
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
     look_at(path)
-    import_offline()  # here, for it takes seconds and no mistake above should wait for it
+    import_offline()  # here, for it takes seconds and no error above should wait for it
     return checkpoint_from(path, trust)

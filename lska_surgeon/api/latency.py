@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..costs.picture_size import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
+from ..cost.image_size import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
 from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .arguments import PathLike
@@ -14,7 +14,7 @@ from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..ablation.cells import Ablation
-    from ..costs.times import Latencies
+    from ..cost.times import Latencies
 
 
 @with_own_blocks
@@ -37,11 +37,11 @@ def latency(
     """Measure models side by side, interleaved, each after its warm-up.
 
     Args:
-        models: model YAMLs, checkpoints, stock names with their scale letter, or modules; one or a list.
+        models: model YAMLs, checkpoints, stock names with their scale, or modules; one or a list.
         recipe: in place of models, a recipe whose networks are measured; the times are kept for `results`.
         folder: of a recipe, where its cells lie; None for `ablation/RECIPE` beside it.
         imgsz: input size in pixels, or (height, width); None for the recipe's, at which GFLOPs are counted too, or 640.
-        batch: pictures in the input.
+        batch: images in the input.
         device: "cpu", or a GPU's number.
         half: half precision, on a GPU.
         threads: of the CPU; None for torch's own choice.
@@ -72,7 +72,7 @@ def latency(
 
         ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
     size = size_of(imgsz if imgsz is not None else ablation.recipe.imgsz if ablation else DEFAULT_SIZE)
-    from ..costs.latency import Setting, measure
+    from ..cost.latency import Setting, measure
     from ..yolo.environment import import_offline
 
     import_offline()
@@ -95,7 +95,7 @@ def look_at_recipe(recipe: str | Path) -> None:
 
 def _of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     from ..ablation.latencies import keep_latencies
-    from ..costs.latency import measure
+    from ..cost.latency import measure
     from ..files import for_a_while
     from ..yolo.build import build
 
@@ -115,7 +115,7 @@ def _name(model: Any) -> str:
 
 def _load(model: Any, trust: bool) -> Any:
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+    from ..modelfile.find import CHECKPOINT_SUFFIXES, find_model
     from ..yolo.build import build
 
     if not isinstance(model, (str, Path)):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..declarations.find import active_blocks
-from ..model_yaml.load import open_model
-from ..model_yaml.positions import Positions
+from ..modelfile.load import open_model
+from ..modelfile.positions import Positions
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 
@@ -21,8 +21,8 @@ def positions(model: PathLike, *, scale: str | None = None, blocks: PathLike | N
     (128, 8.0)
 
     Args:
-        model: path of a model YAML, or a stock Ultralytics name with its scale letter.
-        scale: scale letter, where the model's name does not say it.
+        model: path of a model YAML, or a stock Ultralytics name with its scale.
+        scale: scale, where the model's name does not say it.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:

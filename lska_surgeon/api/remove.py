@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..declarations.find import active_blocks
-from ..model_yaml.remove import Removal, plan_remove
+from ..modelfile.remove import Removal, plan_remove
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..files import target_path
-from ..insight.folder import pictures_in
+from ..insight.folder import images_in
 from ..page.gather import ReportPage, report_of
 from ..page.words import LANGUAGES
 from ..recipes.result import SyncOptions
@@ -38,21 +38,21 @@ def report(
     Args:
         recipe: path of a recipe, a YAML file.
         costs: count bases that are not counted yet, which needs torch.
-        images: a folder of pictures; measures with them what the trained networks see, as `erf` does.
+        images: a folder of images; measures with them what the trained networks see, as `erf` does.
         language: "en" or "zh".
         output: the file to be; None is `report.html` beside the recipe.
         blocks: the declaration of blocks of your own; None takes the nearest lska-surgeon.toml.
 
     Raises:
         RecipeError: the recipe, a base or the index can't be read or followed.
-        SurgeonError: with `images`, there is no picture, or nothing that was trained.
+        SurgeonError: with `images`, there is no image, or nothing that was trained.
         TargetError: `output` does not end in .html.
     """
     one_of(language, LANGUAGES, "language")
     path = Path(recipe)
     target = target_path(as_name(output) or str(path.with_name("report.html")), ".html")
-    pictures = None if images is None else Path(images)
-    if pictures is not None:
-        pictures_in(pictures)
+    images = None if images is None else Path(images)
+    if images is not None:
+        images_in(images)
     planned = sync(SyncOptions(path, dry_run=True, costs=costs))
-    return report_of(planned, language=language, output=target, images=pictures)
+    return report_of(planned, language=language, output=target, images=images)

@@ -12,7 +12,7 @@ from ..checkpoints.find import check_checkpoint, means_yaml
 from ..declarations.find import active_blocks, telling_children
 from ..errors import ChangedOutputsError, TrainingError
 from ..grafting.input_files import check_words
-from ..model_yaml.find import find_model
+from ..modelfile.find import find_model
 from ..yolo.environment import import_offline
 from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of

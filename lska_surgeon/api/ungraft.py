@@ -42,7 +42,7 @@ def ungraft(
     """
     target = target_path(as_name(output) or name_of_ungraft(checkpoint), ".pt")
     look_at(checkpoint)
-    import_offline()  # here, for it takes seconds and no mistake above should wait for it
+    import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.ungraft import ungraft as ungraft_read
 
     return replace(ungraft_read(checkpoint_from(checkpoint, trust), lossy=lossy), output=target)

@@ -27,7 +27,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from ..architecture.shapes import numbers_in
+from ..core.shapes import numbers_in
 from ..declarations.find import active_declarations, untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError

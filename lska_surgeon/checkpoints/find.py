@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..files import no_file
-from ..model_yaml.find import YAML_SUFFIXES, is_checkpoint, stock_models, without_scale
+from ..modelfile.find import YAML_SUFFIXES, is_checkpoint, stock_models, without_scale
 
 
 def means_yaml(name: str) -> bool:

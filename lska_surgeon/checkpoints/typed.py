@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..architecture.graph import rows_of
-from ..architecture.settings import settings_problems
+from ..core.graph import rows_of
+from ..core.settings import settings_problems
 from ..errors import SurgeonError
 from ..wording import a_value, clean
 from .bounds import MOST_UNFOLDED
@@ -26,7 +26,7 @@ from .stand_ins import StandIn
 _LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
 
 
-#: Of a network; pictures of a few strides a side are made to try it.
+#: Of a network; images of a few strides a side are made to try it.
 _LARGEST_STRIDE = 256
 
 

@@ -1,4 +1,4 @@
-"""The linter for model YAMLs that people edit: read a file, find its mistakes, propose corrections; no torch."""
+"""The linter for model YAMLs that people edit: read a file, find its errors, propose corrections; no torch."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ..architecture.blocks import STOCK, BlockTable
+from ..core.blocks import STOCK, BlockTable
 from ..installed.names import constructor, parsed_names, torch_activations, torch_layers
 from ..wording import clean
 from .findings import ERROR, WARNING

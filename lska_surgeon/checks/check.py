@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..architecture.blocks import STOCK, BlockTable
-from ..architecture.roles import ATTENTION
-from ..architecture.shapes import Shape
+from ..core.blocks import STOCK, BlockTable
+from ..core.roles import ATTENTION
+from ..core.shapes import Shape
 from ..errors import TargetError
 from ..files import planned_target, write_text
-from ..model_yaml.document import Document
-from ..model_yaml.find import STDIN, FoundModel, find_model
-from ..model_yaml.lines import patch, unified_diff
-from ..model_yaml.load import read_model, scale_note
+from ..modelfile.document import Document
+from ..modelfile.find import STDIN, FoundModel, find_model
+from ..modelfile.lines import patch, unified_diff
+from ..modelfile.load import read_model, scale_note
 from ..tables import Part, Shown, Table
 from ..wording import counted
 from . import rules_arguments, rules_blocks, rules_levels, rules_rows, rules_taps, rules_widths
@@ -151,7 +151,7 @@ class CheckedFile(Shown):
         document: the file, parsed.
         findings: by line.
         stock: the stock model that its sources were compared with; None when it resembles none.
-        scale: the scale letter that the file was asked for by, or None.
+        scale: the scale that the file was asked for by, or None.
         notes: what the user should be told.
     """
 
@@ -192,11 +192,11 @@ class CheckedFile(Shown):
 
     @property
     def line(self) -> str:
-        """How many mistakes, in one line."""
+        """How many errors, in one line."""
         counts = [(self.count(severity), severity) for severity in (ERROR, WARNING)]
         found = ", ".join(counted(number, severity) for number, severity in counts if number)
         alone = "" if self.stock else " (like no stock model, so compared with none)"
-        return f"{self.path}: {found or 'no mistakes found'}{alone}"
+        return f"{self.path}: {found or 'no errors found'}{alone}"
 
     def parts(self) -> tuple[Part, ...]:
         """A table of the findings, and how many they are."""
@@ -272,7 +272,7 @@ def _found(subject: Context) -> list[Finding]:
 
 
 def _without_echoes(findings: list[Finding]) -> list[Finding]:
-    """The findings without the unread layers that another finding's correction would give a reader."""
+    """The findings without the unread layers that another finding's correction would give a consumer."""
     told = {correction for finding in findings if finding.rule != "unread" for correction in finding.corrections}
     return [
         one for one in findings if one.rule != "unread" or not one.corrections or not told.issuperset(one.corrections)

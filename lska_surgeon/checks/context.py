@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from ..architecture.blocks import STOCK, BlockTable
-from ..architecture.graph import Layer, readers_of
-from ..architecture.packed_backbone import packed_row
-from ..architecture.roles import role_of
-from ..architecture.scaling import Scaling, scaling_of
-from ..architecture.shapes import Shape
+from ..core.blocks import STOCK, BlockTable
+from ..core.graph import Layer, consumers_of
+from ..core.packed_backbone import packed_row
+from ..core.roles import role_of
+from ..core.scaling import Scaling, scaling_of
+from ..core.shapes import Shape
 from ..errors import GraphError
-from ..model_yaml.document import BAD_ROW, Document, RowError
-from ..model_yaml.find import FoundModel
-from ..model_yaml.lines import line_end
+from ..modelfile.document import BAD_ROW, Document, RowError
+from ..modelfile.find import FoundModel
+from ..modelfile.lines import line_end
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
@@ -134,13 +134,13 @@ class Context:
         found = [(scaling.letter, shapes_or_none(self.layers, None, scaling)) for scaling in self.scalings]
         return {letter: shapes for letter, shapes in found if shapes is not None}
 
-    def readers(self, index: int) -> list[int]:
+    def consumers(self, index: int) -> list[int]:
         """Indices of the layers that read layer `index`."""
-        return list(self._readers.get(index, ()))
+        return list(self._consumers.get(index, ()))
 
     @cached_property
-    def _readers(self) -> dict[int, tuple[int, ...]]:
-        return readers_of(self.layers)
+    def _consumers(self) -> dict[int, tuple[int, ...]]:
+        return consumers_of(self.layers)
 
     def finding(
         self, severity: str, rule: str, index: int, message: str, suggestion: str | None = None, *fixes: Correction

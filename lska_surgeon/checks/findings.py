@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..model_yaml.document import MARKS, Document
-from ..model_yaml.rewriting import changes_of_args, splice
+from ..modelfile.document import MARKS, Document
+from ..modelfile.rewriting import changes_of_args, splice
 
 ERROR, WARNING = "error", "warning"
 
@@ -38,7 +38,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake, or what looks like one.
+    """One error, or what looks like one.
 
     Attributes:
         severity: "error" or "warning".

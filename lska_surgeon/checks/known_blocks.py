@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..architecture.blocks import STOCK, Block
+from ..core.blocks import STOCK, Block
 from ..installed.names import parsed_names, stock_modules, torch_layers
 
 _DOUBLED = re.compile(r"(.)\1+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..architecture.graph import IMAGE, Layer
+from ..core.graph import IMAGE, Layer
 from .stock_alignment import Alignment
 from .strides import clashes, shapes_or_none
 
@@ -20,7 +20,7 @@ class Moved:
     """A tap that does not read what stands for the stock model's source.
 
     Attributes:
-        row: file index of the reader.
+        row: file index of the consumer.
         tap: which of its taps, counted from 0.
         reads: what it reads.
         expected: what stands for the stock model's source, inserted layers included.

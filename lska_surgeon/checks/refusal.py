@@ -1,10 +1,10 @@
-"""Refusing a base that has mistakes, before anything is put into it; it corrects nothing."""
+"""Refusing a base that has errors, before anything is put into it; it corrects nothing."""
 
 from __future__ import annotations
 
-from ..architecture.blocks import STOCK, BlockTable
+from ..core.blocks import STOCK, BlockTable
 from ..errors import BrokenBaseError
-from ..model_yaml.find import FoundModel
+from ..modelfile.find import FoundModel
 from .check import check_found
 from .findings import ERROR
 

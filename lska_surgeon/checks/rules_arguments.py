@@ -8,11 +8,11 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from ..architecture.attention import plain_row
-from ..architecture.graph import Layer
-from ..architecture.yolov5 import yolov5_problem
+from ..core.attention import plain_row
+from ..core.graph import Layer
+from ..core.yolov5 import yolov5_problem
 from ..installed.names import parsed_names
-from ..model_yaml.document import BAD_ROW, format_value
+from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..architecture.attention import is_like_attention, read_attention
-from ..architecture.graph import Layer
-from ..architecture.other_operators import read_row_of_users
-from ..architecture.shapes import custom_row_problem
-from ..architecture.yolov5 import yolov5_problem
+from ..core.attention import is_like_attention, read_attention
+from ..core.graph import Layer
+from ..core.other_operators import read_row_of_users
+from ..core.shapes import custom_row_problem
+from ..core.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
-from ..model_yaml.document import BAD_ROW
-from ..model_yaml.lines import line_number
+from ..modelfile.document import BAD_ROW
+from ..modelfile.lines import line_number
 from ..wording import clean
 from .activation import activation_problem
 from .context import Context

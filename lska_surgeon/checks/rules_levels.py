@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..architecture.graph import IMAGE
-from ..architecture.roles import ATTENTION
-from ..architecture.shapes import stride_argument
+from ..core.graph import IMAGE
+from ..core.roles import ATTENTION
+from ..core.shapes import stride_argument
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .strides import clashes, input_shapes, shapes_or_none

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..architecture.graph import NO_HEAD
-from ..architecture.packed_backbone import told
-from ..architecture.scaling import scaling_of
-from ..architecture.settings import settings_problems
-from ..architecture.shapes import size_problem, width_problem
+from ..core.graph import NO_HEAD
+from ..core.packed_backbone import told
+from ..core.scaling import scaling_of
+from ..core.settings import settings_problems
+from ..core.shapes import size_problem, width_problem
 from ..errors import GraphError
-from ..model_yaml.lines import line_number
+from ..modelfile.lines import line_number
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 

@@ -1,18 +1,18 @@
-"""Rules about who reads whom: taps that moved, layers with too few inputs or no reader; they know no strides."""
+"""Rules about who reads whom: taps that moved, layers with too few inputs or no consumer; they know no strides."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from ..architecture.graph import IMAGE
-from ..architecture.roles import ATTENTION
+from ..core.graph import IMAGE
+from ..core.roles import ATTENTION
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .moved_taps import Moved
 
-#: What `insert` writes behind an operator that one reader alone is to read.
-_FOR_ONE_READER = re.compile(r"#.*\b(?:head|before|edge)\b")
+#: What `insert` writes behind an operator that one consumer alone is to read.
+_FOR_ONE_CONSUMER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
 
 def taps(subject: Context) -> Iterator[Finding]:
@@ -25,7 +25,7 @@ def taps(subject: Context) -> Iterator[Finding]:
             continue  # rule `source` tells it
         if not moved.around or (moved.stale and (kept or moved.row in rows)):
             yield _tap(subject, moved, meant=not moved.around and moved.row not in rows)
-        elif all(map(subject.readers, moved.around)) and _is_bypass(subject, moved):
+        elif all(map(subject.consumers, moved.around)) and _is_bypass(subject, moved):
             yield _bypass(subject, moved)
 
 
@@ -46,16 +46,16 @@ def inputs(subject: Context) -> Iterator[Finding]:
 
 
 def unread(subject: Context) -> Iterator[Finding]:
-    """Rule `unread`: every layer but the output layer has a reader, unless the stock model's has none either."""
+    """Rule `unread`: every layer but the output layer has a consumer, unless the stock model's has none either."""
     if subject.bad_rows or subject.has_packed_backbone:
         return
     explained = {moved.expected for moved in subject.moved if not moved.around}
     for layer in subject.layers[:-1]:
-        if subject.readers(layer.index) or layer.index in explained or _unread_in_stock(subject, layer.index):
+        if subject.consumers(layer.index) or layer.index in explained or _unread_in_stock(subject, layer.index):
             continue
         severity = WARNING if layer.kind.same else ERROR
         message = f"nobody reads {subject.named(layer.index)}: it feeds nothing"
-        fix = _reader_to_be(subject, layer.index)
+        fix = _consumer_to_be(subject, layer.index)
         if fix is None or fix.row is None:
             yield subject.finding(severity, "unread", layer.index, message)
         else:
@@ -115,9 +115,9 @@ def _renumbered(subject: Context) -> bool:
 
 
 def _is_bypass(subject: Context, moved: Moved) -> bool:
-    """True where attention is read around, and no comment says that it is for one reader alone."""
+    """True where attention is read around, and no comment says that it is for one consumer alone."""
     attention = [index for index in moved.around if subject.role(index) in ATTENTION]
-    return any(not _FOR_ONE_READER.search(subject.comment(index)) for index in attention)
+    return any(not _FOR_ONE_CONSUMER.search(subject.comment(index)) for index in attention)
 
 
 def _usual_inputs(subject: Context, index: int) -> int | None:
@@ -137,10 +137,10 @@ def _may_give_several(subject: Context, index: int) -> bool:
 def _unread_in_stock(subject: Context, index: int) -> bool:
     alignment = subject.alignment
     old = alignment.stock_row.get(index) if alignment else None
-    return alignment is not None and old is not None and not alignment.stock.readers(old)
+    return alignment is not None and old is not None and not alignment.stock.consumers(old)
 
 
-def _reader_to_be(subject: Context, index: int) -> Correction | None:
+def _consumer_to_be(subject: Context, index: int) -> Correction | None:
     """The tap that should read an unread layer: one that reads around it, or the output layer's on what it reads."""
     for moved in subject.moved:
         if index in moved.around:

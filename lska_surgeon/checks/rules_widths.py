@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..architecture.alignment import is_width
-from ..architecture.attention import read_attention
-from ..architecture.blocks import ATTENTION
-from ..architecture.graph import IMAGE, Layer
+from ..core.alignment import is_width
+from ..core.attention import read_attention
+from ..core.blocks import ATTENTION
+from ..core.graph import IMAGE, Layer
 from ..declarations.guess import names_attention
 from ..errors import KernelError
 from .context import Context

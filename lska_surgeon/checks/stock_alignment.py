@@ -13,10 +13,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from ..architecture.alignment import AlignedRow, align_rows, is_width, likenesses
-from ..architecture.graph import Graph, Layer, as_from
+from ..core.alignment import AlignedRow, align_rows, is_width, likenesses
+from ..core.graph import Graph, Layer, as_from
 from ..errors import GraphError
-from ..model_yaml.find import stock_models
+from ..modelfile.find import stock_models
 from ..yaml_nodes import read_plain
 
 #: How many stock models are aligned in full after a look at their blocks.

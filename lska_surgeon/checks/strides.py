@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..architecture.graph import IMAGE, Graph, Layer
-from ..architecture.scaling import Scaling
-from ..architecture.shapes import Shape, shapes_of
+from ..core.graph import IMAGE, Graph, Layer
+from ..core.scaling import Scaling
+from ..core.shapes import Shape, shapes_of
 from ..errors import GraphError
 from .stock_alignment import Alignment
 
-_PICTURE = Shape(None, 1.0)
+_IMAGE = Shape(None, 1.0)
 
 
 def shapes_or_none(
@@ -29,7 +29,7 @@ def shapes_or_none(
 
 def input_shapes(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     """The shapes of what a layer reads."""
-    return [_PICTURE if source == IMAGE else shapes[source] for source in layer.sources]
+    return [_IMAGE if source == IMAGE else shapes[source] for source in layer.sources]
 
 
 def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:

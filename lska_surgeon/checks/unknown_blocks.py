@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..architecture.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
-from ..architecture.graph import Graph
+from ..core.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
+from ..core.graph import Graph
 from ..declarations.guess import guess_blocks
 from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.scan import scan
 from ..errors import TargetError
 from ..files import as_path, check_target, write_text
-from ..model_yaml.document import Document
-from ..model_yaml.find import find_model
+from ..modelfile.document import Document
+from ..modelfile.find import find_model
 from ..tables import Part, Shown, Table
 from ..wording import clean
 from .known_blocks import is_unknown, known_blocks

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from ..architecture.kernel import PAPER_DILATIONS
-from ..architecture.other_operators import all_ops
-from ..architecture.positions import NAMES
+from ..core.kernel import PAPER_DILATIONS
+from ..core.other_operators import all_ops
+from ..core.positions import NAMES
 from ..declarations.find import find_blocks
 from ..errors import SurgeonError
-from ..model_yaml.find import find_model, stock_models
+from ..modelfile.find import find_model, stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
 _LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
@@ -22,7 +22,7 @@ _FAMILY = re.compile(r"yolo(?:e-)?v?\d+")
 
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Stock models, with their scale letters as soon as something is typed, and files.
+    """Stock models, with their scales as soon as something is typed, and files.
 
     Shells complete files on their own, but not beside other words; so where both match, the files are listed here.
     """
@@ -55,7 +55,7 @@ def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def scales(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The scale letters of the model that stands on the line; all that there are where none does yet."""
+    """The scales of the model that stands on the line; all that there are where none does yet."""
     given = [
         ctx.params.get("base"),
         ctx.params.get("model"),

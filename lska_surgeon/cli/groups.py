@@ -10,7 +10,7 @@ from ..wording import did_you_mean
 
 
 class NamingGroup(click.Group):
-    """A group whose mistakes name the commands that there are, whatever the release of click.
+    """A group whose errors name the commands that there are, whatever the release of click.
 
     Attributes:
         meant: words that people try -> the command that does it.
@@ -21,7 +21,7 @@ class NamingGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names; a word that names none is a mistake, but not while a shell asks."""
+        """The command that the first word names; a word that names none is an error, but not while a shell asks."""
         name, known = args[0], self.list_commands(ctx)
         if name in known or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""The command line's frame: which commands there are, and how a mistake becomes one line and an exit code.
+"""The command line's frame: which commands there are, and how an error becomes one line and an exit code.
 
 Each command lives in a module of `commands` and is imported only when it runs, so that `--help` costs nothing.
 """
@@ -25,7 +25,7 @@ GROUPS = {
     "Edit": {
         "insert": "Put LSKA into a model YAML.",
         "remove": "Take LSKA out of a model YAML again.",
-        "check": "Find wiring mistakes in model YAMLs.",
+        "check": "Find wiring errors in model YAMLs.",
     },
     "Inspect": {
         "positions": "Show a model's layers and where LSKA may go.",
@@ -87,7 +87,7 @@ EXIT_MISTAKE = 2
 
 
 class SurgeonGroup(NamingGroup):
-    """A group that imports a command when it is called and prints a mistake as one line."""
+    """A group that imports a command when it is called and prints an error as one line."""
 
     meant = MEANT
 
@@ -105,7 +105,7 @@ class SurgeonGroup(NamingGroup):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; without any, the help is what is asked for, which newer releases of click call a mistake."""
+        """Read the words; without any, the help is what is asked for, which newer releases of click call an error."""
         return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -137,7 +137,7 @@ class SurgeonGroup(NamingGroup):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run, and exit: 0 done, 1 a check failed, 2 a mistake in what was asked."""
+        """Run, and exit: 0 done, 1 a check failed, 2 an error in what was asked."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         prepare_streams()
@@ -145,29 +145,29 @@ class SurgeonGroup(NamingGroup):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            say.mistake(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
+            say.error(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
             code = EXIT_MISTAKE
         except SurgeonError as error:
-            say.mistake(error.as_typed)
+            say.error(error.as_typed)
             code = EXIT_MISTAKE
         except click.ClickException as error:
-            say.mistake(str(error))
+            say.error(str(error))
             code = EXIT_MISTAKE
         except ModuleNotFoundError as error:
             told = missing_package(error)
             if told is None:
                 raise
-            say.mistake(str(told))
+            say.error(str(told))
             code = EXIT_MISTAKE
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)
             code = 130
         except OSError as error:
             if error.errno == errno.EPIPE:
-                code = 1  # the reader of our output has gone (`| head`)
+                code = 1  # the consumer of our output has gone (`| head`)
             else:  # what the system refuses and no module foresaw: a name too long, a full disk
                 where = str(error.filename)[:80] if error.filename else "the output can't be written"
-                say.mistake(f"{error.strerror or error}: {where}")
+                say.error(f"{error.strerror or error}: {where}")
                 code = EXIT_MISTAKE
             give_up(sys.stdout)
         sys.exit(code if isinstance(code, int) else 0)

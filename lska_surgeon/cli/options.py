@@ -10,10 +10,10 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from ..architecture.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
-from ..costs.picture_size import LARGEST_SIDE
+from ..core.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
+from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import building_with, find_blocks
-from ..model_yaml.find import STDIN
+from ..modelfile.find import STDIN
 from ..recipes.bases import bases_of
 from . import completion
 

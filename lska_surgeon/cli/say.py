@@ -20,7 +20,7 @@ def note(text: str) -> None:
     line(f"Note: {text}", err=True)
 
 
-def mistake(text: str) -> None:
+def error(text: str) -> None:
     """What the user can put right."""
     line(f"Error: {text}", err=True)
 

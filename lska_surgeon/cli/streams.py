@@ -1,6 +1,6 @@
 """The standard streams made fit for anything that a command may say; it says nothing itself.
 
-No character is a mistake: one that a stream's encoding does not have is written as `\\u0394`, which JSON reads as well.
+No character is an error: one that a stream's encoding does not have is written as `\\u0394`, which JSON reads as well.
 A path with bytes that are no UTF-8 comes out as it is.
 What is written to a standard output that was closed before the start fails, as it does with grep and git. And no file
 that is opened gets the number of a closed stream, so that nobody's output ends up in it.

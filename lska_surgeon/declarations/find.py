@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from ..architecture.blocks import STOCK, BlockTable, CustomModule, Declarations
+from ..core.blocks import STOCK, BlockTable, CustomModule, Declarations
 from ..errors import DeclarationError
 from .read import FILE_NAME, PROJECT_FILE, declares_blocks, read_declarations, split_target
 

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from ..architecture.alignment import is_width
-from ..architecture.blocks import ADD, ATTENTION, STOCK, VERBATIM, CustomModule, Declarations
-from ..architecture.graph import IMAGE, Graph, Layer
-from ..architecture.roles import role_of
-from ..architecture.scaling import Scaling
-from ..architecture.shapes import shapes_of
+from ..core.alignment import is_width
+from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, CustomModule, Declarations
+from ..core.graph import IMAGE, Graph, Layer
+from ..core.roles import role_of
+from ..core.scaling import Scaling
+from ..core.shapes import shapes_of
 from .read import LIKES
 
 _MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each

@@ -1,4 +1,4 @@
-"""Reading a declaration file, each mistake with its file, line and field; it imports nothing that the file names.
+"""Reading a declaration file, each error with its file, line and field; it imports nothing that the file names.
 
 `lska-surgeon.toml` has `[blocks.NAME]` tables, pyproject.toml the same under `[tool.lska-surgeon]`; editors complete
 from `templates/blocks.schema.json`.
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..architecture.blocks import STOCK, VERBATIM, Block, CustomModule, Declarations
-from ..architecture.kernel import OP_BLOCKS
-from ..architecture.other_operators import CBAM
+from ..core.blocks import STOCK, VERBATIM, Block, CustomModule, Declarations
+from ..core.kernel import OP_BLOCKS
+from ..core.other_operators import CBAM
 from ..errors import DeclarationError, needs
 from ..files import no_file, read_within
 from ..installed.names import parsed_names, stock_modules

@@ -6,9 +6,9 @@ import ast
 import re
 from pathlib import Path
 
-from ..architecture.blocks import ADD, ATTENTION, CustomModule
-from ..architecture.graph import Layer
-from ..architecture.roles import role_of
+from ..core.blocks import ADD, ATTENTION, CustomModule
+from ..core.graph import Layer
+from ..core.roles import role_of
 from ..errors import DeclarationError
 from ..files import no_file, read_within
 from ..wording import clean

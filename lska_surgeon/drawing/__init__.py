@@ -1,1 +1,1 @@
-"""Networks and results as pictures: SVG, Mermaid, DOT, plots and heat maps."""
+"""Networks and results as images: SVG, Mermaid, DOT, plots and heat maps."""

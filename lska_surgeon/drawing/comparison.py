@@ -1,22 +1,22 @@
-"""From two models to what stands in the picture of the second: what came in colour, what was rewired dashed."""
+"""From two models to what stands in the image of the second: what came in colour, what was rewired dashed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..architecture.graph import IMAGE
-from ..model_yaml.diff import compare
+from ..core.graph import IMAGE
+from ..modelfile.diff import compare
 from ..wording import clean
 from .content import Content
 from .figure import NEW, PLAIN, REWIRED, Edge, Figure, Node
 
 
 class Comparison:
-    """The words of the picture of what sets the second of two models apart.
+    """The words of the image of what sets the second of two models apart.
 
     Args:
-        before, after: the two, for pictures of one size.
+        before, after: the two, for images of one size.
     """
 
     def __init__(self, before: Content, after: Content) -> None:
@@ -29,7 +29,7 @@ class Comparison:
         }
 
     def figure(self) -> Figure:
-        """All that stands in the picture."""
+        """All that stands in the image."""
         plain = self.after.figure()
         return plain._replace(
             subtitle=", ".join([f"beside {self.before.model.found.asked}", self.after.subtitle(), *self._costs()]),
@@ -42,7 +42,7 @@ class Comparison:
         """What the second has more; where the first has no operators, that is said already."""
         if not any(map(self.before.holds_operator, self.before.graph)):
             return
-        from ..costs.difference import closed_form_costs
+        from ..cost.difference import closed_form_costs
 
         costs = closed_form_costs(self.difference, self.after.imgsz)
         if costs.params is not None:
@@ -64,9 +64,9 @@ class Comparison:
         return replace(node, kind=kind, title=f"{title}, there {was} ({', '.join(change.fields)} changed)")
 
     def _edge(self, edge: Edge) -> Edge:
-        if edge.reader not in self._old:
+        if edge.consumer not in self._old:
             return edge._replace(state=NEW)
-        change = self._rewired.get((edge.reader, edge.tap))
+        change = self._rewired.get((edge.consumer, edge.tap))
         if change is None:
             return edge._replace(state=PLAIN)
         read = "one source less" if change.before is None else self.before.words(change.before)

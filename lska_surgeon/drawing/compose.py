@@ -20,7 +20,7 @@ _FREE = "Besides these: --at after:SEL and before:SEL at any row, and --at 'edge
 
 
 def scene_of(figure: Figure) -> Scene:
-    """The picture of a figure."""
+    """The image of a figure."""
     layout = layout_of(figure)
     width = max(layout.width + MARGIN, _NARROWEST, width_of(figure.title, TYPES["title"].size, bold=True) + 2 * MARGIN)
     width = min(width, max(layout.width + MARGIN, 1200.0))
@@ -48,7 +48,7 @@ def _inside(figure: Figure, layout: Layout, width: float) -> Iterator[Group]:
     for state in (PLAIN, NEW, REWIRED):
         for edge, points in pairs:
             if edge.state == state:
-                name = f"edge-{edge.source}-{edge.reader}-{edge.tap}"
+                name = f"edge-{edge.source}-{edge.consumer}-{edge.tap}"
                 yield Group(name, edge.title, (Line(points, state),))
     for node, rect in zip(figure.nodes, layout.boxes):
         beside = layout.beside if node is figure.nodes[-1] else 0.0
@@ -74,7 +74,7 @@ def _box(node: Node, rect: Rect, beside: float) -> Group:
     shapes: list[Shape] = [Box(rect.x, rect.y, rect.width, rect.height, node.kind, dashed=node.unknown)]
     for number, line in enumerate(node.lines):
         shapes.append(Text(x, y + LINE * number, line, "detail" if number else "name"))
-    return Group("picture" if node.index < 0 else f"row-{node.index}", node.title, tuple(shapes))
+    return Group("image" if node.index < 0 else f"row-{node.index}", node.title, tuple(shapes))
 
 
 def _marks(node: Node, rect: Rect) -> Iterator[Group]:

@@ -1,22 +1,22 @@
-"""From a model to what stands in its picture: every row in words, every source as an arrow; it places nothing."""
+"""From a model to what stands in its image: every row in words, every source as an arrow; it places nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..architecture.attention import read_attention
-from ..architecture.graph import IMAGE, Graph, Layer
-from ..architecture.operators import Operators, operators_in
-from ..architecture.positions import named_sites
-from ..architecture.roles import role_of
-from ..architecture.shapes import Shape
-from ..model_yaml.document import format_value
-from ..model_yaml.load import OpenModel
+from ..core.attention import read_attention
+from ..core.graph import IMAGE, Graph, Layer
+from ..core.operators import Operators, operators_in
+from ..core.positions import named_sites
+from ..core.roles import role_of
+from ..core.shapes import Shape
+from ..modelfile.document import format_value
+from ..modelfile.load import OpenModel
 from ..wording import clean, few, numbers
 from .figure import BACKBONE, NECK, OUTPUT, PLAIN, Edge, Figure, Mark, Node
 
-#: Position -> what it means, where the table below a picture says it.
+#: Position -> what it means, where the table below an image says it.
 POSITIONS = {
     "backbone": "behind the last block of each stage",
     "sppf": "behind the SPPF",
@@ -30,11 +30,11 @@ _WIDTHS = 3  # in a line of a box
 
 
 class Content:
-    """The words of one model's picture.
+    """The words of one model's image.
 
     Args:
         model: the model, at its scale.
-        imgsz: height and width of the picture, pixels.
+        imgsz: height and width of the image, pixels.
         classes: how many the network is trained for; None for what the model says.
     """
 
@@ -44,8 +44,8 @@ class Content:
         self.shapes = model.shapes
 
     def figure(self, positions: bool = False) -> Figure:
-        """All that stands in the picture; with every position that `--at` takes by name where that is asked for."""
-        nodes = (self._picture(), *map(self.node, self.graph))
+        """All that stands in the image; with every position that `--at` takes by name where that is asked for."""
+        nodes = (self._image(), *map(self.node, self.graph))
         edges = tuple(self._edges())
         found = Figure(self.model.found.asked, self.subtitle(), nodes, edges, self._levels(), tuple(self._remarks()))
         return _marked(found, self.graph, self.shapes) if positions else found
@@ -68,7 +68,7 @@ class Content:
         )
 
     def subtitle(self) -> str:
-        """The scale, the picture's size, and what all operators cost."""
+        """The scale, the image's size, and what all operators cost."""
         letter = self.model.scaling.letter
         parts = [f"scale {letter}"] if letter else []
         parts.append("{} × {}".format(*self.imgsz))
@@ -127,10 +127,10 @@ class Content:
         operators, sides = self.operators(layer), self._whole_sides(self.shapes[layer.index])
         return operators.macs(*sides) if operators and sides else None
 
-    def _picture(self) -> Node:
+    def _image(self) -> Node:
         channels = self.graph.settings.get("channels", 3)
-        lines = ("picture", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
-        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the picture")
+        lines = ("image", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
+        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
 
     def _edges(self) -> Iterator[Edge]:
         for layer in self.graph:
@@ -139,7 +139,7 @@ class Content:
 
     def words(self, index: int) -> str:
         """`15 C2f`."""
-        return "the picture" if index == IMAGE else f"{index} {_name(self.graph[index])}"
+        return "the image" if index == IMAGE else f"{index} {_name(self.graph[index])}"
 
     def _part(self, layer: Layer) -> str:
         if layer == self.graph.output:
@@ -182,11 +182,11 @@ class Content:
         repeats = scaling.repeats(layer.repeats)
         scaled = f" at scale {scaling.letter}" if scaling.letter else ""
         as_written = "" if repeats == layer.repeats else f" (as written {layer.repeats})"
-        readers = numbers(self.graph.readers(layer.index))
+        consumers = numbers(self.graph.consumers(layer.index))
         lines = [
             f"row {layer.index} of {layer.section}: {clean(layer.block)} {clean(format_value(layer.args))}",
             f"repeats {repeats}{scaled}{as_written}",
-            f"reads {', '.join(map(self.words, layer.sources))}; read by {readers or 'none'}",
+            f"reads {', '.join(map(self.words, layer.sources))}; read by {consumers or 'none'}",
             f"gives {self.map_of(layer)}" + (f" (stride {shape.stride:g})" if self._has_stride(layer) else ""),
         ]
         if operators:
@@ -230,7 +230,7 @@ class Content:
         if not bad:
             return ()
         return (
-            f"a picture of {self.imgsz[0]} × {self.imgsz[1]} is no multiple of stride {bad[-1]:g}: the size of such "
+            f"an image of {self.imgsz[0]} × {self.imgsz[1]} is no multiple of stride {bad[-1]:g}: the size of such "
             "maps is shown as ?",
         )
 
@@ -285,12 +285,12 @@ def _marked(figure: Figure, graph: Graph, shapes: tuple[Shape, ...]) -> Figure:
     for name, sites in named.items():
         for site in sites:
             mark = Mark(name, site.inside, f"--at {name}:{site.layer}")
-            if site.reader is None:
+            if site.consumer is None:
                 on_nodes.setdefault(site.layer, []).append(mark)
             else:
-                on_edges.setdefault((site.layer, site.reader), []).append(mark)
+                on_edges.setdefault((site.layer, site.consumer), []).append(mark)
     nodes = tuple(replace(node, marks=tuple(on_nodes.get(node.index, ()))) for node in figure.nodes)
     edges = []
     for edge in figure.edges:
-        edges.append(edge._replace(marks=tuple(on_edges.pop((edge.source, edge.reader), ()))))
+        edges.append(edge._replace(marks=tuple(on_edges.pop((edge.source, edge.consumer), ()))))
     return figure._replace(nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})

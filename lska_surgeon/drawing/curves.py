@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..costs.curves import CurvePoint
+from ..cost.curves import CurvePoint
 from ..files import as_path
 from ..tables import Part, Shown, Table
 from ..wording import decimals
@@ -23,7 +23,7 @@ class Curves(Shown):
     Attributes:
         model: the network, as it was asked for.
         at: the positions.
-        imgsz: height and width of the picture, pixels.
+        imgsz: height and width of the image, pixels.
         points: operator after operator, small kernels first.
         notes: what the user should be told.
     """

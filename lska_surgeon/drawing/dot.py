@@ -45,13 +45,13 @@ def _edge(edge: Edge) -> str:
     label = f", label={_quoted(', '.join(mark.name for mark in edge.marks))}" if edge.marks else ""
     colour = STROKES[edge.state].colour[_LIGHT]
     return (
-        f'{_id(edge.source)} -> {_id(edge.reader)} [style={_STYLES[edge.state]}, color="{colour}"{label}, '
+        f'{_id(edge.source)} -> {_id(edge.consumer)} [style={_STYLES[edge.state]}, color="{colour}"{label}, '
         f"tooltip={_quoted(edge.title)}]"
     )
 
 
 def _id(index: int) -> str:
-    return "picture" if index < 0 else f"row{index}"
+    return "image" if index < 0 else f"row{index}"
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in a picture of a network, before anything has a place: boxes, arrows, words; it knows no coordinates."""
+"""What stands in an image of a network, before anything has a place: boxes, arrows, words; it knows no coordinates."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """A row of the network, or the picture that it reads.
+    """A row of the network, or the image that it reads.
 
     Attributes:
-        index: the row's index; `IMAGE` for the picture.
+        index: the row's index; `IMAGE` for the image.
         part: `BACKBONE`, `NECK` or `OUTPUT`.
         stride: pixels per cell; None where it gives no map.
         lines: what stands in the box, the first in bold.
@@ -70,16 +70,16 @@ class Edge(NamedTuple):
     """That a row reads another.
 
     Attributes:
-        source: an index; `IMAGE` for the picture.
-        reader: an index.
-        tap: which of the reader's sources this is, counted from 0.
+        source: an index; `IMAGE` for the image.
+        consumer: an index.
+        tap: which of the consumer's sources this is, counted from 0.
         state: `PLAIN`, `NEW` or `REWIRED`.
         title: what is told on hover.
         marks: positions.
     """
 
     source: int
-    reader: int
+    consumer: int
     tap: int
     state: str
     title: str
@@ -87,13 +87,13 @@ class Edge(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """All that stands in a picture.
+    """All that stands in an image.
 
     Attributes:
         title: the model's name.
         subtitle: scale, size, and what operators cost.
-        nodes: the picture and all rows, in order.
-        edges: by reader, then by tap.
+        nodes: the image and all rows, in order.
+        edges: by consumer, then by tap.
         levels: stride -> the name of that level, "P3/8".
         captions: sentences below.
         positions: positions that are marked -> what they mean; empty where none are.

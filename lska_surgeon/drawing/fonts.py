@@ -1,6 +1,6 @@
 """Which fonts of the machine show what DejaVu Sans, which matplotlib brings along, does not have; it draws nothing.
 
-A picture without such characters is the same on every machine, whatever fonts are there.
+An image without such characters is the same on every machine, whatever fonts are there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _characters(scene: Scene) -> Iterable[str]:
 
 
 def _characters_of(name: str) -> Collection[int]:
-    """What a font has in both weights that pictures use."""
+    """What a font has in both weights that images use."""
     from matplotlib import font_manager
 
     weights = (font_manager.FontProperties(family=name, weight=weight) for weight in ("normal", "bold"))

@@ -59,10 +59,10 @@ class Grid(NamedTuple):
         """Level and slot of a node."""
         return self.level[node], self.slot[node]
 
-    def follows(self, source: int, reader: int) -> bool:
+    def follows(self, source: int, consumer: int) -> bool:
         """Whether one node is right behind another in a column."""
-        nodes = self.columns[self.column[reader]].nodes
-        return reader in nodes[1:] and nodes[nodes.index(reader) - 1] == source
+        nodes = self.columns[self.column[consumer]].nodes
+        return consumer in nodes[1:] and nodes[nodes.index(consumer) - 1] == source
 
 
 def grid_of(figure: Figure) -> Grid:
@@ -104,7 +104,7 @@ def _reads(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[int]]:
     at = {node.index: position for position, node in enumerate(nodes)}
     found: list[list[int]] = [[] for _ in nodes]
     for edge in edges:
-        found[at[edge.reader]].append(at[edge.source])
+        found[at[edge.consumer]].append(at[edge.source])
     return found
 
 
@@ -142,9 +142,9 @@ def _slots(
             groups.append(nodes[::-1] if column.way == UP else nodes)
             _put(groups[-1], slots[row] - len(nodes) if column.way == UP else 0, place)
     read_by: list[list[int]] = [[] for _ in level]
-    for reader, sources in enumerate(reads):
+    for consumer, sources in enumerate(reads):
         for source in sources:
-            read_by[source].append(reader)
+            read_by[source].append(consumer)
     for _ in range(_SWEEPS):
         for nodes in groups:
             row = level[nodes[0]]

@@ -64,19 +64,19 @@ def _title(name: str) -> str:
 
 
 def draw_gates(
-    changes: Mapping[str, Sequence[Any]], pictures: Sequence[Any], path: Path, *, force: bool = False, most: int = 4
+    changes: Mapping[str, Sequence[Any]], images: Sequence[Any], path: Path, *, force: bool = False, most: int = 4
 ) -> None:
-    """A strip for each picture: the picture, then what each operator does to it, on one scale.
+    """A strip for each image: the image, then what each operator does to it, on one scale.
 
     Args:
         changes: network -> its operators, with `layer`, `op` and `maps`.
-        pictures: those of all networks, with `name` and `tensor`, shape (1, C, H, W).
+        images: those of all networks, with `name` and `tensor`, shape (1, C, H, W).
         path: PNG, SVG or PDF.
         force: replace a file that is there.
-        most: how many pictures of each network's.
+        most: how many images of each network's.
     """
     seen = {name for found in changes.values() for one in found for name in [*one.maps][:most]}
-    shown = [picture for picture in pictures if picture.name in seen]
+    shown = [image for image in images if image.name in seen]
     columns = [(model, one) for model, found in changes.items() for one in found]
     top = (
         max((float(one.maps[p.name].max()) for _, one in columns for p in shown if p.name in one.maps), default=0.0)
@@ -86,17 +86,17 @@ def draw_gates(
         size = (_SIDE * (len(columns) + 1), _SIDE * len(shown) + 0.4)
         drawn = figure.Figure(figsize=size, layout="constrained")
         axes = drawn.subplots(len(shown), len(columns) + 1, squeeze=False)
-        image = None
-        for row, picture in zip(axes, shown):
+        mapped = None
+        for row, image in zip(axes, shown):
             for axis in row:
                 axis.set_axis_off()
-            pixels = picture.tensor[0].numpy()
+            pixels = image.tensor[0].numpy()
             row[0].imshow(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0), vmin=0, vmax=1)
-            row[0].set_title(_title(picture.name), fontsize=8)
+            row[0].set_title(_title(image.name), fontsize=8)
             for axis, (model, one) in zip(row[1:], columns):
-                if picture.name not in one.maps:  # a network that can't read pictures looks through noise
+                if image.name not in one.maps:  # a network that can't read images looks through noise
                     continue
-                image = axis.imshow(one.maps[picture.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+                mapped = axis.imshow(one.maps[image.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
                 axis.set_title(f"{_title(model)}\n{one.op}, layer {one.layer}", fontsize=8)
-        drawn.colorbar(image, ax=axes, shrink=0.8, label="|out - in| / mean |in|")
+        drawn.colorbar(mapped, ax=axes, shrink=0.8, label="|out - in| / mean |in|")
         save(drawn, path, force=force)

@@ -1,16 +1,16 @@
-"""The picture of what an insertion did, from the insertion itself: no file needs to be there."""
+"""The image of what an insertion did, from the insertion itself: no file needs to be there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..model_yaml.document import Document
-from ..model_yaml.find import FoundModel
-from ..model_yaml.insert import Insertion
-from ..model_yaml.load import OpenModel
+from ..modelfile.document import Document
+from ..modelfile.find import FoundModel
+from ..modelfile.insert import Insertion
+from ..modelfile.load import OpenModel
 from .comparison import Comparison
 from .content import Content
-from .picture import Drawing
+from .drawing import Drawing
 
 
 def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
@@ -18,7 +18,7 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: in
 
     Args:
         plan: the insertion, written or not.
-        imgsz: height and width of the picture whose maps are told, pixels.
+        imgsz: height and width of the image whose maps are told, pixels.
         classes: how many it is trained for; None for what the model says.
     """
     name = plan.output.name if plan.output else "model"

@@ -106,7 +106,7 @@ class _Rows(NamedTuple):
 def _rows(figure: Figure, grid: Grid, corridors: Sequence[int]) -> _Rows:
     """Where everything stands from above, with so many tracks in each corridor."""
     output = grid.columns[-1].nodes[-1]
-    taps = Counter(edge.reader for edge in figure.edges)
+    taps = Counter(edge.consumer for edge in figure.edges)
     tall = [max(_height(node), _PIN * taps[node.index] + 2 * _PADDING) for node in figure.nodes]
     top, bottom = [0.0] * len(tall), [0.0] * len(tall)
     bands, tracks, middles = [], [], []
@@ -138,8 +138,8 @@ def _rows(figure: Figure, grid: Grid, corridors: Sequence[int]) -> _Rows:
 def _beside_sources(figure: Figure, top: Sequence[float], bottom: Sequence[float], tall: float) -> tuple[float, float]:
     """Top and bottom of the output layer's box: as tall as all that it reads."""
     at = {node.index: position for position, node in enumerate(figure.nodes)}
-    reader = figure.nodes[-1].index
-    sources = [at[edge.source] for edge in figure.edges if edge.reader == reader]
+    consumer = figure.nodes[-1].index
+    sources = [at[edge.source] for edge in figure.edges if edge.consumer == consumer]
     above, below = min(top[one] for one in sources), max(bottom[one] for one in sources)
     pins = 18.0 * len(sources) + 8
     more = max(0.0, max(tall, pins) - (below - above)) / 2
@@ -201,20 +201,20 @@ def _parts(grid: Grid, left: Sequence[float], right: Sequence[float]) -> tuple[t
 def _corners(
     wire: Wire, boxes: Sequence[Rect], grid: Grid, rows: _Rows, routes: Routes, gutters: Sequence[float]
 ) -> tuple[Point, ...]:
-    source, reader = boxes[wire.source], boxes[wire.reader]
+    source, consumer = boxes[wire.source], boxes[wire.consumer]
 
     def lane(gutter: int) -> float:
         return gutters[gutter] + _FIRST_LANE + _LANE * routes.lanes[gutter, wire.source]
 
     if wire.way == "straight down":
         x = source.middle[0]
-        return ((x, source.bottom), (x, reader.y)) if source.y < reader.y else ((x, source.y), (x, reader.bottom))
-    first, last = grid.column[wire.source] + 1, grid.column[wire.reader]
+        return ((x, source.bottom), (x, consumer.y)) if source.y < consumer.y else ((x, source.y), (x, consumer.bottom))
+    first, last = grid.column[wire.source] + 1, grid.column[wire.consumer]
     begin = (source.right, wire.leaves)
     if wire.way == "skip":
         x = lane(first)
-        return begin, (x, wire.leaves), (x, wire.arrives), (reader.right, wire.arrives)
-    end = (reader.x, wire.arrives)
+        return begin, (x, wire.leaves), (x, wire.arrives), (consumer.right, wire.arrives)
+    end = (consumer.x, wire.arrives)
     if wire.way == "corridor":
         y = rows.tracks[wire.corridor] + _TRACK * routes.tracks[wire.corridor, wire.source]
         out, into = lane(first), lane(last)

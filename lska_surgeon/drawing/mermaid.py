@@ -24,7 +24,7 @@ _LIGHT = 0  # a chart has one set of colours, with dark text on light boxes, whi
 
 
 def markdown_of(figure: Figure) -> str:
-    """A Markdown file with the chart and what the picture says below itself.
+    """A Markdown file with the chart and what the image says below itself.
 
     Raises:
         SurgeonError: the chart is beyond the limits of the sites.
@@ -86,11 +86,11 @@ def _node(node: Node) -> str:
 
 def _edge(edge: Edge) -> str:
     label = f'|"{", ".join(mark.name for mark in edge.marks)}"| ' if edge.marks else ""
-    return f"{_id(edge.source)} {_ARROWS[edge.state]} {label}{_id(edge.reader)}"
+    return f"{_id(edge.source)} {_ARROWS[edge.state]} {label}{_id(edge.consumer)}"
 
 
 def _id(index: int) -> str:
-    return "picture" if index < 0 else f"r{index}"
+    return "image" if index < 0 else f"r{index}"
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Colours and type of all pictures, light and dark; it draws nothing."""
+"""Colours and type of all images, light and dark; it draws nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A scene as PNG or PDF through matplotlib, which comes with Ultralytics; imported only when one is asked for.
 
-The text is in DejaVu Sans, which matplotlib brings along, so that a picture does not depend on the machine's fonts, but
+The text is in DejaVu Sans, which matplotlib brings along, so that an image does not depend on the machine's fonts, but
 for characters that it lacks; no date is written, so the same scene and release give the same bytes.
 """
 
@@ -27,11 +27,11 @@ _LIGHT = 0
 _NO_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": "lska-surgeon", "Producer": None}}
 
 
-def picture_of(scene: Scene, form: str) -> bytes:
+def image_of(scene: Scene, form: str) -> bytes:
     """The scene in its light colours.
 
     Args:
-        scene: the picture.
+        scene: the image.
         form: "png", at two pixels for one, or "pdf", with text that can be selected.
 
     Raises:

@@ -1,6 +1,6 @@
 """Where arrows run between the boxes of a grid, so that none runs through a box and no two run on one another.
 
-Every arrow goes from the right side of its source to the left side of its reader, but a row that stands right behind
+Every arrow goes from the right side of its source to the left side of its consumer, but a row that stands right behind
 its source is joined to it straight, and one further on in the same column is reached from the right. Between two
 columns is a gutter with lanes, between two levels a corridor with tracks; boxes stand in neither. All arrows of one
 source share their lanes: they are one net.
@@ -105,14 +105,14 @@ class Wire:
     """One arrow.
 
     Attributes:
-        source, reader: nodes.
+        source, consumer: nodes.
         way: "straight down", "skip" (in one column), "direct", "late" or "corridor".
         leaves, arrives: heights of its pins; 0 while it has none.
         corridor: which one, where it takes one.
     """
 
     source: int
-    reader: int
+    consumer: int
     way: str
     leaves: float = 0.0
     arrives: float = 0.0
@@ -158,9 +158,11 @@ class _Router:
                 wire.leaves = self.heights.middle(wire.source)
                 self._take(self._column(wire.source) + 1, wire.leaves, wire.source)
         self._cross_where_it_leaves(wires)
-        for reader in range(len(self.figure.nodes)):
-            self._pins([wire for wire in wires if wire.reader == reader and wire.way == "skip"])
-            self._pins([wire for wire in wires if wire.reader == reader and wire.way not in ("skip", "straight down")])
+        for consumer in range(len(self.figure.nodes)):
+            self._pins([wire for wire in wires if wire.consumer == consumer and wire.way == "skip"])
+            self._pins(
+                [wire for wire in wires if wire.consumer == consumer and wire.way not in ("skip", "straight down")]
+            )
         lanes = lanes_of(self._nets(wires))
         return Routes(tuple(wires), lanes, self._tracks(wires, lanes))
 
@@ -172,14 +174,14 @@ class _Router:
         wires: list[Wire] = []
         joined: set[int] = set()
         for edge in self.figure.edges:
-            source, reader = at[edge.source], at[edge.reader]
+            source, consumer = at[edge.source], at[edge.consumer]
             way = "direct"
-            if self.grid.follows(source, reader) and reader not in joined:
-                joined.add(reader)
+            if self.grid.follows(source, consumer) and consumer not in joined:
+                joined.add(consumer)
                 way = "straight down"
-            elif self._column(source) == self._column(reader):
+            elif self._column(source) == self._column(consumer):
                 way = "skip"
-            wires.append(Wire(source, reader, way))
+            wires.append(Wire(source, consumer, way))
         return wires
 
     def _take(self, gutter: int, height: float, source: int) -> None:
@@ -188,7 +190,7 @@ class _Router:
 
     def _cross_where_it_leaves(self, wires: Sequence[Wire]) -> None:
         for wire in wires:
-            first, last = self._column(wire.source) + 1, self._column(wire.reader)
+            first, last = self._column(wire.source) + 1, self._column(wire.consumer)
             if wire.way != "direct" or first == last:
                 continue
             if self._is_clear(wire.leaves, first, last - 1, wire.source):
@@ -213,7 +215,7 @@ class _Router:
         """Give the arrows that one side of one box takes their heights there, in the order in which they come."""
         wires.sort(key=lambda wire: (wire.leaves, wire.source))
         marked = any(edge.marks for edge in self.figure.edges)
-        output = bool(wires) and wires[0].reader == self.grid.columns[-1].nodes[-1]
+        output = bool(wires) and wires[0].consumer == self.grid.columns[-1].nodes[-1]
         apart = _MARKED if marked and output else _PINS
         for straight in (True, False):
             for number, wire in enumerate(wires):
@@ -229,16 +231,16 @@ class _Router:
 
     def _by_nearness(self, wire: Wire, share: float) -> list[float]:
         """The heights at which a box may be reached, those nearest to its share of the side first."""
-        top, bottom = self.heights.top[wire.reader] + _FROM_CORNER, self.heights.bottom[wire.reader] - _FROM_CORNER
+        top, bottom = self.heights.top[wire.consumer] + _FROM_CORNER, self.heights.bottom[wire.consumer] - _FROM_CORNER
         wanted = top + share * (bottom - top)
         heights = [top + step for step in range(int(bottom - top) + 1)]
         return sorted(heights, key=lambda height: (abs(height - wanted), height))
 
     def _fits(self, wire: Wire, height: float, apart: float) -> bool:
-        top, bottom = self.heights.top[wire.reader], self.heights.bottom[wire.reader]
+        top, bottom = self.heights.top[wire.consumer], self.heights.bottom[wire.consumer]
         if not top + _FROM_CORNER <= height <= bottom - _FROM_CORNER:
             return False
-        last = self._column(wire.reader)
+        last = self._column(wire.consumer)
         gutter = last + 1 if wire.way == "skip" else last
         if not self._is_free(gutter, height, wire, apart):
             return False
@@ -248,14 +250,14 @@ class _Router:
         return True
 
     def _is_free(self, gutter: int, height: float, wire: Wire, apart: float) -> bool:
-        on_same_side = [other for other in self.pinned if other.reader == wire.reader]
+        on_same_side = [other for other in self.pinned if other.consumer == wire.consumer]
         return not any(abs(other.arrives - height) < apart for other in on_same_side) and not any(
             abs(height - other) < _APART and (source != wire.source or height != other)
             for other, source in self.taken.get(gutter, ())
         )
 
     def _pin(self, wire: Wire, height: float) -> None:
-        last = self._column(wire.reader)
+        last = self._column(wire.consumer)
         wire.arrives = height
         self.pinned.append(wire)
         self._take(last + 1 if wire.way == "skip" else last, height, wire.source)
@@ -281,7 +283,7 @@ class _Router:
         """Gutter -> source -> its net there."""
         nets: dict[int, dict[int, Net]] = {}
         for wire in wires:
-            first, last = self._column(wire.source) + 1, self._column(wire.reader)
+            first, last = self._column(wire.source) + 1, self._column(wire.consumer)
             if wire.way == "straight down":
                 continue
             if wire.way == "skip":
@@ -305,7 +307,7 @@ class _Router:
         reach: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for wire in wires:
             if wire.way == "corridor":
-                for gutter in (self._column(wire.source) + 1, self._column(wire.reader)):
+                for gutter in (self._column(wire.source) + 1, self._column(wire.consumer)):
                     ends = reach.setdefault((wire.corridor, wire.source), [])
                     ends.append((gutter, lanes[gutter, wire.source]))
         tracks: dict[tuple[int, int], int] = {}

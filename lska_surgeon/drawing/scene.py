@@ -1,4 +1,4 @@
-"""A picture as shapes with places and styles, the same for every format that has them; it knows no network."""
+"""An image as shapes with places and styles, the same for every format that has them; it knows no network."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Group(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A picture: its size in pixels, its title and description, and what is in it, in the order of drawing."""
+    """An image: its size in pixels, its title and description, and what is in it, in the order of drawing."""
 
     width: float
     height: float

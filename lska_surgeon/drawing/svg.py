@@ -1,6 +1,6 @@
 """A scene as SVG: selectable text, titles on hover, light and (on screens) dark; it needs no library.
 
-The same scene gives the same bytes. No element has an id, so that several pictures may stand in one page.
+The same scene gives the same bytes. No element has an id, so that several images may stand in one page.
 """
 
 from __future__ import annotations

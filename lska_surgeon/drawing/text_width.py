@@ -1,7 +1,7 @@
-"""How wide a text is at most, without asking any font; it knows no picture.
+"""How wide a text is at most, without asking any font; it knows no image.
 
 The advance widths are, for each character, the larger of DejaVu Sans' and of Liberation Sans', whose widths are those
-of Helvetica and Arial. A viewer shows one of these four where the picture asks for Helvetica, so no text is wider.
+of Helvetica and Arial. A viewer shows one of these four where the image asks for Helvetica, so no text is wider.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
-from ..architecture.attention import holds_attention_blocks, host_spec, plain_row, read_attention
-from ..architecture.blocks import STOCK
-from ..architecture.graph import Layer
-from ..architecture.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.stand_ins import StandIn
+from ..core.attention import holds_attention_blocks, host_spec, plain_row, read_attention
+from ..core.blocks import STOCK
+from ..core.graph import Layer
+from ..core.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
 from ..files import as_path
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..architecture.shapes import channels_in
+from ..core.shapes import channels_in
 from ..errors import CheckpointError
 from ..wording import error_in_one_line
 from ..yolo.environment import quiet
 from .input_files import pixels_of
 
-#: Seed of the random pictures.
+#: Seed of the random images.
 SEED = 0
 Outputs = dict[str, tuple[Tensor, ...]]
 
@@ -76,24 +76,24 @@ def _number(delta: float) -> float | None:
     return delta if math.isfinite(delta) else None
 
 
-def certify(model: nn.Module, operate: Callable[[nn.Module], object], pictures: Mapping[str, Tensor]) -> Certificate:
+def certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Mapping[str, Tensor]) -> Certificate:
     """Run a model, operate on it, run it again.
 
     Args:
         model: a float32 model; it is operated on, and its running statistics stay as they were.
         operate: the surgery, in place.
-        pictures: run name -> input of shape (N, C, H, W), values 0 to 1.
+        images: run name -> input of shape (N, C, H, W), values 0 to 1.
     """
-    before, skipped = _outputs(model, pictures)
+    before, skipped = _outputs(model, images)
     operate(model)
-    after, skipped_after = _outputs(model, pictures)
+    after, skipped_after = _outputs(model, images)
     for name in set(skipped_after) - set(skipped):
         raise CheckpointError(f"after the surgery the model does not run ({name}): {skipped_after[name]}")
     return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
 
 
-def random_pictures(model: nn.Module) -> dict[str, Tensor]:
-    """Seeded pictures at two sizes, one wide and one high, about the smallest that the model takes."""
+def random_images(model: nn.Module) -> dict[str, Tensor]:
+    """Seeded images at two sizes, one wide and one high, about the smallest that the model takes."""
     stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
     channels = channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
@@ -103,15 +103,15 @@ def random_pictures(model: nn.Module) -> dict[str, Tensor]:
     return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}
 
 
-def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
-    """A real picture as the model would see it: longest side `longest`, padded to the stride; shape (1, 3, H, W).
+def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
+    """A real image as the model would see it: longest side `longest`, padded to the stride; shape (1, 3, H, W).
 
     Raises:
-        CheckpointError: the file can't be read as a picture, or the model does not read 3 channels.
+        CheckpointError: the file can't be read as an image, or the model does not read 3 channels.
     """
     channels = channels_in(model.yaml)
     if channels != 3:
-        raise CheckpointError(f"a picture has 3 channels, and this model reads {channels}: drop --image {path}")
+        raise CheckpointError(f"an image has 3 channels, and this model reads {channels}: drop --image {path}")
     import cv2
     import numpy
 
@@ -126,17 +126,17 @@ def picture_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     return torch.from_numpy(rgb).float().div(255)[None]
 
 
-def _outputs(model: nn.Module, pictures: Mapping[str, Tensor]) -> tuple[Outputs, dict[str, str]]:
+def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, dict[str, str]]:
     found: Outputs = {}
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
     with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
         for mode in ("eval", "train"):
             model.train(mode == "train")
-            for name, picture in pictures.items():
+            for name, image in images.items():
                 torch.manual_seed(SEED)
                 try:
-                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(picture.clone())))
+                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(image.clone())))
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
     for module, training in mode_before.items():

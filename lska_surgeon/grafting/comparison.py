@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError
 from ..files import open_to_read
 from ..yolo.environment import quiet
-from .certificate import picture_from, tensors_in
+from .certificate import image_from, tensors_in
 
 
 def saved_tensors(path: Path) -> list[Tensor]:
@@ -38,19 +38,19 @@ def saved_tensors(path: Path) -> list[Tensor]:
     return found
 
 
-def largest_difference(model: nn.Module, picture: Path, outputs: Path) -> float:
-    """max |Δ| between what a model gives for a picture and what an original gave.
+def largest_difference(model: nn.Module, image: Path, outputs: Path) -> float:
+    """max |Δ| between what a model gives for an image and what an original gave.
 
     Args:
         model: in float32 and eval mode.
-        picture: a JPEG or PNG; or the very input, shape (N, C, H, W), as .pt or .npy.
+        image: a JPEG or PNG; or the very input, shape (N, C, H, W), as .pt or .npy.
         outputs: the tensors that the original gave for it, as .pt or .npy, in their order.
 
     Raises:
         CheckpointError: a file can't be read, or the outputs have other shapes.
     """
-    is_input = picture.suffix.lower() in (".pt", ".npy")
-    x = saved_tensors(picture)[0].float() if is_input else picture_from(picture, model)
+    is_input = image.suffix.lower() in (".pt", ".npy")
+    x = saved_tensors(image)[0].float() if is_input else image_from(image, model)
     with quiet(), torch.no_grad():
         ours: list[Any] = list(tensors_in(model(x)))
     theirs = saved_tensors(outputs)

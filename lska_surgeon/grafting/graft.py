@@ -15,17 +15,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..architecture.attention import read_any_attention
-from ..architecture.graph import Layer
-from ..architecture.other_operators import OtherOperator
-from ..architecture.surgery import Rewrite
 from ..checkpoints.checkpoint import Checkpoint, write_product
+from ..core.attention import read_any_attention
+from ..core.graph import Layer
+from ..core.other_operators import OtherOperator
+from ..core.surgery import Rewrite
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
-from ..model_yaml.insert import stacking_notes
+from ..modelfile.insert import stacking_notes
 from ..tables import Part, Shown
 from ..wording import counted, few, plural
 from ..yolo.build import layers_of
-from .certificate import Certificate, certify, picture_from, random_pictures
+from .certificate import Certificate, certify, image_from, random_images
 from .plan import GraftPlan
 from .record import RECORD, _in_short, _record
 from .state_dict import layer_of
@@ -168,7 +168,7 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
         identity: start the operators as the identity; with False at their random init, as papers have them, gates open;
             None leaves them as a network built from its YAML has them.
         seed: of their random weights.
-        image: a real picture, for one more run of the certificate.
+        image: a real image, for one more run of the certificate.
 
     Raises:
         ChangedOutputsError: the outputs would differ although the operators are to be the identity.
@@ -178,13 +178,13 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     _refuse_loss(plan, identity)
 
     trial = checkpoint.float_model()
-    pictures = _pictures(trial, image)
-    widths = widths_of(trial, next(iter(pictures.values())))
+    images = _images(trial, image)
+    widths = widths_of(trial, next(iter(images.values())))
 
     def operate(model: nn.Module) -> list[str]:
         return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
 
-    certificate = certify(trial, operate, pictures)
+    certificate = certify(trial, operate, images)
     del trial
     if identity and not certificate.exact:
         problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
@@ -206,11 +206,11 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     return Graft(plan, data, copied, tuple(fresh), dropped, certificate, _notes(plan, model))
 
 
-def _pictures(model: nn.Module, image: Path | None) -> dict[str, Tensor]:
-    pictures = random_pictures(model)
+def _images(model: nn.Module, image: Path | None) -> dict[str, Tensor]:
+    images = random_images(model)
     if image is not None:
-        pictures[image.name] = picture_from(image, model)
-    return pictures
+        images[image.name] = image_from(image, model)
+    return images
 
 
 def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.find import check_checkpoint
 from ..errors import NO_DATA, CheckpointError, TrainingError
-from ..files import MOST_PICTURE_BYTES, no_file, read_within
-from ..model_yaml.find import CHECKPOINT_SUFFIXES, YAML_SUFFIXES
+from ..files import MOST_IMAGE_BYTES, no_file, read_within
+from ..modelfile.find import CHECKPOINT_SUFFIXES, YAML_SUFFIXES
 from ..wording import first_line
 from .settings_files import data_problem, settings_in, yaml_problem
 
@@ -35,10 +35,10 @@ _NO_NAMES = ("", "none", "true", "false", "0", "1")
 
 
 def pixels_of(path: Path) -> numpy.ndarray:
-    """A picture's pixels, of shape (H, W, 3), blue first.
+    """An image's pixels, of shape (H, W, 3), blue first.
 
     Raises:
-        CheckpointError: there is no such file, or it can't be read as a picture.
+        CheckpointError: there is no such file, or it can't be read as an image.
     """
     found = no_file(path)
     if found:
@@ -47,13 +47,13 @@ def pixels_of(path: Path) -> numpy.ndarray:
     import numpy
 
     try:
-        pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_PICTURE_BYTES), numpy.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_IMAGE_BYTES), numpy.uint8), cv2.IMREAD_COLOR)
     except OSError as error:
-        raise CheckpointError(f"can't read the picture {path}: {error.strerror}") from error
+        raise CheckpointError(f"can't read the image {path}: {error.strerror}") from error
     except cv2.error as error:  # of an empty file
-        raise CheckpointError(f"can't read the picture {path}: {first_line(error)}") from error
+        raise CheckpointError(f"can't read the image {path}: {first_line(error)}") from error
     if pixels is None:
-        raise CheckpointError(f"{path} is not a picture: give a JPEG or PNG with --image")
+        raise CheckpointError(f"{path} is not an image: give a JPEG or PNG with --image")
     return pixels
 
 

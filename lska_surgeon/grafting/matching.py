@@ -7,7 +7,7 @@ Rows are matched by what they are and by what they read, never by their number:
    same settings (kernel sizes, strides, shortcuts); a host row may have its operator besides. A row of another class
    fits when the tensors do: it is built anew, and the certificate tells whether it computes the same.
 3. It must also read what stands for the layer's sources, through inserted rows or not.
-4. A layer that no row fits is not aligned; its readers then have to read a row that is no layer's either.
+4. A layer that no row fits is not aligned; its consumers then have to read a row that is no layer's either.
 
 What a layer is, its row says too: both networks are built, so that two releases' ways to build one row make no
 difference. Where the installed release does not build the checkpoint's rows, its layers stand for themselves, as far as
@@ -23,17 +23,17 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.attention import read_attention
-from ..architecture.graph import IMAGE, Graph, Layer, graph_of
-from ..architecture.other_operators import AnyOperator
-from ..architecture.positions import Site
-from ..architecture.scaling import scaling_of
-from ..architecture.surgery import Edit, Rewrite
+from ..core.attention import read_attention
+from ..core.graph import IMAGE, Graph, Layer, graph_of
+from ..core.other_operators import AnyOperator
+from ..core.positions import Site
+from ..core.scaling import scaling_of
+from ..core.surgery import Edit, Rewrite
 from ..declarations.find import active_blocks
 from ..errors import BuildError, CheckpointError, SurgeonError
-from ..model_yaml.document import Document
-from ..model_yaml.find import FoundModel, find_model, with_scale
-from ..model_yaml.scale_pin import pinned_scale
+from ..modelfile.document import Document
+from ..modelfile.find import FoundModel, find_model, with_scale
+from ..modelfile.scale_pin import pinned_scale
 from ..nn import named_operators
 from ..yolo.build import layers_of, refuse_code
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.graph import Graph, graph_of, yaml_of
-from ..architecture.kernel import OP_BLOCKS
-from ..architecture.placement import Placement, edits_for
-from ..architecture.scaling import scaling_of
-from ..architecture.shapes import shapes_of
-from ..architecture.surgery import Rewrite, insert
 from ..checkpoints.checkpoint import Checkpoint
+from ..core.graph import Graph, graph_of, yaml_of
+from ..core.kernel import OP_BLOCKS
+from ..core.placement import Placement, edits_for
+from ..core.scaling import scaling_of
+from ..core.shapes import shapes_of
+from ..core.surgery import Rewrite, insert
 from ..declarations.find import active_blocks
 from ..errors import CheckpointError
 from ..tables import Table
@@ -49,9 +49,9 @@ class GraftPlan:
             old, edit = origin[row.index], edits.get(row.index)
             if old is None or edit is not None:
                 where = f"in layer {old} ({before[old].block})" if old is not None else "new row"
-                reads, readers = numbers(row.sources), numbers(after.readers(row.index))
+                reads, consumers = numbers(row.sources), numbers(after.consumers(row.index))
                 asked = edit.site.asked if edit and edit.site.asked != "--into" else "as in the variant"
-                cells.append((asked, str(row.index), row.block, where, reads, readers))
+                cells.append((asked, str(row.index), row.block, where, reads, consumers))
         return Table(("position", "row", "block", "where", "reads", "read by"), cells)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..architecture.attention import read_attention
-from ..architecture.graph import Layer
 from ..checkpoints.checkpoint import Checkpoint
+from ..core.attention import read_attention
+from ..core.graph import Layer
 from ..errors import KernelError
 from .certificate import Certificate
 from .plan import GraftPlan

@@ -1,6 +1,6 @@
 """Whether a file can be what Ultralytics takes as a data YAML, or as a YAML of arguments; it imports none of it.
 
-Ultralytics reads whatever it is given, and says of most mistakes only that an assertion failed. What stands in the file
+Ultralytics reads whatever it is given, and says of most errors only that an assertion failed. What stands in the file
 it looks at itself.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from ..errors import DocumentError, EncodingError, EndlessError, TrainingError
 from ..files import no_file
-from ..model_yaml.encoding import decoded
-from ..model_yaml.find import YAML_SUFFIXES
+from ..modelfile.encoding import decoded
+from ..modelfile.find import YAML_SUFFIXES
 from ..yaml_nodes import MappingNode, Node, ScalarNode, UnreadableYaml, compose, plain_value, value_of
 
 #: What Ultralytics unpacks, and looks for a data YAML in.
@@ -45,7 +45,7 @@ def classes_in(path: Path) -> int | None:
 
 
 def missing_images(path: Path) -> Path | None:
-    """Pictures to train on or to validate with that a data YAML names and that are not here.
+    """Images to train on or to validate with that a data YAML names and that are not here.
 
     None also for a folder, an archive, and a relative `path`, which lies where Ultralytics' settings say.
     """

@@ -9,14 +9,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..architecture.graph import yaml_of
-from ..architecture.surgery import remove
 from ..checkpoints.checkpoint import Checkpoint
+from ..core.graph import yaml_of
+from ..core.surgery import remove
 from ..declarations.find import active_blocks
 from ..errors import CheckpointError
-from ..model_yaml.document import Document
-from ..model_yaml.find import find_model
-from ..model_yaml.remove import rows_of_operators
+from ..modelfile.document import Document
+from ..modelfile.find import find_model
+from ..modelfile.remove import rows_of_operators
 from ..wording import number_in
 from ..yolo.build import build
 

@@ -22,12 +22,12 @@ from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.find import means_yaml
 from ..checkpoints.network import open_network
 from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
-from ..model_yaml.find import find_model, is_checkpoint
+from ..modelfile.find import find_model, is_checkpoint
 from ..nn import named_operators
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
-from ..yolo.user_mistakes import mistake
+from ..yolo.user_errors import user_error
 from .freezing import frozen_parts
 from .input_files import CHECKPOINTS, file_arguments, with_settings
 
@@ -149,7 +149,7 @@ def run_trainer(
             prepare(network)
             network.train(trainer=adapt(TRAINERS[network.task]), **with_settings(options))
     except Exception as error:
-        told = None if isinstance(error, SurgeonError) else mistake(error)
+        told = None if isinstance(error, SurgeonError) else user_error(error)
         if told is None:
             raise
         raise TrainingError(f"ultralytics: {told}") from error

@@ -24,8 +24,8 @@ from ultralytics.data.utils import DATASETS_DIR
 from ultralytics.models import yolo
 from ultralytics.utils import LOGGER, RANK
 
-from ..architecture.graph import graph_of
 from ..checkpoints.find import means_yaml
+from ..core.graph import graph_of
 from ..declarations.find import active_blocks
 from ..errors import NO_DATA, SurgeonError, TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.attention import read_attention
-from ..architecture.graph import IMAGE, Graph, Layer, yaml_of
-from ..architecture.scaling import scaling_of
-from ..architecture.surgery import Rewrite
+from ..core.attention import read_attention
+from ..core.graph import IMAGE, Graph, Layer, yaml_of
+from ..core.scaling import scaling_of
+from ..core.surgery import Rewrite
 from ..errors import BuildError
 from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES

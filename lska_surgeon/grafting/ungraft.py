@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from ..architecture.surgery import Rewrite, remove
 from ..checkpoints.checkpoint import Checkpoint, write_product
+from ..core.surgery import Rewrite, remove
 from ..errors import CheckpointError
 from ..tables import Part, Shown, Table
-from .certificate import Certificate, certify, random_pictures
+from .certificate import Certificate, certify, random_images
 from .graft import _product
 from .plan import stored_graph
 from .record import RECORD, record_of
@@ -98,7 +98,7 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
     """
     rewrite = remove(stored_graph(checkpoint), _grafted_rows(checkpoint))
     trial = checkpoint.float_model()
-    certificate = certify(trial, lambda model: excise_(model, rewrite), random_pictures(trial))
+    certificate = certify(trial, lambda model: excise_(model, rewrite), random_images(trial))
     if not certificate.exact and not lossy:
         raise CheckpointError(
             f"the operators in {checkpoint.path} are no longer the identity: without them the outputs move by up to "

@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..architecture.graph import IMAGE, Layer
-from ..architecture.shapes import channels_in
-from ..architecture.surgery import Rewrite
+from ..core.graph import IMAGE, Layer
+from ..core.shapes import channels_in
+from ..core.surgery import Rewrite
 from ..errors import BuildError
 from ..yolo.environment import quiet
 
 
-def widths_of(model: nn.Module, picture: Tensor) -> tuple[int | None, ...]:
+def widths_of(model: nn.Module, image: Tensor) -> tuple[int | None, ...]:
     """Run a model once and see what every layer gives; the model stays as it is.
 
     Args:
         model: a float32 model in eval mode, as `Checkpoint.float_model` gives it.
-        picture: shape (N, C, H, W), values 0 to 1.
+        image: shape (N, C, H, W), values 0 to 1.
 
     Returns:
         The channels of each layer's map; None where it gives something else than one map, or where the run did not get.
@@ -34,9 +34,9 @@ def widths_of(model: nn.Module, picture: Tensor) -> tuple[int | None, ...]:
 
     layers = list(model.model)
     hooks = [layer.register_forward_hook(partial(note, index)) for index, layer in enumerate(layers)]
-    # An output layer may fail on such a picture: the certificate tells that, and the layers before it have run.
+    # An output layer may fail on such an image: the certificate tells that, and the layers before it have run.
     with quiet(), torch.no_grad(), suppress(Exception):
-        model(picture.clone())
+        model(image.clone())
     for hook in hooks:
         hook.remove()
     return tuple(found.get(index) for index in range(len(layers)))

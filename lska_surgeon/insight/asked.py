@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ..errors import PositionError, SurgeonError
 
-#: Sides of a picture, pixels; the smallest leaves a cell at stride 32, what a network keeps of larger ones is too much.
+#: Sides of an image, pixels; the smallest leaves a cell at stride 32, what a network keeps of larger ones is too much.
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
 
 
@@ -14,12 +14,12 @@ def check_asked(*, levels: Collection[str], layers: Collection[int], imgsz: int,
     """Refuse what makes no look.
 
     Raises:
-        SurgeonError: a side or a number of pictures that is none.
+        SurgeonError: a side or a number of images that is none.
         PositionError: places are named, and gates are looked at wherever they are.
     """
     if not SMALLEST_SIDE <= imgsz <= LARGEST_SIDE:
-        raise SurgeonError(f"imgsz {imgsz} is no side of a picture: give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
+        raise SurgeonError(f"imgsz {imgsz} is no side of an image: give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     if most < 1:
-        raise SurgeonError(f"most {most} is no number of pictures: give 1 or more")
+        raise SurgeonError(f"most {most} is no number of images: give 1 or more")
     if gates and (levels or layers):
         raise PositionError("--gates shows every operator, wherever it is: leave --level and --layer out")

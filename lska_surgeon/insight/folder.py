@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, told by their names, before torch is imported; it opens none."""
+"""Which files of a folder are images, told by their names, before torch is imported; it opens none."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ..errors import SurgeonError
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-class PictureError(SurgeonError):
-    """Pictures that are not there, or are none."""
+class ImageError(SurgeonError):
+    """Images that are not there, or are none."""
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The files in a folder that are pictures by their ending, sorted; a single file will do.
+def images_in(folder: Path) -> list[Path]:
+    """The files in a folder that are images by their ending, sorted; a single file will do.
 
     Raises:
-        PictureError: there is no such folder, or no picture in it.
+        ImageError: there is no such folder, or no image in it.
     """
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder]
     if not folder.is_dir():
-        raise PictureError(f"no folder {folder}: give a folder of pictures with --images")
+        raise ImageError(f"no folder {folder}: give a folder of images with --images")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise PictureError(f"no picture in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
+        raise ImageError(f"no image in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
     return found

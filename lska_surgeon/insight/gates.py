@@ -19,7 +19,7 @@ from ..errors import CheckpointError
 from ..grafting.state_dict import layer_of
 from ..nn import named_operators
 from ..yolo.environment import quiet
-from .pictures import Picture
+from .images import Image
 
 #: An operator that moves its input by less than this part is counted as the identity.
 STILL = 1e-3
@@ -33,10 +33,10 @@ class OperatorChange:
         name: its name in the network, "model.13" or "model.2.m.0.lska".
         layer: index of the layer that it is, or that it is in.
         op: the operator, "lska".
-        change: mean |out - x| over mean |x|, over all channels and pictures.
+        change: mean |out - x| over mean |x|, over all channels and images.
         channels: the same per channel, shape (C,).
-        maps: picture's name -> the same as a map over the picture, shape (h, w): mean over channels of |out - x|, as a
-            part of the mean |x| of the whole picture.
+        maps: image's name -> the same as a map over the image, shape (h, w): mean over channels of |out - x|, as a
+            part of the mean |x| of the whole image.
     """
 
     name: str
@@ -52,12 +52,12 @@ class OperatorChange:
         return self.change < STILL
 
 
-def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[OperatorChange]:
-    """Run pictures through a network and watch its operators.
+def operator_changes(model: nn.Module, images: Sequence[Image]) -> list[OperatorChange]:
+    """Run images through a network and watch its operators.
 
     Args:
         model: an Ultralytics model in float32 and eval mode.
-        pictures: shape (1, C, H, W) each.
+        images: shape (1, C, H, W) each.
 
     Raises:
         CheckpointError: what an operator reads or gives is not finite.
@@ -81,9 +81,9 @@ def operator_changes(model: nn.Module, pictures: Sequence[Picture]) -> list[Oper
     hooks = [operator.register_forward_hook(watch(name)) for name, operator in operators]
     try:
         with quiet(), torch.inference_mode():
-            for picture in pictures:
-                current = picture.name
-                model(picture.tensor)
+            for image in images:
+                current = image.name
+                model(image.tensor)
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,4 @@
-"""Looking into checkpoints: which layers, which pictures, and what was seen, as one result that shows itself."""
+"""Looking into checkpoints: which layers, which images, and what was seen, as one result that shows itself."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.shapes import channels_in
 from ..checkpoints.checkpoint import Checkpoint
-from ..costs.trained import open_trained
+from ..core.shapes import channels_in
+from ..cost.trained import open_trained
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
 from ..nn import named_operators
 from ..tables import Part, Shown, Table
 from ..wording import error_in_one_line, few
-from .folder import pictures_in
+from .folder import images_in
 from .gates import OperatorChange, operator_changes
-from .pictures import READABLE, Picture, noise, pictures_from
+from .images import READABLE, Image, images_from, noise
 from .receptive_field import SHARES, ReceptiveField, receptive_fields
 
 _NOISE = 8
@@ -34,15 +34,15 @@ class Insight(Shown):
     """What was seen in one or more networks.
 
     Attributes:
-        imgsz: side of the pictures, pixels.
-        pictures: the pictures that were looked through, by any of the networks.
+        imgsz: side of the images, pixels.
+        images: the images that were looked through, by any of the networks.
         fields: the effective receptive fields, network after network.
         changes: network -> its operators; empty unless the gates were asked for.
         notes: what the user should be told.
     """
 
     imgsz: int
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
     fields: tuple[ReceptiveField, ...]
     changes: dict[str, tuple[OperatorChange, ...]]
     notes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Insight(Shown):
         return {
             "schema": 1,
             "imgsz": self.imgsz,
-            "pictures": [picture.name for picture in self.pictures],
+            "images": [image.name for image in self.images],
             "fields": [_field(field) for field in self.fields],
             "operators": [_change(model, one) for model, found in self.changes.items() for one in found],
             "notes": list(self.notes),
@@ -62,7 +62,7 @@ class Insight(Shown):
     def line(self) -> str:
         """All in one line."""
         models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
-        return f"{', '.join(models)}, seen through {len(self.pictures)} pictures of {self.imgsz}x{self.imgsz}"
+        return f"{', '.join(models)}, seen through {len(self.images)} images of {self.imgsz}x{self.imgsz}"
 
     def parts(self) -> Sequence[Part]:
         """The tables."""
@@ -71,7 +71,7 @@ class Insight(Shown):
         return [part for part, there in ((fields, self.fields), (gates, self.changes)) if there]
 
     def write(self, path: str | Path, force: bool = False) -> Path:
-        """Write the heat maps as a picture: PNG, SVG or PDF, by the ending.
+        """Write the heat maps as an image: PNG, SVG or PDF, by the ending.
 
         Raises:
             TargetError: another ending, or the file can't be written.
@@ -82,7 +82,7 @@ class Insight(Shown):
         if self.fields:
             draw_fields(self.fields, target, force=force)
         else:
-            draw_gates(self.changes, self.pictures, target, force=force)
+            draw_gates(self.changes, self.images, target, force=force)
         return target
 
     def _repr_html_(self) -> str:
@@ -121,41 +121,41 @@ def look(
         checkpoints: the networks; files of one name are called by their folders too, as far as these differ.
         levels: pyramid levels of the output layer's inputs, "p3"; none, and no layers either, for all of them.
         layers: indices of layers.
-        images: folder of pictures; None for noise.
-        imgsz: side of the square that pictures are resized to, pixels.
-        most: how many pictures at most.
+        images: folder of images; None for noise.
+        imgsz: side of the square that images are resized to, pixels.
+        most: how many images at most.
         gates: look at the operators in place of receptive fields.
 
     Raises:
         PositionError: no such level or layer, no operator to look at, or `imgsz` is no multiple of a stride.
-        PictureError: no pictures.
+        ImageError: no images.
         CheckpointError: a file holds tensors without a model or weights that are not finite, or a network does not run.
     """
-    paths = pictures_in(images) if images else []
+    paths = images_in(images) if images else []
     names = told_apart([checkpoint.path for checkpoint in checkpoints])
     places = [_checked(name, one, levels, layers, imgsz, gates) for name, one in zip(names, checkpoints)]
     fields: list[ReceptiveField] = []
     changes: dict[str, tuple[OperatorChange, ...]] = {}
-    pictures: dict[str, Picture] = {}
-    notes = [] if paths else [f"looked through {_NOISE} pictures of noise: --images FOLDER takes yours"]
+    shown: dict[str, Image] = {}
+    notes = [] if paths else [f"looked through {_NOISE} images of noise: --images FOLDER takes yours"]
     for name, checkpoint, at in zip(names, checkpoints, places):
         model = checkpoint.float_model()
         channels = channels_in(model.yaml) or 3
         readable = bool(paths) and channels in READABLE
-        mine = pictures_from(paths, imgsz, most, channels) if readable else noise(channels, imgsz, _NOISE)
+        mine = images_from(paths, imgsz, most, channels) if readable else noise(channels, imgsz, _NOISE)
         if paths and not readable:
-            notes.append(f"{name} reads {channels} channels, which no picture has: looked through noise instead")
-        pictures = {**{picture.name: picture for picture in mine}, **pictures}
+            notes.append(f"{name} reads {channels} channels, which no image has: looked through noise instead")
+        shown = {**{image.name: image for image in mine}, **shown}
         with _running(checkpoint, imgsz):
             if gates:
                 changes[name] = tuple(operator_changes(model, mine))
             else:
                 fields += receptive_fields(model, name, at, mine)
-    return Insight(imgsz, tuple(pictures.values()), tuple(fields), changes, (*notes, *_still(changes)))
+    return Insight(imgsz, tuple(shown.values()), tuple(fields), changes, (*notes, *_still(changes)))
 
 
 def stride_of(model: nn.Module) -> int:
-    """The largest stride of a network, of which the sides of its pictures have to be multiples."""
+    """The largest stride of a network, of which the sides of its images have to be multiples."""
     return int(torch.as_tensor(getattr(model, "stride", 1)).max())
 
 
@@ -187,7 +187,7 @@ def _running(checkpoint: Checkpoint, imgsz: int) -> Iterator[None]:
     except SurgeonError:
         raise
     except Exception as error:
-        at = f"a picture of {imgsz}x{imgsz}"
+        at = f"an image of {imgsz}x{imgsz}"
         raise CheckpointError(f"{checkpoint.path} can't be run on {at}: {error_in_one_line(error)}") from error
 
 
@@ -231,7 +231,7 @@ def _field(field: ReceptiveField) -> dict[str, Any]:
         "model": field.model,
         "at": field.at,
         "layer": field.layer,
-        "pictures": field.pictures,
+        "images": field.images,
         "skipped": field.skipped,
         "squares": {
             share: {"side": found.side, "area": round(found.area, 6)} if found else None

@@ -3,12 +3,12 @@
 Source: Ding et al., "Scaling Up Your Kernels to 31x31", arXiv 2203.06717, section 4; the idea is that of Luo et al.,
 "Understanding the Effective Receptive Field", arXiv 1701.04128.
 
-1. The rectified sum over the channels of the centre cell of a map is differentiated with respect to the picture; of a
+1. The rectified sum over the channels of the centre cell of a map is differentiated with respect to the image; of a
    layer that gives several maps (CBLinear), the sum over their centre cells.
-2. That gradient is rectified, and summed over the picture's channels: the contribution of each pixel.
-3. Contributions are averaged over pictures. A picture whose gradient is not a number is passed over.
+2. That gradient is rectified, and summed over the image's channels: the contribution of each pixel.
+3. Contributions are averaged over images. An image whose gradient is not a number is passed over.
 4. For the shares, log10(contribution + 1) is taken, and the smallest centred square that holds more than a share of
-   the whole is looked for; its area is given as a part of the picture's.
+   the whole is looked for; its area is given as a part of the image's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, PositionError
 from ..yolo.environment import quiet
-from .pictures import Picture
+from .images import Image
 
 #: The shares of the contribution that are looked for.
 SHARES = (0.2, 0.3, 0.5, 0.99)
@@ -35,7 +35,7 @@ class Square:
 
     Attributes:
         side: pixels.
-        area: its area as a part of the picture's, 0 to 1.
+        area: its area as a part of the image's, 0 to 1.
     """
 
     side: int
@@ -50,8 +50,8 @@ class ReceptiveField:
         model: the network's name.
         at: "p3", or "layer 9".
         layer: the layer's index.
-        contribution: of each pixel, shape (H, W), averaged over pictures; not normalised.
-        pictures: how many were averaged.
+        contribution: of each pixel, shape (H, W), averaged over images; not normalised.
+        images: how many were averaged.
         skipped: how many gave no number.
     """
 
@@ -59,11 +59,11 @@ class ReceptiveField:
     at: str
     layer: int
     contribution: Any = field(repr=False)
-    pictures: int
+    images: int
     skipped: int
 
     def square(self, share: float) -> Square | None:
-        """The smallest centred square that holds more than `share`; None where only the whole picture does."""
+        """The smallest centred square that holds more than `share`; None where only the whole image does."""
         return smallest_square(self.readable(), share)
 
     def readable(self) -> Any:
@@ -93,7 +93,7 @@ def smallest_square(scores: Any, share: float) -> Square | None:
 
 
 def receptive_fields(
-    model: nn.Module, name: str, layers: Mapping[str, int], pictures: Sequence[Picture]
+    model: nn.Module, name: str, layers: Mapping[str, int], images: Sequence[Image]
 ) -> list[ReceptiveField]:
     """The fields of several layers.
 
@@ -101,18 +101,18 @@ def receptive_fields(
         model: an Ultralytics model in float32 and eval mode; its parameters stop asking for gradients.
         name: what to call it.
         layers: what to call each layer ("p3") -> its index.
-        pictures: all of one size.
+        images: all of one size.
 
     Raises:
         PositionError: a layer gives no map.
-        CheckpointError: no picture gave a number behind a layer.
+        CheckpointError: no image gave a number behind a layer.
     """
     model.requires_grad_(False)
     sums: dict[str, Any] = dict.fromkeys(layers, 0.0)
     counts = dict.fromkeys(layers, 0)
     with quiet():
-        for picture in pictures:
-            for at, scores in _contributions(model, layers, picture.tensor).items():
+        for image in images:
+            for at, scores in _contributions(model, layers, image.tensor).items():
                 if numpy.isfinite(scores.sum()):
                     sums[at] = sums[at] + scores
                     counts[at] += 1
@@ -120,12 +120,12 @@ def receptive_fields(
     if empty:
         raise CheckpointError(f"{name} gives no finite number behind {empty[0]}, so there is no field to show")
     return [
-        ReceptiveField(name, at, index, sums[at] / counts[at], counts[at], len(pictures) - counts[at])
+        ReceptiveField(name, at, index, sums[at] / counts[at], counts[at], len(images) - counts[at])
         for at, index in layers.items()
     ]
 
 
-def _contributions(model: nn.Module, layers: Mapping[str, int], picture: Tensor) -> dict[str, Any]:
+def _contributions(model: nn.Module, layers: Mapping[str, int], image: Tensor) -> dict[str, Any]:
     """Of each layer, what every pixel contributes to the centre cell of its map; shape (H, W)."""
     given: dict[int, Any] = {}
 
@@ -135,7 +135,7 @@ def _contributions(model: nn.Module, layers: Mapping[str, int], picture: Tensor)
 
         return hook
 
-    source = picture.clone().requires_grad_(True)
+    source = image.clone().requires_grad_(True)
     hooks = [model.model[index].register_forward_hook(keep(index)) for index in set(layers.values())]
     try:
         model(source)

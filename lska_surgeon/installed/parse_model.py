@@ -70,7 +70,7 @@ class ParsedRow:
         modules: how many of them stand one behind another.
         arguments: what the constructor is given.
         doubtful: whether a test on the way could not be told.
-        by_scale: whether the scale letter was looked at on the way.
+        by_scale: whether the scale was looked at on the way.
         variables: what `parse_model` assigned to names of its own on the way.
     """
 

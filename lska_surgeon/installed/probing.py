@@ -1,6 +1,6 @@
 """How `parse_model` treats a block, found by asking: rows whose widths and arguments tell themselves apart.
 
-What it makes of a row depends on the row's arguments and the scale letter; what is found here is for listing blocks,
+What it makes of a row depends on the row's arguments and the scale; what is found here is for listing blocks,
 and for saying what a row of one may have.
 """
 
@@ -142,7 +142,7 @@ class ParserRule:
         width: the rule for the channels out, as in the table of blocks.
         arguments: what the constructor is given: c1, c2, n (the repeats), [ch] (all widths that are read), reg_max,
             end2end, `N` and `scaled(N)` of the row's arguments; `*N` is all of them from N on, ? what is none of these.
-        letters: groups of scale letters that are treated alike; empty where all are.
+        letters: groups of scales that are treated alike; empty where all are.
     """
 
     width: str

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
-from ..architecture.attention import read_attention
-from ..architecture.blocks import STOCK
-from ..architecture.graph import Layer
-from ..architecture.kernel import Kernel, resolve_kernel
-from ..architecture.other_operators import AnyOperator, OtherOperator
+from ..core.attention import read_attention
+from ..core.blocks import STOCK
+from ..core.graph import Layer
+from ..core.kernel import Kernel, resolve_kernel
+from ..core.other_operators import AnyOperator, OtherOperator
 from ..errors import BuildError, KernelError
 from .operators import OPERATORS, Operator, named_operators
 from .others import OTHER_CLASSES, Plain, build_operator

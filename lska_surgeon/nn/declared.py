@@ -25,9 +25,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture.blocks import ADD, ATTENTION, VERBATIM, CustomModule
-from ..architecture.graph import Layer
-from ..architecture.shapes import custom_row_problem, stride_ratio
+from ..core.blocks import ADD, ATTENTION, VERBATIM, CustomModule
+from ..core.graph import Layer
+from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import active_blocks, active_declarations, announce, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError

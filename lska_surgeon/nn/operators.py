@@ -14,8 +14,8 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from ..architecture.kernel import Kernel, resolve_kernel
-from ..architecture.other_operators import AnyOperator
+from ..core.kernel import Kernel, resolve_kernel
+from ..core.other_operators import AnyOperator
 
 SomeOperator = TypeVar("SomeOperator", bound="Operator")
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
-from ..architecture.kernel import Kernel
-from ..architecture.other_operators import CBAM as CBAM_OP
-from ..architecture.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
+from ..core.kernel import Kernel
+from ..core.other_operators import CBAM as CBAM_OP
+from ..core.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
 from ..declarations.find import active_blocks
 from ..errors import BuildError, needs
 from ..wording import first_line

@@ -22,10 +22,10 @@ from typing import Any
 from torch import nn
 from ultralytics.nn import modules
 
-from ..architecture.attention import Attention, host_spec, read_attention
-from ..architecture.blocks import STOCK, BlockTable
-from ..architecture.graph import Layer, as_from
-from ..architecture.other_operators import AnyOperator
+from ..core.attention import Attention, host_spec, read_attention
+from ..core.blocks import STOCK, BlockTable
+from ..core.graph import Layer, as_from
+from ..core.other_operators import AnyOperator
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import HOST_CLASSES, attach

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from ..costs.curves import CurvePoint
+from ..cost.curves import CurvePoint
 from ..recipes.kinds import Kind
 from .content import CostCurves, Report, ReportRow
 from .grids import Words, giga

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..costs.curves import CurvePoint
+from ..cost.curves import CurvePoint
 from ..recipes.kinds import Kind
 
 
@@ -26,9 +26,9 @@ class ReportRow:
         name: its file, or the base's name.
         edits: what was done to its base, in words; empty for a base.
         base: name of its base; its own name for a base.
-        params, macs: of the whole network for one picture, fused; None when not known.
+        params, macs: of the whole network for one image, fused; None when not known.
         params_added, macs_added: what it has more than its base; None when not known.
-        latency: median seconds for one picture, or None.
+        latency: median seconds for one image, or None.
         scores: data -> the report's metric; empty where nothing was trained.
         kind: what it has, where that is one kernel size throughout.
         drawing: the network as SVG, or None.
@@ -102,14 +102,14 @@ class CostCurves:
 
 
 @dataclass(frozen=True)
-class FieldPicture:
+class FieldImage:
     """The effective receptive field of one layer.
 
     Attributes:
         network: name of a report's row.
         at: "p3", or "layer 9".
         url: the heat map, as a data URL.
-        areas: share of the contribution -> part of the picture's area that holds it; None for all of it.
+        areas: share of the contribution -> part of the image's area that holds it; None for all of it.
     """
 
     network: str
@@ -149,7 +149,7 @@ class Trained:
     rows: Sequence[ReportRow]
     results: Results | None = None
     measured: Sequence[str] = ()
-    fields: Sequence[FieldPicture] = ()
+    fields: Sequence[FieldImage] = ()
     seen: str = ""
     missing: Sequence[Missing] = ()
 
@@ -178,7 +178,7 @@ class Report:
     results: Results | None = None
     measured: Sequence[str] = ()
     curves: Sequence[CostCurves] = ()
-    fields: Sequence[FieldPicture] = ()
+    fields: Sequence[FieldImage] = ()
     seen: str = ""
     missing: Sequence[Missing] = ()
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..architecture.kernel import OP_BLOCKS
-from ..costs.curves import DESIGNS, SIZES, curve_points
+from ..core.kernel import OP_BLOCKS
+from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
+from ..drawing.drawing import Drawing
 from ..drawing.insertion import drawing_of
-from ..drawing.picture import Drawing
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
 from ..grafting.settings_files import classes_in
@@ -102,10 +102,10 @@ def report_of(variants: Variants, *, language: str, output: Path, images: Path |
         variants: the recipe's.
         language: of the page.
         output: the file to be.
-        images: a folder of pictures to measure receptive fields of trained networks with; None for none.
+        images: a folder of images to measure receptive fields of trained networks with; None for none.
 
     Raises:
-        SurgeonError: receptive fields are asked for, and there is no picture or no trained network.
+        SurgeonError: receptive fields are asked for, and there is no image or no trained network.
     """
     recipe = variants.recipe
     rows, path = tuple(_rows(variants, _classes(recipe))), shlex.quote(str(recipe.path))
@@ -116,9 +116,7 @@ def report_of(variants: Variants, *, language: str, output: Path, images: Path |
 
         found = with_trainings(rows, recipe, variants.index.costs, images)
     elif images is not None:
-        raise SurgeonError(
-            f"{recipe.path} does not train, so no trained network is there to look through pictures with"
-        )
+        raise SurgeonError(f"{recipe.path} does not train, so no trained network is there to look through images with")
     else:
         found = Trained(rows, missing=[Missing(what, _TRAINS, _UNTRAINED) for what in ("results", "latency", "fields")])
     report = Report(

@@ -87,7 +87,7 @@ def _moved(items: Sequence[T], at: int, to: int) -> list[T]:
 
 
 def fields_grid(report: Report, words: Words) -> Grid | None:
-    """How much of the picture layers see."""
+    """How much of the image layers see."""
     if not report.fields:
         return None
     shares = list(report.fields[0].areas)

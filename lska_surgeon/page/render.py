@@ -11,7 +11,7 @@ from importlib import resources
 from ..drawing.palette import SERIES
 from ..wording import printable_lines
 from .charts import Charts
-from .content import FieldPicture, Report, ReportRow
+from .content import FieldImage, Report, ReportRow
 from .grids import fields_grid, networks_grid, results_grid
 from .words import WORDS
 
@@ -72,6 +72,6 @@ def _series_colours() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
 
 
-def _by_network(fields: Sequence[FieldPicture]) -> Iterator[tuple[str, list[FieldPicture]]]:
+def _by_network(fields: Sequence[FieldImage]) -> Iterator[tuple[str, list[FieldImage]]]:
     for name in dict.fromkeys(one.network for one in fields):
         yield name, [one for one in fields if one.network == name]

@@ -19,12 +19,12 @@ from ..ablation.networks import LARGER
 from ..ablation.results import Results as Table
 from ..ablation.results import left_out, tabulate
 from ..ablation.runs import Costs, Run, counting_notes, runs_of
-from ..costs.cache import CostCache
+from ..cost.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
 from ..tables import Strong
-from .content import FieldPicture, Missing, ReportRow, Results, Score, Trained
+from .content import FieldImage, Missing, ReportRow, Results, Score, Trained
 
 if TYPE_CHECKING:
     from ..insight.receptive_field import ReceptiveField
@@ -39,10 +39,10 @@ def with_trainings(rows: Sequence[ReportRow], recipe: Recipe, costs: CostCache, 
         rows: bases and variants.
         recipe: one that says how to train.
         costs: where the costs of larger bases come from.
-        images: a folder of pictures to measure receptive fields with; None for none.
+        images: a folder of images to measure receptive fields with; None for none.
 
     Raises:
-        SurgeonError: receptive fields are asked for, and there is no picture or no trained network.
+        SurgeonError: receptive fields are asked for, and there is no image or no trained network.
     """
     path = shlex.quote(str(recipe.path))
     train, measure = f"lska-surgeon ablate {path}", f"lska-surgeon latency --recipe {path}"
@@ -125,11 +125,11 @@ def _checkpoints(runs: Sequence[Run], metric: str, names: Mapping[str, str]) -> 
     return found
 
 
-def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) -> tuple[tuple[FieldPicture, ...], str]:
+def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) -> tuple[tuple[FieldImage, ...], str]:
     """What the output layer's inputs see, in one trained network of each kind; and what they were measured with."""
     if not checkpoints:
         train = f"lska-surgeon ablate {ablation.recipe.path}"
-        raise AblationError(f"no trained network here to look through pictures with: {train} trains them")
+        raise AblationError(f"no trained network here to look through images with: {train} trains them")
     from ..yolo.environment import import_offline
 
     import_offline()
@@ -140,20 +140,20 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) ->
     read = {name: read_checkpoint(run.folder / _BEST) for name, run in checkpoints.items()}
     step = max(32, *(stride_of(one.needed_model()) for one in read.values()))
     side = step * -(-int(max(asked) if isinstance(asked, list) else asked) // step)
-    found: list[FieldPicture] = []
+    found: list[FieldImage] = []
     count = 0
     for name, checkpoint in read.items():
         seen = look([checkpoint], images=images, imgsz=side)
-        found += [_picture(name, one) for one in seen.fields]
-        count = len(seen.pictures)
+        found += [_image(name, one) for one in seen.fields]
+        count = len(seen.images)
     seeds = sorted({run.seed for run in checkpoints.values()})
     return tuple(found), f"{count} × {side}×{side}, seed {', '.join(map(str, seeds))}"
 
 
-def _picture(name: str, field: ReceptiveField) -> FieldPicture:
+def _image(name: str, field: ReceptiveField) -> FieldImage:
     from ..drawing.heat_maps import heat_png
     from ..insight.receptive_field import SHARES
 
     squares = {share: field.square(share) for share in SHARES}
     url = f"data:image/png;base64,{base64.b64encode(heat_png(field.readable())).decode()}"
-    return FieldPicture(name, field.at, url, {share: one.area if one else None for share, one in squares.items()})
+    return FieldImage(name, field.at, url, {share: one.area if one else None for share, one in squares.items()})

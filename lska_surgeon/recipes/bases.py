@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import no_file
-from ..model_yaml.encoding import content_of
+from ..modelfile.encoding import content_of
 from ..yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, UnreadableYaml, compose
 
 

@@ -15,7 +15,7 @@ CONTROLS = ("base", "larger")
 SCRATCH = "scratch"
 #: How operators start in a checkpoint.
 IDENTITY, DEFAULT = INITS = ("identity", "default")
-#: Fields of a start's name: the base with its scale letter, and that letter.
+#: Fields of a start's name: the base with its scale, and that letter.
 START_FIELDS = ("base", "scale")
 DEFAULT_SEEDS = (0, 1, 2)
 #: Ultralytics' arguments that a recipe says elsewhere, and where.
@@ -66,7 +66,7 @@ def read_experiment(reader: YamlFields, root: Node, fields: Mapping[str, Node]) 
     """The experiment of a recipe; None where it has no `train`.
 
     Raises:
-        RecipeError: a mistake in one of the fields, or some of them without `train`.
+        RecipeError: an error in one of the fields, or some of them without `train`.
     """
     given = [name for name in FIELDS if name in fields]
     if "train" not in fields:

@@ -1,4 +1,4 @@
-"""Reading a YAML file field by field, each mistake with its file, line and field; it knows no recipe."""
+"""Reading a YAML file field by field, each error with its file, line and field; it knows no recipe."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class YamlFields:
         return plain_value(node) if isinstance(node, ScalarNode) else None
 
     def bad(self, node: Node, field: str, problem: object) -> RecipeError:
-        """A mistake, with its place."""
+        """An error, with its place."""
         place = f"{self.path}, line {node.start_mark.line + 1}"
         return RecipeError(f"{place}, {field}: {problem}" if field else f"{place}: {problem}")
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..costs.cache import CostCache, sha256
+from ..cost.cache import CostCache, sha256
 from ..errors import TargetError
 from ..files import read_within, replace_all
-from ..model_yaml.lines import unified_diff
+from ..modelfile.lines import unified_diff
 from ..unfinished import remove_unfinished
 from .index import Index, Owned
 from .plan import Variant, read_again

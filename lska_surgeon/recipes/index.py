@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Optional, TypedDict
 
-from ..costs.cache import Amount, CostCache, Counted, sha256
+from ..cost.cache import Amount, CostCache, Counted, sha256
 from ..errors import RecipeError
 from ..files import parse_json
 from ..tables import Table, csv, drawn, markdown, markdown_text
@@ -23,7 +23,7 @@ from .recipe import Recipe
 #: Version of the JSON; it changes when a key changes its meaning or goes.
 SCHEMA = 1
 FORMATS = ("table", "md", "csv", "json")
-_UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one picture"
+_UNIT = "flops = 2 x macs; macs are multiply-accumulates as fvcore counts them, fused, eval mode, one image"
 _HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "added parameters", "added GFLOPs")
 _UNKNOWN = "not known"
 #: What the index says of an edit.
@@ -97,7 +97,7 @@ class Index:
         """The table for people, a newline at its end."""
         height, width = self.costs.imgsz
         return (
-            f"{self.heading}. One picture of {height}x{width} (height x width), fused, eval "
+            f"{self.heading}. One image of {height}x{width} (height x width), fused, eval "
             f"mode; GFLOPs = 2 x GMACs as fvcore counts them.\n\n{markdown(self.table())}\n"
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ..costs.cache import sha256
+from ..cost.cache import sha256
 from ..errors import RecipeError
 from ..files import open_to_read, read_within
 from .index import INDEX_HEAD, Owned, is_index, read_index

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..architecture.placement import Placement, edits_for
-from ..costs.cache import CostCache, Counted, ModelText, sha256
+from ..core.placement import Placement, edits_for
+from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
-from ..model_yaml.document import Document
-from ..model_yaml.file_names import default_name, name_fields
-from ..model_yaml.find import is_stock
-from ..model_yaml.insert import Insertion, plan_insert
-from ..model_yaml.load import OpenModel, open_model
+from ..modelfile.document import Document
+from ..modelfile.file_names import default_name, name_fields
+from ..modelfile.find import is_stock
+from ..modelfile.insert import Insertion, plan_insert
+from ..modelfile.load import OpenModel, open_model
 from .recipe import Recipe, Wanted
 
 DEFAULT_FOLDER = "variants"
@@ -27,7 +27,7 @@ class VariantCost:
     """What a variant costs.
 
     Attributes:
-        params, macs: the whole variant's, for one picture, fused; None when not known.
+        params, macs: the whole variant's, for one image, fused; None when not known.
         params_added, macs_added: what it has more than its base; None when not known.
         base: the base's count; None when not known.
     """

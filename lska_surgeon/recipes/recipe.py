@@ -13,15 +13,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ..architecture.blocks import STOCK, BlockTable
-from ..architecture.kernel import DEFAULT_KERNEL, OP_BLOCKS
-from ..architecture.other_operators import resolve_operator
-from ..architecture.positions import meant_by, parse_at
-from ..costs.limits import Budget, Limit, parse_limit
-from ..costs.picture_size import LARGEST_SIDE
+from ..core.blocks import STOCK, BlockTable
+from ..core.kernel import DEFAULT_KERNEL, OP_BLOCKS
+from ..core.other_operators import resolve_operator
+from ..core.positions import meant_by, parse_at
+from ..cost.image_size import LARGEST_SIDE
+from ..cost.limits import Budget, Limit, parse_limit
 from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
 from ..files import no_file
-from ..model_yaml.encoding import content_of, decoded
+from ..modelfile.encoding import content_of, decoded
 from ..yaml_nodes import Node
 from . import experiment
 from .experiment import Experiment, read_experiment
@@ -43,7 +43,7 @@ class Wanted:
 
     Attributes:
         base: a model YAML, as written.
-        scale: scale letter, or None for what the base's name says.
+        scale: scale, or None for what the base's name says.
         op, at, k, dilation, gated: as for `lska-surgeon insert`; no k for an operator that has none.
         places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
@@ -91,7 +91,7 @@ class Recipe:
         return self.path.parent
 
     def error(self, wanted: Wanted, problem: object, dimension: str = "at") -> RecipeError:
-        """A mistake in what a recipe asks for, with its place."""
+        """An error in what a recipe asks for, with its place."""
         line, field = wanted.places[dimension]
         return RecipeError(f"{self.path}, line {line}, {field}: {problem}")
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..architecture.blocks import BlockTable
-from ..costs.cache import CostCache, cache_folder, sha256
-from ..costs.cost import CostError
+from ..core.blocks import BlockTable
+from ..cost.cache import CostCache, cache_folder, sha256
+from ..cost.cost import CostError
 from ..declarations.find import active_blocks, building_with
 from ..errors import RecipeError, SurgeonError, TargetError
 from ..files import read_within

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..architecture.blocks import BlockTable
-from ..architecture.shapes import channels_in
-from ..costs.cache import ModelText
+from ..core.blocks import BlockTable
+from ..core.shapes import channels_in
+from ..cost.cache import ModelText
 from ..declarations.find import announce, building_with, telling_children
 from ..errors import BuildError, SurgeonError
 from ..files import for_a_while
@@ -39,7 +39,7 @@ class _Task:
 
 
 def verify(variants: Sequence[Variant], jobs: int, blocks: BlockTable) -> Iterator[tuple[str, str | None]]:
-    """Build each variant in plain Ultralytics with the blocks registered, run it on one picture, count its parameters.
+    """Build each variant in plain Ultralytics with the blocks registered, run it on one image, count its parameters.
 
     Args:
         variants: what to build; their files need not be there.
@@ -121,7 +121,7 @@ def _run(model_text: ModelText) -> int:
 
 @cache
 def _base_params(model_text: ModelText) -> int:
-    from ..costs.shapes_only import ShapesOnly
+    from ..cost.shapes_only import ShapesOnly
 
     with ShapesOnly():
         return _params(_build(model_text))

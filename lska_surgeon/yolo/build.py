@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.blocks import STOCK
-from ..architecture.graph import NO_HEAD
-from ..architecture.shapes import channels_in
-from ..architecture.yolov5 import yolov5_problem
+from ..core.blocks import STOCK
+from ..core.graph import NO_HEAD
+from ..core.shapes import channels_in
+from ..core.yolov5 import yolov5_problem
 from ..declarations.find import active_blocks
 from ..errors import BuildError, SurgeonError
 from .environment import import_offline, quiet
@@ -36,7 +36,7 @@ def build(
 
     Args:
         source: a path, a name that Ultralytics finds by itself ("yolov8s.yaml"), or a model dict (not changed).
-        scale: scale letter; None takes the one of the file name, or of the dict.
+        scale: scale; None takes the one of the file name, or of the dict.
         named: the letter of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
             says nothing of a model without `scales`.
         called: what errors call it; None for the path.
@@ -157,7 +157,7 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
 
 
 def _refuse_yolov5(content: Mapping[str, Any], shown: str) -> None:
-    """Its rows build up to the output layer, whose mistake then says nothing of what the file is."""
+    """Its rows build up to the output layer, whose error then says nothing of what the file is."""
     problem = yolov5_problem(str(content["head"][-1][2]), content["head"][-1][3])
     if problem:
         raise BuildError(f"{shown}: {problem}")

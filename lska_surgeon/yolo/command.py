@@ -6,18 +6,18 @@ import importlib
 import shlex
 import sys
 
-from ..architecture.blocks import BlockTable
-from ..architecture.other_operators import read_row_of_users
+from ..core.blocks import BlockTable
+from ..core.other_operators import read_row_of_users
 from ..errors import SurgeonError
-from ..model_yaml.find import is_checkpoint
-from ..model_yaml.load import read_model
+from ..modelfile.find import is_checkpoint
+from ..modelfile.load import read_model
 from ..wording import numbers
 
 
 def run_yolo(args: list[str]) -> int:
     """Run Ultralytics' own command (`yolo ARGS`) with the names registered; returns its exit code.
 
-    Mistakes in `args` are Ultralytics' to report, by its own exceptions.
+    Errors in `args` are Ultralytics' to report, by its own exceptions.
     """
     lists = [sys.argv]
     saved = [list(sys.argv)]

@@ -11,15 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..architecture.blocks import BlockTable
-from ..architecture.graph import Graph, Layer, as_from, graph_of
-from ..architecture.scaling import AbsurdScaleError, Scaling, scaling_of
-from ..architecture.settings import settings_problems
-from ..architecture.shapes import shapes_of, size_problem, width_problem
+from ..core.blocks import BlockTable
+from ..core.graph import Graph, Layer, as_from, graph_of
+from ..core.scaling import AbsurdScaleError, Scaling, scaling_of
+from ..core.settings import settings_problems
+from ..core.shapes import shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
-from ..model_yaml.document import Document, RowError
-from ..model_yaml.find import FoundModel, find_model, is_stock
+from ..modelfile.document import Document, RowError
+from ..modelfile.find import FoundModel, find_model, is_stock
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
@@ -27,7 +27,7 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
 
     Args:
         name: a path, or a stock name.
-        scale: scale letter; None takes that of the name.
+        scale: scale; None takes that of the name.
 
     Raises:
         EncodingError: the file is not UTF-8.

@@ -111,7 +111,7 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
         ),
     ],
 )
-def test_mistakes_name_their_line(text: str, message: str, tmp_path: Path) -> None:
+def test_errors_name_their_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     for name in ("d.yaml", "e/d.yaml", "mine.pt"):
         (tmp_path / name).write_text("train: a\n")

@@ -215,9 +215,9 @@ def test_a_variant_that_plain_scaling_beats_is_marked(tmp_path: Path) -> None:
     rows = {row.network: row for row in ls.results(recipe).rows}
     assert rows["yolov8s"].role == "larger"
     assert rows["yolov8n"].costs.gflops == pytest.approx(8.7, abs=0.15)
-    assert rows["yolov8n-lska-neck-k7"].beaten is None
-    beaten = rows["yolov8n-lska-neck-k53"].beaten
-    assert re.fullmatch(r"plain scaling gives 0.5\d* at its GFLOPs, and it 0.5\d* \(p 0.25\)", beaten or "")
+    assert rows["yolov8n-lska-neck-k7"].dominated is None
+    dominated = rows["yolov8n-lska-neck-k53"].dominated
+    assert re.fullmatch(r"plain scaling gives 0.5\d* at its GFLOPs, and it 0.5\d* \(p 0.25\)", dominated or "")
     assert "below plain scaling" in str(ls.results(recipe))
 
 
@@ -284,7 +284,7 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--plot", "old.png"], "old.png is already there: give --plot another name, or add --force to overwrite it"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old.png").touch()
     result = surgeon("results", experiment(tmp_path / "a", neck_gains, RECIPE), *words)
@@ -419,7 +419,7 @@ def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
     assert [row[2] for row in table_of(replace(found, rows=rows)).rows] == ["8.938", "9.000", "28.600"]
 
 
-def test_labels_of_what_is_not_there_are_a_mistake_before_anything_is_trained(tmp_path: Path) -> None:
+def test_labels_of_what_is_not_there_are_a_error_before_anything_is_trained(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", f"{RECIPE}labels: {{tiny-lska-nek-k7: x}}\n")
     for words in (["ablate", recipe, "--dry-run"], ["results", recipe]):
         result = surgeon(*words)

@@ -143,7 +143,7 @@ def test_a_failed_cell_is_recorded_and_tried_again_when_asked(tmp_path: Path) ->
     recipe = write_recipe(tmp_path / "a", ONE)
     labels = tmp_path / "a" / "shapes" / "images" / "train"
     labels.rename(labels.with_name("away"))
-    labels.mkdir()  # a folder without pictures; one that is not here is told before a cell starts
+    labels.mkdir()  # a folder without images; one that is not here is told before a cell starts
     assert start_ablate(recipe).wait() == 1
     said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
     assert said.count("Failed: ") == 2

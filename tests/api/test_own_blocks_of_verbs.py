@@ -53,7 +53,7 @@ def test_a_caller_that_holds_some_keeps_them(project: Path) -> None:
     assert neck() == [16]
 
 
-def test_a_mistake_in_it_is_told(project: Path) -> None:
+def test_a_error_in_it_is_told(project: Path) -> None:
     (project / "lska-surgeon.toml").write_text('[blocks.EMA]\nclass = "my_blocks:EMA"\nlike = "atention"\n')
     with pytest.raises(DeclarationError, match=r"line 3.*like"):
         ls.insert(YAML, "neck")

@@ -31,14 +31,14 @@ ASKED: dict[str, tuple[Callable[[], object], str, str, str]] = {
     "images": (
         lambda: ls.report("recipe.yaml", images="none"),
         "report recipe.yaml --images none",
-        "no folder none: give a folder of pictures with images=",
-        "no folder none: give a folder of pictures with --images",
+        "no folder none: give a folder of images with images=",
+        "no folder none: give a folder of images with --images",
     ),
     "image": (
         lambda: ls.graft("base.pt", "neck", image="tiny.yaml"),
         "graft base.pt --at neck --image tiny.yaml",
-        "tiny.yaml is not a picture: give a JPEG or PNG with image=",
-        "tiny.yaml is not a picture: give a JPEG or PNG with --image",
+        "tiny.yaml is not an image: give a JPEG or PNG with image=",
+        "tiny.yaml is not an image: give a JPEG or PNG with --image",
     ),
     "write": (
         lambda: ls.insert("tiny.yaml", "neck", output="tiny.yaml").write(),

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support import pictures, shapes
+from support import images, shapes
 from support.ablations import RECIPE, write_recipe
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.tables import Shown, Table, html
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"
@@ -104,9 +104,9 @@ def test_an_insertion_shows_its_drawing_in_a_notebook(output: str | None) -> Non
     variant = ls.insert("yolov8s.yaml", "neck", k=35, output=output)
     shown = variant._repr_html_()
     assert ls.draw("yolov8s.yaml", variant).svg in shown
-    picture = pictures.read(shown[shown.index("<svg") : shown.index("</svg>") + len("</svg>")])
-    pictures.assert_complete(picture, variant.rewrite.after)
-    assert {name for name, style in picture.styles.items() if style == "operator"} == {
+    image = images.read(shown[shown.index("<svg") : shown.index("</svg>") + len("</svg>")])
+    images.assert_complete(image, variant.rewrite.after)
+    assert {name for name, style in image.styles.items() if style == "operator"} == {
         f"row-{index}" for index in variant.rewrite.inserted
     }
     assert shown.count("<table>") == 1
@@ -286,7 +286,7 @@ def test_variants_are_written_once_told_to(folder: Path) -> None:
         (lambda: ls.templates()["desings"], TargetError, "did you mean designs"),
     ],
 )
-def test_a_mistake_is_an_exception_of_one_line(asked: Callable[[], object], error: type[Exception], told: str) -> None:
+def test_a_error_is_an_exception_of_one_line(asked: Callable[[], object], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told) as found:
         asked()
     assert isinstance(found.value, ls.SurgeonError)

@@ -4,7 +4,7 @@ Run by hand; it takes some minutes on two cores, and goes on where it was stoppe
 
     python tests/benchmarks/ablation_same.py FOLDER
 
-All data are generated: 96 pictures of 64 pixels, each with one to three squares and circles on noise, 72 of them to
+All data are generated: 96 images of 64 pixels, each with one to three squares and circles on noise, 72 of them to
 train on. The network is a small YOLOv8 of two levels. Whatever comes out as a gain or a loss here is none.
 """
 
@@ -27,7 +27,7 @@ from lska_surgeon.ablation.scheduler import train_here
 from lska_surgeon.ablation.statistics import compare
 
 SEEDS, METRIC, AT_ONCE = 12, "mAP50-95", 2
-PICTURES, TRAINED_ON, SIDE = 96, 72, 64
+IMAGES, TRAINED_ON, SIDE = 96, 72, 64
 NETWORK = """\
 nc: 2
 backbone:
@@ -54,9 +54,9 @@ seeds: {list(range(SEEDS))}
 
 
 def write_data(folder: Path) -> None:
-    """Pictures, labels, and the data YAML."""
+    """Images, labels, and the data YAML."""
     rng = np.random.default_rng(0)
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         split = "train" if number < TRAINED_ON else "val"
         pixels, lines = rng.integers(0, 120, (SIDE, SIDE, 3)).astype(np.uint8), []
         for _ in range(rng.integers(1, 4)):

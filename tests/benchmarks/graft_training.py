@@ -6,7 +6,7 @@ Run by hand; it takes the better part of an hour on one core, and goes on where 
     python tests/benchmarks/graft_training.py FOLDER --op cbam     # another operator, beside the same control
     python tests/benchmarks/graft_training.py FOLDER --op cbam --arm graft --arm default-init --optimizer SGD   # less
 
-All data are generated: a YOLOv8n learns to find three kinds of shape, and is then fine-tuned on new pictures of them,
+All data are generated: a YOLOv8n learns to find three kinds of shape, and is then fine-tuned on new images of them,
 which are blurred and noisy, from these starts:
 
 - control: the trained network as it is
@@ -15,7 +15,7 @@ which are blurred and noisy, from these starts:
 - default-init: `graft --init default`
 - load: `YOLO("variant.yaml").load("base.pt")`, Ultralytics' own way
 
-`control` and `graft` differ in nothing else than the operators; the seed of a run sets the order of the pictures and
+`control` and `graft` differ in nothing else than the operators; the seed of a run sets the order of the images and
 their augmentation.
 """
 
@@ -58,7 +58,7 @@ Run = dict[str, Any]
 
 
 def draw(rng: np.random.Generator, rough: bool) -> tuple[np.ndarray, list[str]]:
-    """One picture of shape (SIZE, SIZE, 3) and its label lines."""
+    """One image of shape (SIZE, SIZE, 3) and its label lines."""
     pixels = rng.integers(60, 196, (6, 6, 3)).astype(np.uint8)
     pixels = cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     lines = []

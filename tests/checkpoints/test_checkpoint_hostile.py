@@ -493,5 +493,5 @@ def test_every_stock_yaml_passes() -> None:
         assert found == (("backbone row TorchVision",) if "resnet18" in path.name else ()), path.name
 
 
-def test_refusals_belong_to_the_family_of_user_mistakes() -> None:
+def test_refusals_belong_to_the_family_of_user_errors() -> None:
     assert issubclass(UnsafeCheckpointError, CheckpointError)

@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
     "no dictionary": OrderedDict(),
     "a tensor": torch.full((2,), float("nan")),
     "no end": torch.full((1,), float("inf")),
-    "no picture": torch.full((1,), 1e6),
+    "no image": torch.full((1,), 1e6),
     "a module": nn.Conv2d(1, 1, 1),
 }
 COMMANDS = {
@@ -121,10 +121,10 @@ REFUSED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "model.model.10.anchors": (attribute(10, "anchors"), ("a number", "a list")),
     "model.model.10.stride": (
         attribute(10, "stride"),
-        ("None", "a number", "text", "a tensor", "no end", "no picture"),
+        ("None", "a number", "text", "a tensor", "no end", "no image"),
     ),
     "model.float": (attribute(None, "float"), ("a number", "None")),
-    "model.stride": (attribute(None, "stride"), ("None", "a list", "a tensor", "no end", "no picture")),
+    "model.stride": (attribute(None, "stride"), ("None", "a list", "a tensor", "no end", "no image")),
     "model.save": (attribute(None, "save"), ("a number", "a list")),
     "model.names": (attribute(None, "names"), ("a number", "a list", "a dictionary")),
     "model.args": (attribute(None, "args"), ("a number", "a list", "a dictionary")),

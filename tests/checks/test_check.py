@@ -15,18 +15,18 @@ import pytest
 from click.testing import CliRunner, Result
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.graph import Layer
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.architecture.positions import named_sites
-from lska_surgeon.architecture.scaling import scaling_of
-from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.known_blocks import is_slip, nearest
 from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
 from lska_surgeon.cli.main import main
-from lska_surgeon.model_yaml.document import Document
-from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.rewriting import splice
+from lska_surgeon.core.graph import Layer
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.scaling import scaling_of
+from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.rewriting import splice
 from lska_surgeon.yaml_nodes import Span
 
 STOCK = sorted(stock_models())
@@ -343,7 +343,7 @@ def test_exit_codes(wrong: str) -> None:
     assert run("stale.yaml", "--strict").exit_code == 1
 
 
-def test_a_file_that_is_no_model_is_a_mistake_of_its_user(wrong: str) -> None:
+def test_a_file_that_is_no_model_is_a_error_of_its_user(wrong: str) -> None:
     Path("data.yaml").write_text("train: images\n", encoding="utf-8")
     Path("empty.yaml").write_text("backbone: []\nhead: []\n", encoding="utf-8")
     for name, message in [("data.yaml", "needs the keys backbone and head"), ("empty.yaml", "has no rows")]:
@@ -430,7 +430,7 @@ def test_build_adds_what_ultralytics_says(wrong: str) -> None:
     Path("my-yolov8n.yaml").write_text(text, encoding="utf-8")
     Path("odd-yolov8n.yaml").write_text(text.replace("SPPF, [1024, 5]", "SPPF, [1024, five]"), encoding="utf-8")
     good, bad = run("my-yolov8n.yaml", "--build"), run("odd-yolov8n.yaml", wrong, "--build")
-    assert (good.output, good.exit_code) == ("1 file: no mistakes found\n", 0)
+    assert (good.output, good.exit_code) == ("1 file: no errors found\n", 0)
     assert bad.exit_code == 1
     assert "odd-yolov8n.yaml:1: error[build]: " in bad.output
     assert bad.output.count("error[build]") == 1

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon.architecture.blocks import STOCK
 from lska_surgeon.checks.known_blocks import is_unknown
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.blocks import STOCK
 
 CASES = Path(__file__).parents[1] / "cases" / "check"
 OUTPUT = "# ===== output =====\n"

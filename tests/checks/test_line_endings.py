@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.cli.main import main
-from lska_surgeon.model_yaml.document import Document
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import stock_models
 
 ENDINGS = {
     "LF": "\n",
@@ -26,7 +26,7 @@ ENDINGS = {
     "mixed": "\n \r\n \r \x85 \u2028 \u2029",
 }
 BASE = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
-#: One mistake for each way to a line number: a row, a source, a comment, the scales, a whole row that can't be read.
+#: One error for each way to a line number: a row, a source, a comment, the scales, a whole row that can't be read.
 WRONG = (
     BASE.replace("[[-1, 6], 1, Concat, [1]]", "[[-1, 60], 1, Concat, [1]]")
     .replace("# 12\n", "# 13\n")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lska_surgeon.architecture.blocks import STOCK, CustomModule, Declarations
-from lska_surgeon.architecture.graph import Layer
 from lska_surgeon.checks.check import check_file
+from lska_surgeon.core.blocks import STOCK, CustomModule, Declarations
+from lska_surgeon.core.graph import Layer
 from lska_surgeon.errors import BuildError
 from lska_surgeon.nn.declared import marked_row
 

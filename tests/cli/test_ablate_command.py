@@ -84,7 +84,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
         (["--devices", ""], "Invalid value for '--devices': it is empty"),
     ],
 )
-def test_mistakes_are_one_line_and_start_nothing(words: list[str], message: str, tmp_path: Path) -> None:
+def test_errors_are_one_line_and_start_nothing(words: list[str], message: str, tmp_path: Path) -> None:
     result = surgeon("ablate", write_recipe(tmp_path / "a"), *words)
     assert result.exit_code == 2
     assert message in result.output
@@ -257,7 +257,7 @@ def test_arguments_that_ultralytics_does_not_know_are_told_by_a_dry_run_too(word
 @pytest.mark.parametrize("words", [["--devices", "cpu"], ["--dry-run"]])
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("rooted", [True, False])
-def test_pictures_that_are_not_here_are_told_before_a_training(
+def test_images_that_are_not_here_are_told_before_a_training(
     rooted: bool, split: str, words: list[str], tmp_path: Path
 ) -> None:
     recipe = write_recipe(tmp_path / "a")
@@ -269,13 +269,13 @@ def test_pictures_that_are_not_here_are_told_before_a_training(
     assert result.exit_code == 2
     gone = folder / "images" / split
     assert result.stderr == (
-        f"Error: {recipe}, line 4, train.data: {data} names {gone}, which is not here: put the pictures there, or mend "
+        f"Error: {recipe}, line 4, train.data: {data} names {gone}, which is not here: put the images there, or mend "
         "that file\n"
     )
     assert not (tmp_path / "a" / "ablation").exists()
     # Where jobs run on other machines, it may be there.
     assert surgeon("ablate", recipe, "--dry-run", "--slurm", "-p gpu").exit_code == 0
-    # A list of pictures, and one `../` too many, are Ultralytics' own ways.
+    # A list of images, and one `../` too many, are Ultralytics' own ways.
     places = {"images/train", "images/val"} - {f"images/{split}"}
     listed = f"train: [{places.pop()}, elsewhere]\nval: ../elsewhere\nnames: [square, circle]\n"
     data.write_text(listed, encoding="utf-8")
@@ -283,13 +283,13 @@ def test_pictures_that_are_not_here_are_told_before_a_training(
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\\0b", "a\\nb"])
-def test_pictures_of_names_that_no_file_can_have_are_not_here(name: str, tmp_path: Path) -> None:
+def test_images_of_names_that_no_file_can_have_are_not_here(name: str, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a")
     data = tmp_path / "a" / "shapes" / "data.yaml"
     data.write_text(f'train: images/train\nval: "{name}"\nnames: [square, circle]\n', encoding="utf-8")
     result = surgeon("ablate", recipe, "--dry-run")
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
-    assert "which is not here: put the pictures there" in result.output
+    assert "which is not here: put the images there" in result.output
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
@@ -315,7 +315,7 @@ def test_a_slurm_script_has_no_control_characters(place: str, char: str, dry: li
 
 
 def test_a_folder_of_odd_letters_is_one_line_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """U+2028 ends a line for Python's readers, and a byte of another encoding is no UTF-8."""
+    """U+2028 ends a line for Python's consumers, and a byte of another encoding is no UTF-8."""
     from lska_surgeon.ablation import worker
     from lska_surgeon.ablation.slurm import list_of
 

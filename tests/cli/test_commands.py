@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exact output, one line for a mistake, and help whose examples run."""
+"""The command line as a user meets it: exact output, one line for an error, and help whose examples run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lska_surgeon.cli.main import COMMANDS, main
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.find import stock_models
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
@@ -104,7 +104,7 @@ def test_standard_output_gets_the_yaml_alone() -> None:
 def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
     assert run("insert yolov8s-world.yaml --at neck -o -").stderr == (
         "Note: ultralytics builds this as YOLO-World only under a name with -world in it\n"
-        "Note: scale s was moved to the front of scales, for the file's name has no scale letter\n"
+        "Note: scale s was moved to the front of scales, for the file's name has no scale\n"
     )
     run("insert yolov8s-world.yaml --at neck")
     refused = run("remove yolov8s-world-lska-neck-k23.yaml -o base.yaml")
@@ -161,7 +161,7 @@ def test_positions_lists_layers_and_names() -> None:
         "15     head      14          3        C2f          [256]               128       8       p3     16, 22\n"
         in shown
     )
-    assert "--at neck         12 (p4), 15 (p3), 18 (p4), 21 (p5)  every reader\n" in shown
+    assert "--at neck         12 (p4), 15 (p3), 18 (p4), 21 (p5)  every consumer\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_positions_lists_layers_and_names() -> None:
         ("xyzzy", "no command 'xyzzy': there are insert, remove, "),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
+def test_a_error_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
     result = run(words)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: {message}")

@@ -117,7 +117,7 @@ def test_stock_models_with_their_scales() -> None:
 
 
 def test_every_stock_model_that_is_offered_is_found() -> None:
-    from lska_surgeon.model_yaml.find import find_model
+    from lska_surgeon.modelfile.find import find_model
 
     for name in [*offered("flops yolo"), *offered("flops rtdetr")]:
         assert find_model(name).asked == name

@@ -79,7 +79,7 @@ def test_json_has_it_all() -> None:
     assert report["schema"] == 1
     assert report["different"] is True
     assert report["added"] == [
-        {"index": 10, "sources": [9], "repeats": 1, "block": "LSKA", "args": ["c2", 35], "readers": [11, 21]}
+        {"index": 10, "sources": [9], "repeats": 1, "block": "LSKA", "args": ["c2", 35], "consumers": [11, 21]}
     ]
     assert report["rewired"][1] == {"before": 20, "after": 21, "tap": 1, "read": 9, "reads": 10}
     assert report["index_map"]["10"] == 11
@@ -129,7 +129,7 @@ def test_no_difference_is_one_line(form: str) -> None:
         (("yolov8s.yaml", VARIANT, "--imgsz", "0"), "Invalid value for '--imgsz': '0' is no size in pixels"),
     ],
 )
-def test_mistake_is_one_line(words: tuple[str, ...], message: str) -> None:
+def test_error_is_one_line(words: tuple[str, ...], message: str) -> None:
     result = run("diff", *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {message}")
@@ -175,7 +175,7 @@ def test_a_checkpoint_and_its_own_yaml_are_one_architecture(tmp_path: Path) -> N
     write_checkpoint(tmp_path)
     for pair in (("tiny.yaml", "base.pt"), ("base.pt", "tiny.yaml"), ("base.pt", "base.pt")):
         result = run("diff", *pair, "--exit-code")
-        assert (result.exit_code, result.stdout.count("are one architecture")) == (0, 1), pair
+        assert (result.exit_code, result.stdout.count("are one core")) == (0, 1), pair
     counted = json.loads(run("diff", "tiny.yaml", "base.pt", "--costs", "--imgsz", "64", "--format", "json").stdout)
     assert counted["costs"]["gained"] == {"params": 0, "macs": 0, "flops": 0}
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.commands.flops import flops
 from lska_surgeon.cli.main import main
-from lska_surgeon.costs.folder import models_in
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.cost.folder import models_in
+from lska_surgeon.modelfile.find import stock_models
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -41,7 +41,7 @@ def test_a_variant_is_set_against_its_base(tmp_path: Path) -> None:
     code, out, err = run("yolov8n.yaml", str(variant), "--imgsz", "64")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "1 picture of 64x64 (height x width), fused, eval mode"
+    assert lines[0] == "1 image of 64x64 (height x width), fused, eval mode"
     assert [line.split()[0] for line in lines[4:7]] == ["yolov8n.yaml", str(variant), "difference"]
     assert lines[6].split()[1] == "+70,912"  # C^2 + C(2a + 2b + 5) for C 256, a 3, b 5
     assert lines[7:] == ["", "GFLOPs = 2 x GMACs; --notes says what is counted."]
@@ -195,7 +195,7 @@ def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: i
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], message: str) -> None:
+def test_a_error_is_one_line_and_exit_code_2(words: list[str], message: str) -> None:
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     (line,) = err.splitlines()

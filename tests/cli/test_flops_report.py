@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from lska_surgeon.cli.commands.flops import FORMATS, above_limits, model_notes, render
-from lska_surgeon.costs.breakdown import Detail
-from lska_surgeon.costs.cost import FROZEN, Cost, ModuleCost
+from lska_surgeon.cost.breakdown import Detail
+from lska_surgeon.cost.cost import FROZEN, Cost, ModuleCost
 
 CONV = ModuleCost("0", "Conv", 900, 2_000_000, {}, (ModuleCost("conv", "Conv2d", 900, 2_000_000, {"conv": 2_000_000}),))
 ATTENTION = ModuleCost(
@@ -62,7 +62,7 @@ def lines_of(text: str) -> list[str]:
 def test_table_has_totals_differences_the_unit_and_what_is_not_counted() -> None:
     text = render([SMALL, LARGE], "table", Detail(), notes=True)
     assert lines_of(text) == [
-        "1 picture of 480x640 (height x width), fused, eval mode",
+        "1 image of 480x640 (height x width), fused, eval mode",
         "",
         "model                              params   GMACs           GFLOPs  layers",
         "-----------------  ----------------------  ------  ---------------  ------",
@@ -78,9 +78,9 @@ def test_table_has_totals_differences_the_unit_and_what_is_not_counted() -> None
     ]
 
 
-def test_table_without_fusing_and_with_several_pictures_says_so() -> None:
+def test_table_without_fusing_and_with_several_images_says_so() -> None:
     text = render([replace(SMALL, fused=False, batch=4, uncounted={})], "table", Detail(), notes=True)
-    assert lines_of(text)[0] == "4 pictures of 480x640 (height x width), not fused, eval mode"
+    assert lines_of(text)[0] == "4 images of 480x640 (height x width), not fused, eval mode"
     assert lines_of(text)[-1] == "Not counted by fvcore in small.yaml: nothing."
     assert "fused model" not in text
 

@@ -26,7 +26,7 @@ JSON = {
     "blocks": ("", "declarations trusted source blocks guessed notes"),
     "curves": ("yolov8n.yaml --at neck --k 7", "model at imgsz points notes"),
     "report": ("recipe.yaml --dry-run", "output networks results curves fields missing notes"),
-    "erf": ("things.pt --imgsz 64", "imgsz pictures fields operators notes"),
+    "erf": ("things.pt --imgsz 64", "imgsz images fields operators notes"),
     "flops": ("yolov8n.yaml --imgsz 64", "unit imgsz batch fused models"),
     "diff": (
         f"yolov8n.yaml {VARIANT}",
@@ -132,7 +132,7 @@ def test_costs_are_notices_and_limits_are_errors_on_github() -> None:
     first, second, above = result.stdout.splitlines()
     params, share = f"{base['params']:,}".replace(",", "%2C"), f"{100 * base['modules'][0]['share']:.1f}"
     assert first.startswith(f"::notice file=yolov8n.yaml,title=yolov8n.yaml%3A {params} params%2C 0.0")
-    assert "GFLOPs::1 picture of 64x64 (height x width), fused, eval mode%0A22 (Detect): " in first
+    assert "GFLOPs::1 image of 64x64 (height x width), fused, eval mode%0A22 (Detect): " in first
     assert first.endswith(f"GMACs, {share}%25")
     assert "GFLOPs; difference +70%2C912 (+2." in second
     assert above == (

@@ -153,7 +153,7 @@ def test_image(run: Run, folder: Path) -> None:
     result = run("graft", "things.pt", "--at", "sppf", "--image", "bus.png", "--dry-run")
     assert "eval bus.png" in result.out
     command = ("graft", "things.pt", "--at", "sppf", "--image")
-    assert "things.pt is not a picture" in refused(run, folder, *command, "things.pt")
+    assert "things.pt is not an image" in refused(run, folder, *command, "things.pt")
     assert "nowhere.png" in refused(run, folder, *command, "nowhere.png")
 
 
@@ -250,7 +250,7 @@ def test_into_a_variant_by_insert(run: Run, folder: Path) -> None:
         ("inspect missing.pt", "missing.pt"),
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(run: Run, folder: Path, words: str, says: str) -> None:
+def test_a_error_is_one_line_and_writes_nothing(run: Run, folder: Path, words: str, says: str) -> None:
     whole = (folder / "things.pt").read_bytes()
     (folder / "half.pt").write_bytes(whole[: len(whole) // 2])
     (folder / "empty.pt").write_bytes(b"")

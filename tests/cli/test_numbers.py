@@ -41,9 +41,9 @@ def test_what_is_no_number_is_refused_everywhere(number: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("latency", "yolov8n.yaml", "--batch", "²"), "'²' is no number of pictures: give one, or several as 1,16"),
-        (("latency", "yolov8n.yaml", "--batch", "1,"), "'1,' is no number of pictures"),
-        (("latency", "yolov8n.yaml", "--batch", "9" * 5000), "is no number of pictures"),
+        (("latency", "yolov8n.yaml", "--batch", "²"), "'²' is no number of images: give one, or several as 1,16"),
+        (("latency", "yolov8n.yaml", "--batch", "1,"), "'1,' is no number of images"),
+        (("latency", "yolov8n.yaml", "--batch", "9" * 5000), "is no number of images"),
         (("latency", "yolov8n.yaml", "--threads", "99999999999"), "99999999999 is not in the range 1<=x<=4096"),
         (("latency", "yolov8n.yaml", "--threads", "²"), "'²' is not a valid integer range"),
         (("latency", "yolov8n.yaml", "--device", "²"), "no device '²' here: there are "),

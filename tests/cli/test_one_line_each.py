@@ -17,7 +17,7 @@ from lska_surgeon.tables import Table as TableOf
 from lska_surgeon.tables import csv, html, latex, markdown, table
 from lska_surgeon.wording import clean, printable, visible
 
-#: What GitHub would take for an order, and what a terminal or a reader would take for another text.
+#: What GitHub would take for an order, and what a terminal or a consumer would take for another text.
 ORDER = "::error::of mine"
 NAME = f"a\n{ORDER}\r\x1b[2J\u202e注b"
 SHOWN = f"a\\n{ORDER}\\r\\x1b[2J\\u202e注b"

@@ -11,16 +11,16 @@ import pytest
 
 YAML = "nc: 1\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"
 RECIPE = "base: model.yaml\nmatrix: {{at: ['after:0']}}\ntrain: {{data: {}, epochs: 1, start: scratch}}\nseeds: [0]\n"
-#: Words -> what is said. `here.pt` is there, and never opened; `text.jpg` holds no picture, `folder` is one.
+#: Words -> what is said. `here.pt` is there, and never opened; `text.jpg` holds no image, `folder` is one.
 MISTAKES = {
     "graft gone.pt --at neck": "no file gone.pt",
     "graft folder --at neck": "folder is a directory",
     "graft here.pt --into gone.yaml": "no file gone.yaml",
-    "graft here.pt --at neck --image gone.jpg": "can't read the picture gone.jpg: No such file or directory",
+    "graft here.pt --at neck --image gone.jpg": "can't read the image gone.jpg: No such file or directory",
     "graft here.pt --at neck --image folder": "folder is a directory",
-    "graft here.pt --at neck --image text.jpg": "text.jpg is not a picture: give a JPEG or PNG with --image",
-    "graft here.pt --at neck --image empty.png": "can't read the picture empty.png",
-    "graft here.pt --at neck --image model.yaml": "model.yaml is not a picture",
+    "graft here.pt --at neck --image text.jpg": "text.jpg is not an image: give a JPEG or PNG with --image",
+    "graft here.pt --at neck --image empty.png": "can't read the image empty.png",
+    "graft here.pt --at neck --image model.yaml": "model.yaml is not an image",
     "graft here.pt --at neck -o gone/x.pt": "there is no directory gone",
     "graft here.pt --at neck -o here.pt": "here.pt is already there",
     "ungraft gone.pt": "no file gone.pt",
@@ -34,13 +34,13 @@ MISTAKES = {
     "diff --costs model.yaml gone.yaml": "no file gone.yaml",
     "draw here.pt gone.yaml": "no file gone.yaml",
     "erf gone.pt": "no file gone.pt",
-    "erf here.pt --images gone": "no folder gone: give a folder of pictures with --images",
-    "erf here.pt --images folder": "no picture in folder: it needs files such as .bmp",
+    "erf here.pt --images gone": "no folder gone: give a folder of images with --images",
+    "erf here.pt --images folder": "no image in folder: it needs files such as .bmp",
     "erf here.pt --gates --images model.yaml": "no folder model.yaml",
     "latency gone.pt": "no file gone.pt",
     "latency --recipe gone.yaml": "can't read the recipe gone.yaml: No such file or directory",
     "latency --recipe folder": "folder is a directory: give a recipe",
-    "report recipe.yaml --images gone": "no folder gone: give a folder of pictures with --images",
+    "report recipe.yaml --images gone": "no folder gone: give a folder of images with --images",
     "variants gone.yaml --verify build": "gone.yaml",
     "variants recipe.yaml --verify build": "no file gone.yaml",
     "variants recipe.yaml --costs": "no file gone.yaml",
@@ -69,7 +69,7 @@ MISTAKES = {
     "train here.pt data=model.yaml distill_model=folder": "distill_model=folder: folder is a directory",
     "train here.pt resume=gone.pt": "give the file to resume as the model: lska-surgeon train gone.pt resume=True",
 }
-#: What is no mistake of a path: it goes on, and then needs torch.
+#: What is no error of a path: it goes on, and then needs torch.
 GO_ON = [
     "train here.pt data=coco8.yaml pretrained=True",
     "train here.pt data=model.yaml epochs=1 pretrained=False cfg=model.yaml",
@@ -105,7 +105,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("paths")
     for name, text in {
         "here.pt": "x",
-        "text.jpg": "no picture",
+        "text.jpg": "no image",
         "empty.png": "",
         "model.yaml": YAML,
         "list.yaml": "- 1\n",
@@ -151,7 +151,7 @@ def test_what_may_be_there_is_left_to_the_command(line: str, said: dict[str, str
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     from lska_surgeon.errors import CheckpointError
     from lska_surgeon.grafting.input_files import pixels_of
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.find import stock_models
 
 BASE = stock_models()["yolov8.yaml"].read_bytes()
 
@@ -48,7 +48,7 @@ def test_a_pipe_of_two_processes() -> None:
     surgeon = f"{sys.executable} -m lska_surgeon"
     pipe = f"{surgeon} insert - --at sppf | {surgeon} remove - | {surgeon} check -"
     done = subprocess.run(["sh", "-c", pipe], input=BASE, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (0, b"1 file: no mistakes found\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, b"1 file: no errors found\n"), done.stderr
 
 
 def test_check_tells_lines_and_a_patch() -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import DocumentError
-from lska_surgeon.model_yaml.load import read_model
+from lska_surgeon.modelfile.load import read_model
 
 MODEL = "nc: 1\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, Δ注😀, []]\nhead:\n  - [[-1], 1, Detect, [nc]]\n"
 
@@ -27,7 +27,7 @@ def exit_code(*words: str) -> Any:
 
 @pytest.mark.parametrize("charset", ["cp1252", "latin-1"])
 @pytest.mark.parametrize("words", ["positions Δ.yaml", "check Δ.yaml", "draw Δ.yaml --format md", "blocks Δ.yaml"])
-def test_no_character_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, charset: str, words: str) -> None:
+def test_no_character_is_a_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, charset: str, words: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("Δ.yaml").write_text(MODEL, encoding="utf-8")
     done = CliRunner(charset=charset).invoke(main, words.split())
@@ -64,7 +64,7 @@ def test_a_standard_input_that_can_not_be_read_is_told(monkeypatch: pytest.Monke
             read_model("-")
 
 
-def test_a_closed_standard_output_is_a_mistake_once_something_is_said(
+def test_a_closed_standard_output_is_a_error_once_something_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)

@@ -1,4 +1,4 @@
-"""Declarations in the light half: read, with mistakes told by place; found; trusted or not; and never imported."""
+"""Declarations in the light half: read, with errors told by place; found; trusted or not; and never imported."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from support.custom import using
 from support.insertions import plan_insert
 
-from lska_surgeon.architecture.blocks import Declarations
-from lska_surgeon.architecture.placement import Placement
+from lska_surgeon.core.blocks import Declarations
+from lska_surgeon.core.placement import Placement
 from lska_surgeon.declarations.find import VARIABLE, active_blocks, find_blocks, find_declarations
 from lska_surgeon.declarations.read import LIKES, read_declarations
 from lska_surgeon.errors import DeclarationError
-from lska_surgeon.model_yaml.load import open_model
-from lska_surgeon.model_yaml.remove import plan_remove
+from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.remove import plan_remove
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 SCHEMA = Path(__file__).parents[2] / "templates" / "blocks.schema.json"
@@ -85,7 +85,7 @@ def test_a_project_is_read_whole() -> None:
         ('[block.EMA]\nclass = "a:B"\n', 1, "block", "did you mean blocks?"),
     ],
 )
-def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, line: int, field: str, problem: str) -> None:
+def test_errors_are_told_with_their_place(tmp_path: Path, text: str, line: int, field: str, problem: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(DeclarationError) as told:
         read_declarations(path, trusted=True)

@@ -14,10 +14,10 @@ from torch import nn
 
 import lska_surgeon
 from lska_surgeon.cli.main import main
-from lska_surgeon.costs.curves import DESIGNS, SIZES
+from lska_surgeon.cost.curves import DESIGNS, SIZES
 from lska_surgeon.drawing.matplotlib_plots import plotting
 
-#: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 picture.
+#: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 image.
 VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))
 
 
@@ -77,7 +77,7 @@ def test_a_point_is_what_insert_adds(at: str) -> None:
     for one in found.points:
         from support.insertions import plan_insert
 
-        from lska_surgeon.architecture.placement import Placement
+        from lska_surgeon.core.placement import Placement
 
         plan = plan_insert("yolov8n.yaml", Placement((at,), one.op, one.k))
         assert (one.params, one.macs) == (plan.params_added, plan.macs_added(320, 320))
@@ -103,10 +103,10 @@ def test_formats(tmp_path: Path) -> None:
         (["--at", "nek"], "did you mean neck"),
         (["--at", "neck", "--k", "8"], "kernel size 8"),
         (["--at", "neck", "--imgsz", "100"], "is no multiple of the stride"),
-        (["--at", "neck", "-o", "x.jpg"], "x.jpg is no picture by its ending"),
+        (["--at", "neck", "-o", "x.jpg"], "x.jpg is no image by its ending"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str) -> None:
+def test_errors_are_one_line(words: list[str], message: str) -> None:
     result = CliRunner().invoke(main, ["curves", "yolov8n.yaml", *words])
     assert result.exit_code == 2
     assert message in result.stderr

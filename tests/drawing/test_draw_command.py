@@ -1,4 +1,4 @@
-"""`draw` as a user meets it: files of each format, mistakes in one line, the same bytes each time, and no torch."""
+"""`draw` as a user meets it: files of each format, errors in one line, the same bytes each time, and no torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from support import pictures
+from support import images
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.drawing import fonts
-from lska_surgeon.drawing.picture import FORMATS, Drawing
+from lska_surgeon.drawing.drawing import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.load import open_model
+from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.load import open_model
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
@@ -73,7 +73,7 @@ def test_file_is_named_after_what_is_drawn(words: str, written: str) -> None:
     assert {path.name for path in Path().iterdir()} == {VARIANT, written}
 
 
-def test_standard_output_gets_the_picture_alone() -> None:
+def test_standard_output_gets_the_image_alone() -> None:
     shown = run("draw yolov8s.yaml -o -")
     assert shown.stdout == ls.draw("yolov8s.yaml").svg
     assert run("draw yolov8s.yaml -o - --format md").stdout == ls.draw("yolov8s.yaml").mermaid
@@ -100,7 +100,7 @@ def test_standard_output_gets_the_picture_alone() -> None:
         ("", "Missing argument 'MODEL'"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
+def test_a_error_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
     result = run(f"draw {words}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {message}")
@@ -121,10 +121,10 @@ def test_a_file_that_is_there_is_kept_unless_forced() -> None:
 def test_a_size_that_does_not_fit_the_strides_is_told() -> None:
     result = run("draw yolov8s.yaml --imgsz 650 -o -")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Note: a picture of 650 × 650 is no multiple of stride 32: the size of such maps")
-    picture = pictures.read(result.stdout)
-    assert picture.lines("row-0")[1] == "32 × 325 × 325"
-    assert picture.lines("row-9")[1] == "512 × ? × ?"
+    assert result.stderr.startswith("Note: an image of 650 × 650 is no multiple of stride 32: the size of such maps")
+    image = images.read(result.stdout)
+    assert image.lines("row-0")[1] == "32 × 325 × 325"
+    assert image.lines("row-9")[1] == "512 × ? × ?"
 
 
 def test_examples_of_help_run() -> None:
@@ -150,9 +150,9 @@ def test_text_formats_never_import_torch(form: str) -> None:
 DIGESTS = """
 import hashlib, lska_surgeon as ls
 for model, variant in (("yolov9e.yaml", None), ("yolo11s.yaml", None), ("yolov5s.yaml", "yolov8s.yaml")):
-    picture = ls.draw(model, variant, positions=model == "yolo11s.yaml")
+    image = ls.draw(model, variant, positions=model == "yolo11s.yaml")
     for form in FORMS:
-        print(model, form, hashlib.sha256(picture.content(form)).hexdigest())
+        print(model, form, hashlib.sha256(image.content(form)).hexdigest())
 """
 
 
@@ -213,7 +213,7 @@ def test_a_font_that_is_here_lends_what_our_own_lacks(monkeypatch: pytest.Monkey
     assert fonts.fonts_for(ls.draw("yolov8n.yaml").scene) == (["DejaVu Sans"], "")
 
 
-def test_png_and_pdf_have_the_pictures_size() -> None:
+def test_png_and_pdf_have_the_images_size() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawing = ls.draw("yolov8s.yaml", positions=True)
@@ -247,7 +247,7 @@ def test_python_result_shows_and_writes_itself() -> None:
     assert plain["schema"] == 1
     assert [row["index"] for row in plain["rows"]] == list(range(-1, 23))
     graph = open_model("yolov8n-seg.yaml").document.graph
-    assert [(one["source"], one["reader"]) for one in plain["connections"]] == [
+    assert [(one["source"], one["consumer"]) for one in plain["connections"]] == [
         (source, layer.index) for layer in graph for source in layer.sources
     ]
 
@@ -268,9 +268,9 @@ def test_hostile_names_are_text() -> None:
     row = '- [-1, 1, "</text><script>alert(1)</script>", []]\n'
     Path("evil<b>.yaml").write_text(f"nc: 3\nbackbone:\n  {row}head:\n  - [-1, 1, Detect, [nc]]\n", encoding="utf-8")
     drawing = ls.draw("evil<b>.yaml")
-    picture = pictures.read(drawing.svg)
+    image = images.read(drawing.svg)
     assert "<script" not in drawing.svg
-    assert picture.lines("row-0")[0] == "0 </text><script>alert(1)</script>"
+    assert image.lines("row-0")[0] == "0 </text><script>alert(1)</script>"
     assert "<script" not in drawing.mermaid
 
 

@@ -1,6 +1,6 @@
 """`cases/draw/NAME.svg` and `NAME.md`: what `draw` makes of the YAMLs beside them; `--update-goldens` writes both.
 
-The YAMLs are Ultralytics' own, kept here so that another release does not change a picture, and one that people write.
+The YAMLs are Ultralytics' own, kept here so that another release does not change an image, and one that people write.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COMMANDS = {
         "draw yolov8n-own.yaml yolov8n-plain.yaml",
     ],
 }
-#: Picture of the documentation -> the commands that make it from stock models.
+#: Image of the documentation -> the commands that make it from stock models.
 DOCUMENTED = {
     "insert-neck": [
         "insert yolov8s.yaml --at neck --k 35 -q",
@@ -75,7 +75,7 @@ def test_golden(
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_pictures_of_the_documentation_are_current(
+def test_images_of_the_documentation_are_current(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -86,7 +86,7 @@ def test_pictures_of_the_documentation_are_current(
     compare(IMAGES / f"{name}.svg", tmp_path / "made.svg", request)
 
 
-def test_the_page_on_drawing_shows_each_picture_with_its_commands() -> None:
+def test_the_page_on_drawing_shows_each_image_with_its_commands() -> None:
     page = (IMAGES.parent / "draw.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\(images/([\w-]+)\.svg\)", page)) == set(DOCUMENTED)
     for commands in DOCUMENTED.values():

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from support import pictures, trained
+from support import images, trained
 from support.insertions import plan_insert
 from support.shapes import surgeon
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.graph import graph_of
-from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.core.graph import graph_of
+from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import SurgeonError
 
 
 def widths(model: Any) -> dict[str, str]:
-    """What each layer really gives for a picture of 64 pixels, as a picture says it."""
+    """What each layer really gives for an image of 64 pixels, as an image says it."""
     found: dict[str, str] = {}
     for layer in list(model.model)[:-1]:
         layer.register_forward_hook(
@@ -34,19 +34,19 @@ def test_checkpoint_is_drawn_with_the_widths_that_it_has(tmp_path: Path) -> None
     model = trained.trained()
     path = trained.finished(tmp_path / "best.pt", model)
     drawing = ls.draw(path, imgsz=64)
-    picture = pictures.read(drawing.svg)
-    pictures.assert_sound(picture, graph_of(model.yaml, "best.pt"))
+    image = images.read(drawing.svg)
+    images.assert_sound(image, graph_of(model.yaml, "best.pt"))
     real = widths(trained.load(path)["model"].float())
-    assert {name: picture.lines(name)[1] for name in real} == real
+    assert {name: image.lines(name)[1] for name in real} == real
     assert drawing.output == Path("best.svg")
-    assert picture.lines("row-22")[1] == "3 classes"
+    assert image.lines("row-22")[1] == "3 classes"
 
 
 def test_the_output_layer_has_the_classes_that_it_was_trained_for(tmp_path: Path) -> None:
     model = trained.trained()
     model.yaml["nc"] = 80  # as a YAML says that nobody edited
     drawing = ls.draw(trained.finished(tmp_path / "best.pt", model), imgsz=64)
-    assert pictures.read(drawing.svg).lines("row-22")[1] == "3 classes"
+    assert images.read(drawing.svg).lines("row-22")[1] == "3 classes"
 
 
 def test_widths_that_no_rule_knows_are_measured(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_widths_that_no_rule_knows_are_measured(tmp_path: Path) -> None:
     yaml["head"][10] = [[-1, 8], 1, "Concat", [1]]
     model = trained.trained_model(yaml)
     path = trained.finished(tmp_path / "own.pt", model)
-    picture = pictures.read(ls.draw(path, imgsz=64).svg)
+    image = images.read(ls.draw(path, imgsz=64).svg)
     real = widths(trained.load(path)["model"].float())
     assert real["row-9"] == "128 × 1 × 1"
-    assert {name: picture.lines(name)[1] for name in real} == real
+    assert {name: image.lines(name)[1] for name in real} == real
 
 
 def test_graft_beside_its_base(tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_graft_beside_its_base(tmp_path: Path) -> None:
     graft = tmp_path / "graft.pt"
     done = surgeon("graft", base, "--at", "neck", "--k", 7, "-o", graft)
     assert done.exit_code == 0, done.output
-    picture = pictures.read(ls.draw(base, graft, imgsz=64).svg)
-    operators = [name for name, style in picture.styles.items() if style == "operator"]
+    image = images.read(ls.draw(base, graft, imgsz=64).svg)
+    operators = [name for name, style in image.styles.items() if style == "operator"]
     assert operators == ["row-13", "row-17", "row-21", "row-25"]
-    dashed = {name.rpartition("-")[0] for name, style in picture.styles.items() if style == "rewired"}
+    dashed = {name.rpartition("-")[0] for name, style in image.styles.items() if style == "rewired"}
     assert dashed == {
         "edge-13-14", "edge-13-19", "edge-17-18", "edge-17-26", "edge-21-22", "edge-21-26", "edge-25-26"
     }  # fmt: skip

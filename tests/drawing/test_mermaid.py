@@ -19,7 +19,7 @@ from support import builds
 import lska_surgeon as ls
 from lska_surgeon.drawing.figure import Figure
 from lska_surgeon.drawing.mermaid import MOST_CHARACTERS, MOST_EDGES, chart_of
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.find import stock_models
 
 SCRIPT = Path(__file__).with_name("mermaid_parse.mjs")
 CASES = Path(__file__).parents[1] / "cases" / "draw"
@@ -56,7 +56,7 @@ def parsed(paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def name(index: int) -> str:
-    return "picture" if index < 0 else f"r{index}"
+    return "image" if index < 0 else f"r{index}"
 
 
 def assert_same(chart: dict[str, Any], figure: Figure) -> None:
@@ -67,7 +67,7 @@ def assert_same(chart: dict[str, Any], figure: Figure) -> None:
         marks = [", ".join(mark.name for mark in node.marks)] if node.marks else []
         assert plain(text) == "<br>".join([*node.lines, *marks])
     assert [(begin, end, stroke) for begin, end, stroke, _ in chart["edges"]] == [
-        (name(edge.source), name(edge.reader), STROKES[edge.state]) for edge in figure.edges
+        (name(edge.source), name(edge.consumer), STROKES[edge.state]) for edge in figure.edges
     ]
     assert [plain(text) for *_, text in chart["edges"]] == [
         ", ".join(mark.name for mark in edge.marks) for edge in figure.edges
@@ -104,7 +104,7 @@ def test_charts_keep_within_the_sites_limits(model: str) -> None:
     chart = chart_of(figure)
     assert len(figure.edges) <= MOST_EDGES
     assert len(chart) <= MOST_CHARACTERS // 4
-    assert len(re.findall(r"^(?:picture|r\d+) (?:-->|==>|-\.->) ", chart, re.MULTILINE)) == len(figure.edges)
+    assert len(re.findall(r"^(?:image|r\d+) (?:-->|==>|-\.->) ", chart, re.MULTILINE)) == len(figure.edges)
 
 
 def test_boxes_of_unknown_blocks_have_the_dashed_border_that_the_legend_speaks_of() -> None:

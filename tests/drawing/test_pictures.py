@@ -1,4 +1,4 @@
-"""Pictures of networks: whatever the network, all of it stands there once, legible, and nothing runs over anything."""
+"""Images of networks: whatever the network, all of it stands there once, legible, and nothing runs over anything."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import builds, pictures
+from support import builds, images
 
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.architecture.positions import named_sites
-from lska_surgeon.architecture.scaling import Scaling
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.drawing.comparison import Comparison
 from lska_surgeon.drawing.compose import scene_of
 from lska_surgeon.drawing.content import Content
 from lska_surgeon.drawing.palette import TYPES
 from lska_surgeon.drawing.svg import svg_of
-from lska_surgeon.model_yaml.document import Document
-from lska_surgeon.model_yaml.find import FoundModel, stock_models
-from lska_surgeon.model_yaml.insert import plan_insert
-from lska_surgeon.model_yaml.load import OpenModel, open_model
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import FoundModel, stock_models
+from lska_surgeon.modelfile.insert import plan_insert
+from lska_surgeon.modelfile.load import OpenModel, open_model
 
 POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]
 
@@ -35,21 +35,21 @@ def stock(model: str, letter: str | None) -> OpenModel:
     return open_model(str(stock_models()[model]), letter)
 
 
-def picture_of(model: OpenModel, positions: bool = False, imgsz: tuple[int, int] = (640, 640)) -> pictures.Picture:
-    return pictures.read(svg_of(scene_of(Content(model, imgsz).figure(positions))))
+def image_of(model: OpenModel, positions: bool = False, imgsz: tuple[int, int] = (640, 640)) -> images.Image:
+    return images.read(svg_of(scene_of(Content(model, imgsz).figure(positions))))
 
 
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_every_stock_model_is_drawn_soundly(model: str) -> None:
     for scaling in builds.sweep(model):
         found = stock(model, scaling.letter)
-        pictures.assert_sound(picture_of(found), found.document.graph)
+        images.assert_sound(image_of(found), found.document.graph)
 
 
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_every_stock_model_fits_a_page_with_text_that_can_be_read(model: str) -> None:
     for scaling in builds.sweep(model):
-        page = picture_of(stock(model, scaling.letter)).page
+        page = image_of(stock(model, scaling.letter)).page
         assert TYPES["detail"].size * min(PAGE[0] / page.right, PAGE[1] / page.bottom) >= 5
 
 
@@ -61,17 +61,17 @@ def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, po
     plan = plan_insert(base, Placement((position,), k=7), output="-")
     variant = OpenModel(FoundModel(Path(model), model, letter), Document(plan.text, model), base.scaling)
     graph = variant.document.graph
-    pictures.assert_sound(picture_of(variant), graph)
+    images.assert_sound(image_of(variant), graph)
     difference = Comparison(Content(base, (640, 640)), Content(variant, (640, 640)))
-    beside = pictures.read(svg_of(scene_of(difference.figure())))
-    pictures.assert_sound(beside, graph)
+    beside = images.read(svg_of(scene_of(difference.figure())))
+    images.assert_sound(beside, graph)
     new = {f"row-{new}" for new, edit in plan.rewrite.edits.items()}
     assert {name for name, style in beside.styles.items() if style == "operator"} == new
     assert {style for name, style in beside.styles.items() if name in beside.boxes} == {"operator", "kept"}
     inserted = plan.rewrite.inserted
     dashed = {name.rpartition("-")[0] for name, style in beside.styles.items() if style == "rewired"}
-    readers = [(source, row.index) for row in graph for source in row.sources if source in inserted]
-    assert dashed == {f"edge-{source}-{reader}" for source, reader in readers if reader not in inserted}
+    consumers = [(source, row.index) for row in graph for source in row.sources if source in inserted]
+    assert dashed == {f"edge-{source}-{consumer}" for source, consumer in consumers if consumer not in inserted}
 
 
 @pytest.mark.slow
@@ -79,22 +79,22 @@ def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, po
 def test_every_position_is_marked_by_name(model: str) -> None:
     letter = builds.scalings_of(model)[0].letter
     found = stock(model, letter)
-    picture = picture_of(found, positions=True)
-    pictures.assert_sound(picture, found.document.graph)
+    image = image_of(found, positions=True)
+    images.assert_sound(image, found.document.graph)
     sites = named_sites(found.document.graph, found.shapes)
     expected = {f"mark-{name}-{site.layer}" for name, here in sites.items() for site in here}
-    assert set(picture.marks) == expected
-    assert sum(count for name, count in picture.names.items() if name.startswith("mark-")) == len(expected)
+    assert set(image.marks) == expected
+    assert sum(count for name, count in image.names.items() if name.startswith("mark-")) == len(expected)
     for name, sites_here in sites.items():
         for site in sites_here:
             mark = f"mark-{name}-{site.layer}"
-            assert picture.lines(mark) == [name]
-            where = f"row-{site.layer if site.reader is None else site.reader}"
-            assert picture.boxes[where].holds(picture.marks[mark])
-            at = picture.titles[mark].removeprefix("--at ")
+            assert image.lines(mark) == [name]
+            where = f"row-{site.layer if site.consumer is None else site.consumer}"
+            assert image.boxes[where].holds(image.marks[mark])
+            at = image.titles[mark].removeprefix("--at ")
             chosen = plan_insert(found, Placement((at,), k=7), output="-", verify=False).sites
-            assert [(one.site.layer, one.site.reader, one.site.inside) for one in chosen] == [
-                (site.layer, site.reader, site.inside)
+            assert [(one.site.layer, one.site.consumer, one.site.inside) for one in chosen] == [
+                (site.layer, site.consumer, site.inside)
             ]
 
 
@@ -103,18 +103,18 @@ def test_widths_and_map_sizes_are_those_of_the_built_model(model: str) -> None:
     size = 64
     scaling = builds.scalings_of(model)[-1]
     found = stock(model, scaling.letter)
-    picture = picture_of(found, imgsz=(size, size))
+    image = image_of(found, imgsz=(size, size))
     if model == "yolo11-cls-resnet18.yaml":
-        assert picture.lines("row-0")[1] == "a model's features"
+        assert image.lines("row-0")[1] == "a model's features"
         return
     layers = builds.parse(stock_models()[model], scaling.letter)
     maps = builds.maps_of(layers, size)
     for index, built in enumerate(maps):
-        line = picture.lines(f"row-{index}")[1]
+        line = image.lines(f"row-{index}")[1]
         if built is None and type(layers[index]).__name__ == "CBLinear":  # gives several maps of its input's size
             _, side = maps[layers[index].f] or (0, 0)
             widths = list(map(str, layers[index].c2s))
-            assert " ".join(picture.lines(f"row-{index}")[1:]) == (
+            assert " ".join(image.lines(f"row-{index}")[1:]) == (
                 f"{', '.join(widths)} each {side} × {side}" if widths[1:] else f"{widths[0]} × {side} × {side}"
             )
         elif built is None:
@@ -155,4 +155,4 @@ def networks(draw: st.DrawFn) -> str:
 def test_any_network_is_drawn_soundly(text: str, positions: bool, side: int) -> None:
     document = Document(text, "any.yaml")
     model = OpenModel(FoundModel(Path("any.yaml"), "any.yaml", None), document, Scaling())
-    pictures.assert_sound(picture_of(model, positions, (side, 2 * side)), document.graph)
+    images.assert_sound(image_of(model, positions, (side, 2 * side)), document.graph)

@@ -278,15 +278,15 @@ def test_a_block_of_another_name_is_adopted_by_what_it_holds(tmp_path: Path, mon
     assert found["models.common.LSKBlock"] == ("lska-attention", 11)
 
 
-def test_a_picture_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lska_surgeon.grafting.comparison import picture_from
+def test_a_image_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lska_surgeon.grafting.comparison import image_from
 
     monkeypatch.chdir(pasted.parent)
-    cv2.imwrite("picture.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
+    cv2.imwrite("image.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
     model = lska_surgeon.adopt("tutorial.pt").checkpoint().float_model()
     with torch.no_grad():
-        torch.save(model(picture_from(Path("picture.png"), model))[0], "of-picture.pt")
-    words = ["adopt", "tutorial.pt", "--check", "picture.png", "--against", "of-picture.pt"]
+        torch.save(model(image_from(Path("image.png"), model))[0], "of-image.pt")
+    words = ["adopt", "tutorial.pt", "--check", "image.png", "--against", "of-image.pt"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
@@ -371,13 +371,13 @@ def test_nothing_of_the_file_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--check", "input.pt"], "--check PICTURE and --against FILE go together"),
+        (["--check", "input.pt"], "--check IMAGE and --against FILE go together"),
         (["--check", "no.pt", "--against", "outputs.pt"], "no file no.pt: give one that is here"),
         (["--check", "input.pt", "--against", "input.pt"], "outputs of shape (1, 3, 64, 64), the model gives"),
         (["-o", "no/out.pt"], "can't write no/out.pt: there is no directory no"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str, pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_line(words: list[str], message: str, pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pasted.parent)
     result = CliRunner().invoke(main, ["adopt", "tutorial.pt", *words])
     assert result.exit_code == 2

@@ -13,7 +13,7 @@ from support.shapes import graft, write_checkpoint
 from ultralytics import YOLO
 from ultralytics.utils import checks
 
-from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.core.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import named_operators
 
 POSITIONS = ("backbone", "sppf", "neck", "head", "residual", "sppf-inner")
@@ -33,7 +33,7 @@ def _nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def picture() -> torch.Tensor:
+def image() -> torch.Tensor:
     """Sky, ground, and two things on it, with a camera's noise; shape (1, 3, SIZE, SIZE), values 0 to 1."""
     pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
     pixels[:] = np.linspace((235, 190, 120), (70, 110, 90), SIZE).astype(np.uint8)[:, None]
@@ -57,9 +57,9 @@ def stirred(base: Path, op: str, position: str) -> Any:
     return YOLO(path)
 
 
-def prediction(network: Any, picture: torch.Tensor) -> torch.Tensor:
+def prediction(network: Any, image: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = network.model.eval()(picture)[0]
+        found: torch.Tensor = network.model.eval()(image)[0]
     return found
 
 
@@ -69,48 +69,48 @@ def largest_difference(exported: np.ndarray, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(("op", "position"), CASES, ids=["-at-".join(case) for case in CASES])
-def test_onnx_gives_what_torch_gives(op: str, position: str, base: Path, picture: torch.Tensor) -> None:
+def test_onnx_gives_what_torch_gives(op: str, position: str, base: Path, image: torch.Tensor) -> None:
     for package in ("onnx", "onnxslim"):
         pytest.importorskip(package, reason="pip install lska-surgeon[onnx]")
     runtime = pytest.importorskip("onnxruntime", reason="pip install lska-surgeon[onnx]")
     network = stirred(base, op, position)
-    expected = prediction(network, picture)
-    plain = prediction(YOLO(base), picture)
+    expected = prediction(network, image)
+    plain = prediction(YOLO(base), image)
     assert float((expected - plain).abs().max()) > 0.1, "the operators make no difference"
     session = runtime.InferenceSession(network.export(format="onnx", imgsz=SIZE), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+    (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     assert largest_difference(found, expected) < 1e-4
 
 
 @pytest.mark.parametrize(("op", "position"), CASES, ids=["-at-".join(case) for case in CASES])
-def test_torchscript_gives_what_torch_gives(op: str, position: str, base: Path, picture: torch.Tensor) -> None:
+def test_torchscript_gives_what_torch_gives(op: str, position: str, base: Path, image: torch.Tensor) -> None:
     network = stirred(base, op, position)
-    expected = prediction(network, picture)
+    expected = prediction(network, image)
     with torch.no_grad():
-        found = torch.jit.load(network.export(format="torchscript", imgsz=SIZE))(picture)
+        found = torch.jit.load(network.export(format="torchscript", imgsz=SIZE))(image)
     found = found[0] if isinstance(found, (tuple, list)) else found
     assert largest_difference(found.numpy(), expected) < 1e-4
 
 
 @pytest.mark.parametrize("position", POSITIONS)
-def test_fusing_changes_no_output_and_keeps_the_operators(position: str, base: Path, picture: torch.Tensor) -> None:
+def test_fusing_changes_no_output_and_keeps_the_operators(position: str, base: Path, image: torch.Tensor) -> None:
     network = stirred(base, "lska", position)
-    expected = prediction(network, picture)
+    expected = prediction(network, image)
     before = {name: sum(p.numel() for p in operator.parameters()) for name, operator in named_operators(network.model)}
     network.fuse()
     after = {name: sum(p.numel() for p in operator.parameters()) for name, operator in named_operators(network.model)}
     assert after == before
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.model.modules())
-    assert largest_difference(prediction(network, picture).numpy(), expected) < 1e-3
+    assert largest_difference(prediction(network, image).numpy(), expected) < 1e-3
 
 
 @pytest.mark.parametrize("op", OP_BLOCKS)
-def test_half_precision_stays_near(op: str, base: Path, picture: torch.Tensor) -> None:
+def test_half_precision_stays_near(op: str, base: Path, image: torch.Tensor) -> None:
     network = stirred(base, op, "neck")
-    expected = prediction(network, picture)
+    expected = prediction(network, image)
     network.model.half()
     with torch.no_grad():
-        found = network.model(picture.half())[0]
+        found = network.model(image.half())[0]
     assert found.dtype == torch.float16
     scores, wanted = found[0, 4:].float(), expected[0, 4:]
     assert float((scores - wanted).abs().max()) < 0.01

@@ -15,9 +15,9 @@ from support import shapes
 from support import trained as t
 from torch import nn
 
-from lska_surgeon.architecture.kernel import OP_BLOCKS, resolve_kernel
-from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from lska_surgeon.core.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.grafting.certificate import Certificate
 from lska_surgeon.grafting.graft import Graft, graft
@@ -348,36 +348,36 @@ def test_other_families(tmp_path: Path, stock: str) -> None:
 # Certificates.
 
 
-def test_a_picture_is_one_more_run(files: Files, tmp_path: Path) -> None:
+def test_a_image_is_one_more_run(files: Files, tmp_path: Path) -> None:
     import cv2
     import numpy
 
-    picture = tmp_path / "street.png"
+    image = tmp_path / "street.png"
     pixels = numpy.random.default_rng(0).integers(0, 255, (90, 200, 3), dtype=numpy.uint8)
-    picture.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    done = grafted(read_checkpoint(files("yolov8", "detect")), "sppf", image=picture)
+    image.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    done = grafted(read_checkpoint(files("yolov8", "detect")), "sppf", image=image)
     assert {run: delta for run, delta in done.certificate.runs.items() if "street.png" in run} == {
         "eval street.png": 0.0,
         "train street.png": 0.0,
     }
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken", None], ids=repr)
-def test_what_is_no_picture_is_named(files: Files, tmp_path: Path, content: bytes | None) -> None:
-    picture = tmp_path / "street.png"
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken", None], ids=repr)
+def test_what_is_no_image_is_named(files: Files, tmp_path: Path, content: bytes | None) -> None:
+    image = tmp_path / "street.png"
     if content is not None:
-        picture.write_bytes(content)
+        image.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"street\.png") as caught:
-        grafted(read_checkpoint(files("yolov8", "detect")), image=picture)
+        grafted(read_checkpoint(files("yolov8", "detect")), image=image)
     assert "\n" not in str(caught.value)
 
 
 def test_the_outputs_that_differ_anywhere_are_seen(files: Files) -> None:
-    from lska_surgeon.grafting.certificate import certify, random_pictures
+    from lska_surgeon.grafting.certificate import certify, random_images
 
     model = read_checkpoint(files("yolov8", "detect")).float_model()
     before = deepcopy(model.state_dict())
-    pictures = random_pictures(model)
+    images = random_images(model)
 
     def nudge(model: nn.Module) -> None:
         model.model[-1].cv3[2][2].bias.data[1] += 1e-3
@@ -385,12 +385,12 @@ def test_the_outputs_that_differ_anywhere_are_seen(files: Files) -> None:
     def drop(model: nn.Module) -> None:
         model.model[-1].cv2[0][2].weight.data[0] = float("nan")
 
-    assert certify(model, lambda model: None, pictures).exact
+    assert certify(model, lambda model: None, images).exact
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    certificate = certify(deepcopy(model), nudge, pictures)
+    certificate = certify(deepcopy(model), nudge, images)
     assert not certificate.exact
     assert 0 < certificate.max_delta < 0.1
-    broken = certify(deepcopy(model), drop, pictures)
+    broken = certify(deepcopy(model), drop, images)
     assert not broken.exact
     assert broken.max_delta != broken.max_delta
     assert broken.as_dict()["max_delta"] is None
@@ -439,14 +439,14 @@ def test_ungraft_of_trained_operators_costs_something(files: Files, tmp_path: Pa
     assert t.assert_carried(t.load(path)["model"], model_of(done.data)) == []
 
 
-def test_a_picture_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
+def test_a_image_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
     yaml = t.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
     model = import_offline().DetectionModel(yaml, ch=4, verbose=False)
     model.args, model.task = t.trained_model(yaml).args, "detect"
     base = read_checkpoint(t.finished(tmp_path / "four.pt", model))
     with pytest.raises(CheckpointError) as refused:
         grafted(base, "sppf", image=Path("a.jpg"))
-    assert str(refused.value) == "a picture has 3 channels, and this model reads 4: drop --image a.jpg"
+    assert str(refused.value) == "an image has 3 channels, and this model reads 4: drop --image a.jpg"
     assert grafted(base, "sppf").certificate.exact
 
 
@@ -500,7 +500,7 @@ def test_nothing_to_ungraft(files: Files) -> None:
         ungraft(read_checkpoint(files("yolov8", "detect")))
 
 
-# Mistakes.
+# Errors.
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_nothing_to_ungraft(files: Files) -> None:
         ("neck", 9, KernelError, "--dilation"),
     ],
 )
-def test_a_mistake_is_one_line(files: Files, at: str, k: int, error: type[SurgeonError], says: str) -> None:
+def test_a_error_is_one_line(files: Files, at: str, k: int, error: type[SurgeonError], says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         grafted(read_checkpoint(files("yolov8", "detect")), at, k=k)
     assert "\n" not in str(caught.value)

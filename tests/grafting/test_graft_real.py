@@ -15,8 +15,8 @@ from support import trained as t
 from support.insertions import plan_insert
 from torch import nn
 
-from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.core.placement import Placement
 from lska_surgeon.grafting.graft import graft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
 from lska_surgeon.grafting.ungraft import ungraft
@@ -50,12 +50,12 @@ def yolo(path: Path) -> Any:
 
 
 def same(left: nn.Module, right: nn.Module) -> bool:
-    """Equal outputs for a picture of the kind that the models know: smooth, not noise."""
+    """Equal outputs for an image of the kind that the models know: smooth, not noise."""
     low = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(4))
-    picture = nn.functional.interpolate(low, (192, 256), mode="bicubic").clamp(0, 1)
+    image = nn.functional.interpolate(low, (192, 256), mode="bicubic").clamp(0, 1)
     for mode in (False, True):
         with torch.no_grad():
-            found = [list(t.tensors_in(model.float().train(mode)(picture))) for model in (left, right)]
+            found = [list(t.tensors_in(model.float().train(mode)(image))) for model in (left, right)]
         if not t.equal(*found):
             return False
     return True
@@ -99,18 +99,18 @@ def test_graft_into_a_variant(real: Path, tmp_path: Path) -> None:
     assert list(done.new) == t.assert_carried(base.model, done.data["model"])
 
 
-def test_predictions_of_a_picture_are_the_same(real: Path, tmp_path: Path) -> None:
+def test_predictions_of_a_image_are_the_same(real: Path, tmp_path: Path) -> None:
     """Through Ultralytics' whole prediction: letterbox, fusing, thresholds, suppression."""
     import numpy
 
     base = read_checkpoint(real)
     write_checkpoint(tmp_path / "grafted.pt", graft(plan_graft(base, Placement(("neck",), "lska", 23))).data)
     rng = numpy.random.default_rng(7)
-    picture = numpy.kron(rng.integers(0, 255, (6, 8, 3)), numpy.ones((32, 32, 1))).astype(numpy.uint8)
+    image = numpy.kron(rng.integers(0, 255, (6, 8, 3)), numpy.ones((32, 32, 1))).astype(numpy.uint8)
     found = []
     for path in (real, tmp_path / "grafted.pt"):
         with quiet():
-            result = yolo(path).predict(picture, imgsz=256, conf=1e-6, verbose=False, device="cpu")[0]
+            result = yolo(path).predict(image, imgsz=256, conf=1e-6, verbose=False, device="cpu")[0]
         kind = result.obb if FILES[real.name][0] == "obb" else result.boxes
         found.append(kind.data)
     assert len(found[0]) > 0

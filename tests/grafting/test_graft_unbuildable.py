@@ -15,8 +15,8 @@ from support.shapes import surgeon, write_data
 from torch import nn
 from ultralytics.nn import tasks
 
-from lska_surgeon.architecture.placement import Placement
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into

@@ -18,7 +18,8 @@ from support.shapes import QUICK, surgeon, write_checkpoint, write_data, write_n
 from support.trained import equal, outputs
 from ultralytics import YOLO
 
-from lska_surgeon.architecture.other_operators import (
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.core.other_operators import (
     CBAM,
     TIMM_NAMES,
     OtherOperator,
@@ -26,11 +27,10 @@ from lska_surgeon.architecture.other_operators import (
     other_ops,
     resolve_operator,
 )
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.costs import count as count_module
-from lska_surgeon.costs.cache import CostCache
-from lska_surgeon.costs.count import count, count_operator, count_source
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.cost import count as count_module
+from lska_surgeon.cost.cache import CostCache
+from lska_surgeon.cost.count import count, count_operator, count_source
 from lska_surgeon.declarations.find import VARIABLE, find_blocks
 from lska_surgeon.errors import BuildError, KernelError
 from lska_surgeon.nn import Gated, Plain, build_operator, named_operators
@@ -325,11 +325,11 @@ def test_onnx_gives_what_torch_gives(op: str, base: Path, tmp_path: Path) -> Non
             for parameter in operator.parameters():
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
         network.save(tmp_path / "stirred.pt")
-        network, picture = YOLO(tmp_path / "stirred.pt"), torch.rand((1, 3, 64, 64), generator=generator)
-        expected = network.model.eval()(picture)[0]
+        network, image = YOLO(tmp_path / "stirred.pt"), torch.rand((1, 3, 64, 64), generator=generator)
+        expected = network.model.eval()(image)[0]
         exported = network.export(format="onnx", imgsz=64)
     session = runtime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+    (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     assert float((torch.from_numpy(found) - expected).abs().max()) < 1e-3
 
 

@@ -38,11 +38,11 @@ except ModuleNotFoundError:
 import lska_surgeon
 from ultralytics import YOLO
 lska_surgeon.register()
-picture = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
 with torch.no_grad():
-    expected = YOLO(sys.argv[1]).model.float().eval()(picture)[0]
+    expected = YOLO(sys.argv[1]).model.float().eval()(image)[0]
 session = onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
-(found,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+(found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
 difference = float((torch.from_numpy(found) - expected).abs().max())
 assert difference < 1e-3, difference
 """
@@ -76,7 +76,7 @@ def surgeon(folder: Path, *words: object, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, with a trained checkpoint and pictures."""
+    """A copy of the project, with a trained checkpoint and images."""
     folder = tmp_path_factory.mktemp("projects") / "own"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "config").mkdir()
@@ -89,7 +89,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_every_command_on_a_project(project: Path) -> None:
     assert "best.pt" in surgeon(project, "flops", "best.pt", "yolov8n-own.yaml", "--imgsz", 64)
-    assert "no mistakes" in surgeon(project, "check", "--build", "yolov8n-own.yaml")
+    assert "no errors" in surgeon(project, "check", "--build", "yolov8n-own.yaml")
     assert "globals, all on the allow-list" in surgeon(project, "inspect", "best.pt")
     said = surgeon(project, "graft", "best.pt", "--at", "neck", "--at", "residual", "--k", 7, "-o", "grafted.pt")
     assert [said.count(f"Note: importing {module}, as ") for module in ("my_blocks", "nets.sampling")] == [1, 1]
@@ -110,7 +110,7 @@ def test_every_command_on_a_project(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_and_experiments_on_a_project(project: Path) -> None:
+def test_images_and_experiments_on_a_project(project: Path) -> None:
     surgeon(project, "draw", "yolov8n-own.yaml", "-o", "own.md")
     assert "5 EMA<br>32 × 80 × 80" in (project / "own.md").read_text()
     assert "C2f_Faster" in surgeon(project, "draw", "best.pt", "-o", "-", "--format", "md")

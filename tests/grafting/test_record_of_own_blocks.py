@@ -10,7 +10,7 @@ import torch
 from support.custom import using
 
 import lska_surgeon as ls
-from lska_surgeon.architecture.blocks import Declarations
+from lska_surgeon.core.blocks import Declarations
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
 

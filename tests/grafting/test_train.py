@@ -356,11 +356,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistake_is_one_line_and_leaves_nothing(
-    mistake: str, grafted: Path, base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+@pytest.mark.parametrize("error", MISTAKES)
+def test_error_is_one_line_and_leaves_nothing(
+    error: str, grafted: Path, base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    words, said = MISTAKES[mistake]
+    words, said = MISTAKES[error]
     folder = tmp_path_factory.mktemp("network")
     network = write_network(folder)
     files = {"network": network, "two": network.with_suffix(""), "capitals": folder / "a.PT"}

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from support import shapes
 
 import lska_surgeon
-from lska_surgeon.architecture.kernel import OP_BLOCKS
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.kernel import OP_BLOCKS
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.nn import named_operators
 
@@ -48,7 +48,7 @@ def test_a_gate_that_was_moved_is_measured_per_channel(tmp_path: Path) -> None:
     assert not any("training has left" in note for note in found.notes)
 
 
-def test_the_strip_of_pictures_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shapes.graft(shapes.write_checkpoint(tmp_path), "neck")
     shapes.write_data(tmp_path)
@@ -62,7 +62,7 @@ def test_the_strip_of_pictures_and_the_table(tmp_path: Path, monkeypatch: pytest
     assert "lska, layer 9" in text
 
 
-def test_a_network_without_operators_is_told_before_pictures_are_read(tmp_path: Path) -> None:
+def test_a_network_without_operators_is_told_before_images_are_read(tmp_path: Path) -> None:
     base = shapes.write_checkpoint(tmp_path)
     (tmp_path / "broken.png").touch()
     with pytest.raises(SurgeonError, match="has no operator to look at: graft one in first"):

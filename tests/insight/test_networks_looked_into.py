@@ -62,7 +62,7 @@ def save(folder: Path, text: str, to: str) -> Path:
 
 
 def reading(folder: Path, channels: int) -> Path:
-    """The small network for pictures of so many channels."""
+    """The small network for images of so many channels."""
     torch.manual_seed(0)
     model = import_offline().DetectionModel(str(shapes.write_network(folder)), ch=channels, verbose=False)
     torch.serialization.save({"model": model.eval()}, folder / "reading.pt")
@@ -70,12 +70,12 @@ def reading(folder: Path, channels: int) -> Path:
 
 
 def colours(folder: Path) -> Path:
-    """A folder with one picture, blue on the left and red on the right."""
-    (folder / "pictures").mkdir()
+    """A folder with one image, blue on the left and red on the right."""
+    (folder / "images").mkdir()
     pixels = numpy.zeros((64, 64, 3), numpy.uint8)
     pixels[:, :32, 0] = pixels[:, 32:, 2] = 255
-    cv2.imwrite(str(folder / "pictures" / "a.png"), pixels)
-    return folder / "pictures"
+    cv2.imwrite(str(folder / "images" / "a.png"), pixels)
+    return folder / "images"
 
 
 GATES = "gates=True shows every operator, wherever it is: leave level= and layer= out"
@@ -84,10 +84,10 @@ GATES = "gates=True shows every operator, wherever it is: leave level= and layer
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"imgsz": 0}, "imgsz 0 is no side of a picture: give 32 to 4096 pixels"),
-        ({"imgsz": 10**9}, "imgsz 1000000000 is no side of a picture: give 32 to 4096 pixels"),
-        ({"most": 0}, "most 0 is no number of pictures: give 1 or more"),
-        ({"most": -1}, "most -1 is no number of pictures: give 1 or more"),
+        ({"imgsz": 0}, "imgsz 0 is no side of an image: give 32 to 4096 pixels"),
+        ({"imgsz": 10**9}, "imgsz 1000000000 is no side of an image: give 32 to 4096 pixels"),
+        ({"most": 0}, "most 0 is no number of images: give 1 or more"),
+        ({"most": -1}, "most -1 is no number of images: give 1 or more"),
         ({"gates": True, "level": "p9"}, GATES),
         ({"gates": True, "layer": 2}, GATES),
     ],
@@ -108,12 +108,12 @@ def test_a_size_that_fits_no_stride_ends_the_command_with_one_line(tmp_path: Pat
 
 
 def test_a_network_that_does_not_run_is_said_in_one_line(tmp_path: Path) -> None:
-    """Two maps of different sizes meet, whatever the picture."""
+    """Two maps of different sizes meet, whatever the image."""
     path = shapes.write_checkpoint(tmp_path)
     data = read_checkpoint(path).data
     data["model"].model[3].conv.stride = (1, 1)
     write_checkpoint(tmp_path / "odd.pt", data)
-    with pytest.raises(SurgeonError, match=r"odd.pt can't be run on a picture of 64x64: RuntimeError: Sizes of tens"):
+    with pytest.raises(SurgeonError, match=r"odd.pt can't be run on an image of 64x64: RuntimeError: Sizes of tens"):
         lska_surgeon.erf(tmp_path / "odd.pt", imgsz=64)
 
 
@@ -134,28 +134,28 @@ def test_weights_that_are_not_finite_are_named_and_nothing_is_drawn(tmp_path: Pa
     assert "(model.4.conv.weight): it predicts nothing, so equal outputs say nothing of the graft" in result.stderr
 
 
-def test_a_network_of_one_channel_sees_pictures_in_grey(tmp_path: Path) -> None:
+def test_a_network_of_one_channel_sees_images_in_grey(tmp_path: Path) -> None:
     grey = reading(tmp_path, 1)
     found = lska_surgeon.erf(grey, images=colours(tmp_path), imgsz=64)
-    (picture,) = found.pictures
+    (image,) = found.images
     assert found.notes == ()
-    assert picture.tensor.shape == (1, 1, 64, 64)
-    left, right = (float(picture.tensor[..., 32, column]) for column in (8, 56))
+    assert image.tensor.shape == (1, 1, 64, 64)
+    left, right = (float(image.tensor[..., 32, column]) for column in (8, 56))
     assert (left, right) == pytest.approx((0.114, 0.299), abs=0.01)  # what ITU-R BT.601 makes of blue and of red
 
 
 @pytest.mark.parametrize("first", ["many", "graft"])
-def test_noise_beside_pictures_is_said_and_drawn(first: str, tmp_path: Path) -> None:
+def test_noise_beside_images_is_said_and_drawn(first: str, tmp_path: Path) -> None:
     shapes.write_checkpoint(tmp_path)
     paths = [shapes.graft(tmp_path / "base.pt", "neck"), shapes.graft(reading(tmp_path, 4), "neck", to="many.pt")]
     paths.sort(key=lambda path: path.stem != first)
     found = lska_surgeon.erf(paths, gates=True, images=colours(tmp_path), imgsz=64)
-    said = "many.pt reads 4 channels, which no picture has: looked through noise instead"
+    said = "many.pt reads 4 channels, which no image has: looked through noise instead"
     assert said in found.notes
-    assert {picture.name for picture in found.pictures} == {"a.png", *(f"noise {number}" for number in range(8))}
+    assert {image.name for image in found.images} == {"a.png", *(f"noise {number}" for number in range(8))}
     text = found.write(tmp_path / "gates.svg").read_text(encoding="utf-8")
     assert all(name in text for name in ("a.png", "noise 0", "noise 3"))
-    assert said in lska_surgeon.erf(paths, images=tmp_path / "pictures", imgsz=64).notes
+    assert said in lska_surgeon.erf(paths, images=tmp_path / "images", imgsz=64).notes
 
 
 def test_a_layer_that_gives_several_maps_sees_what_they_see(tmp_path: Path) -> None:
@@ -192,4 +192,4 @@ def test_places_add_up_however_they_are_given(tmp_path: Path) -> None:
 
 def test_what_was_seen_has_a_short_name(tmp_path: Path) -> None:
     found = lska_surgeon.erf(shapes.write_checkpoint(tmp_path), imgsz=64)
-    assert repr(found) == "<Insight base.pt, seen through 8 pictures of 64x64>"
+    assert repr(found) == "<Insight base.pt, seen through 8 images of 64x64>"

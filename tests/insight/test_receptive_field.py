@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import lska_surgeon
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.cli.main import main
-from lska_surgeon.insight.pictures import Picture, noise
+from lska_surgeon.insight.images import Image, noise
 from lska_surgeon.insight.receptive_field import ReceptiveField, receptive_fields, smallest_square
 
 SIDE = 64
@@ -79,12 +79,12 @@ def test_squares_of_a_known_field() -> None:
     assert smallest_square(numpy.zeros((8, 8)), 0.5) is None
 
 
-def published(model: nn.Module, layer: int, pictures: list[Picture]) -> numpy.ndarray:
+def published(model: nn.Module, layer: int, images: list[Image]) -> numpy.ndarray:
     """The method as Ding et al. describe it in arXiv 2203.06717, written down once more and in another way: one
     channel of the centre cell after the other, which is slow."""
     maps = []
-    for picture in pictures:
-        x = picture.tensor.clone().requires_grad_()
+    for image in images:
+        x = image.tensor.clone().requires_grad_()
         kept = {}
         handle = model.model[layer].register_forward_hook(lambda m, a, o, kept=kept: kept.update(o=o))
         model(x)
@@ -105,7 +105,7 @@ def test_it_is_the_published_method_on_a_real_network(tmp_path: Path) -> None:
     assert [one.at for one in found.fields] == ["p2", "p3"]
     model = read_checkpoint(path).float_model()
     for one in found.fields:
-        expected = published(model, one.layer, list(found.pictures))
+        expected = published(model, one.layer, list(found.images))
         numpy.testing.assert_allclose(one.contribution, expected, rtol=1e-4, atol=1e-9)
 
 
@@ -142,13 +142,13 @@ def test_layers_levels_and_names(tmp_path: Path) -> None:
     [
         (["--level", "p7"], "no level p7: its output layer reads p2, p3"),
         (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
-        (["--images", "nowhere"], "no folder nowhere: give a folder of pictures with --images"),
+        (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
         (["--gates"], "base.pt has no operator to look at: graft one in first"),
-        (["-o", "out.txt"], "out.txt is no picture by its ending: give -o a name with .png, .svg, .pdf"),
+        (["-o", "out.txt"], "out.txt is no image by its ending: give -o a name with .png, .svg, .pdf"),
         (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shapes.write_checkpoint(tmp_path)
     result = CliRunner().invoke(main, ["erf", "base.pt", "--imgsz", "64", *words])
@@ -157,19 +157,19 @@ def test_mistakes_are_one_line(words: list[str], message: str, tmp_path: Path, m
     assert result.stderr.count("\n") == 1
 
 
-def test_pictures_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shapes.write_checkpoint(tmp_path)
     shapes.write_data(tmp_path)
     folder = tmp_path / "images" / "train"
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     found = lska_surgeon.erf("base.pt", images=folder, imgsz=64, most=3)
-    assert [picture.name for picture in found.pictures] == ["0.png", "1.png", "2.png"]
+    assert [image.name for image in found.images] == ["0.png", "1.png", "2.png"]
     assert found.notes == ()
     (folder / "0.png").write_bytes(b"broken")
     result = CliRunner().invoke(main, ["erf", "base.pt", "--imgsz", "64", "--images", str(folder)])
     assert result.exit_code == 2
-    assert "0.png can't be read as a picture" in result.stderr
+    assert "0.png can't be read as an image" in result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

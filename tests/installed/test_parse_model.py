@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from lska_surgeon.architecture import parser_rules
-from lska_surgeon.architecture.blocks import STOCK
+from lska_surgeon.core import parser_rules
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.installed.parse_model import UNKNOWN, ParserSource, UnreadableParser
 from lska_surgeon.installed.probing import blocks_of, rules_of
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.yolo.environment import import_offline
 
 NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `installed.probing` read it.
@@ -66,7 +66,7 @@ def test_the_shipped_rules_are_those_of_the_release(source: ParserSource, reques
 
 def test_every_block_that_the_parser_speaks_of_is_in_the_table(source: ParserSource) -> None:
     missing = [name for name in blocks_of(source) if name not in STOCK.rows]
-    assert not missing, f"a row for each in architecture/blocks.py: {missing}"
+    assert not missing, f"a row for each in core/blocks.py: {missing}"
 
 
 def models() -> list[tuple[str, str | None]]:

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from support.builds import parameters, tensor_shapes
 from support.custom import using, using_file
 
-from lska_surgeon.architecture.blocks import CustomModule, Declarations
-from lska_surgeon.architecture.graph import Graph, graph_of, yaml_of
-from lska_surgeon.architecture.placement import Placement, edits_for
-from lska_surgeon.architecture.scaling import scaling_of
-from lska_surgeon.architecture.shapes import shapes_of
-from lska_surgeon.architecture.surgery import insert, remove
 from lska_surgeon.checks.check import check_file
-from lska_surgeon.costs.count import count
+from lska_surgeon.core.blocks import CustomModule, Declarations
+from lska_surgeon.core.graph import Graph, graph_of, yaml_of
+from lska_surgeon.core.placement import Placement, edits_for
+from lska_surgeon.core.scaling import scaling_of
+from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.core.surgery import insert, remove
+from lska_surgeon.cost.count import count
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError
-from lska_surgeon.grafting.certificate import certify, random_pictures
+from lska_surgeon.grafting.certificate import certify, random_images
 from lska_surgeon.grafting.transplant import excise_, transplant_
 from lska_surgeon.grafting.widths import widths_of
 from lska_surgeon.nn.declared import declared_attention, project_class
@@ -141,9 +141,9 @@ def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
         assert parameters(variants[0]) == parameters(variants[1])
         model = build(changed)
         tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        pictures, after = random_pictures(model), yaml_of(mine.after, model.yaml)
-        widths = widths_of(model.eval(), next(iter(pictures.values())))
-        assert certify(model, lambda net: transplant_(net, mine, widths, after), pictures).exact
+        images, after = random_images(model), yaml_of(mine.after, model.yaml)
+        widths = widths_of(model.eval(), next(iter(images.values())))
+        assert certify(model, lambda net: transplant_(net, mine, widths, after), images).exact
         excise_(model, remove(mine.after))
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
 
@@ -451,7 +451,7 @@ def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(
         ),
     ],
 )
-def test_a_module_of_ones_own_that_ends_the_process_is_a_mistake(tmp_path: Path, source: str, said: str) -> None:
+def test_a_module_of_ones_own_that_ends_the_process_is_a_error(tmp_path: Path, source: str, said: str) -> None:
     with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as told:
         build(SMALL)
     assert said in str(told.value)

@@ -22,7 +22,7 @@ from ultralytics.nn import tasks
 from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
-from lska_surgeon.architecture.kernel import resolve_kernel
+from lska_surgeon.core.kernel import resolve_kernel
 from lska_surgeon.errors import BuildError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
 from lska_surgeon.nn.parsing import owned_names
@@ -453,7 +453,7 @@ print([layer.type for layer in build(content).model[2:4]], conflicts())
 
 
 def test_the_door_to_ultralytics_costs_nothing_before_it_is_used() -> None:
-    rooms = "autoload, build, command, doctor, environment, exceptions, precheck, startup, user_mistakes"
+    rooms = "autoload, build, command, doctor, environment, exceptions, precheck, startup, user_errors"
     code = f"import sys; from lska_surgeon.yolo import {rooms}; print({{'torch', 'ultralytics'}} & set(sys.modules))"
     assert fresh(code).strip() == "set()"
 
@@ -573,7 +573,7 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
         "empty",
     ],
 )
-def test_mistakes_are_told_in_one_line(source: Any, scale: str | None, error: type[Exception], message: str) -> None:
+def test_errors_are_told_in_one_line(source: Any, scale: str | None, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         build(source, scale=scale)
     assert "\n" not in str(caught.value)

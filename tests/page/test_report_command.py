@@ -122,7 +122,7 @@ def test_latency_where_it_was_measured(tmp_path: Path) -> None:
     keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, {}, "on a <GPU>")
     report = ls.report(recipe).content
     assert [row.latency for row in report.rows] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
-    assert list(report.measured) == ["ms: median for one picture, on a <GPU>"]
+    assert list(report.measured) == ["ms: median for one image, on a <GPU>"]
     assert "latency" not in missing(report)
     page = ls.report(recipe).html
     assert "on a &lt;GPU&gt;" in page
@@ -169,30 +169,30 @@ def test_receptive_fields_of_what_was_trained(tmp_path: Path) -> None:
             (cell.folder / "weights").mkdir()
             shutil.copyfile(trained[cell.network.name], cell.folder / "weights" / "best.pt")
     assert missing(ls.report(recipe).content)["fields"] == f"lska-surgeon report {recipe} --images FOLDER"
-    pictures = recipe.parent / "shapes" / "images" / "train"
-    report = ls.report(recipe, images=pictures).content
+    images = recipe.parent / "shapes" / "images" / "train"
+    report = ls.report(recipe, images=images).content
     assert [(one.network, one.at) for one in report.fields] == [
         (name, at) for name in ("tiny.yaml", "variants/tiny-lska-neck-k7.yaml") for at in ("p2", "p3")
     ]
     assert report.seen == "4 × 64×64, seed 1"
-    measured = ls.erf(checkpoint, images=pictures, imgsz=64)
+    measured = ls.erf(checkpoint, images=images, imgsz=64)
     for one, field in zip(report.fields, measured.fields):
         squares = {share: field.square(share) for share in one.areas}
         assert one.areas == {share: square.area if square else None for share, square in squares.items()}
         assert one.url.startswith("data:image/png;base64,")
-    assert ls.report(recipe, images=pictures).html.count("<img ") == 4
+    assert ls.report(recipe, images=images).html.count("<img ") == 4
 
 
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
         (PLAIN, ["--images", "shapes/images/train"], "does not train, so no trained network is there"),
-        (SIZES, ["--images", "shapes/images/train"], "no trained network here to look through pictures with"),
+        (SIZES, ["--images", "shapes/images/train"], "no trained network here to look through images with"),
         (PLAIN, ["-o", "report.txt"], "report.txt"),
         (PLAIN, ["--language", "fr"], "fr"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(
+def test_errors_are_told_and_nothing_is_written(
     text: str, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_in(tmp_path, text)
@@ -259,7 +259,7 @@ def test_a_command_and_its_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [one["what"] for one in found["missing"]] == ["costs of whole networks", "latency", "receptive fields"]
 
 
-def test_without_costs_and_pictures_it_needs_no_torch(tmp_path: Path) -> None:
+def test_without_costs_and_images_it_needs_no_torch(tmp_path: Path) -> None:
     for text in (PLAIN, SIZES):
         recipe = recipe_in(tmp_path / ("train" if "train" in text else "plain"), text)
         code = (

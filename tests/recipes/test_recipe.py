@@ -1,4 +1,4 @@
-"""Recipes: what they expand to, how mistakes in them are told, and that their schema says the same."""
+"""Recipes: what they expand to, how errors in them are told, and that their schema says the same."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
     assert (plain.start, plain.seeds, plain.larger, plain.arguments) == ("scratch", (0, 1, 2), False, {})
 
 
-# Mistakes.
+# Errors.
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mistakes_name_file_line_and_field(text: str, message: str, tmp_path: Path) -> None:
+def test_errors_name_file_line_and_field(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         recipe(tmp_path, text + "\n")
     assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}{message}")

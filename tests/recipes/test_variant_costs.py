@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon.architecture.kernel import OP_BLOCKS, PAPER_DILATIONS
-from lska_surgeon.architecture.positions import named_sites
-from lska_surgeon.architecture.scaling import scaling_of
-from lska_surgeon.architecture.shapes import shapes_of
 from lska_surgeon.cli.main import main
-from lska_surgeon.costs.count import count_source
-from lska_surgeon.model_yaml.document import Document
-from lska_surgeon.model_yaml.find import stock_models
+from lska_surgeon.core.kernel import OP_BLOCKS, PAPER_DILATIONS
+from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.scaling import scaling_of
+from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.cost.count import count_source
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import stock_models
 
 MODELS = sorted(name for name in stock_models() if name.startswith("yolov8"))
 SIZE = (64, 128)  # pixels, height and width

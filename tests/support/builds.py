@@ -16,22 +16,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lska_surgeon.architecture.kernel import OP_BLOCKS
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.architecture.positions import named_sites
-from lska_surgeon.architecture.scaling import Scaling, scaling_of
-from lska_surgeon.architecture.shapes import shapes_of
-from lska_surgeon.costs.shapes_only import ShapesOnly
-from lska_surgeon.model_yaml.document import Document
-from lska_surgeon.model_yaml.find import stock_models
-from lska_surgeon.model_yaml.insert import Insertion
+from lska_surgeon.core.kernel import OP_BLOCKS
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.scaling import Scaling, scaling_of
+from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.cost.shapes_only import ShapesOnly
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.insert import Insertion
 from lska_surgeon.nn import Operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet
 from support.insertions import plan_insert
 
 MODELS = sorted(stock_models())
-torch.set_num_threads(1)  # networks and pictures are small: to wake other threads takes longer than the work
+torch.set_num_threads(1)  # networks and images are small: to wake other threads takes longer than the work
 Map = tuple[int, int]
 
 
@@ -109,7 +109,7 @@ def parameters(layers: nn.Module) -> int:
 
 
 def maps_of(layers: nn.Sequential, size: int = 64) -> list[Map | None]:
-    """(channels, height) of what each layer but the last gives for one picture; None where it is no single map."""
+    """(channels, height) of what each layer but the last gives for one image; None where it is no single map."""
     text = torch.zeros(1, 80, 512)
     given: list[Any] = []
     x: Any = torch.zeros(1, 3, size, size)
@@ -172,11 +172,11 @@ def full_variant(model: str, scaling: Scaling, folder: Path) -> Parsed:
 
 @dataclass(frozen=True)
 class Built:
-    """A base or a variant, built and run on one picture.
+    """A base or a variant, built and run on one image.
 
     Attributes:
         maps: (channels, height) of what each layer but the last and the operators gives; None where it is no map.
-        size: height of the picture.
+        size: height of the image.
         params: the model's parameters.
         added: what the closed form says that the operators add.
     """
@@ -189,7 +189,7 @@ class Built:
 
 @cache
 def built(model: str, position: str | None, folder: Path) -> Built:
-    """A stock model at its first scale, with LSKA at one position or as it is, built and run on a small picture."""
+    """A stock model at its first scale, with LSKA at one position or as it is, built and run on a small image."""
     letter = scalings_of(model)[0].letter
     if position is None:
         return _run(str(stock_models()[model]), letter, 0)
@@ -209,7 +209,7 @@ def _run(path: str, scale: str | None, added: int) -> Built:
         if isinstance(layer, Operator):
             continue
         layer.register_forward_hook(lambda module, inputs, output: maps.append(_map(output)))
-    # Old RT-DETR decoders pick 300 queries, more than a 64 x 64 picture has cells.
+    # Old RT-DETR decoders pick 300 queries, more than a 64 x 64 image has cells.
     size = 160 if type(model.model[-1]).__name__ == "RTDETRDecoder" else 64
     with torch.no_grad():
         model(torch.zeros(1, 3, size, size))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lska_surgeon.architecture.blocks import STOCK, BlockTable, Declarations
+from lska_surgeon.core.blocks import STOCK, BlockTable, Declarations
 from lska_surgeon.declarations.find import building_with, find_blocks
 
 

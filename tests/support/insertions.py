@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lska_surgeon.architecture.blocks import STOCK, BlockTable
-from lska_surgeon.architecture.placement import Placement
-from lska_surgeon.model_yaml import insert
-from lska_surgeon.model_yaml.load import open_model
+from lska_surgeon.core.blocks import STOCK, BlockTable
+from lska_surgeon.core.placement import Placement
+from lska_surgeon.modelfile import insert
+from lska_surgeon.modelfile.load import open_model
 
 
 def plan_insert(

@@ -1,4 +1,4 @@
-"""Pictures read back from their SVG, and what must be true of each of them; text is measured with a real font."""
+"""Images read back from their SVG, and what must be true of each of them; text is measured with a real font."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import matplotlib
 from fontTools.ttLib import TTFont
 
-from lska_surgeon.architecture.graph import Graph
+from lska_surgeon.core.graph import Graph
 
 SVG = "{http://www.w3.org/2000/svg}"
 Point = tuple[float, float]
@@ -57,12 +57,12 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """An SVG, read back.
 
     Attributes:
         page: the page.
-        boxes: of rows and the picture, by name.
+        boxes: of rows and the image, by name.
         marks: names of positions, with their place.
         wires: corners of each arrow, by name.
         styles: of boxes, marks and arrows, by name.
@@ -85,7 +85,7 @@ class Picture:
         return [words.text for words in self.words if words.group == name]
 
 
-def read(svg: str) -> Picture:
+def read(svg: str) -> Image:
     """Read an SVG back."""
     root = ElementTree.fromstring(svg)
     boxes: dict[str, Rect] = {}
@@ -111,62 +111,62 @@ def read(svg: str) -> Picture:
                 wires[name] = _corners(path.get("d", ""))
                 styles[name] = path.get("class", "").removeprefix("lsd-l-")
     page = Rect(0.0, 0.0, float(root.get("width", 0)), float(root.get("height", 0)))
-    return Picture(page, boxes, marks, wires, styles, tuple(words), names, titles)
+    return Image(page, boxes, marks, wires, styles, tuple(words), names, titles)
 
 
-def assert_sound(picture: Picture, graph: Graph) -> None:
-    """All that must be true of the picture of any network."""
-    assert_complete(picture, graph)
-    for (one, here), (other, there) in combinations(picture.boxes.items(), 2):
+def assert_sound(image: Image, graph: Graph) -> None:
+    """All that must be true of the image of any network."""
+    assert_complete(image, graph)
+    for (one, here), (other, there) in combinations(image.boxes.items(), 2):
         assert not here.meets(there), f"{one} and {other} overlap"
-    for words in picture.words:
-        box = picture.boxes.get(words.group) or picture.marks.get(words.group) or picture.page
+    for words in image.words:
+        box = image.boxes.get(words.group) or image.marks.get(words.group) or image.page
         assert box.holds(words.room), f"{words.text!r} leaves {words.group or 'the page'}"
-    for one, other in combinations(picture.words, 2):
+    for one, other in combinations(image.words, 2):
         assert not one.room.meets(other.room), f"{one.text!r} and {other.text!r} overlap"
-    for (one, here), (other, there) in combinations(picture.marks.items(), 2):
+    for (one, here), (other, there) in combinations(image.marks.items(), 2):
         assert not here.meets(there), f"{one} and {other} overlap"
-    for name, points in picture.wires.items():
+    for name, points in image.wires.items():
         for segment in zip(points, points[1:]):
             room = _room(*segment)
-            assert picture.page.holds(room), f"{name} leaves the page"
-            for box, rect in picture.boxes.items():
+            assert image.page.holds(room), f"{name} leaves the page"
+            for box, rect in image.boxes.items():
                 assert not rect.meets(room), f"{name} runs through {box}"
-            for words in picture.words:
+            for words in image.words:
                 assert not words.room.meets(room), f"{name} crosses {words.text!r}"
-    assert_ends_meet(picture)
-    assert_apart(picture)
+    assert_ends_meet(image)
+    assert_apart(image)
 
 
-def assert_complete(picture: Picture, graph: Graph) -> None:
-    """Every row and every source of the graph stands in the picture once, and nothing else does."""
+def assert_complete(image: Image, graph: Graph) -> None:
+    """Every row and every source of the graph stands in the image once, and nothing else does."""
     rows = {f"row-{layer.index}": 1 for layer in graph}
     edges = {f"edge-{source}-{layer.index}-{tap}": 1 for layer in graph for tap, source in enumerate(layer.sources)}
-    drawn = {name: count for name, count in picture.names.items() if not name.startswith("mark-")}
-    assert drawn == {**rows, **edges, "picture": 1}
-    assert set(picture.wires) == set(edges)
-    assert set(picture.boxes) == {*rows, "picture"}
+    drawn = {name: count for name, count in image.names.items() if not name.startswith("mark-")}
+    assert drawn == {**rows, **edges, "image": 1}
+    assert set(image.wires) == set(edges)
+    assert set(image.boxes) == {*rows, "image"}
 
 
-def assert_ends_meet(picture: Picture) -> None:
-    """Every arrow begins on the border of its source and ends on that of its reader."""
-    for name, points in picture.wires.items():
+def assert_ends_meet(image: Image) -> None:
+    """Every arrow begins on the border of its source and ends on that of its consumer."""
+    for name, points in image.wires.items():
         found = re.fullmatch(r"edge-(-?\d+)-(\d+)-\d+", name)
         assert found, name
-        source = picture.boxes["picture" if found[1] == "-1" else f"row-{found[1]}"]
+        source = image.boxes["image" if found[1] == "-1" else f"row-{found[1]}"]
         assert _on_border(points[0], source), f"{name} does not begin at its source"
-        assert _on_border(points[-1], picture.boxes[f"row-{found[2]}"]), f"{name} does not end at its reader"
+        assert _on_border(points[-1], image.boxes[f"row-{found[2]}"]), f"{name} does not end at its consumer"
         for (x0, y0), (x1, y1) in zip(points, points[1:]):
             assert x0 == x1 or y0 == y1, f"{name} is not right-angled"
 
 
-def assert_apart(picture: Picture) -> None:
+def assert_apart(image: Image) -> None:
     """No arrow runs on one of another source, and no two end in one point."""
-    ends = Counter(points[-1] for points in picture.wires.values())
+    ends = Counter(points[-1] for points in image.wires.values())
     assert max(ends.values()) == 1, ends.most_common(3)
     segments = [
         (name.split("-", 1)[1].rsplit("-", 2)[0], name, segment)
-        for name, points in picture.wires.items()
+        for name, points in image.wires.items()
         for segment in zip(points, points[1:])
     ]
     for (source, one, a), (other_source, other, b) in combinations(segments, 2):

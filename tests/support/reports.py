@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import lska_surgeon
-from lska_surgeon.costs.curves import CurvePoint
-from lska_surgeon.page.content import CostCurves, FieldPicture, Missing, Report, ReportRow, Results, Score
+from lska_surgeon.cost.curves import CurvePoint
+from lska_surgeon.page.content import CostCurves, FieldImage, Missing, Report, ReportRow, Results, Score
 from lska_surgeon.recipes.kinds import Kind
 
 EVIL = "variants/<script>alert(1)</script>.yaml"
@@ -62,7 +62,7 @@ CURVES = CostCurves(
     [CurvePoint(op, k, 1000 * k * (2 if op == "lka" else 1), 10**7 * k) for op in ("lska", "lka") for k in (7, 23, 35)],
 )
 FIELDS = [
-    FieldPicture(name, at, PIXEL, {0.2: 0.01, 0.99: None}) for name in ("yolov8n.yaml", EVIL) for at in ("p3", "p4")
+    FieldImage(name, at, PIXEL, {0.2: 0.01, 0.99: None}) for name in ("yolov8n.yaml", EVIL) for at in ("p3", "p4")
 ]
 REPORT = Report(
     "recipe_1.yaml",

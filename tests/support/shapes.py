@@ -1,4 +1,4 @@
-"""A small network that detects, and a few pictures to train it on; for the tests alone."""
+"""A small network that detects, and a few images to train it on; for the tests alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_checkpoint(folder: Path) -> Path:
 
 
 def write_data(folder: Path) -> Path:
-    """Six pictures with one square each; returns the data YAML."""
+    """Six images with one square each; returns the data YAML."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 2)):
         for kind in ("images", "labels"):

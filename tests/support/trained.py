@@ -103,12 +103,12 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def outputs(model: nn.Module, mode: str = "eval", size: tuple[int, int] = (64, 64)) -> list[Tensor]:
-    """Every tensor that comes out of a copy of a model in float32, for one fixed picture."""
+    """Every tensor that comes out of a copy of a model in float32, for one fixed image."""
     model = deepcopy(model).float().train(mode == "train")
     channels = int(model.yaml.get("ch") or model.yaml.get("channels") or 3)
-    pictures = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(3))
+    images = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        found = list(tensors_in(model(pictures)))
+        found = list(tensors_in(model(images)))
     assert found
     assert all(tensor.isfinite().all() for tensor in found)
     return found

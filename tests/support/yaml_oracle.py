@@ -62,7 +62,7 @@ def wiring(content: dict[str, Any]) -> list[list[tuple[int | str, tuple[Any, ...
 
 
 def scale_built(content: dict[str, Any], name: str) -> tuple[str | None, list[float] | None]:
-    """The scale letter that Ultralytics takes for a file of this name, and its [depth, width, max_channels]."""
+    """The scale that Ultralytics takes for a file of this name, and its [depth, width, max_channels]."""
     scales = content.get("scales")
     if not scales:
         return None, None

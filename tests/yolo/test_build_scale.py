@@ -1,4 +1,4 @@
-"""Models without `scales` under a name with a scale letter: Ultralytics builds them, and so does every command."""
+"""Models without `scales` under a name with a scale: Ultralytics builds them, and so does every command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.releases import published_head
 from support.shapes import QUICK, surgeon, write_data
 
 from lska_surgeon.grafting.train import plan_training
-from lska_surgeon.model_yaml.find import find_model
+from lska_surgeon.modelfile.find import find_model
 from lska_surgeon.yolo.build import build
 
 CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"
@@ -45,7 +45,7 @@ def test_the_letter_of_a_name_says_nothing_without_scales(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_builds_it(name: str) -> None:
     checked = surgeon("check", "--build", name)
-    assert (checked.exit_code, checked.stdout) == (0, "1 file: no mistakes found\n")
+    assert (checked.exit_code, checked.stdout) == (0, "1 file: no errors found\n")
     counted = surgeon("flops", name, "--imgsz", "64")
     assert counted.exit_code == 0, counted.output
     data = write_data(Path("data"))
@@ -56,7 +56,7 @@ def test_every_command_builds_it(name: str) -> None:
 def test_what_resolve_writes_builds_everywhere(base: str) -> None:
     variant = written(base, "--at", "neck", "--at", "residual", "--k", "7", "--resolve")
     checked = surgeon("check", "--build", variant)
-    assert (checked.exit_code, checked.stdout) == (0, "1 file: no mistakes found\n")
+    assert (checked.exit_code, checked.stdout) == (0, "1 file: no errors found\n")
     assert surgeon("flops", variant, "--imgsz", "64").exit_code == 0
     data = write_data(Path("data"))
     assert plan_training(str(variant), [f"data={data}", *QUICK]).stages

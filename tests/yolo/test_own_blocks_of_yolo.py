@@ -14,7 +14,7 @@ from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
-from lska_surgeon.yolo.user_mistakes import mistake
+from lska_surgeon.yolo.user_errors import user_error
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 
@@ -61,7 +61,7 @@ def test_a_checkpoint_whose_declaration_is_not_here(
 
 
 def test_a_module_that_is_missing_is_not_to_be_installed_blindly() -> None:
-    told = mistake(ModuleNotFoundError("No module named 'my_blocks'", name="my_blocks"))
+    told = user_error(ModuleNotFoundError("No module named 'my_blocks'", name="my_blocks"))
     assert told is not None
     assert told.startswith("this needs the module my_blocks, which is not here: if it is yours, name the file")
     assert "pip install" not in told

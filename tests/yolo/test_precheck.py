@@ -1,4 +1,4 @@
-"""Mistakes that are told before torch is imported or a build begins, and files that only Ultralytics can judge."""
+"""Errors that are told before torch is imported or a build begins, and files that only Ultralytics can judge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPEATS = "row 0 (Conv) has 99999999999 repeats: it may have 1 to 1000"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model, one for each kind of mistake in it, and an empty file in place of a checkpoint."""
+    """A model, one for each kind of error in it, and an empty file in place of a checkpoint."""
     monkeypatch.chdir(tmp_path)
     texts = {
         "good": MODEL,

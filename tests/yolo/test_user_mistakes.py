@@ -1,4 +1,4 @@
-"""What Ultralytics says of a user's mistake is one line; a bug keeps its traceback."""
+"""What Ultralytics says of a user's error is one line; a bug keeps its traceback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_yolo_tells_a_mistake_in_one_line(
+def test_yolo_tells_a_error_in_one_line(
     name: str, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words, message = MISTAKES[name]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("checkpoint", shell_complete=completion.files)
-@click.option("--check", "picture", type=click.Path(path_type=Path), metavar="PICTURE",
-              help="The input (.pt, .npy) to compare outputs for, or a picture, scaled to 640 and padded.")  # fmt: skip
+@click.option("--check", "image", type=click.Path(path_type=Path), metavar="IMAGE",
+              help="The input (.pt, .npy) to compare outputs for, or an image, scaled to 640 and padded.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="FILE",
               help="The outputs that the original gave for it (.pt, .npy).")  # fmt: skip
 @with_blocks
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @formats("text", "json")
 def adopt(
     checkpoint: str,
-    picture: Path | None,
+    image: Path | None,
     against: Path | None,
     output: str | None,
     force: bool,
@@ -51,19 +51,19 @@ def adopt(
       lska-surgeon adopt tutorial.pt
       lska-surgeon adopt tutorial.pt --check input.pt --against outputs.pt -o mine.pt
     """
-    if (picture is None) != (against is None):
-        raise click.UsageError("--check PICTURE and --against FILE go together: give both, or neither")
+    if (image is None) != (against is None):
+        raise click.UsageError("--check IMAGE and --against FILE go together: give both, or neither")
     target = target_path(output or f"{Path(checkpoint).stem}-adopted.pt", ".pt")
     check_target(target, force=force)
     check_checkpoint(Path(checkpoint))
-    for path in filter(None, (picture, against)):
+    for path in filter(None, (image, against)):
         if no_file(path) or not path.exists():
             raise click.UsageError(f"no file {path}: give one that is here")
     with own_process():
         from ...api.adopt import adopt as adopt_checkpoint
 
         done = adopt_checkpoint(checkpoint)
-    difference = _difference(done, picture, against)
+    difference = _difference(done, image, against)
     differs = difference is not None and not difference <= 1e-4
     if not dry_run and not differs:
         done.write(target, force=force)
@@ -76,16 +76,16 @@ def adopt(
         for line in _report(done, target, "Wrote" if written else "Would write", difference):
             say.line(line)
     if differs:
-        say.mistake(f"the outputs differ by up to {difference:g}, so nothing was written")
+        say.error(f"the outputs differ by up to {difference:g}, so nothing was written")
         click.get_current_context().exit(1)
 
 
-def _difference(done: Adoption, picture: Path | None, against: Path | None) -> float | None:
-    if picture is None or against is None:
+def _difference(done: Adoption, image: Path | None, against: Path | None) -> float | None:
+    if image is None or against is None:
         return None
     from ...grafting.comparison import largest_difference
 
-    return largest_difference(done.checkpoint().float_model(), picture, against)
+    return largest_difference(done.checkpoint().float_model(), image, against)
 
 
 def _report(done: Adoption, target: Path, verb: str, difference: float | None) -> list[str]:

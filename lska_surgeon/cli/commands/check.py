@@ -10,7 +10,7 @@ from ...api import check as api
 from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding
 from ...errors import BuildError, NotAModelError, SurgeonError
-from ...model_yaml.find import STDIN
+from ...modelfile.find import STDIN
 from ...wording import counted, message, printable
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -50,7 +50,7 @@ def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
     alone = [one.path.name for one in checked if one.stock is None]
     note = f" (like no stock model, so compared with none: {', '.join(alone)})" if alone else ""
     others = f"; {counted(passed_over, 'other')} no model YAML" if passed_over else ""
-    return f"{counted(len(checked), 'file')}: {', '.join(parts) or 'no mistakes found'}{others}{note}"
+    return f"{counted(len(checked), 'file')}: {', '.join(parts) or 'no errors found'}{others}{note}"
 
 
 def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, strict: bool, fix: bool) -> str:
@@ -94,7 +94,7 @@ def check(
     form: str,
     quiet: bool,
 ) -> None:
-    """Find the mistakes that people make in model YAMLs by hand, before training does.
+    """Find the errors that people make in model YAMLs by hand, before training does.
 
     Each FILE is compared with the stock model that it resembles most: every source that moved to another layer than
     its insertions explain is named, with the number that it should have. A FILE - is standard input. Exit code 1 when
@@ -147,7 +147,7 @@ def check(
         if form == "github":
             say.report(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
         else:
-            say.mistake(problem)
+            say.error(problem)
     if problems:
         ctx.exit(2)
     if any(one.failed(strict) for one in checked):

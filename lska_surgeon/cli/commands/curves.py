@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ...architecture.kernel import OP_BLOCKS
-from ...costs.curves import DESIGNS, SIZES
+from ...core.kernel import OP_BLOCKS
+from ...cost.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.matplotlib_plots import check_figure
 from ...tables import csv, drawn, dump, markdown

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from ...costs.difference import Difference
+from ...cost.difference import Difference
 from ...errors import NotAModelError, SurgeonError
 from ...files import read_within
-from ...model_yaml.find import STDIN
+from ...modelfile.find import STDIN
 from ...tables import drawn, dump, markdown, markdown_line, markdown_text
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -33,7 +33,7 @@ def difference_github(difference: Difference) -> str:
         " ".join(filter(None, [change, _place(old, new), block])) + f": {what}"
         for change, old, new, block, what in difference.table().rows
     ]
-    text = "\n".join([*rows, difference.costs.line]) if difference else "one architecture"
+    text = "\n".join([*rows, difference.costs.line]) if difference else "one core"
     return annotation("notice", text, file=str(difference.after.found.path), title=difference.line)
 
 
@@ -72,7 +72,7 @@ def diff(
 ) -> None:
     """Tell how the architecture of AFTER differs from that of BEFORE.
 
-    Each is a model YAML or a .pt, a stock Ultralytics name with its scale letter, or one of them - for standard input.
+    Each is a model YAML or a .pt, a stock Ultralytics name with its scale, or one of them - for standard input.
     Of a .pt the model YAML that it stores is compared, not the weights. Rows are
     matched by what they are and by what they read, not by their numbers: those that came, went, changed, or read
     another layer now are named. What operators cost is worked out exactly without building anything; where more than
@@ -111,9 +111,9 @@ def diff(
 def _index_free(model: str) -> bytes:
     """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
     from ...declarations.find import active_blocks
-    from ...model_yaml.canonical import canonical_text
-    from ...model_yaml.document import Document
-    from ...model_yaml.find import find_model
+    from ...modelfile.canonical import canonical_text
+    from ...modelfile.document import Document
+    from ...modelfile.find import find_model
 
     path = Path(model)
     try:

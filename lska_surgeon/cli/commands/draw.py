@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...drawing.picture import FORMATS, format_of
+from ...drawing.drawing import FORMATS, format_of
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import imgsz as size_option
@@ -50,7 +50,7 @@ def draw(
 ) -> None:
     """Draw the network of MODEL; with VARIANT, draw what sets that apart from MODEL.
 
-    Each is a model YAML, a stock Ultralytics name with its scale letter, or a checkpoint. Columns are backbone, neck
+    Each is a model YAML, a stock Ultralytics name with its scale, or a checkpoint. Columns are backbone, neck
     and output layer, rows are pyramid levels. With VARIANT, what came is in colour and what was rewired is dashed.
     Neither a browser nor Graphviz is needed; .png and .pdf need matplotlib.
 

@@ -29,10 +29,10 @@ def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
 @click.option(
     "--layer", type=int, multiple=True, metavar="INDEX", help="Behind this layer; may be given several times."
 )
-@click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Pictures.  [default: noise]")
-@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Pictures at most.")
+@click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Images.  [default: noise]")
+@click.option("--most", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Images at most.")
 @click.option("--imgsz", type=click.IntRange(SMALLEST_SIDE, LARGEST_SIDE), default=640, show_default=True, metavar="N",
-              help="Side of the square that pictures are resized to, pixels; a multiple of the stride.")  # fmt: skip
+              help="Side of the square that images are resized to, pixels; a multiple of the stride.")  # fmt: skip
 @click.option("--gates", is_flag=True, help="Show how far each operator is from the identity instead.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw heat maps: .png, .svg or .pdf.")  # fmt: skip
@@ -55,8 +55,8 @@ def erf(
 ) -> None:
     """Show the effective receptive field at each input of the output layer of each CHECKPOINT.
 
-    Measured as the authors of RepLKNet do: the gradient of the centre cell with respect to the picture. The table has
-    the area of the smallest centred square that holds 20, 30, 50 and 99% of it, as a part of the picture's.
+    Measured as the authors of RepLKNet do: the gradient of the centre cell with respect to the image. The table has
+    the area of the smallest centred square that holds 20, 30, 50 and 99% of it, as a part of the image's.
 
     With --gates, how far each operator is from the identity, per channel: |out - in| as a part of |in|. An operator
     that training has left at the identity may be taken out again.
@@ -64,8 +64,8 @@ def erf(
     \b
     Examples:
       lska-surgeon erf best.pt --imgsz 320
-      lska-surgeon erf base.pt graft.pt --level p3,p4,p5 --images pictures -o erf.png
-      lska-surgeon erf graft.pt --gates --images pictures -o gates.png
+      lska-surgeon erf base.pt graft.pt --level p3,p4,p5 --images images -o erf.png
+      lska-surgeon erf graft.pt --gates --images images -o gates.png
     """
     from ...api.erf import erf as find_erf
 

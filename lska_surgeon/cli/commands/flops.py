@@ -10,10 +10,10 @@ import click
 
 from ...api import flops as api
 from ...api.latency import latency
-from ...costs.breakdown import Detail, Line
-from ...costs.cost import FROZEN, Cost, ModuleCost
-from ...costs.folder import FolderModels, models_in
-from ...costs.limits import parse_amount
+from ...cost.breakdown import Detail, Line
+from ...cost.cost import FROZEN, Cost, ModuleCost
+from ...cost.folder import FolderModels, models_in
+from ...cost.limits import parse_amount
 from ...errors import DocumentError, SurgeonError
 from ...tables import Table, bullets, csv, drawn, markdown, markdown_line
 from ...wording import message, printable
@@ -232,7 +232,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...", shell_complete=completion.models)
 @size_option
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures in the input.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images in the input.")
 @click.option("--no-fuse", is_flag=True, help="Keep Conv and BatchNorm apart, as in training.")
 @click.option("--per-layer", is_flag=True, help="Show every layer, down to its convolutions, with its share.")
 @click.option(
@@ -266,7 +266,7 @@ def flops(
 ) -> None:
     """Count parameters, GMACs and GFLOPs of each MODEL, and how they differ from the first.
 
-    MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale letter; without any, all models
+    MODEL is the path of a YAML or of a .pt, or a stock Ultralytics name with its scale; without any, all models
     of this folder are counted, the bases of the variants first. GMACs are billions of multiply-accumulates of one
     forward pass in eval mode, as fvcore counts them; GFLOPs are twice that, the unit in which Ultralytics publishes
     its models. --notes lists the ops that fvcore does not count.

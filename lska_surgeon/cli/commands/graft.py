@@ -35,7 +35,7 @@ from ..quick_imports import own_process
     callback=not_empty,
     metavar="FILE",
     shell_complete=completion.files,
-    help="A picture for one more run of the certificate.",
+    help="An image for one more run of the certificate.",
 )
 @click.option("--download", is_flag=True,
               help="Fetch a CHECKPOINT that Ultralytics publishes, such as yolov8s.pt, if missing.")  # fmt: skip

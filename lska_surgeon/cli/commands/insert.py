@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ...api import insert as api
-from ...model_yaml.insert import Insertion
+from ...modelfile.insert import Insertion
 from .. import completion
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks
@@ -50,7 +50,7 @@ def insert(
 ) -> None:
     """Put LSKA into the model YAML BASE and write the variant.
 
-    BASE is a path, or a stock Ultralytics name with its scale letter. Layer indices, sources, the output layer's
+    BASE is a path, or a stock Ultralytics name with its scale. Layer indices, sources, the output layer's
     inputs and index comments are renumbered; everything else stays byte for byte. A base in which `lska-surgeon check`
     finds an error is refused.
 

@@ -10,8 +10,8 @@ import click
 from ...api.latency import latency as do_latency
 from ...api.latency import look_at_recipe
 from ...checkpoints.find import check_checkpoint
-from ...costs.picture_size import LARGEST_THREADS
-from ...model_yaml.find import CHECKPOINT_SUFFIXES, find_model
+from ...cost.image_size import LARGEST_THREADS
+from ...modelfile.find import CHECKPOINT_SUFFIXES, find_model
 from ...wording import number_in, shown
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -24,7 +24,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
     """`1`, or `1,16`."""
     found = tuple(filter(None, map(number_in, value.replace(" ", "").split(","))))
     if len(found) <= value.count(","):
-        raise click.BadParameter(f"{shown(value)} is no number of pictures: give one, or several as 1,16")
+        raise click.BadParameter(f"{shown(value)} is no number of images: give one, or several as 1,16")
     return found
 
 
@@ -36,7 +36,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.command()
 @click.argument("models", nargs=-1, metavar="MODEL...", shell_complete=completion.models)
 @click.option("--imgsz", callback=_size, metavar="N|H,W", help="Input size in pixels.  [default: the recipe's, or 640]")
-@click.option("--batch", callback=_batches, default="1", show_default=True, metavar="N[,N…]", help="Pictures in the input.")  # fmt: skip  # noqa: E501
+@click.option("--batch", callback=_batches, default="1", show_default=True, metavar="N[,N…]", help="Images in the input.")  # fmt: skip  # noqa: E501
 @click.option("--device", callback=not_empty, default="cpu", show_default=True, help="cpu, or a GPU's number.")
 @click.option("--half", is_flag=True, help="Half precision, on a GPU.")
 @click.option("--threads", type=click.IntRange(1, LARGEST_THREADS), metavar="N", help="Threads on a CPU.")

@@ -26,7 +26,7 @@ from ..reports.json import dump
 def positions(model: str, scale: str | None, form: str) -> None:
     """Show every layer of MODEL and every position that --at accepts there.
 
-    MODEL is a path, or a stock Ultralytics name with its scale letter. A stride with a question mark follows
+    MODEL is a path, or a stock Ultralytics name with its scale. A stride with a question mark follows
     from its neighbours, for it stands behind a block that lska-surgeon does not know; a question mark alone says that
     nothing tells the stride.
 

@@ -16,7 +16,7 @@ from ..options import blocks as with_blocks
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--costs", is_flag=True, help="Count bases that are not counted yet (needs torch).")
 @click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Pictures, to show what trained networks see.")  # fmt: skip
+              help="Images, to show what trained networks see.")  # fmt: skip
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the page.")
 @with_blocks
 @delivered("text", "json")
@@ -30,7 +30,7 @@ def report(recipe: Path, costs: bool, images: Path | None, language: str, delive
     \b
     Examples:
       lska-surgeon report recipe.yaml -o report.html
-      lska-surgeon report recipe.yaml --images pictures --language zh
+      lska-surgeon report recipe.yaml --images images --language zh
     """
     check_recipe(recipe)
     delivery.check(".html", str(recipe.with_name("report.html")))

@@ -9,7 +9,7 @@ import click
 from ...declarations.find import active_blocks, building_with, find_blocks, telling_children
 from ...errors import SurgeonError, missing_package
 from ...yolo.command import moved_rows_note, run_yolo
-from ...yolo.user_mistakes import mistake
+from ...yolo.user_errors import user_error
 from .. import say
 
 
@@ -44,7 +44,7 @@ def yolo(ctx: click.Context, words: tuple[str, ...]) -> None:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and missing_package(error):
             raise  # before Ultralytics was
-        told = mistake(error)
+        told = user_error(error)
         if told is None:
             raise  # a bug is not ours to hide
         raise click.UsageError(f"ultralytics: {told}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ...costs.times import Latencies
+from ...cost.times import Latencies
 from .json import SCHEMA, dump
 
 

@@ -1,0 +1,343 @@
+"""What is known of each block that a row may name: one row of a table for each; it knows no graph and reads no file.
+
+The table holds Ultralytics' own blocks, the operators and hosts of lska-surgeon, and the names that people gave to
+those. What Ultralytics' parser makes of a row (its width, and whether the scale counts) stands in
+`parser_rules`, which was read from the parser's own source. Custom modules are rows that are added:
+`STOCK.with_blocks(declarations)`. A table is a value: it travels with the layers that were read by it, and nothing in
+this process changes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from .parser_rules import RULES
+
+#: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
+ATTENTION, ADD = "attention", "add"
+#: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
+VERBATIM = (ATTENTION, ADD, "Concat")
+
+# NAME ROLE STRIDE [KEY=VALUE...]
+#
+# ROLE    what a row of it does in a network: conv, block, psa, pool, down, up, fuse, operator, output, other.
+# STRIDE  stride out over stride in: a number, `args[N]` or `1/args[N]` (1 without that argument), `joins` (all sources
+#         have one stride, which it keeps), `last` (that of the last source), `resnet`; - where it gives no map, ? when
+#         it can't be told.
+# gives   what it gives, where that is not one feature map.
+# host    the block that stands for it with an operator inside; args, how many arguments rows give it, the width among
+#         them; also, what people write behind its name for such a block of their own.
+# model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
+# op      the operator that a row of it is; `other` where its arguments say which.
+# by      `people`: it is a name that they gave to such an operator.
+# same    `yes`: it gives what it gets, bit for bit.
+# drawn   how it is drawn, where not as its role says.
+_TABLE = """
+Conv               conv     args[2]
+DWConv             conv     args[2]
+GhostConv          conv     args[2]
+Focus              down     2
+ADown              down     2
+AConv              down     2
+SCDown             down     args[2]
+HGStem             down     4
+ConvTranspose      up       1/args[2]
+DWConvTranspose2d  up       1/args[2]
+nn.ConvTranspose2d up       1/args[2]
+nn.Upsample        up       1/args[1]
+
+C1                 block    1
+C2                 block    1
+C2f                block    1         host=C2fLSKA also=_LSKA,_LSKA_Attention args=4
+C2fAttn            block    1
+C2fCIB             block    1
+C3                 block    1         host=C3LSKA also=_LSKA,_LSKA_Attention args=4
+C3Ghost            block    1
+C3TR               block    1
+C3x                block    1
+C3k2               block    1         host=C3k2LSKA also=_LSKA,_LSKA_Attention args=6
+A2C2f              block    1         host=A2C2fLSKA also=_LSKA args=8
+RepC3              block    1
+RepNCSPELAN4       block    1         host=RepNCSPELAN4LSKA also=_LSKA args=4
+ELAN1              block    1
+Bottleneck         block    1         host=BottleneckLSKA also=_LSKA args=5
+BottleneckCSP      block    1
+GhostBottleneck    block    args[2]
+HGBlock            block    1
+ResNetLayer        block    resnet
+C2PSA              psa      1
+C2fPSA             psa      1
+PSA                psa      1
+SPP                pool     1         host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
+SPPF               pool     1         host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
+SPPELAN            pool     1         host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
+AIFI               pool     1         drawn=psa
+
+Concat             fuse     joins
+CBFuse             other    last
+CBLinear           other    1         gives=maps
+Silence            other    1         same=yes
+Index              other    ?
+TorchVision        other    -         gives=features
+ImagePoolingAttn   other    -         gives=text
+nn.Identity        other    1         same=yes
+nn.BatchNorm2d     other    1
+nn.ReLU            other    1
+nn.SiLU            other    1
+nn.Dropout         other    1
+nn.ZeroPad2d       other    1
+nn.MaxPool2d       other    args[1]   drawn=conv
+nn.AvgPool2d       other    args[1]   drawn=conv
+
+Detect             output   -         model=DetectionModel
+WorldDetect        output   -         model=WorldModel
+YOLOEDetect        output   -         model=YOLOEModel
+v10Detect          output   -         model=DetectionModel
+Segment            output   -         model=SegmentationModel scaled=2
+Segment26          output   -         model=SegmentationModel scaled=2
+YOLOESegment       output   -         model=YOLOESegModel scaled=2
+YOLOESegment26     output   -         model=YOLOESegModel scaled=2
+Pose               output   -         model=PoseModel
+Pose26             output   -         model=PoseModel
+OBB                output   -         model=OBBModel
+OBB26              output   -         model=OBBModel
+Depth              output   -         model=DepthModel
+SemanticSegment    output   -         model=SemanticSegmentationModel
+RTDETRDecoder      output   -         model=RTDETRDetectionModel
+Classify           output   -         model=ClassificationModel
+
+LSKA               operator 1         op=lska
+LSKATrivial        operator 1         op=lska-trivial
+LKA                operator 1         op=lka
+LKATrivial         operator 1         op=lka-trivial
+LSKAAttention      operator 1         op=lska-attention
+Timm               operator 1         op=other
+Gated              operator 1         op=other
+CBAM               operator 1
+LSKAttention       operator 1         op=lska by=people
+LSKA_Attention     operator 1         op=lska-attention by=people
+
+attention          operator 1
+add                fuse     joins
+"""
+_GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
+# Of a name that is not in the table, what it speaks of; tried in this order.
+_ROLES_BY_NAME = (
+    ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),
+    ("psa", re.compile(r"psa", re.IGNORECASE)),
+    ("pool", re.compile(r"spp|^rfb|aifi", re.IGNORECASE)),
+    ("block", re.compile(r"c2|c3|csp|elan|vov|bottleneck|hgblock|^c1$|resnetlayer|repblock", re.IGNORECASE)),
+    ("down", re.compile(r"down|aconv|focus|stem|spd|patchmerging|patchembed", re.IGNORECASE)),
+    ("conv", re.compile(r"conv", re.IGNORECASE)),
+)
+
+
+@dataclass(frozen=True)
+class CustomModule:
+    """One module of the user's own, as it is declared.
+
+    Attributes:
+        name: what rows call it.
+        target: where the class is: "module:Class", or "path/to/file.py:Class" relative to the declaration.
+        like: "attention", "add", or the stock block whose row it has: widths, repeats and arguments as there.
+        channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
+        stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
+    """
+
+    name: str
+    target: str
+    like: str
+    channels_first: bool = False
+    stride: float | None = None
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether it gives what it gets, so that it may be inserted anywhere."""
+        return self.like == ATTENTION and self.stride in (None, 1)
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """All custom modules that one file declares.
+
+    Attributes:
+        blocks: by name.
+        path: the file, absolute; None for no file at all.
+        trusted: its classes may be imported: the file is the user's own, or was named by the user.
+    """
+
+    blocks: Mapping[str, CustomModule] = field(default_factory=dict)
+    path: Path | None = None
+    trusted: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One row of the table; what the words mean stands above it.
+
+    Attributes:
+        name: what rows call it.
+        role: what a row of it does in a network.
+        width: rule for channels out: `scaled` (the first argument, by the scale), `source`, `last` and `sum` (of the
+            sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it can't be told.
+        stride: rule for stride out over stride in, and its number.
+        plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
+        gives: what it gives where that is not one feature map.
+        host: the block that stands for it with an operator inside.
+        own_args: how many arguments rows give it, the width among them, where it has a host.
+        letters: groups of scales that Ultralytics builds alike, where it builds the block by letter.
+        model: the task model that an output layer belongs to.
+        scaled: which argument is a width that is scaled, for output layers that have one.
+        op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
+        handwritten: whether it is a name that people gave to an operator or a host.
+        same: whether it gives what it gets, bit for bit.
+        drawn: how it is drawn, where not as its role says.
+        custom: the declaration of a custom module.
+    """
+
+    name: str
+    role: str
+    width: str = "?"
+    stride: tuple[str, float] = ("?", 0)
+    plain: str = ""
+    gives: str | None = None
+    host: str | None = None
+    own_args: int = 0
+    letters: tuple[str, ...] = ()
+    model: str | None = None
+    scaled: int | None = None
+    op: str | None = None
+    handwritten: bool = False
+    same: bool = False
+    drawn: str | None = None
+    custom: CustomModule | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the parser's rules for it are known here."""
+        return self.stride[0] != "?"
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is an output layer: what it gives is no feature map."""
+        return self.role == "output"
+
+    @property
+    def gives_a_list(self) -> bool:
+        """Whether it gives something else than one feature map, and is no output layer."""
+        return self.gives is not None and not self.is_output
+
+    @property
+    def is_fusion(self) -> bool:
+        """Whether it joins maps of one size."""
+        return self.stride[0] == "joins"
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether its rows are an operator of ours and nothing else."""
+        return self.op is not None
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is a plain block with an operator of ours inside, whoever named it."""
+        return self.plain != self.name and self.custom is None
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether rows of it hold an operator of ours."""
+        return self.is_operator or self.is_host
+
+    @property
+    def keeps_shape(self) -> bool:
+        """True for a custom module that gives the shape that it gets."""
+        return self.custom is not None and self.custom.keeps_shape
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether its rows are attention on its own, which any block could do without."""
+        return self.is_operator or self.keeps_shape
+
+
+@dataclass(frozen=True)
+class BlockTable:
+    """Every block that is known, by name.
+
+    Attributes:
+        rows: those of Ultralytics and of lska-surgeon.
+        declarations: the user's own, which come first.
+    """
+
+    rows: Mapping[str, Block]
+    declarations: Declarations = Declarations()
+
+    def __getitem__(self, name: str) -> Block:
+        """The row of a block; of one that is not known, a row that says so, and what its name speaks of."""
+        return self._custom.get(name) or self.rows.get(name) or Block(name, _role_by_name(name), plain=name)
+
+    def __iter__(self) -> Iterator[Block]:
+        yield from self._custom.values()
+        yield from self.rows.values()
+
+    def with_blocks(self, declarations: Declarations) -> BlockTable:
+        """The table with these custom modules in the place of those that it has."""
+        return BlockTable(self.rows, declarations)
+
+    def custom(self, name: str) -> CustomModule | None:
+        """The declaration of a custom module; None for any other block."""
+        return self.declarations.blocks.get(name)
+
+    @cached_property
+    def _custom(self) -> dict[str, Block]:
+        return {name: self._row_of(one) for name, one in self.declarations.blocks.items()}
+
+    def _row_of(self, module: CustomModule) -> Block:
+        like = self.rows[module.like]
+        stride = like.stride if module.stride is None else ("fixed", module.stride)
+        return replace(like, name=module.name, stride=stride, host=None, op=None, custom=module)
+
+
+def _role_by_name(name: str) -> str:
+    return next((role for role, pattern in _ROLES_BY_NAME if pattern.search(name)), "other")
+
+
+def _stock() -> Iterator[Block]:
+    """The table's rows with what the parser makes of them, and the hosts of its blocks."""
+    parsed = {line.split()[0]: line.split()[1:3] for line in filter(None, RULES.splitlines())}
+    for line in filter(None, _TABLE.splitlines()):
+        name, role, stride, *pairs = line.split()
+        width, letters = parsed.get(name, ("source", "-"))
+        more = dict(pair.split("=") for pair in pairs)
+        gives = "the model's output" if role == "output" else _GIVES.get(more.get("gives", ""))
+        block = Block(
+            *(name, role, width, _stride(stride), name, gives, more.get("host"), int(more.get("args", 0))),
+            letters=() if letters == "-" else tuple(letters.split(",")),
+            model=more.get("model"),
+            scaled=int(more["scaled"]) if "scaled" in more else None,
+            op=more.get("op"),
+            handwritten="by" in more,
+            same="same" in more,
+            drawn=more.get("drawn"),
+        )
+        yield block
+        if block.host:
+            yield replace(block, name=block.host, host=None)
+            for ending in more["also"].split(","):
+                yield replace(block, name=name + ending, host=None, handwritten=True)
+
+
+def _stride(rule: str) -> tuple[str, float]:
+    argument = re.fullmatch(r"(1/)?args\[(\d)\]", rule)
+    if argument:
+        return f"{argument[1] or ''}args", int(argument[2])
+    return ("fixed", float(rule)) if rule[0].isdigit() else (rule, 0)
+
+
+#: Every block that is known without a declaration.
+STOCK = BlockTable({block.name: block for block in _stock()})

@@ -1,0 +1,198 @@
+"""The network as a value: layers and the indices they read; it knows no file format, no position names, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Union
+
+from ..errors import BuildError, GraphError
+from ..wording import a_value, clean, shown
+from .blocks import STOCK, Block, BlockTable
+
+#: What row 0 reads: the image itself.
+IMAGE = -1
+SECTIONS = ("backbone", "head")
+#: What is wrong with a model that ends with its backbone.
+NO_HEAD = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
+
+From = Union[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One YAML row.
+
+    Attributes:
+        index: the row's number counted through backbone + head.
+        section: "backbone" or "head".
+        frm: `from` as written: an int or a tuple of ints; negative counts back from this row.
+        repeats: the second column, before depth scaling.
+        block: the module class that the row names.
+        args: the arguments, as Ultralytics' loader would read them.
+        blocks: the table that says what its block is.
+    """
+
+    index: int
+    section: str
+    frm: From
+    repeats: int
+    block: str
+    args: tuple[Any, ...]
+    blocks: BlockTable = field(default=STOCK, compare=False, repr=False)
+
+    @cached_property
+    def kind(self) -> Block:
+        """What its block is."""
+        return self.blocks[self.block]
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """`from` as a tuple, still as written."""
+        return self.frm if isinstance(self.frm, tuple) else (self.frm,)
+
+    @cached_property
+    def sources(self) -> tuple[int, ...]:
+        """The indices that this row reads, counted from 0; `IMAGE` is the image."""
+        return tuple(self.index + tap if tap < 0 else tap for tap in self.taps)
+
+    def problem(self) -> str | None:
+        """Why this row's sources can't be, or None."""
+        for tap, source in zip(self.taps, self.sources):
+            allowed = f"a row may read 0-{self.index - 1}" if self.index else "row 0 reads -1, the image"
+            if source >= self.index:
+                way = "is the row itself" if source == self.index else "looks forward"
+                return f"reads layer {tap}, which {way}: {allowed}"
+            if source < IMAGE or (source == IMAGE and self.index > 0):
+                return f"reads {tap}, which is before layer 0: {allowed}"
+        return None if self.taps else "reads nothing: its first column is an empty list"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All rows, in order, and the settings beside them (nc, scales, activation, ...).
+
+    Raises:
+        GraphError: no rows, or a source that does not exist or looks forward.
+    """
+
+    layers: tuple[Layer, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "the model"
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise GraphError(f"{self.name} has no rows under backbone and head")
+        for layer in self.layers:
+            problem = layer.problem()
+            if problem:
+                raise GraphError(f"{self.name}: row {layer.index} ({layer.block}) {problem}")
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    @property
+    def blocks(self) -> BlockTable:
+        """The table that says what the rows' blocks are."""
+        return self.layers[0].blocks
+
+    @property
+    def output(self) -> Layer:
+        """The output layer: Ultralytics takes the last row for it."""
+        return self.layers[-1]
+
+    def consumers(self, index: int) -> tuple[int, ...]:
+        """Indices of the layers that read layer `index`."""
+        return self._consumers.get(index, ())
+
+    def row_as_dict(self, index: int) -> dict[str, Any]:
+        """A row and who reads it, as plain data."""
+        layer = self[index]
+        return {
+            "index": index,
+            "sources": list(layer.sources),
+            "repeats": layer.repeats,
+            "block": layer.block,
+            "args": list(layer.args),
+            "consumers": list(self.consumers(index)),
+        }
+
+    @cached_property
+    def _consumers(self) -> dict[int, tuple[int, ...]]:
+        return consumers_of(self.layers)
+
+
+def consumers_of(layers: Iterable[Layer]) -> dict[int, tuple[int, ...]]:
+    """Index of a layer -> indices of those that read it, for every index that is read, the image's too."""
+    found: dict[int, list[int]] = {}
+    for layer in layers:
+        for source in dict.fromkeys(layer.sources):
+            found.setdefault(source, []).append(layer.index)
+    return {source: tuple(consumers) for source, consumers in found.items()}
+
+
+def as_from(value: Any) -> From | None:
+    """A row's first column as a `From`, or None when it is not made of whole numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        taps = [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
+        return tuple(taps) if len(taps) == len(value) else None
+    return None
+
+
+def rows_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> tuple[Layer, ...]:
+    """The rows of a model's stored YAML, their sources unchecked.
+
+    Raises:
+        BuildError: what stands under backbone and head is no list of rows.
+    """
+    layers: list[Layer] = []
+    for section in SECTIONS:
+        rows = yaml.get(section) or ()
+        if not isinstance(rows, (list, tuple)):
+            raise BuildError(f"{name}: {section} is {a_value(rows)}, and has to be a list of rows")
+        for row in rows:
+            layer = _row(row, len(layers), section, blocks)
+            if layer is None:
+                raise BuildError(f"{name} has a row that is not [from, repeats, module, args]: {clean(shown(row), 60)}")
+            layers.append(layer)
+    return tuple(layers)
+
+
+def _row(row: Any, index: int, section: str, blocks: BlockTable) -> Layer | None:
+    if not isinstance(row, (list, tuple)) or len(row) != 4:
+        return None
+    first, repeats, block, args = row
+    frm = as_from(first)
+    if frm is None or not (isinstance(repeats, int) and isinstance(block, str) and isinstance(args, (list, tuple))):
+        return None
+    return Layer(index, section, frm, repeats, block, tuple(args), blocks)
+
+
+def graph_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> Graph:
+    """The graph of a model's stored YAML, whose blocks are those of a table.
+
+    Raises:
+        BuildError: it has no rows under backbone and head, or they are not rows.
+        GraphError: a source does not exist or looks forward.
+    """
+    settings = {key: value for key, value in yaml.items() if key not in SECTIONS}
+    return Graph(rows_of(yaml, name, blocks), settings, name)
+
+
+def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored YAML with the rows of `graph` in the place of its own."""
+    rows: dict[str, list[Any]] = {"backbone": [], "head": []}
+    for layer in graph:
+        frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
+        rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
+    return {**yaml, **rows}

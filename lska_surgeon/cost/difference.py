@@ -1,0 +1,207 @@
+"""What a difference costs: in closed form where operators alone set two architectures apart, else counted.
+
+An operator keeps its input's shape, so all else costs the same in both; the closed form needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.find import check_checkpoint
+from ..core.attention import read_any_attention
+from ..core.blocks import STOCK, BlockTable
+from ..core.graph import Graph, Layer
+from ..core.operators import Operators, operators_in
+from ..core.shapes import Shape
+from ..core.surgery import remove
+from ..errors import PositionError
+from ..modelfile.diff import compare
+from ..modelfile.difference import RowDifference
+from ..modelfile.find import is_checkpoint
+from ..modelfile.load import OpenModel, open_model
+from ..tables import Part, Table
+
+
+@dataclass(frozen=True)
+class CostDifference:
+    """Parameters and multiply-accumulates of two architectures, or the difference alone.
+
+    Attributes:
+        imgsz: height and width of the image, pixels.
+        params, macs: how much more the second has; None when not known.
+        totals: (params, macs) of each, where both were counted.
+    """
+
+    imgsz: tuple[int, int]
+    params: int | None
+    macs: int | None
+    totals: tuple[tuple[int, int], tuple[int, int]] | None = None
+
+    @property
+    def line(self) -> str:
+        """What the second has more, in one line."""
+        size = f"{self.imgsz[0]}x{self.imgsz[1]}"
+        if self.params is None:
+            return "params and GFLOPs gained: not known without --costs"
+        if self.macs is None:
+            return f"{self.params:+,} params; GFLOPs gained at {size}: not known without --costs"
+        gained = f"{self.params:+,} params, {self.macs / 1e9:+.3f} GMACs, {2 * self.macs / 1e9:+.3f} GFLOPs at {size}"
+        return f"{gained} ({'counted by fvcore, fused, eval mode' if self.totals else 'exact, in closed form'})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        how = "fvcore" if self.totals else "closed form" if self.params is not None else None
+        gained = {"params": self.params, "macs": self.macs, "flops": None if self.macs is None else 2 * self.macs}
+        both = [{"params": params, "macs": macs} for params, macs in self.totals or ()]
+        return {"how": how, "imgsz": list(self.imgsz), "gained": gained, **dict(zip(("before", "after"), both))}
+
+
+@dataclass(frozen=True, repr=False)
+class Difference(RowDifference):
+    """What sets two architectures apart, in rows, settings and costs.
+
+    Attributes:
+        costs: what the second has more.
+    """
+
+    costs: CostDifference
+
+    def totals(self) -> tuple[Table, ...]:
+        """A table of what each costs, where both were counted."""
+        if not self.costs.totals:
+            return ()
+        amounts = zip(self.names, self.costs.totals)
+        rows = [(name, f"{params:,}", f"{macs / 1e9:.3f}", f"{2 * macs / 1e9:.3f}") for name, (params, macs) in amounts]
+        return (Table(("model", "params", "GMACs", "GFLOPs"), rows, range(1, 4)),)
+
+    def parts(self) -> tuple[Part, ...]:
+        """All in one line, a table of the changes, the costs, and the index map."""
+        if not self:
+            return (self.line,)
+        return self.line, self.table(), *self.totals(), "\n".join([self.costs.line, *self.footnotes()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {**super().to_dict(), "costs": self.costs.to_dict()}
+
+
+def difference_of(
+    before: str,
+    after: str,
+    imgsz: tuple[int, int],
+    *,
+    count: bool = False,
+    trust: bool = False,
+    blocks: BlockTable = STOCK,
+) -> Difference:
+    """Compare two architectures, and what they cost.
+
+    Args:
+        before, after: paths of model YAMLs or checkpoints, or stock names with their scales.
+        imgsz: height and width of the image, pixels.
+        count: build both and count them with fvcore, which needs torch; otherwise costs are those in closed form.
+        trust: load a checkpoint although it names what is not on the allow-list; it may then run anything.
+        blocks: the table that says what the rows' blocks are.
+
+    Raises:
+        SurgeonError: one can't be read; with `count`, built or counted.
+    """
+    rows = compare(_opened(before, trust, blocks), _opened(after, trust, blocks))
+    costs = counted_costs(before, after, imgsz, trust) if count else closed_form_costs(rows, imgsz)
+    return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
+
+
+def _opened(name: str, trust: bool, blocks: BlockTable) -> OpenModel:
+    if not is_checkpoint(name):
+        return open_model(name, blocks=blocks)
+    check_checkpoint(Path(name))  # before anything is imported
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from .trained import open_checkpoint
+
+    note = f"{name} is compared by the model YAML that it stores, not by its weights"
+    return replace(open_checkpoint(name, trust=trust), notes=(note,))
+
+
+def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> CostDifference:
+    """What the second architecture has more, as far as that is known without building either."""
+    one, other = _without_operators(difference.one), _without_operators(difference.other)
+    if difference.settings or one is None or one != other:
+        return CostDifference(imgsz, None, None)
+    before, after = _operators(difference.before, imgsz), _operators(difference.after, imgsz)
+    if before is None or after is None:
+        return CostDifference(imgsz, None, None)
+    old, new = _amounts(before - after), _amounts(after - before)  # what both have costs both the same
+    params, macs = (None if less is None or more is None else more - less for less, more in zip(old, new))
+    return CostDifference(imgsz, params, macs)
+
+
+def counted_costs(before: str, after: str, imgsz: tuple[int, int], trust: bool = False) -> CostDifference:
+    """Both architectures, built and counted by fvcore; needs torch.
+
+    Raises:
+        SurgeonError: one does not build, or can't be counted at that size.
+    """
+    from .count import count_source
+
+    one, other = (count_source(name, imgsz, trust=trust) for name in (before, after))
+    totals = (one.params, one.macs), (other.params, other.macs)
+    return CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
+
+
+def _without_operators(graph: Graph) -> list[Any] | None:
+    """What each row is and reads once all operators are taken out; None where they can't be."""
+    rows = {layer.index for layer in graph if _holds_operator(layer)}
+    if any(len(graph[row].taps) > 1 for row in rows if not graph[row].kind.is_host):
+        return None
+    if rows:
+        try:
+            graph = remove(graph, rows).after
+        except PositionError:  # an operator that reads several layers
+            return None
+    return [(layer.block, layer.repeats, layer.args, layer.sources) for layer in graph]
+
+
+def _holds_operator(layer: Layer) -> bool:
+    return layer.kind.is_attention or read_any_attention(layer) is not None
+
+
+#: Operators of one kind and width on maps of one size; the size is None where it is not known.
+_Alike = tuple[Operators, "tuple[int, int] | None"]
+
+
+def _operators(model: OpenModel, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
+    """How many rows hold which operators; None when a width is not known."""
+    found: Counter[_Alike] = Counter()
+    for layer in filter(_holds_operator, model.document.graph):
+        operators = operators_in(model.document.graph, layer.index, model.shapes, model.scaling)
+        if operators is None:
+            return None
+        found[operators, _sides(model.shapes[layer.index], imgsz)] += 1
+    return found
+
+
+def _amounts(rows: Counter[_Alike]) -> tuple[int | None, int | None]:
+    """Parameters and multiply-accumulates of all these operators."""
+    params: int | None = 0
+    macs: int | None = 0
+    for (operators, sides), times in rows.items():
+        params = _sum(params, operators.params, times)
+        macs = _sum(macs, operators.macs(*sides) if sides else None, times)
+    return params, macs
+
+
+def _sum(one: int | None, other: int | None, times: int) -> int | None:
+    return None if one is None or other is None else one + other * times
+
+
+def _sides(shape: Shape, imgsz: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width of a map; None where its stride is not known, or does not divide the image's."""
+    if shape.stride is None or shape.guessed or any(side % shape.stride for side in imgsz):
+        return None
+    height, width = (int(side / shape.stride) for side in imgsz)
+    return height, width

@@ -1,0 +1,138 @@
+"""Finding a model YAML: a path, or a stock name with its scale; it opens no file, imports no ultralytics."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..errors import DocumentError
+from ..files import no_file
+
+# Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
+_SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
+#: Files that hold a built model; all others are read as YAMLs.
+CHECKPOINT_SUFFIXES = (".pt", ".pth")
+YAML_SUFFIXES = (".yaml", ".yml")
+#: The name under which some commands read a model YAML from standard input; no file is found by it.
+STDIN = "-"
+_SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """Where a model YAML is and which scale its name asks for.
+
+    Attributes:
+        path: the file.
+        asked: the file name that was asked for, scale included ("yolov8s.yaml").
+        scale: the scale in that name, or None.
+    """
+
+    path: Path
+    asked: str
+    scale: str | None
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether it is standard input, which has no name and no folder."""
+        return self.path == Path(STDIN)
+
+
+def is_checkpoint(name: str | Path) -> bool:
+    """Whether a name is that of a checkpoint, in capitals or not."""
+    return Path(name).suffix.lower() in CHECKPOINT_SUFFIXES
+
+
+def scale_in_name(name: str | Path) -> str | None:
+    """The scale that Ultralytics reads from a file name: `yolov8s-x.yaml` -> "s"; None when it finds none."""
+    found = _SCALE_IN_NAME.search(Path(name).stem)
+    return found.group(1) if found else None
+
+
+def with_scale(name: str, letter: str) -> str | None:
+    """A file name with another scale in the place of its own; None where no letter of Ultralytics' fits."""
+    found = _SCALE_IN_NAME.search(Path(name).stem)
+    if found is None:
+        return None
+    changed = f"{name[: found.start(1)]}{letter}{name[found.end(1) :]}"
+    return changed if scale_in_name(changed) == letter else None
+
+
+def without_scale(name: str) -> str:
+    """The name of the file that serves all scales: `yolov8s-seg.yaml` -> `yolov8-seg.yaml`."""
+    return _SCALE_IN_PATH.sub(r"\1\3", name)
+
+
+@cache
+def stock_models() -> dict[str, Path]:
+    """Name -> path of every model YAML in the installed ultralytics; empty when it is not installed."""
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    found: dict[str, Path] = {}
+    for root in spec.submodule_search_locations:
+        for path in sorted(Path(root, "cfg", "models").rglob("*.yaml")):
+            found.setdefault(path.name, path)
+    return found
+
+
+def is_stock(found: FoundModel) -> bool:
+    """Whether a file is one of those that ship with ultralytics, which are right."""
+    return found.path in stock_models().values()
+
+
+def find_model(name: str, folder: Path | None = None) -> FoundModel:
+    """Find a model YAML the way Ultralytics does.
+
+    Args:
+        name: a path, or a stock name ("yolov8s.yaml", "yolov8s"). A name with a scale also finds the file
+            without it.
+        folder: where a relative path starts; None for the working folder.
+
+    Raises:
+        DocumentError: there is no such file, and the message names the nearest; or what is there is no file.
+    """
+    if not name.strip():
+        raise DocumentError("the model's name is empty: give a model YAML, such as yolov8s.yaml")
+    if name == STDIN:
+        raise DocumentError("- is standard input, which this can't read a model from: save it to a file, and give that")
+    path = folder / name if folder else Path(name)
+    _refuse_no_file(name, path)
+    if is_checkpoint(path):
+        raise DocumentError(
+            f"{name} is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, ungraft takes it "
+            "out, and inspect shows what it holds"
+        )
+    if path.suffix.lower() not in YAML_SUFFIXES:
+        if path.is_file():
+            raise DocumentError(f"{name} is not a YAML file: give a model YAML, such as yolov8s.yaml")
+        path = path.with_name(f"{path.name}.yaml")
+    unified = path.with_name(without_scale(path.name))
+    for candidate in (path, unified):
+        _refuse_no_file(str(candidate), candidate)
+        if candidate.is_file():
+            return FoundModel(candidate, path.name, scale_in_name(path))
+    if path.parent == (folder or Path()):
+        for candidate in (path, unified):
+            if candidate.name in stock_models():
+                return FoundModel(stock_models()[candidate.name], path.name, scale_in_name(path))
+    raise DocumentError(_not_found(name, path))
+
+
+def _refuse_no_file(name: str, path: Path) -> None:
+    found = no_file(path)
+    if found:
+        raise DocumentError(f"{name} is {found}: give a model YAML, such as yolov8s.yaml")
+
+
+def _not_found(name: str, path: Path) -> str:
+    stock = list(stock_models())
+    if not stock:
+        return f"no file {name}, and ultralytics is not installed to look for a stock model: give the path of a YAML"
+    near = difflib.get_close_matches(without_scale(path.name), stock, n=3, cutoff=0.6)
+    hint = f"near it: {', '.join(near)}" if near else "such as yolov8s.yaml"
+    return f"no file {name}, and no stock model of that name: give a path or one of ultralytics' {len(stock)} ({hint})"

@@ -1,0 +1,335 @@
+"""Plan an insertion: from a file and what was asked to the text to be; nothing is written before it is told to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.graph import Layer
+from ..core.operators import Operators, operators_in
+from ..core.other_operators import AnyOperator
+from ..core.placement import Placement, edits_for
+from ..core.positions import Site
+from ..core.resolve import kept_letter, resolve_scale
+from ..core.scaling import Scaling
+from ..core.shapes import Shape, shapes_of
+from ..core.surgery import Edit, Rewrite, insert
+from ..errors import TargetError
+from ..files import as_path, planned_target, target_path, write_text
+from ..tables import Part, Shown, Table
+from ..wording import numbers, plural
+from .document import Document
+from .file_names import default_name, family_notes
+from .find import STDIN, FoundModel, scale_in_name
+from .lines import unified_diff
+from .load import OpenModel
+from .remove import tells_its_own
+from .rewriting import reread, rewrite_text
+from .scale_pin import names_scale, pin_scale, without_scaling
+
+#: The columns of `SitePlan.cells`.
+COLUMNS = ("position", "layer", "block", "level", "operator", "channels", "row", "read by", "params")
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """One edit as it will be done.
+
+    Attributes:
+        edit: the edit.
+        layer: the base's row that it names.
+        index: the inserted (or changed) row's index in the variant.
+        consumers: who reads it there.
+        level: pyramid level, or None.
+        stride: pixels of the image per cell of the operator's map, or None when not known for sure.
+        operators: width and number of the operators; None when a width is not known.
+    """
+
+    edit: Edit
+    layer: Layer
+    index: int
+    consumers: tuple[int, ...]
+    level: str | None
+    stride: float | None
+    operators: Operators | None
+
+    @property
+    def site(self) -> Site:
+        return self.edit.site
+
+    @property
+    def kernel(self) -> AnyOperator:
+        return self.edit.kernel
+
+    @property
+    def position(self) -> str:
+        """The position as it was asked for, without its kernel size."""
+        return self.site.asked.split("@")[0]
+
+    def sides(self, imgsz: tuple[int, int]) -> tuple[int, int] | None:
+        """Height and width of the operator's map for an image of imgsz = (height, width) pixels; None if not known."""
+        stride = self.stride
+        if not stride or any(side % stride for side in imgsz):
+            return None
+        return int(imgsz[0] / stride), int(imgsz[1] / stride)
+
+    def cells(self) -> tuple[str, ...]:
+        """The edit as a row of a table, by `COLUMNS`."""
+        inside, found, kernel = self.site.inside, self.operators, self.kernel
+        return (
+            self.site.asked,
+            str(self.layer.index),
+            f"{'in' if inside else 'after'} {self.layer.block}",
+            self.level or "-",
+            kernel.in_words + (f" d{kernel.d}" if kernel.explicit_dilation else ""),
+            f"{found.count} x {found.channels}" if found else "not known",
+            str(self.index),
+            "itself" if inside else numbers(self.consumers),
+            f"{found.params:,}" if found and found.params is not None else "not known",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as plain data."""
+        edit, found = self.edit.to_dict(), self.operators
+        return {
+            "at": edit["at"],
+            "position": edit["position"],
+            "layer": edit["layer"],
+            "block": self.layer.block,
+            "inside": edit["inside"],
+            "level": self.level,
+            "op": edit["op"],
+            "k": edit["k"],
+            "d": edit["d"],
+            **({"gated": True} if edit.get("gated") else {}),
+            "channels": found.channels if found else None,
+            "count": found.count if found else None,
+            "params": found.params if found else None,
+            "row": self.index,
+            "consumers": list(self.consumers),
+        }
+
+
+def in_words(sites: Sequence[SitePlan]) -> str:
+    """`lska k35 at neck (rows 13, 17), ...`."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for site in sites:
+        groups.setdefault((site.kernel.in_words, site.position), []).append(site.index)
+    return ", ".join(f"{what} at {at} (row{plural(r)} {numbers(r)})" for (what, at), r in groups.items())
+
+
+@dataclass(frozen=True, repr=False)
+class Insertion(Shown):
+    """An insertion, worked out; nothing is written before `write`.
+
+    Attributes:
+        opened: the base, read.
+        placement: which operators were asked for, and where.
+        resolved: whether the scale's real widths and repeats stand in every row.
+        text: the variant's text.
+        rewrite: the base's rows and the variant's.
+        sites: the edits, by row of the variant.
+        output: the file to be; None for standard output.
+        notes: what the user should be told.
+    """
+
+    opened: OpenModel
+    placement: Placement
+    resolved: bool
+    text: str
+    rewrite: Rewrite
+    sites: tuple[SitePlan, ...]
+    output: Path | None
+    notes: tuple[str, ...]
+
+    @property
+    def base(self) -> FoundModel:
+        """Where the base is."""
+        return self.opened.found
+
+    @property
+    def before(self) -> str:
+        """The base's text."""
+        return self.opened.document.text
+
+    @property
+    def scaling(self) -> Scaling:
+        """The scale that the base was read at."""
+        return self.opened.scaling
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the base -> index in the variant."""
+        return self.rewrite.index_map
+
+    @property
+    def params_added(self) -> int | None:
+        """Parameters of the new operators; None when a width is not known."""
+        found = [site.operators.params if site.operators else None for site in self.sites]
+        return None if None in found else sum(params for params in found if params)
+
+    def macs_added(self, height: int, width: int) -> int | None:
+        """Multiply-accumulates of the new operators for an image of height x width pixels; None when not known."""
+        total = 0
+        for site in self.sites:
+            sides = site.sides((height, width))
+            macs = site.operators.macs(*sides) if site.operators and sides else None
+            if macs is None:
+                return None
+            total += macs
+        return total
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the base to the variant."""
+        name = self.output.name if self.output else "variant"
+        return unified_diff(self.before, self.text, self.base.path.name, name)
+
+    @property
+    def line(self) -> str:
+        """What is done, in one line."""
+        scale = f" at scale {self.scaling.letter}" if self.scaling.letter else ""
+        params = "" if self.params_added is None else f", {self.params_added:,} added parameters"
+        return f"{self.output or 'standard output'}: {self.base.asked}{scale} with {in_words(self.sites)}{params}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is done, a table of the edits, and the diff."""
+        return self.line, Table(COLUMNS, [site.cells() for site in self.sites]), self.diff
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "base": str(self.base.path),
+            "scale": self.scaling.letter,
+            "output": str(self.output) if self.output else None,
+            "params_added": self.params_added,
+            "sites": [site.to_dict() for site in self.sites],
+            "index_map": self.rewrite.index_map_by_name,
+            "notes": list(self.notes),
+            "diff": self.diff,
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the variant; under another name than `output` it is worked out anew, for a name may say the scale.
+
+        Args:
+            path: the file; None for `output`.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
+        """
+        if path is not None:
+            named = plan_insert(self.opened, self.placement, resolve=self.resolved, output=os.fspath(as_path(path)))
+            return named.write(force=force)
+        target = planned_target(None, self.output, ".yaml")
+        write_text(target, self.text, force=force)
+        return target
+
+
+def plan_insert(
+    base: OpenModel, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
+) -> Insertion:
+    """Work out an insertion into a base that is read already, as one does that plans many.
+
+    Args:
+        base: the base, read.
+        placement: which operators go where.
+        resolve: write the scale's real widths and repeats into every row.
+        output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
+            input.
+        verify: read the text again before it is trusted; only who compares it with a file that was written after such
+            a reading may go without, which saves nine tenths of the time.
+
+    Raises:
+        SurgeonError: a position matches nothing, a kernel does not exist, ...
+    """
+    document, scaling, notes = base.document, base.scaling, list(base.notes)
+    edits = edits_for(placement, document.graph, base.shapes)
+    rewrite = insert(document.graph, edits)
+    after = shapes_of(rewrite.after, scaling)
+    site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
+    name = output or (STDIN if base.found.is_stdin else default_name(base, placement, resolve=resolve))
+    target = None if name == STDIN else target_path(name, ".yaml")
+    notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
+    label = _labels(rewrite, after)
+    if resolve:
+        text = _resolved_text(document, rewrite, after, scaling, label, target)
+    else:
+        text = rewrite_text(document, rewrite, label)
+        file_name = target.name if target else None
+        if verify or not names_scale(document, scaling.letter, file_name):
+            pinned = pin_scale(reread(text, rewrite.after), scaling.letter, file_name)
+            text = pinned.text
+            notes += [pinned.note] if pinned.note else []
+            if pinned.note:
+                reread(text, rewrite.after)
+    if verify:
+        notes += _notes_on_removal(text, rewrite)
+    return Insertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
+
+
+def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
+    """What to say where the text has no room for the comments by which `remove` knows rows such as CBAM's."""
+    theirs = [row for row in rewrite.inserted if not rewrite.after[row].kind.is_attention]
+    if not theirs or tells_its_own(Document(text, rewrite.after.name, blocks=rewrite.after.blocks), theirs):
+        return []
+    blocks = ", ".join(sorted({rewrite.after[row].block for row in theirs}))
+    return [
+        f"its lists leave no room for comments, so lska-surgeon remove will not tell the inserted rows ({blocks}) from "
+        "the network's own: write a row on each line"
+    ]
+
+
+def stacking_notes(rewrite: Rewrite) -> list[str]:
+    """What to say where an operator comes to stand right before or behind one that was there."""
+    pairs = ", ".join(f"{first} and {second}" for first, second in rewrite.stacked)
+    had = f"{rewrite.before.name} had an operator in this place already, so that two follow each other"
+    return [f"{had}: rows {pairs}"] if pairs else []
+
+
+def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:
+    edit = rewrite.edits[index]
+    layer = rewrite.before[edit.site.layer]
+    consumers = () if edit.site.inside else rewrite.rewired(index)
+    operators = operators_in(rewrite.after, index, shapes, scaling)
+    shape = shapes[index]
+    return SitePlan(edit, layer, index, consumers, shape.level, None if shape.guessed else shape.stride, operators)
+
+
+def _labels(rewrite: Rewrite, shapes: tuple[Shape, ...]) -> dict[int, str]:
+    labels = {}
+    for index in rewrite.inserted:
+        edit, shape = rewrite.edits[index], shapes[index]
+        level = f" ({shape.level.upper()}/{shape.stride:g})" if shape.level and shape.stride else ""
+        labels[index] = f"{edit.kernel.in_words}, {edit.site.name}{level}"
+    return labels
+
+
+def _resolved_text(
+    document: Document,
+    rewrite: Rewrite,
+    shapes: tuple[Shape, ...],
+    scaling: Scaling,
+    labels: dict[int, str],
+    output: Path | None,
+) -> str:
+    resolved = replace(rewrite, after=resolve_scale(rewrite.after, shapes, scaling))
+    letter = kept_letter(rewrite.after, scaling)
+    said = scale_in_name(output.name) if output else None
+    if letter and said and said != letter:
+        raise TargetError(
+            f"the name {output} says scale {said}, and Ultralytics builds C3k2 and A2C2f by that letter: choose a name "
+            f"with {letter} in that place, or with no scale"
+        )
+    variant = reread(rewrite_text(document, resolved, labels), resolved.after)
+    text = without_scaling(variant, letter)
+    reread(text, resolved.after)
+    return text

@@ -1,0 +1,125 @@
+"""A model's layers and every position that it has, as data; it edits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..core.graph import Graph
+from ..core.positions import Site, named_sites
+from ..core.shapes import Shape
+from ..core.yolov5 import yolov5_problem
+from ..tables import Part, Shown, Table
+from ..wording import clean, few, numbers
+from .document import format_value
+from .load import OpenModel
+
+_LAYERS = ("layer", "section", "sources", "repeats", "block", "args", "channels", "stride", "level", "read by")
+_LONGEST_ARGS = 200
+_NAMES = ("position", "sites", "who reads the new layer")
+
+
+@dataclass(frozen=True, repr=False)
+class Positions(Shown):
+    """Every layer of a model, and where operators may go.
+
+    Attributes:
+        model: the model, read at a scale.
+    """
+
+    model: OpenModel
+
+    @property
+    def graph(self) -> Graph:
+        """The layers."""
+        return self.model.document.graph
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What each layer gives: width in channels, stride in pixels of the image per cell."""
+        return self.model.shapes
+
+    @cached_property
+    def named(self) -> Mapping[str, tuple[Site, ...]]:
+        """Position -> its sites in this model; positions without any are left out."""
+        return named_sites(self.graph, self.shapes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told."""
+        output = self.graph[len(self.graph) - 1]
+        problem = yolov5_problem(output.block, output.args)
+        return (*self.model.notes, *([problem] if problem else []))
+
+    @property
+    def line(self) -> str:
+        """What it has, in one line."""
+        return (
+            f"{self.model.found.asked}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}"
+        )
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of the layers, and one of the positions."""
+        return Table(_LAYERS, [self._layer(index) for index in range(len(self.graph))]), Table(_NAMES, self._names())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Layers and positions as plain data, as `--json` writes them."""
+        return {
+            "schema": self.schema,
+            "model": str(self.model.found.path),
+            "scale": self.model.scaling.letter,
+            "layers": [self._layer_as_dict(index) for index in range(len(self.graph))],
+            "positions": {name: [site.layer for site in sites] for name, sites in self.named.items()},
+        }
+
+    def _layer(self, index: int) -> tuple[str, ...]:
+        layer, shape = self.graph[index], self.shapes[index]
+        return (
+            str(index),
+            layer.section,
+            numbers(layer.sources).replace("-1", "image"),
+            str(layer.repeats),
+            layer.block,
+            clean(format_value(layer.args), _LONGEST_ARGS),
+            _channels(shape),
+            _stride(shape),
+            shape.level or "-",
+            numbers(self.graph.consumers(index)) or "-",
+        )
+
+    def _names(self) -> list[tuple[str, ...]]:
+        graph = self.graph
+        return [
+            *((f"--at {name}", self._places(sites), _who_reads(name)) for name, sites in self.named.items()),
+            ("--at after:SEL", f"0-{len(graph) - 2}, or a block such as {graph[0].block}#0", "every consumer"),
+            ("--at before:SEL", f"1-{len(graph) - 1}", "that layer alone"),
+            ("--at 'edge:A->B'", "any connection above", "B alone"),
+        ]
+
+    def _places(self, sites: tuple[Site, ...]) -> str:
+        return few([f"{s.layer} ({self.shapes[s.layer].level or self.graph[s.layer].block})" for s in sites])
+
+    def _layer_as_dict(self, index: int) -> dict[str, Any]:
+        row, shape = self.graph.row_as_dict(index), self.shapes[index]
+        consumers = row.pop("consumers")
+        given = {"channels": shape.channels, "stride": shape.stride, "level": shape.level, "consumers": consumers}
+        return {"index": row.pop("index"), "section": self.graph[index].section, **row, **given}
+
+
+def _who_reads(name: str) -> str:
+    if name in ("residual", "sppf-inner"):
+        return "in place"
+    return "the output layer alone" if name == "head" else "every consumer"
+
+
+def _channels(shape: Shape) -> str:
+    if shape.stride is None and not shape.guessed:
+        return "-"
+    return "?" if shape.channels is None else str(shape.channels)
+
+
+def _stride(shape: Shape) -> str:
+    mark = "?" if shape.guessed else ""
+    return mark or "-" if shape.stride is None else f"{shape.stride:g}{mark}"

@@ -1,0 +1,193 @@
+"""Plan a removal: from a variant to its base's text to be; nothing is written before it is told to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.attention import read_attention
+from ..core.blocks import STOCK, BlockTable
+from ..core.graph import Layer
+from ..core.other_operators import OtherOperator, read_row_of_users
+from ..core.surgery import Rewrite, remove
+from ..errors import KernelError
+from ..files import as_path, planned_target, target_path, write_text
+from ..tables import Part, Shown
+from ..wording import numbers, plural
+from .document import Document
+from .file_names import base_name, family_notes
+from .find import STDIN, FoundModel, scale_in_name
+from .lines import unified_diff
+from .load import read_model
+from .rewriting import reread, rewrite_text
+from .scale_pin import unpin_scale
+
+
+@dataclass(frozen=True, repr=False)
+class Removal(Shown):
+    """A removal, worked out; nothing is written before `write`.
+
+    Attributes:
+        found: where the variant is.
+        document: the variant, read.
+        text: the base's text.
+        rewrite: the variant's rows and the base's.
+        output: the file to be; None for standard output.
+        notes: what the user should be told.
+    """
+
+    found: FoundModel
+    document: Document
+    text: str
+    rewrite: Rewrite
+    output: Path | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the variant -> index in the base, of the rows that stay."""
+        return self.rewrite.index_map
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the variant to the base."""
+        name = self.output.name if self.output else "base"
+        return unified_diff(self.document.text, self.text, self.found.path.name, name)
+
+    @property
+    def line(self) -> str:
+        """What is taken out, in one line."""
+        before, after, index_map = self.rewrite.before, self.rewrite.after, self.index_map
+        gone = [layer.index for layer in before if layer.index not in index_map]
+        hosts = [old for old, new in index_map.items() if after[new].block != before[old].block]
+        parts = [f"{len(gone)} operator row{plural(gone)} ({numbers(gone)})"] if gone else []
+        parts += [f"{len(hosts)} host{plural(hosts)} made plain ({numbers(hosts)})"] if hosts else []
+        return f"{self.output or 'standard output'}: {self.found.path.name} without {' and '.join(parts)}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is taken out, and the diff."""
+        return self.line, self.diff
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "variant": str(self.found.path),
+            "output": str(self.output) if self.output else None,
+            "index_map": self.rewrite.index_map_by_name,
+            "notes": list(self.notes),
+            "diff": self.diff,
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the base; arguments and errors as for `Insertion.write`."""
+        if path is not None:
+            return _removal(self.found, self.document, os.fspath(as_path(path))).write(force=force)
+        target = planned_target(None, self.output, ".yaml")
+        write_text(target, self.text, force=force)
+        return target
+
+
+def plan_remove(variant: str, output: str | None = None, blocks: BlockTable = STOCK) -> Removal:
+    """Work out a removal: byte for byte what `insert` started from, or the plain network for a file that people wrote.
+
+    Raises:
+        SurgeonError: the file can't be read, or there is nothing to remove.
+    """
+    return _removal(*read_model(variant, blocks=blocks), output)
+
+
+def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
+    rows = _rows_to_remove(document)
+    rewrite = remove(document.graph, rows)
+    text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
+    name = output or (STDIN if found.is_stdin else base_name(found, document.blocks))
+    target = None if name == STDIN else target_path(name, ".yaml")
+    notes = (*family_notes(document.graph, target), *_notes(found, document, target), *_unmarked(document, rows))
+    return Removal(found, document, text, rewrite, target, notes)
+
+
+def rows_of_operators(document: Document) -> set[int] | None:
+    """The rows to treat where some are of blocks that people write as well: CBAM, and what is declared like attention.
+
+    Of those `insert` tells its own by their comments. None where there are none: then the blocks tell.
+    """
+    inserted = set()
+    for layer, row in zip(document.layers, document.rows):
+        theirs = read_row_of_users(layer)
+        behind = document.text[row.whole.end :].partition("\n")[0]
+        if theirs and re.match(rf"\s*,?\s*#\s*\d+ {re.escape(theirs.op)}, [a-z]", behind):
+            inserted.add(layer.index)
+    return inserted | {layer.index for layer in document.layers if layer.kind.is_attention} if inserted else None
+
+
+def _rows_to_remove(document: Document) -> set[int] | None:
+    """As `rows_of_operators`; where no comment tells, what may be told without.
+
+    Those are rows that share a line, which has no room for comments, where a host holds the same operator; and all such
+    rows in a file without any other operator.
+    """
+    rows = rows_of_operators(document)
+    if rows:
+        return rows
+    ours = {layer.index for layer in document.layers if layer.kind.is_attention}
+    held = {op for row in ours if (op := _held_by_host(document.layers[row]))}
+    found = set()
+    for layer in document.layers:
+        theirs = read_row_of_users(layer) if len(layer.taps) == 1 else None
+        if theirs and (not ours or (theirs.op in held and document.shares_line(layer.index))):
+            found.add(layer.index)
+    return ours | found if found else None
+
+
+def _held_by_host(layer: Layer) -> str | None:
+    """The operator that a host row holds as papers have it."""
+    if not layer.kind.is_host or layer.kind.handwritten:
+        return None
+    try:
+        attention = read_attention(layer)
+    except KernelError:
+        return None
+    kernel = attention.kernel if attention else None
+    return kernel.op if isinstance(kernel, OtherOperator) and not kernel.gated else None
+
+
+def tells_its_own(document: Document, inserted: Collection[int]) -> bool:
+    """Whether `remove` will take the inserted rows of a variant for what they are, and none of the network's own."""
+    theirs = {layer.index for layer in document.layers if read_row_of_users(layer) is not None}
+    found, marked = _rows_to_remove(document) or set(), rows_of_operators(document) or set()
+    return theirs & set(inserted) <= found and theirs & (found - marked) <= set(inserted)
+
+
+def _unmarked(document: Document, rows: set[int] | None) -> tuple[str, ...]:
+    """What to tell of rows that nothing but their block makes operators: they may be the network's own."""
+    marked = rows_of_operators(document) or set()
+    theirs = [document.layers[row] for row in sorted((rows or set()) - marked)]
+    theirs = [layer for layer in theirs if not layer.kind.is_attention]
+    if not theirs:
+        return ()
+    named = ", ".join(f"{layer.index} ({layer.block})" for layer in theirs)
+    it, is_ = ("it", "is") if len(theirs) == 1 else ("they", "are")
+    return (
+        f"no comment says that insert wrote layer{plural(theirs)} {named}: {it} {is_} taken out as attention that "
+        f"somebody put there; if {it} {is_} the network's own, there is nothing to remove",
+    )
+
+
+def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:
+    """What to tell of a name that does not say the scale that the variant's name says."""
+    if target is None or found.scale not in document.scales or len(document.scales) < 2:
+        return ()
+    said = scale_in_name(target.name)
+    if said == found.scale:
+        return ()
+    built = said if said in document.scales else next(iter(document.scales))
+    note = (
+        f"{found.asked} says scale {found.scale} and {target.name} does not, so ultralytics builds it at scale "
+        f"{built}: a name such as {base_name(found, document.blocks)} keeps it"
+    )
+    return (note,)

@@ -1,0 +1,100 @@
+"""Operators as numbers: the paper's table, the closed forms, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lska_surgeon.core.kernel import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
+from lska_surgeon.errors import KernelError
+
+#: Table 1 of the paper's code: k, length of the first pair, length of the dilated pair, dilation.
+PAPER = [(7, 3, 3, 2), (11, 3, 5, 2), (23, 5, 7, 3), (35, 5, 11, 3), (41, 5, 13, 3), (53, 5, 17, 3)]
+
+
+@pytest.mark.parametrize(("k", "a", "b", "d"), PAPER)
+@pytest.mark.parametrize("op", ["lska", "lka", "lska-attention"])
+def test_paper_sizes_decompose_as_in_the_paper(op: str, k: int, a: int, b: int, d: int) -> None:
+    kernel = resolve_kernel(op, k)
+    assert (kernel.a, kernel.b, kernel.d, kernel.args) == (a, b, d, (k,))
+
+
+def test_paper_sizes_are_exactly_six() -> None:
+    assert list(PAPER_DILATIONS) == [k for k, *_ in PAPER]
+
+
+@pytest.mark.parametrize(
+    ("op", "per_channel", "square"),
+    [
+        ("lska", 2 * 5 + 2 * 11 + 5, 1),
+        ("lska-trivial", 73, 1),
+        ("lka", 149, 1),
+        ("lka-trivial", 1227, 1),
+        ("lska-attention", 36 + 3, 3),
+    ],
+)
+def test_parameters_follow_the_closed_form(op: str, per_channel: int, square: int) -> None:
+    kernel = resolve_kernel(op, 35)
+    for channels in (1, 3, 64, 255):
+        assert kernel.params(channels) == square * channels**2 + per_channel * channels
+
+
+@pytest.mark.parametrize(
+    ("op", "taps", "square"),
+    [("lska", 32, 1), ("lska-trivial", 70, 1), ("lka", 146, 1), ("lka-trivial", 1225, 1), ("lska-attention", 32, 3)],
+)
+def test_multiply_accumulates_follow_the_closed_form(op: str, taps: int, square: int) -> None:
+    for channels, height, width in ((1, 1, 1), (64, 80, 80), (255, 7, 13)):
+        expected = height * width * (square * channels**2 + taps * channels)
+        assert resolve_kernel(op, 35).macs(channels, height, width) == expected
+
+
+@given(st.integers(1, 60), st.integers(2, 30))
+def test_any_odd_size_with_a_fitting_dilation_covers_about_k(half: int, dilation: int) -> None:
+    k = 2 * half + 1
+    if k // dilation < 3:
+        with pytest.raises(KernelError, match=f"^dilation {dilation} does not fit kernel size {k}: allowed is "):
+            resolve_kernel("lska", k, dilation)
+        return
+    kernel = resolve_kernel("lska", k, dilation)
+    assert kernel.a == 2 * dilation - 1
+    assert kernel.b % 2 == 1
+    assert kernel.b <= k / dilation < kernel.b + 2
+    assert kernel.args == ((k,) if PAPER_DILATIONS.get(k) == dilation else (k, dilation))
+
+
+@pytest.mark.parametrize("op", sorted(TRIVIAL_OPS))
+def test_one_dense_kernel_takes_any_odd_size_and_no_dilation(op: str) -> None:
+    assert resolve_kernel(op, 9) == Kernel(op, 9, 1)
+    assert (resolve_kernel(op, 9).a, resolve_kernel(op, 9).b) == (9, 0)
+    assert resolve_kernel(op, 9, 1) == Kernel(op, 9, 1)
+
+
+SIX = "use one of 7, 11, 23, 35, 41, 53"
+NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
+
+
+@pytest.mark.parametrize(
+    ("op", "k", "dilation", "message"),
+    [
+        ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, lska-attention"),
+        ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; "
+         "in a row of LSKA [c2, k, d])"),
+        ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
+        ("lska-trivial", 1, None, f"kernel size 1 is {NOT_ODD}"),
+        ("lka", -7, 2, f"kernel size -7 is {NOT_ODD}"),
+        ("lka", 9, 4, "dilation 4 does not fit kernel size 9: allowed is 2 to 3"),
+        ("lka", 9, 1, "dilation 1 does not fit kernel size 9: allowed is 2 to 3"),
+        ("lka", 5, 2, "dilation 2 does not fit kernel size 5: allowed is no dilation (7 is the smallest k)"),
+        ("lka-trivial", 9, 2, "lka-trivial has one dense kernel and no dilation: drop 2"),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_refused_with_what_does(op: str, k: int, dilation: int | None, message: str) -> None:
+    with pytest.raises(KernelError) as refused:
+        resolve_kernel(op, k, dilation)
+    assert str(refused.value) == message
+
+
+def test_every_operator_has_a_block_of_its_own() -> None:
+    assert len(set(OP_BLOCKS.values())) == len(OP_BLOCKS) == 5

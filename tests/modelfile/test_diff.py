@@ -1,0 +1,154 @@
+"""`difference`: rows are matched by structure, so the index map of every insertion comes out exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.insertions import plan_insert
+
+from lska_surgeon.core.operators import params_added
+from lska_surgeon.core.placement import Placement, edits_for
+from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.surgery import Rewrite, insert
+from lska_surgeon.cost.difference import closed_form_costs
+from lska_surgeon.modelfile.diff import compare
+from lska_surgeon.modelfile.difference import Rewiring, RowDifference
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.find import FoundModel, stock_models
+from lska_surgeon.modelfile.load import OpenModel, open_model
+
+HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"
+ROWS = """\
+backbone:
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [-1, 1, Conv, [128, 3, 2]]
+  - [-1, 3, C2f, [128, True]]
+head:
+  - [-1, 1, Conv, [256, 3, 2]]
+  - [-1, 3, C2f, [256]]
+  - [[2, 4], 1, Detect, [nc]]
+"""
+
+
+def model(text: str, name: str = "yolov8s.yaml") -> OpenModel:
+    document = Document(text)
+    return replace(open_model("yolov8s.yaml"), found=FoundModel(Path(name), name, "s"), document=document)
+
+
+def changed(old: str, new: str) -> RowDifference:
+    assert old in HEADER + ROWS
+    return compare(model(HEADER + ROWS), model((HEADER + ROWS).replace(old, new)))
+
+
+def inserted(base: OpenModel, at: list[str], k: int = 23) -> tuple[OpenModel, Rewrite]:
+    """What `insert` makes of a base, without the way through a text."""
+    graph = base.document.graph
+    rewrite = insert(graph, edits_for(Placement(tuple(at), k=k), graph, base.shapes))
+    after = rewrite.after
+    document = SimpleNamespace(graph=after, settings=after.settings, layers=after.layers)
+    return replace(base, document=document), rewrite  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", stock_models())
+def test_index_map_and_costs_of_every_insertion_are_exact(name: str) -> None:
+    base = open_model(name)
+    names = list(named_sites(base.document.graph, base.shapes))
+    for at in [*([one] for one in names), *([names] if names else [])]:
+        variant, rewrite = inserted(base, at)
+        found, back = compare(base, variant), compare(variant, base)
+        assert found.index_map == rewrite.index_map, at
+        assert found.added == rewrite.inserted
+        assert {new: old for old, new in back.index_map.items()} == found.index_map
+        assert (back.added, back.removed, found.removed, found.settings) == ((), found.added, (), ())
+        costs = closed_form_costs(found, (640, 640))
+        assert costs.params == params_added(variant.document.graph, variant.shapes, base.scaling)
+        assert costs.macs is None or costs.macs > 0
+
+
+@pytest.mark.parametrize(
+    ("second", "k"),
+    [("after:17", 11), ("edge:13->14", 11), ("edge:13->18", 11), ("neck", 7), ("head", 11), ("residual", 11)],
+)
+def test_second_insertion_is_told_from_the_first_one(second: str, k: int) -> None:
+    first, _ = inserted(open_model("yolov8s.yaml"), ["neck:p4,p5"], 11)
+    variant, rewrite = inserted(first, [second], k)
+    assert compare(first, variant).index_map == rewrite.index_map
+
+
+def test_of_two_equal_operators_in_a_row_either_may_be_the_new_one() -> None:
+    first, _ = inserted(open_model("yolov8s.yaml"), ["neck:p5"])
+    found = compare(first, inserted(first, ["neck:p5"])[0])
+    assert (len(found.added), found.removed, found.changed) == (1, (), ())
+
+
+def test_resolved_variant_differs_from_its_base_by_the_insertion_alone() -> None:
+    plan = plan_insert("yolo11m.yaml", Placement(("neck",)), resolve=True, output="-")
+    base = open_model("yolo11m.yaml")
+    found = compare(base, OpenModel(base.found, Document(plan.text), plan.scaling))
+    assert found.by_width
+    assert (found.changed, found.settings, found.added) == ((), (), plan.rewrite.inserted)
+
+
+def test_equal_files_do_not_differ() -> None:
+    assert not compare(model(HEADER + ROWS), model(HEADER + ROWS + "# a remark\n"))
+
+
+@pytest.mark.parametrize(("before", "after"), [("yolov8n.yaml", "yolov8s.yaml"), ("yolov8n.yaml", "yolov8n-p2.yaml")])
+def test_costs_are_not_known_where_more_than_operators_differs(before: str, after: str) -> None:
+    costs = closed_form_costs(compare(open_model(before), open_model(after)), (640, 640))
+    assert (costs.params, costs.macs) == (None, None)
+
+
+def test_image_that_a_stride_does_not_divide_leaves_only_the_macs_unknown() -> None:
+    found = changed("  - [[2, 4], 1,", "  - [-1, 1, LSKA, [c2, 7]]\n  - [[2, 5], 1,")
+    costs = closed_form_costs(found, (100, 100))
+    assert (costs.params, costs.macs) == (128**2 + 128 * (2 * 3 + 2 * 3 + 5), None)
+
+
+def test_row_that_changed_says_in_what() -> None:
+    found = changed("[-1, 3, C2f, [256]]", "[-1, 6, C3, [256]]")
+    assert [change.fields for change in found.changed] == [("block", "repeats")]
+    assert not found.added + found.removed + found.rewired
+
+
+def test_wrong_source_is_a_rewiring_and_no_new_row() -> None:
+    found = changed("[2, 4]", "[1, 4]")
+    assert found.rewired == (Rewiring((5, 5), 0, 2, 1),)
+    assert not found.added + found.removed + found.changed
+
+
+def test_source_that_came_and_source_that_went() -> None:
+    assert changed("[[2, 4], 1", "[[1, 2, 4], 1").rewired == (Rewiring((5, 5), 0, None, 1),)
+    assert changed("[[2, 4], 1", "[[4], 1").rewired == (Rewiring((5, 5), 0, 2, None),)
+
+
+def test_relative_and_absolute_sources_are_one() -> None:
+    assert not changed("[-1, 3, C2f, [256]]", "[3, 3, C2f, [256]]")
+
+
+def test_consumer_of_a_removed_row_is_rewired() -> None:
+    found = changed("  - [-1, 3, C2f, [256]]\n  - [[2, 4], 1,", "  - [[2, 3], 1,")
+    assert found.removed == (4,)
+    assert found.rewired == (Rewiring((5, 4), 1, 4, 3),)
+
+
+def test_settings_that_differ_are_named() -> None:
+    found = changed("nc: 80\n", "nc: 3\nactivation: nn.ReLU()\n")
+    assert [(x.key, x.before, x.after) for x in found.settings] == [
+        ("nc", 80, 3), ("activation", None, "nn.ReLU()")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "letters"),
+    [
+        ("yolov8s.yaml", "yolo11s.yaml", []),
+        ("yolov8s.yaml", "yolo11n.yaml", [("s", "n")]),
+        ("yolov8s.yaml", "yolov8n.yaml", [("s", "n")]),
+    ],
+)
+def test_scales_are_named_where_they_differ(before: str, after: str, letters: list[tuple[str, str]]) -> None:
+    settings = compare(open_model(before), open_model(after)).settings
+    assert [(one.before, one.after) for one in settings if one.key == "scale"] == letters
