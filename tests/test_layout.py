@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 FLOORS = (
     ("unfinished", "wording"),
     ("errors",),
-    ("files", "installed", "tables", "yaml_nodes"),
+    ("files", "installed", "reports", "yaml_nodes"),
     ("core",),
     ("declarations",),
     ("nn", "modelfile"),
@@ -38,7 +38,7 @@ WITHOUT_TORCH = (
     "errors",
     "files",
     "installed",
-    "tables",
+    "reports",
     "yaml_nodes",
     "core",
     "declarations",

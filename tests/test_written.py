@@ -23,18 +23,17 @@ from markdown_it import MarkdownIt
 from support.ablations import RECIPE, experiment, neck_gains, pretend
 
 import lska_surgeon as ls
-from lska_surgeon import tables
+from lska_surgeon import reports
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.formats import FORMATS, render
 from lska_surgeon.cli.main import main
-from lska_surgeon.cli.reports.github import annotation
 from lska_surgeon.drawing.compose import scene_of
 from lska_surgeon.drawing.dot import dot_of
 from lska_surgeon.drawing.figure import BACKBONE, OUTPUT, PLAIN, Edge, Figure, Node
 from lska_surgeon.drawing.mermaid import markdown_of
 from lska_surgeon.drawing.svg import svg_of
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.tables import Strong, Table
+from lska_surgeon.reports import Strong, Table, annotation
 from lska_surgeon.wording import printable
 
 HOSTILE = (
@@ -93,7 +92,7 @@ def assert_seen(text: str) -> None:
 @each_table
 def test_latex_has_one_row_for_each_and_nothing_but_its_own_commands(rows: list[tuple[str, ...]]) -> None:
     header = [printable(cell)[:9] for cell in rows[0]]
-    text = tables.latex(Table(header, rows, (1,)))
+    text = reports.latex(Table(header, rows, (1,)))
     assert_seen(text)
     lines = text.splitlines()
     assert (lines[0], lines[1], lines[3]) == (r"\begin{tabular}{lrl}", r"\toprule", r"\midrule")
@@ -112,7 +111,7 @@ def test_latex_has_one_row_for_each_and_nothing_but_its_own_commands(rows: list[
 
 @each_table
 def test_csv_comes_back_as_it_was_but_for_formulas(rows: list[tuple[str, ...]]) -> None:
-    text = tables.csv(["a", "b", "c"], [*rows, (1, -2.5, None)])
+    text = reports.csv(["a", "b", "c"], [*rows, (1, -2.5, None)])
     assert_seen(text)
     *found, numbers = list(csv.reader(io.StringIO(text)))[1:]
     assert numbers == ["1", "-2.5", ""]
@@ -124,7 +123,7 @@ def test_csv_comes_back_as_it_was_but_for_formulas(rows: list[tuple[str, ...]]) 
 
 @each_table
 def test_markdown_has_every_cell_and_nothing_in_it_but_text(rows: list[tuple[str, ...]]) -> None:
-    text = tables.markdown(Table(rows[0], rows, (1,)))
+    text = reports.markdown(Table(rows[0], rows, (1,)))
     assert_seen(text)
     tokens = COMMONMARK.parse(text)
     assert {token.type for token in tokens} <= {f"{tag}_{end}" for tag in ("table", "thead", "tbody", "tr", "th", "td") for end in ("open", "close")} | {"inline"}  # fmt: skip  # noqa: E501
@@ -142,7 +141,7 @@ def test_markdown_has_every_cell_and_nothing_in_it_but_text(rows: list[tuple[str
 @each_table
 def test_a_list_of_notes_has_one_item_for_each(rows: list[tuple[str, ...]]) -> None:
     notes = [cell for row in rows for cell in row if printable(cell).strip()]
-    tokens = COMMONMARK.parse(tables.bullets(notes))
+    tokens = COMMONMARK.parse(reports.bullets(notes))
     kinds = {token.type for token in tokens}
     assert kinds <= {f"{tag}_{end}" for tag in ("bullet_list", "list_item", "paragraph") for end in ("open", "close")} | {"inline"}  # fmt: skip  # noqa: E501
     assert sum(token.type == "list_item_open" for token in tokens) == len(notes)
@@ -167,7 +166,7 @@ class Cells(HTMLParser):
 
 @each_table
 def test_html_shows_every_cell(rows: list[tuple[str, ...]]) -> None:
-    text = tables.html(Table(["a", "b", "c"], rows))
+    text = reports.html(Table(["a", "b", "c"], rows))
     assert_seen(text)
     page = Cells(text)
     assert page.tags <= {"table", "tr", "th", "td", "b"}
@@ -188,7 +187,7 @@ def test_a_terminal_gets_no_control_characters(rows: list[tuple[str, ...]], term
         if terminal:
             patch.setattr(sys, "stdout", Terminal())
             patch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((60, 24)))
-        text = tables.table(rows[0], rows)
+        text = reports.table(rows[0], rows)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     if terminal:  # which no CI job's runner reads
         assert text.replace("\n", "").isprintable()
@@ -204,13 +203,13 @@ def test_a_number_with_its_spread_never_folds(cell: str, whole: bool, monkeypatc
     monkeypatch.setattr(sys, "stdout", Terminal())
     for window in range(24, 60):
         monkeypatch.setattr("shutil.get_terminal_size", lambda window=window: os.terminal_size((window, 24)))
-        text = tables.table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))
+        text = reports.table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))
         assert not whole or cell in re.sub(r"\x1b\[[0-9;]*m", "", text), window
 
 
 @each_table
 def test_json_comes_back_as_it_was(rows: list[tuple[str, ...]]) -> None:
-    text = tables.dump({"rows": rows, "number": float("nan")})
+    text = reports.dump({"rows": rows, "number": float("nan")})
     assert_seen(text)
     assert json.loads(text) == {"rows": [list(row) for row in rows], "number": None}
 
@@ -275,7 +274,7 @@ def test_each_form_is_written_in_one_place() -> None:
     second = re.compile(r"csv\.writer|import writer|saxutils|textbf|toprule|<td|\| --- \|")
     package = Path(ls.__file__).parent
     found = {path.name for path in package.rglob("*.py") if second.search(path.read_text(encoding="utf-8"))}
-    assert found == {"tables.py"}
+    assert found == {"reports.py"}
 
 
 # Commands.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .. import tables
+from .. import reports
 from ..errors import AblationError, TargetError
 from ..files import check_target, write_text
-from ..tables import Strong, dump
+from ..reports import Strong, dump
 from ..wording import decimals, did_you_mean, message
 from .networks import BASE, LARGER
 from .table import Row, Table
@@ -59,16 +59,16 @@ def as_table(results: Table) -> str:
     whole = table_of(results)
     difference = f"{results.metric} - base"
     columns = range(len(whole.header))
-    parts: list[tables.Part] = [whole]
+    parts: list[reports.Part] = [whole]
     if not results.columns:
         names, middle = whole.header.index("params"), whole.header.index(difference)
         parts = [_part(whole, columns[:middle]), _part(whole, (*columns[:names], *columns[middle:]))]
-    return tables.drawn([*parts, "\n".join(message(f"Note: {note}") for note in results.notes)]).rstrip()
+    return reports.drawn([*parts, "\n".join(message(f"Note: {note}") for note in results.notes)]).rstrip()
 
 
 def as_markdown(results: Table) -> str:
     """A table for a pull request, and the notes as a list."""
-    return f"{tables.markdown(table_of(results))}\n\n{tables.bullets(map(message, results.notes))}".rstrip()
+    return f"{reports.markdown(table_of(results))}\n\n{reports.bullets(map(message, results.notes))}".rstrip()
 
 
 def as_latex(results: Table) -> str:
@@ -77,18 +77,18 @@ def as_latex(results: Table) -> str:
     lines = ["% needs \\usepackage{booktabs}"]
     if any(char > _LATIN for row in table.rows for cell in row for char in cell):
         lines.append("% needs xelatex or lualatex, and a font that has the letters of these names")
-    return "\n".join([*lines, *(f"% {message(note)}" for note in results.notes), tables.latex(table)])
+    return "\n".join([*lines, *(f"% {message(note)}" for note in results.notes), reports.latex(table)])
 
 
 def as_html(results: Table) -> str:
     """The table, and the notes as a list."""
-    notes = "\n".join(f"<li>{tables.markup_text(message(note))}</li>" for note in results.notes)
-    return f"{tables.html(table_of(results))}\n<ul>\n{notes}\n</ul>"
+    notes = "\n".join(f"<li>{reports.markup_text(message(note))}</li>" for note in results.notes)
+    return f"{reports.html(table_of(results))}\n<ul>\n{notes}\n</ul>"
 
 
 def as_page(results: Table) -> str:
     """The same as a page."""
-    name = tables.markup_text(message(results.name))
+    name = reports.markup_text(message(results.name))
     head = f'<meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
     body = f"<h1>{name}</h1>\n{as_html(results)}"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}\n</body></html>'
@@ -102,7 +102,7 @@ def as_csv(results: Table) -> str:
     for run in results.runs:
         place = [run.network, run.role, run.base, run.data, run.seed, run.state, run.epoch]
         rows.append([*place, *map(run.metrics.get, names), "; ".join(run.notes.values()), str(run.folder)])
-    return tables.csv(header, rows)
+    return reports.csv(header, rows)
 
 
 def as_json(results: Table) -> str:
@@ -110,7 +110,7 @@ def as_json(results: Table) -> str:
     return dump(results.to_dict())
 
 
-def table_of(results: Table) -> tables.Table:
+def table_of(results: Table) -> reports.Table:
     """The table as it is shown: its own columns or those that were chosen, its own names or those of the recipe.
 
     Raises:
@@ -123,7 +123,7 @@ def table_of(results: Table) -> tables.Table:
         for at, (before, row) in enumerate(zip(results.rows, results.rows[1:]), 1)
         if (before.data, before.base) != (row.data, row.base)
     ]
-    whole = tables.Table(header, rows, right, groups)
+    whole = reports.Table(header, rows, right, groups)
     twice = next((name for name in results.columns if results.columns.count(name) > 1), None)
     if twice is not None:
         raise AblationError(f"the columns name {twice!r} twice: name it once")
@@ -136,11 +136,11 @@ def _place(header: Sequence[str], name: str) -> int:
     return header.index(name)
 
 
-def _part(whole: tables.Table, columns: Sequence[int]) -> tables.Table:
+def _part(whole: reports.Table, columns: Sequence[int]) -> reports.Table:
     """Some columns of a table."""
     header, *rows = [[cells[column] for column in columns] for cells in (whole.header, *whole.rows)]
     right = [place for place, column in enumerate(columns) if column in whole.right]
-    return tables.Table(header, rows, right, whole.groups)
+    return reports.Table(header, rows, right, whole.groups)
 
 
 def _all_columns(results: Table) -> tuple[list[str], list[list[str]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..tables import Table, html, table
+from ..reports import Table, html, table
 from ..wording import one_line, printable
 from .cells import Ablation, Cell
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
-from ..tables import Part, Shown, Table, html
+from ..reports import Part, Shown, Table, html
 from ..wording import few, printable
 from ..yolo.environment import import_offline
 

@@ -17,7 +17,7 @@ from ..modelfile.document import Document
 from ..modelfile.find import STDIN, FoundModel, find_model
 from ..modelfile.lines import patch, unified_diff
 from ..modelfile.load import read_model, scale_note
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import counted
 from . import rules_arguments, rules_blocks, rules_levels, rules_rows, rules_taps, rules_widths
 from .context import Context

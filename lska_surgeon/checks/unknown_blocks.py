@@ -17,7 +17,7 @@ from ..errors import TargetError
 from ..files import as_path, check_target, write_text
 from ..modelfile.document import Document
 from ..modelfile.find import find_model
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import clean
 from .known_blocks import is_unknown, known_blocks
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from ..files import check_target, target_path
-from ..tables import Part, drawn
+from ..reports import Part, drawn, dump
 from . import say
 from .options import formats, refuse_two_texts, writing
-from .reports.json import dump
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -29,7 +28,7 @@ class Planned(Protocol):
         """What the user should be told."""
 
     @property
-    def report(self) -> str:
+    def done(self) -> str:
         """What is done."""
 
     def parts(self) -> Sequence[Part]:
@@ -98,7 +97,7 @@ class Delivery:
         elif result.output is None:
             say.content(cast(Any, result).text.encode("utf-8", errors="surrogateescape"))
         elif not self.quiet:
-            say.report(f"Wrote {result.report}")
+            say.report(f"Wrote {result.done}")
 
 
 def delivered(*forms: str, help_of_output: str = "File to write.") -> Callable[[AnyFunction], AnyFunction]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SurgeonError
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import counted
 
 #: What the numbers of a report are.

@@ -22,7 +22,7 @@ from ..modelfile.diff import compare
 from ..modelfile.difference import RowDifference
 from ..modelfile.find import is_checkpoint
 from ..modelfile.load import OpenModel, open_model
-from ..tables import Part, Table
+from ..reports import Part, Table
 
 
 @dataclass(frozen=True)

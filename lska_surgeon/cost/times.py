@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..tables import Part, Table, bullets, drawn, html, markdown
+from ..reports import Part, Table, bullets, drawn, html, markdown
 from ..wording import counted, message
 
 _NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval

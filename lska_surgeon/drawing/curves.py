@@ -9,7 +9,7 @@ from typing import Any
 
 from ..cost.curves import CurvePoint
 from ..files import as_path
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import decimals
 from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from ..errors import SurgeonError
-from ..tables import markdown_line, markdown_text
+from ..reports import markdown_line, markdown_text
 from ..wording import printable
 from .figure import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Node
 from .palette import FILLS, STROKES, TYPES, UNKNOWN_DASHES

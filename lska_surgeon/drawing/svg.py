@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..tables import markup_text
+from ..reports import markup_text
 from .palette import FILLS, FONTS, STROKES, TYPES, UNKNOWN_DASHES
 from .scene import Box, Group, Line, Point, Scene, Shape, Text
 

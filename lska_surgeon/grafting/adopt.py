@@ -34,7 +34,7 @@ from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
 from ..files import as_path
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
 from ..nn.operators import Operator, PaperOperator
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import numbers
 from ..yolo.build import layers_of
 from ..yolo.code_guard import MODULES

@@ -22,7 +22,7 @@ from ..core.other_operators import OtherOperator
 from ..core.surgery import Rewrite
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..modelfile.insert import stacking_notes
-from ..tables import Part, Shown
+from ..reports import Part, Shown
 from ..wording import counted, few, plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, image_from, random_images
@@ -84,7 +84,7 @@ class Graft(Shown):
         return f"{self.output or 'no file'}: {carried}, new {len(self.new)}, dropped {len(self.dropped)}"
 
     @property
-    def report(self) -> str:
+    def done(self) -> str:
         """The same with what is new and the certificate, a few lines."""
         gated = any(isinstance(edit.kernel, OtherOperator) for edit in self.plan.rewrite.edits.values())
         default = "at their random init, gates open" if gated else "at the paper's random init"
@@ -100,7 +100,7 @@ class Graft(Shown):
 
     def parts(self) -> tuple[Part, ...]:
         """A table of the rows that came, and the report."""
-        return self.plan.table(), self.report
+        return self.plan.table(), self.done
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, as `--json` writes it."""

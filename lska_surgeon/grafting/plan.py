@@ -16,7 +16,7 @@ from ..core.shapes import shapes_of
 from ..core.surgery import Rewrite, insert
 from ..declarations.find import active_blocks
 from ..errors import CheckpointError
-from ..tables import Table
+from ..reports import Table
 from ..wording import numbers
 from ..yolo.precheck import refuse_sizes
 from .matching import find_target

@@ -13,7 +13,7 @@ from torch import nn
 from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..core.surgery import Rewrite, remove
 from ..errors import CheckpointError
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from .certificate import Certificate, certify, random_images
 from .graft import _product
 from .plan import stored_graph
@@ -63,7 +63,7 @@ class Ungraft(Shown):
         return f"{self.output or 'no file'}: {len(self.removed)} operator tensors removed"
 
     @property
-    def report(self) -> str:
+    def done(self) -> str:
         """The same with the certificate, two lines."""
         return f"{self.line}\n  {self.certificate.line}"
 
@@ -73,7 +73,7 @@ class Ungraft(Shown):
         gone = [(str(row.index), row.block, "taken out") for row in before if row.index not in kept]
         pairs = ((before[old], after[new]) for old, new in kept.items())
         plain = [(str(old.index), old.block, f"{new.block} again") for old, new in pairs if old.block != new.block]
-        return Table(("row", "block", "what"), sorted(gone + plain, key=lambda row: int(row[0]))), self.report
+        return Table(("row", "block", "what"), sorted(gone + plain, key=lambda row: int(row[0]))), self.done
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, as `--json` writes it."""

@@ -17,7 +17,7 @@ from ..cost.trained import open_trained
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
 from ..nn import named_operators
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import error_in_one_line, few
 from .folder import images_in
 from .gates import OperatorChange, operator_changes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.graph import IMAGE, Graph, Layer
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import counted
 from .document import format_value
 from .find import is_stock
@@ -101,7 +101,7 @@ class RowDifference(Shown):
         """What differs, in one line."""
         before, after = self.names
         if not self:
-            return f"no difference: {before} and {after} are one core"
+            return f"no difference: {before} and {after} are one architecture"
         rewired = {tap.row for tap in self.rewired}
         rows = {"added": self.added, "removed": self.removed, "changed": self.changed, "rewired": rewired}
         parts = [f"{counted(len(found), 'row')} {what}" for what, found in rows.items() if found]

@@ -19,7 +19,7 @@ from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Edit, Rewrite, insert
 from ..errors import TargetError
 from ..files import as_path, planned_target, target_path, write_text
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import default_name, family_notes

@@ -11,7 +11,7 @@ from ..core.graph import Graph
 from ..core.positions import Site, named_sites
 from ..core.shapes import Shape
 from ..core.yolov5 import yolov5_problem
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import clean, few, numbers
 from .document import format_value
 from .load import OpenModel

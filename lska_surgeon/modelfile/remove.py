@@ -16,7 +16,7 @@ from ..core.other_operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
 from ..errors import KernelError
 from ..files import as_path, planned_target, target_path, write_text
-from ..tables import Part, Shown
+from ..reports import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import base_name, family_notes

@@ -20,7 +20,7 @@ from ..recipes.kinds import kind_of, places_of
 from ..recipes.plan import Variant, VariantCost
 from ..recipes.recipe import Recipe
 from ..recipes.result import Variants
-from ..tables import Part, Shown
+from ..reports import Part, Shown
 from .content import CostCurves, Missing, Report, ReportRow, Trained
 from .render import render
 from .words import WORDS

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..tables import Table, latex, markdown
+from ..reports import Table, latex, markdown
 from ..wording import decimals
 from .content import Report, ReportRow
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..drawing.palette import SERIES
-from ..tables import markup_text
+from ..reports import markup_text
 
 _WIDTH, _HEIGHT = 470, 300  # units; small, for text has to be read where a telephone shows all of it
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 12, 48

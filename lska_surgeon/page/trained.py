@@ -23,7 +23,7 @@ from ..cost.cache import CostCache
 from ..errors import AblationError, SurgeonError
 from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
-from ..tables import Strong
+from ..reports import Strong
 from .content import FieldImage, Missing, ReportRow, Results, Score, Trained
 
 if TYPE_CHECKING:

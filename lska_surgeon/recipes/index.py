@@ -15,7 +15,7 @@ from typing import Any, Optional, TypedDict
 from ..cost.cache import Amount, CostCache, Counted, sha256
 from ..errors import RecipeError
 from ..files import parse_json
-from ..tables import Table, csv, drawn, markdown, markdown_text
+from ..reports import Table, csv, drawn, markdown, markdown_text
 from ..wording import clean, printable
 from .plan import Variant, VariantCost
 from .recipe import Recipe

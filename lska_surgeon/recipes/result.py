@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import TargetError
 from ..files import check_folder
-from ..tables import Part, Shown
+from ..reports import Part, Shown
 from ..wording import counted, printable
 from .files import EDITED, FOREIGN, LEFT_OVER, OffFile
 from .index import Index

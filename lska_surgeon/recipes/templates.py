@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import TargetError
 from ..files import as_path, check_target, replace_all
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import did_you_mean
 
 SCHEMA, BLOCKS_SCHEMA = "recipe.schema.json", "blocks.schema.json"

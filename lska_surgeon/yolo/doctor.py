@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import SurgeonError, needs
-from ..tables import Part, Shown, Table
+from ..reports import Part, Shown, Table
 from ..wording import counted
 from . import autoload
 from .environment import environment_problem, import_offline

@@ -27,7 +27,7 @@ from lska_surgeon.ablation.formats import as_latex, table_of
 from lska_surgeon.ablation.runs import Costs
 from lska_surgeon.drawing.matplotlib_plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
-from lska_surgeon.tables import latex_text
+from lska_surgeon.reports import latex_text
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:

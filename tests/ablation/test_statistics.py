@@ -87,7 +87,7 @@ def test_of_tables_with_many_equal_networks_at_most_one_in_twenty_has_any() -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("n", "effect", "tables", "off"),
+    ("n", "effect", "report", "off"),
     [(6, 1.5, 2500, 0.03), (7, 1.5, 2500, 0.05), (8, 1.0, 2500, 0.04), (8, 1.5, 2500, 0.05), (12, 0.9, 500, 0.05)],
 )
 def test_a_planted_gain_is_found_as_often_as_theory_says(n: int, effect: float, tables: int, off: float) -> None:

@@ -20,7 +20,7 @@ import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
 from lska_surgeon.modelfile.find import stock_models
-from lska_surgeon.tables import Shown, Table, html
+from lska_surgeon.reports import Shown, Table, html
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"
 #: The same asked of a verb and of the command, in a folder with a variant and a recipe.

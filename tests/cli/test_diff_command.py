@@ -175,7 +175,7 @@ def test_a_checkpoint_and_its_own_yaml_are_one_architecture(tmp_path: Path) -> N
     write_checkpoint(tmp_path)
     for pair in (("tiny.yaml", "base.pt"), ("base.pt", "tiny.yaml"), ("base.pt", "base.pt")):
         result = run("diff", *pair, "--exit-code")
-        assert (result.exit_code, result.stdout.count("are one core")) == (0, 1), pair
+        assert (result.exit_code, result.stdout.count("are one architecture")) == (0, 1), pair
     counted = json.loads(run("diff", "tiny.yaml", "base.pt", "--costs", "--imgsz", "64", "--format", "json").stdout)
     assert counted["costs"]["gained"] == {"params": 0, "macs": 0, "flops": 0}
 

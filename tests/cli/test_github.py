@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lska_surgeon.cli.reports.github import annotation
+from lska_surgeon.reports import annotation
 
 
 def test_message_alone() -> None:

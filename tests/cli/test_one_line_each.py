@@ -13,8 +13,8 @@ from lska_surgeon.checkpoints.contents import surgery_in_words
 from lska_surgeon.cli import say
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.tables import Table as TableOf
-from lska_surgeon.tables import csv, html, latex, markdown, table
+from lska_surgeon.reports import Table as TableOf
+from lska_surgeon.reports import csv, html, latex, markdown, table
 from lska_surgeon.wording import clean, printable, visible
 
 #: What GitHub would take for an order, and what a terminal or a consumer would take for another text.

@@ -17,11 +17,11 @@ from ...ablation.scheduler import Event
 from ...ablation.slurm import NOTHING
 from ...ablation.status import AblationStatus, failure_text, status_of
 from ...api.ablate import ablate as do_ablate
+from ...reports import dump
 from ...wording import message
 from .. import say
 from ..options import blocks as with_blocks
 from ..options import not_empty
-from ..reports.json import dump
 
 #: Seconds between two lines on a running cell in a log.
 EVERY = 300.0
@@ -36,7 +36,7 @@ class Progress:
         self.running: dict[str, str] = {}
         self.told: dict[str, float] = {}
         if not quiet and sys.stderr.isatty():
-            from ...tables import live
+            from ...reports import live
 
             self.live = live()
 

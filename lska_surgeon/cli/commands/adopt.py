@@ -9,12 +9,12 @@ import click
 
 from ...checkpoints.find import check_checkpoint
 from ...files import check_target, no_file, target_path
+from ...reports import dump
 from ...wording import plural
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, writing
 from ..quick_imports import own_process
-from ..reports.json import dump
 
 if TYPE_CHECKING:
     from ...grafting.adopt import Adoption

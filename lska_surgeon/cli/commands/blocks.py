@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from ...api import blocks as api
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import completion, say
 from ..options import blocks_option, formats
-from ..reports.json import dump
 
 
 @click.command()

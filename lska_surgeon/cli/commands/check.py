@@ -11,12 +11,11 @@ from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding
 from ...errors import BuildError, NotAModelError, SurgeonError
 from ...modelfile.find import STDIN
+from ...reports import annotation, dump
 from ...wording import counted, message, printable
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
-from ..reports.github import annotation
-from ..reports.json import dump
 
 
 def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str], str]) -> str:

@@ -10,7 +10,7 @@ from ...core.kernel import OP_BLOCKS
 from ...cost.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.matplotlib_plots import check_figure
-from ...tables import csv, drawn, dump, markdown
+from ...reports import csv, drawn, dump, markdown
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty

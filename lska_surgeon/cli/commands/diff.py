@@ -10,13 +10,12 @@ from ...cost.difference import Difference
 from ...errors import NotAModelError, SurgeonError
 from ...files import read_within
 from ...modelfile.find import STDIN
-from ...tables import drawn, dump, markdown, markdown_line, markdown_text
+from ...reports import annotation, drawn, dump, markdown, markdown_line, markdown_text
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 from ..options import imgsz as size_option
 from ..options import trust as trust_option
-from ..reports.github import annotation
 
 
 def difference_markdown(difference: Difference) -> str:
@@ -33,7 +32,7 @@ def difference_github(difference: Difference) -> str:
         " ".join(filter(None, [change, _place(old, new), block])) + f": {what}"
         for change, old, new, block, what in difference.table().rows
     ]
-    text = "\n".join([*rows, difference.costs.line]) if difference else "one core"
+    text = "\n".join([*rows, difference.costs.line]) if difference else "one architecture"
     return annotation("notice", text, file=str(difference.after.found.path), title=difference.line)
 
 

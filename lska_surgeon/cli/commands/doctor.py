@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from ...api import doctor as api
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import say
 from ..options import formats
-from ..reports.json import dump
 
 
 @click.command()

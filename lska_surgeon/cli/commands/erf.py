@@ -8,13 +8,12 @@ import click
 
 from ...drawing.matplotlib_plots import check_figure
 from ...insight.asked import LARGEST_SIDE, SMALLEST_SIDE
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
 from ..quick_imports import own_process
-from ..reports.json import dump
 
 
 def _levels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str]:

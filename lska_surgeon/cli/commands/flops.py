@@ -15,15 +15,13 @@ from ...cost.cost import FROZEN, Cost, ModuleCost
 from ...cost.folder import FolderModels, models_in
 from ...cost.limits import parse_amount
 from ...errors import DocumentError, SurgeonError
-from ...tables import Table, bullets, csv, drawn, markdown, markdown_line
+from ...reports import Table, annotation, bullets, csv, drawn, dump, markdown, markdown_line
 from ...wording import message, printable
 from .. import completion, say
 from ..options import FiniteRange, formats
 from ..options import blocks as with_blocks
 from ..options import imgsz as size_option
 from ..quick_imports import own_process
-from ..reports.github import annotation
-from ..reports.json import dump
 from ..reports.latency import with_latency
 
 FORMATS = ("table", "json", "csv", "md", "github")

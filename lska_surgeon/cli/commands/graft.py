@@ -93,7 +93,7 @@ def graft(
             unchecked=unchecked,
             output=delivery.output,
         )
-    planned = (done.plan.table(), f"Would write {done.report}")
+    planned = (done.plan.table(), f"Would write {done.done}")
     delivery.deliver(done, preview=planned, changes={"output": None} if delivery.dry_run else None)
 
 

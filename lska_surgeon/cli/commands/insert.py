@@ -6,12 +6,12 @@ import click
 
 from ...api import insert as api
 from ...modelfile.insert import Insertion
+from ...reports import annotation
 from .. import completion
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks
 from ..options import not_empty, where_and_what
 from ..options import unchecked as unchecked_option
-from ..reports.github import annotation
 
 
 def insertion_notice(done: Insertion, written: bool) -> str:

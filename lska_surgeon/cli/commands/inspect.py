@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 
 from ...api import inspect as api
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
 from ..options import trust as trust_option
 from ..quick_imports import own_process
-from ..reports.json import dump
 
 
 @click.command()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 
 from ...api import positions as api
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
-from ..reports.json import dump
 
 
 @click.command()

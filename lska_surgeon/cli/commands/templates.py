@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 
 from ...api import templates as api
-from ...tables import drawn
+from ...reports import drawn, dump
 from .. import completion, say
 from ..groups import NamingGroup
 from ..options import formats
-from ..reports.json import dump
 
 
 class _TemplatesGroup(NamingGroup):

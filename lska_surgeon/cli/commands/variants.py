@@ -13,11 +13,10 @@ from ...api import variants as api
 from ...recipes.files import MISSING
 from ...recipes.index import FORMATS
 from ...recipes.result import Variants
+from ...reports import annotation, dump
 from .. import say
 from ..options import blocks as with_blocks
 from ..options import formats, unchecked
-from ..reports.github import annotation
-from ..reports.json import dump
 
 _TITLE = "lska-surgeon variants: not counted"
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 
 from ...cost.times import Latencies
-from .json import SCHEMA, dump
+from ...reports import dump
 
 
 def render(found: Sequence[Latencies], form: str) -> str:
     """One table for each batch size."""
     if form == "json":
-        return dump({"schema": SCHEMA, "measurements": [one.to_dict() for one in found]})
+        return dump({"schema": 1, "measurements": [one.to_dict() for one in found]})
     return "\n\n".join(one.markdown() if form == "md" else str(one) for one in found)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lska_surgeon.tables import table
+from lska_surgeon.reports import table
 from lska_surgeon.wording import printable
 
 HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")

@@ -1,6 +1,6 @@
-"""Tables in every form: plain, on a terminal, Markdown, LaTeX, HTML and CSV; and results that are made of them.
+"""What a result has to show, as data, and one renderer for each format; results render nothing themselves.
 
-Each form has one function here, which escapes whatever stands in the cells; it knows no content.
+Every renderer escapes whatever stands in the texts and cells, and knows no content.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar, Literal, NamedTuple, Union
 
@@ -309,39 +310,160 @@ def _told_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-class Shown:
-    """A result that shows itself: as plain text where it is printed, with its tables as such in a notebook."""
+class Annotation(NamedTuple):
+    """What GitHub is to show beside a file.
+
+    Source: GitHub's documentation, "Workflow commands for GitHub Actions", and the escaping of its `@actions/core`.
+
+    Attributes:
+        level: "error", "warning" or "notice".
+        message: what to say; it may have several lines.
+        title: a short heading.
+        file: the path that it is about, from the root of the repository.
+        line: the line in that file, from 1; GitHub ignores a line without a file.
+    """
+
+    level: str
+    message: str
+    title: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+class Sheet(NamedTuple):
+    """Values for a spreadsheet, as CSV writes them: numbers, not cells of a table.
+
+    Attributes:
+        header: the columns' names.
+        rows: the values; a truth or None is written as Python writes it.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a result has to show, in no format yet.
+
+    Attributes:
+        summary: all in one line.
+        parts: tables and texts, in order; without any, the summary is all there is.
+        notes: what the user should know to read it, each without a full stop at its end.
+        data: what `--json` writes, `schema` first.
+        sheet: what CSV writes; None for the first table of `parts`.
+        annotations: what GitHub shows; none for the summary and the notes as one notice.
+    """
+
+    summary: str
+    parts: Sequence[Part] = ()
+    notes: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sheet: Sheet | None = None
+    annotations: Sequence[Annotation] = ()
+
+    @property
+    def shown(self) -> Sequence[Part]:
+        """Its parts, or the summary where it has none."""
+        return self.parts or (self.summary,)
+
+
+def render(report: Report, form: str) -> str:
+    """A report in one of `FORMATS`, without a newline at the end."""
+    return _RENDERERS[form](report)
+
+
+def _terminal(report: Report) -> str:
+    return drawn(report.shown)
+
+
+def _as_markdown(report: Report) -> str:
+    return "\n\n".join(markdown(p) if isinstance(p, Table) else _markdown_lines(p) for p in report.shown)
+
+
+def _markdown_lines(text: str) -> str:
+    return "\n".join(map(markdown_line, text.split("\n")))
+
+
+def _as_latex(report: Report) -> str:
+    return "\n\n".join(latex(part) for part in report.shown if isinstance(part, Table))
+
+
+def _as_html(report: Report) -> str:
+    return "\n".join(map(html, report.shown))
+
+
+def _as_csv(report: Report) -> str:
+    sheet = report.sheet or next(part for part in report.shown if isinstance(part, Table))
+    return csv(sheet.header, sheet.rows)
+
+
+def _as_github(report: Report) -> str:
+    whole = Annotation("notice", "\n".join([report.summary, *report.notes]), title="lska-surgeon")
+    return "\n".join(annotation(**one._asdict()) for one in report.annotations or (whole,))
+
+
+_RENDERERS: Mapping[str, Callable[[Report], str]] = {
+    "table": _terminal,
+    "text": _terminal,
+    "md": _as_markdown,
+    "latex": _as_latex,
+    "html": _as_html,
+    "csv": _as_csv,
+    "json": lambda report: dump(report.data),
+    "github": _as_github,
+}
+#: The names of all formats; "table" and "text" are one, drawn for the terminal or, in a pipe, plain.
+FORMATS = tuple(_RENDERERS)
+
+
+def annotation(
+    level: str,
+    message: str,
+    *,
+    file: str | None = None,
+    line: int | None = None,
+    title: str | None = None,
+) -> str:
+    """One annotation as GitHub reads it, `::error file=a.yaml,line=3,title=tap::row 3 reads ...`; see `Annotation`."""
+    given = (("file", file), ("line", line), ("title", title))
+    properties = ",".join(f"{name}={_property(str(value))}" for name, value in given if value is not None)
+    return f"::{level}{' ' if properties else ''}{properties}::{_escaped(printable_lines(message))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(printable(text)).replace(":", "%3A").replace(",", "%2C")
+
+
+class Result:
+    """What a verb gives: typed values, and a report of them; printing and notebooks show the report."""
 
     #: Version of `to_dict`; it changes when a key changes its meaning or goes.
     schema: ClassVar[int] = 1
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Every `line` stays one, whatever names stand in it."""
+        """What a result refuses to write is worded as its verb would word it."""
         super().__init_subclass__(**more)
-        written = cls.__dict__.get("write")
-        if written is not None:
-            cls.write = _told_in_python(written)  # type: ignore[attr-defined]
-        said = cls.__dict__.get("line")
-        if isinstance(said, property) and said.fget:
-            cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment]
+        write = cls.__dict__.get("write")
+        if write is not None:
+            cls.write = _told_in_python(write)  # type: ignore[attr-defined]
+
+    def report(self) -> Report:
+        """What it has to show."""
+        raise NotImplementedError
 
     @property
     def line(self) -> str:
         """All in one line."""
-        raise NotImplementedError
+        return printable(self.report().summary)
 
-    @property
-    def report(self) -> str:
-        """The same where a command has done it; a few lines where one is not enough."""
-        return self.line
-
-    def parts(self) -> Sequence[Part]:
-        """What it shows, in order."""
-        return (self.line,)
-
-    def _all_parts(self) -> list[Part]:
-        notes = [message(f"Note: {note}") for note in getattr(self, "notes", ())]
-        return ["\n".join(notes), *self.parts()] if notes else list(self.parts())
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return dict(self.report().data)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.line}>"
@@ -351,6 +473,39 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))
+
+    def _all_parts(self) -> list[Part]:
+        report = self.report()
+        notes = "\n".join(message(f"Note: {note}") for note in report.notes)
+        return [notes, *report.shown] if notes else list(report.shown)
+
+
+class Shown(Result):
+    """A result of before there were reports: `line`, `parts`, `to_dict` and `notes` make its report. It goes."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Every `line` stays one, whatever names stand in it."""
+        super().__init_subclass__(**more)
+        said = cls.__dict__.get("line")
+        if isinstance(said, property) and said.fget:
+            cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment, method-assign]
+
+    @property
+    def done(self) -> str:
+        """The same where a command has done it; a few lines where one is not enough."""
+        return self.line
+
+    def parts(self) -> Sequence[Part]:
+        """What it shows, in order."""
+        return (self.line,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {}
+
+    def report(self) -> Report:
+        """What it has to show."""
+        return Report(self.line, tuple(self.parts()), tuple(getattr(self, "notes", ())), self.to_dict())
 
 
 def live() -> Any:
