@@ -140,14 +140,14 @@ def test_the_pure_room_knows_no_format(module: str) -> None:
 #: What of Ultralytics runs what a file says -> the modules that may name it: the doors, in which the screen stands.
 BEHIND_DOORS = {
     "parse_model": ("nn.parsing", "yolo.build"),
-    "YOLO": ("checkpoints.network",),
+    "YOLO": ("checkpoints.checkpoint",),
     "torch_safe_load": (),
     "attempt_load_weights": (),
     "attempt_load_one_weight": (),
     "cfg2dict": (),
     "check_cls_dataset": (),
-    "check_det_dataset": ("grafting.sealed", "grafting.train"),
-    "load_dataset_cache_file": ("grafting.sealed",),
+    "check_det_dataset": ("grafting.trainers", "grafting.train"),
+    "load_dataset_cache_file": ("grafting.trainers",),
     "generate_ddp_file": (),
 }
 #: Modules of Ultralytics that hand out what is behind the doors, and names of theirs that are harmless.
@@ -188,7 +188,7 @@ def test_torch_loads_nothing_but_through_the_doors() -> None:
             if isinstance(node, ast.Attribute)
         )
     ]
-    assert set(loading) <= {"ablation.resuming", "checkpoints.network"}
+    assert set(loading) <= {"ablation.resuming", "checkpoints.checkpoint"}
 
 
 def test_trainer_is_called_in_one_place() -> None:

@@ -26,8 +26,7 @@ from ..cost.cache import sha256
 from ..declarations.find import active_blocks
 from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text
-from ..grafting.input_files import file_arguments
-from ..grafting.settings_files import data_problem
+from ..grafting.input_files import data_problem, file_arguments
 from ..recipes.experiment import IDENTITY, SCRATCH, Experiment
 from ..recipes.kinds import Kind, kind_of
 from ..recipes.recipe import Recipe, read_recipe

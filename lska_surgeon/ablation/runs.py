@@ -10,7 +10,7 @@ from typing import Any
 
 from ..cost.cache import CostCache
 from ..cost.image_size import DEFAULT_SIZE
-from ..grafting.settings_files import classes_in
+from ..grafting.input_files import classes_in
 from .cells import Ablation, Cell
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record
 

@@ -21,13 +21,11 @@ import torch
 from torch import nn
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.contents import Checkpoint
-from ..checkpoints.in_memory import checkpoint_of
+from ..checkpoints.contents import Checkpoint, checkpoint_of
 from ..errors import AblationError, ChangedOutputsError, SurgeonError
-from ..grafting.graft import graft
+from ..grafting.graft import RECORD, graft
+from ..grafting.input_files import missing_images
 from ..grafting.plan import plan_graft_into
-from ..grafting.record import RECORD
-from ..grafting.settings_files import missing_images
 from ..grafting.transplant import moved_name
 from ..recipes.experiment import DEFAULT, IDENTITY
 from ..yolo.build import build

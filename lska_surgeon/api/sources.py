@@ -33,8 +33,7 @@ def checkpoint_from(source: Trained, trust: bool) -> Checkpoint:
         CheckpointError: it can't be read, or is none.
     """
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..checkpoints.contents import Checkpoint
-    from ..checkpoints.in_memory import checkpoint_of
+    from ..checkpoints.contents import Checkpoint, checkpoint_of
 
     if isinstance(source, Checkpoint):
         return source

@@ -12,7 +12,7 @@ from .own_blocks import with_own_blocks
 from .sources import checkpoint_from, look_at, stem_of
 
 if TYPE_CHECKING:
-    from ..grafting.ungraft import Ungraft
+    from ..grafting.graft import Ungraft
     from .sources import Trained
 
 
@@ -43,7 +43,7 @@ def ungraft(
     target = target_path(as_name(output) or name_of_ungraft(checkpoint), ".pt")
     look_at(checkpoint)
     import_offline()  # here, for it takes seconds and no error above should wait for it
-    from ..grafting.ungraft import ungraft as ungraft_read
+    from ..grafting.graft import ungraft as ungraft_read
 
     return replace(ungraft_read(checkpoint_from(checkpoint, trust), lossy=lossy), output=target)
 

@@ -19,6 +19,8 @@ import math
 import pathlib
 import pickle
 import re
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -26,8 +28,7 @@ from torch import nn
 from ..nn.declared import project_class
 from ..yolo.code_guard import MODULES
 from ..yolo.environment import module_named
-from .pickle_scan import Missing, Use, attributes, empty
-from .stand_ins import may_stand_in, stand_in
+from .pickle_audit import Missing, Rule, attributes, empty
 
 #: Plain classes that are created empty and filled: what a trainer hangs on a model.
 _FILLED = {
@@ -89,39 +90,39 @@ def _elements(args: Any) -> int:
 
 
 _FORWARDS = frozenset({"forward", "forward_fuse"})  # `Segment.detect`, and what `fuse()` puts in place of `forward`
-_MODULE = Use(new=True, build=attributes, members=_FORWARDS)
-_FILL = Use(new=True, build=attributes)
-_NAMESPACE = Use(call=empty, new=True, build=attributes)
-_CALL = Use(call=_anything)
-_PATH = Use(call=_texts)
-_SCALAR = Use(call=_anything)
+_MODULE = Rule(new=True, build=attributes, members=_FORWARDS)
+_FILL = Rule(new=True, build=attributes)
+_NAMESPACE = Rule(call=empty, new=True, build=attributes)
+_CALL = Rule(call=_anything)
+_PATH = Rule(call=_texts)
+_SCALAR = Rule(call=_anything)
 _MODES = frozenset({"NEAREST", "BILINEAR", "BICUBIC"})
 
-_DATA: dict[str, Use] = {
+_DATA: dict[str, Rule] = {
     "builtins.set": _CALL,
-    "builtins.getattr": Use(),  # judged by what it is applied to
-    "collections.OrderedDict": Use(call=_anything, build=attributes),
-    "_codecs.encode": Use(call=_bytes_as_text),
+    "builtins.getattr": Rule(),  # judged by what it is applied to
+    "collections.OrderedDict": Rule(call=_anything, build=attributes),
+    "_codecs.encode": Rule(call=_bytes_as_text),
     "torch._utils._rebuild_parameter": _CALL,
-    "torch._utils._rebuild_tensor_v2": Use(call=_anything, numbers=_elements),
+    "torch._utils._rebuild_tensor_v2": Rule(call=_anything, numbers=_elements),
     "torch.Size": _CALL,
     "torch.device": _CALL,
-    "numpy.dtype": Use(call=_number_type, build=_number_type_state),
+    "numpy.dtype": Rule(call=_number_type, build=_number_type_state),
     "numpy.core.multiarray.scalar": _SCALAR,
     "numpy._core.multiarray.scalar": _SCALAR,
     "argparse.Namespace": _NAMESPACE,
     "types.SimpleNamespace": _NAMESPACE,
     "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
-    "torchvision.transforms.functional.InterpolationMode": Use(call=_texts, members=_MODES),
+    "torchvision.transforms.functional.InterpolationMode": Rule(call=_texts, members=_MODES),
     **{f"{m}.{c}": _PATH for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath")},
-    **{f"torch.{name}": Use(value=True) for name in _DTYPES},
-    **{f"torch.{name}Storage": Use(storage=True) for name in _STORAGES},
+    **{f"torch.{name}": Rule(value=True) for name in _DTYPES},
+    **{f"torch.{name}Storage": Rule(storage=True) for name in _STORAGES},
 }
 #: Those that torch's own list has in every release; everything else has to be handed to it.
 _KNOWN_TO_TORCH = re.compile(r"torch\..*|collections\.OrderedDict")
 
 
-def lookup(name: str) -> Use | Missing | None:
+def lookup(name: str) -> Rule | Missing | None:
     """What a file may do with the global `name`; None when it may do nothing with it."""
     current = current_name(name)
     if current in _DATA:
@@ -143,10 +144,10 @@ def lookup(name: str) -> Use | Missing | None:
     return _FILL if filled else None
 
 
-def lookup_with_stand_ins(name: str) -> Use | Missing | None:
+def lookup_with_stand_ins(name: str) -> Rule | Missing | None:
     """As `lookup`, but a class of somebody's own, in a place where people put theirs, may be stood in for."""
     use = lookup(name)
-    return use if isinstance(use, Use) or not may_stand_in(name) else _MODULE
+    return use if isinstance(use, Rule) or not may_stand_in(name) else _MODULE
 
 
 def substitutes(name: str) -> list[Any]:
@@ -161,7 +162,7 @@ def substitutes(name: str) -> list[Any]:
         if _KNOWN_TO_TORCH.fullmatch(current):
             return []
         target, types = _data_target(current)
-    elif isinstance(lookup(name), Use):
+    elif isinstance(lookup(name), Rule):
         target = project_class(module, attribute) or getattr(module_named(module), attribute)
         types = []
     else:
@@ -217,7 +218,7 @@ def _number(dtype: Any, data: bytes) -> Any:
 
 
 def _member(owner: Any, name: str) -> Any:
-    """`getattr` for what `Use.members` lists: a class's function, its enum member, or a module's own method."""
+    """`getattr` for what `Rule.members` lists: a class's function, its enum member, or a module's own method."""
     if name.startswith("_"):
         raise pickle.UnpicklingError(f"getattr of {name!r}")
     if isinstance(owner, type):
@@ -235,3 +236,41 @@ def _renamed(name: str, target: Any) -> type:
         return target(*args)
 
     return type(attribute, (), {"__module__": module, "__new__": make, "__wrapped__": target})
+
+
+#: Where people put classes of their own when they follow a tutorial.
+_HOMES = ("ultralytics.", "models.common.", "__main__.")
+
+_PAPERS = re.compile(r"LS?KA|LSK", re.IGNORECASE)
+
+
+class StandIn(nn.Module):
+    """What a file says of an object whose class is not here.
+
+    Attributes:
+        origin: the class's full name in the file.
+    """
+
+    origin = ""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing is known of what the real class computes."""
+        raise NotImplementedError(f"{self.origin} is not here; it was loaded without its code")
+
+
+def may_stand_in(name: str) -> bool:
+    """Whether a name is where people put classes of their own, and looks like a class."""
+    return name.startswith(_HOMES) and name.rpartition(".")[2][:1].isupper()
+
+
+def adopting(path: object, names: Iterable[str]) -> str:
+    """What to try where a file names such classes after a paper's operator; empty for any other."""
+    of_tutorial = any(may_stand_in(name) and _PAPERS.search(name.rpartition(".")[2]) for name in names)
+    return f"; if it was made after a tutorial, try lska-surgeon adopt {path}" if of_tutorial else ""
+
+
+@cache
+def stand_in(name: str) -> type[StandIn]:
+    """A class of that full name."""
+    module, _, attribute = name.rpartition(".")
+    return type(attribute, (StandIn,), {"__module__": module, "origin": name})

@@ -4,24 +4,29 @@ A checkpoint is a pickle, that is, a program. Assumed hostile: every byte of the
 and whoever can write to the file while it is being read. The order of reading:
 
 1. `container` makes sure that `torch.save` wrote the file; any other kind of file is named.
-2. `pickle_scan` reads the pickle with stand-ins and holds every global that it names, and every use of one, against
+2. `pickle_audit` reads the pickle with stand-ins and holds every global that it names, and every use of one, against
    `allowlist`; what is refused is listed by name. Nothing of the file has run up to here.
 3. torch's own `weights_only` unpickler loads the same bytes, with those globals added that step 2 found and allowed.
 4. `allowlist` looks the YAML in the model through, since building from it would run more than layers.
 
 With `trust`, steps 2 and 4 refuse nothing, and step 3 is Python's unpickler: the file may run anything. Neither way
-installs or downloads a thing for it. What is read before torch loads anything is bounded (`bounds`), trusted or not,
-far above any real checkpoint, and so is what follows from it: depth, copies, tensors that repeat their elements. Out
+installs or downloads a thing for it. What is read before torch loads anything is bounded, trusted or not, far above any
+real checkpoint, and so is what follows from it: depth, copies, tensors that repeat their elements. Out
 of scope: what a model computes once it is called (its layers run, with attributes that the file chose).
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import pickle
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import torch
@@ -34,14 +39,14 @@ from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
 from ..wording import a_value, clean, first_line
 from ..yaml_nodes import LARGEST
+from ..yolo.build import open_parser
 from ..yolo.code_guard import unsafe_architecture
+from ..yolo.environment import import_offline
 from . import allowlist, container
-from .bounds import Budget, TooLarge, most_unfolded_bytes
+from .allowlist import adopting
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
-from .pickle_scan import Missing, Rehearsal, Use
-from .stand_ins import adopting
+from .pickle_audit import Budget, Missing, PickleAudit, Rule, TooLarge, most_unfolded_bytes
 from .typed import WrongTypeError, refuse_wrong_types
-from .unpickling import load_safely, load_trusted
 
 __all__ = [
     "Checkpoint",
@@ -74,7 +79,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
     path = Path(path)
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        found, damage = _rehearse(path, kind, file, allowlist.lookup_with_stand_ins if stand_ins else allowlist.lookup)
+        found, damage = _audited(path, kind, file, allowlist.lookup_with_stand_ins if stand_ins else allowlist.lookup)
         _refuse_yolov5(path, found)
         if not trust:
             _refuse_names(path, found)
@@ -174,14 +179,14 @@ def write_product(
 
 
 def _scan(path: Path) -> tuple[str, Globals, Exception | None]:
-    """The kind of a file, and what `_rehearse` finds in it."""
+    """The kind of a file, and what `_audited` finds in it."""
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
-        return kind, *_rehearse(path, kind, file)
+        return kind, *_audited(path, kind, file)
 
 
-def _rehearse(
-    path: Path, kind: str, file: IO[bytes], lookup: Callable[[str], Use | Missing | None] = allowlist.lookup
+def _audited(
+    path: Path, kind: str, file: IO[bytes], lookup: Callable[[str], Rule | Missing | None] = allowlist.lookup
 ) -> tuple[Globals, Exception | None]:
     """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
@@ -191,13 +196,13 @@ def _rehearse(
     budget = Budget(most_unfolded_bytes(os.fstat(file.fileno()).st_size))
     try:
         for stream in container.pickles(kind, file):
-            rehearsal = Rehearsal(stream, lookup, budget)
+            audit = PickleAudit(stream, lookup, budget)
             try:
-                rehearsal.read()
+                audit.read()
             finally:
-                names.update(rehearsal.names)
-                problems.update(rehearsal.problems)
-                protocol = rehearsal.proto
+                names.update(audit.names)
+                problems.update(audit.problems)
+                protocol = audit.proto
     except TooLarge as error:
         raise CheckpointError(f"{path} holds {error}, more than any checkpoint: nothing of it was run") from error
     except SurgeonError:
@@ -206,7 +211,7 @@ def _rehearse(
         damage = error
     refused = [*sorted(name for name, use in names.items() if use is None), *problems]
     missing = sorted(name for name, use in names.items() if isinstance(use, Missing))
-    allowed = sorted(name for name, use in names.items() if isinstance(use, Use))
+    allowed = sorted(name for name, use in names.items() if isinstance(use, Rule))
     return Globals(tuple(allowed), tuple(map(clean, refused)), tuple(map(clean, missing)), protocol), damage
 
 
@@ -328,3 +333,127 @@ def _listed(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     shown = ", ".join(map(clean, names[:_SHOWN]))
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+_LOCK = threading.Lock()  # torch's list of allowed globals belongs to the whole process
+
+
+def load_safely(path: Path, file: IO[bytes], names: Iterable[str]) -> Any:
+    """What a file holds, loaded by torch's `weights_only` unpickler; `names` are the globals it may use.
+
+    Raises:
+        CheckpointError: the file is damaged, or torch is older than 2.4 and has no list of globals.
+    """
+    # `torch.load` itself may be a replacement: Ultralytics puts one there.
+    with _allowed(names):
+        try:
+            return torch.serialization.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file makes of torch
+            raise CheckpointError(f"{path} is damaged ({_torch_says(error)}): copy or download it again") from error
+
+
+def _torch_says(error: Exception) -> str:
+    """What is wrong, without torch's advice to load the file unsafely."""
+    found = str(error).partition("WeightsUnpickler error:")[2].strip()
+    return first_line(ValueError(found)) if found else first_line(error)
+
+
+def load_trusted(path: Path, file: IO[bytes], otherwise: str = "") -> Any:
+    """What a file holds, loaded by Python's unpickler; the file may run anything. Nothing is installed for it.
+
+    Args:
+        path: its name in errors.
+        file: the opened file.
+        otherwise: what else may help where it can't be loaded; it ends the error.
+
+    Raises:
+        CheckpointError: it fails, or needs a module that is not here.
+    """
+    try:
+        return torch.serialization.load(file, map_location="cpu", weights_only=False, pickle_module=_PICKLE)
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{path} needs the module {error.name}: install it first, since nothing is installed for you{otherwise}"
+        ) from error
+    except Exception as error:  # the file runs what it likes
+        problem = f"{type(error).__name__}: {first_line(error)}{otherwise}"
+        raise CheckpointError(f"{path} can't be loaded: {problem}") from error
+
+
+@contextmanager
+def _allowed(names: Iterable[str]) -> Iterator[None]:
+    """Let torch's `weights_only` unpickler serve these names, for as long as this lasts."""
+    if not hasattr(torch.serialization, "add_safe_globals"):
+        raise CheckpointError(f"torch {torch.__version__} can't load safely: pip install 'torch>=2.4', or add --trust")
+    with _LOCK:
+        before = list(torch.serialization.get_safe_globals())
+        wanted = [item for name in names for item in allowlist.substitutes(name)]
+        torch.serialization.add_safe_globals([item for item in dict.fromkeys(wanted) if item not in before])
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(before)
+
+
+class _TrustingUnpickler(pickle.Unpickler):
+    """Python's unpickler, with old names of Ultralytics mapped to today's."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        current = allowlist.current_name(full) if module.startswith("ultralytics.") else full
+        if current != full:
+            module, _, name = current.rpartition(".")
+        return super().find_class(module, name)
+
+
+def _load_pickle(file: IO[bytes], **options: Any) -> Any:
+    return _TrustingUnpickler(file, **options).load()
+
+
+_PICKLE = SimpleNamespace(__name__="pickle", Unpickler=_TrustingUnpickler, load=_load_pickle)
+
+
+#: What a training that distils writes into its checkpoints while it lasts, besides what is on the allow-list.
+_DISTILLING = frozenset(f"ultralytics.nn.distill_model.{name}" for name in ("DistillationModel", "FeatureHook"))
+
+
+@contextmanager
+def open_network(source: str, *, trust: bool = False) -> Iterator[Any]:
+    """Ultralytics' `YOLO` of a file.
+
+    As long as this lasts, whatever Ultralytics loads has to pass the allow-list, and whatever it parses has to be
+    layers alone: the file itself, and all that its arguments, or those in a checkpoint, name.
+
+    Args:
+        source: path of a checkpoint or of a model YAML.
+        trust: load and build whatever comes.
+
+    Raises:
+        UnsafeCheckpointError: a file names what is not on the allow-list.
+        CheckpointError: a file is missing, damaged or of another kind.
+        BuildError: a model would run more than layers.
+    """
+    import_offline()
+    from ultralytics import YOLO
+
+    with nullcontext() if trust else _screened_loader(), open_parser(source, trust=trust):
+        yield YOLO(source)
+
+
+@contextmanager
+def _screened_loader() -> Iterator[None]:
+    """Put the allow-list before `torch.load`, through which every release of Ultralytics loads."""
+    original: Callable[..., Any] = torch.load
+
+    @functools.wraps(original)
+    def load(file: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, (str, os.PathLike)):
+            refuse_unsafe(file, besides=_DISTILLING)
+        return original(file, *args, **kwargs)
+
+    torch.load = load
+    try:
+        yield
+    finally:
+        torch.load = original

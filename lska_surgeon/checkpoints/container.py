@@ -16,14 +16,14 @@ import torch
 
 from ..errors import CheckpointError
 from ..wording import clean
-from .bounds import (
+from .find import check_checkpoint
+from .pickle_audit import (
     MOST_DIRECTORY_BYTES,
     MOST_PICKLE_BYTES,
     MOST_RECORDS,
     TooLarge,
     most_unfolded_bytes,
 )
-from .find import check_checkpoint
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
 ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"

@@ -19,8 +19,8 @@ from ..core.graph import rows_of
 from ..core.settings import settings_problems
 from ..errors import SurgeonError
 from ..wording import a_value, clean
-from .bounds import MOST_UNFOLDED
-from .stand_ins import StandIn
+from .allowlist import StandIn
+from .pickle_audit import MOST_UNFOLDED
 
 #: Whose classes set no attribute of another type than the class's own has; other people's may.
 _LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..checkpoints.network import open_network
+from ..checkpoints.checkpoint import open_network
 from ..errors import SurgeonError, needs
 from ..wording import number_in
 from ..yolo.environment import import_offline, quiet

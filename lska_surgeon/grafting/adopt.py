@@ -24,8 +24,8 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
+from ..checkpoints.allowlist import StandIn
 from ..checkpoints.checkpoint import Checkpoint
-from ..checkpoints.stand_ins import StandIn
 from ..core.attention import holds_attention_blocks, host_spec, plain_row, read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer

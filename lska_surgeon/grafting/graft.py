@@ -13,24 +13,86 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from .. import __version__
 from ..checkpoints.checkpoint import Checkpoint, write_product
-from ..core.attention import read_any_attention
+from ..core.attention import read_any_attention, read_attention
 from ..core.graph import Layer
 from ..core.other_operators import OtherOperator
-from ..core.surgery import Rewrite
-from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
+from ..core.surgery import Rewrite, remove
+from ..errors import ChangedOutputsError, CheckpointError, KernelError, SurgeonError
 from ..modelfile.insert import stacking_notes
-from ..reports import Part, Shown
+from ..reports import Part, Shown, Table
 from ..wording import counted, few, plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, image_from, random_images
-from .plan import GraftPlan
-from .record import RECORD, _in_short, _record
-from .state_dict import layer_of
-from .transplant import SEED, transplant_
-from .widths import widths_of
+from .plan import GraftPlan, layer_of, stored_graph
+from .transplant import SEED, excise_, moved_name, transplant_, widths_of
+
+#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
+RECORD = "lska_surgeon"
+#: What it says of an edit; `row` is that of the product.
+_EDIT = ("at", "layer", "row", "inside", "op", "k", "d", "gated")
+
+
+def record_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The record of the newest graft: in full, or what training has left of it; None without one."""
+    for record in (checkpoint.data.get(RECORD), (checkpoint.yaml or {}).get(RECORD)):
+        if isinstance(record, dict):
+            return record
+    return None
+
+
+def _in_short(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a model's YAML carries it, those of earlier grafts included."""
+    short = {
+        key: record[key] for key in ("base", "base_sha256", "edits", "inserted", "version", "blocks") if key in record
+    }
+    earlier = record.get("earlier")
+    return {**short, "earlier": _in_short(earlier)} if isinstance(earlier, dict) else short
+
+
+def _record(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: dict[str, int]) -> dict[str, Any]:
+    checkpoint, rewrite = plan.checkpoint, plan.rewrite
+    earlier = record_of(checkpoint)
+    return {
+        "schema": 1,
+        "version": __version__,
+        "base": checkpoint.path.name,
+        "base_sha256": checkpoint.sha256,
+        "edits": [
+            {key: row if key == "row" else edit[key] for key in _EDIT if key == "row" or key in edit}
+            for row, edit in ((row, edit.to_dict()) for row, edit in sorted(rewrite.edits.items()))
+        ],
+        "inserted": list(rewrite.inserted),
+        "index_map": rewrite.index_map_by_name,
+        "init": "identity" if identity else "default",
+        "tensors": tensors,
+        "certificate": certificate.as_dict(),
+        "versions": {"torch": str(torch.__version__), "ultralytics": _ultralytics_version()},
+        **({"blocks": str(rewrite.after.blocks.declarations.path)} if any(map(_is_own, rewrite.after)) else {}),
+        **({"earlier": earlier} if earlier else {}),
+    }
+
+
+def _is_own(row: Layer) -> bool:
+    """Whether a row is of a block that the user declares, or holds one as its operator."""
+    if row.kind.custom:
+        return True
+    try:
+        attention = read_attention(row)
+    except KernelError:
+        return False
+    return attention is not None and row.blocks.custom(attention.kernel.op) is not None
+
+
+def _ultralytics_version() -> str:
+    import ultralytics
+
+    return str(ultralytics.__version__)
+
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
 TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
@@ -281,3 +343,111 @@ def rebuilt_differently(model: nn.Module, *, trust: bool = False) -> list[str]:
     layers = layers_of(model.yaml, "the model", trust=trust)
     built = {f"model.{name}": tensor.shape for name, tensor in layers.state_dict().items()}
     return [name for name, tensor in model.state_dict().items() if built.get(name) != tensor.shape]
+
+
+@dataclass(frozen=True, repr=False)
+class Ungraft(Shown):
+    """A graft taken back, in memory.
+
+    Attributes:
+        source: the grafted checkpoint.
+        rewrite: its rows, and those of the original.
+        data: the content without operators.
+        removed: state-dict names of the operators' tensors.
+        certificate: how far the outputs moved; exact while the operators were still the identity.
+        output: the file to be; None where nobody has named one.
+    """
+
+    source: Checkpoint
+    rewrite: Rewrite
+    data: dict[str, Any]
+    removed: tuple[str, ...]
+    certificate: Certificate
+    output: Path | None = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network without operators."""
+        model: nn.Module = self.data["model"]
+        return model
+
+    @property
+    def index_map(self) -> dict[int, int]:
+        """Index in the grafted network -> index in the one without operators."""
+        return self.rewrite.index_map
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told."""
+        return ()
+
+    @property
+    def line(self) -> str:
+        """How many tensors went, in one line."""
+        return f"{self.output or 'no file'}: {len(self.removed)} operator tensors removed"
+
+    @property
+    def done(self) -> str:
+        """The same with the certificate, two lines."""
+        return f"{self.line}\n  {self.certificate.line}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """A table of the rows that went or became plain, and the report."""
+        before, after, kept = self.rewrite.before, self.rewrite.after, self.index_map
+        gone = [(str(row.index), row.block, "taken out") for row in before if row.index not in kept]
+        pairs = ((before[old], after[new]) for old, new in kept.items())
+        plain = [(str(old.index), old.block, f"{new.block} again") for old, new in pairs if old.block != new.block]
+        return Table(("row", "block", "what"), sorted(gone + plain, key=lambda row: int(row[0]))), self.done
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, as `--json` writes it."""
+        return {
+            "schema": self.schema,
+            "output": str(self.output) if self.output else None,
+            "removed": list(self.removed),
+            "certificate": self.certificate.as_dict(),
+        }
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write the checkpoint without operators; arguments and errors as for `Graft.write`."""
+        return write_product(path, self.output, self.data, force=force)
+
+
+def ungraft(checkpoint: Checkpoint, *, lossy: bool = False) -> Ungraft:
+    """Take the operators out that a graft put in; in a checkpoint without a record of one, every operator.
+
+    Raises:
+        PositionError: it has none.
+        CheckpointError: the operators have learned something, and `lossy` is off.
+    """
+    rewrite = remove(stored_graph(checkpoint), _grafted_rows(checkpoint))
+    trial = checkpoint.float_model()
+    certificate = certify(trial, lambda model: excise_(model, rewrite), random_images(trial))
+    if not certificate.exact and not lossy:
+        raise CheckpointError(
+            f"the operators in {checkpoint.path} are no longer the identity: without them the outputs move by up to "
+            f"{certificate.max_delta:g}; add --lossy to take them out all the same"
+        )
+    del trial
+    model = deepcopy(checkpoint.model)
+    assert model is not None
+    names = list(model.state_dict())
+    excise_(model, rewrite)
+    record = record_of(checkpoint)
+    earlier = record.get("earlier") if record else None
+    model.yaml.pop(RECORD, None)
+    back = {new: old for old, new in rewrite.index_map.items()}
+    kept = {moved_name(name, back) for name in model.state_dict()}
+    data = _product(checkpoint, model, earlier if isinstance(earlier, dict) else None)
+    return Ungraft(checkpoint, rewrite, data, tuple(name for name in names if name not in kept), certificate)
+
+
+def _grafted_rows(checkpoint: Checkpoint) -> list[int] | None:
+    """The rows that the record of the graft names; None without a record."""
+    record = (checkpoint.yaml or {}).get(RECORD)
+    if not isinstance(record, dict):
+        return None
+    edits, inserted = record.get("edits"), record.get("inserted")
+    rows = [edit.get("row") for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    rows += inserted if isinstance(inserted, list) else []
+    return [row for row in rows if isinstance(row, int)] or None

@@ -18,9 +18,8 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, open_network, read_checkpoint
 from ..checkpoints.find import means_yaml
-from ..checkpoints.network import open_network
 from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
 from ..modelfile.find import find_model, is_checkpoint
 from ..nn import named_operators
@@ -28,7 +27,6 @@ from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from ..yolo.exceptions import first_paragraph
 from ..yolo.user_errors import user_error
-from .freezing import frozen_parts
 from .input_files import CHECKPOINTS, file_arguments, with_settings
 
 #: `--stage` value -> the runs that it stands for.
@@ -139,8 +137,7 @@ def run_trainer(
     Raises:
         SurgeonError: a file would run something, the data are not here, or Ultralytics refuses.
     """
-    from .sealed import sealed
-    from .trainers import TRAINERS
+    from .trainers import TRAINERS, sealed
 
     try:
         with sealed(), open_network(source, trust=trust) as network:
@@ -220,6 +217,8 @@ def check_options(given: Mapping[str, Any], folder: Path = Path()) -> dict[str, 
 
 
 def _stages(model: nn.Module, stage: str, warm: int, options: Mapping[str, Any]) -> Iterator[Stage]:
+    from .trainers import frozen_parts
+
     for name in STAGES[stage]:
         chosen = dict(options)
         if name == "attention":
@@ -292,8 +291,7 @@ def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:
     from ultralytics.data.utils import check_det_dataset
     from ultralytics.nn.tasks import guess_model_task
 
-    from .sealed import sealed
-    from .trainers import TRAINERS, refuse_fetching
+    from .trainers import TRAINERS, refuse_fetching, sealed
 
     with quiet():
         task = guess_model_task(model)

@@ -10,19 +10,26 @@ trained weights had nothing for.
 from __future__ import annotations
 
 import ast
+import functools
 import logging
+import os
+import pickle
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 from ultralytics import utils
+from ultralytics.data import dataset
+from ultralytics.data import utils as data_utils
 from ultralytics.data.utils import DATASETS_DIR
+from ultralytics.engine import trainer, validator
 from ultralytics.models import yolo
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import LOGGER, RANK, checks, downloads
 
 from ..checkpoints.find import means_yaml
 from ..core.graph import graph_of
@@ -30,12 +37,194 @@ from ..declarations.find import active_blocks
 from ..errors import NO_DATA, SurgeonError, TrainingError
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
-from ..wording import clean
+from ..wording import clean, number_in, plural
 from ..yolo.exceptions import first_paragraph
-from .freezing import frozen_parts, not_carried, starts_anew, what_trains
-from .matching import find_target
-from .sealed import sealed
+from .plan import find_target
 from .transplant import moved_name
+
+#: What the labels' cache of a data set is made of, besides plain values, by NumPy's release.
+_NUMBERS = frozenset(
+    [
+        *(("numpy", name) for name in ("dtype", "ndarray")),
+        *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+        *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    ]
+)
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Let Ultralytics, in this process and in those that it starts, neither download, install nor run a thing.
+
+    It then takes the way that it has for a machine without network: a font is left out, the check of mixed precision
+    is skipped. A data YAML whose images are not here is an error, whatever its `download` says, and a cache of labels
+    that is more than numbers counts as none, so that the labels are read.
+    """
+    changes: list[tuple[Any, str, Any]] = [
+        (downloads, "safe_download", _refuse(downloads.safe_download)),
+        (torch.hub, "download_url_to_file", _refuse(torch.hub.download_url_to_file)),
+        (data_utils, "safe_download", _refuse(data_utils.safe_download)),
+        (downloads, "is_url", _offline(downloads.is_url)),
+        (checks, "ONLINE", False),
+        (checks, "AUTOINSTALL", False),
+        *((module, "check_det_dataset", _here(module.check_det_dataset)) for module in (trainer, validator)),
+        (dataset, "load_dataset_cache_file", _numbers_in),
+    ]
+    before = [getattr(module, name) for module, name, _ in changes]
+    environment = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+    environment_before = {name: os.environ.get(name) for name in environment}
+    for module, name, value in changes:
+        setattr(module, name, value)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(changes, before):
+            setattr(module, name, value)
+        for name, value in environment_before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _refuse(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def safe_download(url: Any, *args: Any, **kwargs: Any) -> Any:
+        if "://" not in str(url) and os.path.isfile(url):
+            return original(url, *args, **kwargs)  # an archive that is here is only unpacked
+        raise ConnectionError(f"{url} is not here, and nothing is downloaded")
+
+    return safe_download
+
+
+def _offline(original: Callable[..., bool]) -> Callable[..., bool]:
+    @functools.wraps(original)
+    def is_url(url: Any, check: bool = False) -> bool:
+        return not check and original(url)
+
+    return is_url
+
+
+def _here(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def check_det_dataset(data: Any, *_: Any, **kwargs: Any) -> Any:
+        return original(data, **{**kwargs, "autodownload": False})
+
+    return check_det_dataset
+
+
+def _numbers_in(path: str | Path) -> Any:
+    """What Ultralytics' `load_dataset_cache_file` gives, which would run whatever the file says: it is a pickle.
+
+    Raises:
+        AssertionError: it is not that; every release then reads the labels.
+    """
+    with Path(path).open("rb") as file:
+        try:
+            assert numpy.lib.format.read_magic(file) == (1, 0)
+            numpy.lib.format.read_array_header_1_0(file)
+            return _Numbers(file).load().item()
+        except Exception as error:  # whatever bytes that are no pickle make of an unpickler
+            raise AssertionError(f"{path} is no cache of labels") from error
+
+
+class _Numbers(pickle.Unpickler):
+    """Reads plain values and NumPy's."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NUMBERS:
+            raise pickle.UnpicklingError(f"{module}.{name} is no number")
+        return super().find_class(module, name)
+
+
+#: What Ultralytics never trains: the bins of the box distribution, which are no weights.
+_CONSTANT = ".dfl."
+_SHOWN = 4
+
+
+def frozen_parts(model: nn.Module, fresh: Collection[str] = ()) -> list[int | str]:
+    """What `freeze` has to list so that the operators alone train: layers, and inside of host blocks their parts.
+
+    Args:
+        model: an Ultralytics model; its layers are `model.model`.
+        fresh: state-dict names of tensors that have to train as well.
+    """
+    names = (name.partition(".")[2] for name in fresh)  # without the `model.` that Ultralytics puts in front
+    holders = {name.rpartition(".")[0] for name in names}
+    return [name if (index := number_in(name)) is None else index for name in _frozen(model.model, holders)]
+
+
+def not_carried(model: nn.Module, weights: nn.Module) -> list[str]:
+    """State-dict names of the parameters of a model that do not come from the trained weights that it was given.
+
+    A parameter comes from them where it is equal, or where each of its rows is one of theirs: newer releases of
+    Ultralytics put a classifier's rows in the order of the data's class names.
+    """
+    source = weights.state_dict()
+    parameters = (item for item in model.named_parameters() if _CONSTANT not in item[0])
+    return [name for name, tensor in parameters if not _comes_from(tensor, source.get(name))]
+
+
+def starts_anew(names: Sequence[str], trained: bool = True) -> str:
+    """The line that names what was not carried over.
+
+    Args:
+        names: state-dict names, at least one.
+        trained: false where the user's own `freeze` may keep them as they start.
+    """
+    layers: dict[str, list[str]] = {}
+    for name in names:
+        layers.setdefault(".".join(name.split(".")[:2]), []).append(name)
+    shown = ", ".join(f"{prefix} ({len(found)}: {found[0]})" for prefix, found in list(layers.items())[:_SHOWN])
+    more = f" and {len(layers) - _SHOWN} more layers" if len(layers) > _SHOWN else ""
+    then = "they train in every stage" if trained else "freeze= may keep them so"
+    return (
+        f"lska-surgeon: {len(names)} tensor{plural(names)} could not be carried over into the model that these data "
+        f"ask for and start{'' if len(names) > 1 else 's'} anew; {then}: {shown}{more}"
+    )
+
+
+def what_trains(model: nn.Module) -> str:
+    """The line that says how much of a model is not frozen."""
+    tensors = [tensor for name, tensor in model.named_parameters() if _CONSTANT not in name]
+    free = [tensor for tensor in tensors if tensor.requires_grad]
+    counts = [sum(tensor.numel() for tensor in some) for some in (free, tensors)]
+    return (
+        f"lska-surgeon: {counts[0]:,} of {counts[1]:,} parameters train ({len(free)} of {len(tensors)} tensors); "
+        "the others are frozen"
+    )
+
+
+def _comes_from(tensor: Tensor, source: Tensor | None) -> bool:
+    if source is None or source.shape[1:] != tensor.shape[1:]:
+        return False
+    tensor, source = tensor.detach().float().cpu(), source.detach().float().cpu()
+    same: bool = torch.equal(tensor, source)
+    if same or not source.dim():
+        return same
+    rows = {row.numpy().tobytes() for row in source}
+    return len(rows) > 1 and all(row.numpy().tobytes() in rows for row in tensor)
+
+
+def _frozen(module: nn.Module, holders: Collection[str], prefix: str = "") -> Iterator[str]:
+    """The largest parts of a module that hold something to freeze, and nothing that has to train."""
+    for name, child in module.named_children():
+        name = f"{prefix}.{name}" if prefix else name
+        if isinstance(child, Operator) or _trains_whole(child, name, holders):
+            continue
+        if any(True for _ in named_operators(child)) or any(holder.startswith(f"{name}.") for holder in holders):
+            yield from _frozen(child, holders, name)
+        elif any(True for _ in child.parameters()):
+            yield name
+
+
+def _trains_whole(module: nn.Module, name: str, holders: Collection[str]) -> bool:
+    """True for what has a parameter of its own that starts anew, and for what has a norm right behind such a part: the
+    norm's statistics are those of the old outputs, and Ultralytics can't hold the statistics of a norm by its name."""
+    parts = {f"{name}.{part}" for part, _ in module.named_children()}
+    normed = any(isinstance(child, nn.BatchNorm2d) for child in module.children())
+    return name in holders or (normed and bool(parts & set(holders)))
 
 
 def rows_moved(model: nn.Module, weights: nn.Module, names: tuple[str, str]) -> str | None:

@@ -14,7 +14,7 @@ from ..drawing.drawing import Drawing
 from ..drawing.insertion import drawing_of
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
-from ..grafting.settings_files import classes_in
+from ..grafting.input_files import classes_in
 from ..recipes.index import base_name, edits_in_words
 from ..recipes.kinds import kind_of, places_of
 from ..recipes.plan import Variant, VariantCost

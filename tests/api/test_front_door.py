@@ -131,7 +131,7 @@ BESIDE_THE_VERBS = {
     ("graft", "checkpoints.find"): "a YAML in the place of a checkpoint is told first",
     ("adopt", "files"): "paths are looked at before torch is imported",
     ("adopt", "grafting.adopt"): "the type of its result",
-    ("adopt", "grafting.comparison"): "outputs that were saved are compared by the command",
+    ("adopt", "grafting.certificate"): "outputs that were saved are compared by the command",
     ("curves", "core.kernel"): "the operators to choose from",
     ("curves", "cost.curves"): "the defaults",
     ("curves", "drawing.curves"): "the type of its result",

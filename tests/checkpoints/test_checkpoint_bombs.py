@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from support import shapes
 from support.hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_zip
 
-from lska_surgeon.checkpoints import bounds, pickle_scan
+from lska_surgeon.checkpoints import pickle_audit
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError
@@ -295,15 +295,15 @@ def test_the_largest_stock_model_is_far_below_every_bound() -> None:
     with zipfile.ZipFile(content) as archive:
         found = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
         records = len(archive.namelist())
-    assert 20 * len(found) < bounds.MOST_PICKLE_BYTES
-    assert 20 * records < bounds.MOST_RECORDS
-    costs = [pickle_scan._COSTS.get(ord(opcode.code), 1) for opcode, _, _ in pickletools.genops(found)]
+    assert 20 * len(found) < pickle_audit.MOST_PICKLE_BYTES
+    assert 20 * records < pickle_audit.MOST_RECORDS
+    costs = [pickle_audit._COSTS.get(ord(opcode.code), 1) for opcode, _, _ in pickletools.genops(found)]
     assert len(costs) > 100_000
-    assert 20 * (sum(costs) + 100 * pickle_scan._NAME_COSTS) < bounds.MOST_STEPS
+    assert 20 * (sum(costs) + 100 * pickle_audit._NAME_COSTS) < pickle_audit.MOST_STEPS
 
 
 def test_pickles_of_tar_files_are_bounded_too(tmp_path: Path) -> None:
-    size = bounds.MOST_PICKLE_BYTES + 10
+    size = pickle_audit.MOST_PICKLE_BYTES + 10
     content = b"\x80\x02T" + struct.pack("<i", size) + b"x" * size + b"."
     with tarfile.open(tmp_path / "old.pt", "w") as archive:
         record = tarfile.TarInfo("pickle")

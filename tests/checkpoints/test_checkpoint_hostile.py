@@ -20,7 +20,7 @@ from support.saved import finished, refusal, save, trained
 
 from lska_surgeon.checkpoints.allowlist import lookup
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
-from lska_surgeon.checkpoints.pickle_scan import Missing, Use
+from lska_surgeon.checkpoints.pickle_audit import Missing, Rule
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.yolo.code_guard import unsafe_architecture
@@ -343,7 +343,7 @@ def test_of_an_allowed_module_only_its_own_layers_are_listed() -> None:
     for module in (tasks, *layers, torch.nn.modules.conv, torch.nn.modules.module):
         for attribute, value in vars(module).items():
             own = isinstance(value, type) and value.__module__ == module.__name__ and issubclass(value, torch.nn.Module)
-            allowed = isinstance(lookup(f"{module.__name__}.{attribute}"), Use)
+            allowed = isinstance(lookup(f"{module.__name__}.{attribute}"), Rule)
             assert allowed == own, (module.__name__, attribute)
             seen += not own
     assert seen > 100

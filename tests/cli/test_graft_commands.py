@@ -13,7 +13,7 @@ import torch
 from support import trained as t
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.grafting.record import RECORD
+from lska_surgeon.grafting.graft import RECORD
 from lska_surgeon.nn import named_operators
 
 

@@ -22,8 +22,8 @@ from ultralytics.nn.modules import block as plain
 from ultralytics.nn.modules.conv import Conv
 
 import lska_surgeon
+from lska_surgeon.checkpoints.allowlist import adopting
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.checkpoints.stand_ins import adopting
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.yolo.build import build
@@ -279,7 +279,7 @@ def test_a_block_of_another_name_is_adopted_by_what_it_holds(tmp_path: Path, mon
 
 
 def test_a_image_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lska_surgeon.grafting.comparison import image_from
+    from lska_surgeon.grafting.certificate import image_from
 
     monkeypatch.chdir(pasted.parent)
     cv2.imwrite("image.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))

@@ -20,10 +20,8 @@ from lska_surgeon.core.kernel import OP_BLOCKS, resolve_kernel
 from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.grafting.certificate import Certificate
-from lska_surgeon.grafting.graft import Graft, graft
+from lska_surgeon.grafting.graft import RECORD, Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft
-from lska_surgeon.grafting.record import RECORD
-from lska_surgeon.grafting.ungraft import ungraft
 from lska_surgeon.nn import LSKA, Operator, named_operators
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

@@ -18,10 +18,9 @@ from ultralytics.nn import tasks
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, SurgeonError
-from lska_surgeon.grafting.graft import Graft, graft
+from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
-from lska_surgeon.grafting.ungraft import ungraft
-from lska_surgeon.grafting.widths import width_of_row
+from lska_surgeon.grafting.transplant import width_of_row
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import layers_of
 

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
-from lska_surgeon.grafting.graft import Graft, graft
+from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
-from lska_surgeon.grafting.ungraft import ungraft
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

@@ -16,8 +16,8 @@ from torch import nn
 from ultralytics.utils import LOGGER, SETTINGS
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.grafting.freezing import frozen_parts
 from lska_surgeon.grafting.train import plan_training
+from lska_surgeon.grafting.trainers import frozen_parts
 from lska_surgeon.grafting.transplant import moved_name
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.environment import import_offline

@@ -27,8 +27,7 @@ from lska_surgeon.cost.count import count
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.grafting.certificate import certify, random_images
-from lska_surgeon.grafting.transplant import excise_, transplant_
-from lska_surgeon.grafting.widths import widths_of
+from lska_surgeon.grafting.transplant import excise_, transplant_, widths_of
 from lska_surgeon.nn.declared import declared_attention, project_class
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline

@@ -83,7 +83,7 @@ def adopt(
 def _difference(done: Adoption, image: Path | None, against: Path | None) -> float | None:
     if image is None or against is None:
         return None
-    from ...grafting.comparison import largest_difference
+    from ...grafting.certificate import largest_difference
 
     return largest_difference(done.checkpoint().float_model(), image, against)
 

@@ -1,27 +1,135 @@
-"""A pickle read with stand-ins for all that it names, to learn what it would do; it imports nothing that a file names.
+"""A pickle is read with stand-ins for all that it names, to learn what it would do; nothing that it names is imported.
 
 The stack, the memo and the plain values are those of Python's own unpickler; every global becomes a `Name`, and
-everything that the file would create becomes a `Made` which remembers how. What a name may be used for comes from
-outside, as `Use`; this module knows neither torch nor Ultralytics.
+everything that the file would create a `PickledObject`, which remembers how. What a name may be used for comes from
+outside, as `Rule`; this module knows neither torch nor Ultralytics.
 
 A file passes when each of these holds:
 
 1. Every global that it names is on the list.
-2. Every object is created as the list says for its global: empty, or from arguments that were checked.
-3. State is set on created objects only, as the list says for them: attributes without special names (`__deepcopy__`).
+2. Every object is created as the rule of its global says: empty, or from arguments that were checked.
+3. State is set on created objects only, as their rule says: attributes without special names (`__deepcopy__`).
 4. A class or function is used, never stored: what the file leaves behind are instances and plain data.
+
+How much of anything a file may hold before it is loaded is bounded, far above the largest of the stock models, half
+precision, as a training leaves them: 0.45 MB of pickle and 191,000 opcodes (yolov9e), 1,800 records, 44 levels; in the
+middle of a training, with AdamW and an averaged copy, 1.3 MB, 489,000 opcodes, 6,400 records. Tensors lie outside of
+the pickle, and are as large as they like.
 """
 
 from __future__ import annotations
 
 import _compat_pickle
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
+from ..errors import CheckpointError
 from ..wording import clean
-from .bounds import MOST_STEPS, MOST_UNFOLDED, Bounded, Budget, TooLarge, walk
+
+MOST_PICKLE_BYTES = 32 * 2**20
+#: An opcode is one step; what takes memory or copies something is several. About 64 bytes each.
+MOST_STEPS = 12_000_000
+MOST_DEPTH = 200
+#: Of a content that names one part many times, when it is written out in full.
+MOST_UNFOLDED = 1_000_000
+MOST_RECORDS = 100_000
+MOST_DIRECTORY_BYTES = 16 * 2**20
+#: `torch.save` compresses nothing; a file that was packed again may unfold to so much more than it has bytes.
+UNFOLDS, UNFOLDS_ANYWAY = 4, 64 * 2**20
+
+_PLAIN = (dict, list, tuple, set, frozenset)
+
+
+class TooLarge(CheckpointError):
+    """A pickle that has more of something than any checkpoint; it says of what, to stand behind `holds`."""
+
+
+def most_unfolded_bytes(size: int) -> int:
+    """What the records of a file of so many bytes may have together, and its tensors elements."""
+    return max(UNFOLDS * size, UNFOLDS_ANYWAY)
+
+
+class Budget:
+    """What the pickles of one file may still cost.
+
+    Args:
+        numbers: how many elements all their tensors may have: one that repeats its elements takes no bytes in the file.
+    """
+
+    def __init__(self, numbers: int) -> None:
+        self.bytes, self._steps = MOST_PICKLE_BYTES, MOST_STEPS
+        self._numbers = self._most_numbers = numbers
+
+    def spend(self, steps: int) -> None:
+        """Raises TooLarge when no steps are left."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise TooLarge(f"a pickle of more than {MOST_STEPS:,} steps")
+
+    def take_numbers(self, count: int) -> None:
+        """Raises TooLarge when tensors have more elements than the file has room for."""
+        self._numbers -= max(count, 0)
+        if self._numbers < 0:
+            raise TooLarge(f"tensors of more than {self._most_numbers:,} elements, for which the file has no room")
+
+
+class Bounded:
+    """A stream of which no more is read than the budget has bytes, whatever length the pickle claims."""
+
+    def __init__(self, stream: IO[bytes], budget: Budget) -> None:
+        self._stream, self._budget = stream, budget
+
+    def read(self, size: int) -> bytes:
+        return self._counted(self._stream.read(min(size, self._budget.bytes + 1)))
+
+    def readline(self) -> bytes:
+        return self._counted(self._stream.readline(self._budget.bytes + 1))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._budget.bytes -= len(data)
+        if self._budget.bytes < 0:
+            raise TooLarge(f"a pickle of more than {MOST_PICKLE_BYTES:,} bytes")
+        return data
+
+
+def walk(root: Any, parts: Callable[[Any], Iterable[Any] | None]) -> Iterator[Any]:
+    """Everything in `root` that has parts, each once, depth first; what reads it later may do so by recursion.
+
+    Args:
+        root: where to begin.
+        parts: what something holds; None for what holds nothing.
+
+    Raises:
+        TooLarge: it is nested too deep, contains itself, or names its parts so often that it has no end in practice.
+    """
+    sizes: dict[int, int] = {}  # written out in full; 0 while it is open
+    path: list[Any] = [[None, iter([root]), 0]]
+    while path:
+        top = path[-1]
+        for part in top[1]:
+            inside = parts(part)
+            size = 1 if inside is None else sizes.get(id(part))
+            if size is None:
+                sizes[id(part)] = 0
+                path.append([part, iter(inside or ()), 1])
+                if len(path) > MOST_DEPTH:
+                    raise TooLarge(f"a pickle whose content is nested {MOST_DEPTH:,} levels deep")
+                yield part
+                break
+            if size == 0 and isinstance(part, _PLAIN):
+                raise TooLarge("a pickle whose content contains itself")
+            top[2] += size or 1
+        else:
+            path.pop()
+            size = top[2] if isinstance(top[0], _PLAIN) else 1  # objects are read by attribute, each once
+            if size > MOST_UNFOLDED:
+                raise TooLarge(f"a pickle whose content unfolds to more than {MOST_UNFOLDED:,} entries")
+            sizes[id(top[0])] = size
+            if path:
+                path[-1][2] += size
+
 
 Check = Callable[[Any], bool]
 #: Steps that an opcode costs, where it is not one: what makes something takes memory.
@@ -50,7 +158,7 @@ def attributes(state: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Use:
+class Rule:
     """What a file may do with one global.
 
     Attributes:
@@ -82,57 +190,57 @@ class Missing:
 class Name:
     """Stands for a global."""
 
-    def __init__(self, full: str, use: Use | Missing | None, log: Rehearsal) -> None:
+    def __init__(self, full: str, use: Rule | Missing | None, log: PickleAudit) -> None:
         self.full, self.use, self._log = full, use, log
         self.__new__ = self._new  # type: ignore[method-assign, assignment]  # NEWOBJ calls cls.__new__(cls, *args)
 
-    def __call__(self, *args: Any) -> Made:
+    def __call__(self, *args: Any) -> PickledObject:
         self._log.charge(args)
         if self.full == "builtins.getattr":
             return self._getattr(args)
-        if isinstance(self.use, Use) and self.use.numbers:
+        if isinstance(self.use, Rule) and self.use.numbers:
             self._log.budget.take_numbers(self.use.numbers(args))
-        if isinstance(self.use, Use) and not self.use.call(args):
+        if isinstance(self.use, Rule) and not self.use.call(args):
             self._log.problem(f"{self.full}({_show(args)})")
-        return Made(self, args, self._log)
+        return PickledObject(self, args, self._log)
 
     def __setstate__(self, state: Any) -> None:
         self._log.problem(f"attributes set on {self.full}")
 
-    def _new(self, _: Any, *args: Any, **named: Any) -> Made:
+    def _new(self, _: Any, *args: Any, **named: Any) -> PickledObject:
         args = (*args, *named.values())
         self._log.charge(args)
-        if isinstance(self.use, Use) and not (self.use.new and args == ()):
+        if isinstance(self.use, Rule) and not (self.use.new and args == ()):
             self._log.problem(f"{self.full}.__new__({_show(args)})")
-        return Made(self, args, self._log)
+        return PickledObject(self, args, self._log)
 
-    def _getattr(self, args: tuple[Any, ...]) -> Made:
+    def _getattr(self, args: tuple[Any, ...]) -> PickledObject:
         owner = args[0] if len(args) == 2 else None
-        source = owner.source if isinstance(owner, Made) else owner
+        source = owner.source if isinstance(owner, PickledObject) else owner
         use = source.use if isinstance(source, Name) else None
-        allowed = isinstance(use, Missing) or (isinstance(use, Use) and args[1] in use.members)
+        allowed = isinstance(use, Missing) or (isinstance(use, Rule) and args[1] in use.members)
         if self.use is not None and not allowed:
             self._log.problem(f"{self.full}({_show(args)})")
-        return Made(self, (), self._log)
+        return PickledObject(self, (), self._log)
 
 
-class Made:
+class PickledObject:
     """Stands for an object that the file creates: by which global, from which arguments, with which content."""
 
     __slots__ = ("_log", "args", "content", "source")
 
-    def __init__(self, source: Name | None, args: tuple[Any, ...], log: Rehearsal) -> None:
+    def __init__(self, source: Name | None, args: tuple[Any, ...], log: PickleAudit) -> None:
         self.source, self.args, self._log = source, args, log
         self.content: list[Any] = []
 
-    def __call__(self, *args: Any) -> Made:
+    def __call__(self, *args: Any) -> PickledObject:
         self._log.problem(f"call of a created object, {_show((self,))}({_show(args)})")
-        return Made(None, args, self._log)
+        return PickledObject(None, args, self._log)
 
     def __setstate__(self, state: Any) -> None:
         self._log.charge((state,), depth=1)
         use = self.source.use if self.source else None
-        if isinstance(use, Use) and not use.build(state):
+        if isinstance(use, Rule) and not use.build(state):
             self._log.problem(f"state of {_show((self,))}: {_show((state,))}")
         self.content.append(state)
 
@@ -146,7 +254,7 @@ class Made:
     extend = append
 
 
-class Rehearsal(pickle._Unpickler):
+class PickleAudit(pickle._Unpickler):
     """The unpickler, and what it saw.
 
     Args:
@@ -162,9 +270,9 @@ class Rehearsal(pickle._Unpickler):
 
     proto = 0
 
-    def __init__(self, stream: IO[bytes], lookup: Callable[[str], Use | Missing | None], budget: Budget) -> None:
+    def __init__(self, stream: IO[bytes], lookup: Callable[[str], Rule | Missing | None], budget: Budget) -> None:
         super().__init__(Bounded(stream, budget), encoding="utf-8")
-        self.names: dict[str, Use | Missing | None] = {}
+        self.names: dict[str, Rule | Missing | None] = {}
         self.problems: dict[str, None] = {}
         self.budget = budget
         self._lookup = lookup
@@ -187,13 +295,13 @@ class Rehearsal(pickle._Unpickler):
         kinds = (str, Name, str, str, int)
         if not (isinstance(pid, tuple) and len(pid) >= 5 and all(map(isinstance, pid, kinds)) and pid[0] == "storage"):
             self.problem(f"persistent id {_show((pid,))}")
-        elif isinstance(pid[1].use, Use) and not pid[1].use.storage:
+        elif isinstance(pid[1].use, Rule) and not pid[1].use.storage:
             self.problem(f"{pid[1].full} as the type of a tensor's bytes")
-        return Made(None, (), self)
+        return PickledObject(None, (), self)
 
     def get_extension(self, code: int) -> Any:
         self.problem(f"copyreg extension {code}")
-        self.append(Made(None, (), self))  # type: ignore[attr-defined]
+        self.append(PickledObject(None, (), self))  # type: ignore[attr-defined]
 
     def problem(self, text: str) -> None:
         self.problems[text] = None
@@ -208,7 +316,7 @@ class Rehearsal(pickle._Unpickler):
         if max(self.memo, default=0) > MOST_STEPS:  # type: ignore[attr-defined]  # Python's own makes room for all below
             raise TooLarge(f"a pickle with more than {MOST_STEPS:,} entries in its memo")
         for name in walk(root, _parts):
-            if isinstance(name, Name) and isinstance(name.use, Use) and not name.use.value:
+            if isinstance(name, Name) and isinstance(name.use, Rule) and not name.use.value:
                 self.problem(f"{name.full} as a value")
         return root
 
@@ -266,14 +374,14 @@ def _charged(code: int, load: Callable[[Any], None]) -> Callable[[Any], None]:
     return charged
 
 
-Rehearsal.dispatch = {code: _charged(code, load) for code, load in pickle._Unpickler.dispatch.items()}
+PickleAudit.dispatch = {code: _charged(code, load) for code, load in pickle._Unpickler.dispatch.items()}
 
 
 def _parts(item: Any) -> Iterable[Any] | None:
     """What the result holds in one of its parts; None for a plain value, and for what is empty."""
     if isinstance(item, Name):
         return ()
-    if isinstance(item, Made):
+    if isinstance(item, PickledObject):
         return (*item.args, *item.content)
     if isinstance(item, dict):
         return (*item.keys(), *item.values())
@@ -288,7 +396,7 @@ def _show(args: Any) -> str:
 def _show_one(item: Any) -> str:
     if isinstance(item, Name):
         return item.full
-    if isinstance(item, Made):
+    if isinstance(item, PickledObject):
         return f"<{item.source.full if item.source else 'object'}>"
     if isinstance(item, (tuple, list, set, frozenset, dict)):
         return f"{type(item).__name__} of {len(item)}"
