@@ -14,8 +14,8 @@ from support.insertions import plan_insert
 
 from lska_surgeon.core.placement import Placement
 from lska_surgeon.core.positions import NAMES, named_sites
-from lska_surgeon.modelfile.find import stock_models, without_scale
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
+from lska_surgeon.modelfile.sources import stock_models, without_scale
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import build
 
@@ -32,16 +32,16 @@ HERE = [model for model in MODELS if {f"{model}.yaml", without_scale(f"{model}.y
 
 def places(model: str) -> dict[str, int]:
     """How many places a model has at each position."""
-    opened = open_model(model)
-    found = named_sites(opened.document.graph, opened.shapes)
+    opened = load(model)
+    found = named_sites(opened.graph, opened.shapes)
     return {position: len(found.get(position, ())) for position in NAMES}
 
 
 def run(model: str, position: str, folder: Path) -> None:
     """Build a model with operators at a position, and run it."""
-    opened = open_model(model)
+    opened = load(model)
     plan = plan_insert(
-        model, Placement((position,), k=7), output=str(folder / f"{Path(opened.found.asked).stem}-{position}.yaml")
+        model, Placement((position,), k=7), output=str(folder / f"{Path(opened.name).stem}-{position}.yaml")
     )
     assert plan.output is not None
     plan.output.write_text(plan.text, encoding="utf-8")

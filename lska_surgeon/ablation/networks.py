@@ -8,7 +8,7 @@ from pathlib import Path
 from ..cost.cache import CostCache, Counted, ModelText
 from ..errors import RecipeError, SurgeonError, without_trust
 from ..modelfile.file_names import stem_with_scale
-from ..modelfile.load import OpenModel, open_model
+from ..modelfile.model import Model, load
 from ..modelfile.scale_pin import pin_scale
 from ..recipes.plan import DEFAULT_FOLDER, Variant, plan_variants
 from ..recipes.recipe import Recipe
@@ -57,7 +57,7 @@ def networks_of(recipe: Recipe) -> tuple[tuple[Network, ...], dict[str, str]]:
     bases: dict[str, Variant] = {}
     for variant in variants:
         name = stem_with_scale(variant.base)
-        if bases.setdefault(name, variant).base.document.text != variant.base.document.text:
+        if bases.setdefault(name, variant).base.text != variant.base.text:
             raise recipe.error(variant.wanted, f"another base is called {name}, too: rename one", "base")
     found, controls, larger = [], [], {}
     for name, variant in bases.items():
@@ -81,20 +81,20 @@ def _name(file: str) -> str:
     return str(Path(short).with_suffix("")).replace("/", "--")
 
 
-def _base(base: OpenModel, role: str, of: str) -> Network:
+def _base(base: Model, role: str, of: str) -> Network:
     name = stem_with_scale(base)
-    letter = base.scaling.letter if base.document.scales else None
-    text = pin_scale(base.document, letter, f"{name}.yaml").text
+    letter = base.scaling.letter if base.written.scales else None
+    text = pin_scale(base.written, letter, f"{name}.yaml").text
     return Network(name, role, of, f"{name}.yaml", text, base.scaling.letter, text)
 
 
-def _larger(recipe: Recipe, variant: Variant) -> OpenModel:
-    base, letters = variant.base, list(variant.base.document.scales)
+def _larger(recipe: Recipe, variant: Variant) -> Model:
+    base, letters = variant.base, list(variant.base.written.scales)
     letter = base.scaling.letter
     place = letters.index(letter) + 1 if letter in letters else len(letters)
     if place == len(letters):
-        raise error_in(recipe, "controls", f"{base.found.asked} has no scale that is larger: drop larger")
-    return open_model(variant.wanted.base, letters[place], recipe.folder, blocks=base.document.blocks)
+        raise error_in(recipe, "controls", f"{base.name} has no scale that is larger: drop larger")
+    return load(variant.wanted.base, letters[place], recipe.folder, blocks=base.blocks)
 
 
 def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:

@@ -11,7 +11,7 @@ from typing import Any
 from ..cost.image_size import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError, without_trust
 from ..modelfile.encoding import content_of, decoded
-from ..modelfile.find import CHECKPOINT_SUFFIXES
+from ..modelfile.sources import CHECKPOINT_SUFFIXES
 from ..wording import first_line
 from ..yaml_nodes import UnreadableYaml, compose, value_of
 from .networks import BASE, VARIANT

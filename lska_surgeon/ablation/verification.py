@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..errors import CheckpointError
-from ..modelfile.find import CHECKPOINT_SUFFIXES, find_model
+from ..modelfile.sources import CHECKPOINT_SUFFIXES, find_source
 from ..yolo.build import layers_of
 from ..yolo.environment import import_offline, quiet
 
@@ -45,7 +45,7 @@ def _yaml_of(model: Path) -> dict[str, Any]:
         if asked.yaml is None:
             raise CheckpointError(f"{model} holds no network that is built from rows")
         return dict(asked.yaml)
-    place = find_model(str(model))
+    place = find_source(str(model))
     with quiet():
         yaml: dict[str, Any] = dict(import_offline().yaml_model_load(place.path))
     if place.scale and yaml.get("scales"):

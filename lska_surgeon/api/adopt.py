@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints.find import check_checkpoint
 from ..errors import UnsafeCheckpointError
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
+from .sources import look_at
 
 if TYPE_CHECKING:
     from ..grafting.adopt import Adoption
@@ -33,7 +33,7 @@ def adopt(checkpoint: str | Path, *, blocks: PathLike | None = None) -> Adoption
         SurgeonError: no such file, nothing to adopt in it, or a class that is none of the blocks known here.
     """
     path = Path(checkpoint)
-    check_checkpoint(path)
+    look_at(path, "checkpoint")
     from ..yolo.environment import import_offline
 
     import_offline()

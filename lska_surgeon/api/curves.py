@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..declarations.find import active_blocks
 from ..drawing.curves import Curves
-from ..modelfile.load import open_model
+from ..modelfile.model import load
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -47,9 +47,9 @@ def curves(
         >>> [(one.k, one.params) for one in ls.curves("yolov8n.yaml", "neck", op="lska", k=[7, 35]).points]
         [(7, 112192), (35, 123712)]
     """
-    opened = open_model(model, scale, blocks=active_blocks())
+    opened = load(model, scale, blocks=active_blocks())
     ats = (at,) if isinstance(at, str) else tuple(at)
     ops = (op,) if isinstance(op, str) else tuple(dict.fromkeys(op))
     sizes = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))
     size = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
-    return Curves(opened.found.asked, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)
+    return Curves(opened.name, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)

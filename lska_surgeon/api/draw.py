@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ..checkpoints.find import check_checkpoint
-from ..core.scaling import Scaling
 from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import active_blocks
 from ..drawing.content import Content
@@ -16,11 +14,12 @@ from ..drawing.figure import Figure
 from ..drawing.matplotlib_plots import check_matplotlib
 from ..errors import SurgeonError
 from ..files import check_target
-from ..modelfile.document import Document
-from ..modelfile.find import CHECKPOINT_SUFFIXES, STDIN, FoundModel, find_model, is_checkpoint
-from ..modelfile.load import OpenModel, open_model
+from ..modelfile.insert import Insertion
+from ..modelfile.model import Model, load
+from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, is_checkpoint
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
+from .sources import look_at
 
 if TYPE_CHECKING:
     #: A path, a stock name, a Checkpoint, or what `insert` returns.
@@ -71,8 +70,9 @@ def draw(
     drawn_models = [model] if variant is None else [model, variant]
     target = _target(drawn_models[-1], positions, output)
     for one in drawn_models:  # before a checkpoint is opened, which imports torch
-        _look_at(one)
-    contents = [Content(_opened(one, scale, trust), size) for one in drawn_models]
+        if one != STDIN:
+            look_at(one)
+    contents = [Content(_model_of(one, scale, trust), size) for one in drawn_models]
     figure = contents[0].figure(positions) if variant is None else _compared(*contents)
     notes = dict.fromkeys(note for one in contents for note in (*one.model.notes, *one.notes))
     return Drawing(figure, target, tuple(notes))
@@ -121,40 +121,26 @@ def _name(model: Drawable) -> str:
     return Path(found).name
 
 
-def _look_at(model: Drawable) -> None:
-    if not isinstance(model, (str, os.PathLike)) or os.fspath(model) == STDIN:
-        return
-    if is_checkpoint(os.fspath(model)):
-        check_checkpoint(Path(model))
-    else:
-        find_model(os.fspath(model))
-
-
-def _opened(model: Drawable, scale: str | None, trust: bool) -> OpenModel:
+def _model_of(model: Drawable, scale: str | None, trust: bool) -> Model:
     if isinstance(model, (str, os.PathLike)) and not is_checkpoint(os.fspath(model)):
-        return open_model(os.fspath(model), scale, blocks=active_blocks())
-    text, scaling = getattr(model, "text", None), getattr(model, "scaling", None)
-    if isinstance(text, str) and isinstance(scaling, Scaling):  # an insertion, written or not
-        name = _name(model)
-        opened = getattr(model, "opened", None)
-        document = Document(text, name, blocks=opened.document.blocks if opened else active_blocks())
-        return OpenModel(FoundModel(Path(name), name, scaling.letter), document, scaling)
+        return load(os.fspath(model), scale, blocks=active_blocks())
+    if isinstance(model, Insertion):
+        return model.variant
     if scale:
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
-    return _opened_trained(model, trust)
+    return _trained_model(model, trust)
 
 
-def _opened_trained(model: Drawable, trust: bool) -> OpenModel:
+def _trained_model(model: Drawable, trust: bool) -> Model:
     from ..yolo.environment import import_offline
 
     import_offline()
-    from ..checkpoints.checkpoint import Checkpoint
-    from ..cost.trained import open_checkpoint, open_trained
+    from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+    from ..cost.trained import trained_model
 
-    if isinstance(model, (str, os.PathLike)):
-        return open_checkpoint(os.fspath(model), trust=trust)
-    if isinstance(model, Checkpoint):
-        return open_trained(model)
+    checkpoint = read_checkpoint(model, trust=trust) if isinstance(model, (str, os.PathLike)) else model
+    if isinstance(checkpoint, Checkpoint):
+        return trained_model(checkpoint, active_blocks())
     raise SurgeonError(f"{type(model).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints.find import check_checkpoint
 from ..insight.asked import check_asked
 from ..insight.folder import images_in
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
+from .sources import look_at
 
 if TYPE_CHECKING:
     from ..insight.look import Insight
@@ -52,7 +52,7 @@ def erf(
     check_asked(levels=levels, layers=layers, imgsz=imgsz, most=most, gates=gates)
     paths = [Path(one) for one in ([models] if isinstance(models, (str, Path)) else models)]
     for path in paths:
-        check_checkpoint(path)
+        look_at(path, "checkpoint")
     if images:
         images_in(Path(images))  # here, as the checkpoints: importing torch takes seconds
     from ..yolo.environment import import_offline

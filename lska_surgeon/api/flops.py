@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ..checkpoints.find import check_checkpoint
 from ..cost.cost import Cost
 from ..cost.image_size import batch_of, size_of
 from ..errors import SurgeonError
-from ..modelfile.find import find_model, is_checkpoint
+from ..modelfile.sources import is_checkpoint
 from ..wording import a_value
-from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
+from .sources import look_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +58,7 @@ def flops(
     """
     size = size_of(imgsz)
     batch = batch_of(batch)
-    look_at(model)
+    look_at(model, built=True)
     if scale and not _is_yaml(model):
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
     from ..cost.count import count_source, load
@@ -68,19 +67,6 @@ def flops(
     if isinstance(model, (str, os.PathLike)):
         return count_source(os.fspath(model), size, batch, fuse, scale=scale, trust=trust)
     return _count_loaded(model, size, batch, fuse)
-
-
-def look_at(model: Countable) -> None:
-    """Tell what can be told of a model before torch is imported.
-
-    Raises:
-        SurgeonError: there is no such file, or a row is too large to be built.
-    """
-    if _is_yaml(model):
-        find_model(os.fspath(model))
-        refuse_sizes(Path(model))
-    elif isinstance(model, (str, os.PathLike)):
-        check_checkpoint(Path(model))
 
 
 def _is_yaml(model: Countable) -> bool:

@@ -14,9 +14,8 @@ from ..errors import PositionError
 from ..files import target_path
 from ..grafting.input_files import pixels_of
 from ..modelfile.file_names import variant_stem
-from ..modelfile.find import find_model, is_stock
+from ..modelfile.sources import find_source
 from ..yolo.environment import import_offline
-from ..yolo.precheck import refuse_sizes
 from ..yolo.weights import fetch_weights
 from .arguments import PathLike, as_name, one_of
 from .own_blocks import with_own_blocks
@@ -87,16 +86,16 @@ def graft(
         check_placement(placement, active_blocks())
     if download and isinstance(checkpoint, (str, os.PathLike)) and not Path(checkpoint).exists():
         checkpoint = fetch_weights(str(as_name(checkpoint)))
-    look_at(checkpoint)
+    look_at(checkpoint, "checkpoint")
     if image is not None:
         pixels_of(Path(image))
     if into is not None:
-        found = find_model(str(as_name(into)))
-        refuse_sizes(Path(into))
-        if not unchecked and not is_stock(found):
+        look_at(into, "yaml", built=True)
+        variant = find_source(str(as_name(into)))
+        if not unchecked and not variant.is_stock:
             from ..checks.refusal import refuse_broken
 
-            refuse_broken(found, blocks=active_blocks())
+            refuse_broken(variant, blocks=active_blocks())
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.graft import graft as graft_planned
     from ..grafting.plan import plan_graft, plan_graft_into

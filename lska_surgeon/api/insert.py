@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from ..core.placement import placement_of
 from ..declarations.find import active_blocks
 from ..modelfile import insert as planned
-from ..modelfile.find import is_stock
-from ..modelfile.load import open_model
+from ..modelfile.model import load
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
 
@@ -70,10 +69,10 @@ def insert(
         TargetError: Ultralytics would build another network under the output's name.
     """
     placement = placement_of(at, op, k, dilation, gated)
-    opened = open_model(str(as_name(base)), scale, blocks=active_blocks())
-    if not unchecked and not is_stock(opened.found):
+    opened = load(str(as_name(base)), scale, blocks=active_blocks())
+    if not unchecked and not opened.source.is_stock:
         from ..checks.refusal import refuse_broken
 
-        refuse_broken(opened.found, opened.document.text, opened.document.blocks)
+        refuse_broken(opened.source, opened.text, opened.blocks)
     plan = planned.plan_insert(opened, placement, resolve=resolve, output=as_name(output))
     return Insertion(**vars(plan))

@@ -29,6 +29,6 @@ def load_checkpoint(path: PathLike, *, trust: bool = False, blocks: PathLike | N
         CheckpointError: the file is missing, damaged or of another kind, or holds no network.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
-    look_at(path)
+    look_at(path, "checkpoint")
     import_offline()  # here, for it takes seconds and no error above should wait for it
     return checkpoint_from(path, trust)

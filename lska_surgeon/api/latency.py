@@ -115,7 +115,7 @@ def _name(model: Any) -> str:
 
 def _load(model: Any, trust: bool) -> Any:
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..modelfile.find import CHECKPOINT_SUFFIXES, find_model
+    from ..modelfile.sources import CHECKPOINT_SUFFIXES, find_source
     from ..yolo.build import build
 
     if not isinstance(model, (str, Path)):
@@ -125,5 +125,5 @@ def _load(model: Any, trust: bool) -> Any:
         if checkpoint.model is None:
             raise SurgeonError(f"{model} holds tensors without a model: give a checkpoint with one")
         return checkpoint.float_model()
-    found = find_model(str(model))
+    found = find_source(str(model))
     return build(found.path, scale=found.scale)

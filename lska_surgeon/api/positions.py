@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..declarations.find import active_blocks
-from ..modelfile.load import open_model
+from ..modelfile.model import load
 from ..modelfile.positions import Positions
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks
@@ -29,4 +29,4 @@ def positions(model: PathLike, *, scale: str | None = None, blocks: PathLike | N
         DocumentError: the file is not there, or is no model YAML.
         GraphError: its rows make no network, or it has no such scale.
     """
-    return Positions(open_model(str(as_name(model)), scale, blocks=active_blocks()))
+    return Positions(load(str(as_name(model)), scale, blocks=active_blocks()))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
-from ..checkpoints.find import check_checkpoint
+from ..modelfile.sources import find_source
+from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike
 
 if TYPE_CHECKING:
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
     Trained = Union[PathLike, Checkpoint, Any]
 
 
-def look_at(source: Trained) -> None:
-    """Tell of a path that leads nowhere before anything is imported.
+def look_at(source: Any, kind: Literal["yaml", "checkpoint", "either"] = "either", *, built: bool = False) -> None:
+    """Refuse a source that leads nowhere before torch is imported; of what is in memory there is nothing to say.
+
+    Args:
+        source: a path, a stock name, or what is in memory.
+        kind: what it may be.
+        built: whether Ultralytics will build it, where it is a YAML.
 
     Raises:
-        CheckpointError: there is no such file.
+        SurgeonError: there is no such file, or, where it will be built, a row is too large for that.
     """
-    if isinstance(source, (str, os.PathLike)):
-        check_checkpoint(Path(source))
+    if isinstance(source, (str, os.PathLike)) and not find_source(os.fspath(source), kind).is_checkpoint and built:
+        refuse_sizes(os.fspath(source))
 
 
 def checkpoint_from(source: Trained, trust: bool) -> Checkpoint:

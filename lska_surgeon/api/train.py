@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.find import check_checkpoint, means_yaml
 from ..declarations.find import active_blocks, telling_children
 from ..errors import ChangedOutputsError, TrainingError
 from ..grafting.input_files import check_words
-from ..modelfile.find import find_model
+from ..modelfile.sources import means_yaml
 from ..yolo.environment import import_offline
-from ..yolo.precheck import refuse_sizes
 from .arguments import PathLike, as_name, one_of
 from .own_blocks import with_own_blocks
+from .sources import look_at
 
 #: What to train: every layer, the operators alone, or first these and then every layer.
 STAGES = ("all", "attention", "both")
@@ -68,7 +67,7 @@ def train_with(
     one_of(stage, STAGES, "stage")
     if warm < 1:
         raise TrainingError(f"warm {warm} is no number of epochs: give 1 or more")
-    _look_at(Path(model))
+    look_at(model, "yaml" if means_yaml(str(model)) else "checkpoint", built=True)
     words = [f"{key}={value}" for key, value in options.items()] if isinstance(options, Mapping) else options
     check_words(words, model=str(as_name(model)))
     if graft is not None:
@@ -84,15 +83,6 @@ def train_with(
         return training.train(plan)
 
 
-def _look_at(path: Path) -> None:
-    """What can be told without torch; the plan looks at all of it again, and at the rest."""
-    if means_yaml(str(path)):
-        find_model(str(path))
-        refuse_sizes(path)
-    else:
-        check_checkpoint(path)
-
-
 def _look_at_graft(model: str, checkpoint: Path, words: Sequence[str]) -> None:
     if not means_yaml(model):
         raise TrainingError(
@@ -101,7 +91,7 @@ def _look_at_graft(model: str, checkpoint: Path, words: Sequence[str]) -> None:
     for word in words:
         if word.partition("=")[0].strip() in ("pretrained", "resume"):
             raise TrainingError(f"--graft {checkpoint} and {word} both say where to start: give one of them")
-    check_checkpoint(checkpoint)
+    look_at(checkpoint, "checkpoint")
 
 
 @contextmanager

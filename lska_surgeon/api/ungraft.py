@@ -41,7 +41,7 @@ def ungraft(
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
     target = target_path(as_name(output) or name_of_ungraft(checkpoint), ".pt")
-    look_at(checkpoint)
+    look_at(checkpoint, "checkpoint")
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.graft import ungraft as ungraft_read
 

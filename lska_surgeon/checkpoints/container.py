@@ -15,8 +15,8 @@ from typing import IO
 import torch
 
 from ..errors import CheckpointError
+from ..modelfile.sources import find_source
 from ..wording import clean
-from .find import check_checkpoint
 from .pickle_audit import (
     MOST_DIRECTORY_BYTES,
     MOST_PICKLE_BYTES,
@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         CheckpointError: there is no such file, it is a folder, or the system refuses.
     """
-    check_checkpoint(path)
+    find_source(path, "checkpoint")
     try:
         file = path.open("rb")
     except OSError as error:

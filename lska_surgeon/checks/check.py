@@ -14,9 +14,9 @@ from ..core.shapes import Shape
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..modelfile.document import Document
-from ..modelfile.find import STDIN, FoundModel, find_model
 from ..modelfile.lines import patch, unified_diff
-from ..modelfile.load import read_model, scale_note
+from ..modelfile.model import read_source, scale_note
+from ..modelfile.sources import STDIN, Source, find_source
 from ..reports import Part, Shown, Table
 from ..wording import counted
 from . import rules_arguments, rules_blocks, rules_levels, rules_rows, rules_taps, rules_widths
@@ -250,20 +250,20 @@ def check_file(name: str, blocks: BlockTable = STOCK) -> CheckedFile:
         GraphError: it has no rows.
     """
     if name == STDIN:
-        found, document = read_model(name, bad_rows=[], blocks=blocks)
-        return check_found(found, document.text, blocks)
-    return check_found(find_model(name), blocks=blocks)
+        source, document = read_source(name, bad_rows=[], blocks=blocks)
+        return check_found(source, document.text, blocks)
+    return check_found(find_source(name), blocks=blocks)
 
 
-def check_found(found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> CheckedFile:
+def check_found(source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> CheckedFile:
     """The same for a file that was found already, or for a text in its place."""
-    subject = Context(found, text, blocks)
+    subject = Context(source, text, blocks)
     findings = settled(subject, _found(subject), _found)
     stock = subject.alignment.stock.name if subject.alignment else None
     findings.sort(key=lambda finding: (finding.line, finding.severity))
-    note = scale_note(subject.found, subject.document)
+    note = scale_note(subject.source, subject.document)
     notes = (note,) if note else ()
-    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.found.scale, notes)
+    return CheckedFile(subject.path, subject.document, tuple(findings), stock, subject.source.scale, notes)
 
 
 def _found(subject: Context) -> list[Finding]:

@@ -13,8 +13,8 @@ from ..core.scaling import Scaling, scaling_of
 from ..core.shapes import Shape
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
-from ..modelfile.find import FoundModel
 from ..modelfile.lines import line_end
+from ..modelfile.sources import Source
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align
@@ -28,7 +28,7 @@ class Context:
     """A model YAML and what is known of it.
 
     Args:
-        found: the file.
+        source: the file.
         text: what to take for its text; None reads it.
         blocks: the table that says what the rows' blocks are.
 
@@ -37,26 +37,26 @@ class Context:
         GraphError: it has no rows.
     """
 
-    def __init__(self, found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> None:
-        self.found = found
+    def __init__(self, source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> None:
+        self.source = source
         self.blocks = blocks
         self.bad_rows: list[RowError] = []
         if text is None:
-            self.document = Document.read(found.path, bad_rows=self.bad_rows, blocks=blocks)
+            self.document = Document.read(source.path, bad_rows=self.bad_rows, blocks=blocks)
         else:
-            self.document = Document(text, found.path.name, self.bad_rows, blocks=blocks)
+            self.document = Document(text, source.path.name, self.bad_rows, blocks=blocks)
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
 
     def with_text(self, text: str) -> Context:
         """The same file with another text."""
-        return Context(self.found, text, self.blocks)
+        return Context(self.source, text, self.blocks)
 
     @property
     def path(self) -> Path:
         """The file."""
-        return self.found.path
+        return self.source.path
 
     @property
     def output(self) -> Layer:
@@ -118,7 +118,7 @@ class Context:
         scales = self.document.settings.get("scales")
         if not scales or not isinstance(scales, dict):
             return [None]
-        return [self.found.scale] if self.found.scale else list(scales)
+        return [self.source.scale] if self.source.scale else list(scales)
 
     @cached_property
     def scalings(self) -> list[Scaling]:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from ..core.blocks import STOCK, BlockTable
 from ..errors import BrokenBaseError
-from ..modelfile.find import FoundModel
+from ..modelfile.sources import Source
 from .check import check_found
 from .findings import ERROR
 
 
-def refuse_broken(found: FoundModel, text: str | None = None, blocks: BlockTable = STOCK) -> None:
+def refuse_broken(source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> None:
     """Refuse a model YAML in which `check` finds an error.
 
     Args:
-        found: the file.
+        source: the file.
         text: its text, where it was read already.
         blocks: the table that says what the rows' blocks are.
 
     Raises:
         BrokenBaseError: it does; the message tells the first and how many there are.
     """
-    errors = [finding for finding in check_found(found, text, blocks).findings if finding.severity == ERROR]
+    errors = [finding for finding in check_found(source, text, blocks).findings if finding.severity == ERROR]
     if not errors:
         return
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     raise BrokenBaseError(
-        f"{found.asked} is wrong as it is, and would be wrong with LSKA in it: line {first.line}, {first.text}{more}; "
-        f"see lska-surgeon check {found.path} --fix, or go on with --unchecked"
+        f"{source.name} is wrong as it is, and would be wrong with LSKA in it: line {first.line}, {first.text}{more}; "
+        f"see lska-surgeon check {source.path} --fix, or go on with --unchecked"
     )

@@ -59,7 +59,7 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
     if is_like_attention(subject.layers[index].kind):
         message = f"what {block} does is not known: people call more than one block by such a name"
     hint = f"; the nearest name is {near}" if near else ""
-    file = "FILE" if subject.found.is_stdin else subject.found.asked
+    file = "FILE" if subject.source.is_stdin else subject.source.name
     declare = f"lska-surgeon blocks {clean(file)} drafts its declaration"
     return subject.finding(
         WARNING, "module", index, message, f"it must be registered before the model is built{hint}; {declare}"

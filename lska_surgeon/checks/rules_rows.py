@@ -75,12 +75,12 @@ def sources(subject: Context) -> Iterator[Finding]:
 
 def scale(subject: Context) -> Iterator[Finding]:
     """Rule `scale`: the scale that the file's name asks for is there, and is three numbers."""
-    document, asked = subject.document, subject.found.scale
+    document, asked = subject.document, subject.source.scale
     if document.settings.get("scales"):
         line = line_number(document.text, document.scales_at)
         if document.scales and asked and asked not in document.scales:
             message = (
-                f"the name {subject.found.asked} asks for scale {asked}, and scales has {', '.join(document.scales)}"
+                f"the name {subject.source.name} asks for scale {asked}, and scales has {', '.join(document.scales)}"
             )
             yield Finding(ERROR, "scale", line, None, message, "rename the file, or add the entry")
             return

@@ -16,7 +16,7 @@ from ..declarations.scan import scan
 from ..errors import TargetError
 from ..files import as_path, check_target, write_text
 from ..modelfile.document import Document
-from ..modelfile.find import find_model
+from ..modelfile.sources import find_source
 from ..reports import Part, Shown, Table
 from ..wording import clean
 from .known_blocks import is_unknown, known_blocks
@@ -147,8 +147,8 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventor
     if source.endswith(".py"):
         found = {name: one for name, one in scan(Path(source)).items() if name not in declarations.blocks}
         return _found(Path(source), found, _outside(Path(source)), declarations)
-    model = find_model(source)
-    document = Document.read(model.path, model.asked, blocks=blocks)
+    model = find_source(source)
+    document = Document.read(model.path, model.name, blocks=blocks)
     unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.kind)))
     graph: Graph = document.graph
     notes = ("ultralytics is not installed, so its blocks are not known",) if known_blocks() is None else ()

@@ -14,7 +14,7 @@ from ..core.other_operators import all_ops
 from ..core.positions import NAMES
 from ..declarations.find import find_blocks
 from ..errors import SurgeonError
-from ..modelfile.find import find_model, stock_models
+from ..modelfile.sources import find_source, stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
 _LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
@@ -74,7 +74,7 @@ def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 def _letters_of(model: str) -> list[str]:
     try:
-        text = find_model(model).path.read_text(encoding="utf-8", errors="replace")
+        text = find_source(model).path.read_text(encoding="utf-8", errors="replace")
     except (SurgeonError, OSError):
         return []
     scales = _SCALES.search(text)

@@ -13,7 +13,7 @@ import click
 from ..core.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import building_with, find_blocks
-from ..modelfile.find import STDIN
+from ..modelfile.sources import STDIN
 from ..recipes.bases import bases_of
 from . import completion
 

@@ -24,7 +24,7 @@ from ..core.other_operators import TIMM, AnyOperator, OtherOperator
 from ..declarations.find import active_declarations
 from ..errors import DamagedError, SurgeonError, needs
 from ..files import for_a_while, read_json, write_text
-from ..modelfile.find import scale_in_name
+from ..modelfile.sources import scale_in_name
 from ..yaml_nodes import LARGEST
 
 _CACHE_SCHEMA = 1

@@ -20,7 +20,7 @@ from torch import nn
 
 from ..core.other_operators import AnyOperator, OtherOperator
 from ..core.shapes import channels_in
-from ..modelfile.find import find_model, is_checkpoint
+from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line
 from ..yolo import environment
 from ..yolo.build import build
@@ -138,9 +138,9 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
 
 
 def _build(source: str, scale: str | None, called: str | None) -> tuple[nn.Module, tuple[str, ...]]:
-    found = find_model(source)
+    found = find_source(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
-    named = None if found.path.name == found.asked else found.scale
+    named = None if found.path.name == found.name else found.scale
     with ShapesOnly():
         model = build(os.fspath(found.path), scale=scale, named=named, called=called)
     scales = list(model.yaml.get("scales") or ())

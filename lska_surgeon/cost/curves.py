@@ -15,7 +15,7 @@ from ..core.placement import Placement, edits_for
 from ..core.shapes import shapes_of
 from ..core.surgery import insert
 from ..errors import KernelError, PositionError
-from ..modelfile.load import OpenModel
+from ..modelfile.model import Model
 
 #: The four designs that the paper compares.
 DESIGNS = ("lska", "lska-trivial", "lka", "lka-trivial")
@@ -40,7 +40,7 @@ class CurvePoint:
 
 
 def curve_points(
-    base: OpenModel,
+    base: Model,
     at: Sequence[str],
     imgsz: tuple[int, int],
     ops: Sequence[str] = DESIGNS,
@@ -65,8 +65,8 @@ def curve_points(
     return tuple(_point(base, at, imgsz, op, k) for op in ops for k in sizes)
 
 
-def _point(base: OpenModel, at: Sequence[str], imgsz: tuple[int, int], op: str, k: int) -> CurvePoint:
-    graph = base.document.graph
+def _point(base: Model, at: Sequence[str], imgsz: tuple[int, int], op: str, k: int) -> CurvePoint:
+    graph = base.graph
     rewrite = insert(graph, edits_for(Placement(tuple(at), op, k), graph, base.shapes))
     shapes = shapes_of(rewrite.after, base.scaling)
     params = macs = 0

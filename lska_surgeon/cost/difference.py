@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
-from ..checkpoints.find import check_checkpoint
 from ..core.attention import read_any_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer
@@ -20,8 +18,8 @@ from ..core.surgery import remove
 from ..errors import PositionError
 from ..modelfile.diff import compare
 from ..modelfile.difference import RowDifference
-from ..modelfile.find import is_checkpoint
-from ..modelfile.load import OpenModel, open_model
+from ..modelfile.model import Model, load
+from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Part, Table
 
 
@@ -114,17 +112,18 @@ def difference_of(
     return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
 
 
-def _opened(name: str, trust: bool, blocks: BlockTable) -> OpenModel:
+def _opened(name: str, trust: bool, blocks: BlockTable) -> Model:
     if not is_checkpoint(name):
-        return open_model(name, blocks=blocks)
-    check_checkpoint(Path(name))  # before anything is imported
+        return load(name, blocks=blocks)
+    find_source(name, "checkpoint")  # before anything is imported
     from ..yolo.environment import import_offline
 
     import_offline()
-    from .trained import open_checkpoint
+    from ..checkpoints.checkpoint import read_checkpoint
+    from .trained import trained_model
 
     note = f"{name} is compared by the model YAML that it stores, not by its weights"
-    return replace(open_checkpoint(name, trust=trust), notes=(note,))
+    return replace(trained_model(read_checkpoint(name, trust=trust), blocks), notes=(note,))
 
 
 def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> CostDifference:
@@ -174,11 +173,11 @@ def _holds_operator(layer: Layer) -> bool:
 _Alike = tuple[Operators, "tuple[int, int] | None"]
 
 
-def _operators(model: OpenModel, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
+def _operators(model: Model, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
     """How many rows hold which operators; None when a width is not known."""
     found: Counter[_Alike] = Counter()
-    for layer in filter(_holds_operator, model.document.graph):
-        operators = operators_in(model.document.graph, layer.index, model.shapes, model.scaling)
+    for layer in filter(_holds_operator, model.graph):
+        operators = operators_in(model.graph, layer.index, model.shapes, model.scaling)
         if operators is None:
             return None
         found[operators, _sides(model.shapes[layer.index], imgsz)] += 1

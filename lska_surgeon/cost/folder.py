@@ -10,7 +10,7 @@ from ..declarations.find import active_blocks
 from ..errors import DocumentError, NotAModelError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.file_names import base_stem
-from ..modelfile.find import YAML_SUFFIXES, find_model, is_checkpoint
+from ..modelfile.sources import YAML_SUFFIXES, find_source, is_checkpoint
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _base_of(variant: Path) -> str | None:
     if is_checkpoint(variant):
         return None
     try:
-        find_model(f"{stem}.yaml")
+        find_source(f"{stem}.yaml")
     except DocumentError:
         return None
     return f"{stem}.yaml"

@@ -1,77 +1,40 @@
-"""A checkpoint's architecture as an open model: its own YAML, its widths measured where no rule has them."""
+"""A checkpoint's architecture as a model: its own YAML, its widths measured where no rule has them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
-from ..core.scaling import scaling_of
+from ..checkpoints.checkpoint import Checkpoint
+from ..core.blocks import BlockTable
 from ..core.shapes import Shape
-from ..declarations.find import active_blocks
 from ..errors import CheckpointError
-from ..modelfile.document import Document
-from ..modelfile.find import FoundModel
-from ..modelfile.load import OpenModel
+from ..modelfile.model import Model, stored_model
 from .shapes_only import ShapesOnly
 
 _SIDE = 256  # of the image that widths are measured on: any stride up to 256 leaves a map
 
 
-def open_checkpoint(path: str, *, trust: bool = False) -> OpenModel:
-    """The architecture of a checkpoint.
-
-    Args:
-        path: the file.
-        trust: load what is not on the allow-list as well; the file may then run anything.
-
-    Raises:
-        CheckpointError: it can't be read, or holds no model that was built from a YAML.
-    """
-    return open_trained(read_checkpoint(path, trust=trust))
-
-
-def open_trained(checkpoint: Checkpoint) -> OpenModel:
-    """The architecture of a checkpoint that was read.
+def trained_model(checkpoint: Checkpoint, blocks: BlockTable) -> Model:
+    """The architecture of a checkpoint that was read, with as many classes as its output layer is trained for.
 
     Raises:
         CheckpointError: it holds no model that was built from a YAML.
     """
-    name, yaml = checkpoint.path.name, checkpoint.yaml
-    if checkpoint.model is None or not isinstance(yaml, dict):
+    module, yaml = checkpoint.model, checkpoint.yaml
+    if module is None or not isinstance(yaml, dict):
         raise CheckpointError(f"{checkpoint.path} holds tensors without a model, so it has no rows")
-    document = Document(json.dumps(yaml, default=str), name, blocks=active_blocks())  # JSON is YAML
-    letter = yaml.get("scale") or None
-    scaling = scaling_of(document.settings, letter)
-    return _Trained(FoundModel(Path(checkpoint.path), name, letter), document, scaling, checkpoint=checkpoint)
-
-
-@dataclass(frozen=True)
-class _Trained(OpenModel):
-    checkpoint: Any = None
-
-    @property
-    def classes(self) -> object:
-        """How many classes the trained output layer has, whatever the YAML beside it says."""
-        found = getattr(self.checkpoint.model.model[-1], "nc", None)
-        return found if isinstance(found, int) else super().classes
-
-    @cached_property
-    def shapes(self) -> tuple[Shape, ...]:
-        """What each layer gives: by the rules, and as measured where they know no block."""
-        by_rule = super().shapes
-        if not any(shape.guessed or shape.channels is None for shape in by_rule):
-            return by_rule
-        measured = _measured(self.checkpoint.float_model(), len(by_rule))
-        return tuple(
-            real if real and (rule.guessed or rule.channels is None) else rule for rule, real in zip(by_rule, measured)
-        )
+    model = stored_model(yaml, checkpoint.path, blocks)
+    rows: Any = module.model
+    classes = getattr(rows[-1], "nc", None)
+    return replace(
+        model,
+        classes=classes if isinstance(classes, int) else model.classes,
+        measure=lambda: _measured(checkpoint.float_model(), len(model.graph)),
+    )
 
 
 def _measured(model: nn.Module, rows: int) -> list[Shape | None]:

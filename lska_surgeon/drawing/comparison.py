@@ -32,7 +32,7 @@ class Comparison:
         """All that stands in the image."""
         plain = self.after.figure()
         return plain._replace(
-            subtitle=", ".join([f"beside {self.before.model.found.asked}", self.after.subtitle(), *self._costs()]),
+            subtitle=", ".join([f"beside {self.before.model.name}", self.after.subtitle(), *self._costs()]),
             nodes=tuple(map(self._node, plain.nodes)),
             edges=tuple(map(self._edge, plain.edges)),
             captions=(*self._captions(), *plain.captions),
@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def _name(self) -> str:
-        return self.before.model.found.asked
+        return self.before.model.name
 
 
 def _value(value: object) -> str:

@@ -12,7 +12,7 @@ from ..core.positions import named_sites
 from ..core.roles import role_of
 from ..core.shapes import Shape
 from ..modelfile.document import format_value
-from ..modelfile.load import OpenModel
+from ..modelfile.model import Model
 from ..wording import clean, few, numbers
 from .figure import BACKBONE, NECK, OUTPUT, PLAIN, Edge, Figure, Mark, Node
 
@@ -38,16 +38,16 @@ class Content:
         classes: how many the network is trained for; None for what the model says.
     """
 
-    def __init__(self, model: OpenModel, imgsz: tuple[int, int], classes: int | None = None) -> None:
+    def __init__(self, model: Model, imgsz: tuple[int, int], classes: int | None = None) -> None:
         self.model, self.imgsz, self.classes = model, imgsz, classes
-        self.graph: Graph = model.document.graph
+        self.graph: Graph = model.graph
         self.shapes = model.shapes
 
     def figure(self, positions: bool = False) -> Figure:
         """All that stands in the image; with every position that `--at` takes by name where that is asked for."""
         nodes = (self._image(), *map(self.node, self.graph))
         edges = tuple(self._edges())
-        found = Figure(self.model.found.asked, self.subtitle(), nodes, edges, self._levels(), tuple(self._remarks()))
+        found = Figure(self.model.name, self.subtitle(), nodes, edges, self._levels(), tuple(self._remarks()))
         return _marked(found, self.graph, self.shapes) if positions else found
 
     def node(self, layer: Layer) -> Node:

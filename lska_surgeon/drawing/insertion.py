@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ..modelfile.document import Document
-from ..modelfile.find import FoundModel
 from ..modelfile.insert import Insertion
-from ..modelfile.load import OpenModel
 from .comparison import Comparison
 from .content import Content
 from .drawing import Drawing
@@ -21,8 +16,5 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: in
         imgsz: height and width of the image whose maps are told, pixels.
         classes: how many it is trained for; None for what the model says.
     """
-    name = plan.output.name if plan.output else "model"
-    found = FoundModel(Path(name), name, plan.scaling.letter)
-    variant = OpenModel(found, Document(plan.text, name, blocks=plan.opened.document.blocks), plan.scaling)
-    before, after = (Content(model, imgsz, classes) for model in (plan.opened, variant))
+    before, after = (Content(model, imgsz, classes) for model in (plan.base, plan.variant))
     return Drawing(Comparison(before, after).figure())

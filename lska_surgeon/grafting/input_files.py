@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.find import check_checkpoint
 from ..errors import NO_DATA, CheckpointError, TrainingError
 from ..files import MOST_IMAGE_BYTES, no_file, read_within
-from ..modelfile.find import CHECKPOINT_SUFFIXES, YAML_SUFFIXES
+from ..modelfile.sources import CHECKPOINT_SUFFIXES, YAML_SUFFIXES, find_source
 from ..wording import first_line
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _check_further(key: str, value: str) -> None:
     try:
-        check_checkpoint(Path(value))
+        find_source(Path(value), "checkpoint")
     except CheckpointError as error:
         raise CheckpointError(f"{key}={value}: {error}") from error
 

@@ -19,14 +19,14 @@ from ..core.other_operators import AnyOperator
 from ..core.placement import Placement, edits_for
 from ..core.positions import Site
 from ..core.scaling import scaling_of
-from ..core.shapes import shapes_of
 from ..core.surgery import Edit, Rewrite, insert, remove
 from ..declarations.find import active_blocks
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.find import FoundModel, find_model, with_scale
+from ..modelfile.model import stored_model
 from ..modelfile.remove import rows_of_operators
 from ..modelfile.scale_pin import pinned_scale
+from ..modelfile.sources import Source, find_source, with_scale
 from ..nn import named_operators
 from ..reports import Table
 from ..wording import number_in, numbers
@@ -73,9 +73,9 @@ def plan_graft(checkpoint: Checkpoint, placement: Placement) -> GraftPlan:
         SurgeonError: the checkpoint holds no model, a position matches nothing, a kernel does not exist, ...
     """
     placement = replace(placement, gated=placement.op not in OP_BLOCKS)  # the plain one has no identity
-    graph = stored_graph(checkpoint)
-    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
-    rewrite = insert(graph, edits_for(placement, graph, shapes_of(graph, scaling)))
+    stored_graph(checkpoint)
+    model = stored_model(checkpoint.yaml or {}, checkpoint.path, active_blocks())
+    rewrite = insert(model.graph, edits_for(placement, model.graph, model.shapes))
     return GraftPlan(checkpoint, rewrite, yaml_of(rewrite.after, checkpoint.yaml or {}))
 
 
@@ -121,15 +121,15 @@ def with_model(checkpoint: Checkpoint, variant: str) -> Checkpoint:
     Raises:
         CheckpointError: the tensors are not those of that network.
     """
-    found = find_model(variant)
-    document = Document.read(found.path, blocks=active_blocks())
+    source = find_source(variant)
+    document = Document.read(source.path, blocks=active_blocks())
     graph = document.graph
     rows = rows_of_operators(document)
     base = remove(graph, rows).after if rows or any(layer.kind.is_attention for layer in graph) else graph
     yaml = yaml_of(base, dict(document.settings))
     tensors = _as_in_a_model(checkpoint.state_dict)
     problems = []
-    for letter in [found.scale, *document.scales] if document.scales else [None]:
+    for letter in [source.scale, *document.scales] if document.scales else [None]:
         classes = _classes_in(tensors)
         model = build({**yaml, **({"nc": classes} if classes else {}), **({"scale": letter} if letter else {})})
         wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -251,14 +251,14 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     Raises:
         SurgeonError: the variant can't be read or built, nothing of the network is in it, or nothing else is.
     """
-    found = find_model(name)
-    document = Document.read(found.path, blocks=active_blocks())
+    source = find_source(name)
+    document = Document.read(source.path, blocks=active_blocks())
     graph = document.graph
     refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
     best: Target | None = None
     problem: SurgeonError | None = None
     makes = _makes_of(base, base_yaml, layers)
-    for letter in _letters(found.scale, base_yaml, document.settings):
+    for letter in _letters(source.scale, base_yaml, document.settings):
         yaml = _yaml_at(graph, document.settings, base_yaml, letter)
         try:
             target = _align(base, makes, graph_of(yaml, document.name, graph.blocks), yaml)
@@ -278,7 +278,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
             f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
-    return replace(best, notes=_scale_notes(found, document, best.yaml, base.name))
+    return replace(best, notes=_scale_notes(source, document, best.yaml, base.name))
 
 
 def _news(rewrite: Rewrite) -> bool:
@@ -287,20 +287,20 @@ def _news(rewrite: Rewrite) -> bool:
     return bool(rewrite.inserted or rewrite.edits) or any(row.block != layer.block for row, layer in pairs)
 
 
-def _scale_notes(found: FoundModel, document: Document, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
+def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
     """What to say where the file asks, by its name or by what `insert` wrote in it, for another scale than the
     checkpoint has.
     """
     taken, pinned = yaml.get("scale"), pinned_scale(document)
-    asks = found.scale or pinned
+    asks = source.scale or pinned
     if not asks or not isinstance(yaml.get("scales"), Mapping) or taken == asks:
         return ()
     so = f"and {checkpoint} has scale {taken}, so the graft has scale {taken}"
-    if not found.scale:
-        return (f"{found.asked} was written for scale {asks}, which stands first in its scales, {so}",)
-    fitting = with_scale(found.asked, str(taken))
+    if not source.scale:
+        return (f"{source.name} was written for scale {asks}, which stands first in its scales, {so}",)
+    fitting = with_scale(source.name, str(taken))
     return (
-        f"{found.asked} asks by its name for scale {found.scale}, {so}"
+        f"{source.name} asks by its name for scale {source.scale}, {so}"
         + (f": as {fitting} the file would build it" if fitting else ""),
     )
 

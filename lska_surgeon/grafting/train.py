@@ -19,9 +19,8 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint, open_network, read_checkpoint
-from ..checkpoints.find import means_yaml
 from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
-from ..modelfile.find import find_model, is_checkpoint
+from ..modelfile.sources import find_source, is_checkpoint, means_yaml
 from ..nn import named_operators
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
@@ -86,7 +85,7 @@ def plan_training(
     options = check_options(given if isinstance(given, Mapping) else _options_in(given))
     refuse_unsafe_files(options, trust=trust)
     if means_yaml(source):
-        source = str(Path(source).with_name(find_model(source).asked))  # by a bare name Ultralytics means a checkpoint
+        source = str(Path(source).with_name(find_source(source).name))  # by a bare name Ultralytics means a checkpoint
         model = _check_yaml(source, stage, options)
     else:
         checkpoint = read_checkpoint(source, trust=trust)
@@ -237,7 +236,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
         )
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
-    found = find_model(source)
+    found = find_source(source)
     return build(found.path, named=found.scale)
 
 

@@ -31,10 +31,10 @@ from ultralytics.engine import trainer, validator
 from ultralytics.models import yolo
 from ultralytics.utils import LOGGER, RANK, checks, downloads
 
-from ..checkpoints.find import means_yaml
 from ..core.graph import graph_of
 from ..declarations.find import active_blocks
 from ..errors import NO_DATA, SurgeonError, TrainingError
+from ..modelfile.sources import means_yaml
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
 from ..wording import clean, number_in, plural

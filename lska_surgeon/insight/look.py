@@ -13,7 +13,8 @@ from torch import nn
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..core.shapes import channels_in
-from ..cost.trained import open_trained
+from ..cost.trained import trained_model
+from ..declarations.find import active_blocks
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
 from ..nn import named_operators
@@ -206,7 +207,7 @@ def _layers(checkpoint: Checkpoint, name: str, levels: Sequence[str], layers: Se
     sources = rows[last].f
     inputs = [sources] if isinstance(sources, int) else list(sources)
     inputs = [index if index >= 0 else last + index for index in inputs]
-    shapes = open_trained(checkpoint).shapes
+    shapes = trained_model(checkpoint, active_blocks()).shapes
     known = {level: index for index in inputs if (level := shapes[index].level)}
     by_level = known if len(known) == len(inputs) else {f"layer {index}": index for index in inputs}
     missing = [level for level in levels if level.lower() not in by_level]

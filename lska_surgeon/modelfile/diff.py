@@ -19,7 +19,7 @@ from ..core.resolve import kept_letter, resolve_scale
 from ..core.shapes import channels_in
 from ..errors import GraphError
 from .difference import Change, Rewiring, RowDifference, Setting
-from .load import OpenModel
+from .model import Model
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.
 _AGREES, _AGREES_THROUGH = 0.02, 0.01
@@ -31,7 +31,7 @@ _STORED = ("yaml_file", "scale", "lska_surgeon")
 _SCALING = ("scales", "depth_multiple", "width_multiple")
 
 
-def compare(before: OpenModel, after: OpenModel) -> RowDifference:
+def compare(before: Model, after: Model) -> RowDifference:
     """Compare two architectures."""
     one, other, by_width = _comparable(before, after)
     index_map = _aligned(one, other)
@@ -53,23 +53,23 @@ def compare(before: OpenModel, after: OpenModel) -> RowDifference:
     )
 
 
-def _comparable(before: OpenModel, after: OpenModel) -> tuple[Graph, Graph, bool]:
+def _comparable(before: Model, after: Model) -> tuple[Graph, Graph, bool]:
     """The rows as written; with real widths where the tables of scales differ, as after `insert --resolve`."""
     if _scales(before) == _scales(after):
-        return before.document.graph, after.document.graph, False
+        return before.graph, after.graph, False
     try:
-        one, other = (resolve_scale(x.document.graph, x.shapes, x.scaling) for x in (before, after))
+        one, other = (resolve_scale(x.graph, x.shapes, x.scaling) for x in (before, after))
     except (GraphError, TypeError, ValueError, IndexError):  # a width that is no number, arguments that no block takes
-        return before.document.graph, after.document.graph, False
+        return before.graph, after.graph, False
     return one, other, True
 
 
-def _scales(model: OpenModel) -> list[Any]:
-    return [model.document.settings.get(key) for key in _SCALING]
+def _scales(model: Model) -> list[Any]:
+    return [model.graph.settings.get(key) for key in _SCALING]
 
 
-def _settings(before: OpenModel, after: OpenModel, by_width: bool) -> tuple[Setting, ...]:
-    old, new = before.document.settings, after.document.settings
+def _settings(before: Model, after: Model, by_width: bool) -> tuple[Setting, ...]:
+    old, new = before.graph.settings, after.graph.settings
     left_out = {*_STORED, *(_SCALING if by_width else ())}
     if channels_in(old) == channels_in(new):  # a checkpoint says it, a YAML only where it is not 3
         left_out |= {"ch", "channels"}
@@ -77,7 +77,7 @@ def _settings(before: OpenModel, after: OpenModel, by_width: bool) -> tuple[Sett
     found = [Setting(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
     models = (before, after)
     letters = [x.scaling.letter for x in models]
-    needed = [kept_letter(x.document.graph, x.scaling) for x in models] if by_width else letters
+    needed = [kept_letter(x.graph, x.scaling) for x in models] if by_width else letters
     differ = letters[0] != letters[1] and needed[0] != needed[1]
     return (*found, Setting("scale", *letters)) if differ else tuple(found)
 

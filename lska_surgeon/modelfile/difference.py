@@ -10,8 +10,7 @@ from ..core.graph import IMAGE, Graph, Layer
 from ..reports import Part, Shown, Table
 from ..wording import counted
 from .document import format_value
-from .find import is_stock
-from .load import OpenModel
+from .model import Model
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ class RowDifference(Shown):
         by_width: True when rows were compared with the scales' real widths and repeats, for the scales differ.
     """
 
-    before: OpenModel
-    after: OpenModel
+    before: Model
+    after: Model
     one: Graph
     other: Graph
     index_map: Mapping[int, int]
@@ -208,11 +207,11 @@ def _ranges(index_map: Mapping[int, int]) -> Iterator[str]:
         run = [pair] if pair is not None else []
 
 
-def _name(model: OpenModel) -> str:
+def _name(model: Model) -> str:
     """As it was asked for: a stock name, or a path."""
-    found = model.found
-    return found.asked if is_stock(found) else str(found.path.with_name(found.asked))
+    found = model.source
+    return found.name if found.is_stock else str(found.path.with_name(found.name))
 
 
-def _model(model: OpenModel) -> dict[str, Any]:
-    return {"model": str(model.found.path), "scale": model.scaling.letter, "rows": len(model.document.layers)}
+def _model(model: Model) -> dict[str, Any]:
+    return {"model": str(model.path), "scale": model.scaling.letter, "rows": len(model.graph.layers)}

@@ -12,17 +12,17 @@ from ..core.other_operators import other_ops
 from ..core.placement import Placement
 from ..core.surgery import Edit
 from ..errors import TargetError
-from .find import FoundModel, scale_in_name
-from .load import OpenModel
+from .model import Model
+from .sources import Source, scale_in_name
 
 
-def default_name(base: OpenModel, placement: Placement, *, resolve: bool = False) -> str:
+def default_name(base: Model, placement: Placement, *, resolve: bool = False) -> str:
     """`yolov8s-lska-neck-k35.yaml`: base, scale, operator, positions and kernel sizes."""
     resolved = "-resolved" if resolve else ""
     return f"{variant_stem(stem_with_scale(base), placement)}{resolved}.yaml"
 
 
-def name_fields(base: OpenModel, placement: Placement, edits: Sequence[Edit]) -> dict[str, str]:
+def name_fields(base: Model, placement: Placement, edits: Sequence[Edit]) -> dict[str, str]:
     """What a file name may be made of: base (with its scale), scale, op, at, k and d."""
     kernels = [edit.kernel for edit in edits]
     return {
@@ -57,21 +57,21 @@ def _in_a_name(at: str) -> str:
     return re.sub(r"[^\w.]+", "-", spelt).strip("-")
 
 
-def stem_with_scale(base: OpenModel) -> str:
+def stem_with_scale(base: Model) -> str:
     """The base's name with its scale: `yolov8s`."""
-    found, scale = base.found, base.asked_scale
-    stem = Path(found.asked).stem
-    if scale is None or found.scale == scale:
+    source, scale = base.source, base.asked_scale
+    stem = Path(source.name).stem
+    if scale is None or source.scale == scale:
         return stem
-    if found.scale:
-        return re.sub(rf"(yolo(?:e-)?v?\d+){found.scale}", rf"\g<1>{scale}", stem, count=1)
+    if source.scale:
+        return re.sub(rf"(yolo(?:e-)?v?\d+){source.scale}", rf"\g<1>{scale}", stem, count=1)
     with_letter = re.sub(r"(yolo(?:e-)?v?\d+)", rf"\g<1>{scale}", stem, count=1)
     return with_letter if scale_in_name(f"{with_letter}.yaml") == scale else f"{stem}-{scale}"
 
 
-def base_name(found: FoundModel, blocks: BlockTable = STOCK) -> str:
+def base_name(source: Source, blocks: BlockTable = STOCK) -> str:
     """The name of the base that a variant's name tells of."""
-    stem = Path(found.asked).stem
+    stem = Path(source.name).stem
     return f"{base_stem(stem, blocks) or stem + '-base'}.yaml"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from ..reports import Part, Shown, Table
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import default_name, family_notes
-from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
-from .load import OpenModel
+from .model import Model, model_of
 from .remove import tells_its_own
 from .rewriting import reread, rewrite_text
 from .scale_pin import names_scale, pin_scale, without_scaling
+from .sources import STDIN, scale_in_name
 
 #: The columns of `SitePlan.cells`.
 COLUMNS = ("position", "layer", "block", "level", "operator", "channels", "row", "read by", "params")
@@ -126,7 +127,7 @@ class Insertion(Shown):
     """An insertion, worked out; nothing is written before `write`.
 
     Attributes:
-        opened: the base, read.
+        base: the base, read.
         placement: which operators were asked for, and where.
         resolved: whether the scale's real widths and repeats stand in every row.
         text: the variant's text.
@@ -136,7 +137,7 @@ class Insertion(Shown):
         notes: what the user should be told.
     """
 
-    opened: OpenModel
+    base: Model
     placement: Placement
     resolved: bool
     text: str
@@ -146,19 +147,20 @@ class Insertion(Shown):
     notes: tuple[str, ...]
 
     @property
-    def base(self) -> FoundModel:
-        """Where the base is."""
-        return self.opened.found
-
-    @property
     def before(self) -> str:
         """The base's text."""
-        return self.opened.document.text
+        return self.base.text
 
     @property
     def scaling(self) -> Scaling:
         """The scale that the base was read at."""
-        return self.opened.scaling
+        return self.base.scaling
+
+    @cached_property
+    def variant(self) -> Model:
+        """The variant as a model, written or not."""
+        name = self.output.name if self.output else "model"
+        return model_of(Document(self.text, name, blocks=self.base.blocks), self.scaling)
 
     @property
     def index_map(self) -> dict[int, int]:
@@ -193,7 +195,7 @@ class Insertion(Shown):
         """What is done, in one line."""
         scale = f" at scale {self.scaling.letter}" if self.scaling.letter else ""
         params = "" if self.params_added is None else f", {self.params_added:,} added parameters"
-        return f"{self.output or 'standard output'}: {self.base.asked}{scale} with {in_words(self.sites)}{params}"
+        return f"{self.output or 'standard output'}: {self.base.name}{scale} with {in_words(self.sites)}{params}"
 
     def parts(self) -> tuple[Part, ...]:
         """What is done, a table of the edits, and the diff."""
@@ -227,7 +229,7 @@ class Insertion(Shown):
             TargetError: the file is there and `force` is off, its name does not fit the model, or the system refuses.
         """
         if path is not None:
-            named = plan_insert(self.opened, self.placement, resolve=self.resolved, output=os.fspath(as_path(path)))
+            named = plan_insert(self.base, self.placement, resolve=self.resolved, output=os.fspath(as_path(path)))
             return named.write(force=force)
         target = planned_target(None, self.output, ".yaml")
         write_text(target, self.text, force=force)
@@ -235,7 +237,7 @@ class Insertion(Shown):
 
 
 def plan_insert(
-    base: OpenModel, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
+    base: Model, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
 ) -> Insertion:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
@@ -251,14 +253,14 @@ def plan_insert(
     Raises:
         SurgeonError: a position matches nothing, a kernel does not exist, ...
     """
-    document, scaling, notes = base.document, base.scaling, list(base.notes)
-    edits = edits_for(placement, document.graph, base.shapes)
-    rewrite = insert(document.graph, edits)
+    document, scaling, notes = base.written, base.scaling, list(base.notes)
+    edits = edits_for(placement, base.graph, base.shapes)
+    rewrite = insert(base.graph, edits)
     after = shapes_of(rewrite.after, scaling)
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
-    name = output or (STDIN if base.found.is_stdin else default_name(base, placement, resolve=resolve))
+    name = output or (STDIN if base.source.is_stdin else default_name(base, placement, resolve=resolve))
     target = None if name == STDIN else target_path(name, ".yaml")
-    notes += [*family_notes(document.graph, target), *stacking_notes(rewrite)]
+    notes += [*family_notes(base.graph, target), *stacking_notes(rewrite)]
     label = _labels(rewrite, after)
     if resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, target)

@@ -14,7 +14,7 @@ from ..core.yolov5 import yolov5_problem
 from ..reports import Part, Shown, Table
 from ..wording import clean, few, numbers
 from .document import format_value
-from .load import OpenModel
+from .model import Model
 
 _LAYERS = ("layer", "section", "sources", "repeats", "block", "args", "channels", "stride", "level", "read by")
 _LONGEST_ARGS = 200
@@ -29,12 +29,12 @@ class Positions(Shown):
         model: the model, read at a scale.
     """
 
-    model: OpenModel
+    model: Model
 
     @property
     def graph(self) -> Graph:
         """The layers."""
-        return self.model.document.graph
+        return self.model.graph
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -56,9 +56,7 @@ class Positions(Shown):
     @property
     def line(self) -> str:
         """What it has, in one line."""
-        return (
-            f"{self.model.found.asked}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}"
-        )
+        return f"{self.model.name}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}"
 
     def parts(self) -> tuple[Part, ...]:
         """A table of the layers, and one of the positions."""
@@ -68,7 +66,7 @@ class Positions(Shown):
         """Layers and positions as plain data, as `--json` writes them."""
         return {
             "schema": self.schema,
-            "model": str(self.model.found.path),
+            "model": str(self.model.path),
             "scale": self.model.scaling.letter,
             "layers": [self._layer_as_dict(index) for index in range(len(self.graph))],
             "positions": {name: [site.layer for site in sites] for name, sites in self.named.items()},

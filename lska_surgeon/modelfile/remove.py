@@ -20,11 +20,11 @@ from ..reports import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
 from .file_names import base_name, family_notes
-from .find import STDIN, FoundModel, scale_in_name
 from .lines import unified_diff
-from .load import read_model
+from .model import read_source
 from .rewriting import reread, rewrite_text
 from .scale_pin import unpin_scale
+from .sources import STDIN, Source, scale_in_name
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class Removal(Shown):
     """A removal, worked out; nothing is written before `write`.
 
     Attributes:
-        found: where the variant is.
+        source: where the variant is.
         document: the variant, read.
         text: the base's text.
         rewrite: the variant's rows and the base's.
@@ -40,7 +40,7 @@ class Removal(Shown):
         notes: what the user should be told.
     """
 
-    found: FoundModel
+    source: Source
     document: Document
     text: str
     rewrite: Rewrite
@@ -56,7 +56,7 @@ class Removal(Shown):
     def diff(self) -> str:
         """The unified diff from the variant to the base."""
         name = self.output.name if self.output else "base"
-        return unified_diff(self.document.text, self.text, self.found.path.name, name)
+        return unified_diff(self.document.text, self.text, self.source.path.name, name)
 
     @property
     def line(self) -> str:
@@ -66,7 +66,7 @@ class Removal(Shown):
         hosts = [old for old, new in index_map.items() if after[new].block != before[old].block]
         parts = [f"{len(gone)} operator row{plural(gone)} ({numbers(gone)})"] if gone else []
         parts += [f"{len(hosts)} host{plural(hosts)} made plain ({numbers(hosts)})"] if hosts else []
-        return f"{self.output or 'standard output'}: {self.found.path.name} without {' and '.join(parts)}"
+        return f"{self.output or 'standard output'}: {self.source.path.name} without {' and '.join(parts)}"
 
     def parts(self) -> tuple[Part, ...]:
         """What is taken out, and the diff."""
@@ -76,7 +76,7 @@ class Removal(Shown):
         """Everything as plain data, as `--json` writes it."""
         return {
             "schema": self.schema,
-            "variant": str(self.found.path),
+            "variant": str(self.source.path),
             "output": str(self.output) if self.output else None,
             "index_map": self.rewrite.index_map_by_name,
             "notes": list(self.notes),
@@ -86,7 +86,7 @@ class Removal(Shown):
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the base; arguments and errors as for `Insertion.write`."""
         if path is not None:
-            return _removal(self.found, self.document, os.fspath(as_path(path))).write(force=force)
+            return _removal(self.source, self.document, os.fspath(as_path(path))).write(force=force)
         target = planned_target(None, self.output, ".yaml")
         write_text(target, self.text, force=force)
         return target
@@ -98,17 +98,17 @@ def plan_remove(variant: str, output: str | None = None, blocks: BlockTable = ST
     Raises:
         SurgeonError: the file can't be read, or there is nothing to remove.
     """
-    return _removal(*read_model(variant, blocks=blocks), output)
+    return _removal(*read_source(variant, blocks=blocks), output)
 
 
-def _removal(found: FoundModel, document: Document, output: str | None) -> Removal:
+def _removal(source: Source, document: Document, output: str | None) -> Removal:
     rows = _rows_to_remove(document)
     rewrite = remove(document.graph, rows)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
-    name = output or (STDIN if found.is_stdin else base_name(found, document.blocks))
+    name = output or (STDIN if source.is_stdin else base_name(source, document.blocks))
     target = None if name == STDIN else target_path(name, ".yaml")
-    notes = (*family_notes(document.graph, target), *_notes(found, document, target), *_unmarked(document, rows))
-    return Removal(found, document, text, rewrite, target, notes)
+    notes = (*family_notes(document.graph, target), *_notes(source, document, target), *_unmarked(document, rows))
+    return Removal(source, document, text, rewrite, target, notes)
 
 
 def rows_of_operators(document: Document) -> set[int] | None:
@@ -178,16 +178,16 @@ def _unmarked(document: Document, rows: set[int] | None) -> tuple[str, ...]:
     )
 
 
-def _notes(found: FoundModel, document: Document, target: Path | None) -> tuple[str, ...]:
+def _notes(source: Source, document: Document, target: Path | None) -> tuple[str, ...]:
     """What to tell of a name that does not say the scale that the variant's name says."""
-    if target is None or found.scale not in document.scales or len(document.scales) < 2:
+    if target is None or source.scale not in document.scales or len(document.scales) < 2:
         return ()
     said = scale_in_name(target.name)
-    if said == found.scale:
+    if said == source.scale:
         return ()
     built = said if said in document.scales else next(iter(document.scales))
     note = (
-        f"{found.asked} says scale {found.scale} and {target.name} does not, so ultralytics builds it at scale "
-        f"{built}: a name such as {base_name(found, document.blocks)} keeps it"
+        f"{source.name} says scale {source.scale} and {target.name} does not, so ultralytics builds it at scale "
+        f"{built}: a name such as {base_name(source, document.blocks)} keeps it"
     )
     return (note,)

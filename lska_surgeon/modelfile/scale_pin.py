@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ..errors import TargetError
 from ..yaml_nodes import Span
 from .document import Document
-from .find import scale_in_name
 from .lines import BREAKS, line_end, line_start, newline_at
 from .rewriting import splice
+from .sources import scale_in_name
 
 _MARK = "# lska-surgeon:"
 _EOL = rf"(?:\r\n|[{BREAKS}])\Z"

@@ -131,7 +131,7 @@ class Index:
         for variant, cost in self.variants:
             flops = None if cost.macs is None else 2 * cost.macs
             amounts = (cost.params, cost.macs, flops, cost.params_added, cost.macs_added)
-            base = (variant.base.found.asked, variant.base.scaling.letter)
+            base = (variant.base.name, variant.base.scaling.letter)
             rows.append((variant.file, *base, edits_in_words(variant), *amounts))
         return csv(header, rows)
 
@@ -209,7 +209,7 @@ def _variant(variant: Variant, cost: VariantCost) -> dict[str, Any]:
     return {
         "file": variant.file,
         "sha256": variant.sha256,
-        "base": variant.base.found.asked,
+        "base": variant.base.name,
         "base_sha256": variant.base_text.sha256,
         "scale": variant.base.scaling.letter,
         "edits": [
@@ -252,8 +252,8 @@ def edits_in_words(variant: Variant) -> str:
 
 
 def base_name(variant: Variant) -> str:
-    asked, letter = variant.base.found.asked, variant.base.scaling.letter
-    return asked if variant.base.found.scale or not letter else f"{asked} at scale {letter}"
+    asked, letter = variant.base.name, variant.base.scaling.letter
+    return asked if variant.base.source.scale or not letter else f"{asked} at scale {letter}"
 
 
 def _amounts(cost: VariantCost | Counted | None) -> tuple[str, str, str]:

@@ -14,9 +14,8 @@ from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.file_names import default_name, name_fields
-from ..modelfile.find import is_stock
 from ..modelfile.insert import Insertion, plan_insert
-from ..modelfile.load import OpenModel, open_model
+from ..modelfile.model import Model, load
 from .recipe import Recipe, Wanted
 
 DEFAULT_FOLDER = "variants"
@@ -51,7 +50,7 @@ class Variant:
     """
 
     wanted: Wanted
-    base: OpenModel
+    base: Model
     plan: Insertion
     file: str
 
@@ -111,7 +110,7 @@ def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, 
         RecipeError: a base can't be read or is wrong, a position matches nothing, two variants want one file; with
             file and line.
     """
-    bases: dict[tuple[str, str | None], OpenModel] = {}
+    bases: dict[tuple[str, str | None], Model] = {}
     files: dict[str, Variant] = {}
     for wanted in recipe.wanted:
         if (wanted.base, wanted.scale) not in bases:
@@ -142,14 +141,14 @@ def read_again(recipe: Recipe, variants: Iterable[Variant]) -> None:
         assert again.text == variant.text
 
 
-def _plan(recipe: Recipe, wanted: Wanted, base: OpenModel) -> Variant:
+def _plan(recipe: Recipe, wanted: Wanted, base: Model) -> Variant:
     placement = _placement(wanted)
     if wanted.out is None:
         file = f"{DEFAULT_FOLDER}/{default_name(base, placement, resolve=recipe.resolve)}"
     else:
-        edits = edits_for(placement, base.document.graph, base.shapes)
+        edits = edits_for(placement, base.graph, base.shapes)
         file = _named(wanted.out, name_fields(base, placement, edits))
-    if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.found.path)):
+    if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.path)):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
     plan = _insert(recipe, base, wanted, file, verify=False)
     return Variant(wanted, base, plan, file)
@@ -167,28 +166,28 @@ def _placement(wanted: Wanted) -> Placement:
     return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
-def _insert(recipe: Recipe, base: OpenModel, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
+def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
     output = str(recipe.folder / file)
     return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 
 
-def _model_text(base: OpenModel) -> ModelText:
-    return ModelText(base.found.asked, base.document.text, base.scaling.letter)
+def _model_text(base: Model) -> ModelText:
+    return ModelText(base.name, base.text, base.scaling.letter)
 
 
-def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> OpenModel:
+def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
     try:
-        opened = open_model(wanted.base, None, recipe.folder, blocks=recipe.blocks)
-        if not unchecked and not is_stock(opened.found):
+        opened = load(wanted.base, None, recipe.folder, blocks=recipe.blocks)
+        if not unchecked and not opened.source.is_stock:
             from ..checks.refusal import refuse_broken
 
-            refuse_broken(opened.found, blocks=opened.document.blocks)
+            refuse_broken(opened.source, blocks=opened.blocks)
     except SurgeonError as error:
         raise recipe.error(wanted, error, "base") from error
     if wanted.scale is None:
         return opened
     try:
-        return open_model(wanted.base, wanted.scale, recipe.folder, blocks=recipe.blocks)
+        return load(wanted.base, wanted.scale, recipe.folder, blocks=recipe.blocks)
     except SurgeonError as error:
         raise recipe.error(wanted, error, "scale") from error
 

@@ -9,8 +9,8 @@ import sys
 from ..core.blocks import BlockTable
 from ..core.other_operators import read_row_of_users
 from ..errors import SurgeonError
-from ..modelfile.find import is_checkpoint
-from ..modelfile.load import read_model
+from ..modelfile.model import read_source
+from ..modelfile.sources import is_checkpoint
 from ..wording import numbers
 
 
@@ -52,7 +52,7 @@ def moved_rows_note(model: str, weights: str, blocks: BlockTable) -> str | None:
     if not is_checkpoint(weights) or is_checkpoint(model):
         return None
     try:
-        _, document = read_model(model, blocks=blocks)
+        _, document = read_source(model, blocks=blocks)
     except SurgeonError:
         return None  # Ultralytics says what is wrong
     rows = [layer.index for layer in document.layers if layer.kind.is_operator or read_row_of_users(layer)]

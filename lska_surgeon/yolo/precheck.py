@@ -19,7 +19,7 @@ from ..core.shapes import shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
 from ..errors import EncodingError, EndlessError, GraphError, SurgeonError
 from ..modelfile.document import Document, RowError
-from ..modelfile.find import FoundModel, find_model, is_stock
+from ..modelfile.sources import Source, find_source
 
 
 def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
@@ -35,10 +35,10 @@ def refuse_sizes(name: str | Path, scale: str | None = None) -> None:
         GraphError: a row has too many repeats, or is too wide, or another number is absurd.
         RowError: a number is too large to be one.
     """
-    found, document = _read(name)
+    source, document = _read(name)
     if document is not None:
-        letter = scale or (found.scale if document.scales else None)
-        _refuse_sizes(found.asked, document.settings, letter, document.layers, lambda: document.graph)
+        letter = scale or (source.scale if document.scales else None)
+        _refuse_sizes(source.name, document.settings, letter, document.layers, lambda: document.graph)
 
 
 def refuse_sizes_in(yaml: Mapping[str, Any], name: str) -> None:
@@ -95,34 +95,34 @@ def refuse_sources(name: str | Path) -> None:
         GraphError: a source is missing, or looks forward.
     """
     try:
-        found = find_model(str(name))
+        source = find_source(str(name))
     except SurgeonError:  # Ultralytics said it
         return
-    document = _document(found, bad_rows=[])
+    document = _document(source, bad_rows=[])
     if document is not None:
-        _refuse(found.asked, ((layer, layer.problem()) for layer in document.layers))
+        _refuse(source.name, ((layer, layer.problem()) for layer in document.layers))
 
 
-def _read(name: str | Path) -> tuple[FoundModel, Document | None]:
+def _read(name: str | Path) -> tuple[Source, Document | None]:
     """The file, read as far as it can be."""
-    found = FoundModel(Path(name), str(name), None)
+    source = Source(Path(name), str(name))
     bad_rows: list[RowError] = []
     try:
-        found = find_model(str(name))
-        document = _document(found, bad_rows)
+        source = find_source(str(name))
+        document = _document(source, bad_rows)
     except (EncodingError, EndlessError):
         raise
     except SurgeonError:
-        return found, None
+        return source, None
     huge = next((error for error in bad_rows if error.is_huge), None)
     if huge:
         raise huge
-    return found, document
+    return source, document
 
 
-def _document(found: FoundModel, bad_rows: list[RowError]) -> Document | None:
+def _document(source: Source, bad_rows: list[RowError]) -> Document | None:
     """The file, its rows however bad; None for stock models, which are sound, and reading one takes time."""
-    return None if is_stock(found) else Document.read(found.path, found.asked, bad_rows, blocks=active_blocks())
+    return None if source.is_stock else Document.read(source.path, source.name, bad_rows, blocks=active_blocks())
 
 
 def _refuse(name: str, problems: Iterator[tuple[Layer, str | None]]) -> None:

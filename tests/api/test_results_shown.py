@@ -19,7 +19,7 @@ from support.ablations import RECIPE, write_recipe
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.reports import Shown, Table, html
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"

@@ -55,7 +55,7 @@ def test_a_recipe_is_planned_by_the_table_that_it_was_read_with(project: Path) -
     found = read_recipe(path, find_blocks(project / "away.toml"))
     ls.positions("yolov8n.yaml")
     (variant,) = plan_variants(found)
-    assert variant.text.count("EMA") > variant.base.document.text.count("EMA")
+    assert variant.text.count("EMA") > variant.base.text.count("EMA")
     with pytest.raises(RecipeError, match="no operator 'EMA'"):
         read_recipe(path)
 

@@ -25,8 +25,8 @@ from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.modelfile.rewriting import splice
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yaml_nodes import Span
 
 STOCK = sorted(stock_models())

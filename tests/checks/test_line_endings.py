@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.cli.main import main
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 ENDINGS = {
     "LF": "\n",

@@ -12,7 +12,7 @@ import pytest
 from lska_surgeon.checks import ERROR, CheckedFile, check_file
 from lska_surgeon.core.graph import Layer
 from lska_surgeon.modelfile.document import Document, format_row
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 STOCK = [name for name in ("yolov8.yaml", "yolo11.yaml", "yolov5.yaml") if name in stock_models()]
 #: What people put in: attention of every kind, blocks and convolutions of their own.

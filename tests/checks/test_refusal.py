@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import BrokenBaseError, RecipeError
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 STOCK = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
 SPPF = "  - [-1, 1, SPPF, [1024, 5]]"

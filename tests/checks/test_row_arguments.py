@@ -12,7 +12,7 @@ from lska_surgeon.checks.activation import activation_problem
 from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
 from lska_surgeon.checks.taken import built_from, fault_in, taken_by
 from lska_surgeon.errors import BuildError
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.code_guard import unsafe_architecture
 

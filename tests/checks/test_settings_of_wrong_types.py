@@ -9,7 +9,7 @@ from support.shapes import NETWORK, surgeon
 
 from lska_surgeon.core.settings import settings_problems
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 #: A setting as it is written -> what is said of it.
 WRONG = {

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lska_surgeon.cli.main import COMMANDS, main
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
@@ -133,7 +133,7 @@ def test_interrupted_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lska_surgeon.api.positions.open_model", interrupt)
+    monkeypatch.setattr("lska_surgeon.api.positions.load", interrupt)
     stopped = run("positions yolov8s.yaml")
     assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
 

@@ -117,10 +117,10 @@ def test_stock_models_with_their_scales() -> None:
 
 
 def test_every_stock_model_that_is_offered_is_found() -> None:
-    from lska_surgeon.modelfile.find import find_model
+    from lska_surgeon.modelfile.sources import find_source
 
     for name in [*offered("flops yolo"), *offered("flops rtdetr")]:
-        assert find_model(name).asked == name
+        assert find_source(name).asked == name
 
 
 def test_no_letters_before_anything_is_typed() -> None:

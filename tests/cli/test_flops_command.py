@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from lska_surgeon.cli.commands.flops import flops
 from lska_surgeon.cli.main import main
 from lska_surgeon.cost.folder import models_in
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 
 def run(*words: str) -> tuple[int, str, str]:

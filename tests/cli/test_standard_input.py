@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 BASE = stock_models()["yolov8.yaml"].read_bytes()
 

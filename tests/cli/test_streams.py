@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import DocumentError
-from lska_surgeon.modelfile.load import read_model
+from lska_surgeon.modelfile.model import read_source
 
 MODEL = "nc: 1\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, Δ注😀, []]\nhead:\n  - [[-1], 1, Detect, [nc]]\n"
 
@@ -61,7 +61,7 @@ def test_a_standard_input_that_can_not_be_read_is_told(monkeypatch: pytest.Monke
     with open("/dev/null", "a") as file:
         monkeypatch.setattr(sys, "stdin", file)
         with pytest.raises(DocumentError, match="can't read standard input: "):
-            read_model("-")
+            read_source("-")
 
 
 def test_a_closed_standard_output_is_a_error_once_something_is_said(

@@ -12,7 +12,7 @@ from lska_surgeon.core.shapes import Shape, shapes_of
 from lska_surgeon.core.surgery import Edit, insert
 from lska_surgeon.errors import PositionError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.wording import message as quoted
 
 

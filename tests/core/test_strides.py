@@ -12,7 +12,7 @@ from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.core.shapes import Shape, shapes_of
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 CASES = Path(__file__).parents[1] / "cases" / "positions"
 STOCK = [f"{name}.yaml" for name in ("yolov5", "yolov8", "yolov8-p2", "yolov8-p6", "yolov9t", "yolo11", "yolo12")]

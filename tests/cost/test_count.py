@@ -19,7 +19,7 @@ from lska_surgeon.core.placement import Placement
 from lska_surgeon.cost.count import Cost, CostError, ModuleCost, count, count_source
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.modelfile.find import find_model, stock_models, without_scale
+from lska_surgeon.modelfile.sources import find_source, stock_models, without_scale
 from lska_surgeon.nn import build_operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet
@@ -38,8 +38,8 @@ def one_thread() -> Iterator[None]:
 
 def stock(name: str) -> nn.Module:
     """A stock model with real random weights, built as users build it."""
-    found = find_model(name)
-    return build(found.path, scale=None if found.path.name == found.asked else found.scale)
+    found = find_source(name)
+    return build(found.path, scale=None if found.path.name == found.name else found.scale)
 
 
 # ------------------------------------------------------------------------------------------------ what is published
@@ -395,7 +395,7 @@ def test_a_count_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_trace_that_fails_half_way_through_an_op_breaks_no_other() -> None:
-    broken = build(find_model("yolov8n.yaml").path)
+    broken = build(find_source("yolov8n.yaml").path)
     broken.model[-1].nc = None
     with pytest.raises(CostError, match="argument 'size'"):
         count(broken, (64, 64))

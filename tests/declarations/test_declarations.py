@@ -17,7 +17,7 @@ from lska_surgeon.core.placement import Placement
 from lska_surgeon.declarations.find import VARIABLE, active_blocks, find_blocks, find_declarations
 from lska_surgeon.declarations.read import LIKES, read_declarations
 from lska_surgeon.errors import DeclarationError
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
 from lska_surgeon.modelfile.remove import plan_remove
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
@@ -164,7 +164,7 @@ def test_they_hold_for_a_while_only() -> None:
 
 def test_widths_and_strides_are_known_from_the_declaration() -> None:
     blocks = find_blocks(PROJECT / "lska-surgeon.toml")
-    shapes = open_model(str(PROJECT / "yolov8n-own.yaml"), blocks=blocks).shapes
+    shapes = load(str(PROJECT / "yolov8n-own.yaml"), blocks=blocks).shapes
     assert not any(shape.guessed for shape in shapes)
     assert [(shape.channels, shape.stride) for shape in shapes[:-1]] == [
         (8, 2), (16, 4), (16, 4), (32, 8), (32, 8), (32, 8), (64, 16), (64, 16), (64, 16),

@@ -21,8 +21,8 @@ from lska_surgeon.cli.main import main
 from lska_surgeon.drawing import fonts
 from lska_surgeon.drawing.drawing import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.modelfile.find import stock_models
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
+from lska_surgeon.modelfile.sources import stock_models
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
@@ -246,7 +246,7 @@ def test_python_result_shows_and_writes_itself() -> None:
     plain = drawing.to_dict()
     assert plain["schema"] == 1
     assert [row["index"] for row in plain["rows"]] == list(range(-1, 23))
-    graph = open_model("yolov8n-seg.yaml").document.graph
+    graph = load("yolov8n-seg.yaml").graph
     assert [(one["source"], one["consumer"]) for one in plain["connections"]] == [
         (source, layer.index) for layer in graph for source in layer.sources
     ]

@@ -19,7 +19,7 @@ from support import builds
 import lska_surgeon as ls
 from lska_surgeon.drawing.figure import Figure
 from lska_surgeon.drawing.mermaid import MOST_CHARACTERS, MOST_EDGES, chart_of
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 SCRIPT = Path(__file__).with_name("mermaid_parse.mjs")
 CASES = Path(__file__).parents[1] / "cases" / "draw"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,9 +19,9 @@ from lska_surgeon.drawing.content import Content
 from lska_surgeon.drawing.palette import TYPES
 from lska_surgeon.drawing.svg import svg_of
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import FoundModel, stock_models
 from lska_surgeon.modelfile.insert import plan_insert
-from lska_surgeon.modelfile.load import OpenModel, open_model
+from lska_surgeon.modelfile.model import Model, load, model_of
+from lska_surgeon.modelfile.sources import stock_models
 
 POSITIONS = [(model, position) for model in builds.MODELS for position in builds.positions_of(model)]
 
@@ -31,11 +30,11 @@ PAGE = (480, 690)  # points, as A4 and letter paper leave them between their mar
 
 @cache
 @cache
-def stock(model: str, letter: str | None) -> OpenModel:
-    return open_model(str(stock_models()[model]), letter)
+def stock(model: str, letter: str | None) -> Model:
+    return load(str(stock_models()[model]), letter)
 
 
-def image_of(model: OpenModel, positions: bool = False, imgsz: tuple[int, int] = (640, 640)) -> images.Image:
+def image_of(model: Model, positions: bool = False, imgsz: tuple[int, int] = (640, 640)) -> images.Image:
     return images.read(svg_of(scene_of(Content(model, imgsz).figure(positions))))
 
 
@@ -43,7 +42,7 @@ def image_of(model: OpenModel, positions: bool = False, imgsz: tuple[int, int] =
 def test_every_stock_model_is_drawn_soundly(model: str) -> None:
     for scaling in builds.sweep(model):
         found = stock(model, scaling.letter)
-        images.assert_sound(image_of(found), found.document.graph)
+        images.assert_sound(image_of(found), found.graph)
 
 
 @pytest.mark.parametrize("model", builds.MODELS)
@@ -59,8 +58,8 @@ def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, po
     letter = builds.scalings_of(model)[0].letter
     base = stock(model, letter)
     plan = plan_insert(base, Placement((position,), k=7), output="-")
-    variant = OpenModel(FoundModel(Path(model), model, letter), Document(plan.text, model), base.scaling)
-    graph = variant.document.graph
+    variant = model_of(Document(plan.text, model), base.scaling)
+    graph = variant.graph
     images.assert_sound(image_of(variant), graph)
     difference = Comparison(Content(base, (640, 640)), Content(variant, (640, 640)))
     beside = images.read(svg_of(scene_of(difference.figure())))
@@ -80,8 +79,8 @@ def test_every_position_is_marked_by_name(model: str) -> None:
     letter = builds.scalings_of(model)[0].letter
     found = stock(model, letter)
     image = image_of(found, positions=True)
-    images.assert_sound(image, found.document.graph)
-    sites = named_sites(found.document.graph, found.shapes)
+    images.assert_sound(image, found.graph)
+    sites = named_sites(found.graph, found.shapes)
     expected = {f"mark-{name}-{site.layer}" for name, here in sites.items() for site in here}
     assert set(image.marks) == expected
     assert sum(count for name, count in image.names.items() if name.startswith("mark-")) == len(expected)
@@ -154,5 +153,5 @@ def networks(draw: st.DrawFn) -> str:
 @given(text=networks(), positions=st.booleans(), side=st.sampled_from((64, 640, 1000)))
 def test_any_network_is_drawn_soundly(text: str, positions: bool, side: int) -> None:
     document = Document(text, "any.yaml")
-    model = OpenModel(FoundModel(Path("any.yaml"), "any.yaml", None), document, Scaling())
+    model = model_of(document, Scaling())
     images.assert_sound(image_of(model, positions, (side, 2 * side)), document.graph)

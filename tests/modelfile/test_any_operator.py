@@ -13,7 +13,7 @@ from support.shapes import NETWORK, surgeon
 import lska_surgeon as ls
 from lska_surgeon.core.other_operators import TIMM_NAMES
 from lska_surgeon.errors import KernelError, RecipeError
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 BLOCKS = PROJECT / "lska-surgeon.toml"

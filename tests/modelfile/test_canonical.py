@@ -21,8 +21,8 @@ from lska_surgeon.core.surgery import insert
 from lska_surgeon.errors import PositionError
 from lska_surgeon.modelfile.canonical import canonical_text
 from lska_surgeon.modelfile.document import Document, format_value
-from lska_surgeon.modelfile.find import stock_models
-from lska_surgeon.modelfile.load import OpenModel, open_model
+from lska_surgeon.modelfile.model import Model, load
+from lska_surgeon.modelfile.sources import stock_models
 
 LINE = re.compile(r"(\S+) = (?:(\d+) x )?([\w.]+)(\[.*\])\((.*)\)")
 
@@ -52,18 +52,18 @@ def rows_in(graph: Graph) -> set[tuple[object, ...]]:
     return {row for index, row in rows.items() if index >= 0}
 
 
-def with_operators(base: OpenModel, at: str) -> Graph:
+def with_operators(base: Model, at: str) -> Graph:
     """What `insert` makes of a base, without the way through a text."""
-    graph = base.document.graph
+    graph = base.graph
     return insert(graph, edits_for(Placement((at,)), graph, base.shapes)).after
 
 
 @pytest.mark.parametrize("name", stock_models())
 def test_text_says_the_whole_network(name: str) -> None:
-    base = open_model(name)
-    assert rows_of(canonical_text(base.document.graph)) == rows_in(base.document.graph)
-    names = list(named_sites(base.document.graph, base.shapes))
-    edges = [f"edge:{x.sources[-1]}->{x.index}" for x in base.document.graph if min(x.sources) >= 0]
+    base = load(name)
+    assert rows_of(canonical_text(base.graph)) == rows_in(base.graph)
+    names = list(named_sites(base.graph, base.shapes))
+    edges = [f"edge:{x.sources[-1]}->{x.index}" for x in base.graph if min(x.sources) >= 0]
     for at in [*names, *edges]:
         try:
             graph = with_operators(base, at)
@@ -75,15 +75,15 @@ def test_text_says_the_whole_network(name: str) -> None:
 @pytest.mark.parametrize("name", ["yolov5s", "yolov8s", "yolov8s-p2", "yolov8s-seg", "yolo11s"])
 @pytest.mark.parametrize("at", ["neck", "head", "backbone"])
 def test_insertion_adds_lines_and_changes_none(name: str, at: str) -> None:
-    base = open_model(name)
+    base = load(name)
     variant = with_operators(base, at)
-    went, came = lines_that_changed(canonical_text(base.document.graph), canonical_text(variant))
+    went, came = lines_that_changed(canonical_text(base.graph), canonical_text(variant))
     assert not went
-    assert len(came) == len(variant) - len(base.document.graph)
+    assert len(came) == len(variant) - len(base.graph)
 
 
 def test_base_reads_as_a_program() -> None:
-    text = canonical_text(open_model("yolov8s.yaml").document.graph)
+    text = canonical_text(load("yolov8s.yaml").graph)
     assert text.startswith("nc: 80\nscales.n: [0.33, 0.25, 1024]\n")
     assert "\n\nbackbone.p1.down = Conv[64, 3, 2](image)\n" in text
     assert "\nhead.p4.fuse-2 = Concat[1](head.p4.down, head.p4.block)\n" in text
@@ -91,8 +91,8 @@ def test_base_reads_as_a_program() -> None:
 
 
 def test_consumer_of_a_branch_does_change() -> None:
-    base = open_model("yolov8s.yaml")
-    texts = [canonical_text(graph) for graph in (base.document.graph, with_operators(base, "edge:15->16"))]
+    base = load("yolov8s.yaml")
+    texts = [canonical_text(graph) for graph in (base.graph, with_operators(base, "edge:15->16"))]
     assert lines_that_changed(*texts) == (
         ["head.p4.down = Conv[256, 3, 2](head.p3.block)"],
         ["head.p3.operator = LSKA[c2, 23](head.p3.block)", "head.p4.down = Conv[256, 3, 2](head.p3.operator)"],

@@ -26,9 +26,9 @@ from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.errors import TargetError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.modelfile.insert import Insertion
 from lska_surgeon.modelfile.remove import plan_remove
+from lska_surgeon.modelfile.sources import stock_models
 
 #: Its only layer before the output layer is a whole torchvision model.
 WITHOUT_POSITIONS = {"yolo11-cls-resnet18.yaml"}

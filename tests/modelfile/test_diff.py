@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.insertions import plan_insert
@@ -17,8 +16,8 @@ from lska_surgeon.cost.difference import closed_form_costs
 from lska_surgeon.modelfile.diff import compare
 from lska_surgeon.modelfile.difference import Rewiring, RowDifference
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import FoundModel, stock_models
-from lska_surgeon.modelfile.load import OpenModel, open_model
+from lska_surgeon.modelfile.model import Model, load, model_of
+from lska_surgeon.modelfile.sources import Source, stock_models
 
 HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"
 ROWS = """\
@@ -33,9 +32,8 @@ head:
 """
 
 
-def model(text: str, name: str = "yolov8s.yaml") -> OpenModel:
-    document = Document(text)
-    return replace(open_model("yolov8s.yaml"), found=FoundModel(Path(name), name, "s"), document=document)
+def model(text: str, name: str = "yolov8s.yaml") -> Model:
+    return model_of(Document(text), load("yolov8s.yaml").scaling, Source(Path(name), name, "s"))
 
 
 def changed(old: str, new: str) -> RowDifference:
@@ -43,19 +41,17 @@ def changed(old: str, new: str) -> RowDifference:
     return compare(model(HEADER + ROWS), model((HEADER + ROWS).replace(old, new)))
 
 
-def inserted(base: OpenModel, at: list[str], k: int = 23) -> tuple[OpenModel, Rewrite]:
+def inserted(base: Model, at: list[str], k: int = 23) -> tuple[Model, Rewrite]:
     """What `insert` makes of a base, without the way through a text."""
-    graph = base.document.graph
+    graph = base.graph
     rewrite = insert(graph, edits_for(Placement(tuple(at), k=k), graph, base.shapes))
-    after = rewrite.after
-    document = SimpleNamespace(graph=after, settings=after.settings, layers=after.layers)
-    return replace(base, document=document), rewrite  # type: ignore[arg-type]
+    return replace(base, graph=rewrite.after), rewrite
 
 
 @pytest.mark.parametrize("name", stock_models())
 def test_index_map_and_costs_of_every_insertion_are_exact(name: str) -> None:
-    base = open_model(name)
-    names = list(named_sites(base.document.graph, base.shapes))
+    base = load(name)
+    names = list(named_sites(base.graph, base.shapes))
     for at in [*([one] for one in names), *([names] if names else [])]:
         variant, rewrite = inserted(base, at)
         found, back = compare(base, variant), compare(variant, base)
@@ -64,7 +60,7 @@ def test_index_map_and_costs_of_every_insertion_are_exact(name: str) -> None:
         assert {new: old for old, new in back.index_map.items()} == found.index_map
         assert (back.added, back.removed, found.removed, found.settings) == ((), found.added, (), ())
         costs = closed_form_costs(found, (640, 640))
-        assert costs.params == params_added(variant.document.graph, variant.shapes, base.scaling)
+        assert costs.params == params_added(variant.graph, variant.shapes, base.scaling)
         assert costs.macs is None or costs.macs > 0
 
 
@@ -73,21 +69,21 @@ def test_index_map_and_costs_of_every_insertion_are_exact(name: str) -> None:
     [("after:17", 11), ("edge:13->14", 11), ("edge:13->18", 11), ("neck", 7), ("head", 11), ("residual", 11)],
 )
 def test_second_insertion_is_told_from_the_first_one(second: str, k: int) -> None:
-    first, _ = inserted(open_model("yolov8s.yaml"), ["neck:p4,p5"], 11)
+    first, _ = inserted(load("yolov8s.yaml"), ["neck:p4,p5"], 11)
     variant, rewrite = inserted(first, [second], k)
     assert compare(first, variant).index_map == rewrite.index_map
 
 
 def test_of_two_equal_operators_in_a_row_either_may_be_the_new_one() -> None:
-    first, _ = inserted(open_model("yolov8s.yaml"), ["neck:p5"])
+    first, _ = inserted(load("yolov8s.yaml"), ["neck:p5"])
     found = compare(first, inserted(first, ["neck:p5"])[0])
     assert (len(found.added), found.removed, found.changed) == (1, (), ())
 
 
 def test_resolved_variant_differs_from_its_base_by_the_insertion_alone() -> None:
     plan = plan_insert("yolo11m.yaml", Placement(("neck",)), resolve=True, output="-")
-    base = open_model("yolo11m.yaml")
-    found = compare(base, OpenModel(base.found, Document(plan.text), plan.scaling))
+    base = load("yolo11m.yaml")
+    found = compare(base, plan.variant)
     assert found.by_width
     assert (found.changed, found.settings, found.added) == ((), (), plan.rewrite.inserted)
 
@@ -98,7 +94,7 @@ def test_equal_files_do_not_differ() -> None:
 
 @pytest.mark.parametrize(("before", "after"), [("yolov8n.yaml", "yolov8s.yaml"), ("yolov8n.yaml", "yolov8n-p2.yaml")])
 def test_costs_are_not_known_where_more_than_operators_differs(before: str, after: str) -> None:
-    costs = closed_form_costs(compare(open_model(before), open_model(after)), (640, 640))
+    costs = closed_form_costs(compare(load(before), load(after)), (640, 640))
     assert (costs.params, costs.macs) == (None, None)
 
 
@@ -150,5 +146,5 @@ def test_settings_that_differ_are_named() -> None:
     ],
 )
 def test_scales_are_named_where_they_differ(before: str, after: str, letters: list[tuple[str, str]]) -> None:
-    settings = compare(open_model(before), open_model(after)).settings
+    settings = compare(load(before), load(after)).settings
     assert [(one.before, one.after) for one in settings if one.key == "scale"] == letters

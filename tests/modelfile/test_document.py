@@ -13,8 +13,8 @@ from support import yaml_oracle as oracle
 from lska_surgeon.core.graph import Layer
 from lska_surgeon.errors import DocumentError, EndlessError
 from lska_surgeon.modelfile.document import Document, format_row, format_value
-from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.modelfile.remove import plan_remove
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yaml_nodes import read_plain
 
 BASE = """\

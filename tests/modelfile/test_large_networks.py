@@ -14,7 +14,7 @@ from lska_surgeon.core.placement import Placement
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.errors import GraphError
 from lska_surgeon.modelfile.diff import compare
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
 from lska_surgeon.modelfile.remove import plan_remove
 
 FEW, MANY = 600, 2400
@@ -34,8 +34,8 @@ def write(folder: Path, rows: int, args: str = "[1024, 3, 1]") -> str:
 
 
 def positions(name: str) -> None:
-    model = open_model(name)
-    graph = model.document.graph
+    model = load(name)
+    graph = model.graph
     assert "neck" in named_sites(graph, model.shapes)
     assert all(graph.consumers(layer.index) for layer in graph if layer is not graph.output)
 
@@ -46,9 +46,9 @@ def insert(name: str) -> None:
 
 
 def diff(name: str) -> None:
-    one = open_model(name)
-    Path(f"{name}.2.yaml").write_text(one.document.text.replace("512", "256"), encoding="utf-8")
-    assert len(compare(one, open_model(f"{name}.2.yaml")).changed) == 1
+    one = load(name)
+    Path(f"{name}.2.yaml").write_text(one.text.replace("512", "256"), encoding="utf-8")
+    assert len(compare(one, load(f"{name}.2.yaml")).changed) == 1
 
 
 @pytest.mark.slow
@@ -71,6 +71,6 @@ def test_four_times_the_rows_are_about_four_times_the_work(work: Callable[[str],
 
 
 def test_networks_that_differ_all_over_are_too_much_for_diff(tmp_path: Path) -> None:
-    one, other = (open_model(write(tmp_path, 2700, args)) for args in ("[1024, 3, 1]", "[512, 3, 1, 1]"))
+    one, other = (load(write(tmp_path, 2700, args)) for args in ("[1024, 3, 1]", "[512, 3, 1, 1]"))
     with pytest.raises(GraphError, match=r"differ all over: diff would compare 2698 rows with 2698, and takes at most"):
         compare(one, other)

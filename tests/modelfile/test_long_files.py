@@ -14,9 +14,9 @@ from lska_surgeon.declarations.guess import guess_blocks
 from lska_surgeon.errors import EndlessError, NotAModelError
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.encoding import MOST_BYTES
-from lska_surgeon.modelfile.find import FoundModel
-from lska_surgeon.modelfile.load import OpenModel
+from lska_surgeon.modelfile.model import Model
 from lska_surgeon.modelfile.positions import Positions
+from lska_surgeon.modelfile.sources import Source
 from lska_surgeon.wording import few, numbers
 from lska_surgeon.yolo.precheck import refuse_sizes
 
@@ -71,9 +71,7 @@ def consumers(rows: int, block: str = "Conv") -> Graph:
 
 
 def test_thousands_of_consumers_do_not_widen_every_row() -> None:
-    document = Document(MODEL, "x.yaml")
-    document.__dict__["graph"] = consumers(3000)
-    model = OpenModel(FoundModel(Path("x.yaml"), "x.yaml", None), document, Scaling())
+    model = Model(Source(Path("x.yaml"), "x.yaml"), consumers(3000), Scaling())
     text = str(Positions(model))
     assert "19, 20, … (3,000 in all)" in text
     assert max(map(len, text.splitlines())) < 400

@@ -15,10 +15,10 @@ from lska_surgeon.core.placement import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.file_names import check_family
-from lska_surgeon.modelfile.find import scale_in_name, stock_models, without_scale
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
 from lska_surgeon.modelfile.remove import plan_remove
 from lska_surgeon.modelfile.scale_pin import pin_scale, pinned_scale, unpin_scale
+from lska_surgeon.modelfile.sources import scale_in_name, stock_models, without_scale
 from lska_surgeon.yolo.environment import import_offline, quiet
 
 SCALED = [m for m in builds.MODELS if builds.positions_of(m) and len(builds.scalings_of(m)) > 1]
@@ -220,10 +220,10 @@ def test_stock_names_lead_to_the_scale_that_ultralytics_takes(model: str) -> Non
         name = re.sub(r"^(yolo(?:e-)?v?\d+)", rf"\g<1>{scaling.letter}", model)
         with quiet():
             content = tasks.yaml_model_load(name)
-        opened = open_model(name)
-        said = (opened.scaling.letter, opened.found.asked, opened.notes)
+        opened = load(name)
+        said = (opened.scaling.letter, opened.name, opened.notes)
         assert said == (content["scale"], name, ()) == (scaling.letter, name, ())
-        assert opened.found.path.samefile(stock_models()[model])
+        assert opened.path.samefile(stock_models()[model])
 
 
 @pytest.mark.parametrize("name", ["mine.yaml", "mine-world.yaml", "yoloexp.yaml", "yoloe-world.yaml", "myworld.yaml"])
@@ -266,7 +266,7 @@ def test_a_wrong_family_says_what_the_name_needs(block: str, name: str, wanted: 
 
 
 def test_which_scale_stands_first_on_purpose() -> None:
-    document = open_model("yolov8s.yaml").document
+    document = load("yolov8s.yaml").written
     assert pinned_scale(document) is None
     pinned = Document(pin_scale(document, "s", "mine.yaml").text)
     assert pinned_scale(pinned) == "s"

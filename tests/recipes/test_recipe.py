@@ -116,7 +116,7 @@ def test_a_base_beside_the_recipe_goes_before_a_stock_one(tmp_path: Path) -> Non
         "backbone: [[-1, 1, Conv, [16, 3, 2]]]\nhead: [[-1, 1, Classify, [nc]]]\nnc: 3\n"
     )
     (variant,) = plan_variants(recipe(tmp_path, "base: yolov8n.yaml\nmatrix: {at: 'after:0', k: 7}\n"))
-    assert variant.base.found.path == tmp_path / "yolov8n.yaml"
+    assert variant.base.path == tmp_path / "yolov8n.yaml"
 
 
 def test_one_variant_asked_for_twice_is_one_variant(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.cost.count import count_source
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
+from lska_surgeon.modelfile.sources import stock_models
 
 MODELS = sorted(name for name in stock_models() if name.startswith("yolov8"))
 SIZE = (64, 128)  # pixels, height and width

@@ -23,8 +23,8 @@ from lska_surgeon.core.scaling import Scaling, scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.find import stock_models
 from lska_surgeon.modelfile.insert import Insertion
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.nn import Operator
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

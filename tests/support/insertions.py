@@ -5,7 +5,7 @@ from __future__ import annotations
 from lska_surgeon.core.blocks import STOCK, BlockTable
 from lska_surgeon.core.placement import Placement
 from lska_surgeon.modelfile import insert
-from lska_surgeon.modelfile.load import open_model
+from lska_surgeon.modelfile.model import load
 
 
 def plan_insert(
@@ -18,4 +18,4 @@ def plan_insert(
     blocks: BlockTable = STOCK,
 ) -> insert.Insertion:
     """Work out an insertion; `base` and `scale` as `insert` takes them."""
-    return insert.plan_insert(open_model(base, scale, blocks=blocks), placement, resolve=resolve, output=output)
+    return insert.plan_insert(load(base, scale, blocks=blocks), placement, resolve=resolve, output=output)

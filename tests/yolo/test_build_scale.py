@@ -10,7 +10,7 @@ from support.releases import published_head
 from support.shapes import QUICK, surgeon, write_data
 
 from lska_surgeon.grafting.train import plan_training
-from lska_surgeon.modelfile.find import find_model
+from lska_surgeon.modelfile.sources import find_source
 from lska_surgeon.yolo.build import build
 
 CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"
@@ -37,7 +37,7 @@ NAMES = [CASE.name, "yolov8s-multiples.yaml", "yolov8m-multiples.yaml"]
 @published_head
 @pytest.mark.parametrize("name", NAMES)
 def test_the_letter_of_a_name_says_nothing_without_scales(name: str) -> None:
-    found = find_model(name)
+    found = find_source(name)
     model = build(found.path, named=found.scale)
     assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...checkpoints.find import check_checkpoint
+from ...api.sources import look_at
 from ...files import check_target, no_file, target_path
 from ...reports import dump
 from ...wording import plural
@@ -55,7 +55,7 @@ def adopt(
         raise click.UsageError("--check IMAGE and --against FILE go together: give both, or neither")
     target = target_path(output or f"{Path(checkpoint).stem}-adopted.pt", ".pt")
     check_target(target, force=force)
-    check_checkpoint(Path(checkpoint))
+    look_at(checkpoint, "checkpoint")
     for path in filter(None, (image, against)):
         if no_file(path) or not path.exists():
             raise click.UsageError(f"no file {path}: give one that is here")

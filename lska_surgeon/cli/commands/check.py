@@ -10,7 +10,7 @@ from ...api import check as api
 from ...checks.check import CheckedFile
 from ...checks.findings import ERROR, WARNING, Finding
 from ...errors import BuildError, NotAModelError, SurgeonError
-from ...modelfile.find import STDIN
+from ...modelfile.sources import STDIN
 from ...reports import annotation, dump
 from ...wording import counted, message, printable
 from .. import completion, say

@@ -9,7 +9,7 @@ import click
 from ...cost.difference import Difference
 from ...errors import NotAModelError, SurgeonError
 from ...files import read_within
-from ...modelfile.find import STDIN
+from ...modelfile.sources import STDIN
 from ...reports import annotation, drawn, dump, markdown, markdown_line, markdown_text
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -33,7 +33,7 @@ def difference_github(difference: Difference) -> str:
         for change, old, new, block, what in difference.table().rows
     ]
     text = "\n".join([*rows, difference.costs.line]) if difference else "one architecture"
-    return annotation("notice", text, file=str(difference.after.found.path), title=difference.line)
+    return annotation("notice", text, file=str(difference.after.path), title=difference.line)
 
 
 #: What `--format` takes -> the report.
@@ -112,11 +112,11 @@ def _index_free(model: str) -> bytes:
     from ...declarations.find import active_blocks
     from ...modelfile.canonical import canonical_text
     from ...modelfile.document import Document
-    from ...modelfile.find import find_model
+    from ...modelfile.sources import find_source
 
     path = Path(model)
     try:
-        file = path if path.is_file() else find_model(model).path
+        file = path if path.is_file() else find_source(model).path
         text = canonical_text(Document.read(file, blocks=active_blocks()).graph)
     except SurgeonError as error:
         if not path.is_file():

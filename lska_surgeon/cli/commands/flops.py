@@ -10,6 +10,7 @@ import click
 
 from ...api import flops as api
 from ...api.latency import latency
+from ...api.sources import look_at
 from ...cost.breakdown import Detail, Line
 from ...cost.cost import FROZEN, Cost, ModuleCost
 from ...cost.folder import FolderModels, models_in
@@ -281,7 +282,7 @@ def flops(
         raise click.UsageError(f"--latency has no place in --format {form}: take table, md or json")
     here = None if models else models_in(Path())
     for model in models:  # before one of them is counted
-        api.look_at(model)
+        look_at(model, built=True)
 
     def count(model: str) -> Cost:
         return api.flops(model, imgsz=imgsz, batch=batch, fuse=not no_fuse, trust=trust)
@@ -310,7 +311,7 @@ def _count_here(here: FolderModels, count: Callable[[str], Cost]) -> tuple[list[
     costs, problems = [], dict(here.unread)
     for model in here.models:
         try:
-            api.look_at(model)
+            look_at(model, built=True)
             costs.append(count(model))
         except SurgeonError as error:
             problems[model] = error.as_typed

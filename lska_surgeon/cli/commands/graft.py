@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from ...api import graft as api
-from ...checkpoints.find import refuse_yaml
+from ...modelfile.sources import refuse_yaml
 from .. import completion
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ...api.latency import latency as do_latency
 from ...api.latency import look_at_recipe
-from ...checkpoints.find import check_checkpoint
+from ...api.sources import look_at
 from ...cost.image_size import LARGEST_THREADS
-from ...modelfile.find import CHECKPOINT_SUFFIXES, find_model
 from ...wording import number_in, shown
 from .. import completion, say
 from ..options import blocks as with_blocks
@@ -68,10 +66,7 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
     if len(batch) > 1 and asked["recipe"]:
         raise click.UsageError("--recipe keeps one time for each network: give --batch one number")
     for model in models:  # what can be told without torch is told before it is imported
-        if Path(model).suffix.lower() in CHECKPOINT_SUFFIXES:
-            check_checkpoint(Path(model))
-        else:
-            find_model(model)
+        look_at(model)
     if asked["recipe"]:
         look_at_recipe(asked["recipe"])
     with unwatched():

@@ -1,15 +1,20 @@
-"""Finding a model YAML: a path, or a stock name with its scale; it opens no file, imports no ultralytics."""
+"""What a user's source is: a model YAML, a stock name, a checkpoint; what leads nowhere is refused unopened.
+
+It imports neither torch nor ultralytics.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from ..errors import DocumentError
+from ..errors import CheckpointError, DocumentError
 from ..files import no_file
 
 # Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
@@ -23,23 +28,33 @@ _SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
 
 
 @dataclass(frozen=True)
-class FoundModel:
-    """Where a model YAML is and which scale its name asks for.
+class Source:
+    """Where a model is, and which scale its name asks for.
 
     Attributes:
         path: the file.
-        asked: the file name that was asked for, scale included ("yolov8s.yaml").
+        name: the file name that was asked for, scale included ("yolov8s.yaml").
         scale: the scale in that name, or None.
     """
 
     path: Path
-    asked: str
-    scale: str | None
+    name: str
+    scale: str | None = None
 
     @property
     def is_stdin(self) -> bool:
         """Whether it is standard input, which has no name and no folder."""
         return self.path == Path(STDIN)
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether it is one of the files that ship with ultralytics, which are right."""
+        return self.path in stock_models().values()
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it holds a built model."""
+        return is_checkpoint(self.path)
 
 
 def is_checkpoint(name: str | Path) -> bool:
@@ -80,22 +95,29 @@ def stock_models() -> dict[str, Path]:
     return found
 
 
-def is_stock(found: FoundModel) -> bool:
-    """Whether a file is one of those that ship with ultralytics, which are right."""
-    return found.path in stock_models().values()
-
-
-def find_model(name: str, folder: Path | None = None) -> FoundModel:
-    """Find a model YAML the way Ultralytics does.
+def find_source(
+    name: str | Path, kind: Literal["yaml", "checkpoint", "either"] = "yaml", folder: Path | None = None
+) -> Source:
+    """Find a model, a YAML as Ultralytics does.
 
     Args:
         name: a path, or a stock name ("yolov8s.yaml", "yolov8s"). A name with a scale also finds the file
             without it.
+        kind: what it may be.
         folder: where a relative path starts; None for the working folder.
 
     Raises:
-        DocumentError: there is no such file, and the message names the nearest; or what is there is no file.
+        DocumentError: there is no such YAML, and the message names the nearest; or what is there is no file.
+        CheckpointError: there is no such checkpoint.
     """
+    if kind == "checkpoint" or (kind == "either" and is_checkpoint(name)):
+        path = Path(name)
+        _refuse_no_checkpoint(path)
+        return Source(path, path.name)
+    return _find_yaml(str(name), folder)
+
+
+def _find_yaml(name: str, folder: Path | None) -> Source:
     if not name.strip():
         raise DocumentError("the model's name is empty: give a model YAML, such as yolov8s.yaml")
     if name == STDIN:
@@ -115,11 +137,11 @@ def find_model(name: str, folder: Path | None = None) -> FoundModel:
     for candidate in (path, unified):
         _refuse_no_file(str(candidate), candidate)
         if candidate.is_file():
-            return FoundModel(candidate, path.name, scale_in_name(path))
+            return Source(candidate, path.name, scale_in_name(path))
     if path.parent == (folder or Path()):
         for candidate in (path, unified):
             if candidate.name in stock_models():
-                return FoundModel(stock_models()[candidate.name], path.name, scale_in_name(path))
+                return Source(stock_models()[candidate.name], path.name, scale_in_name(path))
     raise DocumentError(_not_found(name, path))
 
 
@@ -136,3 +158,55 @@ def _not_found(name: str, path: Path) -> str:
     near = difflib.get_close_matches(without_scale(path.name), stock, n=3, cutoff=0.6)
     hint = f"near it: {', '.join(near)}" if near else "such as yolov8s.yaml"
     return f"no file {name}, and no stock model of that name: give a path or one of ultralytics' {len(stock)} ({hint})"
+
+
+def means_yaml(name: str) -> bool:
+    """Whether a model that may be a checkpoint or a YAML is a YAML, by its ending or as a stock model's bare name.
+
+    Raises:
+        CheckpointError: a bare name that a checkpoint here may mean as well.
+    """
+    path = Path(name)
+    if is_checkpoint(path) or path.suffix.lower() in YAML_SUFFIXES:
+        return not is_checkpoint(path)
+    if path.exists():
+        return False
+    beside = path.with_name(f"{path.name}.pt")
+    if beside.is_file():
+        raise CheckpointError(f"{name} may be {beside}, which is here, or {name}.yaml: say which of the two")
+    return True
+
+
+def _refuse_no_checkpoint(path: Path) -> None:
+    found = no_file(path)
+    if found == "a directory":
+        inside = sorted(one.name for one in path.glob("*") if is_checkpoint(one))
+        example = inside[0] if inside else "weights/best.pt"
+        raise CheckpointError(f"{path} is a directory: give the checkpoint in it, such as {path / example}")
+    if found:
+        raise CheckpointError(f"{path} is {found}: give the path of a .pt")
+    refuse_yaml(path)
+    if not path.exists():
+        raise CheckpointError(f"no file {path}: give the path of a .pt that is here; {_where_from(path)}")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"can't read {path}: Permission denied")
+
+
+def _where_from(path: Path) -> str:
+    stock = f"{without_scale(path.stem)}.yaml" in stock_models() and path.parent == Path()
+    if not stock:
+        return "nothing is downloaded"
+    return f"graft --download fetches Ultralytics' own, and so does yolo predict model={path.name}"
+
+
+def refuse_yaml(path: Path) -> None:
+    """Refuse a YAML in a checkpoint's place, by its name.
+
+    Raises:
+        CheckpointError: it is one.
+    """
+    if path.suffix.lower() in YAML_SUFFIXES:
+        raise CheckpointError(
+            f"{path} is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators "
+            f"into a model YAML, and graft FILE.pt --into {path} puts a checkpoint into one"
+        )
