@@ -70,7 +70,7 @@ def _of_output_layer(subject: Context, findings: list[Finding]) -> list[Finding]
     wrong = [finding for finding in findings if finding.severity == ERROR and _speaks_of_inputs(finding, output)]
     after = subject.with_text(corrected_text(subject.document, findings))
     shapes = shapes_or_none(after.layers, after.alignment) if wrong and not after.bad_rows else None
-    if shapes is None or len(subject.output.taps) < 2 or is_whole(after.layers, shapes):
+    if shapes is None or len(subject.output.raw_sources) < 2 or is_whole(after.layers, shapes):
         return findings
     chosen = _whole_set(after, shapes)
     if chosen is None:
@@ -92,13 +92,13 @@ def _whole_set(subject: Context, shapes: Sequence[Shape]) -> tuple[int, ...] | N
     last: dict[float, int] = {}
     for layer in subject.layers[:-1]:
         stride = shapes[layer.index].stride
-        if stride is None and len(layer.taps) == 1 and layer.sources[0] >= 0:
+        if stride is None and len(layer.raw_sources) == 1 and layer.sources[0] >= 0:
             stride = shapes[layer.sources[0]].stride  # an attention that nobody reads yet, so that nothing tells it
         if layer.section == "head" and stride and subject.role(layer.index) in ("block", *ATTENTION):
             last[stride] = layer.index
-    levels = sorted(last)[-len(subject.output.taps) :]
+    levels = sorted(last)[-len(subject.output.raw_sources) :]
     chosen = tuple(last[stride] for stride in levels)
-    if len(chosen) < len(subject.output.taps) or any(b != 2 * a for a, b in zip(levels, levels[1:])):
+    if len(chosen) < len(subject.output.raw_sources) or any(b != 2 * a for a, b in zip(levels, levels[1:])):
         return None
     trial = [*subject.layers[:-1], replace(subject.output, frm=chosen)]
     after = shapes_or_none(trial)

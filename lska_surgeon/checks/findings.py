@@ -85,8 +85,8 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
             args.setdefault(correction.row, {})[correction.arg] = correction.value
         elif correction.tap is None:
             changes += [(comment[1], str(correction.value))] if comment else []
-        elif row.whole.start < row.taps[correction.tap].start < row.whole.end:
-            changes.append((row.taps[correction.tap], str(correction.value)))
+        elif row.whole.start < row.raw_sources[correction.tap].start < row.whole.end:
+            changes.append((row.raw_sources[correction.tap], str(correction.value)))
     for index, values in args.items():
         before, row = document.layers[index].args, document.rows[index]
         after = [values.get(at, value) for at, value in enumerate(before)]

@@ -55,7 +55,7 @@ def put_right(layers: Sequence[Layer], moved: Sequence[Moved]) -> list[Layer]:
     fixed = list(layers)
     for found in moved:
         layer = fixed[found.row]
-        taps = (*layer.taps[: found.tap], found.expected, *layer.taps[found.tap + 1 :])
+        taps = (*layer.raw_sources[: found.tap], found.expected, *layer.raw_sources[found.tap + 1 :])
         fixed[found.row] = replace(layer, frm=taps if isinstance(layer.frm, tuple) else taps[0])
     return fixed
 
@@ -96,7 +96,7 @@ class _Wiring:
     def row(self, index: int) -> list[Moved]:
         """What is to say of the row that stands for stock row `index`."""
         old, new = self.stock[index], self.layers[self.rows[index]]
-        if len(old.taps) != len(new.taps):
+        if len(old.raw_sources) != len(new.raw_sources):
             return []
         return [found for tap, source in self._paired(old, new) for found in self._tap(old, new, tap, source)]
 
@@ -112,7 +112,7 @@ class _Wiring:
             if fitting:
                 pairs[tap] = fitting[0]
                 free.remove(fitting[0])
-        return [(tap, pairs[tap] if tap in pairs else free.pop(0)) for tap in range(len(new.taps))]
+        return [(tap, pairs[tap] if tap in pairs else free.pop(0)) for tap in range(len(new.raw_sources))]
 
     def _tap(self, old: Layer, new: Layer, tap: int, source: int) -> list[Moved]:
         reads, stand = new.sources[tap], self._stand_in(source)
@@ -120,7 +120,7 @@ class _Wiring:
             return []
         trunk = self._trunk(stand, new.index)
         moved = Moved(new.index, tap, reads, trunk[-1])
-        stale = new.taps[tap] >= 0 and new.taps[tap] == old.taps[old.sources.index(source)]
+        stale = new.raw_sources[tap] >= 0 and new.raw_sources[tap] == old.raw_sources[old.sources.index(source)]
         if not self._explains(source, reads, new.index):
             return [self._blamed(replace(moved, stale=stale))]
         if reads in trunk and reads != trunk[-1]:
@@ -130,7 +130,7 @@ class _Wiring:
     def _blamed(self, moved: Moved) -> Moved:
         """The same, told of the inserted row that reads the wrong layer, where a side branch is what is read."""
         row = moved.reads
-        while 0 <= row < moved.row and row not in self.stock_row and len(self.layers[row].taps) == 1:
+        while 0 <= row < moved.row and row not in self.stock_row and len(self.layers[row].raw_sources) == 1:
             source = self.layers[row].sources[0]
             if source in self.stock_row and source != row - 1:
                 return Moved(row, 0, source, moved.expected)
@@ -140,7 +140,7 @@ class _Wiring:
     def _stand_in(self, source: int) -> int | None:
         """The file's row for a stock row; for one that is gone, its own source's; None where that can't be told."""
         while source != IMAGE and source not in self.rows:
-            if len(self.stock[source].taps) != 1:
+            if len(self.stock[source].raw_sources) != 1:
                 return None
             source = self.stock[source].sources[0]
         return IMAGE if source == IMAGE else self.rows[source]

@@ -60,9 +60,9 @@ def sources(subject: Context) -> Iterator[Finding]:
         return
     intended = {(moved.row, moved.tap): moved.expected for moved in subject.moved}
     for layer in subject.layers:
-        if not layer.taps:
+        if not layer.raw_sources:
             yield subject.finding(ERROR, "source", layer.index, str(layer.problem()))
-        for tap, number in enumerate(layer.taps):
+        for tap, number in enumerate(layer.raw_sources):
             problem = replace(layer, frm=number).problem()
             expected = intended.get((layer.index, tap))
             if problem and expected is None:

@@ -39,9 +39,11 @@ def inputs(subject: Context) -> Iterator[Finding]:
         usual = _usual_inputs(subject, layer.index)
         if usual is None and (layer.block != "Concat" or _may_give_several(subject, layer.sources[0])):
             continue
-        if len(layer.taps) < (usual or 2):
+        if len(layer.raw_sources) < (usual or 2):
             where = f", where {subject.alignment.stock.name} has {usual}" if subject.alignment and usual else ""
-            message = f"{layer.block} has {len(layer.taps)} input{'s' if len(layer.taps) > 1 else ''}{where}"
+            message = (
+                f"{layer.block} has {len(layer.raw_sources)} input{'s' if len(layer.raw_sources) > 1 else ''}{where}"
+            )
             yield subject.finding(WARNING if is_output else ERROR, "inputs", layer.index, message)
 
 
@@ -110,7 +112,7 @@ def _renumbered(subject: Context) -> bool:
     return any(
         min(number, usual) >= 0 and number != usual and (new.index, tap) not in told
         for old, new in pairs
-        for tap, (usual, number) in enumerate(zip(old.taps, new.taps))
+        for tap, (usual, number) in enumerate(zip(old.raw_sources, new.raw_sources))
     )
 
 
@@ -126,7 +128,7 @@ def _usual_inputs(subject: Context, index: int) -> int | None:
     if alignment is None or old is None:
         return None
     same = alignment.stock[old].block == subject.layers[index].block or index == subject.output.index
-    return len(alignment.stock[old].taps) if same else None
+    return len(alignment.stock[old].raw_sources) if same else None
 
 
 def _may_give_several(subject: Context, index: int) -> bool:

@@ -90,7 +90,7 @@ def _is_attention_of_ones_own(layer: Layer) -> bool:
     own = layer.kind.custom
     if own is not None:
         return own.like == ATTENTION and not own.channels_first
-    return len(layer.taps) == 1 and is_unknown(layer.kind) and names_attention(layer.block)
+    return len(layer.raw_sources) == 1 and is_unknown(layer.kind) and names_attention(layer.block)
 
 
 def _unscaled(subject: Context, source: int) -> int | None:

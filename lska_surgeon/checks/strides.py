@@ -60,6 +60,6 @@ def _ratios(alignment: Alignment) -> dict[int, float]:
     ratios = {}
     for old, new in alignment.rows.items():
         before, after = input_shapes(alignment.stock[old], stock)[0].stride, stock[old].stride
-        if before and after and len(alignment.stock[old].taps) == 1:
+        if before and after and len(alignment.stock[old].raw_sources) == 1:
             ratios[new] = after / before
     return ratios

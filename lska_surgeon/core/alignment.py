@@ -32,7 +32,7 @@ class AlignedRow:
     def __init__(self, layer: Layer, output: int, factor: float = 1.0) -> None:
         args = layer.args
         self.args = (args[0] * factor, *args[1:]) if args and is_width(args[0]) else args
-        self.block, self.section, self.arity = layer.block, layer.section, len(layer.taps)
+        self.block, self.section, self.arity = layer.block, layer.section, len(layer.raw_sources)
         self.role = role_of(layer, output)
         self.key = (self.block, repr(self.args), self.section, self.arity, self.role)
         self.weight = _WEIGHTS.get(self.role, 0.5)

@@ -49,25 +49,25 @@ class Layer:
         return self.blocks[self.block]
 
     @property
-    def taps(self) -> tuple[int, ...]:
+    def raw_sources(self) -> tuple[int, ...]:
         """`from` as a tuple, still as written."""
         return self.frm if isinstance(self.frm, tuple) else (self.frm,)
 
     @cached_property
     def sources(self) -> tuple[int, ...]:
         """The indices that this row reads, counted from 0; `IMAGE` is the image."""
-        return tuple(self.index + tap if tap < 0 else tap for tap in self.taps)
+        return tuple(self.index + raw if raw < 0 else raw for raw in self.raw_sources)
 
     def problem(self) -> str | None:
         """Why this row's sources can't be, or None."""
-        for tap, source in zip(self.taps, self.sources):
+        for raw, source in zip(self.raw_sources, self.sources):
             allowed = f"a row may read 0-{self.index - 1}" if self.index else "row 0 reads -1, the image"
             if source >= self.index:
                 way = "is the row itself" if source == self.index else "looks forward"
-                return f"reads layer {tap}, which {way}: {allowed}"
+                return f"reads layer {raw}, which {way}: {allowed}"
             if source < IMAGE or (source == IMAGE and self.index > 0):
-                return f"reads {tap}, which is before layer 0: {allowed}"
-        return None if self.taps else "reads nothing: its first column is an empty list"
+                return f"reads {raw}, which is before layer 0: {allowed}"
+        return None if self.raw_sources else "reads nothing: its first column is an empty list"
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def as_from(value: Any) -> From | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, Sequence) and not isinstance(value, str):
-        taps = [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
-        return tuple(taps) if len(taps) == len(value) else None
+        found = [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
+        return tuple(found) if len(found) == len(value) else None
     return None
 
 

@@ -249,7 +249,7 @@ def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     for fusion in graph:
         if not is_fusion(fusion, graph, shapes):
             continue
-        fed = [graph[consumer] for consumer in graph.consumers(fusion.index) if len(graph[consumer].taps) == 1]
+        fed = [graph[consumer] for consumer in graph.consumers(fusion.index) if len(graph[consumer].raw_sources) == 1]
         if fusion.kind.width != "sum":
             fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
         found.update(layer.index for layer in fed if layer != graph.output and not layer.kind.is_beside)

@@ -18,7 +18,7 @@ def role_of(layer: Layer, output: int) -> str:
     if layer.index == output:
         return "output"
     role, custom = layer.kind.role, layer.kind.custom
-    if len(layer.taps) > 1:
+    if len(layer.raw_sources) > 1:
         return "fuse"
     if custom is not None and custom.stride not in (None, 1):
         return "up" if custom.stride < 1 else "down"

@@ -81,7 +81,7 @@ class _Strides:
             self.changed = False
             for layer, effect in zip(self.layers, self.effects):
                 self._set(layer.index, self._forwards(layer, effect, ratios.get(layer.index)))
-                if effect.ratio is None and len(layer.taps) > 1:
+                if effect.ratio is None and len(layer.raw_sources) > 1:
                     self._set(layer.index, self._one([self._of(source) for source in layer.sources]))
             for layer, effect in zip(reversed(self.layers), reversed(self.effects)):
                 self._backwards(layer, effect)
@@ -105,7 +105,7 @@ class _Strides:
             return
         if effect.ratio is not None and not effect.joins:
             self._set(layer.sources[effect.main], here / effect.ratio)
-        elif len(layer.taps) > 1:
+        elif len(layer.raw_sources) > 1:
             known = {stride for stride in map(self._of, layer.sources) if stride is not None}
             if effect.joins or known == {here}:
                 for source in layer.sources:
@@ -113,23 +113,23 @@ class _Strides:
 
     def _ladder(self, layer: Layer) -> None:
         """The inputs of an output layer, where what is known of them doubles from one to the next."""
-        known = {tap: stride for tap, stride in enumerate(map(self._of, layer.sources)) if stride is not None}
-        first = {stride / 2**tap for tap, stride in known.items()}
-        if len(first) == 1 and len(layer.taps) > 2:
+        known = {slot: stride for slot, stride in enumerate(map(self._of, layer.sources)) if stride is not None}
+        first = {stride / 2**slot for slot, stride in known.items()}
+        if len(first) == 1 and len(layer.raw_sources) > 2:
             base = first.pop()
-            for tap, source in enumerate(layer.sources):
-                self._set(source, base * 2**tap)
+            for slot, source in enumerate(layer.sources):
+                self._set(source, base * 2**slot)
 
     def _learn(self, ratios: dict[int, float]) -> bool:
         """Case 3, the first half: a ratio that rows of one kind share."""
         seen: dict[Hashable, set[float]] = {}
         for layer, effect in zip(self.layers, self.effects):
             before, after = self._of(layer.sources[0]), self.stride[layer.index]
-            if effect.ratio is None and len(layer.taps) == 1 and before and after:
+            if effect.ratio is None and len(layer.raw_sources) == 1 and before and after:
                 seen.setdefault(effect.kind, set()).add(after / before)
         learnt = False
         for layer, effect in zip(self.layers, self.effects):
-            one = seen.get(effect.kind, set()) if effect.ratio is None and len(layer.taps) == 1 else set()
+            one = seen.get(effect.kind, set()) if effect.ratio is None and len(layer.raw_sources) == 1 else set()
             if self.stride[layer.index] is None and len(one) == 1 and layer.index not in ratios:
                 ratios[layer.index] = next(iter(one))
                 learnt = learnt or self._of(layer.sources[0]) is not None
@@ -252,10 +252,10 @@ def custom_row_problem(layer: Layer, last: int | None = None) -> str | None:
     kind = layer.kind
     if kind.custom is None:
         return None
-    reads, is_like = ", ".join(map(str, layer.taps)) or "nothing", f"{layer.block} is declared like {kind.plain}"
-    if kind.is_fusion and len(layer.taps) < 2:
+    reads, is_like = ", ".join(map(str, layer.raw_sources)) or "nothing", f"{layer.block} is declared like {kind.plain}"
+    if kind.is_fusion and len(layer.raw_sources) < 2:
         return f"{is_like}, which joins sources, and reads {reads}: give a list of two or more"
-    if (kind.plain == ATTENTION or kind.width == "scaled") and len(layer.taps) > 1:
+    if (kind.plain == ATTENTION or kind.width == "scaled") and len(layer.raw_sources) > 1:
         return f"{is_like} and reads {reads}: give one source"
     if kind.width == "scaled" and not _begins_with_a_width(layer):
         found = f"[{', '.join(map(str, layer.args))}]"
@@ -343,7 +343,7 @@ def _effect_of(layer: Layer) -> Effect:
     if rule == "joins":
         return Effect(joins=True)
     if rule == "last":
-        return Effect(main=len(layer.taps) - 1)
+        return Effect(main=len(layer.raw_sources) - 1)
     if rule == "resnet":
         return Effect(4.0 if args[3:4] and args[3] else _number(args, 2, 1))
     if rule == "args":

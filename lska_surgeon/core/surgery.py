@@ -145,8 +145,8 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
             f"{graph.name} has no LSKA to remove: of its {len(graph)} rows none is an operator or a host{unknown}"
         )
     for layer in graph:
-        if layer.index in chosen and layer.kind.is_operator and len(layer.taps) > 1:
-            found = ", ".join(map(str, layer.taps))
+        if layer.index in chosen and layer.kind.is_operator and len(layer.raw_sources) > 1:
+            found = ", ".join(map(str, layer.raw_sources))
             raise PositionError(
                 f"{graph.name}: row {layer.index} ({layer.block}) reads {found}: an operator reads one layer, so it is "
                 "not clear what its consumers should read instead"
@@ -222,16 +222,16 @@ class _Layout:
                 layers.append(self.new_layers[index])
                 continue
             layer = change(self.graph[old])
-            taps = tuple(self._tap(layer, tap, source) for tap, source in zip(layer.taps, layer.sources))
-            frm: From = taps if isinstance(layer.frm, tuple) else taps[0]
+            raw = tuple(self._mapped(layer, raw, source) for raw, source in zip(layer.raw_sources, layer.sources))
+            frm: From = raw if isinstance(layer.frm, tuple) else raw[0]
             layers.append(replace(layer, index=index, frm=frm))
         after = Graph(tuple(layers), self.graph.settings, self.graph.name)
         return Rewrite(self.graph, after, tuple(self.origin), self.edits)
 
-    def _tap(self, layer: Layer, tap: int, source: int) -> int:
+    def _mapped(self, layer: Layer, raw: int, source: int) -> int:
         while source in self.gone:
             source = self.graph[source].sources[0]
         if source == IMAGE:
-            return IMAGE if self.new[layer.index] == 0 else tap
+            return IMAGE if self.new[layer.index] == 0 else raw
         target = self.branch.get((source, layer.index), self.stands_for[source])
-        return target - self.new[layer.index] if tap < 0 else target
+        return target - self.new[layer.index] if raw < 0 else target

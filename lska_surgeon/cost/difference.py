@@ -155,7 +155,7 @@ def counted_costs(before: str, after: str, imgsz: tuple[int, int], trust: bool =
 def _without_operators(graph: Graph) -> list[Any] | None:
     """What each row is and reads once all operators are taken out; None where they can't be."""
     rows = {layer.index for layer in graph if _holds_operator(layer)}
-    if any(len(graph[row].taps) > 1 for row in rows if not graph[row].kind.is_host):
+    if any(len(graph[row].raw_sources) > 1 for row in rows if not graph[row].kind.is_host):
         return None
     if rows:
         try:

@@ -67,7 +67,7 @@ def names_attention(name: str) -> bool:
 def _width_before(row: Layer, graph: Graph) -> int | None:
     """The width that the rows say of what a row reads, before any scaling: through those that say none of their own."""
     source = row.sources[0]
-    while source != IMAGE and len(graph[source].taps) == 1:
+    while source != IMAGE and len(graph[source].raw_sources) == 1:
         first = graph[source].args[:1]
         if any(map(is_width, first)):
             return int(first[0])
@@ -81,7 +81,7 @@ def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
     named = like_by_name(name)
     if row.index == graph.output.index:
         return CustomModule(name, target, named if named and STOCK[named].is_output else _output_like(row))
-    if len(row.taps) > 1:
+    if len(row.raw_sources) > 1:
         fuses = "Concat" if re.search("cat", name, re.IGNORECASE) else ADD
         return CustomModule(name, target, fuses)
     if row.args and is_width(row.args[0]):

@@ -25,7 +25,7 @@ class Comparison:
         self._old = {new: old for old, new in self.difference.index_map.items()}
         self._changed = {change.after.index: change for change in self.difference.changed}
         self._rewired = {
-            (change.row[1], change.tap): change for change in self.difference.rewired if change.after is not None
+            (change.row[1], change.slot): change for change in self.difference.rewired if change.after is not None
         }
 
     def figure(self) -> Figure:
@@ -66,7 +66,7 @@ class Comparison:
     def _edge(self, edge: Edge) -> Edge:
         if edge.consumer not in self._old:
             return edge._replace(state=NEW)
-        change = self._rewired.get((edge.consumer, edge.tap))
+        change = self._rewired.get((edge.consumer, edge.slot))
         if change is None:
             return edge._replace(state=PLAIN)
         read = "one source less" if change.before is None else self.before.words(change.before)

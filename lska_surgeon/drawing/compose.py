@@ -48,7 +48,7 @@ def _inside(figure: Figure, layout: Layout, width: float) -> Iterator[Group]:
     for state in (PLAIN, NEW, REWIRED):
         for edge, points in pairs:
             if edge.state == state:
-                name = f"edge-{edge.source}-{edge.consumer}-{edge.tap}"
+                name = f"edge-{edge.source}-{edge.consumer}-{edge.slot}"
                 yield Group(name, edge.title, (Line(points, state),))
     for node, rect in zip(figure.nodes, layout.boxes):
         beside = layout.beside if node is figure.nodes[-1] else 0.0

@@ -134,8 +134,8 @@ class Content:
 
     def _edges(self) -> Iterator[Edge]:
         for layer in self.graph:
-            for tap, source in enumerate(layer.sources):
-                yield Edge(source, layer.index, tap, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}")
+            for slot, source in enumerate(layer.sources):
+                yield Edge(source, layer.index, slot, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}")
 
     def words(self, index: int) -> str:
         """`15 C2f`."""

@@ -114,7 +114,7 @@ class Drawing:
             for node in figure.nodes
         ]
         edges = [
-            {"source": edge.source, "consumer": edge.consumer, "tap": edge.tap, "state": edge.state}
+            {"source": edge.source, "consumer": edge.consumer, "slot": edge.slot, "state": edge.state}
             for edge in figure.edges
         ]
         marks = [
@@ -123,7 +123,7 @@ class Drawing:
             for mark in marks
         ]
         return {
-            "schema": 1,
+            "schema": 2,
             "title": figure.title,
             "subtitle": figure.subtitle,
             "rows": rows,

@@ -72,7 +72,7 @@ class Edge(NamedTuple):
     Attributes:
         source: an index; `IMAGE` for the image.
         consumer: an index.
-        tap: which of the consumer's sources this is, counted from 0.
+        slot: which of the consumer's sources this is, counted from 0.
         state: `PLAIN`, `NEW` or `REWIRED`.
         title: what is told on hover.
         marks: positions.
@@ -80,7 +80,7 @@ class Edge(NamedTuple):
 
     source: int
     consumer: int
-    tap: int
+    slot: int
     state: str
     title: str
     marks: tuple[Mark, ...] = ()
@@ -93,7 +93,7 @@ class Figure(NamedTuple):
         title: the model's name.
         subtitle: scale, size, and what operators cost.
         nodes: the image and all rows, in order.
-        edges: by consumer, then by tap.
+        edges: by consumer, then by slot.
         levels: stride -> the name of that level, "P3/8".
         captions: sentences below.
         positions: positions that are marked -> what they mean; empty where none are.

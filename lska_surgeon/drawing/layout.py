@@ -106,8 +106,8 @@ class _Rows(NamedTuple):
 def _rows(figure: Figure, grid: Grid, corridors: Sequence[int]) -> _Rows:
     """Where everything stands from above, with so many tracks in each corridor."""
     output = grid.columns[-1].nodes[-1]
-    taps = Counter(edge.consumer for edge in figure.edges)
-    tall = [max(_height(node), _PIN * taps[node.index] + 2 * _PADDING) for node in figure.nodes]
+    slots = Counter(edge.consumer for edge in figure.edges)
+    tall = [max(_height(node), _PIN * slots[node.index] + 2 * _PADDING) for node in figure.nodes]
     top, bottom = [0.0] * len(tall), [0.0] * len(tall)
     bands, tracks, middles = [], [], []
     y = HEADING

@@ -401,10 +401,10 @@ def _says_the_same(layer: Layer, row: Layer) -> bool:
 
 def _reads_alike(layer: Layer, row: Layer, match: Mapping[int, int], taken: Mapping[int, int], variant: Graph) -> bool:
     """Case 3."""
-    if len(layer.taps) != len(row.taps):
+    if len(layer.raw_sources) != len(row.raw_sources):
         return False
     for wanted, source in zip(layer.sources, row.sources):
-        while source != IMAGE and source not in taken and len(variant[source].taps) == 1:
+        while source != IMAGE and source not in taken and len(variant[source].raw_sources) == 1:
             if wanted != IMAGE and wanted not in match:
                 break  # case 4: the source is a row that replaces it
             source = variant[source].sources[0]

@@ -124,7 +124,7 @@ def _seeds(rewrite: Rewrite, seed: int) -> list[int]:
 
 def saved_indices(graph: Graph) -> list[int]:
     """`model.save` as `parse_model` makes it: every source that is not simply the layer before."""
-    return sorted(tap % layer.index for layer in graph for tap in layer.taps if tap != -1)
+    return sorted(raw % layer.index for layer in graph for raw in layer.raw_sources if raw != -1)
 
 
 class _Fresh:

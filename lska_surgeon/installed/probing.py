@@ -17,7 +17,7 @@ from .parse_model import ParsedRow, ParserSource, Reading, UnreadableParser
 _LETTERS = "nsmlx"
 _SOURCES = (104, 136, 56)  # widths of the layers before the row
 _IMAGE = 1003  # the width of what is before them all
-_TAPS: tuple[Any, ...] = (-1, [2, 1, 0])
+_RAW_SOURCES: tuple[Any, ...] = (-1, [2, 1, 0])
 _REPEATS = 7
 _MOST = 6  # arguments that tell all of a block's rule
 
@@ -27,12 +27,12 @@ class Probe:
     """A row that is asked about, and what the parser makes of it.
 
     Attributes:
-        taps: the row's first column.
+        raw_sources: the row's first column.
         args: its arguments.
         row: what comes of them.
     """
 
-    taps: Any
+    raw_sources: Any
     args: tuple[Any, ...]
     row: ParsedRow
 
@@ -65,7 +65,7 @@ class Probe:
             return "[ch]"
         if value in self.args:
             return str(at)
-        if self.taps == -1 and value == self.sources[0]:
+        if self.raw_sources == -1 and value == self.sources[0]:
             return "c1"
         if at is not None:
             return f"scaled({at})" if at else "c2"
@@ -76,7 +76,7 @@ class Probe:
     @property
     def sources(self) -> list[int]:
         """The widths of the layers that the row reads."""
-        return [_SOURCES[at] for at in ([2] if self.taps == -1 else self.taps)]
+        return [_SOURCES[at] for at in ([2] if self.raw_sources == -1 else self.raw_sources)]
 
 
 def probes(source: ParserSource, block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...]:
@@ -97,9 +97,9 @@ def probes(source: ParserSource, block: str, args: Sequence[Any], letter: str | 
 def _built(source: ParserSource, block: str, args: tuple[Any, ...], letter: str | None) -> tuple[Probe, ...]:
     reading = _reading(source, letter)
     found = []
-    for taps in _TAPS:
+    for raw_sources in _RAW_SOURCES:
         try:
-            found.append(Probe(taps, args, reading.row(taps, _REPEATS, block, args, _SOURCES)))
+            found.append(Probe(raw_sources, args, reading.row(raw_sources, _REPEATS, block, args, _SOURCES)))
         except UnreadableParser:
             raise
         except Exception:  # as the parser refuses such a row

@@ -74,7 +74,7 @@ class _RoleWriter:
 
     def _refines(self, layer: Layer) -> bool:
         """Case 2: attention on one map."""
-        if self.roles[layer.index] not in ATTENTION or len(layer.taps) != 1 or layer.sources[0] == IMAGE:
+        if self.roles[layer.index] not in ATTENTION or len(layer.raw_sources) != 1 or layer.sources[0] == IMAGE:
             return False
         return not (layer.kind.gives_a_list or self.graph[layer.sources[0]].kind.gives_a_list)
 

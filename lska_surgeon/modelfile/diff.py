@@ -48,7 +48,7 @@ def compare(before: Model, after: Model) -> RowDifference:
         tuple(row.index for row in other if row.index not in there),
         tuple(row.index for row in one if row.index not in index_map),
         tuple(Change(old, new, fields) for old, new, fields in changes if fields),
-        tuple(tap for old, new in kept for tap in _rewired(old, new, index_map)),
+        tuple(slot for old, new in kept for slot in _rewired(old, new, index_map)),
         by_width,
     )
 
@@ -90,9 +90,9 @@ def _fields(old: Layer, new: Layer) -> tuple[str, ...]:
 def _rewired(old: Layer, new: Layer, index_map: Mapping[int, int]) -> list[Rewiring]:
     expected = [IMAGE if source == IMAGE else index_map.get(source) for source in old.sources]
     row = (old.index, new.index)
-    if len(old.taps) == len(new.taps):
-        triples = zip(range(len(new.taps)), old.sources, expected, new.sources)
-        return [Rewiring(row, tap, source, found) for tap, source, wanted, found in triples if wanted != found]
+    if len(old.raw_sources) == len(new.raw_sources):
+        triples = zip(range(len(new.raw_sources)), old.sources, expected, new.sources)
+        return [Rewiring(row, slot, source, found) for slot, source, wanted, found in triples if wanted != found]
     found = []
     for what, a, b, c, d in SequenceMatcher(None, expected, list(new.sources), autojunk=False).get_opcodes():
         if what == "equal":
@@ -153,32 +153,32 @@ def _same_ends(before: Graph, after: Graph) -> tuple[int, int]:
 
 def _written(layer: Layer) -> tuple[Any, ...]:
     """A row as it reads wherever it stands."""
-    return layer.block, layer.args, layer.repeats, layer.section, len(layer.taps)
+    return layer.block, layer.args, layer.repeats, layer.section, len(layer.raw_sources)
 
 
 def _agreements(before: Graph, after: Graph, rows: Mapping[int, int]) -> dict[tuple[int, int], float]:
     """What sources that agree, as last aligned, add to the likeness of a pair of rows, where that is not 0."""
-    consumers: dict[tuple[int, int], list[int]] = {}  # by tap, and by what stands for its source in the other
+    consumers: dict[tuple[int, int], list[int]] = {}  # by slot, and by what stands for its source in the other
     for layer in before:
-        for tap, wanted in enumerate(layer.sources):
+        for slot, wanted in enumerate(layer.sources):
             stands = IMAGE if wanted == IMAGE else rows.get(wanted)
             if stands is not None:
-                consumers.setdefault((tap, stands), []).append(layer.index)
+                consumers.setdefault((slot, stands), []).append(layer.index)
     found: dict[tuple[int, int], float] = {}
     there = set(rows.values())
     for layer in after:
-        for tap, source in enumerate(layer.sources):
+        for slot, source in enumerate(layer.sources):
             for stands, bonus in _ways_back(after, source, there):
-                for old in consumers.get((tap, stands), ()):
-                    found[old, layer.index] = found.get((old, layer.index), 0.0) + bonus / len(layer.taps)
+                for old in consumers.get((slot, stands), ()):
+                    found[old, layer.index] = found.get((old, layer.index), 0.0) + bonus / len(layer.raw_sources)
     return found
 
 
 def _ways_back(after: Graph, source: int, there: Collection[int]) -> Iterator[tuple[int, float]]:
-    """What a tap reads, and what it reads through rows that the other network does not have, with what each adds."""
+    """What a slot reads, and what it reads through rows that the other network does not have, with what each adds."""
     bonus = _AGREES
     while True:
         yield source, bonus
-        if source == IMAGE or source in there or len(after[source].taps) != 1:
+        if source == IMAGE or source in there or len(after[source].raw_sources) != 1:
             return
         source, bonus = after[source].sources[0], _AGREES_THROUGH

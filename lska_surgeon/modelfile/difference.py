@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.graph import IMAGE, Graph, Layer
 from ..reports import Part, Shown, Table
@@ -39,17 +39,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Rewiring:
-    """One tap of a row that both have.
+    """One slot of a row that both have.
 
     Attributes:
         row: the row's index in the one network, and in the other.
-        tap: which of its sources, counted from 0, in the other; in the one, where the other has no such tap.
-        before: what it read, an index in the one; None for a tap that is new.
-        after: what it reads, an index in the other; None for a tap that is gone.
+        slot: which of its sources, counted from 0, in the other; in the one, where the other has no such slot.
+        before: what it read, an index in the one; None for a slot that is new.
+        after: what it reads, an index in the other; None for a slot that is gone.
     """
 
     row: tuple[int, int]
-    tap: int
+    slot: int
     before: int | None
     after: int | None
 
@@ -66,9 +66,11 @@ class RowDifference(Shown):
         added: indices, in the other.
         removed: indices, in the one.
         changed: rows that both have.
-        rewired: taps of rows that both have.
+        rewired: slots of rows that both have.
         by_width: True when rows were compared with the scales' real widths and repeats, for the scales differ.
     """
+
+    schema: ClassVar[int] = 2
 
     before: Model
     after: Model
@@ -101,7 +103,7 @@ class RowDifference(Shown):
         before, after = self.names
         if not self:
             return f"no difference: {before} and {after} are one architecture"
-        rewired = {tap.row for tap in self.rewired}
+        rewired = {rewiring.row for rewiring in self.rewired}
         rows = {"added": self.added, "removed": self.removed, "changed": self.changed, "rewired": rewired}
         parts = [f"{counted(len(found), 'row')} {what}" for what, found in rows.items() if found]
         parts += [f"{counted(len(self.settings), 'setting')} changed"] if self.settings else []
@@ -118,22 +120,22 @@ class RowDifference(Shown):
         for index in self.added:
             yield index, ("added", "", str(index), other[index].block, _what(other, index))
         for index in self.removed:
-            before = [new for old, new in self.index_map.items() if old < index]
-            yield max(before, default=-1) + 0.5, ("removed", str(index), "", one[index].block, _what(one, index))
+            above = [new for old, new in self.index_map.items() if old < index]
+            yield max(above, default=-1) + 0.5, ("removed", str(index), "", one[index].block, _what(one, index))
         for change in self.changed:
-            old, new = change.before, change.after
-            yield new.index, ("changed", str(old.index), str(new.index), new.block, change.in_words)
-        for tap in self.rewired:
-            words = f"source {tap.tap}: {' -> '.join(self._ends(tap))}"
-            yield tap.row[1], ("rewired", str(tap.row[0]), str(tap.row[1]), other[tap.row[1]].block, words)
+            before, after = change.before, change.after
+            yield after.index, ("changed", str(before.index), str(after.index), after.block, change.in_words)
+        for rewiring in self.rewired:
+            (old, new), words = rewiring.row, f"source {rewiring.slot}: {' -> '.join(self._ends(rewiring))}"
+            yield new, ("rewired", str(old), str(new), other[new].block, words)
 
-    def _ends(self, tap: Rewiring) -> tuple[str, str]:
-        """What a tap read, and what it reads; where both look alike, with what tells them apart."""
-        before, after = _source(self.one, tap.before), _source(self.other, tap.after)
-        if before != after or tap.before is None or tap.after is None:
+    def _ends(self, rewiring: Rewiring) -> tuple[str, str]:
+        """What a slot read, and what it reads; where both look alike, with what tells them apart."""
+        before, after = _source(self.one, rewiring.before), _source(self.other, rewiring.after)
+        if before != after or rewiring.before is None or rewiring.after is None:
             return before, after
-        stands = self.index_map.get(tap.before)
-        was = {new: old for old, new in self.index_map.items()}.get(tap.after)
+        stands = self.index_map.get(rewiring.before)
+        was = {new: old for old, new in self.index_map.items()}.get(rewiring.after)
         return (
             f"{before}, now {'gone' if stands is None else stands}",
             f"{after}, {'which is new' if was is None else f'which was {was}'}",
@@ -170,7 +172,7 @@ class RowDifference(Shown):
                 for x in self.changed
             ],
             "rewired": [
-                {"before": x.row[0], "after": x.row[1], "tap": x.tap, "read": x.before, "reads": x.after}
+                {"before": x.row[0], "after": x.row[1], "slot": x.slot, "read": x.before, "reads": x.after}
                 for x in self.rewired
             ],
             "index_map": {str(old): new for old, new in self.index_map.items()},

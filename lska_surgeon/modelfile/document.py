@@ -113,7 +113,7 @@ class Row:
 
     Attributes:
         whole: the row's value.
-        taps: each source scalar.
+        raw_sources: each source scalar.
         repeats: the second column.
         block: the module name, quotes included.
         args: the argument list.
@@ -123,7 +123,7 @@ class Row:
     """
 
     whole: Span
-    taps: tuple[Span, ...]
+    raw_sources: tuple[Span, ...]
     repeats: Span
     block: Span
     args: Span
@@ -368,10 +368,10 @@ class Document:
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
         self._layers.append(Layer(index, section, frm, repeats, block, tuple(args), self.blocks))
-        tap_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
+        source_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
             whole=span_of(node),
-            taps=tuple(map(span_of, tap_nodes)),
+            raw_sources=tuple(map(span_of, source_nodes)),
             repeats=span_of(repeats_node),
             block=span_of(block_node),
             args=span_of(args_node),

@@ -138,7 +138,7 @@ def _rows_to_remove(document: Document) -> set[int] | None:
     held = {op for row in ours if (op := _held_by_host(document.layers[row]))}
     found = set()
     for layer in document.layers:
-        theirs = read_row_of_users(layer) if len(layer.taps) == 1 else None
+        theirs = read_row_of_users(layer) if len(layer.raw_sources) == 1 else None
         if theirs and (not ours or (theirs.op in held and document.shares_line(layer.index))):
             found.add(layer.index)
     return ours | found if found else None

@@ -76,7 +76,7 @@ class _Writer:
 
     def _change(self, before: Layer, after: Layer) -> None:
         row = self.document.rows[before.index]
-        for span, old, new in zip(row.taps, before.taps, after.taps):
+        for span, old, new in zip(row.raw_sources, before.raw_sources, after.raw_sources):
             if old != new:
                 self._put(span, str(new))
         if before.repeats != after.repeats:

@@ -263,7 +263,7 @@ def _build_marked(args: Sequence[Any]) -> nn.Module:
     last = max(place for place, arg in enumerate(args) if isinstance(arg, Mark))
     mark, widths = args[last], args[last + 1]
     own = [arg for place, arg in enumerate(args) if place != last + 1 and not isinstance(arg, Mark)]
-    read = [widths[tap] for tap in mark.row.taps]
+    read = [widths[slot] for slot in mark.row.raw_sources]
     return _build(mark, own, read, f"layer {mark.row.index} ({mark.block.name})")
 
 
@@ -286,7 +286,7 @@ def declared_attention(name: str, channels: int) -> nn.Module:
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
     """A declared class from the arguments of its own and the widths that it reads, tried out."""
     if mark.block.channels_first:
-        own = [list(read) if len(mark.row.taps) > 1 else read[0], *own]
+        own = [list(read) if len(mark.row.raw_sources) > 1 else read[0], *own]
     try:
         with _users_code():
             module: nn.Module = mark.cls(*own)
@@ -319,7 +319,7 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
     training = {part: part.training for part in module.modules()}
     try:
         with torch.no_grad(), _users_code():
-            given = module.eval()(maps if len(mark.row.taps) > 1 else maps[0])
+            given = module.eval()(maps if len(mark.row.raw_sources) > 1 else maps[0])
     except (Exception, SystemExit) as error:
         raise DeclarationError(f"{where} does not run on {took}: {_told(error)}") from error
     finally:

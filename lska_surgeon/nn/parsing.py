@@ -165,11 +165,11 @@ def _translate_declared(
         if not _names_one_of(row, blocks):
             continue
         refuse_untrusted(row[2])
-        name, taps = row[2], as_from(row[0])
-        if taps is None:
+        name, frm = row[2], as_from(row[0])
+        if frm is None:
             raise BuildError(f"layer {index}: {name} reads {row[0]}: from is a number or a list of them")
         section = "backbone" if index < len(sections["backbone"]) else "head"
-        layer = Layer(index, section, taps, row[1], name, tuple(deepcopy(row[3])), table)
+        layer = Layer(index, section, frm, row[1], name, tuple(deepcopy(row[3])), table)
         stocks[index], row[3] = marked_row(layer, blocks[name], classes[name])
         row[2] = stocks[index]
     split = len(sections["backbone"])

@@ -128,11 +128,11 @@ def without_operators(layers: tuple[Layer, ...]) -> list[tuple[str, tuple[int, .
 
 
 def with_taps(document: Document, changes: list[tuple[int, int, int]]) -> str:
-    return splice(document.text, [(document.rows[row].taps[tap], str(number)) for row, tap, number in changes])
+    return splice(document.text, [(document.rows[row].raw_sources[tap], str(number)) for row, tap, number in changes])
 
 
 def without_tap(document: Document, row: int, tap: int) -> str:
-    spans = document.rows[row].taps
+    spans = document.rows[row].raw_sources
     kept = [document.text[span.start : span.end] for i, span in enumerate(spans) if i != tap]
     return splice(document.text, [(Span(spans[0].start, spans[-1].end), ", ".join(kept))])
 
@@ -145,8 +145,8 @@ def numbers_kept(name: str, at: tuple[str, ...]) -> Iterator[Mutant]:
         (new, tap, number)
         for new, old in enumerate(plan.rewrite.origin)
         if old is not None
-        for tap, number in enumerate(stock[old].taps)
-        if document.layers[new].taps[tap] != number
+        for tap, number in enumerate(stock[old].raw_sources)
+        if document.layers[new].raw_sources[tap] != number
     ]
     yield Mutant(f"all numbers kept: {changes}", with_taps(document, changes))
     for change in changes:
@@ -159,14 +159,14 @@ def taps_changed(document: Document) -> Iterator[Mutant]:
     for layer in document.layers:
         if layer.kind.is_operator:
             continue
-        for tap, number in enumerate(layer.taps):
+        for tap, number in enumerate(layer.raw_sources):
             for wrong in (number - 1, number + 1):
                 change = (layer.index, tap, wrong)
                 yield Mutant(f"{change} for {number}", with_taps(document, [change]), layer is not output)
         if layer.block == "Concat":
             yield Mutant(f"{layer.index} lost an input", without_tap(document, layer.index, 1), False)
-    for a, b in itertools.combinations(range(len(output.taps)), 2):
-        swap = [(output.index, a, output.taps[b]), (output.index, b, output.taps[a])]
+    for a, b in itertools.combinations(range(len(output.raw_sources)), 2):
+        swap = [(output.index, a, output.raw_sources[b]), (output.index, b, output.raw_sources[a])]
         yield Mutant(f"outputs swapped: {swap}", with_taps(document, swap))
 
 

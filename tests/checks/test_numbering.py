@@ -62,7 +62,7 @@ class Edited:
         ):
             args = () if layer.block == "nn.Upsample" else layer.args[:1] if layer.block == "Conv" else layer.args
             rows[layer.index] = replace(layer, block=OTHER_NAMES[layer.block], args=args)
-        places = [x.index for x in rows[2:-1] if len(x.taps) == 1 and "ample" not in x.block]
+        places = [x.index for x in rows[2:-1] if len(x.raw_sources) == 1 and "ample" not in x.block]
         behind = {at: chance.choice(KINDS) for at in chance.sample(places, chance.choice([1, 1, 2, 3]))}
         blocks = [x.index for x in rows if x.section == "backbone" and x.block in OTHER_NAMES and x.block[:2] != "Co"]
         gone = set(chance.sample(blocks, 1)) if blocks and chance.random() < 0.4 else set()
@@ -82,14 +82,15 @@ class Edited:
         self.stale: list[tuple[int, int, int]] = []
         for index, (layer, old) in enumerate(new):
             read = [
-                None if old is None or old + tap < 0 else stands[tap if tap >= 0 else old + tap] for tap in layer.taps
+                None if old is None or old + tap < 0 else stands[tap if tap >= 0 else old + tap]
+                for tap in layer.raw_sources
             ]
             taps = [
                 tap if source is None else -1 if tap < 0 and source == index - 1 else source
-                for tap, source in zip(layer.taps, read)
+                for tap, source in zip(layer.raw_sources, read)
             ]
             self.layers.append(rewired(replace(layer, index=index), taps))
-            self.stale += [(index, n, tap) for n, tap in enumerate(layer.taps) if tap >= 0 and taps[n] != tap]
+            self.stale += [(index, n, tap) for n, tap in enumerate(layer.raw_sources) if tap >= 0 and taps[n] != tap]
 
 
 def rewired(layer: Layer, taps: Sequence[int]) -> Layer:
@@ -99,7 +100,7 @@ def rewired(layer: Layer, taps: Sequence[int]) -> Layer:
 def with_stale(layers: Sequence[Layer], stale: Sequence[tuple[int, int, int]]) -> list[Layer]:
     done = list(layers)
     for row, tap, number in stale:
-        taps = list(done[row].taps)
+        taps = list(done[row].raw_sources)
         taps[tap] = number
         done[row] = rewired(done[row], taps)
     return done
@@ -168,7 +169,11 @@ def test_a_right_neck_of_ones_own_is_right_and_its_output_layer_put_right_as_a_w
     assert checked(tmp_path, right).ok
     output = right[-1]
     shift = chance.choice([-2, -1])
-    for taps in ([15, 18, 21], [tap + shift for tap in output.taps], [*output.taps[:-1], output.taps[-1] - 1]):
+    for taps in (
+        [15, 18, 21],
+        [tap + shift for tap in output.raw_sources],
+        [*output.raw_sources[:-1], output.raw_sources[-1] - 1],
+    ):
         found = checked(tmp_path, [*right[:-1], rewired(output, taps)])
         fixed = found.fixed_text
         after = checked(tmp_path, fixed)

@@ -76,12 +76,12 @@ def test_github_is_one_notice_at_the_second_file() -> None:
 
 def test_json_has_it_all() -> None:
     report = json.loads(run("diff", "yolov8s.yaml", VARIANT, "--json").output)
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert report["different"] is True
     assert report["added"] == [
         {"index": 10, "sources": [9], "repeats": 1, "block": "LSKA", "args": ["c2", 35], "consumers": [11, 21]}
     ]
-    assert report["rewired"][1] == {"before": 20, "after": 21, "tap": 1, "read": 9, "reads": 10}
+    assert report["rewired"][1] == {"before": 20, "after": 21, "slot": 1, "read": 9, "reads": 10}
     assert report["index_map"]["10"] == 11
     assert report["costs"]["how"] == "closed form"
     assert report["costs"]["gained"] == {"params": 281088, "macs": 111411200, "flops": 222822400}

@@ -58,7 +58,7 @@ def test_unknown_blocks_in_the_place_of_stock_ones_change_no_level(name: str, ol
     for site, stock in zip(found["neck"], right["neck"]):
         level = shapes_of(before, Scaling())[stock.layer].level
         # Four outputs of which nothing at all is known may be those of p2 to p5 or of p3 to p6.
-        assert shapes[site.layer].level in ((level, None) if len(after.output.taps) == 4 else (level,))
+        assert shapes[site.layer].level in ((level, None) if len(after.output.raw_sources) == 4 else (level,))
 
 
 def shapes(*rows: str) -> tuple[Shape, ...]:

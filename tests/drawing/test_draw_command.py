@@ -244,7 +244,7 @@ def test_python_result_shows_and_writes_itself() -> None:
     with pytest.raises(SurgeonError, match="already there"):
         drawing.write("there.svg")
     plain = drawing.to_dict()
-    assert plain["schema"] == 1
+    assert plain["schema"] == 2
     assert [row["index"] for row in plain["rows"]] == list(range(-1, 23))
     graph = load("yolov8n-seg.yaml").graph
     assert [(one["source"], one["consumer"]) for one in plain["connections"]] == [

@@ -142,8 +142,8 @@ def networks(draw: st.DrawFn) -> str:
     count = draw(st.integers(1, 24))
     rows = []
     for index in range(count):
-        taps = st.lists(st.integers(max(0, index - 9), index - 1), min_size=1, max_size=5)
-        sources = draw(st.one_of(st.just([-1]), taps)) if index else [-1]
+        chosen = st.lists(st.integers(max(0, index - 9), index - 1), min_size=1, max_size=5)
+        sources = draw(st.one_of(st.just([-1]), chosen)) if index else [-1]
         block = draw(st.sampled_from(sorted(ARGS))) if len(sources) == 1 else draw(st.sampled_from(("Concat", LONG)))
         rows.append([sources if len(sources) > 1 else sources[0], draw(st.integers(1, 3)), block, ARGS.get(block, [1])])
     middle = draw(st.integers(0, count - 1))

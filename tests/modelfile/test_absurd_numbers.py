@@ -29,13 +29,13 @@ backbone:
   - [-1, 1, SPPF, [256, {pool}]]
 head:
   - [-1, 1, nn.Upsample, [None, {up}, nearest]]
-  - [[-1, {tap}], 1, Concat, [{dim}]]
+  - [[-1, {slot}], 1, Concat, [{dim}]]
   - [-1, 3, C2f, [128]]
   - [[7], 1, Detect, [nc]]
 """
 USUAL = {
     **{"nc": "80", "depth": "0.33", "width": "0.5", "most": "1024"},
-    **{"c": "64", "k": "3", "s": "2", "n": "3", "source": "-1", "pool": "5", "up": "2", "tap": "2", "dim": "1"},
+    **{"c": "64", "k": "3", "s": "2", "n": "3", "source": "-1", "pool": "5", "up": "2", "slot": "2", "dim": "1"},
 }
 COMMANDS = {
     "positions": ["positions", "yolov8s-odd.yaml"],

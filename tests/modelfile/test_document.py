@@ -35,7 +35,7 @@ def test_stock_models_read_as_ultralytics_reads_them(name: str) -> None:
     assert [(layer.repeats, layer.block, list(layer.args)) for layer in document.layers] == [
         (repeats, block, args) for _, repeats, block, args in oracle.rows_of(expected)
     ]
-    assert [list(layer.taps) for layer in document.layers] == [
+    assert [list(layer.raw_sources) for layer in document.layers] == [
         frm if isinstance(frm, list) else [frm] for frm, *_ in oracle.rows_of(expected)
     ]
     assert document.settings == {key: value for key, value in expected.items() if key not in ("backbone", "head")}

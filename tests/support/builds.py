@@ -116,7 +116,7 @@ def maps_of(layers: nn.Sequential, size: int = 64) -> list[Map | None]:
     with ShapesOnly():
         for layer in layers.eval()[:-1]:
             if layer.f != -1:
-                x = given[layer.f] if isinstance(layer.f, int) else [x if tap == -1 else given[tap] for tap in layer.f]
+                x = given[layer.f] if isinstance(layer.f, int) else [x if raw == -1 else given[raw] for raw in layer.f]
             block = type(layer).__name__
             if block != "ImagePoolingAttn":  # gives text features, not a map
                 x = layer(x, text) if block == "C2fAttn" else layer(x)

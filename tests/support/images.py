@@ -141,7 +141,7 @@ def assert_sound(image: Image, graph: Graph) -> None:
 def assert_complete(image: Image, graph: Graph) -> None:
     """Every row and every source of the graph stands in the image once, and nothing else does."""
     rows = {f"row-{layer.index}": 1 for layer in graph}
-    edges = {f"edge-{source}-{layer.index}-{tap}": 1 for layer in graph for tap, source in enumerate(layer.sources)}
+    edges = {f"edge-{source}-{layer.index}-{slot}": 1 for layer in graph for slot, source in enumerate(layer.sources)}
     drawn = {name: count for name, count in image.names.items() if not name.startswith("mark-")}
     assert drawn == {**rows, **edges, "image": 1}
     assert set(image.wires) == set(edges)

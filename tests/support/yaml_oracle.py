@@ -35,9 +35,9 @@ def sources(rows: list[Row], index: int) -> list[int | str]:
     """What a row reads, as Ultralytics' forward pass resolves it."""
     frm = rows[index][0]
     found: list[int | str] = []
-    for tap in frm if isinstance(frm, list) else [frm]:
-        source = index + tap if tap < 0 else tap
-        assert 0 <= source < index or (index == 0 and source == -1), f"row {index} reads {tap}"
+    for raw in frm if isinstance(frm, list) else [frm]:
+        source = index + raw if raw < 0 else raw
+        assert 0 <= source < index or (index == 0 and source == -1), f"row {index} reads {raw}"
         found.append(IMAGE if source == -1 else source)
     return found
 
