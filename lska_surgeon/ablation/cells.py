@@ -27,11 +27,10 @@ from ..declarations.find import active_blocks
 from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text
 from ..grafting.input_files import data_problem, file_arguments
-from ..recipes.experiment import IDENTITY, SCRATCH, Experiment
 from ..recipes.kinds import Kind, kind_of
-from ..recipes.recipe import Recipe, read_recipe
+from ..recipes.recipe import IDENTITY, SCRATCH, Experiment, Recipe, read_recipe
 from ..wording import did_you_mean, few
-from .networks import LARGER, VARIANT, Network, error_in, networks_of
+from .networks import LARGER, VARIANT, Network, networks_of
 from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
 
 
@@ -250,7 +249,7 @@ def plan_ablation(path: Path, folder: Path | None = None) -> Ablation:
     try:
         files = file_arguments(recipe.experiment.arguments, recipe.folder.absolute())
     except TrainingError as error:
-        raise error_in(recipe, "train.cfg", error) from error
+        raise recipe.bad("train.cfg", error) from error
     cells = [
         Cell(
             network,
@@ -280,7 +279,7 @@ def _check_labels(ablation: Ablation) -> None:
     unknown = [name for name in ablation.experiment.labels if name not in known]
     if unknown:
         problem = f"nothing here is called {unknown[0]!r}{did_you_mean(unknown[0], known)}: there are {few(known)}"
-        raise error_in(ablation.recipe, "labels", problem)
+        raise ablation.recipe.bad("labels", problem)
 
 
 def _start(recipe: Recipe, network: Network) -> Path | None:
@@ -294,12 +293,10 @@ def _start(recipe: Recipe, network: Network) -> Path | None:
         name = re.sub(r"(yolo(?:e-)?v?\d+)[nslmx]", rf"\g<1>{network.scale}", name)
         if name == experiment.start:
             problem = f"the control {network.name} can't start from {name}: write start: '{{base}}.pt'"
-            raise error_in(recipe, "train.start", problem)
+            raise recipe.bad("train.start", problem)
     path = recipe.folder / name
     if not path.is_file():
-        raise error_in(
-            recipe, "train.start", f"no file {path} for {network.name}: fetch it first, or write start: scratch"
-        )
+        raise recipe.bad("train.start", f"no file {path} for {network.name}: fetch it first, or write start: scratch")
     return path.absolute()
 
 
@@ -310,23 +307,23 @@ def _data(recipe: Recipe) -> dict[str, str]:
     for word in recipe.experiment.data:
         path = (recipe.folder / word).absolute()
         if not path.exists() and (len(Path(word).parts) > 1 or Path(word).is_absolute()):
-            raise error_in(recipe, "train.data", f"no file {path}: fetch it first, and give its path")
+            raise recipe.bad("train.data", f"no file {path}: fetch it first, and give its path")
         shipped = _shipped_data()
         if not path.exists() and shipped and path.suffix in (".yaml", ".yml") and word not in shipped:
             problem = f"no file {path}, and Ultralytics has no data of that name{did_you_mean(word, shipped)}"
-            raise error_in(recipe, "train.data", problem)
+            raise recipe.bad("train.data", problem)
         broken = data_problem(path) if path.exists() else None
         if broken:
-            raise error_in(recipe, "train.data", f"{path} {broken}: give the path of a data YAML that is here")
+            raise recipe.bad("train.data", f"{path} {broken}: give the path of a data YAML that is here")
         name = Path(word).stem
         if name == "data" and path.exists():
             name = path.resolve().parent.name
         elif not _is_one_folder(name):  # `..`, `.`
             name = path.resolve().name
         if not _is_one_folder(name):
-            raise error_in(recipe, "train.data", f"no cells can be called after {word}: give data that have a name")
+            raise recipe.bad("train.data", f"no cells can be called after {word}: give data that have a name")
         if name in found:
-            raise error_in(recipe, "train.data", f"two of them are called {name}: give the files different names")
+            raise recipe.bad("train.data", f"two of them are called {name}: give the files different names")
         found[name] = str(path) if path.exists() else word  # one of Ultralytics' own
     return found
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cost.cache import CostCache, Counted, ModelText
-from ..errors import RecipeError, SurgeonError, without_trust
 from ..modelfile.file_names import stem_with_scale
 from ..modelfile.model import Model, load
 from ..modelfile.scale_pin import pin_scale
@@ -93,12 +92,5 @@ def _larger(recipe: Recipe, variant: Variant) -> Model:
     letter = base.scaling.letter
     place = letters.index(letter) + 1 if letter in letters else len(letters)
     if place == len(letters):
-        raise error_in(recipe, "controls", f"{base.name} has no scale that is larger: drop larger")
+        raise recipe.bad("controls", f"{base.name} has no scale that is larger: drop larger")
     return load(variant.wanted.base, letters[place], recipe.folder, blocks=base.blocks)
-
-
-def error_in(recipe: Recipe, field: str, problem: object) -> SurgeonError:
-    """An error in how a recipe trains, with its line."""
-    assert recipe.experiment is not None
-    line = recipe.experiment.lines.get(field) or recipe.experiment.lines["train"]
-    return RecipeError(f"{recipe.path}, line {line}, {field}: {without_trust(problem)}")

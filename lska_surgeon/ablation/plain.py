@@ -10,10 +10,8 @@ from typing import Any
 
 from ..cost.image_size import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError, without_trust
-from ..modelfile.encoding import content_of, decoded
 from ..modelfile.sources import CHECKPOINT_SUFFIXES
-from ..wording import first_line
-from ..yaml_nodes import UnreadableYaml, compose, value_of
+from ..modelfile.typed_yaml import Fields, read_mapping
 from .networks import BASE, VARIANT
 from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
 from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
@@ -123,17 +121,9 @@ def _read(folder: Path, epoch: str) -> _Found:
 
 def _arguments(path: Path) -> dict[str, Any]:
     try:
-        root = compose(decoded(content_of(path), "args.yaml"))
-        if root is None:
-            return {}
-        content = value_of(root)
-    except RecursionError as error:
-        raise _NoRun("can't read its args.yaml: it is nested too deep, or contains itself") from error
-    except OSError as error:
-        raise _NoRun(f"can't read its args.yaml: {error.strerror or error}") from error
-    except (UnreadableYaml, SurgeonError) as error:
-        raise _NoRun(f"can't read its args.yaml: {first_line(error)}") from error
-    return content if isinstance(content, dict) else {}
+        return Fields(path, read_mapping(path), AblationError).values
+    except SurgeonError as error:
+        raise _NoRun(f"its args.yaml {error}") from error
 
 
 def _looked_through(run: Run, model: Path) -> Run:

@@ -14,11 +14,10 @@ from typing import Any
 from ..declarations.find import for_children
 from ..errors import AblationError, SurgeonError
 from ..files import NO_ROOM
-from ..recipes.experiment import ELSEWHERE
+from ..recipes.recipe import ELSEWHERE
 from ..wording import number_in, shown
 from ..yolo.environment import import_offline
 from .cells import Ablation, Cell
-from .networks import error_in
 from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
 from .status import progress_line
 from .worker import BUSY, FINE, STOPPED, WRONG, command
@@ -61,11 +60,11 @@ def check_arguments(ablation: Ablation) -> None:
             said = check_options({name: value}, ablation.recipe.folder)
             refuse_unsafe_files({name: value}, ablation.recipe.folder)
         except SurgeonError as error:
-            raise error_in(ablation.recipe, f"train.{name}", error) from error
+            raise ablation.recipe.bad(f"train.{name}", error) from error
         for key, default in (("pretrained", True), ("resume", False)):
             if said.get(key) not in (None, default):
                 problem = f"{value} says {key}: {said[key]}, and {ELSEWHERE[key]}"
-                raise error_in(ablation.recipe, f"train.{name}", problem)
+                raise ablation.recipe.bad(f"train.{name}", problem)
 
 
 def read_devices(asked: str) -> tuple[str, ...]:

@@ -27,10 +27,10 @@ from ..grafting.graft import RECORD, graft
 from ..grafting.input_files import missing_images
 from ..grafting.plan import plan_graft_into
 from ..grafting.transplant import moved_name
-from ..recipes.experiment import DEFAULT, IDENTITY
+from ..recipes.recipe import DEFAULT, IDENTITY
 from ..yolo.build import build
 from .cells import Ablation, Cell
-from .networks import VARIANT, error_in
+from .networks import VARIANT
 from .verification import other_network
 
 
@@ -135,7 +135,7 @@ def check_images(ablation: Ablation, cells: Sequence[Cell]) -> None:
         missing = missing_images(Path(source))
         if missing is not None:
             problem = f"{source} names {missing}, which is not here: put the images there, or mend that file"
-            raise error_in(ablation.recipe, "train.data", problem)
+            raise ablation.recipe.bad("train.data", problem)
 
 
 def check_starts(ablation: Ablation, cells: Sequence[Cell]) -> None:
@@ -154,4 +154,4 @@ def check_starts(ablation: Ablation, cells: Sequence[Cell]) -> None:
                 start = Start.of(Path(folder), cell.network.role, cell.task, read)
                 start.carried(start.checkpoint.float_model() if start.checkpoint else build(start.base), cell.seed)
             except SurgeonError as error:
-                raise error_in(ablation.recipe, "train.start", str(error).replace(f"{folder}{os.sep}", "")) from error
+                raise ablation.recipe.bad("train.start", str(error).replace(f"{folder}{os.sep}", "")) from error

@@ -17,7 +17,7 @@ from ..errors import SurgeonError, without_trust
 from ..grafting.input_files import with_settings
 from ..grafting.train import run_trainer
 from ..grafting.trainers import SurgeonTrainer
-from ..recipes.experiment import ELSEWHERE
+from ..recipes.recipe import ELSEWHERE
 from ..wording import number_in
 from . import resuming
 from .records import LOG, read_epochs, write_record

@@ -10,7 +10,6 @@ from typing import Any, TypeVar, cast
 
 from ..declarations.find import building_with, find_blocks, is_building
 from ..errors import SurgeonError, missing_package
-from ..recipes.bases import bases_of
 from .arguments import check_types
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -47,7 +46,10 @@ def with_own_blocks(verb: Verb) -> Verb:
             if blocks is None and is_building():
                 return verb(*args, **kwargs)
             near = [path for name in _WORKED_ON for path in _paths(given.get(name))]
-            near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
+            if given.get("recipe") is not None:
+                from ..recipes.recipe import bases_of  # here, for verbs that take no recipe
+
+                near += [base for recipe in _paths(given.get("recipe")) for base in bases_of(recipe)]
             with building_with(find_blocks(None if blocks is None else os.fspath(blocks), near)):
                 return verb(*args, **kwargs)
         except ModuleNotFoundError as error:

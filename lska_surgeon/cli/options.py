@@ -14,7 +14,6 @@ from ..core.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import building_with, find_blocks
 from ..modelfile.sources import STDIN
-from ..recipes.bases import bases_of
 from . import completion
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -168,7 +167,10 @@ def blocks(function: AnyFunction) -> AnyFunction:
     def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
         given = click.get_current_context().params
         near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
-        near += [base for recipe in _listed(given.get("recipe")) for base in bases_of(recipe)]
+        if given.get("recipe"):
+            from ..recipes.recipe import bases_of  # here, for commands that take no recipe
+
+            near += [base for recipe in _listed(given.get("recipe")) for base in bases_of(recipe)]
         with building_with(find_blocks(blocks, near)):
             return function(*args, **rest)
 

@@ -1,40 +1,144 @@
-"""Recipes: which variants of which bases one wants, as a YAML file; it opens no model and knows no costs.
+"""Recipes: which variants of which bases one wants, and how they are trained, as a YAML file; it opens no model.
 
-Documented for people in README, and for editors by `templates/recipe.schema.json`.
+What a recipe may say stands in the structs below, and for editors in `templates/recipe.schema.json`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from string import Formatter
+from typing import Annotated, Any, Literal, Union
+
+from msgspec import Meta, Struct
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.kernel import DEFAULT_KERNEL, OP_BLOCKS
 from ..core.other_operators import resolve_operator
 from ..core.positions import meant_by, parse_at
 from ..cost.image_size import LARGEST_SIDE
-from ..cost.limits import Budget, Limit, parse_limit
-from ..errors import EncodingError, EndlessError, RecipeError, SurgeonError
-from ..files import no_file
-from ..modelfile.encoding import content_of, decoded
-from ..yaml_nodes import Node
-from . import experiment
-from .experiment import Experiment, read_experiment
-from .fields import YamlFields, names_in_braces
+from ..cost.limits import Budget, parse_limit
+from ..errors import RecipeError, SurgeonError, without_trust
+from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
 
-FIELDS = ("base", "matrix", "include", "exclude", "budget", "imgsz", "resolve", "out", "index", *experiment.FIELDS)
-#: What a combination is made of; `at` is a tuple of positions that go into one variant together.
-DIMENSIONS = ("base", "scale", "op", "at", "k", "dilation", "gated")
-OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
 DEFAULT_IMGSZ = (640, 640)
 #: To write one takes some hundredths of a second, to train one takes hours.
 MOST_VARIANTS = 10_000
-_BUDGET = ("max_gflops", "max_params")
+OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
+SCRATCH = "scratch"
+#: How operators start in a checkpoint.
+IDENTITY, DEFAULT = "identity", "default"
+#: Fields of a start's name: the base with its scale, and that letter.
+START_FIELDS = ("base", "scale")
+#: Ultralytics' arguments that a recipe says elsewhere, and where.
+ELSEWHERE = {
+    "seed": "the seeds stand in `seeds`, beside `train`",
+    "model": "the models are what the recipe's matrix asks for",
+    "pretrained": "what a training starts from stands in `start`",
+    "device": "the devices are given when it is started: lska-surgeon ablate --devices 0,1",
+    **dict.fromkeys(("task", "mode"), "the model says it"),
+    **dict.fromkeys(("project", "name", "save_dir", "exist_ok"), "each run has a folder of its own"),
+    **dict.fromkeys(("resume", "save"), "every training goes on where it stopped"),
+}
+
+# What a file may say.
+
+_Word = Annotated[str, Meta(min_length=1)]
+_Words = Union[_Word, Annotated[list[_Word], Meta(min_length=1)]]
+_Numbers = Union[int, Annotated[list[int], Meta(min_length=1)]]
+_Booleans = Union[bool, Annotated[list[bool], Meta(min_length=1)]]
+_Positions = Annotated[_Words, Meta(description="positions, such as at: [neck:p3@11, neck:p5@35]")]
+_Sites = Annotated[
+    Union[_Word, Annotated[list[_Words], Meta(min_length=1)]], Meta(description="positions, such as at: [sppf, neck]")
+]
+_Control = Literal["base", "larger"]
+_Controls = Union[_Control, Annotated[list[_Control], Meta(min_length=1)]]
+_Limit = Annotated[Union[int, float, str], Meta(description="a number, one such as 40M, or a multiple such as 1.10x")]
+_Plain = Union[str, int, float, bool, None]
+_Values = Union[_Plain, list[Any]]
+_Argument = Annotated[Union[bool, int, float, str], Meta(description="a number, a word, true or false")]
+_Arguments = Annotated[
+    Union[bool, int, float, str, list[_Argument]],
+    Meta(description="a number, a word, true or false, or a list of those"),
+]
+_NONE: Any = None  # of a field that is left out; in a file, no field is empty
+
+
+class _Matrix(Struct, frozen=True, forbid_unknown_fields=True):
+    at: _Sites
+    k: _Numbers = DEFAULT_KERNEL
+    op: _Words = "lska"
+    scale: _Words = _NONE
+    dilation: _Numbers = _NONE
+    gated: _Booleans = _NONE
+
+
+class _Include(Struct, frozen=True, forbid_unknown_fields=True):
+    at: _Positions
+    base: _Words = _NONE
+    scale: _Word = _NONE
+    op: _Word = "lska"
+    k: int = _NONE
+    dilation: int = _NONE
+    gated: bool = _NONE
+    out: _Word = _NONE
+
+
+class _Exclude(Struct, frozen=True, forbid_unknown_fields=True):
+    base: _Values = _NONE
+    scale: _Values = _NONE
+    op: _Values = _NONE
+    at: _Values = _NONE
+    k: _Values = _NONE
+    dilation: _Values = _NONE
+    gated: _Values = _NONE
+
+
+class _Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    max_gflops: _Limit = _NONE
+    max_params: _Limit = _NONE
+
+
+class _Train(Struct, frozen=True):
+    """What `train` says beside Ultralytics' own arguments."""
+
+    data: Annotated[_Words, Meta(description="data, such as data: my-data.yaml")]
+    start: _Word = SCRATCH
+    init: Literal["identity", "default"] = "identity"
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    base: _Words = _NONE
+    matrix: _Matrix = _NONE
+    include: list[_Include] = []
+    exclude: list[_Exclude] = []
+    budget: _Limits = _Limits()
+    imgsz: _Numbers = DEFAULT_IMGSZ[0]
+    resolve: bool = False
+    out: _Word = _NONE
+    index: _Word = _NONE
+    train: Annotated[dict[str, Any], Meta(description="a mapping with keys such as data, epochs, imgsz")] = _NONE
+    seeds: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(min_length=1, description="a list of whole numbers, such as [0, 1, 2]"),
+    ] = _NONE
+    controls: _Controls = _NONE
+    latency: bool = False
+    labels: Annotated[dict[str, Any], Meta(description="a mapping with keys such as yolov8s-lska-neck-k7: neck, 7")] = (
+        _NONE
+    )
+
+
+#: Fields that belong to a training, and the dimensions of a combination.
+_OF_A_TRAINING = ("seeds", "controls", "latency", "labels")
+_DIMENSIONS = _Exclude.__struct_fields__
+_DEFAULT_SEEDS = (0, 1, 2)
+
+# What it asks for.
 
 
 @dataclass(frozen=True)
@@ -45,7 +149,7 @@ class Wanted:
         base: a model YAML, as written.
         scale: scale, or None for what the base's name says.
         op, at, k, dilation, gated: as for `lska-surgeon insert`; no k for an operator that has none.
-        places: where the recipe says so: dimension -> line, from 1, and field, "matrix.at".
+        places: where the recipe says so: dimension -> field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
 
@@ -56,8 +160,38 @@ class Wanted:
     k: int | None
     dilation: int | None
     gated: bool
-    places: Mapping[str, tuple[int, str]]
+    places: Mapping[str, str]
     out: str | None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How the variants of a recipe are trained and compared.
+
+    Attributes:
+        data: data YAMLs (for classifiers folders), as written; with several, every variant is trained on each.
+        start: "scratch", or the checkpoint that each variant is grafted into; {base} and {scale} are fields.
+        init: how operators start in that checkpoint, "identity" or "default", at their random weights.
+        arguments: Ultralytics' own arguments, by name.
+        seeds: one training of each variant for each.
+        larger: whether the next larger scale of each base is trained too.
+        latency: whether the results say that latency is to be measured, where it was not.
+        labels: network, data or family of networks -> what tables and figures call it.
+    """
+
+    data: tuple[str, ...]
+    start: str
+    init: str
+    arguments: Mapping[str, Any]
+    seeds: tuple[int, ...] = _DEFAULT_SEEDS
+    larger: bool = False
+    latency: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether operators have to start as the identity, which those that are not the paper's do behind a gate."""
+        return self.start != SCRATCH and self.init == IDENTITY
 
 
 @dataclass(frozen=True)
@@ -74,6 +208,7 @@ class Recipe:
         index: name of the index, as written, or None.
         experiment: how the variants are trained and compared; None where the recipe does not say.
         blocks: the table of blocks that it is read by.
+        lines: field -> line, from 1.
     """
 
     path: Path
@@ -85,30 +220,20 @@ class Recipe:
     index: str | None
     experiment: Experiment | None = None
     blocks: BlockTable = STOCK
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         return self.path.parent
 
     def error(self, wanted: Wanted, problem: object, dimension: str = "at") -> RecipeError:
-        """An error in what a recipe asks for, with its place."""
-        line, field = wanted.places[dimension]
-        return RecipeError(f"{self.path}, line {line}, {field}: {problem}")
+        """An error in a variant that it asks for, with its place."""
+        return self.bad(wanted.places[dimension], problem)
 
-
-def check_recipe(path: Path) -> None:
-    """Refuse what is no file, before anything else is looked at.
-
-    Raises:
-        RecipeError: there is none, or it is a folder.
-    """
-    found = no_file(path)
-    if found:
-        raise RecipeError(f"{path} is {found}: give a recipe, such as one of `lska-surgeon templates`")
-    try:
-        path.stat()
-    except OSError as error:
-        raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from error
+    def bad(self, field: str, problem: object) -> RecipeError:
+        """An error in a field, with its line, or that of the field around it."""
+        known = next((name for name in (field, field.rpartition(".")[0]) if name in self.lines), "")
+        return RecipeError(f"{self.path}, line {self.lines[known]}, {field}: {without_trust(problem)}")
 
 
 def read_recipe(path: Path, blocks: BlockTable = STOCK) -> Recipe:
@@ -118,233 +243,289 @@ def read_recipe(path: Path, blocks: BlockTable = STOCK) -> Recipe:
         RecipeError: it can't be opened, is no YAML, or asks for something that does not exist; the message names file,
             line and field.
     """
-    check_recipe(path)
+    return _Reader(open_recipe(path), blocks).recipe()
+
+
+def open_recipe(path: Path) -> Fields:
+    """Open a recipe, before its fields are looked at.
+
+    Raises:
+        RecipeError: it is no file or no YAML, or something else than a recipe.
+    """
     try:
-        content = content_of(path)
-        decoded(content, str(path))  # for its word on UTF-16
-        text = content.decode("utf-8-sig")
-    except (EncodingError, EndlessError) as error:
-        raise RecipeError(str(error)) from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not a recipe: it is not UTF-8 text") from error
-    except OSError as error:
-        raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from error
-    return _Reader(path, blocks).recipe(text)
+        fields = Fields(path, read_mapping(path), RecipeError)
+    except UnusableYaml as error:
+        remedy = "" if error.line else ": give a recipe, such as one of `lska-surgeon templates`"
+        raise RecipeError(f"{error.of(path)}{remedy}") from error
+    if {"backbone", "head"} <= fields.values.keys():
+        raise RecipeError(
+            f"{path} is a model YAML, and this takes a recipe, which names models to start from (base: "
+            f"{path.name}): lska-surgeon templates copy recommended writes one"
+        )
+    return fields
 
 
-class _Reader(YamlFields):
-    """A recipe's fields, checked one by one."""
+def bases_of(recipe: str | Path) -> list[str]:
+    """Paths of the bases in a recipe, beside which blocks may be declared; nothing where it can't be read."""
+    try:
+        said = open_recipe(Path(recipe)).values
+    except SurgeonError:
+        return []
+    parts = [said, *(part for part in _many(said.get("include")) if isinstance(part, dict))]
+    named = dict.fromkeys(base for part in parts for base in _many(part.get("base")) if isinstance(base, str))
+    return [str(Path(recipe).parent / base) for base in named]
 
-    def __init__(self, path: Path, blocks: BlockTable) -> None:
-        super().__init__(path)
-        self.blocks = blocks
 
-    out: str | None = None
-    gated = False  # whether operators go behind a gate where the recipe does not say
+class _Reader:
+    """A recipe's fields, looked at one by one."""
 
-    def recipe(self, text: str) -> Recipe:
-        root = self.compose(text)
-        if {"backbone", "head"} <= {str(key.value) for key, _ in root.value}:
-            raise RecipeError(
-                f"{self.path} is a model YAML, and this takes a recipe, which names models to start from (base: "
-                f"{self.path.name}): lska-surgeon templates copy recommended writes one"
-            )
-        fields = self.mapping(root, "", FIELDS)
-        if "matrix" not in fields and "include" not in fields:
-            raise self.bad(root, "", "it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}")
-        self.out = self._out(fields["out"], "out") if "out" in fields else None
-        experiment = read_experiment(self, root, fields)
-        self.gated = experiment is not None and experiment.needs_identity
-        bases = self.words(fields["base"], "base") if "base" in fields else []
-        wanted = self._from_matrix(root, fields, bases) if "matrix" in fields else []
-        wanted += self._included(fields, bases)
+    def __init__(self, fields: Fields, blocks: BlockTable) -> None:
+        self.fields, self.blocks = fields, blocks
+        self.file = fields.read(_File)
+        self.bases = _many(self.file.base)
+
+    def recipe(self) -> Recipe:
+        if not self._has("matrix") and not self._has("include"):
+            raise self.fields.bad("", "it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}")
+        self.out = self._out("out")
+        self.experiment = self._experiment()
+        self.gated = self.experiment is not None and self.experiment.needs_identity
+        wanted = self._from_matrix() if self._has("matrix") else []
+        wanted += self._included()
         if not wanted:
-            raise self.bad(root, "", "it asks for nothing: all of its matrix is excluded")
+            raise self.fields.bad("", "it asks for nothing: all of its matrix is excluded")
         return Recipe(
-            path=self.path,
+            path=self.fields.path,
             wanted=tuple(wanted),
-            budget=self._budget(fields["budget"]) if "budget" in fields else Budget(),
-            imgsz=self._imgsz(fields["imgsz"]) if "imgsz" in fields else DEFAULT_IMGSZ,
-            resolve=self.boolean(fields["resolve"], "resolve") if "resolve" in fields else False,
+            budget=self._budget(),
+            imgsz=self._imgsz(),
+            resolve=self.file.resolve,
             out=self.out,
-            index=self._index(fields["index"]) if "index" in fields else None,
-            experiment=experiment,
+            index=self._index(),
+            experiment=self.experiment,
             blocks=self.blocks,
+            lines=self.fields.lines,
         )
 
-    # What it asks for.
+    def _has(self, field: str) -> bool:
+        return field in self.fields.lines
 
-    def _from_matrix(self, root: Node, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
-        if not bases:
-            raise self.bad(root, "base", "the matrix needs a base, such as base: [yolov8n.yaml, yolov8s.yaml]")
-        matrix = self.mapping(fields["matrix"], "matrix", DIMENSIONS[1:])
-        if "at" not in matrix:
-            raise self.bad(fields["matrix"], "matrix", "it needs positions, such as at: [sppf, neck]")
-        places = {"base": (_line(fields["base"]), "base"), **_places(matrix, "matrix")}
-        ops = self._ops(matrix, "matrix")
+    # Its variants.
+
+    def _from_matrix(self) -> list[Wanted]:
+        if not self.bases:
+            example = "the matrix needs a base, such as base: [yolov8n.yaml, yolov8s.yaml]"
+            raise self.fields.bad("", example, inside="base")
+        matrix = self.file.matrix
+        ops = self._ops(matrix.op, "matrix.op")
         for name in ("k", "dilation"):
-            if name in matrix and not OP_BLOCKS.keys() & set(ops):
+            if self._has(f"matrix.{name}") and not OP_BLOCKS.keys() & set(ops):
                 problem = f"of the operators here ({', '.join(ops)}) none has one: drop {name}"
-                raise self.bad(matrix[name], f"matrix.{name}", problem)
-        sides = (
-            bases,
-            self.words(matrix["scale"], "matrix.scale") if "scale" in matrix else [None],
+                raise self.fields.bad(f"matrix.{name}", problem)
+        sides: tuple[list[Any], ...] = (
+            self.bases,
+            _many(matrix.scale) or [None],
             ops,
-            self._ats(matrix["at"], "matrix.at"),
-            self.numbers(matrix["k"], "matrix.k") if "k" in matrix else [DEFAULT_KERNEL],
-            self.numbers(matrix["dilation"], "matrix.dilation") if "dilation" in matrix else [None],
-            self._gates(self.filled(matrix["gated"], "matrix.gated"), "matrix.gated", ops)
-            if "gated" in matrix
-            else [self.gated],
+            [self._positions(item, place) for item, place in _each(matrix.at, "matrix.at")],
+            _many(matrix.k),
+            _many(matrix.dilation) or [None],
+            self._gates("matrix.gated", matrix.gated, ops),
         )
-        self._refuse_many(fields["matrix"], "matrix", math.prod(map(len, sides)))
-        every = _once([Wanted(*side, places, self.out) for side in product(*sides)])
-        left = self._without_excluded(fields.get("exclude"), every)
-        return [self._checked(wanted, matrix, "matrix") for wanted in left]
+        self._refuse_many("matrix", math.prod(map(len, sides)))
+        places = self._places("matrix")
+        every = _once([Wanted(**dict(zip(_DIMENSIONS, side)), places=places, out=self.out) for side in product(*sides)])
+        return [self._checked(wanted, "matrix") for wanted in self._without_excluded(every)]
 
-    def _included(self, fields: Mapping[str, Node], bases: list[str]) -> list[Wanted]:
-        found: list[Wanted] = []
-        node = fields.get("include")
-        general = {"base": (_line(fields["base"]), "base")} if "base" in fields else {}
-        for number, item in enumerate(self.sequence(node, "include") if node else ()):
+    def _included(self) -> list[Wanted]:
+        wanted: list[Wanted] = []
+        for number, asked in enumerate(self.file.include):
             field = f"include[{number}]"
-            given = self.mapping(item, field, (*DIMENSIONS, "out"))
-            if "at" not in given:
-                raise self.bad(item, field, "it needs positions, such as at: [neck:p3@11, neck:p5@35]")
-            here = self.words(given["base"], f"{field}.base") if "base" in given else bases
-            if not here:
-                raise self.bad(item, field, "it needs a base, such as base: yolov8m-seg.yaml")
-            at = tuple(self._position(word, f"{field}.at") for word in self.items(given["at"]))
-            self._refuse_many(item, field, len(found) + len(here))
-            op = self._ops(given, field)[0]
-            gate = self._gates([given["gated"]], f"{field}.gated", [op])[0] if "gated" in given else self.gated
-            for base in here:
-                wanted = Wanted(
-                    base,
-                    self.word(given["scale"], f"{field}.scale") if "scale" in given else None,
-                    op,
-                    at,
-                    self.number(given["k"], f"{field}.k") if "k" in given else None,
-                    self.number(given["dilation"], f"{field}.dilation") if "dilation" in given else None,
-                    gate and op not in OP_BLOCKS,
-                    {**general, **_places(given, field)},
-                    self._out(given["out"], f"{field}.out") if "out" in given else self.out,
-                )
-                found.append(self._checked(wanted, given, field))
-        return found
+            bases = _many(asked.base) or self.bases
+            if not bases:
+                raise self.fields.bad(field, "it needs a base, such as base: yolov8m-seg.yaml")
+            at = self._positions(asked.at, f"{field}.at")
+            self._refuse_many(field, len(wanted) + len(bases))
+            (op,) = self._ops(asked.op, f"{field}.op")
+            (gate,) = self._gates(f"{field}.gated", asked.gated, [op])
+            one = Wanted(
+                "", asked.scale, op, at, asked.k, asked.dilation, gate and op not in OP_BLOCKS, self._places(field),
+                self._out(f"{field}.out") or self.out,
+            )  # fmt: skip
+            wanted += [self._checked(replace(one, base=base), field) for base in bases]
+        return wanted
 
-    def _refuse_many(self, node: Node, field: str, count: int) -> None:
+    def _refuse_many(self, field: str, count: int) -> None:
         if count > MOST_VARIANTS:
             problem = (
                 f"it asks for {count:,} variants, and a recipe may ask for {MOST_VARIANTS:,}: give it fewer values"
             )
-            raise self.bad(node, field, problem)
+            raise self.fields.bad(field, problem)
 
-    def _without_excluded(self, node: Node | None, wanted: list[Wanted]) -> list[Wanted]:
-        for number, item in enumerate(self.sequence(node, "exclude") if node else ()):
+    def _without_excluded(self, wanted: list[Wanted]) -> list[Wanted]:
+        for number in range(len(self.file.exclude)):
             field = f"exclude[{number}]"
-            given = self.mapping(item, field, DIMENSIONS)
-            if not given:
-                raise self.bad(item, field, "it names nothing: write for instance {at: residual, k: 53}")
-            rule = {name: {self.plain(word) for word in self.items(part)} for name, part in given.items()}
+            rule = {name: _many(values) for name, values in self.fields.values["exclude"][number].items()}
+            if not rule:
+                raise self.fields.bad(field, "it names nothing: write for instance {at: residual, k: 53}")
             left = [one for one in wanted if not all(_matches(one, name, values) for name, values in rule.items())]
             if len(left) == len(wanted):
-                raise self.bad(item, field, f"it matches nothing in the matrix: {_shown(rule)}")
+                told = ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in rule.items())
+                raise self.fields.bad(field, f"it matches nothing in the matrix: {told}")
             wanted = left
         return wanted
 
-    def _checked(self, wanted: Wanted, given: Mapping[str, Node], field: str) -> Wanted:
+    def _checked(self, wanted: Wanted, field: str) -> Wanted:
         """The combination, its kernels known to exist."""
         for at in wanted.at:
             own = parse_at(at).k
             try:
                 resolve_operator(wanted.op, wanted.k if own is None else own, wanted.dilation, blocks=self.blocks)
             except SurgeonError as error:
-                name = "k" if own is None and "k" in given else "at"
-                if "dilation" in given and "dilation" in str(error).partition(":")[0]:
+                name = "k" if own is None and self._has(f"{field}.k") else "at"
+                if self._has(f"{field}.dilation") and "dilation" in str(error).partition(":")[0]:
                     name = "dilation"
-                raise self.bad(given[name], f"{field}.{name}", error) from error
+                raise self.fields.bad(f"{field}.{name}", error) from error
         return wanted
 
-    # Single fields.
+    def _places(self, field: str) -> dict[str, str]:
+        given = {name: f"{field}.{name}" for name in _DIMENSIONS if self._has(f"{field}.{name}")}
+        return {"base": "base", **given}
 
-    def _ats(self, node: Node, field: str) -> list[tuple[str, ...]]:
-        """Positions; several that go into one variant stand in a list of their own."""
-        return [tuple(self._position(word, field) for word in self.items(item)) for item in self.items(node)]
+    def _positions(self, words: str | list[str], field: str) -> tuple[str, ...]:
+        return tuple(self._position(word, place) for word, place in _each(words, field))
 
-    def _position(self, node: Node, field: str) -> str:
-        text = self.word(node, field)
+    def _position(self, text: str, field: str) -> str:
         several = ", ".join(meant_by(text))
         if len(meant_by(text)) > 1:
             problem = f"{text!r} is several positions: write [{several}] for a variant each, [[{several}]] for one"
-            raise self.bad(node, field, problem)
+            raise self.fields.bad(field, problem)
         try:
             return parse_at(text).asked
         except SurgeonError as error:
-            raise self.bad(node, field, error) from error
+            raise self.fields.bad(field, error) from error
 
-    def _ops(self, given: Mapping[str, Node], field: str) -> list[str]:
-        if "op" not in given:
-            return ["lska"]
-        ops = self.words(given["op"], f"{field}.op")
-        for op, node in zip(ops, self.items(given["op"])):
+    def _ops(self, words: str | list[str], field: str) -> list[str]:
+        for op, place in _each(words, field):
             try:
                 resolve_operator(op, blocks=self.blocks)
             except SurgeonError as error:
-                raise self.bad(node, f"{field}.op", str(error).replace("--op takes", "there are")) from error
-        return ops
+                raise self.fields.bad(place, str(error).replace("--op takes", "there are")) from error
+        return _many(words)
 
-    def _gates(self, nodes: list[Node], field: str, ops: list[str]) -> list[bool]:
-        """Behind a gate or not, as it is written."""
-        for node in nodes:
-            if OP_BLOCKS.keys() >= set(ops):
-                problem = f"{', '.join(ops)} can start as the identity without a gate: drop gated"
-                raise self.bad(node, field, problem)
-        return [self.boolean(node, field) for node in nodes]
+    def _gates(self, field: str, asked: bool | list[bool] | None, ops: list[str]) -> list[bool]:
+        """Behind a gate or not, as it is written, or else as the training needs it."""
+        if asked is None:
+            return [self.gated]
+        if OP_BLOCKS.keys() >= set(ops):
+            problem = f"{', '.join(ops)} can start as the identity without a gate: drop gated"
+            raise self.fields.bad(field, problem)
+        return _many(asked)
 
-    def _budget(self, node: Node) -> Budget:
-        given = self.mapping(node, "budget", _BUDGET)
-        limits: list[Limit | None] = []
-        for name in _BUDGET:
+    # Single fields.
+
+    def _budget(self) -> Budget:
+        limits = []
+        for name in _Limits.__struct_fields__:
             try:
-                limits.append(parse_limit(self.scalar(given[name], f"budget.{name}")) if name in given else None)
-            except RecipeError:
-                raise
+                given = self._has(f"budget.{name}")
+                limits.append(parse_limit(self.fields.text(f"budget.{name}")) if given else None)
             except SurgeonError as error:
-                raise self.bad(given[name], f"budget.{name}", error) from error
+                raise self.fields.bad(f"budget.{name}", error) from error
         return Budget(*limits)
 
-    def _imgsz(self, node: Node) -> tuple[int, int]:
-        sides = self.numbers(node, "imgsz")
+    def _imgsz(self) -> tuple[int, int]:
+        sides = _many(self.file.imgsz)
         if len(sides) > 2 or min(sides) < 1 or max(sides) > LARGEST_SIDE:
-            raise self.bad(node, "imgsz", f"it is one number of pixels, 1 to {LARGEST_SIDE}, or [height, width]")
+            raise self.fields.bad("imgsz", f"it is one number of pixels, 1 to {LARGEST_SIDE}, or [height, width]")
         return sides[0], sides[-1]
 
-    def _out(self, node: Node, field: str) -> str:
-        text = self.scalar(node, field)
-        try:
-            names = names_in_braces(text)
-            plain = text.format(**dict.fromkeys(OUT_FIELDS, "x"))
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
-            problem = f"{text!r} has braces that can't be read: fields are {_braced(OUT_FIELDS)}"
-            raise self.bad(node, field, problem) from error
-        unknown = [name for name in names if name not in OUT_FIELDS]
-        if unknown:
-            raise self.bad(node, field, f"no field {{{unknown[0]}}}: there are {_braced(OUT_FIELDS)}")
-        if not plain.endswith((".yaml", ".yml")):
-            raise self.bad(node, field, f"{text!r} does not end in .yaml")
-        return self._relative(node, field, text)
+    def _out(self, field: str) -> str | None:
+        if not self._has(field):
+            return None
+        text = self.fields.text(field)
+        if not self._filled(field, text, OUT_FIELDS).endswith((".yaml", ".yml")):
+            raise self.fields.bad(field, f"{text!r} does not end in .yaml")
+        return self._relative(field, text)
 
-    def _index(self, node: Node) -> str:
-        text = self.scalar(node, "index")
-        if not text.endswith(".json"):
-            raise self.bad(node, "index", f"{text!r} does not end in .json")
-        return self._relative(node, "index", text)
+    def _index(self) -> str | None:
+        if self.file.index and not self.file.index.endswith(".json"):
+            raise self.fields.bad("index", f"{self.file.index!r} does not end in .json")
+        return self._relative("index", self.file.index) if self.file.index else None
 
-    def _relative(self, node: Node, field: str, text: str) -> str:
+    def _relative(self, field: str, text: str) -> str:
         if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:|\\", text) or ".." in re.split(r"[/\\]", text):
-            raise self.bad(node, field, f"{text!r} leaves the recipe's folder: name a place below it")
+            raise self.fields.bad(field, f"{text!r} leaves the recipe's folder: name a place below it")
         return text
+
+    def _filled(self, field: str, text: str, names: Collection[str]) -> str:
+        """A text with something in place of its braces, which may ask for these names and for no great width."""
+        allowed = ", ".join(f"{{{name}}}" for name in names)
+        try:
+            asked = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
+            unknown = next((name for name, _ in asked if name not in names), None)
+            if any(re.search(r"\d{3}", spec) for _, spec in asked) or (unknown and not unknown.isidentifier()):
+                raise ValueError(text)
+            if unknown is None:
+                return text.format(**dict.fromkeys(names, "x"))
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise self.fields.bad(field, f"{text!r} has braces that can't be read: fields are {allowed}") from error
+        raise self.fields.bad(field, f"no field {{{unknown}}} in {text!r}: there are {allowed}")
+
+    # How they are trained.
+
+    def _experiment(self) -> Experiment | None:
+        if not self._has("train"):
+            for name in filter(self._has, _OF_A_TRAINING):
+                raise self.fields.bad(name, "it belongs to a training: add train: {data: FILE.yaml}")
+            return None
+        for name in self.file.train:
+            if name in ELSEWHERE:
+                raise self.fields.bad(f"train.{name}", f"it has no place here: {ELSEWHERE[name]}")
+            if not name.isidentifier():
+                raise self.fields.bad(f"train.{name}", f"{name!r} is no argument of Ultralytics", inside="train")
+        train = self.fields.read(_Train, "train")
+        own = _Train.__struct_fields__
+        arguments: dict[str, Any] = {
+            name: self.fields.read(_Arguments, f"train.{name}") for name in self.file.train if name not in own
+        }
+        return Experiment(
+            data=self._distinct("train.data", train.data),
+            start=self._start(train),
+            init=train.init,
+            arguments=arguments,
+            seeds=self._distinct("seeds", self.file.seeds or list(_DEFAULT_SEEDS)),
+            larger="larger" in self._distinct("controls", self.file.controls),
+            latency=self.file.latency,
+            labels={name: self.fields.read(_Word, f"labels.{name}") for name in self.file.labels or ()},
+        )
+
+    def _start(self, train: _Train) -> str:
+        filled = self._filled("train.start", train.start, START_FIELDS)
+        if train.start != SCRATCH and not filled.endswith(".pt"):
+            raise self.fields.bad("train.start", f"{train.start!r} is neither scratch nor a checkpoint, FILE.pt")
+        if train.start == SCRATCH and self._has("train.init"):
+            problem = "it says how operators start in a checkpoint: write start: FILE.pt, or drop it"
+            raise self.fields.bad("train.init", problem)
+        return train.start
+
+    def _distinct(self, field: str, values: Any) -> tuple[Any, ...]:
+        for value, place in _each(_many(values), field):
+            if _many(values).count(value) > 1:
+                raise self.fields.bad(place, f"it has {value} twice: keep one")
+        return tuple(_many(values))
+
+
+def _many(value: Any) -> list[Any]:
+    """A list, or the one thing that stands in place of one; nothing for what is left out."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _each(value: Any, field: str) -> Iterator[tuple[Any, str]]:
+    """The same, each with its field."""
+    if isinstance(value, list):
+        yield from ((item, f"{field}[{number}]") for number, item in enumerate(value))
+    else:
+        yield value, field
 
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
@@ -352,30 +533,14 @@ def _once(wanted: list[Wanted]) -> list[Wanted]:
     plain = [
         replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted
     ]
-    found: dict[tuple[Any, ...], Wanted] = {}
+    kept: dict[tuple[Any, ...], Wanted] = {}
     for one in plain:
-        found.setdefault((one.base, one.scale, one.op, one.at, one.k, one.dilation, one.gated), one)
-    return list(found.values())
+        kept.setdefault(tuple(getattr(one, name) for name in _DIMENSIONS), one)
+    return list(kept.values())
 
 
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _places(given: Mapping[str, Node], field: str) -> dict[str, tuple[int, str]]:
-    return {name: (_line(node), f"{field}.{name}") for name, node in given.items()}
-
-
-def _matches(wanted: Wanted, name: str, values: set[Any]) -> bool:
+def _matches(wanted: Wanted, name: str, values: Collection[Any]) -> bool:
     """Whether a combination has one of the values; `residual` also stands for `residual:2`."""
     if name != "at":
         return getattr(wanted, name) in values
     return any(at in values or parse_at(at).name in values for at in wanted.at)
-
-
-def _shown(rule: Mapping[str, set[Any]]) -> str:
-    return ", ".join(f"{name} {' or '.join(map(str, sorted(values, key=str)))}" for name, values in rule.items())
-
-
-def _braced(names: Collection[str]) -> str:
-    return ", ".join(f"{{{name}}}" for name in names)

@@ -10,7 +10,7 @@ import pytest
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE
-from lska_surgeon.recipes.bases import bases_of
+from lska_surgeon.recipes.recipe import bases_of
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 BASE = "project/yolov8n-own.yaml"

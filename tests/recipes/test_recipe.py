@@ -137,7 +137,7 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
     assert (found.data, found.start, found.seeds) == (("a.yaml", "b.yaml"), "{base}.pt", (4, 2))
     assert (found.larger, found.latency) == (True, True)
     assert found.arguments == {"epochs": 3, "lr0": 0.01, "amp": False, "freeze": [0, 1]}
-    assert found.lines["train.lr0"] == 3
+    assert recipe(tmp_path, f"{base}{train}").lines["train.lr0"] == 3
     plain = recipe(tmp_path, f"{base}train: {{data: a.yaml}}\n").experiment
     assert plain is not None
     assert (plain.start, plain.seeds, plain.larger, plain.arguments) == ("scratch", (0, 1, 2), False, {})
@@ -149,7 +149,7 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", " is not a recipe: it needs the keys base and matrix, or include"),
+        ("[]", " has no keys: give a recipe, such as one of `lska-surgeon templates`"),
         ("base: a\nmatrix: {at: [neck}", ", line 2 is not YAML: expected ',' or ']', but got '}'"),
         ("base: yolov8n.yaml", ", line 1: it asks for nothing: give it a matrix, such as {at: [neck], k: [7, 35]}"),
         ("matrix: {at: neck}", ", line 1, base: the matrix needs a base, such as base: [yolov8n.yaml, yolov8s.yaml]"),
@@ -191,7 +191,10 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
         ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nresolve: 1", ", line 3, resolve: '1' is neither true nor false"),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: x.txt", ", line 3, out: 'x.txt' does not end in .yaml"),
-        ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{bas}.yaml'", ", line 3, out: '{bas}.yaml' has braces"),
+        (
+            "base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{bas}.yaml'",
+            ", line 3, out: no field {bas} in '{bas}.yaml': there are",
+        ),
         ("base: yolov8n.yaml\nmatrix: {at: sppf}\nout: '{base.x}.yaml'", ", line 3, out: '{base.x}.yaml' has braces"),
         (
             "base: yolov8n.yaml\nmatrix: {at: sppf}\nout: ../x.yaml",
@@ -227,15 +230,23 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
                 ("train: a.yaml", 3, ", train: it is a mapping with keys such as data, epochs, imgsz"),
                 ("train:\n  data: a.yaml\n  seed: 1", 5, ", train.seed: it has no place here: the seeds stand in"),
                 ("train:\n  data: a.yaml\n  start: b.yaml", 5, ", train.start: 'b.yaml' is neither scratch nor"),
-                ("train:\n  data: a.yaml\n  start: '{k}.pt'", 5, ", train.start: '{k}.pt' has braces that can't be"),
+                (
+                    "train:\n  data: a.yaml\n  start: '{k}.pt'",
+                    5,
+                    ", train.start: no field {k} in '{k}.pt': there are {base}",
+                ),
                 ("train:\n  data: a.yaml\n  init: default", 5, ", train.init: it says how operators start in a"),
-                ("train: {data: a.yaml,\n  start: a.pt,\n  init: x}", 5, ", train.init: no init 'x': there are ident"),
+                (
+                    "train: {data: a.yaml,\n  start: a.pt,\n  init: x}",
+                    5,
+                    ", train.init: 'x' is none of default, identity",
+                ),
                 ("train:\n  data: a.yaml\n  lr0: {a: 1}", 5, ", train.lr0: it is a number, a word, true or false"),
                 ("train:\n  data: [a.yaml,\n    a.yaml]", 4, ", train.data: it has a.yaml twice: keep one"),
                 ("train: {data: a.yaml}\nseeds: 3", 4, ", seeds: it is a list of whole numbers, such as [0, 1, 2]"),
                 ("train: {data: a.yaml}\nseeds: [0, -1]", 4, ", seeds: -1 is below 0"),
                 ("train: {data: a.yaml}\nseeds: []", 4, ", seeds: the list is empty"),
-                ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: no control 'small': there are base, larger"),
+                ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: 'small' is none of base, larger"),
                 ("train: {data: a.yaml}\nlatency: 1", 4, ", latency: '1' is neither true nor false"),
             )
         ),
@@ -281,7 +292,7 @@ def test_what_bases_do_not_have_is_told_with_its_line(text: str, message: str, t
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"can't read the recipe .*: No such file or directory"):
+    with pytest.raises(RecipeError, match=r"recipe.yaml can't be read: No such file or directory: give a recipe"):
         read_recipe(tmp_path / "recipe.yaml")
 
 
@@ -387,7 +398,7 @@ def test_a_matrix_of_a_million_is_counted_before_it_is_expanded(tmp_path: Path) 
     with pytest.raises(RecipeError) as caught:
         read_recipe(path)
     assert str(caught.value) == (
-        f"{path}, line 3, matrix: it asks for 1,500,000 variants, and a recipe may ask for 10,000: give it fewer values"
+        f"{path}, line 2, matrix: it asks for 1,500,000 variants, and a recipe may ask for 10,000: give it fewer values"
     )
 
 

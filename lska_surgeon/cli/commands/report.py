@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...api import report as api
-from ...recipes.recipe import check_recipe
+from ...recipes.recipe import open_recipe
 from ..deliver import Delivery, delivered
 from ..options import blocks as with_blocks
 
@@ -32,6 +32,6 @@ def report(recipe: Path, costs: bool, images: Path | None, language: str, delive
       lska-surgeon report recipe.yaml -o report.html
       lska-surgeon report recipe.yaml --images images --language zh
     """
-    check_recipe(recipe)
+    open_recipe(recipe)
     delivery.check(".html", str(recipe.with_name("report.html")))
     delivery.deliver(api.report(recipe, costs=costs, images=images, language=language, output=delivery.output))
