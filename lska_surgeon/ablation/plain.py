@@ -11,7 +11,7 @@ from typing import Any
 from ..cost.image_size import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError, without_trust
 from ..modelfile.sources import CHECKPOINT_SUFFIXES
-from ..modelfile.typed_yaml import Fields, read_mapping
+from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
 from .networks import BASE, VARIANT
 from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
 from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
@@ -122,8 +122,10 @@ def _read(folder: Path, epoch: str) -> _Found:
 def _arguments(path: Path) -> dict[str, Any]:
     try:
         return Fields(path, read_mapping(path), AblationError).values
-    except SurgeonError as error:
-        raise _NoRun(f"its args.yaml {error}") from error
+    except UnusableYaml as error:
+        raise _NoRun(error.of("its args.yaml")) from error
+    except AblationError as error:  # in a field
+        raise _NoRun(str(error)) from error
 
 
 def _looked_through(run: Run, model: Path) -> Run:

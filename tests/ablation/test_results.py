@@ -581,7 +581,7 @@ def test_what_is_no_run_is_passed_over_with_a_word(tmp_path: Path) -> None:
     assert [row.network for row in found.rows] == ["a", "b"]
     text = "\n".join(found.notes)
     assert f"passed over {tmp_path / 'mapping'}: its args.yaml names no model" in text
-    assert f"passed over {tmp_path / 'torn'}: can't read its args.yaml: " in text
+    assert f"passed over {tmp_path / 'torn'}: its args.yaml, line 1 is not YAML: " in text
     assert f"passed over {tmp_path / 'bare'}: it has no results.csv" in text
     assert "b: its results.csv has no row that can be read (seed 0)" in text
     with pytest.raises(AblationError, match=r"no run .* \(passed over .*mapping: its args.yaml names no model\): give"):

@@ -38,7 +38,7 @@ MISTAKES = {
     "erf here.pt --images folder": "no image in folder: it needs files such as .bmp",
     "erf here.pt --gates --images model.yaml": "no folder model.yaml",
     "latency gone.pt": "no file gone.pt",
-    "latency --recipe gone.yaml": "can't read the recipe gone.yaml: No such file or directory",
+    "latency --recipe gone.yaml": "gone.yaml can't be read: No such file or directory",
     "latency --recipe folder": "folder is a directory: give a recipe",
     "report recipe.yaml --images gone": "no folder gone: give a folder of images with --images",
     "variants gone.yaml --verify build": "gone.yaml",

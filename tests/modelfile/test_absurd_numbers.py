@@ -159,7 +159,7 @@ def test_a_setting_that_can_not_be_read_is_left_out_where_all_errors_are_wanted(
         ("matrix: {at: [neck], k: [LONG]}", "line 2, matrix.k: it has the number 9999"),
         ("matrix: {at: [neck], k: [7], dilation: [HEX]}", "line 2, matrix.dilation: it has the number"),
         ("imgsz: HEX\nmatrix: {at: [neck], k: [7]}", "line 2, imgsz: it has the number"),
-        ("budget: {max_params: LONG}\nmatrix: {at: [neck], k: [7]}", "is no limit: write a number (30)"),
+        ("budget: {max_params: LONG}\nmatrix: {at: [neck], k: [7]}", "no number here has more than 18 digits"),
         ("matrix: {at: [neck], k: [7]}\ntrain: {data: x.yaml, epochs: HEX}", "train.epochs: it has the number"),
         ("matrix: {at: [neck], k: [7]}\nout: '{k:>999999999999}.yaml'", "has braces that can't be read"),
     ],

@@ -210,7 +210,8 @@ def test_a_recipe_that_is_not_there_is_told_before_a_page_that_is(
     Path("report.html").touch()
     result = shapes.surgeon("report", "nope.yaml")
     assert result.exit_code == 2
-    assert result.stderr == "Error: can't read the recipe nope.yaml: No such file or directory\n"
+    said = "nope.yaml can't be read: No such file or directory: give a recipe, such as one of `lska-surgeon templates`"
+    assert result.stderr == f"Error: {said}\n"
 
 
 def test_a_base_that_does_not_build_is_told_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
