@@ -15,8 +15,8 @@ from ..files import target_path
 from ..grafting.input_files import pixels_of
 from ..modelfile.file_names import variant_stem
 from ..modelfile.sources import find_source
+from ..yolo.command import fetch_weights
 from ..yolo.environment import import_offline
-from ..yolo.weights import fetch_weights
 from .arguments import PathLike, as_name, one_of
 from .own_blocks import with_own_blocks
 from .sources import checkpoint_from, look_at, stem_of

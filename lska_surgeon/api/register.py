@@ -24,7 +24,7 @@ def register(*, blocks: PathLike | None = None) -> None:
         BuildError: the environment can't import torch or Ultralytics; the message says why and what to do.
     """
     try:
-        from ..nn.registration import register as in_this_process
+        from ..nn.parsing import register as in_this_process
     except ImportError as error:
         from ..yolo.environment import environment_problem
 

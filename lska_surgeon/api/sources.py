@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
+from ..declarations.find import active_blocks
 from ..modelfile.sources import find_source
-from ..yolo.precheck import refuse_sizes
+from ..yolo.build import refuse_sizes
 from .arguments import PathLike
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def look_at(source: Any, kind: Literal["yaml", "checkpoint", "either"] = "either
         SurgeonError: there is no such file, or, where it will be built, a row is too large for that.
     """
     if isinstance(source, (str, os.PathLike)) and not find_source(os.fspath(source), kind).is_checkpoint and built:
-        refuse_sizes(os.fspath(source))
+        refuse_sizes(os.fspath(source), active_blocks())
 
 
 def checkpoint_from(source: Trained, trust: bool) -> Checkpoint:

@@ -25,6 +25,7 @@ from typing import Any
 
 from torch import nn
 
+from ..declarations.find import active_declarations
 from ..nn.declared import project_class
 from ..yolo.code_guard import MODULES
 from ..yolo.environment import module_named
@@ -130,7 +131,7 @@ def lookup(name: str) -> Rule | Missing | None:
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
     if not filled and module not in MODULES and module not in _TIMM:
-        return _MODULE if project_class(module, attribute) else None
+        return _MODULE if project_class(module, attribute, active_declarations()) else None
     try:
         found = getattr(module_named(module), attribute, None)
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
@@ -163,7 +164,7 @@ def substitutes(name: str) -> list[Any]:
             return []
         target, types = _data_target(current)
     elif isinstance(lookup(name), Rule):
-        target = project_class(module, attribute) or getattr(module_named(module), attribute)
+        target = project_class(module, attribute, active_declarations()) or getattr(module_named(module), attribute)
         types = []
     else:
         return [stand_in(name)]

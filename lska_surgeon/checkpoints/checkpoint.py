@@ -33,7 +33,7 @@ import torch
 from torch import nn
 
 from ..core.shapes import numbers_in
-from ..declarations.find import active_declarations, untrusted
+from ..declarations.find import active_blocks, active_declarations, untrusted
 from ..declarations.read import split_target
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
@@ -280,7 +280,8 @@ def _refuse_format(path: Path, kind: str, found: Globals, trust: bool) -> None:
 
 def _refuse_architecture(checkpoint: Checkpoint) -> None:
     yamls = [getattr(checkpoint.data.get(key), "yaml", None) for key in ("ema", "model")]
-    found = tuple(what for yaml in yamls if isinstance(yaml, dict) for what in unsafe_architecture(yaml))
+    blocks = active_blocks()
+    found = tuple(what for yaml in yamls if isinstance(yaml, dict) for what in unsafe_architecture(yaml, blocks))
     if found:
         what = f"a YAML that would run more than layers: {_listed(found)}; nothing of it was run"
         problem = f"{checkpoint.path} holds {what}"

@@ -7,18 +7,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..yolo import environment
+from ..yolo.environment import IMPORTING
 
 
 @contextmanager
 def own_process() -> Iterator[None]:
     """Let a verb's imports go `unwatched`: a command's process ends with it, so its collector is ours to set."""
-    before = environment.importing
-    environment.importing = unwatched
+    before = IMPORTING.set(unwatched)
     try:
         yield
     finally:
-        environment.importing = before
+        IMPORTING.reset(before)
 
 
 @contextmanager

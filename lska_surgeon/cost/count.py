@@ -22,9 +22,8 @@ from ..core.other_operators import AnyOperator, OtherOperator
 from ..core.shapes import channels_in
 from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line
-from ..yolo import environment
 from ..yolo.build import build
-from ..yolo.environment import import_offline, quiet
+from ..yolo.environment import IMPORTING, import_offline, quiet
 from .cost import FROZEN, Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, images
 
@@ -41,7 +40,7 @@ def load() -> None:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
-    with environment.importing(), quiet():
+    with IMPORTING.get()(), quiet():
         import_offline()
         import fvcore.nn  # noqa: F401
 

@@ -27,8 +27,7 @@ from torch import nn
 from ..checkpoints.checkpoint import open_network
 from ..errors import SurgeonError, needs
 from ..wording import number_in
-from ..yolo.environment import import_offline, quiet
-from ..yolo.exceptions import in_one_line
+from ..yolo.environment import import_offline, in_one_line, quiet
 from .times import Latencies, Latency
 
 _TIME = 10.0  # seconds for each image, after which Ultralytics would give up

@@ -30,8 +30,7 @@ from ..modelfile.sources import Source, find_source, with_scale
 from ..nn import named_operators
 from ..reports import Table
 from ..wording import number_in, numbers
-from ..yolo.build import build, layers_of, refuse_code
-from ..yolo.precheck import refuse_sizes
+from ..yolo.build import build, layers_of, refuse_code, refuse_sizes
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def plan_graft_into(checkpoint: Checkpoint, variant: str) -> GraftPlan:
     Raises:
         SurgeonError: the variant can't be read or built, or the checkpoint's network is not in it.
     """
-    refuse_sizes(variant)
+    refuse_sizes(variant, active_blocks())
     if checkpoint.model is None:
         checkpoint = with_model(checkpoint, variant)
     graph = stored_graph(checkpoint)
@@ -254,7 +253,7 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     source = find_source(name)
     document = Document.read(source.path, blocks=active_blocks())
     graph = document.graph
-    refuse_code(_yaml_at(graph, document.settings, {}, None), document.name)
+    refuse_code(_yaml_at(graph, document.settings, {}, None), document.name, document.blocks)
     best: Target | None = None
     problem: SurgeonError | None = None
     makes = _makes_of(base, base_yaml, layers)

@@ -23,9 +23,8 @@ from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
 from ..modelfile.sources import find_source, is_checkpoint, means_yaml
 from ..nn import named_operators
 from ..yolo.build import build, layers_of
-from ..yolo.environment import import_offline, quiet
-from ..yolo.exceptions import first_paragraph
-from ..yolo.user_errors import user_error
+from ..yolo.command import user_error
+from ..yolo.environment import first_paragraph, import_offline, quiet
 from .input_files import CHECKPOINTS, file_arguments, with_settings
 
 #: `--stage` value -> the runs that it stands for.

@@ -38,7 +38,7 @@ from ..modelfile.sources import means_yaml
 from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
 from ..wording import clean, number_in, plural
-from ..yolo.exceptions import first_paragraph
+from ..yolo.environment import first_paragraph
 from .plan import find_target
 from .transplant import moved_name
 

@@ -25,7 +25,7 @@ from .blocks import (
 )
 from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, named_operators
 from .others import CBAM, Gated, Plain, Timm, build_operator
-from .registration import register
+from .parsing import register
 
 __all__ = [
     "BLOCK_CLASSES",

@@ -230,14 +230,14 @@ def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> 
         for part in module:
             attach(part, kernel, block)
         return module
-    found = type(module).__name__
-    name = block or STOCK[found].host or ""
+    given = type(module).__name__
+    name = block or STOCK[given].host or ""
     if name not in HOST_CLASSES:
         known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in HOST_CLASSES.values()))
-        raise BuildError(f"no host block for {found}: an operator fits into {known} of the installed ultralytics")
+        raise BuildError(f"no host block for {given}: an operator fits into {known} of the installed ultralytics")
     host = HOST_CLASSES[name]
     if type(module) is not host.plain_block():
-        raise BuildError(f"{name} is made from a plain {host.plain_block().__name__}, found {found}")
+        raise BuildError(f"{name} is made from a plain {host.plain_block().__name__}, found {given}")
     return host.convert(module, kernel)
 
 

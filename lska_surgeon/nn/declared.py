@@ -1,8 +1,8 @@
-"""The user's own classes: imported as they are declared, and built in rows as the stock blocks that they are like.
+"""Custom modules: imported as they are declared, and built in rows as the stock blocks that they are like.
 
 `parse_model` decides by a row's class what the class is built from, and looks both the class and those that it compares
 with up among the globals of its module. So, for as long as it runs, a stand-in takes the place of a stock block there.
-In a row of a declared block the stand-in's name is written, and a `Mark` behind the arguments: `parse_model` works the
+In a row of a custom module the stand-in's name is written, and a `Mark` behind the arguments: `parse_model` works the
 arguments out as for the stock block, and calls the stand-in, which builds the declared class where it finds a mark and
 the stock block where it finds none. No source is rewritten, and afterwards everything is as it was.
 
@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,88 +25,76 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.blocks import ADD, ATTENTION, VERBATIM, CustomModule
+from ..core.blocks import ADD, ATTENTION, VERBATIM, BlockTable, CustomModule, Declarations
 from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
-from ..declarations.find import active_blocks, active_declarations, announce, untrusted
+from ..declarations.find import announce, untrusted
 from ..declarations.read import split_target
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
 
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
-_SIDE = 32  # cells of the map on which a class is tried
+_SIDE = 32  # pixels of the map on which a class is tried
 _tried: set[tuple[type[nn.Module], str]] = set()
 #: Classes that were imported, by declaration and what it says under class.
 _imported: dict[tuple[Path, str], type[nn.Module]] = {}
 _LOCK = threading.RLock()
 
 
-def declared_classes(wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
+def declared_classes(declarations: Declarations, wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
     """The declared classes that have been imported, by the name that rows call them.
 
     Args:
+        declarations: what declares them.
         wanted: names of blocks; those that are declared are imported now, unless they are, or are not to be.
 
     Raises:
         DeclarationError: a wanted class can't be imported, or is none that a row can build.
     """
-    declarations = active_declarations()
-    if not declarations or not declarations.trusted or declarations.path is None:
-        return {}
     path, blocks = declarations.path, declarations.blocks
+    if not declarations or not declarations.trusted or path is None:
+        return {}
     with _LOCK:
         new = [blocks[name] for name in blocks if name in wanted and (path, blocks[name].target) not in _imported]
         announce(new, path)
         _let_import_from(path.parent)
         for block in new:
             _imported[path, block.target] = _import_class(block, path)
-        return {name: _imported[path, one.target] for name, one in blocks.items() if (path, one.target) in _imported}
+        places = {name: (path, block.target) for name, block in blocks.items()}
+        return {name: _imported[place] for name, place in places.items() if place in _imported}
 
 
-def refuse_untrusted(block: str) -> None:
-    """Refuse to build a declared block whose declaration the user has not vouched for.
+def refuse_untrusted(block: str, declarations: Declarations) -> None:
+    """Refuse to build a custom module whose declaration the user has not vouched for.
 
     Raises:
         DeclarationError: it is such a one.
     """
-    declarations = active_declarations()
     if block in declarations.blocks and not declarations.trusted:
         raise DeclarationError(f"{block} is declared in {untrusted(declarations)}")
 
 
-def is_of_project(cls: type) -> bool:
-    """Whether a class is one of the project's own layers: declared, or defined beside those in the project's folder."""
-    classes = declared_classes()
-    if cls in classes.values():
-        return True
-    path = active_declarations().path
-    module = sys.modules.get(cls.__module__)
-    return bool(classes) and path is not None and _lies_in(module, path.parent)
-
-
-def project_class(module: str, name: str) -> type[nn.Module] | None:
+def project_class(module: str, name: str, declarations: Declarations) -> type[nn.Module] | None:
     """The project's own layer of that name, for a checkpoint that names it; None when the project has no such one.
 
-    The declared class of that name is imported, or those of that module, and nothing else is: a file that is read
-    makes no module be imported that no declaration names.
+    It is a declared class, or one defined beside those in the project's folder. The declared class of that name is
+    imported, or those of that module, and nothing else is: a file that is read makes no module be imported that no
+    declaration names.
 
     Raises:
         DeclarationError: one of them can't be imported.
     """
-    targets = {block: split_target(one.target) for block, one in active_declarations().blocks.items()}
+    targets = {name: split_target(block.target) for name, block in declarations.blocks.items()}
     wanted = [block for block, target in targets.items() if target == (module, name)]
     if not wanted and module not in sys.modules:
         wanted = [block for block, target in targets.items() if target[0] == module]
-    if not declared_classes(wanted):
+    classes = declared_classes(declarations, wanted)
+    cls = getattr(sys.modules.get(module), name, None)
+    if not classes or not isinstance(cls, type) or not issubclass(cls, nn.Module) or cls.__module__ != module:
         return None
-    found = getattr(sys.modules.get(module), name, None)
-    if not isinstance(found, type) or not issubclass(found, nn.Module) or found.__module__ != module:
-        return None
-    return found if is_of_project(found) else None
-
-
-# Importing.
+    assert declarations.path is not None
+    return cls if cls in classes.values() or _lies_in(sys.modules[module], declarations.path.parent) else None
 
 
 def _let_import_from(folder: Path) -> None:
@@ -124,25 +112,22 @@ def _import_class(block: CustomModule, path: Path) -> type[nn.Module]:
     _refuse_another(module, path.parent, where)  # before, lest a module of another project be run
     try:
         with _users_code():
-            found = getattr(importlib.import_module(module), name, None)
+            cls = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # a module of the user's may raise anything
-        raise DeclarationError(f"{where}: importing {module} fails: {_told(error)}") from error
+        raise DeclarationError(f"{where}: importing {module} fails: {_raised(error)}") from error
     _refuse_another(module, path.parent, where)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        problem = "has no such class" if found is None else "has something of that name that is no nn.Module"
+    if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+        problem = "has no such class" if cls is None else "has something of that name that is no nn.Module"
         file = _file_of(module)
-        looked = f" (in {file})" if file else ""
-        raise DeclarationError(f"{where}: {module} {problem}: {clean(name)}{looked}")
-    return found
+        searched = f" (in {file})" if file else ""
+        raise DeclarationError(f"{where}: {module} {problem}: {clean(name)}{searched}")
+    return cls
 
 
 def _refuse_another(module: str, folder: Path, where: str) -> None:
     """Refuse a module that this process has from elsewhere, where the project has one of that name.
 
     Python has one module of a name in a process: the standard library's, or that of another project.
-
-    Raises:
-        DeclarationError: it is such a one.
     """
     parts = module.split(".")
     for count in range(1, len(parts) + 1):
@@ -150,11 +135,11 @@ def _refuse_another(module: str, folder: Path, where: str) -> None:
         wanted = next((file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()), None)
         if wanted is None or name not in sys.modules:
             continue
-        found = _file_of(name)
-        if found is None or found.resolve() != wanted.resolve():
+        imported = _file_of(name)
+        if imported is None or imported.resolve() != wanted.resolve():
             raise DeclarationError(
-                f"{where}: the name {name} stands for {found or 'a module of Python itself'} here, not for {wanted}: "
-                f"rename {(wanted.parent if wanted.name == '__init__.py' else wanted).name}, "
+                f"{where}: the name {name} stands for {imported or 'a module of Python itself'} here, "
+                f"not for {wanted}: rename {(wanted.parent if wanted.name == '__init__.py' else wanted).name}, "
                 "or, where both are projects of yours, use one process for each"
             )
 
@@ -164,14 +149,12 @@ def _file_of(module: str) -> Path | None:
     return Path(file) if file else None
 
 
-@contextmanager
-def _users_code() -> Iterator[None]:
+def _users_code() -> AbstractContextManager[Any]:
     """What code of the user's prints goes to standard error: standard output is the command's own."""
-    with redirect_stdout(sys.stderr):
-        yield
+    return redirect_stdout(sys.stderr)
 
 
-def _told(error: BaseException) -> str:
+def _raised(error: BaseException) -> str:
     """What code of the user's raised, in one line."""
     if isinstance(error, SystemExit):
         return f"it ends the process, with {error.code!r}: keep what is to run as a script below `if __name__ == ...`"
@@ -186,43 +169,44 @@ def _lies_in(module: Any, folder: Path) -> bool:
     return folder in place.parents and not {"site-packages", "dist-packages"} & set(place.parts)
 
 
-# Building.
-
-
 @dataclass(frozen=True, eq=False)
 class Mark:
     """Stands behind the arguments of a row, and says which class they are for.
 
     Attributes:
-        row: the row as the user wrote it.
-        block: its block's declaration.
+        row: the row as the user wrote it, of a custom module.
         cls: the class.
     """
 
     row: Layer
-    block: CustomModule
     cls: type[nn.Module]
 
+    @property
+    def block(self) -> CustomModule:
+        """The declaration of the row's block."""
+        assert self.row.kind.custom is not None
+        return self.row.kind.custom
+
     def __repr__(self) -> str:  # `parse_model` logs the arguments
-        return f"for {self.block.name}"
+        return f"for {self.row.block}"
 
 
-def marked_row(row: Layer, block: CustomModule, cls: type[nn.Module]) -> tuple[str, list[Any]]:
-    """Module and arguments of a row that `parse_model` is to build as what the block is like.
+def marked_row(row: Layer, cls: type[nn.Module]) -> tuple[str, list[Any]]:
+    """Module and arguments of a row that `parse_model` is to build as what its custom module is like.
 
     Two marks, for a scale may put a value in the place of the first argument behind the width (C3k2). In a row, "ch"
     is `parse_model`'s own list of the widths so far.
     """
-    stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(block.like, block.like)
     problem = custom_row_problem(row)
     if problem:
         raise BuildError(f"layer {row.index}: {problem}")
-    mark = Mark(row, block, cls)
+    mark = Mark(row, cls)
+    stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(mark.block.like, mark.block.like)
     return stock, [*row.args, mark, mark, "ch"]
 
 
 class RowOfOne(nn.Module):
-    """Builds a declared block that keeps its source's width, as `parse_model` takes any class that is unknown to it."""
+    """Builds a custom module that keeps its source's width, as `parse_model` takes any class that is unknown to it."""
 
     def __new__(cls, *args: Any) -> nn.Module:
         return _build_marked(args)
@@ -254,8 +238,8 @@ def _stand_in(stock: type[nn.Module]) -> type[nn.Module]:
         return _build_marked(args) if any(isinstance(arg, Mark) for arg in args) else stock(*args, **kwargs)
 
     names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__, "__new__": build}
-    found: type[nn.Module] = Passing(stock.__name__, (stock,), names)
-    return found
+    stand_in: type[nn.Module] = Passing(stock.__name__, (stock,), names)
+    return stand_in
 
 
 def _build_marked(args: Sequence[Any]) -> nn.Module:
@@ -267,20 +251,18 @@ def _build_marked(args: Sequence[Any]) -> nn.Module:
     return _build(mark, own, read, f"layer {mark.row.index} ({mark.block.name})")
 
 
-def declared_attention(name: str, channels: int) -> nn.Module:
-    """A declared block that is like attention, on its own, as a row without arguments builds it.
+def declared_attention(name: str, channels: int, blocks: BlockTable) -> nn.Module:
+    """A custom module that is like attention, on its own, as a row without arguments builds it.
 
     Raises:
         BuildError: nothing declares it, or it can't be built on so many channels.
-        DeclarationError: it is not to be imported, or does not keep its word.
+        DeclarationError: it is not to be imported, or does not do what its declaration says.
     """
-    refuse_untrusted(name)
-    cls = declared_classes([name]).get(name)
+    refuse_untrusted(name, blocks.declarations)
+    cls = declared_classes(blocks.declarations, [name]).get(name)
     if cls is None:
         raise BuildError(f"{name} is a block that nothing declares here: add --blocks with the file that does")
-    row = Layer(0, "head", -1, 1, name, (), active_blocks())
-    assert row.kind.custom is not None
-    return _build(Mark(row, row.kind.custom, cls), [], [channels], name)
+    return _build(Mark(Layer(0, "head", -1, 1, name, (), blocks), cls), [], [channels], name)
 
 
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
@@ -292,7 +274,7 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
             module: nn.Module = mark.cls(*own)
     except (Exception, SystemExit) as error:  # a class of the user's may raise anything
         given = ", ".join(map(repr, own))
-        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {_told(error)}") from error
+        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {_raised(error)}") from error
     if not mark.row.kind.is_output:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
@@ -305,11 +287,7 @@ def _width_to_be(mark: Mark, args: Sequence[Any], read: Sequence[int]) -> int:
 
 
 def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: str) -> None:
-    """Run a class once for each set of arguments, and hold what it gives against its declaration.
-
-    Raises:
-        DeclarationError: it does not run, or gives something else.
-    """
+    """Run a class once for each set of arguments, and compare what it gives with its declaration."""
     tensor = next(iter((*module.parameters(), *module.buffers())), None)
     key = (mark.cls, repr((mark.block, mark.row.args, tuple(read), width)))
     if key in _tried or (tensor is not None and tensor.is_meta):
@@ -321,17 +299,17 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         with torch.no_grad(), _users_code():
             given = module.eval()(maps if len(mark.row.raw_sources) > 1 else maps[0])
     except (Exception, SystemExit) as error:
-        raise DeclarationError(f"{where} does not run on {took}: {_told(error)}") from error
+        raise DeclarationError(f"{where} does not run on {took}: {_raised(error)}") from error
     finally:
         for part, mode in training.items():
             part.training = mode
     side = round(_SIDE / (stride_ratio(mark.row) or 1))
-    wanted, found = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
-    if found != wanted:
+    wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
+    if shape != wanted:
         stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""
-        gave = a_value(given) if found is None else "x".join(map(str, found))
+        gave = a_value(given) if shape is None else "x".join(map(str, shape))
         raise DeclarationError(
-            f"{where} does not keep its word: declared like {mark.block.like}{stride} it makes "
+            f"{where} does not do what its declaration says: declared like {mark.block.like}{stride} it makes "
             f"{'x'.join(map(str, wanted))} of {took}, and it gave {gave}: "
             f"correct blocks.{mark.block.name} in {mark.row.blocks.declarations.path}"
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
+from ..core.blocks import BlockTable
 from ..core.kernel import Kernel
 from ..core.other_operators import CBAM as CBAM_OP
 from ..core.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
@@ -35,9 +37,10 @@ class Plain(Operator):
 
     def __init__(self, dim: int, spec: OtherOperator | Mapping[str, Any]) -> None:
         super().__init__()
-        read = spec if isinstance(spec, OtherOperator) else read_other(GATED, [dict(spec)], active_blocks())
+        blocks = active_blocks()  # for Ultralytics' parser builds it as well, and hands on no table
+        read = spec if isinstance(spec, OtherOperator) else read_other(GATED, [dict(spec)], blocks)
         self.op_name = read.op
-        self.inner = _module(self.op_name, dim)
+        self.inner = _module(self.op_name, dim, blocks)
 
     @property
     def kernel(self) -> OtherOperator:
@@ -117,10 +120,10 @@ def build_operator(operator: AnyOperator, dim: int) -> Operator:
     return Timm(dim, operator) if operator.op.startswith(TIMM) else Plain(dim, operator)
 
 
-def _module(op: str, dim: int) -> nn.Module:
+def _module(op: str, dim: int, blocks: BlockTable) -> nn.Module:
     if op == CBAM_OP:
         return CBAM(dim)
-    return _timm_module(op[len(TIMM) :], dim) if op.startswith(TIMM) else declared_attention(op, dim)
+    return _timm_module(op[len(TIMM) :], dim) if op.startswith(TIMM) else declared_attention(op, dim, blocks)
 
 
 def _timm_module(name: str, dim: int) -> nn.Module:
@@ -131,16 +134,9 @@ def _timm_module(name: str, dim: int) -> nn.Module:
     try:
         cls = getattr(layers, name) if name[0].isupper() else layers.get_attn(name)
     except (AssertionError, AttributeError) as error:
-        raise BuildError(f"the installed timm {timm_version()} has no {name}: pip install -U timm") from error
+        raise BuildError(f"the installed timm {version('timm')} has no {name}: pip install -U timm") from error
     try:
         module: nn.Module = cls(dim)
     except Exception as error:  # timm asserts, without words, that a width is a multiple of something
         raise BuildError(f"{TIMM}{name} can't be built on {dim} channels: {first_line(error)}") from error
     return module
-
-
-def timm_version() -> str:
-    """The release of timm that is installed."""
-    from importlib.metadata import version
-
-    return version("timm")

@@ -7,36 +7,40 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 2. `[-1, 1, LSKA, [11]]`, `[-1, 1, LSKA, [256, 35]]`: case 1, for the width is the source's and nothing else.
 3. `[4, 1, LSKA, [256, 35]]`: an `OperatorOfSource`, for `c2` is the width of the row before only.
 4. a host row: its plain block's row. The operator is put into the built block after the original has run.
-5. a row of a block that the user declares: that of the stock block that it is like (see `declared`).
+5. a row of a custom module: that of the stock block that it is declared like (see `declared`).
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 from ultralytics.nn import modules
 
 from ..core.attention import Attention, host_spec, read_attention
-from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer, as_from
+from ..core.blocks import STOCK, BlockTable, Declarations
+from ..core.graph import SECTIONS, Layer, as_from
 from ..core.other_operators import AnyOperator
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
-from .blocks import HOST_CLASSES, attach
+from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
 from .operators import OPERATORS, Operator, named_operators
 from .others import OTHER_CLASSES, build_operator
 
+_TASKS = "ultralytics.nn.tasks"
 _MARK = "_lska_surgeon"
-#: Looks a model dictionary through before anything of it is parsed, and raises for one that must not be; None in what
-#: is Ultralytics' own. See `yolo.build.open_parser`, which alone sets it.
-SCREEN: ContextVar[Callable[[Mapping[str, Any]], None] | None] = ContextVar("screen", default=None)
+#: Screens a model dictionary before anything of it is parsed, by the table of blocks, and raises for one that must not
+#: be; None in what is Ultralytics' own. See `yolo.build.open_parser`, which alone sets it.
+SCREEN: ContextVar[Callable[[Mapping[str, Any], BlockTable], None] | None] = ContextVar("screen", default=None)
 
 #: Block name in a row -> the class that it stands for.
 BLOCKS: dict[str, type[nn.Module]] = {
@@ -45,10 +49,28 @@ BLOCKS: dict[str, type[nn.Module]] = {
     **OTHER_CLASSES,
 }
 
-
 _PARSING = threading.RLock()  # the names in `tasks` belong to the whole process
-#: Declared classes that were put into `tasks`, by name.
+#: Custom modules that were put into `tasks`, by name.
 _placed: dict[str, type[nn.Module]] = {}
+
+
+def register() -> None:
+    """Make the block names known to Ultralytics in this process; a second call changes nothing.
+
+    A name that `ultralytics.nn.tasks` has already (a class that somebody pasted into the installed package) stays as
+    it is; `conflicts` lists those.
+    """
+    install(importlib.import_module(_TASKS))
+    # So that checkpoints with our classes pass torch's weights_only loading, which Ultralytics' restricted mode uses.
+    torch.serialization.add_safe_globals(list(BLOCK_CLASSES))
+
+
+def conflicts() -> dict[str, str]:
+    """Block names of ours that somebody else had defined in `ultralytics.nn.tasks` -> where theirs comes from."""
+    names = vars(importlib.import_module(_TASKS))
+    foreign = {name: names[name] for name in sorted(BLOCKS) if names.get(name) not in (BLOCKS[name], None)}
+    owners = {name: theirs if hasattr(theirs, "__qualname__") else type(theirs) for name, theirs in foreign.items()}
+    return {name: _type_name(owner) for name, owner in owners.items()}
 
 
 class OperatorOfSource(nn.Module):
@@ -70,27 +92,9 @@ def install(tasks: Any) -> None:
         vars(tasks).setdefault(name, cls)
     for name in getattr(modules, "__all__", ()):  # the parser imports not all of them: CBAM, say
         vars(tasks).setdefault(name, getattr(modules, name))
-    place_declared(tasks)
+    _place(tasks, active_blocks().declarations)
     if not getattr(tasks.parse_model, _MARK, False):
         tasks.parse_model = _wrap(tasks.parse_model, tasks)
-
-
-def place_declared(tasks: Any, wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
-    """Put the declared classes of these names into `tasks`, those of other declarations out of it; classes by name.
-
-    Raises:
-        DeclarationError: a class can't be imported, or its name is that of a stock block.
-    """
-    classes = declared_classes(wanted)
-    for name in [name for name, cls in _placed.items() if classes.get(name) is not cls]:
-        if vars(tasks).get(name) is _placed.pop(name):
-            del vars(tasks)[name]
-    for name, cls in classes.items():
-        if vars(tasks).setdefault(name, cls) is not cls:
-            problem = "the installed ultralytics has a block of that name: give yours another"
-            raise DeclarationError(f"{active_blocks().declarations.path}, blocks.{name}: {problem}")
-        _placed[name] = cls
-    return classes
 
 
 def owned_names(tasks: Any) -> frozenset[str]:
@@ -98,118 +102,140 @@ def owned_names(tasks: Any) -> frozenset[str]:
     return frozenset(name for name, cls in BLOCKS.items() if vars(tasks).get(name) is cls)
 
 
+def _place(tasks: Any, declarations: Declarations, wanted: Collection[str] = ()) -> dict[str, type[nn.Module]]:
+    """Put the custom modules of these names into `tasks`, those of other declarations out of it; classes by name.
+
+    Raises:
+        DeclarationError: a class can't be imported, or its name is that of a stock block.
+    """
+    classes = declared_classes(declarations, wanted)
+    for name in [name for name, cls in _placed.items() if classes.get(name) is not cls]:
+        if vars(tasks).get(name) is _placed.pop(name):
+            del vars(tasks)[name]
+    for name, cls in classes.items():
+        if vars(tasks).setdefault(name, cls) is not cls:
+            problem = "the installed ultralytics has a block of that name: give yours another"
+            raise DeclarationError(f"{declarations.path}, blocks.{name}: {problem}")
+        _placed[name] = cls
+    return classes
+
+
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
-        screen = SCREEN.get()
+        blocks, screen = active_blocks(), SCREEN.get()
         if screen is not None:
-            screen(d)
-        blocks = active_blocks()
+            screen(d, blocks)
         with _PARSING:
-            classes = place_declared(tasks, _declared_in(d, blocks))
-            translated, hosts = _translate(d, owned_names(tasks), blocks)
-            translated, stocks = _translate_declared(translated, classes, blocks)
-            with stand_ins(tasks, set(stocks.values())):
-                built = original(translated, ch, verbose, *args, **kwargs)
-        for index in stocks:
-            built[0][index].type = _type_name(_class_of(built[0][index]))
-        for index, (block, attention) in hosts.items():
-            _convert(built[0], index, block, attention)
-        if verbose and hosts:
-            _log(tasks, built[0], hosts)
-        if translated is not d:
-            _restore_types(built[0])
+            classes = _place(tasks, blocks.declarations, _custom_modules_in(d, blocks))
+            translated = _translate(d, owned_names(tasks), classes, blocks)
+            with stand_ins(tasks, translated.stand_ins):
+                built = original(translated.yaml, ch, verbose, *args, **kwargs)
+        layers = built[0]
+        for index in translated.renamed:
+            layers[index].type = _type_name(_class_of(layers[index]))
+        for index, (block, attention) in translated.hosts.items():
+            _convert(layers, index, block, attention)
+        if verbose and translated.hosts:
+            _log(tasks, layers, translated.hosts)
         return built
 
     setattr(parse_model, _MARK, True)
     return parse_model
 
 
-def _translate(d: Any, owned: frozenset[str], blocks: BlockTable) -> tuple[Any, dict[int, tuple[str, Attention]]]:
-    """`d` with every row of ours in the form that the original builds, and what to put into which layer afterwards.
+@dataclass(frozen=True)
+class _Translation:
+    """A model dictionary in the form that the original parses, and what is to be done afterwards.
 
-    `d` itself is returned where it has no row of ours; it is never changed.
+    Attributes:
+        yaml: the dictionary; the one that was given where it has no row of ours.
+        hosts: index of a layer -> its host block, and what to put into it.
+        renamed: indices of the layers whose row names another class than the one that is built.
+        stand_ins: stock blocks that custom modules stand behind.
     """
-    sections = {name: d[name] for name in ("backbone", "head")}
-    rows = [row for section in sections.values() for row in section]
-    if not any(_names_one_of(row, owned) and STOCK[row[2]].is_attention for row in rows):
-        return d, {}
-    translated, hosts = [list(row) for row in deepcopy(rows)], {}
-    for index, row in enumerate(translated):
-        if not (_names_one_of(row, owned) and STOCK[row[2]].is_attention):
-            continue
-        attention = _read(index, row, blocks)
-        if attention.host is None:
-            _translate_operator(index, row, attention)
-        else:
-            hosts[index] = (row[2], attention)
-            row[2:] = [attention.host, list(attention.host_args)]
-    split = len(sections["backbone"])
-    return {**d, "backbone": translated[:split], "head": translated[split:]}, hosts
+
+    yaml: Any
+    hosts: dict[int, tuple[str, Attention]] = field(default_factory=dict)
+    renamed: set[int] = field(default_factory=set)
+    stand_ins: set[str] = field(default_factory=set)
 
 
-def _translate_declared(
-    d: Any, classes: Mapping[str, type[nn.Module]], table: BlockTable
-) -> tuple[Any, dict[int, str]]:
-    """`d` with every row of a declared block as one of the block that it is like, and these blocks by layer.
-
-    `d` itself is returned where it has no such row; it is never changed.
-    """
-    blocks = table.declarations.blocks
-    sections = {name: d[name] for name in ("backbone", "head")}
-    rows = [row for section in sections.values() for row in section]
-    if not any(_names_one_of(row, blocks) for row in rows):
-        return d, {}
-    translated, stocks = [list(row) for row in rows], {}
-    for index, row in enumerate(translated):
-        if not _names_one_of(row, blocks):
-            continue
-        refuse_untrusted(row[2])
-        name, frm = row[2], as_from(row[0])
-        if frm is None:
-            raise BuildError(f"layer {index}: {name} reads {row[0]}: from is a number or a list of them")
-        section = "backbone" if index < len(sections["backbone"]) else "head"
-        layer = Layer(index, section, frm, row[1], name, tuple(deepcopy(row[3])), table)
-        stocks[index], row[3] = marked_row(layer, blocks[name], classes[name])
-        row[2] = stocks[index]
-    split = len(sections["backbone"])
-    return {**d, "backbone": translated[:split], "head": translated[split:]}, stocks
+def _translate(
+    d: Any, owned: Collection[str], classes: Mapping[str, type[nn.Module]], blocks: BlockTable
+) -> _Translation:
+    """`d` with every row of ours and of custom modules translated; `d` itself is never changed."""
+    ours = {name for name in owned if STOCK[name].is_attention}
+    if not any(_block_of(row) in ours or blocks.custom(_block_of(row)) for _, row in _rows(d)):
+        return _Translation(d)
+    result = _Translation({**d, **{section: [] for section in SECTIONS}})
+    for index, (section, given) in enumerate(_rows(d)):
+        row, block = deepcopy(list(given)), _block_of(given)
+        if block in ours:
+            _translate_ours(result, index, row, blocks)
+        elif blocks.custom(block):
+            _translate_custom(result, index, section, row, classes, blocks)
+        result.yaml[section].append(row)
+    return result
 
 
-def _declared_in(d: Any, blocks: BlockTable) -> set[str]:
-    """Names of declared blocks that a model dictionary says, in a row or as its activation."""
-    rows = [row for section in ("backbone", "head") for row in d[section]]
+def _translate_ours(result: _Translation, index: int, row: list[Any], blocks: BlockTable) -> None:
+    source, _, block, args = row
+    try:
+        attention = read_attention(Layer(index, "head", -1, 1, block, tuple(args), blocks))
+    except SurgeonError as error:
+        raise type(error)(f"layer {index}: {error}") from error
+    assert attention is not None
+    if attention.host is not None:
+        result.hosts[index] = (block, attention)
+        row[2:] = [attention.host, list(attention.host_args)]
+    elif not isinstance(source, int):
+        raise BuildError(f"layer {index}: {block} reads one source, found {source}; give a single index")
+    elif source != -1:
+        result.renamed.add(index)
+        row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
+    elif attention.channels != "c2":
+        row[3] = list(attention.kernel.row_args)
+
+
+def _translate_custom(
+    result: _Translation,
+    index: int,
+    section: str,
+    row: list[Any],
+    classes: Mapping[str, type[nn.Module]],
+    blocks: BlockTable,
+) -> None:
+    source, repeats, block, args = row
+    refuse_untrusted(block, blocks.declarations)
+    frm = as_from(source)
+    if frm is None:
+        raise BuildError(f"layer {index}: {block} reads {source}: from is a number or a list of them")
+    row[2:] = marked_row(Layer(index, section, frm, repeats, block, tuple(args), blocks), classes[block])
+    result.renamed.add(index)
+    result.stand_ins.add(row[2])
+
+
+def _custom_modules_in(d: Any, blocks: BlockTable) -> set[str]:
+    """Names of custom modules that a model dictionary has, in a row or as its activation."""
     activation = str(d.get("activation", ""))
-    names = blocks.declarations.blocks
-    return {name for name in names if name in activation or any(_names_one_of(row, (name,)) for row in rows)}
+    named = {_block_of(row) for _, row in _rows(d)}
+    return {name for name in blocks.declarations.blocks if name in activation or name in named}
 
 
-def _names_one_of(row: Any, blocks: Collection[str]) -> bool:
-    return isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str) and row[2] in blocks
+def _rows(d: Any) -> Iterator[tuple[str, Any]]:
+    return ((section, row) for section in SECTIONS for row in d[section])
+
+
+def _block_of(row: Any) -> str:
+    """The block that a row names; nothing for what is no row."""
+    is_row = isinstance(row, (list, tuple)) and len(row) == 4 and isinstance(row[2], str)
+    return row[2] if is_row else ""
 
 
 def _class_of(layer: nn.Module) -> type[nn.Module]:
     """The class that a row names; a row with repeats builds a chain of them."""
     return type(layer[0]) if type(layer) is nn.Sequential else type(layer)
-
-
-def _read(index: int, row: list[Any], blocks: BlockTable) -> Attention:
-    try:
-        attention = read_attention(Layer(index, "head", -1, 1, row[2], tuple(row[3]), blocks))
-    except SurgeonError as error:
-        raise type(error)(f"layer {index}: {error}") from error
-    assert attention is not None
-    return attention
-
-
-def _translate_operator(index: int, row: list[Any], attention: Attention) -> None:
-    source = row[0]
-    if not isinstance(source, int):
-        raise BuildError(f"layer {index}: {row[2]} reads one source, found {source}; give a single index")
-    if source != -1:
-        row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
-    elif attention.channels != "c2":
-        row[3] = list(attention.kernel.row_args)
 
 
 def _convert(layers: nn.Sequential, index: int, block: str, attention: Attention) -> None:
@@ -219,13 +245,6 @@ def _convert(layers: nn.Sequential, index: int, block: str, attention: Attention
         raise type(error)(f"layer {index} ({block}): {error}") from error
     layer.np = sum(parameter.numel() for parameter in layer.parameters())
     layer.type = _type_name(HOST_CLASSES[block])
-
-
-def _restore_types(layers: nn.Sequential) -> None:
-    for layer in layers:
-        if layer.type.endswith(OperatorOfSource.__name__):
-            first = next(operator for _, operator in named_operators(layer))
-            layer.type = _type_name(type(first))
 
 
 def _type_name(cls: type) -> str:

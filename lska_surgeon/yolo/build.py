@@ -1,24 +1,30 @@
-"""Building a network with Ultralytics, from a YAML or its content, at no cost to the process; it knows no positions."""
+"""Building a network with Ultralytics, from a YAML or its content, and what is refused before; it knows no positions.
+
+Sizes are looked at before a build, for an absurd one keeps it busy for hours. Sources only behind a build that failed:
+a block or a parser of the user's own may make sense of what our own reader does not.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..core.blocks import STOCK
-from ..core.graph import NO_HEAD
-from ..core.shapes import channels_in
+from ..core.blocks import STOCK, BlockTable
+from ..core.graph import NO_HEAD, Graph, Layer, as_from, graph_of
+from ..core.scaling import AbsurdScaleError, Scaling, scaling_of
+from ..core.settings import settings_problems
+from ..core.shapes import channels_in, shapes_of, size_problem, width_problem
 from ..core.yolov5 import yolov5_problem
 from ..declarations.find import active_blocks
-from ..errors import BuildError, SurgeonError
-from .environment import import_offline, quiet
-from .exceptions import in_one_line
+from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError
+from ..modelfile.document import Document, RowError
+from ..modelfile.sources import Source, find_source
+from .environment import import_offline, in_one_line, quiet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +43,7 @@ def build(
     Args:
         source: a path, a name that Ultralytics finds by itself ("yolov8s.yaml"), or a model dict (not changed).
         scale: scale; None takes the one of the file name, or of the dict.
-        named: the letter of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
+        named: the scale of the name that the file was asked for by, where that is not its own; as for Ultralytics, it
             says nothing of a model without `scales`.
         called: what errors call it; None for the path.
         verbose: let Ultralytics log its table of layers.
@@ -51,83 +57,32 @@ def build(
         GraphError: a row is too large to be built, or a source does not exist.
         KernelError: a row asks for an operator that does not exist.
     """
-    from .precheck import refuse_sizes, refuse_sources
-
-    shown = called or ("the model" if isinstance(source, dict) else str(source))
-    if "://" in shown:
-        raise BuildError(f"{shown} is not a local file: download it first")
+    name = called or ("the model" if isinstance(source, dict) else str(source))
+    if "://" in name:
+        raise BuildError(f"{name} is not a local file: download it first")
+    blocks = active_blocks()
     if not isinstance(source, dict):
-        refuse_sizes(source, scale or named)
-    with _quiet_unless(verbose):
+        refuse_sizes(source, blocks, scale or named)
+    with nullcontext() if verbose else quiet():
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
             if not content.get("head"):
-                raise BuildError(f"{shown} {NO_HEAD}")
-            _refuse_yolov5(content, shown)
+                raise BuildError(f"{name} {NO_HEAD}")
+            problem = yolov5_problem(str(content["head"][-1][2]), content["head"][-1][3])
+            if problem:  # its rows build up to the output layer, whose error says nothing of what the file is
+                raise BuildError(f"{name}: {problem}")
             _set_scale(content, scale, named)
             _forbid_downloads(content)
-            with open_parser(shown):
-                model: nn.Module = _task_model(tasks, content)(content, verbose=verbose)
+            with open_parser(name):
+                model: nn.Module = _task_model(tasks, content, blocks)(content, verbose=verbose)
         except SurgeonError:
             raise
         except Exception as error:
             if not isinstance(source, dict):
-                refuse_sources(source)
-            raise BuildError(f"{shown} does not build: {in_one_line(error)}") from error
+                _refuse_sources(source, blocks)
+            raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
     return model
-
-
-@contextmanager
-def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
-    """The one door to Ultralytics' parser: its `tasks`, which parses nothing that runs more than layers, or never ends.
-
-    It holds for all that comes to the parser while the door is open, by whatever way: a YAML, what a checkpoint stores,
-    what a trainer builds anew. Whoever opens it sees to it that nothing is downloaded, for a row may ask for weights.
-
-    Args:
-        name: what to call the model in the error.
-        trust: parse whatever comes.
-
-    Raises:
-        BuildError: a model dictionary would run more than layers; see `refuse_code`.
-        GraphError: a row of it is far too large to be built.
-    """
-    tasks = import_offline()
-    from ..nn.parsing import SCREEN
-
-    before = SCREEN.set(None if trust else partial(_screen, name=name))
-    try:
-        with _same_default_activation(tasks):
-            yield tasks
-    finally:
-        SCREEN.reset(before)
-
-
-def _screen(yaml: Mapping[str, Any], name: str) -> None:
-    from .precheck import refuse_sizes_in
-
-    refuse_code(yaml, name)
-    refuse_sizes_in(yaml, name)
-
-
-def refuse_code(yaml: Mapping[str, Any], name: str) -> None:
-    """Refuse a model dictionary that would run more than layers when it is built; see `unsafe_architecture`.
-
-    The parser's door does so by itself; this is for whoever keeps a dictionary without building it.
-
-    Args:
-        yaml: the model dictionary.
-        name: what to call it in the error.
-
-    Raises:
-        BuildError: it would.
-    """
-    from .code_guard import unsafe_architecture
-
-    found = unsafe_architecture(yaml, offline=True)
-    if found:
-        raise BuildError(f"{name} would run more than layers: {', '.join(found)}; nothing of it was run")
 
 
 def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust: bool = False) -> nn.Sequential:
@@ -156,11 +111,145 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
     return layers
 
 
-def _refuse_yolov5(content: Mapping[str, Any], shown: str) -> None:
-    """Its rows build up to the output layer, whose error then says nothing of what the file is."""
-    problem = yolov5_problem(str(content["head"][-1][2]), content["head"][-1][3])
-    if problem:
-        raise BuildError(f"{shown}: {problem}")
+@contextmanager
+def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
+    """The one door to Ultralytics' parser: its `tasks`, which parses nothing that runs more than layers, or never ends.
+
+    It holds for all that comes to the parser while the door is open, by whatever way: a YAML, what a checkpoint stores,
+    what a trainer builds anew. Whoever opens it sees to it that nothing is downloaded, for a row may ask for weights.
+
+    Args:
+        name: what to call the model in the error.
+        trust: parse whatever comes.
+
+    Raises:
+        BuildError: a model dictionary would run more than layers; see `refuse_code`.
+        GraphError: a row of it is far too large to be built.
+    """
+    tasks = import_offline()
+    from ..nn.parsing import SCREEN
+
+    def screen(yaml: Mapping[str, Any], blocks: BlockTable) -> None:
+        refuse_code(yaml, name, blocks)
+        _refuse_sizes_in(yaml, name, blocks)
+
+    activation = tasks.Conv.default_act
+    before = SCREEN.set(None if trust else screen)
+    try:
+        yield tasks
+    finally:
+        tasks.Conv.default_act = activation  # Ultralytics sets a YAML's for every model that is built later
+        SCREEN.reset(before)
+
+
+def refuse_code(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> None:
+    """Refuse a model dictionary that would run more than layers when it is built; see `unsafe_architecture`.
+
+    The parser's door does so by itself; this is for whoever keeps a dictionary without building it.
+
+    Args:
+        yaml: the model dictionary.
+        name: what to call it in the error.
+        blocks: the table that says which custom modules there are.
+
+    Raises:
+        BuildError: it would.
+    """
+    from .code_guard import unsafe_architecture
+
+    unsafe = unsafe_architecture(yaml, blocks, offline=True)
+    if unsafe:
+        raise BuildError(f"{name} would run more than layers: {', '.join(unsafe)}; nothing of it was run")
+
+
+def refuse_sizes(name: str | Path, blocks: BlockTable, scale: str | None = None) -> None:
+    """Refuse a model YAML with a row that is far too large to be built; it needs neither torch nor Ultralytics.
+
+    Args:
+        name: a path, or a stock name.
+        blocks: the table that says what the rows' blocks are.
+        scale: scale; None takes that of the name.
+
+    Raises:
+        EncodingError: the file is not UTF-8.
+        EndlessError: the file contains itself, or its aliases stand for too much.
+        GraphError: a row has too many repeats, or is too wide, or another number is absurd.
+        RowError: a number is too large to be one.
+    """
+    bad_rows: list[RowError] = []
+    try:
+        source = find_source(name)
+        document = _document(source, blocks, bad_rows)
+    except (EncodingError, EndlessError):
+        raise
+    except SurgeonError:  # Ultralytics will say what is wrong with it
+        return
+    for error in bad_rows:
+        if error.is_huge:
+            raise error
+    if document is not None:
+        scale = scale or (source.scale if document.scales else None)
+        _refuse_absurd(source.name, document.settings, scale, document.layers, lambda: document.graph)
+
+
+def _refuse_sizes_in(yaml: Mapping[str, Any], name: str, blocks: BlockTable) -> None:
+    """The same of a model dictionary, as far as its rows can be read: a checkpoint stores one that nobody has seen."""
+    layers: list[Layer] = []
+    rows = [(section, row) for section in ("backbone", "head") for row in yaml.get(section) or ()]
+    for index, (section, row) in enumerate(rows):
+        with suppress(TypeError, ValueError, OverflowError, IndexError):  # Ultralytics will say what is wrong with it
+            frm = as_from(row[0]) or -1
+            layers.append(Layer(index, section, frm, int(row[1]), str(row[2]), tuple(row[3]), blocks))
+    scale = yaml.get("scale")
+    _refuse_absurd(name, yaml, str(scale) if scale else None, layers, lambda: graph_of(yaml, name, blocks))
+
+
+def _refuse_absurd(
+    name: str, settings: Mapping[str, Any], scale: str | None, layers: Sequence[Layer], graph: Callable[[], Graph]
+) -> None:
+    for _, problem in settings_problems(settings):
+        raise GraphError(f"{name}: {problem}")
+    try:
+        scaling = scaling_of(settings, scale)
+    except AbsurdScaleError as error:
+        raise GraphError(f"{name}: {error}") from error
+    except GraphError:
+        return
+    _refuse_rows(name, ((layer, _size_problem(layer, scaling)) for layer in layers))
+    try:
+        shapes = shapes_of(graph(), scaling)
+    except (SurgeonError, TypeError, ValueError, OverflowError):
+        return
+    _refuse_rows(name, ((layer, width_problem(layer, shapes)) for layer in layers))
+
+
+def _size_problem(layer: Layer, scaling: Scaling) -> str | None:
+    try:
+        return size_problem(layer, scaling) if layer.repeats > 0 else None
+    except SurgeonError:  # a block that has the name of one of ours, or a row that the build will refuse
+        return None
+
+
+def _refuse_sources(name: str | Path, blocks: BlockTable) -> None:
+    """Refuse a model YAML that can't be read, or with a source that does not exist."""
+    try:
+        source = find_source(name)
+    except SurgeonError:  # Ultralytics said it
+        return
+    document = _document(source, blocks, bad_rows=[])
+    if document is not None:
+        _refuse_rows(source.name, ((layer, layer.problem()) for layer in document.layers))
+
+
+def _document(source: Source, blocks: BlockTable, bad_rows: list[RowError]) -> Document | None:
+    """The file, its rows however bad; None for stock models, which are sound, and reading one takes time."""
+    return None if source.is_stock else Document.read(source.path, source.name, bad_rows, blocks=blocks)
+
+
+def _refuse_rows(name: str, problems: Iterator[tuple[Layer, str | None]]) -> None:
+    for layer, problem in problems:
+        if problem:
+            raise GraphError(f"{name}: row {layer.index} ({layer.block}) {problem}")
 
 
 def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) -> None:
@@ -180,28 +269,8 @@ def _forbid_downloads(content: dict[str, Any]) -> None:
             row[3][2:3] = [None]
 
 
-def _task_model(tasks: ModuleType, content: dict[str, Any]) -> Any:
-    name = content["head"][-1][2]
-    output_layer = getattr(tasks, active_blocks()[name].plain, None)
+def _task_model(tasks: ModuleType, content: dict[str, Any], blocks: BlockTable) -> Any:
+    output_layer = getattr(tasks, blocks[content["head"][-1][2]].plain, None)
     ancestors = getattr(output_layer, "__mro__", ())
     models = filter(None, (STOCK[cls.__name__].model for cls in ancestors))
     return getattr(tasks, next(models, "DetectionModel"))
-
-
-@contextmanager
-def _same_default_activation(tasks: ModuleType) -> Iterator[None]:
-    """Ultralytics sets a YAML's `activation` for the whole process, so that it stays for every model built later."""
-    before = tasks.Conv.default_act
-    try:
-        yield
-    finally:
-        tasks.Conv.default_act = before
-
-
-@contextmanager
-def _quiet_unless(verbose: bool) -> Iterator[None]:
-    if verbose:
-        yield
-    else:
-        with quiet():
-            yield

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn import modules as torch_modules
 
-from ..declarations.find import active_declarations
+from ..core.blocks import STOCK, BlockTable
 from ..wording import clean
 from .environment import module_named
 
@@ -25,7 +25,9 @@ MODULES = frozenset(
 _MOST_CHARACTERS = 1000
 
 
-def unsafe_architecture(yaml: Mapping[str, Any], *, offline: bool = False) -> tuple[str, ...]:
+def unsafe_architecture(
+    yaml: Mapping[str, Any], blocks: BlockTable = STOCK, *, offline: bool = False
+) -> tuple[str, ...]:
     """What building this model YAML would run besides layers; empty when there is nothing.
 
     Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
@@ -33,22 +35,23 @@ def unsafe_architecture(yaml: Mapping[str, Any], *, offline: bool = False) -> tu
 
     Args:
         yaml: the model dictionary.
+        blocks: the table that says which custom modules there are.
         offline: whoever builds it downloads nothing, so that a block which asks for weights is a layer like any other.
     """
-    found = []
+    unsafe = []
     activation = yaml.get("activation")
-    if activation is not None and not _is_activation(activation):
-        found.append(f"activation: {clean(str(activation), 60)}")
+    if activation is not None and not _is_activation(activation, blocks):
+        unsafe.append(f"activation: {clean(str(activation), 60)}")
     for section in ("backbone", "head"):
         rows = yaml.get(section) or ()
         for row in rows if isinstance(rows, Iterable) else ():
             block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
             if isinstance(block, str) and not _is_layer(block, offline):
-                found.append(f"{section} row {clean(block, 60)}")
-    return tuple(dict.fromkeys(found))
+                unsafe.append(f"{section} row {clean(block, 60)}")
+    return tuple(dict.fromkeys(unsafe))
 
 
-def _is_activation(text: Any) -> bool:
+def _is_activation(text: Any, blocks: BlockTable) -> bool:
     """`nn.LeakyReLU(0.1)`, `torch.nn.SiLU()`: one module of torch's, or of the user's own, with literal arguments."""
     if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:  # what is nested deep breaks Python's parser
         return False
@@ -62,8 +65,8 @@ def _is_activation(text: Any) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if not prefix:
-        known = name in active_declarations().blocks or name in vars(module_named("ultralytics.nn.tasks"))
-        return bool(known) and _is_layer(name, offline=False)
+        known = blocks.custom(name) is not None or name in vars(module_named("ultralytics.nn.tasks"))
+        return known and _is_layer(name, offline=False)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 
@@ -72,17 +75,20 @@ def _is_layer(block: str, offline: bool) -> bool:
     if block == "TorchVision":  # its arguments may ask for trained weights
         return offline
     if block.startswith("torchvision.ops."):
-        found = getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None)
-        return isinstance(found, type) and issubclass(found, nn.Module)
+        return _is_module(getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None))
     if "nn." in block:
         return _is_torch_module(getattr(nn, block[3:], None))
-    found = vars(module_named("ultralytics.nn.tasks")).get(block)
-    if found is None:
+    cls = vars(module_named("ultralytics.nn.tasks")).get(block)
+    if cls is None:
         return True
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    if not _is_module(cls):
         return False
-    return not found.__module__.startswith("ultralytics.") or found.__module__.startswith("ultralytics.nn.modules.")
+    return not cls.__module__.startswith("ultralytics.") or cls.__module__.startswith("ultralytics.nn.modules.")
 
 
-def _is_torch_module(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ in MODULES
+def _is_torch_module(cls: Any) -> bool:
+    return _is_module(cls) and cls.__module__ in MODULES
+
+
+def _is_module(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, nn.Module)

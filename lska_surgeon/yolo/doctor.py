@@ -234,7 +234,7 @@ def _imports() -> Iterator[Trap]:
     except SurgeonError as error:
         yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U ultralytics")
         return
-    from ..nn.registration import conflicts  # imports torch and Ultralytics
+    from ..nn.parsing import conflicts  # imports torch and Ultralytics
 
     for name, owner in conflicts().items():
         remedy = "take it out of that file; lska-surgeon has a block of that name"

@@ -1,4 +1,4 @@
-"""Importing Ultralytics offline, registered and quiet, and what keeps it from being imported; it builds nothing.
+"""Importing Ultralytics offline, registered and quiet; what keeps it from that; what its exceptions say in one line.
 
 Importing this module imports neither torch nor Ultralytics. Nothing here touches an installed file.
 """
@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 from ..errors import BuildError, DeclarationError, needs
-from .exceptions import in_one_line
+from ..wording import clean, one_line
 
-#: Entered around the imports that take seconds; a process of our own may put its own way of importing here.
-importing: Callable[[], AbstractContextManager[None]] = nullcontext
+#: Entered around the imports that take seconds; a command, whose process is its own, imports in its own way.
+IMPORTING: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("importing", default=nullcontext)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def import_offline() -> ModuleType:
@@ -33,8 +36,8 @@ def import_offline() -> ModuleType:
         DeclarationError: a declared class can't be imported.
     """
     try:
-        with importing(), _offline(), quiet():
-            from ..nn.registration import register
+        with IMPORTING.get()(), _offline(), quiet():
+            from ..nn.parsing import register
 
             register()
     except DeclarationError:
@@ -112,3 +115,34 @@ def module_named(name: str) -> ModuleType:
         with quiet():
             import_offline()
     return import_module(name)
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception of Ultralytics' in one line, with the layer at which it was when that happened."""
+    where, block = _layer_of(error.__traceback__)
+    text = one_line(error)
+    if isinstance(error, KeyError):
+        missing = error.args[0]
+        text = f"ultralytics has no module {missing}" if missing == block else f"the model has no {missing!r}"
+    elif not isinstance(error, FileNotFoundError):
+        text = f"{type(error).__name__}: {text}"
+    return where + text
+
+
+def first_paragraph(error: BaseException) -> str:
+    """The first paragraph of an exception's message, in one line and without colours: what is wrong."""
+    return one_line(_COLOUR.sub("", str(error).strip().split("\n\n")[0]))
+
+
+def _layer_of(traceback: TracebackType | None) -> tuple[str, str]:
+    """Where in the model an error came from, "layer 3 (C2f): ", and the block's name; both empty if from nowhere."""
+    index, block = None, ""
+    while traceback is not None:
+        name, values = traceback.tb_frame.f_code.co_name, traceback.tb_frame.f_locals
+        if name == "parse_model" and "layers" in values and "i" in values:
+            index, module = values["i"], values["m"]
+            block = getattr(module, "__name__", None) or clean(str(module), 40)  # a row may name anything
+        elif name == "_predict_once" and hasattr(values.get("m"), "type"):
+            index, block = values["m"].i, values["m"].type.rpartition(".")[2]
+        traceback = traceback.tb_next
+    return ("" if index is None else f"layer {index} ({block}): "), block

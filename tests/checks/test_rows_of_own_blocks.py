@@ -73,5 +73,5 @@ def test_an_output_layer_in_mid_network_is_told(tmp_path: Path) -> None:
 def test_the_build_says_the_same(frm: int | tuple[int, ...], block: str, args: tuple[int, ...]) -> None:
     table = STOCK.with_blocks(Declarations(BLOCKS, Path("any.toml"), trusted=True))
     with pytest.raises(BuildError) as told:
-        marked_row(Layer(3, "backbone", frm, 1, block, args, table), BLOCKS[block], object)  # type: ignore[arg-type]
+        marked_row(Layer(3, "backbone", frm, 1, block, args, table), object)  # type: ignore[arg-type]
     assert str(told.value).startswith(f"layer 3: {block} is declared like {BLOCKS[block].like}")

@@ -266,7 +266,7 @@ def test_a_class_that_does_not_keep_its_word_is_named_when_it_is_grafted(base: P
     declaration.write_text('[blocks.Half]\nclass = "halving_blocks:Half"\nlike = "attention"\n', encoding="utf-8")
     done = surgeon("graft", base, "--at", "neck", "--op", "Half", "--blocks", declaration, "-o", tmp_path / "no.pt")
     assert done.exit_code == 2
-    assert "Half does not keep its word: declared like attention it makes 1x16x32x32" in done.stderr
+    assert "Half does not do what its declaration says: declared like attention it makes 1x16x32x32" in done.stderr
 
 
 def test_attention_declared_beside_a_file_from_elsewhere_is_not_imported(

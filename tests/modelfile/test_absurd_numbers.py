@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from support.shapes import surgeon
 
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.core.graph import Graph, Layer
 from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.core.shapes import MOST_CHANNELS, shapes_of
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.yolo.precheck import refuse_sizes
+from lska_surgeon.yolo.build import refuse_sizes
 
 #: One of each kind: more digits than a float has, more than Python writes, a float, and one that is just too large.
 NUMBERS = {"309 digits": "9" * 309, "hex": "0x" + "f" * 5000, "5000 digits": "9" * 5000, "15 digits": "9" * 15}
@@ -84,7 +85,7 @@ def test_huge_numbers(field: str, number: str) -> None:
     name = odd(**{field: NUMBERS[number]})
     assert HUGE in refused("positions", name)
     with pytest.raises(SurgeonError, match=HUGE):
-        refuse_sizes(name)
+        refuse_sizes(name, STOCK)
     done = surgeon("check", name)
     assert done.exit_code == 1, done.exception
     assert HUGE in done.stdout
@@ -120,7 +121,7 @@ def test_what_is_said_of_numbers_that_are_merely_absurd(field: str, number: str,
     assert surgeon("check", name).exit_code == 1
     if field != "source":
         with pytest.raises(SurgeonError) as told:
-            refuse_sizes(name)
+            refuse_sizes(name, STOCK)
         assert said in str(told.value)
 
 
@@ -141,7 +142,7 @@ def test_a_concat_that_is_too_wide_is_told_once() -> None:
     Path("wide.yaml").write_text(YAML.format(**USUAL).replace("head:\n", f"{rows}head:\n"), encoding="utf-8")
     assert "(Concat) is more than 65536 channels wide: it may be 1 to 65536" in refused("positions", "wide.yaml")
     with pytest.raises(SurgeonError, match="more than 65536 channels wide"):
-        refuse_sizes("wide.yaml")
+        refuse_sizes("wide.yaml", STOCK)
     assert surgeon("check", "wide.yaml").stdout.count("is more than 65536 channels wide") == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.core.graph import Graph, Layer
 from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.declarations.guess import guess_blocks
@@ -18,7 +19,7 @@ from lska_surgeon.modelfile.model import Model
 from lska_surgeon.modelfile.positions import Positions
 from lska_surgeon.modelfile.sources import Source
 from lska_surgeon.wording import few, numbers
-from lska_surgeon.yolo.precheck import refuse_sizes
+from lska_surgeon.yolo.build import refuse_sizes
 
 MODEL = "nc: 1\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"
 LONG = f"has more than {MOST_BYTES:,} bytes, and no network or recipe is as long as that"
@@ -42,7 +43,7 @@ def test_the_longest_file_that_is_read(tmp_path: Path) -> None:
     with pytest.raises(EndlessError, match=LONG):
         Document.read(path)
     with pytest.raises(EndlessError, match=LONG):
-        refuse_sizes(path)  # what is not ours to read is not Ultralytics' either
+        refuse_sizes(path, STOCK)  # what is not ours to read is not Ultralytics' either
 
 
 @pytest.mark.parametrize("line", ["check x.yaml", "positions -", "blocks x.yaml", "variants x.yaml"])

@@ -260,8 +260,8 @@ NotAModule = 7
 @pytest.mark.parametrize(
     ("cls", "stride", "kind", "said"),
     [
-        ("Wide", None, DeclarationError, "layer 1 (Mine) does not keep its word: declared like attention it makes "
-         "1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32"),
+        ("Wide", None, DeclarationError, "layer 1 (Mine) does not do what its declaration says: declared like "
+         "attention it makes 1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32"),
         ("Half", None, DeclarationError, "and it gave 1x16x16x16"),
         ("Half", 2.0, None, ""),
         ("Half", 4.0, DeclarationError, "declared like attention with stride 4 it makes 1x16x8x8"),
@@ -407,25 +407,26 @@ def test_a_declaration_that_is_edited_holds_as_it_then_stands(tmp_path: Path) ->
 
 def test_only_what_a_network_names_is_imported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     declarations = a_project(tmp_path / "own", EMA_OF.format(k=1), Unused="nothere:X", Typo="its_blocks:Typo")
-    with using(declarations):
+    with using(declarations) as blocks:
         build(PLAIN)
         assert "its_blocks" not in sys.modules
         assert not caplog.messages
         assert type(build(SMALL).model[1]).__name__ == "EMA"
-        assert type(declared_attention("EMA", 8)).__name__ == "EMA"
-        assert project_class("its_blocks", "EMA") is not None
+        assert type(declared_attention("EMA", 8, blocks)).__name__ == "EMA"
+        assert project_class("its_blocks", "EMA", declarations) is not None
         for name in ("Unused", "Typo"):
             with pytest.raises(DeclarationError, match=rf"blocks\.{name}\.class: "):
-                declared_attention(name, 8)
+                declared_attention(name, 8, blocks)
     assert [text for text in caplog.messages if "importing its_blocks, as" in text] == caplog.messages[:1]
 
 
 def test_a_class_that_only_a_checkpoint_names_is_found(tmp_path: Path) -> None:
     helper = "class Helper(nn.Module):\n    pass\n"
-    with using(a_project(tmp_path / "own", EMA_OF.format(k=1) + helper, Unused="nothere:X")):
-        assert project_class("elsewhere", "Helper") is None
+    declarations = a_project(tmp_path / "own", EMA_OF.format(k=1) + helper, Unused="nothere:X")
+    with using(declarations):
+        assert project_class("elsewhere", "Helper", declarations) is None
         assert "its_blocks" not in sys.modules
-        assert project_class("its_blocks", "Helper") is sys.modules["its_blocks"].Helper
+        assert project_class("its_blocks", "Helper", declarations) is sys.modules["its_blocks"].Helper
 
 
 def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(

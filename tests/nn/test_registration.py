@@ -25,8 +25,7 @@ import lska_surgeon.nn as blocks
 from lska_surgeon.core.kernel import resolve_kernel
 from lska_surgeon.errors import BuildError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
-from lska_surgeon.nn.parsing import owned_names
-from lska_surgeon.nn.registration import conflicts, register
+from lska_surgeon.nn.parsing import conflicts, owned_names, register
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.command import run_yolo
 from lska_surgeon.yolo.environment import environment_problem, quiet
@@ -443,7 +442,7 @@ import importlib, logging
 import lska_surgeon.nn
 from ultralytics.nn import tasks
 importlib.reload(tasks)
-from lska_surgeon.nn.registration import conflicts, register
+from lska_surgeon.nn.parsing import conflicts, register
 from lska_surgeon.yolo.build import build
 content = {model_of([-1, 1, "LSKA", [11]], [-1, 1, "C2fLSKA", [64, True, {"k": 7}]])!r}
 register()
@@ -453,7 +452,7 @@ print([layer.type for layer in build(content).model[2:4]], conflicts())
 
 
 def test_the_door_to_ultralytics_costs_nothing_before_it_is_used() -> None:
-    rooms = "autoload, build, command, doctor, environment, exceptions, precheck, startup, user_errors"
+    rooms = "autoload, build, command, doctor, environment, startup"
     code = f"import sys; from lska_surgeon.yolo import {rooms}; print({{'torch', 'ultralytics'}} & set(sys.modules))"
     assert fresh(code).strip() == "set()"
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import needs
-from lska_surgeon.nn import registration
+from lska_surgeon.nn import parsing
 from lska_surgeon.yolo import autoload, doctor
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,7 @@ def without_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares a test the look at what is installed."""
     monkeypatch.setattr(doctor, "environment_problem", lambda: None)
     monkeypatch.setattr(doctor, "import_offline", lambda: None)
-    monkeypatch.setattr(registration, "conflicts", dict)
+    monkeypatch.setattr(parsing, "conflicts", dict)
 
 
 @pytest.mark.usefixtures("without_imports")
@@ -239,7 +239,7 @@ def test_autoload_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_imports")
 def test_block_that_somebody_else_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "conflicts", lambda: {"LSKA": "mine.LSKA"})
+    monkeypatch.setattr(parsing, "conflicts", lambda: {"LSKA": "mine.LSKA"})
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert "trap[conflict]: LSKA in ultralytics.nn.tasks is mine.LSKA, not lska-surgeon's\n" in result.output

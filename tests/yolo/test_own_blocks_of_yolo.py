@@ -14,7 +14,7 @@ from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.declarations.read import read_declarations
 from lska_surgeon.yolo.build import build
-from lska_surgeon.yolo.user_errors import user_error
+from lska_surgeon.yolo.command import user_error
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 

@@ -8,8 +8,7 @@ import click
 
 from ...declarations.find import active_blocks, building_with, find_blocks, telling_children
 from ...errors import SurgeonError, missing_package
-from ...yolo.command import moved_rows_note, run_yolo
-from ...yolo.user_errors import user_error
+from ...yolo.command import moved_rows_note, run_yolo, user_error
 from .. import say
 
 
