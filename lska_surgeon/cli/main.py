@@ -18,7 +18,7 @@ from .. import __version__
 from ..errors import SurgeonError, missing_package
 from . import say
 from .groups import NamingGroup
-from .streams import give_up, prepare_streams
+from .streams import give_up, leave, prepare_streams
 
 #: Group of commands -> command -> one line of help; in the order of `--help`.
 GROUPS = {
@@ -170,7 +170,7 @@ class SurgeonGroup(NamingGroup):
                 say.error(f"{error.strerror or error}: {where}")
                 code = EXIT_MISTAKE
             give_up(sys.stdout)
-        sys.exit(code if isinstance(code, int) else 0)
+        leave(code if isinstance(code, int) else 0, whole_process=args is None)
 
 
 def _said(error: click.UsageError) -> str:

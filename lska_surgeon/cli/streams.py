@@ -8,12 +8,14 @@ that is opened gets the number of a closed stream, so that nobody's output ends 
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import io
 import os
 import sys
+import threading
 from contextlib import suppress
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, NoReturn, cast
 
 _ESCAPED = "lska_surgeon.escaped"
 
@@ -38,6 +40,24 @@ def give_up(stream: IO[str]) -> None:
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def leave(code: int, *, whole_process: bool) -> NoReturn:
+    """End with an exit code; where torch was imported, without the time that taking it apart would take.
+
+    Threads that still run, and whoever profiles the process, see its usual end.
+
+    Args:
+        code: the exit code.
+        whole_process: whether the process has no other purpose than this command.
+    """
+    watched = sys.getprofile() or sys.gettrace() or [one for one in threading.enumerate() if not one.daemon][1:]
+    if whole_process and "torch" in sys.modules and not watched:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            give_up(stream)
+        os._exit(code)
+    sys.exit(code)
 
 
 def _null_device(number: int, flags: int) -> int:

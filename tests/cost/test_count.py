@@ -400,3 +400,12 @@ def test_a_trace_that_fails_half_way_through_an_op_breaks_no_other() -> None:
     with pytest.raises(CostError, match="argument 'size'"):
         count(broken, (64, 64))
     assert count_source("yolov8n.yaml", (64, 64)).params == 3_151_904
+
+
+def test_sums_and_products_keep_their_shapes_whatever_is_broadcast() -> None:
+    x, column, one = torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 4, 1), torch.zeros(3, 1, 1)
+    with ShapesOnly():
+        sums = [(x + x).shape, (x + column).shape, (column + x).shape, (column * torch.zeros(1, 3, 1, 5)).shape]
+        more = [(x * one).shape, (one * x).shape, (x * 2).shape, torch.cat([x, x], 1).shape, torch.cat([x, x]).shape]
+    assert sums == [(2, 3, 4, 5)] * 4
+    assert more == [(2, 3, 4, 5)] * 3 + [(2, 6, 4, 5), (4, 3, 4, 5)]
