@@ -27,8 +27,8 @@ from ..declarations.find import active_blocks
 from ..errors import AblationError, RecipeError, TrainingError
 from ..files import no_file, write_text
 from ..grafting.input_files import data_problem, file_arguments
-from ..recipes.kinds import Kind, kind_of
 from ..recipes.recipe import IDENTITY, SCRATCH, Experiment, Recipe, read_recipe
+from ..recipes.variants import Kind
 from ..wording import did_you_mean, few
 from .networks import LARGER, VARIANT, Network, networks_of
 from .records import DONE, FAILED, SCHEMA, WAITING, Busy, digest, held, read_record, state_of, write_record
@@ -203,7 +203,7 @@ class Ablation:
     @property
     def kinds(self) -> dict[str, Kind]:
         """Network -> what it has, where that is one kernel size throughout."""
-        found = {network.name: kind_of(network.variant) for network in self.networks if network.variant}
+        found = {network.name: network.variant.kind for network in self.networks if network.variant}
         return {name: kind for name, kind in found.items() if kind}
 
     @property

@@ -9,8 +9,8 @@ from ..cost.cache import CostCache, Counted, ModelText
 from ..modelfile.file_names import stem_with_scale
 from ..modelfile.model import Model, load
 from ..modelfile.scale_pin import pin_scale
-from ..recipes.plan import DEFAULT_FOLDER, Variant, plan_variants
 from ..recipes.recipe import Recipe
+from ..recipes.variants import DEFAULT_FOLDER, Variant, plan_variants
 
 VARIANT, BASE, LARGER = "variant", "base", "larger"
 

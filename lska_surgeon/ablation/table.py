@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..recipes.kinds import Kind
+from ..recipes.variants import Kind
 from .networks import LARGER, VARIANT
 from .runs import Costs, Run
 from .statistics import Comparison

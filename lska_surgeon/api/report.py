@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..declarations.find import active_blocks
 from ..files import target_path
 from ..insight.folder import images_in
 from ..page.gather import ReportPage, report_of
 from ..page.words import LANGUAGES
-from ..recipes.result import SyncOptions
-from ..recipes.sync import sync
+from ..recipes.sync import SyncOptions, sync
 from .arguments import PathLike, as_name, one_of
 from .own_blocks import with_own_blocks
 
@@ -54,5 +54,5 @@ def report(
     images = None if images is None else Path(images)
     if images is not None:
         images_in(images)
-    planned = sync(SyncOptions(path, dry_run=True, costs=costs))
+    planned = sync(SyncOptions(path, dry_run=True, costs=costs), active_blocks())
     return report_of(planned, language=language, output=target, images=images)

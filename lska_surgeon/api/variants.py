@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..declarations.find import active_blocks
 from ..errors import SurgeonError
-from ..recipes.result import SyncOptions, Track, Variants
-from ..recipes.sync import sync
+from ..recipes.sync import SyncOptions, Track, Variants, sync
 from .arguments import PathLike
 from .own_blocks import with_own_blocks
 
@@ -56,4 +56,6 @@ def variants(
     if jobs < 1:
         raise SurgeonError(f"jobs {jobs} is no number of processes: give 1 or more")
     planned = dry_run and not check
-    return sync(SyncOptions(Path(recipe), check, planned, costs, prune, force, verify, jobs, unchecked), track)
+    return sync(
+        SyncOptions(Path(recipe), check, planned, costs, prune, force, verify, jobs, unchecked), active_blocks(), track
+    )

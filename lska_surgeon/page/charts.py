@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from ..cost.curves import CurvePoint
-from ..recipes.kinds import Kind
+from ..recipes.variants import Kind
 from .content import CostCurves, Report, ReportRow
 from .grids import Words, giga
 from .plots import Point, Series, plot, swatch

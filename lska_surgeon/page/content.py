@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..cost.curves import CurvePoint
-from ..recipes.kinds import Kind
+from ..recipes.variants import Kind
 
 
 @dataclass(frozen=True)

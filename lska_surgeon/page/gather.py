@@ -15,11 +15,9 @@ from ..drawing.insertion import drawing_of
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
 from ..grafting.input_files import classes_in
-from ..recipes.index import base_name, edits_in_words
-from ..recipes.kinds import kind_of, places_of
-from ..recipes.plan import Variant, VariantCost
 from ..recipes.recipe import Recipe
-from ..recipes.result import Variants
+from ..recipes.sync import Variants
+from ..recipes.variants import Variant, VariantCost
 from ..reports import Part, Shown
 from .content import CostCurves, Missing, Report, ReportRow, Trained
 from .render import render
@@ -149,7 +147,7 @@ def _classes(recipe: Recipe) -> int | None:
 def _rows(variants: Variants, classes: int | None) -> Iterator[ReportRow]:
     seen: set[str] = set()
     for variant, cost in variants.index.variants:
-        base = base_name(variant)
+        base = variant.base_name
         if base not in seen:
             seen.add(base)
             counted = cost.base
@@ -163,13 +161,13 @@ def _rows(variants: Variants, classes: int | None) -> Iterator[ReportRow]:
 def _row(variant: Variant, cost: VariantCost, base: str, drawing: str) -> ReportRow:
     return ReportRow(
         variant.file,
-        edits_in_words(variant),
+        variant.edits,
         base,
         cost.params,
         cost.macs,
         cost.params_added,
         cost.macs_added,
-        kind=kind_of(variant),
+        kind=variant.kind,
         drawing=drawing,
         notes=variant.plan.notes,
     )
@@ -179,7 +177,7 @@ def _curves(variants: Variants) -> Iterator[CostCurves]:
     """For each base and each set of positions, what operators cost there against their kernel size."""
     wanted: dict[tuple[str, tuple[str, ...]], list[Variant]] = {}
     for variant, _ in variants.index.variants:
-        wanted.setdefault((base_name(variant), places_of(variant)), []).append(variant)
+        wanted.setdefault((variant.base_name, variant.places), []).append(variant)
     for (base, at), found in wanted.items():
         ops = dict.fromkeys([*DESIGNS, *(one.wanted.op for one in found if one.wanted.op in OP_BLOCKS)])
         try:

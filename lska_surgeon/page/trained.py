@@ -21,7 +21,6 @@ from ..ablation.results import left_out, tabulate
 from ..ablation.runs import Costs, Run, counting_notes, runs_of
 from ..cost.cache import CostCache
 from ..errors import AblationError, SurgeonError
-from ..recipes.index import base_name
 from ..recipes.recipe import Recipe
 from ..reports import Strong
 from .content import FieldImage, Missing, ReportRow, Results, Score, Trained
@@ -89,7 +88,7 @@ def _names(ablation: Ablation) -> dict[str, str]:
     for network in ablation.networks:
         if network.variant:
             names[network.name] = network.variant.file
-            names[network.base] = base_name(network.variant)
+            names[network.base] = network.variant.base_name
     return names
 
 

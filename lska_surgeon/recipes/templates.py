@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import TargetError
 from ..files import as_path, check_target, replace_all
-from ..reports import Part, Shown, Table
+from ..reports import Report, Result, Table
 from ..wording import did_you_mean
 
 SCHEMA, BLOCKS_SCHEMA = "recipe.schema.json", "blocks.schema.json"
@@ -98,7 +97,7 @@ class Template:
 
 
 @dataclass(frozen=True, repr=False)
-class Templates(Shown):
+class Templates(Result):
     """All templates, by name.
 
     Attributes:
@@ -116,25 +115,20 @@ class Templates(Shown):
         Raises:
             TargetError: there is none; the message names the nearest.
         """
-        found = {one.name: one for one in self.all}
-        if name not in found:
-            raise TargetError(f"no template {name!r}{did_you_mean(name, found)}: there are {', '.join(found)}")
-        return found[name]
+        known = {one.name: one for one in self.all}
+        if name not in known:
+            raise TargetError(f"no template {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
+        return known[name]
 
-    @property
-    def line(self) -> str:
-        """Their names, in one line."""
-        return ", ".join(one.name for one in self.all)
-
-    def parts(self) -> tuple[Part, ...]:
+    def report(self) -> Report:
         """A table of them."""
         rows = [(one.name, one.summary, one.target.as_posix()) for one in self.all]
-        return (Table(("template", "what it is for", "copied to"), rows),)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of them as plain data, as `--json` writes them."""
-        found = [{"name": one.name, "summary": one.summary, "target": one.target.as_posix()} for one in self.all]
-        return {"schema": self.schema, "templates": found}
+        listed = [dict(zip(("name", "summary", "target"), row)) for row in rows]
+        return Report(
+            ", ".join(one.name for one in self.all),
+            [Table(("template", "what it is for", "copied to"), rows)],
+            data={"schema": self.schema, "templates": listed},
+        )
 
 
 def templates() -> Templates:

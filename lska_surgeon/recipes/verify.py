@@ -19,7 +19,7 @@ from ..files import for_a_while
 from ..wording import error_in_one_line
 from ..yolo.build import build
 from ..yolo.environment import import_offline
-from .plan import Variant
+from .variants import Variant
 
 if TYPE_CHECKING:
     from torch import nn

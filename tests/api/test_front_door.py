@@ -114,7 +114,6 @@ BESIDE_THE_VERBS = {
     ("insert", "modelfile.insert"): "the type of its result",
     ("check", "checks.findings"): "the type of its result",
     ("diff", "cost.difference"): "the type of its result",
-    ("variants", "recipes.files"): "what may be wrong with a file",
     ("draw", "drawing.drawing"): "the forms that a drawing has",
     ("diff", "files"): "what is no model is shown as it is",
     ("latency", "cost.image_size"): "the limits that its options tell",
@@ -144,8 +143,7 @@ BESIDE_THE_VERBS = {
     ("flops", "cost.folder"): "which models lie in this folder, where none is named",
     ("flops", "cost.breakdown"): "how much of the result is shown",
     ("flops", "cost.limits"): "how `40M` is read",
-    ("variants", "recipes.index"): "the forms that an index has",
-    ("variants", "recipes.result"): "the type of its result",
+    ("variants", "recipes.sync"): "the type of its result",
     ("yolo", "yolo.command"): NO_VERB["yolo"],
     ("yolo", "yolo.user_errors"): NO_VERB["yolo"],
 }

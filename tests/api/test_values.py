@@ -17,8 +17,8 @@ from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.declarations.find import find_blocks
 from lska_surgeon.errors import KernelError, RecipeError
-from lska_surgeon.recipes.plan import plan_variants
 from lska_surgeon.recipes.recipe import read_recipe
+from lska_surgeon.recipes.variants import plan_variants
 
 PACKAGE = Path(ls.__file__).parent
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"

@@ -18,7 +18,7 @@ from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.latencies import keep_latencies
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.page.content import Report
-from lska_surgeon.recipes.kinds import Kind
+from lska_surgeon.recipes.variants import Kind
 
 PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
 SIZES = EIGHT.replace("k: 7", "k: [7, 23]")

@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from support.shapes import surgeon, write_network
 
 from lska_surgeon.errors import RecipeError
-from lska_surgeon.recipes.plan import plan_variants
 from lska_surgeon.recipes.recipe import Recipe, read_recipe
 from lska_surgeon.recipes.templates import templates
+from lska_surgeon.recipes.variants import plan_variants
 
 SCHEMA = Draft7Validator(json.loads(templates()["recipe-schema"].text))
 

@@ -14,7 +14,7 @@ import pytest
 import lska_surgeon
 from lska_surgeon.cost.curves import CurvePoint
 from lska_surgeon.page.content import CostCurves, FieldImage, Missing, Report, ReportRow, Results, Score
-from lska_surgeon.recipes.kinds import Kind
+from lska_surgeon.recipes.variants import Kind
 
 EVIL = "variants/<script>alert(1)</script>.yaml"
 #: One transparent pixel.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...api import templates as api
-from ...reports import drawn, dump
+from ...reports import render
 from .. import completion, say
 from ..groups import NamingGroup
 from ..options import formats
@@ -42,8 +42,7 @@ def templates(ctx: click.Context, /, form: str) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    found = api.templates()
-    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+    say.report(render(api.templates().report(), form))
 
 
 @templates.command()

@@ -4,47 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ...api import variants as api
-from ...recipes.files import MISSING
-from ...recipes.index import FORMATS
-from ...recipes.result import Variants
-from ...reports import annotation, dump
+from ...recipes.sync import Variants
+from ...reports import render
 from .. import say
 from ..options import blocks as with_blocks
 from ..options import formats, unchecked
-
-_TITLE = "lska-surgeon variants: not counted"
-
-
-def as_annotations(result: Variants) -> list[str]:
-    """One GitHub workflow command for each problem, and one for the result."""
-    folder = result.recipe.folder
-    said = [
-        *((found.file, found.message, found.state) for found in result.findings if result.checked),
-        *((file, problem, "broken") for file, problem in result.broken),
-        *((file, problem, "over budget") for file, problem in result.over_budget),
-    ]
-    # A missing file can't carry an annotation; the recipe can.
-    texts = [
-        annotation(
-            "error",
-            f"{file}: {problem}",
-            file=str(result.recipe.path if title == MISSING else folder / file),
-            line=1,
-            title=f"lska-surgeon variants: {title}",
-        )
-        for file, problem, title in said
-    ]
-    if result.uncounted:
-        texts.append(annotation("error", result.uncounted_in_words, file=str(result.recipe.path), line=1, title=_TITLE))
-    level, verdict = ("error", "failed") if result.failed else ("notice", "passed")
-    title = f"lska-surgeon variants: {verdict}"
-    return [*texts, annotation(level, result.line, file=str(result.recipe.path), line=1, title=title)]
 
 
 @click.command()
@@ -57,7 +28,7 @@ def as_annotations(result: Variants) -> list[str]:
 @click.option("--verify", type=click.Choice(["build"]), help="Build every variant in Ultralytics and run it once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for --verify.")
 @unchecked
-@formats("text", *FORMATS, "github")
+@formats("text", "table", "md", "csv", "json", "github")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all went well.")
 @with_blocks
 @click.pass_context
@@ -92,21 +63,19 @@ def variants(ctx: click.Context, /, form: str, quiet: bool, verify: str | None, 
 
 
 def _show(result: Variants, form: str, quiet: bool) -> None:
-    if form == "json":
-        say.report(dump(result.to_dict()))
-        return
-    if form == "github":
-        say.report("\n".join(as_annotations(result)))
+    report = result.report()
+    if form in ("json", "github"):
+        say.report(render(report, form))
         return
     if form != "text":
-        say.report(result.index.render(form) + "\n" * (form == "table"))
+        say.report(render(replace(report, parts=report.parts[:1]), form) + "\n" * (form == "table"))
     apart = form in ("csv", "md")  # somebody else reads standard output
     for text in result.problems:
         say.report(text.encode("utf-8", errors="replace").decode(), err=apart)
-    for note in [] if quiet else result.notes:
+    for note in [] if quiet else report.notes:
         say.note(note)
     if result.failed or not quiet:
-        say.line(result.line, err=apart)
+        say.line(report.summary, err=apart)
 
 
 def _track(items: Iterator[Any], what: str, total: int) -> Iterator[Any]:

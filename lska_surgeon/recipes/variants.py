@@ -22,6 +22,21 @@ DEFAULT_FOLDER = "variants"
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a network has that others have in other sizes: one operator of one kernel size, at these positions."""
+
+    base: str
+    at: tuple[str, ...]
+    op: str
+    k: int
+
+    @property
+    def family(self) -> str:
+        """What it is without its size: `lska, neck`."""
+        return ", ".join(filter(None, (self.op, *self.at)))
+
+
+@dataclass(frozen=True)
 class VariantCost:
     """What a variant costs.
 
@@ -64,9 +79,37 @@ class Variant:
         return sha256(self.text)
 
     @property
+    def base_name(self) -> str:
+        """`yolov8s.yaml`, or `yolov8.yaml at scale s`."""
+        name, letter = self.base.name, self.base.scaling.letter
+        return name if self.base.source.scale or not letter else f"{name} at scale {letter}"
+
+    @property
     def base_text(self) -> ModelText:
         """The base, for counting."""
-        return _model_text(self.base)
+        return ModelText(self.base.name, self.base.text, self.base.scaling.letter)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its positions without their sizes."""
+        return tuple(dict.fromkeys(position.split("@")[0] for position in self.wanted.at))
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it has; None where its kernels are several, or none of the closed forms'."""
+        kernels = {site.kernel for site in self.plan.sites}
+        kernel = next(iter(kernels))
+        if len(kernels) > 1 or kernel.k is None or kernel.explicit_dilation:
+            return None
+        return Kind(self.base_name, self.places, kernel.op, kernel.k)
+
+    @property
+    def edits(self) -> str:
+        """`lska k35 at neck`; several sizes each with its positions."""
+        groups: dict[str, dict[str, None]] = {}
+        for site in self.plan.sites:
+            groups.setdefault(site.kernel.in_words, {})[site.position] = None
+        return ", ".join(f"{what} at {' and '.join(at)}" for what, at in groups.items())
 
     def cost(self, costs: CostCache) -> VariantCost:
         """The base's count plus the operators', in closed form or counted; where a width is not known, the whole's."""
@@ -114,7 +157,7 @@ def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, 
     files: dict[str, Variant] = {}
     for wanted in recipe.wanted:
         if (wanted.base, wanted.scale) not in bases:
-            bases[wanted.base, wanted.scale] = _open(recipe, wanted, unchecked)
+            bases[wanted.base, wanted.scale] = _load(recipe, wanted, unchecked)
         try:
             variant = _plan(recipe, wanted, bases[wanted.base, wanted.scale])
         except RecipeError:
@@ -141,6 +184,22 @@ def read_again(recipe: Recipe, variants: Iterable[Variant]) -> None:
         assert again.text == variant.text
 
 
+def _load(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
+    place = "base"
+    try:
+        base = load(wanted.base, None, recipe.folder, blocks=recipe.blocks)
+        if not unchecked and not base.source.is_stock:
+            from ..checks.refusal import refuse_broken
+
+            refuse_broken(base.source, blocks=base.blocks)
+        if wanted.scale is None:
+            return base
+        place = "scale"
+        return load(wanted.base, wanted.scale, recipe.folder, blocks=recipe.blocks)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, place) from error
+
+
 def _plan(recipe: Recipe, wanted: Wanted, base: Model) -> Variant:
     placement = _placement(wanted)
     if wanted.out is None:
@@ -150,8 +209,7 @@ def _plan(recipe: Recipe, wanted: Wanted, base: Model) -> Variant:
         file = _named(wanted.out, name_fields(base, placement, edits))
     if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.path)):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
-    plan = _insert(recipe, base, wanted, file, verify=False)
-    return Variant(wanted, base, plan, file)
+    return Variant(wanted, base, _insert(recipe, base, wanted, file, verify=False), file)
 
 
 def _named(out: str, fields: dict[str, str]) -> str:
@@ -169,27 +227,6 @@ def _placement(wanted: Wanted) -> Placement:
 def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
     output = str(recipe.folder / file)
     return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
-
-
-def _model_text(base: Model) -> ModelText:
-    return ModelText(base.name, base.text, base.scaling.letter)
-
-
-def _open(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
-    try:
-        opened = load(wanted.base, None, recipe.folder, blocks=recipe.blocks)
-        if not unchecked and not opened.source.is_stock:
-            from ..checks.refusal import refuse_broken
-
-            refuse_broken(opened.source, blocks=opened.blocks)
-    except SurgeonError as error:
-        raise recipe.error(wanted, error, "base") from error
-    if wanted.scale is None:
-        return opened
-    try:
-        return load(wanted.base, wanted.scale, recipe.folder, blocks=recipe.blocks)
-    except SurgeonError as error:
-        raise recipe.error(wanted, error, "scale") from error
 
 
 def _apart(one: Wanted, other: Wanted) -> str:
