@@ -1,4 +1,8 @@
-"""Files that are written whole or not at all, and read within bounds; it knows nothing of what is in them."""
+"""Files that are written whole or not at all, and read within bounds; it knows nothing of what is in them.
+
+What is being written is a hidden temporary file beside its target, under a name that says which process of which
+machine writes it, so that those of the dead can be told and removed.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,20 @@ import io
 import json
 import math
 import os
+import platform
+import re
 import shutil
 import stat
+import tempfile
+import time
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from .errors import DamagedError, SurgeonError, TargetError
-from .unfinished import new_unfinished, remove_unfinished
 from .wording import clean
 
 #: No file that this package writes and reads again is as long as this.
@@ -90,7 +99,7 @@ def check_folder(folder: Path, target: Path) -> None:
     """
     there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), folder)
     try:
-        handle, temporary = new_unfinished(there / target.name)
+        handle, temporary = _new_temporary(there / target.name)
     except OSError as error:
         raise TargetError(f"can't write {target}: {error.strerror or error}") from error
     os.close(handle)
@@ -215,7 +224,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     """
     target = _behind(path)
     _check_name(target, force)
-    remove_unfinished(target.parent)
+    remove_temporary(target.parent)
     with ExitStack() as done:
         try:
             temporary = _stage(target, write, done)
@@ -242,8 +251,6 @@ def for_a_while(name: str, text: str) -> Iterator[Path]:
         name: the file's, without a folder.
         text: its content.
     """
-    import tempfile  # here, for quick commands have no use for it
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         write_text(path, text)
@@ -332,7 +339,7 @@ def _remove_folder(folder: Path) -> None:
 
 def _stage(target: Path, write: Callable[[IO[bytes]], object], done: ExitStack) -> str:
     """A finished file beside `target`, down to the disk, removed in the end if nobody moves it."""
-    handle, temporary = new_unfinished(target)
+    handle, temporary = _new_temporary(target)
     done.callback(_remove, temporary)
     _fill(handle, write)
     os.chmod(temporary, _mode(target))
@@ -343,7 +350,7 @@ def _set_aside(path: Path, done: ExitStack) -> str | None:
     """A copy of the file that is there, removed in the end."""
     if not os.path.lexists(path):
         return None
-    handle, aside = new_unfinished(path)
+    handle, aside = _new_temporary(path)
     os.close(handle)
     done.callback(_remove, aside)
     if path.is_symlink():  # to be deleted: the link itself has to come back
@@ -424,6 +431,54 @@ def _mode(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+_OLD = 24 * 3600  # seconds after which a temporary file is removed, whoever has left it
+#: A temporary file's name: `.NAME.MACHINE-PID.RANDOM.tmp`.
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp")
+
+
+def _new_temporary(target: Path) -> tuple[int, str]:
+    prefix = f".{target.name[:50]}.{this_machine()}-{os.getpid()}."  # a name may be as long as the system allows
+    return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+
+
+@cache
+def this_machine() -> str:
+    """A name for where process numbers mean the same: this machine since its start, or this container."""
+    known = [platform.node()]
+    with suppress(OSError):  # Linux alone tells
+        known += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"), os.readlink("/proc/self/ns/pid")]
+    return f"{zlib.crc32(''.join(known).encode('utf-8', errors='replace')):08x}"  # hashlib takes 2 ms to import
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove the temporary files that dead processes have left in a folder.
+
+    What may still be somebody's work (of a process that lives, of another machine, or on a system that can't say) goes
+    when nobody has touched it for a day.
+    """
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            name = _TEMPORARY.fullmatch(entry.name)
+            if name is None:
+                continue
+            with suppress(OSError):
+                is_old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
+                if is_old or (name[1] == this_machine() and _is_dead(int(name[2]))):
+                    os.remove(entry.path)
+
+
+def _is_dead(process: int) -> bool:
+    if os.name == "nt":  # where signal 0 would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's
+        pass
+    return False
 
 
 NO_ROOM = os.strerror(errno.ENOSPC)

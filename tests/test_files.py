@@ -18,7 +18,7 @@ import pytest
 import torch
 from support import shapes
 
-from lska_surgeon import files, unfinished
+from lska_surgeon import files
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.errors import TargetError
 from lska_surgeon.files import replace_all, told_apart, write_whole
@@ -122,7 +122,7 @@ def left_by(name: str, machine: str, process: int) -> str:
 
 
 def test_removes_what_dead_processes_left_but_no_work_of_others(tmp_path: Path) -> None:
-    here = unfinished.this_machine()
+    here = files.this_machine()
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     dead = [left_by("x.pt", here, done.pid), left_by("y.yaml", here, done.pid), left_by("z", "0" * 8, 7)]
@@ -146,7 +146,7 @@ def test_killed_writers_leave_nothing_after_the_next_one(tmp_path: Path) -> None
         subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{number}.yaml")], check=False)
         assert len(list(tmp_path.glob(".*.tmp"))) == 1  # its own: that of the one before is gone
     replace_all({tmp_path / "new.yaml": "new"})
-    unfinished.remove_unfinished(tmp_path)
+    files.remove_temporary(tmp_path)
     assert [found.name for found in tmp_path.iterdir()] == ["new.yaml"]
 
 
@@ -198,14 +198,14 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every new file is on a device that is always full."""
     if not Path("/dev/full").exists():
         pytest.skip("needs a device that is always full")
-    new_unfinished = files.new_unfinished
+    new_temporary = files._new_temporary
 
     def on_a_full_disk(target: Path) -> tuple[int, str]:
-        handle, name = new_unfinished(target)
+        handle, name = new_temporary(target)
         os.close(handle)
         return os.open("/dev/full", os.O_WRONLY), name
 
-    monkeypatch.setattr(files, "new_unfinished", on_a_full_disk)
+    monkeypatch.setattr(files, "_new_temporary", on_a_full_disk)
 
 
 @pytest.mark.parametrize("sizes", [[1], [1_000_000], [16] * 500, [500, 1_000_000]], ids=lambda sizes: str(sizes[-2:]))

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "lska_surgeon"
 NAME = PACKAGE.name
 #: From the ground up; rooms of one floor know nothing of each other.
 FLOORS = (
-    ("unfinished", "wording"),
+    ("wording",),
     ("errors",),
     ("files", "installed", "reports", "yaml_nodes"),
     ("core",),

@@ -27,11 +27,10 @@ from lska_surgeon import reports
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.formats import FORMATS, render
 from lska_surgeon.cli.main import main
-from lska_surgeon.drawing.compose import scene_of
-from lska_surgeon.drawing.dot import dot_of
-from lska_surgeon.drawing.figure import BACKBONE, OUTPUT, PLAIN, Edge, Figure, Node
-from lska_surgeon.drawing.mermaid import markdown_of
-from lska_surgeon.drawing.svg import svg_of
+from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, Node
+from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
+from lska_surgeon.drawing.images import svg_of
+from lska_surgeon.drawing.scene import scene_of
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.reports import Strong, Table, annotation
 from lska_surgeon.wording import printable

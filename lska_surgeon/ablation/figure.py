@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..drawing.matplotlib_plots import COLOURS, LINES, MARKERS, legible, plotting, save
+from ..drawing.plots import COLOURS, LINES, MARKERS, legible, plotting, save
 from .networks import BASE
 from .table import Row, Table
 

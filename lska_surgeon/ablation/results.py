@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..drawing.matplotlib_plots import inline
+from ..drawing.plots import inline
 from ..errors import AblationError
 from ..files import as_path
 from ..wording import counted, did_you_mean

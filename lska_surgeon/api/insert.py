@@ -16,7 +16,7 @@ class Insertion(planned.Insertion):
     """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.Insertion`."""
 
     def _repr_html_(self) -> str:
-        from ..drawing.insertion import drawing_of  # here, for only a notebook asks
+        from ..drawing.drawing import drawing_of  # here, for only a notebook asks
 
         return f"{drawing_of(self)._repr_html_()}\n{super()._repr_html_()}"
 

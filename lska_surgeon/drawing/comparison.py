@@ -1,4 +1,4 @@
-"""From two models to what stands in the image of the second: what came in colour, what was rewired dashed."""
+"""What stands in the image of the second of two models: what came in colour, what was rewired dashed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import replace
 from ..core.graph import IMAGE
 from ..modelfile.diff import compare
 from ..wording import clean
-from .content import Content
-from .figure import NEW, PLAIN, REWIRED, Edge, Figure, Node
+from .content import NEW, REWIRED, Content, Edge, Figure, Node
 
 
 class Comparison:
@@ -32,7 +31,7 @@ class Comparison:
         """All that stands in the image."""
         plain = self.after.figure()
         return plain._replace(
-            subtitle=", ".join([f"beside {self.before.model.name}", self.after.subtitle(), *self._costs()]),
+            subtitle=", ".join([f"beside {self.before.name}", self.after.subtitle(), *self._costs()]),
             nodes=tuple(map(self._node, plain.nodes)),
             edges=tuple(map(self._edge, plain.edges)),
             captions=(*self._captions(), *plain.captions),
@@ -54,8 +53,8 @@ class Comparison:
         old = self._old.get(node.index)
         if old is None:
             kind = node.kind if node.kind == "operator" else "new"
-            return replace(node, kind=kind, title=f"{node.title}\nnot in {self._name}")
-        title = f"{node.title}\nrow {old} of {self._name}"
+            return replace(node, kind=kind, title=f"{node.title}\nnot in {self.before.name}")
+        title = f"{node.title}\nrow {old} of {self.before.name}"
         change = self._changed.get(node.index)
         if change is None:
             return replace(node, kind="kept", title=title)
@@ -68,28 +67,19 @@ class Comparison:
             return edge._replace(state=NEW)
         change = self._rewired.get((edge.consumer, edge.slot))
         if change is None:
-            return edge._replace(state=PLAIN)
+            return edge
         read = "one source less" if change.before is None else self.before.words(change.before)
-        return edge._replace(state=REWIRED, title=f"{edge.title}; in {self._name} it read {read}")
+        return edge._replace(state=REWIRED, title=f"{edge.title}; in {self.before.name} it read {read}")
 
     def _captions(self) -> Iterator[str]:
         if not self.difference:
-            yield f"The two have the same architecture: nothing sets it apart from {self._name}."
-        gone = self.difference.removed
-        if gone:
-            yield f"Gone from {self._name}: {', '.join(map(self.before.words, gone))}."
+            yield f"The two have the same architecture: nothing sets it apart from {self.before.name}."
+        if self.difference.removed:
+            yield f"Gone from {self.before.name}: {', '.join(map(self.before.words, self.difference.removed))}."
         for change in self.difference.rewired:
-            if change.after is None:
-                assert change.before is not None
+            if change.after is None and change.before is not None:
                 row, source = self.after.words(change.row[1]), self.before.words(change.before)
                 yield f"{row} no longer reads what {source} gave."
         for setting in self.difference.settings:
-            yield clean(f"{setting.key}: {_value(setting.before)} before, {_value(setting.after)} now.")
-
-    @property
-    def _name(self) -> str:
-        return self.before.model.name
-
-
-def _value(value: object) -> str:
-    return "none" if value is None else clean(str(value), 40)
+            old, new = ("none" if value is None else clean(str(value), 40) for value in (setting.before, setting.after))
+            yield clean(f"{setting.key}: {old} before, {new} now.")

@@ -1,9 +1,14 @@
-"""From a model to what stands in its image: every row in words, every source as an arrow; it places nothing."""
+"""What stands in a network's image, before anything has a place: boxes, arrows, words.
+
+Every row of a model in words, every source as an arrow; it knows no coordinates.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core.attention import read_attention
 from ..core.graph import IMAGE, Graph, Layer
@@ -14,9 +19,27 @@ from ..core.shapes import Shape
 from ..modelfile.document import format_value
 from ..modelfile.model import Model
 from ..wording import clean, few, numbers
-from .figure import BACKBONE, NECK, OUTPUT, PLAIN, Edge, Figure, Mark, Node
 
-#: Position -> what it means, where the table below an image says it.
+#: Columns, from left to right; each may be drawn as several.
+BACKBONE, NECK, OUTPUT = "backbone", "neck", "output layer"
+#: Kind of a box -> what the legend calls it. Colours go by kind.
+KINDS = {
+    "conv": "convolution, down-sampling",
+    "block": "block",
+    "pool": "pooling",
+    "psa": "self-attention",
+    "fuse": "fusion",
+    "up": "up-sampling",
+    "other": "other",
+    "output": "output layer",
+    "operator": "operator",
+    "kept": "in both",
+    "changed": "changed",
+    "new": "new",
+}
+#: States of arrows.
+PLAIN, NEW, REWIRED = "plain", "new", "rewired"
+#: Position -> what it means.
 POSITIONS = {
     "backbone": "behind the last block of each stage",
     "sppf": "behind the SPPF",
@@ -27,6 +50,98 @@ POSITIONS = {
 }
 _LONGEST_NAME = 40
 _WIDTHS = 3  # in a line of a box
+
+
+class Mark(NamedTuple):
+    """A position's name on a box or on an arrow.
+
+    Attributes:
+        name: the position, "neck".
+        inside: whether an operator goes into the block, and not behind it.
+        title: what `--at` takes for this one place.
+    """
+
+    name: str
+    inside: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A row of the network, or the image that it reads.
+
+    Attributes:
+        index: the row's index; `IMAGE` for the image.
+        part: `BACKBONE`, `NECK` or `OUTPUT`.
+        stride: pixels of the image per pixel of its map; None where it gives no map.
+        lines: what stands in the box, the first in bold.
+        kind: one of `KINDS`.
+        title: what is told on hover.
+        marks: positions.
+        unknown: whether its width or stride is not known.
+    """
+
+    index: int
+    part: str
+    stride: float | None
+    lines: tuple[str, ...]
+    kind: str
+    title: str
+    marks: tuple[Mark, ...] = ()
+    unknown: bool = False
+
+
+class Edge(NamedTuple):
+    """That a row reads another.
+
+    Attributes:
+        source: an index; `IMAGE` for the image.
+        consumer: an index.
+        slot: which of the consumer's sources this is, counted from 0.
+        state: `PLAIN`, `NEW` or `REWIRED`.
+        title: what is told on hover.
+        marks: positions.
+    """
+
+    source: int
+    consumer: int
+    slot: int
+    state: str
+    title: str
+    marks: tuple[Mark, ...] = ()
+
+
+class Figure(NamedTuple):
+    """All that stands in an image.
+
+    Attributes:
+        title: the model's name.
+        subtitle: scale, size, and what operators cost.
+        nodes: the image and all rows, in order.
+        edges: by consumer, then by slot.
+        levels: stride -> the name of that level, "P3/8".
+        captions: sentences below.
+        positions: positions that are marked -> what they mean; empty where none are.
+    """
+
+    title: str
+    subtitle: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    levels: Mapping[float, str]
+    captions: tuple[str, ...] = ()
+    positions: Mapping[str, str] = {}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that occur, in the order of `KINDS`."""
+        there = {node.kind for node in self.nodes if node.index >= 0}
+        return tuple(kind for kind in KINDS if kind in there)
+
+    @property
+    def counts(self) -> str:
+        """How much stands in it, in words."""
+        return f"{len(self.nodes) - 1} rows and {len(self.edges)} connections"
 
 
 class Content:
@@ -40,42 +155,39 @@ class Content:
 
     def __init__(self, model: Model, imgsz: tuple[int, int], classes: int | None = None) -> None:
         self.model, self.imgsz, self.classes = model, imgsz, classes
+        self.name = model.name
         self.graph: Graph = model.graph
         self.shapes = model.shapes
+        self.operators = tuple(map(self._operators_in, self.graph))
 
     def figure(self, positions: bool = False) -> Figure:
         """All that stands in the image; with every position that `--at` takes by name where that is asked for."""
-        nodes = (self._image(), *map(self.node, self.graph))
-        edges = tuple(self._edges())
-        found = Figure(self.model.name, self.subtitle(), nodes, edges, self._levels(), tuple(self._remarks()))
-        return _marked(found, self.graph, self.shapes) if positions else found
-
-    def node(self, layer: Layer) -> Node:
-        """One row."""
-        shape = self.shapes[layer.index]
-        lines = [self._first_line(layer), *self._maps(layer)]
-        operators = self.operators(layer)
-        if self.holds_operator(layer):
-            lines.append(self._costs(layer, operators))
-        return Node(
-            layer.index,
-            self._part(layer),
-            shape.stride,
-            tuple(lines),
-            self._kind(layer),
-            self._title(layer, operators),
-            unknown=self._is_unknown(layer),
-        )
+        named = named_sites(self.graph, self.shapes) if positions else {}
+        marks: dict[tuple[int, int | None], tuple[Mark, ...]] = defaultdict(tuple)
+        for name, sites in named.items():
+            for site in sites:
+                marks[site.layer, site.consumer] += (Mark(name, site.inside, f"--at {name}:{site.layer}"),)
+        return Figure(
+            self.name,
+            self.subtitle(),
+            (self._image(), *(self._node(layer, marks[layer.index, None]) for layer in self.graph)),
+            tuple(
+                Edge(source, layer.index, slot, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}",
+                     marks.pop((source, layer.index), ()))
+                for layer in self.graph
+                for slot, source in enumerate(layer.sources)
+            ),
+            self._levels(),
+            tuple(self._captions()),
+            {name: POSITIONS.get(name, "") for name in named},
+        )  # fmt: skip
 
     def subtitle(self) -> str:
         """The scale, the image's size, and what all operators cost."""
         letter = self.model.scaling.letter
-        parts = [f"scale {letter}"] if letter else []
-        parts.append("{} × {}".format(*self.imgsz))
         holding = [layer for layer in self.graph if self.holds_operator(layer)]
-        if holding:
-            parts.append(self._total([self.operators(layer) for layer in holding], holding))
-        return ", ".join(parts)
+        total = [self._total(holding)] if holding else []
+        return ", ".join([*([f"scale {letter}"] if letter else []), "{} × {}".format(*self.imgsz), *total])
 
     def map_of(self, layer: Layer) -> str:
         """`256 × 40 × 40`: channels, height and width of what a row gives, or what it gives in place of a map.
@@ -95,6 +207,54 @@ class Content:
             return "no map"
         return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(layer)])
 
+    def holds_operator(self, layer: Layer) -> bool:
+        """Whether a row is an operator or holds some; a block of the network's own is none."""
+        return layer.kind.is_attention or self.operators[layer.index] is not None
+
+    def words(self, index: int) -> str:
+        """`15 C2f`."""
+        return "the image" if index == IMAGE else f"{index} {_name(self.graph[index])}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told besides."""
+        strides = {shape.stride for shape in self.shapes if shape.stride is not None and not shape.guessed}
+        bad = [stride for stride in strides if any(side % stride for side in self.imgsz)]
+        if not bad:
+            return ()
+        return (
+            f"an image of {self.imgsz[0]} × {self.imgsz[1]} is no multiple of stride {max(bad):g}: the size of such "
+            "maps is shown as ?",
+        )
+
+    def _operators_in(self, layer: Layer) -> Operators | None:
+        """The operators in a row; None where it has none, or where their width is not known."""
+        operators = operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
+        return operators if layer.kind.is_attention or (operators and operators.params is not None) else None
+
+    def _image(self) -> Node:
+        channels = self.graph.settings.get("channels", 3)
+        lines = ("image", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
+        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
+
+    def _node(self, layer: Layer, marks: tuple[Mark, ...]) -> Node:
+        part = BACKBONE if layer.section == "backbone" else NECK
+        lines = [
+            self._first_line(layer),
+            *self._maps(layer),
+            *([self._costs(layer)] if self.holds_operator(layer) else []),
+        ]
+        return Node(
+            layer.index,
+            OUTPUT if layer == self.graph.output else part,
+            self.shapes[layer.index].stride,
+            tuple(lines),
+            self._kind(layer),
+            self._title(layer),
+            marks,
+            self._is_unknown(layer),
+        )
+
     def _maps(self, layer: Layer) -> Iterator[str]:
         """`map_of` in lines: widths of several maps are folded, for their box would be too wide for a page."""
         widths = _widths_of_list(layer).split(", ")
@@ -105,46 +265,17 @@ class Content:
             yield ", ".join(widths[at : at + _WIDTHS]) + "," * (at + _WIDTHS < len(widths))
         yield f"each {' × '.join(self._sides(layer))}"
 
-    def operators(self, layer: Layer) -> Operators | None:
-        """The operators in a row; None where it has none, or where their width is not known."""
-        found = operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
-        return found if layer.kind.is_attention or (found and found.params is not None) else None
-
-    def holds_operator(self, layer: Layer) -> bool:
-        """Whether a row is an operator or holds some; a block of the network's own is none."""
-        return layer.kind.is_attention or self.operators(layer) is not None
-
-    def gives_a_map(self, layer: Layer) -> bool:
-        """Whether what a row gives is one map."""
+    def _gives_a_map(self, layer: Layer) -> bool:
         return layer != self.graph.output and not layer.kind.gives_a_list
 
     def _is_unknown(self, layer: Layer) -> bool:
         shape = self.shapes[layer.index]
-        return self.gives_a_map(layer) and (shape.channels is None or shape.guessed)
+        return self._gives_a_map(layer) and (shape.channels is None or shape.guessed)
 
-    def macs(self, layer: Layer) -> int | None:
+    def _macs(self, layer: Layer) -> int | None:
         """Multiply-accumulates of the operators in a row."""
-        operators, sides = self.operators(layer), self._whole_sides(self.shapes[layer.index])
+        operators, sides = self.operators[layer.index], self._whole_sides(self.shapes[layer.index])
         return operators.macs(*sides) if operators and sides else None
-
-    def _image(self) -> Node:
-        channels = self.graph.settings.get("channels", 3)
-        lines = ("image", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
-        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
-
-    def _edges(self) -> Iterator[Edge]:
-        for layer in self.graph:
-            for slot, source in enumerate(layer.sources):
-                yield Edge(source, layer.index, slot, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}")
-
-    def words(self, index: int) -> str:
-        """`15 C2f`."""
-        return "the image" if index == IMAGE else f"{index} {_name(self.graph[index])}"
-
-    def _part(self, layer: Layer) -> str:
-        if layer == self.graph.output:
-            return OUTPUT
-        return BACKBONE if layer.section == "backbone" else NECK
 
     def _kind(self, layer: Layer) -> str:
         if self.holds_operator(layer):
@@ -165,41 +296,41 @@ class Content:
         repeats = self.model.scaling.repeats(layer.repeats)
         return " ".join([*words, *([f"× {repeats}"] if repeats != 1 else [])])
 
-    def _costs(self, layer: Layer, operators: Operators | None) -> str:
+    def _costs(self, layer: Layer) -> str:
+        operators = self.operators[layer.index]
         params = "?" if operators is None or operators.params is None else short(operators.params)
-        return f"{params} params, {giga(self.macs(layer))} GMACs"
+        return f"{params} params, {giga(self._macs(layer))} GMACs"
 
-    def _total(self, found: list[Operators | None], holding: list[Layer]) -> str:
-        count = "?" if None in found else str(sum(operators.count for operators in found if operators))
-        params = [operators.params if operators else None for operators in found]
-        all_params = "?" if None in params else f"{sum(one for one in params if one):,}"
-        each = [self.macs(layer) for layer in holding]
-        macs = giga(None if None in each else sum(one for one in each if one))
-        return f"{count} operator{'' if count == '1' else 's'}: {all_params} parameters, {macs} GMACs"
+    def _total(self, holding: list[Layer]) -> str:
+        """What the operators in some rows cost together; what is not known of one is not known of all."""
+        each = [self.operators[layer.index] for layer in holding]
+        count = _sum([operators.count if operators else None for operators in each])
+        params = _sum([operators.params if operators else None for operators in each])
+        macs = giga(_sum([self._macs(layer) for layer in holding]))
+        words = "operator" if count == 1 else "operators"
+        return f"{'?' if count is None else count} {words}: {_grouped(params)} parameters, {macs} GMACs"
 
-    def _title(self, layer: Layer, operators: Operators | None) -> str:
-        shape, scaling = self.shapes[layer.index], self.model.scaling
+    def _title(self, layer: Layer) -> str:
+        shape, scaling, operators = self.shapes[layer.index], self.model.scaling, self.operators[layer.index]
         repeats = scaling.repeats(layer.repeats)
         scaled = f" at scale {scaling.letter}" if scaling.letter else ""
         as_written = "" if repeats == layer.repeats else f" (as written {layer.repeats})"
         consumers = numbers(self.graph.consumers(layer.index))
+        stride = f" (stride {shape.stride:g})" if self._gives_a_map(layer) and shape.stride is not None else ""
         lines = [
             f"row {layer.index} of {layer.section}: {clean(layer.block)} {clean(format_value(layer.args))}",
             f"repeats {repeats}{scaled}{as_written}",
             f"reads {', '.join(map(self.words, layer.sources))}; read by {consumers or 'none'}",
-            f"gives {self.map_of(layer)}" + (f" (stride {shape.stride:g})" if self._has_stride(layer) else ""),
+            f"gives {self.map_of(layer)}{stride}",
         ]
         if operators:
-            kernel, macs = operators.kernel, self.macs(layer)
+            kernel = operators.kernel
             size = "" if kernel.k is None else f", k {kernel.k}, d {kernel.d}"
             lines.append(
                 f"{operators.count} × {kernel.op}{size}, {operators.channels} channels: "
-                f"{_grouped(operators.params)} parameters, {_grouped(macs)} MACs"
+                f"{_grouped(operators.params)} parameters, {_grouped(self._macs(layer))} MACs"
             )
         return "\n".join(lines)
-
-    def _has_stride(self, layer: Layer) -> bool:
-        return self.gives_a_map(layer) and self.shapes[layer.index].stride is not None
 
     def _sides(self, layer: Layer) -> list[str]:
         shape = self.shapes[layer.index]
@@ -214,25 +345,13 @@ class Content:
         return int(self.imgsz[0] / shape.stride), int(self.imgsz[1] / shape.stride)
 
     def _levels(self) -> Mapping[float, str]:
-        strides = sorted({shape.stride for shape in self.shapes if shape.stride is not None} | {1.0})
+        strides = sorted({shape.stride for shape in self.shapes if shape.stride is not None})
         names = {stride: f"{(Shape(None, stride).level or '').upper()}/{stride:g}" for stride in strides}
         return {**names, 1.0: "input"}
 
-    def _remarks(self) -> Iterator[str]:
-        if any(self._is_unknown(layer) for layer in self.graph):
+    def _captions(self) -> Iterator[str]:
+        if any(map(self._is_unknown, self.graph)):
             yield "A question mark and a dashed border: a block is not known, so a width or a size is not sure."
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should be told besides."""
-        strides = {shape.stride for shape in self.shapes if shape.stride is not None and not shape.guessed}
-        bad = [stride for stride in sorted(strides) if any(side % stride for side in self.imgsz)]
-        if not bad:
-            return ()
-        return (
-            f"an image of {self.imgsz[0]} × {self.imgsz[1]} is no multiple of stride {bad[-1]:g}: the size of such "
-            "maps is shown as ?",
-        )
 
 
 def short(number: int) -> str:
@@ -258,6 +377,12 @@ def _grouped(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
+def _sum(values: list[int | None]) -> int | None:
+    """Of all; None where one is not known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
 def _padding(layer: Layer) -> tuple[int, int]:
     """How much higher and wider a padding row's map is than its stride says, until the next row takes that away."""
     pads = layer.args[0] if layer.block == "nn.ZeroPad2d" and layer.args else 0
@@ -276,21 +401,3 @@ def _widths_of_list(layer: Layer) -> str:
 
 def _name(layer: Layer) -> str:
     return clean(layer.block, _LONGEST_NAME)
-
-
-def _marked(figure: Figure, graph: Graph, shapes: tuple[Shape, ...]) -> Figure:
-    on_nodes: dict[int, list[Mark]] = {}
-    on_edges: dict[tuple[int, int], list[Mark]] = {}
-    named = named_sites(graph, shapes)
-    for name, sites in named.items():
-        for site in sites:
-            mark = Mark(name, site.inside, f"--at {name}:{site.layer}")
-            if site.consumer is None:
-                on_nodes.setdefault(site.layer, []).append(mark)
-            else:
-                on_edges.setdefault((site.layer, site.consumer), []).append(mark)
-    nodes = tuple(replace(node, marks=tuple(on_nodes.get(node.index, ()))) for node in figure.nodes)
-    edges = []
-    for edge in figure.edges:
-        edges.append(edge._replace(marks=tuple(on_edges.pop((edge.source, edge.consumer), ()))))
-    return figure._replace(nodes=nodes, edges=tuple(edges), positions={name: POSITIONS.get(name, "") for name in named})

@@ -11,7 +11,7 @@ from ..cost.curves import CurvePoint
 from ..files import as_path
 from ..reports import Part, Shown, Table
 from ..wording import decimals
-from .matplotlib_plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
+from .plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
 
 _HEADER = ("operator", "k", "added parameters", "added GFLOPs")
 

@@ -1,20 +1,28 @@
-"""A network's image as a result: shown, written, or handed on as text; it works nothing out itself."""
+"""A network's image as a result: drawn of whatever holds a model, written in any format; it places nothing."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import TargetError
-from ..files import as_path, write_whole
+from ..core.blocks import BlockTable
+from ..cost.image_size import size_of
+from ..errors import SurgeonError, TargetError
+from ..files import as_path, check_target, write_whole
+from ..modelfile.model import Model, load
+from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_source, is_checkpoint
+from ..reports import Report, Result
 from ..wording import clean, did_you_mean
-from .compose import scene_of
-from .figure import Figure
-from .scene import Scene
-from .svg import svg_of
+from .content import Content, Figure
+from .images import svg_of
+from .scene import Scene, scene_of
+
+if TYPE_CHECKING:
+    from ..modelfile.insert import Insertion
 
 #: Ending -> what it is; the first is the default.
 FORMATS = {"svg": "SVG", "md": "Mermaid in Markdown", "dot": "Graphviz' DOT", "png": "PNG", "pdf": "PDF"}
@@ -23,7 +31,7 @@ RASTER = ("png", "pdf")
 
 
 @dataclass(frozen=True, repr=False)
-class Drawing:
+class Drawing(Result):
     """The image of a model, or of what sets a variant apart from it.
 
     Attributes:
@@ -32,6 +40,7 @@ class Drawing:
         notes: what the user should be told.
     """
 
+    schema = 2
     figure: Figure
     output: Path | None = None
     notes: tuple[str, ...] = ()
@@ -53,14 +62,14 @@ class Drawing:
         Raises:
             SurgeonError: it is beyond the limits of GitHub and GitLab.
         """
-        from .mermaid import markdown_of
+        from .flowcharts import markdown_of
 
         return markdown_of(self.figure)
 
     @property
     def dot(self) -> str:
         """In Graphviz' DOT language."""
-        from .dot import dot_of
+        from .flowcharts import dot_of
 
         return dot_of(self.figure)
 
@@ -71,23 +80,22 @@ class Drawing:
             SurgeonError: it can't be written so.
         """
         if form in RASTER:
-            from .raster import image_of
+            from .images import raster_of
 
-            return image_of(self.scene, form)
-        texts = {"svg": lambda: self.svg, "md": lambda: self.mermaid, "dot": lambda: self.dot}
-        return texts[form]().encode("utf-8", errors="replace")
+            return raster_of(self.scene, form)
+        text: str = getattr(self, {"md": "mermaid"}.get(form, form))
+        return text.encode("utf-8", errors="replace")
 
     def notes_on(self, form: str) -> tuple[str, ...]:
         """What the user should be told of the image as one of `FORMATS`: that it can't show a character."""
         if form not in RASTER:
             return ()
-        from .fonts import fonts_for
+        from .images import fonts_for
 
         _, missing = fonts_for(self.scene)
         if not missing:
             return ()
-        shown = clean(missing, 20)
-        return (f"no font here has {shown}, so boxes stand for it in a .{form}; an .svg keeps the text",)
+        return (f"no font here has {clean(missing, 20)}, so boxes stand for it in a .{form}; an .svg keeps the text",)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the image, in the format of the file's ending; returns the path.
@@ -106,51 +114,141 @@ class Drawing:
         write_whole(target, lambda file: file.write(content), force=force)
         return target
 
-    def to_dict(self) -> dict[str, Any]:
-        """What stands in the image, as plain data."""
+    def report(self) -> Report:
+        """What is drawn, in one line; and all that stands in it, as data."""
         figure = self.figure
-        rows = [
-            {"index": node.index, "part": node.part, "kind": node.kind, "text": list(node.lines), "stride": node.stride}
-            for node in figure.nodes
-        ]
-        edges = [
-            {"source": edge.source, "consumer": edge.consumer, "slot": edge.slot, "state": edge.state}
-            for edge in figure.edges
-        ]
-        marks = [
-            {"position": mark.name, "at": mark.title.partition(" ")[2], "inside": mark.inside}
-            for marks in (*(node.marks for node in figure.nodes), *(edge.marks for edge in figure.edges))
-            for mark in marks
-        ]
-        return {
-            "schema": 2,
+        marked = (*(row.marks for row in figure.nodes), *(edge.marks for edge in figure.edges))
+        data = {
+            "schema": self.schema,
             "title": figure.title,
             "subtitle": figure.subtitle,
-            "rows": rows,
-            "connections": edges,
-            "positions": marks,
+            "rows": [
+                {"index": row.index, "part": row.part, "kind": row.kind, "text": list(row.lines), "stride": row.stride}
+                for row in figure.nodes
+            ],
+            "connections": [
+                {"source": edge.source, "consumer": edge.consumer, "slot": edge.slot, "state": edge.state}
+                for edge in figure.edges
+            ],
+            "positions": [
+                {"position": mark.name, "at": mark.title.partition(" ")[2], "inside": mark.inside}
+                for marks in marked
+                for mark in marks
+            ],
             "captions": list(figure.captions),
             "notes": list(self.notes),
         }
-
-    @property
-    def line(self) -> str:
-        """What is drawn, in one line."""
-        figure = self.figure
-        what = f"{len(figure.nodes) - 1} rows and {len(figure.edges)} connections"
-        return f"{self.output or 'standard output'}: {figure.title}, {figure.subtitle}; {what}"
-
-    def __str__(self) -> str:
-        return "\n".join([*(f"Note: {note}" for note in self.notes), self.line])
-
-    def __repr__(self) -> str:
-        return f"<Drawing {self.line}>"
+        where = self.output or "standard output"
+        return Report(f"{where}: {figure.title}, {figure.subtitle}; {figure.counts}", (), self.notes, data)
 
     def _repr_svg_(self) -> str:
         return self.svg
 
     def _repr_html_(self) -> str:
         return f'<div style="overflow-x: auto">{self.svg}</div>'
+
+
+def draw(
+    sources: Sequence[Any],
+    *,
+    positions: bool = False,
+    imgsz: int | tuple[int, int] = 640,
+    scale: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    trust: bool = False,
+    blocks: BlockTable,
+) -> Drawing:
+    """The drawing of one source of a model, or of a second one beside the first; see `lska_surgeon.draw`.
+
+    Args:
+        sources: one or two: paths, stock names, Checkpoints or Insertions.
+        positions: mark every position.
+        imgsz: size of the image in pixels, one number for a square or (height, width).
+        scale: scale of model YAMLs, where their names do not say it.
+        output: the file to be; None for one named after what is drawn, "-" for none.
+        trust: load a checkpoint even if it names code that is not on the allow-list.
+        blocks: the table that says what the rows' blocks are.
+
+    Raises:
+        SurgeonError: there is no such source or scale, or its rows make no network.
+        TargetError: `output` ends in no format of images.
+    """
+    size = size_of(imgsz)
+    if positions and len(sources) > 1:
+        raise SurgeonError("positions are those of one model: draw them without a variant")
+    target = default_target(sources[-1], positions) if output is None else Path(output)
+    if os.fspath(target) != STDIN:
+        format_of(target)
+    for source in sources:  # before a checkpoint is opened, which imports torch
+        if isinstance(source, (str, os.PathLike)) and os.fspath(source) != STDIN:
+            find_source(os.fspath(source), "either")
+    contents = [Content(_model_of(source, scale, trust, blocks), size) for source in sources]
+    figure = contents[0].figure(positions) if len(contents) == 1 else _compared(*contents)
+    notes = dict.fromkeys(note for content in contents for note in (*content.model.notes, *content.notes))
+    return Drawing(figure, None if os.fspath(target) == STDIN else target, tuple(notes))
+
+
+def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
+    """What an insertion did: the variant beside its base; no file needs to be there.
+
+    Args:
+        plan: the insertion, written or not.
+        imgsz: height and width of the image whose maps are told, pixels.
+        classes: how many it is trained for; None for what the model says.
+    """
+    return Drawing(_compared(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))))
+
+
+def _compared(before: Content, after: Content) -> Figure:
+    from .comparison import Comparison  # here, for one model needs none of it
+
+    return Comparison(before, after).figure()
+
+
+def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -> Model:
+    is_path = isinstance(source, (str, os.PathLike))
+    if is_path and not is_checkpoint(os.fspath(source)):
+        return load(os.fspath(source), scale, blocks=blocks)
+    if isinstance(getattr(source, "variant", None), Model):  # an insertion
+        variant: Model = source.variant
+        return variant
+    if scale:
+        raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+    from ..cost.trained import trained_model
+
+    checkpoint = read_checkpoint(source, trust=trust) if is_path else source
+    if isinstance(checkpoint, Checkpoint):
+        return trained_model(checkpoint, blocks)
+    raise SurgeonError(f"{type(source).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
+
+
+def default_target(source: Any, positions: bool = False, form: str = "svg") -> Path:
+    """The file that a drawing goes to where none is named: one in this folder, named after what is drawn."""
+    if not isinstance(source, (str, os.PathLike)):
+        source = getattr(source, "output", None) or getattr(source, "path", None) or "model"
+    path = Path(source)
+    stem = path.stem if path.suffix.lower() in (*YAML_SUFFIXES, *CHECKPOINT_SUFFIXES) else path.name
+    return Path(f"{stem}{'-positions' if positions else ''}.{form}")
+
+
+def check_output(target: Path | None, force: bool) -> None:
+    """Refuse a target before any work.
+
+    Raises:
+        TargetError: it is no image's, or must not, or can't, be written.
+        MissingPackageError: it takes matplotlib, which is not installed.
+    """
+    if target is not None:
+        form = format_of(target)
+        check_target(target, force=force)
+        if form in RASTER:
+            from .plots import check_matplotlib
+
+            check_matplotlib(f"a .{form}")
 
 
 def format_of(path: Path) -> str:
@@ -161,7 +259,7 @@ def format_of(path: Path) -> str:
     """
     form = path.suffix[1:].lower()
     if form not in FORMATS:
-        endings = ", ".join(f".{one}" for one in FORMATS)
-        found = f"ends in {path.suffix}{did_you_mean(form, FORMATS)}" if form else "has no ending"
-        raise TargetError(f"{path} {found}: a drawing is {endings}; try {path.with_suffix('.svg')}")
+        endings = ", ".join(f".{ending}" for ending in FORMATS)
+        problem = f"ends in {path.suffix}{did_you_mean(form, FORMATS)}" if form else "has no ending"
+        raise TargetError(f"{path} {problem}: a drawing is {endings}; try {path.with_suffix('.svg')}")
     return form

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .figure import OUTPUT, Edge, Figure, Node
+from .content import OUTPUT, Edge, Figure, Node
 
 DOWN, UP = 1, -1
 _SWEEPS = 3

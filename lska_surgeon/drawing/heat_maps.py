@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .matplotlib_plots import UNDATED, legible, plotting, save
+from .plots import UNDATED, legible, plotting, save
 
 COLOUR_MAP = "viridis"
 _SIDE = 2.1  # inches

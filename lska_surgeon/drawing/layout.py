@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .figure import Figure, Node
+from .content import Figure, Node
 from .grid import Grid, grid_of
-from .palette import TYPES
 from .routing import Heights, Routes, Wire, routes_of
-from .scene import Point
-from .text_width import width_of
+from .style import TYPES, width_of
 
 MARGIN = 12.0
 LABELS = 47.0  # for the names of levels
@@ -31,6 +29,9 @@ _GUTTER, _LANE, _FIRST_LANE = 26.0, 6.5, 11.0
 _HEAD = 12.0  # a gutter's last pixels, for heads of arrows
 _NARROWEST = 72.0
 _PIN = 8.0  # of a box's side, for each arrow
+
+
+Point = tuple[float, float]
 
 
 class Rect(NamedTuple):

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .figure import Figure
+from .content import Figure
 from .grid import Grid
 
 _BEHIND = 14.0  # pixels between two nets that have one lane

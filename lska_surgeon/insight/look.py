@@ -87,7 +87,7 @@ class Insight(Shown):
         return target
 
     def _repr_html_(self) -> str:
-        from ..drawing.matplotlib_plots import inline
+        from ..drawing.plots import inline
 
         return f"{inline(self.write)}\n{super()._repr_html_()}"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from ..core.kernel import OP_BLOCKS
 from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
-from ..drawing.drawing import Drawing
-from ..drawing.insertion import drawing_of
+from ..drawing.drawing import Drawing, drawing_of
 from ..errors import SurgeonError
 from ..files import planned_target, write_text
 from ..grafting.input_files import classes_in

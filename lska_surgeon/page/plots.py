@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..drawing.palette import SERIES
+from ..drawing.style import SERIES
 from ..reports import markup_text
 
 _WIDTH, _HEIGHT = 470, 300  # units; small, for text has to be read where a telephone shows all of it

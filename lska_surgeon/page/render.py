@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from ..drawing.palette import SERIES
+from ..drawing.style import SERIES
 from ..wording import printable_lines
 from .charts import Charts
 from .content import FieldImage, Report, ReportRow

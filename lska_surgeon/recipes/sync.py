@@ -19,10 +19,9 @@ from ..cost.cache import CostCache, cache_folder, sha256
 from ..cost.cost import CostError
 from ..declarations.find import building_with
 from ..errors import RecipeError, SurgeonError, TargetError
-from ..files import check_folder, read_within, replace_all
+from ..files import check_folder, read_within, remove_temporary, replace_all
 from ..modelfile.lines import unified_diff
 from ..reports import Annotation, Part, Report, Result
-from ..unfinished import remove_unfinished
 from ..wording import counted, printable
 from .index import Index, Owned, index_name, read_owned
 from .recipe import Recipe, read_recipe
@@ -382,7 +381,7 @@ def update(index: Index, findings: Sequence[Mismatch], *, force: bool, prune: bo
     texts = {folder / file: text for file, text in _texts_of(index).items() if file in touched}
     if not dry_run:
         for place in dict.fromkeys((folder / file).parent for file in _texts_of(index)):
-            remove_unfinished(place)
+            remove_temporary(place)
         replace_all(texts, [folder / one.file for one in gone])
     return [one.file for one in (*changed, *gone)]
 

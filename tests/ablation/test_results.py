@@ -25,7 +25,7 @@ from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.figure import _Drawn
 from lska_surgeon.ablation.formats import as_latex, table_of
 from lska_surgeon.ablation.runs import Costs
-from lska_surgeon.drawing.matplotlib_plots import plotting
+from lska_surgeon.drawing.plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
 from lska_surgeon.reports import latex_text
 

@@ -15,7 +15,7 @@ from torch import nn
 import lska_surgeon
 from lska_surgeon.cli.main import main
 from lska_surgeon.cost.curves import DESIGNS, SIZES
-from lska_surgeon.drawing.matplotlib_plots import plotting
+from lska_surgeon.drawing.plots import plotting
 
 #: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 image.
 VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))

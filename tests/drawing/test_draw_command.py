@@ -18,7 +18,7 @@ from support import images
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
-from lska_surgeon.drawing import fonts
+from lska_surgeon.drawing import images as formats
 from lska_surgeon.drawing.drawing import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.model import load
@@ -191,7 +191,7 @@ def named(block: str) -> None:
 
 
 def test_a_name_that_no_font_here_has_is_told_where_boxes_would_stand_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "OTHERS", ())
+    monkeypatch.setattr(formats, "OTHER_FONTS", ())
     named("注意")
     done = run("draw own.yaml -o own.png")
     assert done.exit_code == 0
@@ -204,13 +204,13 @@ def test_a_font_that_is_here_lends_what_our_own_lacks(monkeypatch: pytest.Monkey
     named("Own\U0001d400")
     boxes = []
     for others in ((), ("no such font", "STIXGeneral")):
-        monkeypatch.setattr(fonts, "OTHERS", others)
+        monkeypatch.setattr(formats, "OTHER_FONTS", others)
         drawing = ls.draw("own.yaml")
         assert bool(drawing.notes_on("png")) == (not others)
         boxes.append((drawing.content("png"), drawing.content("pdf")))
     assert boxes[0][0] != boxes[1][0]
     assert b"STIXGeneral" in boxes[1][1]
-    assert fonts.fonts_for(ls.draw("yolov8n.yaml").scene) == (["DejaVu Sans"], "")
+    assert formats.fonts_for(ls.draw("yolov8n.yaml").scene) == (["DejaVu Sans"], "")
 
 
 def test_png_and_pdf_have_the_images_size() -> None:

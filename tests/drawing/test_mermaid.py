@@ -17,8 +17,8 @@ import pytest
 from support import builds
 
 import lska_surgeon as ls
-from lska_surgeon.drawing.figure import Figure
-from lska_surgeon.drawing.mermaid import MOST_CHARACTERS, MOST_EDGES, chart_of
+from lska_surgeon.drawing.content import Figure
+from lska_surgeon.drawing.flowcharts import MOST_CHARACTERS, MOST_EDGES, mermaid_of
 from lska_surgeon.modelfile.sources import stock_models
 
 SCRIPT = Path(__file__).with_name("mermaid_parse.mjs")
@@ -95,13 +95,13 @@ def test_mermaids_own_parser_finds_every_row_and_arrow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["yolov8s.yaml", "yolo11s.yaml", "yolo12s.yaml", "yolo26s.yaml"])
 def test_gitlab_shows_charts_of_usual_networks_at_once(model: str) -> None:
     """In issues and merge requests it puts a chart of more than 2,000 characters behind a button."""
-    assert len(chart_of(ls.draw(model).figure)) <= 2000
+    assert len(mermaid_of(ls.draw(model).figure)) <= 2000
 
 
 @pytest.mark.parametrize("model", builds.MODELS)
 def test_charts_keep_within_the_sites_limits(model: str) -> None:
     figure = ls.draw(str(stock_models()[model]), positions=True).figure
-    chart = chart_of(figure)
+    chart = mermaid_of(figure)
     assert len(figure.edges) <= MOST_EDGES
     assert len(chart) <= MOST_CHARACTERS // 4
     assert len(re.findall(r"^(?:image|r\d+) (?:-->|==>|-\.->) ", chart, re.MULTILINE)) == len(figure.edges)
@@ -112,7 +112,7 @@ def test_boxes_of_unknown_blocks_have_the_dashed_border_that_the_legend_speaks_o
     unknown = [name(node.index) for node in figure.nodes if node.unknown]
     assert unknown
     assert any("dashed border" in caption for caption in figure.captions)
-    lines = chart_of(figure).splitlines()
+    lines = mermaid_of(figure).splitlines()
     assert f"class {','.join(unknown)} unknown" in lines
     assert "classDef unknown stroke-dasharray:4 2.5" in lines
-    assert "unknown" not in chart_of(ls.draw("yolov8n.yaml").figure)
+    assert "unknown" not in mermaid_of(ls.draw("yolov8n.yaml").figure)

@@ -14,10 +14,10 @@ from lska_surgeon.core.placement import Placement
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.drawing.comparison import Comparison
-from lska_surgeon.drawing.compose import scene_of
 from lska_surgeon.drawing.content import Content
-from lska_surgeon.drawing.palette import TYPES
-from lska_surgeon.drawing.svg import svg_of
+from lska_surgeon.drawing.images import svg_of
+from lska_surgeon.drawing.scene import scene_of
+from lska_surgeon.drawing.style import TYPES
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.insert import plan_insert
 from lska_surgeon.modelfile.model import Model, load, model_of

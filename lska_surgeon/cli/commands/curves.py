@@ -9,7 +9,7 @@ import click
 from ...core.kernel import OP_BLOCKS
 from ...cost.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
-from ...drawing.matplotlib_plots import check_figure
+from ...drawing.plots import check_figure
 from ...reports import csv, drawn, dump, markdown
 from .. import completion, say
 from ..options import blocks as with_blocks

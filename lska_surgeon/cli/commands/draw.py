@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...drawing.drawing import FORMATS, format_of
+from ...drawing.drawing import FORMATS, check_output, default_target, format_of
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import imgsz as size_option
@@ -61,34 +61,32 @@ def draw(
       lska-surgeon draw yolov8s.yaml yolov8s-lska-neck-k35.yaml -o difference.md
     """
     with unwatched():  # a YAML is thousands of small objects, and a checkpoint imports torch
-        from ...api import draw as api
+        from ...api.draw import draw as draw_models
 
         target = _target(variant or model, positions, output, form)
-        api.check_output(target, force)
-        found = api.draw(
+        check_output(target, force)
+        drawing = draw_models(
             model, variant, positions=positions, imgsz=imgsz, scale=scale, output=target or "-", trust=trust
         )
     if not quiet:
-        for note in found.notes:
+        for note in drawing.notes:
             say.note(note)
-    if found.output is None:
-        say.content(found.content(form or "svg"))
+    if drawing.output is None:
+        say.content(drawing.content(form or "svg"))
     else:
-        found.write(force=force)
+        drawing.write(force=force)
     if not quiet:
-        for note in found.notes_on(form or (format_of(found.output) if found.output else "svg")):
+        for note in drawing.notes_on(form or (format_of(drawing.output) if drawing.output else "svg")):
             say.note(note)
-    if found.output is not None and not quiet:
-        say.line(f"Wrote {found.line}")
+    if drawing.output is not None and not quiet:
+        say.line(f"Wrote {drawing.line}")
 
 
 def _target(model: str, positions: bool, output: str | None, form: str | None) -> Path | None:
     """The file to write; None for standard output."""
-    from ...api import draw as api
-
     if output == "-":
         return None
-    target = api.default_target(model, positions, form or "svg") if output is None else Path(output)
+    target = default_target(model, positions, form or "svg") if output is None else Path(output)
     if form is not None and format_of(target) != form:
         raise click.UsageError(f"-o {output} and --format {form} do not agree: drop one")
     return target

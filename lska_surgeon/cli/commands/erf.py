@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...drawing.matplotlib_plots import check_figure
+from ...drawing.plots import check_figure
 from ...insight.asked import LARGEST_SIDE, SMALLEST_SIDE
 from ...reports import drawn, dump
 from .. import completion, say

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import SurgeonError, TargetError, needs
 from ..files import check_target, write_whole
 from ..wording import visible
-from .palette import SERIES
+from .style import SERIES
 
 FORMATS = (".png", ".svg", ".pdf")
 COLOURS = tuple(on_paper for on_paper, _ in SERIES)
