@@ -12,8 +12,8 @@ import pytest
 import torch
 from support.insertions import plan_insert
 
-from lska_surgeon.core.placement import Placement
 from lska_surgeon.core.positions import NAMES, named_sites
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile.model import load
 from lska_surgeon.modelfile.sources import stock_models, without_scale
 from lska_surgeon.nn import named_operators

@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 FLOORS = (
     ("wording",),
     ("errors",),
-    ("files", "installed", "reports", "yaml_nodes"),
+    ("files", "installed", "reports"),
     ("core",),
     ("declarations",),
     ("nn", "modelfile"),
@@ -39,7 +39,6 @@ WITHOUT_TORCH = (
     "files",
     "installed",
     "reports",
-    "yaml_nodes",
     "core",
     "declarations",
     "modelfile",

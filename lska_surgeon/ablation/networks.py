@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cost.cache import CostCache, Counted, ModelText
-from ..modelfile.file_names import stem_with_scale
-from ..modelfile.model import Model, load
-from ..modelfile.scale_pin import pin_scale
+from ..modelfile.model import Model, load, stem_with_scale
+from ..modelfile.rewriting import pin_scale
 from ..recipes.recipe import Recipe
 from ..recipes.variants import DEFAULT_FOLDER, Variant, plan_variants
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.placement import check_placement, placement_of
+from ..core.surgery import check_placement, placement_of
 from ..declarations.find import active_blocks
 from ..errors import PositionError
 from ..files import target_path
 from ..grafting.input_files import pixels_of
-from ..modelfile.file_names import variant_stem
+from ..modelfile.model import variant_stem
 from ..modelfile.sources import find_source
 from ..yolo.command import fetch_weights
 from ..yolo.environment import import_offline

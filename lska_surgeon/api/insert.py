@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.placement import placement_of
+from ..core.surgery import placement_of
 from ..declarations.find import active_blocks
 from ..modelfile import insert as planned
 from ..modelfile.model import load

@@ -33,12 +33,11 @@ import torch
 from torch import nn
 
 from ..core.shapes import numbers_in
-from ..declarations.find import active_blocks, active_declarations, untrusted
-from ..declarations.read import split_target
+from ..declarations.find import active_blocks, active_declarations, split_target, untrusted
 from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
+from ..modelfile.text import LARGEST
 from ..wording import a_value, clean, first_line
-from ..yaml_nodes import LARGEST
 from ..yolo.build import open_parser
 from ..yolo.code_guard import unsafe_architecture
 from ..yolo.environment import import_offline

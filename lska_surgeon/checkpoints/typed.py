@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..core.graph import rows_of
-from ..core.settings import settings_problems
+from ..core.shapes import settings_problems
 from ..errors import SurgeonError
 from ..wording import a_value, clean
 from .allowlist import StandIn

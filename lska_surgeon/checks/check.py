@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.roles import ATTENTION
+from ..core.graph import MAY_BE_ATTENTION
 from ..core.shapes import Shape
 from ..errors import TargetError
 from ..files import planned_target, write_text
 from ..modelfile.document import Document
-from ..modelfile.lines import patch, unified_diff
 from ..modelfile.model import read_source, scale_note
 from ..modelfile.sources import STDIN, Source, find_source
+from ..modelfile.text import patch, unified_diff
 from ..reports import Part, Shown, Table
 from ..wording import counted
 from . import rules_arguments, rules_blocks, rules_levels, rules_rows, rules_taps, rules_widths
@@ -94,7 +94,7 @@ def _whole_set(subject: Context, shapes: Sequence[Shape]) -> tuple[int, ...] | N
         stride = shapes[layer.index].stride
         if stride is None and len(layer.raw_sources) == 1 and layer.sources[0] >= 0:
             stride = shapes[layer.sources[0]].stride  # an attention that nobody reads yet, so that nothing tells it
-        if layer.section == "head" and stride and subject.role(layer.index) in ("block", *ATTENTION):
+        if layer.section == "head" and stride and subject.role(layer.index) in ("block", *MAY_BE_ATTENTION):
             last[stride] = layer.index
     levels = sorted(last)[-len(subject.output.raw_sources) :]
     chosen = tuple(last[stride] for stride in levels)

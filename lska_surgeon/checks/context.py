@@ -6,15 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer, consumers_of
-from ..core.packed_backbone import packed_row
-from ..core.roles import role_of
-from ..core.scaling import Scaling, scaling_of
+from ..core.graph import Layer, Scaling, consumers_of, packed_row, role_of, scaling_of
 from ..core.shapes import Shape
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
-from ..modelfile.lines import line_end
 from ..modelfile.sources import Source
+from ..modelfile.text import line_end
 from .findings import Correction, Finding
 from .moved_taps import Moved, moved_taps, put_right
 from .stock_alignment import Alignment, align

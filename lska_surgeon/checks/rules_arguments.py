@@ -8,9 +8,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from ..core.attention import plain_row
-from ..core.graph import Layer
-from ..core.yolov5 import yolov5_problem
+from ..core.graph import Layer, yolov5_problem
 from ..installed.names import parsed_names
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted
@@ -63,7 +61,7 @@ def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:
         return None, ()
     is_ours = layer.kind.is_host and not layer.kind.handwritten
     is_theirs = layer.block in (parsed_names() or ()) and not is_ours
-    return (layer.block, layer.args) if is_theirs else plain_row(layer)
+    return (layer.block, layer.args) if is_theirs else (layer.kind.plain, layer.plain_args)
 
 
 def _finding(subject: Context, layer: Layer, fault: str, taken: Taken, found: str) -> Finding:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core.attention import is_like_attention, read_attention
-from ..core.graph import Layer
-from ..core.other_operators import read_row_of_users
+from ..core.graph import Layer, yolov5_problem
+from ..core.operators import read_row_of_users
 from ..core.shapes import custom_row_problem
-from ..core.yolov5 import yolov5_problem
 from ..errors import KernelError, UnknownOperatorError
 from ..modelfile.document import BAD_ROW
-from ..modelfile.lines import line_number
+from ..modelfile.text import line_number
 from ..wording import clean
 from .activation import activation_problem
 from .context import Context

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.graph import IMAGE
-from ..core.roles import ATTENTION
+from ..core.graph import IMAGE, MAY_BE_ATTENTION
 from ..core.shapes import stride_argument
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
@@ -63,7 +62,7 @@ def bare_concat(subject: Context) -> Iterator[Finding]:
         if source == IMAGE or behind >= output.index or (output.index, tap) in told or subject.has_packed_backbone:
             continue
         is_fused = subject.layers[source].block == "Concat" and subject.layers[behind].sources == (source,)
-        if is_fused and subject.role(behind) in ("block", *ATTENTION):
+        if is_fused and subject.role(behind) in ("block", *MAY_BE_ATTENTION):
             message = f"{output.block} reads {subject.named(source)}, not {subject.named(behind)} behind it"
             fix = Correction(output.index, tap, behind)
             yield subject.finding(ERROR, "output", output.index, message, f"write {behind}", fix)

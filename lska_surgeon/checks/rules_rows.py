@@ -6,13 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.graph import NO_HEAD
-from ..core.packed_backbone import told
-from ..core.scaling import scaling_of
-from ..core.settings import settings_problems
-from ..core.shapes import size_problem, width_problem
+from ..core.graph import NO_HEAD, packed_problem, scaling_of
+from ..core.shapes import settings_problems, size_problem, width_problem
 from ..errors import GraphError
-from ..modelfile.lines import line_number
+from ..modelfile.text import line_number
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 
@@ -56,7 +53,7 @@ def sources(subject: Context) -> Iterator[Finding]:
     """Rule `source`: what a row reads exists and comes before it."""
     packed = subject.packed_row
     if packed is not None:
-        yield subject.finding(WARNING, "source", packed, told(subject.layers, packed))
+        yield subject.finding(WARNING, "source", packed, packed_problem(subject.layers, packed))
         return
     intended = {(moved.row, moved.tap): moved.expected for moved in subject.moved}
     for layer in subject.layers:

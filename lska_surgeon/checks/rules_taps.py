@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..core.graph import IMAGE
-from ..core.roles import ATTENTION
+from ..core.graph import IMAGE, MAY_BE_ATTENTION
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .moved_taps import Moved
@@ -118,7 +117,7 @@ def _renumbered(subject: Context) -> bool:
 
 def _is_bypass(subject: Context, moved: Moved) -> bool:
     """True where attention is read around, and no comment says that it is for one consumer alone."""
-    attention = [index for index in moved.around if subject.role(index) in ATTENTION]
+    attention = [index for index in moved.around if subject.role(index) in MAY_BE_ATTENTION]
     return any(not _FOR_ONE_CONSUMER.search(subject.comment(index)) for index in attention)
 
 

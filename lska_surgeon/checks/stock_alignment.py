@@ -17,7 +17,7 @@ from ..core.alignment import AlignedRow, align_rows, is_width, likenesses
 from ..core.graph import Graph, Layer, as_from
 from ..errors import GraphError
 from ..modelfile.sources import stock_models
-from ..yaml_nodes import read_plain
+from ..modelfile.text import read_plain
 
 #: How many stock models are aligned in full after a look at their blocks.
 _CANDIDATES = 5

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.graph import IMAGE, Graph, Layer
-from ..core.scaling import Scaling
+from ..core.graph import IMAGE, Graph, Layer, Scaling
 from ..core.shapes import Shape, shapes_of
 from ..errors import GraphError
 from .stock_alignment import Alignment

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..declarations.scan import WIDTH, WIDTH_OUT
+from ..declarations.guess import WIDTH, WIDTH_OUT
 from ..installed.names import Constructor, constructor, is_installed
 from ..installed.parse_model import UnreadableParser, installed_parser
 from ..installed.probing import Probe, probes

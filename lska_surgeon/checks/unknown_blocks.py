@@ -10,9 +10,8 @@ from typing import Any
 
 from ..core.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
 from ..core.graph import Graph
-from ..declarations.guess import guess_blocks
-from ..declarations.read import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
-from ..declarations.scan import scan
+from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
+from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
 from ..files import as_path, check_target, write_text
 from ..modelfile.document import Document

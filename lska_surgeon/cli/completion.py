@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from ..core.kernel import PAPER_DILATIONS
-from ..core.other_operators import all_ops
+from ..core.operators import PAPER_DILATIONS, all_ops
 from ..core.positions import NAMES
 from ..declarations.find import find_blocks
 from ..errors import SurgeonError

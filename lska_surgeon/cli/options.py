@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from ..core.kernel import DEFAULT_KERNEL, PAPER_DILATIONS
+from ..core.operators import DEFAULT_KERNEL, PAPER_DILATIONS
 from ..cost.image_size import LARGEST_SIDE
 from ..declarations.find import building_with, find_blocks
 from ..modelfile.sources import STDIN

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from .graph import Layer
-from .roles import role_of
+from .graph import Layer, role_of
 
 NEVER = -1e9
 #: What an inserted row weighs beside the others; an operator weighs nothing, a second neck much.

@@ -1,4 +1,4 @@
-"""Names that may stand in a YAML row for LSKA and its hosts, and how to read such a row; no torch, no YAML.
+"""Rows that hold operators: how to read them, and what they cost; no torch, no YAML.
 
 Two kinds of row hold an operator:
 
@@ -13,19 +13,27 @@ attention blocks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import KernelError, UnknownOperatorError
-from .blocks import Block, BlockTable
-from .graph import Layer
-from .kernel import OP_BLOCKS, TRIVIAL_OPS, Kernel, resolve_kernel
-from .other_operators import AnyOperator, read_other, read_row_of_users, resolve_operator
+from .blocks import Block, BlockTable, HostRow
+from .graph import IMAGE, Graph, Layer, Scaling
+from .operators import (
+    OP_BLOCKS,
+    TRIVIAL_OPS,
+    AnyOperator,
+    Kernel,
+    read_other,
+    read_row_of_users,
+    resolve_kernel,
+    resolve_operator,
+)
+from .shapes import Shape
 
-#: Kernel size of rows that people wrote without one: in a pooling host 11, as in an operator row, else 7.
-_OPERATOR_KERNEL, _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 11, 7
-_SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
+#: Kernel size of operator rows that people wrote without one.
+_OPERATOR_KERNEL = 11
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,6 @@ class Attention:
     host: str | None = None
     host_args: tuple[Any, ...] = ()
     channels: int | str | None = None
-
-
-def plain_row(layer: Layer) -> tuple[str, tuple[Any, ...]]:
-    """Block and arguments of a row as those of the plain block that it stands for, whatever it says of an operator."""
-    kind, args = layer.kind, layer.args
-    if kind.is_host and not kind.handwritten:
-        args = args[:-1] if args and isinstance(args[-1], Mapping) else args
-    elif kind.is_host:
-        args = _split_handwritten(kind, args)[0]
-    return kind.plain, args
 
 
 def is_like_attention(block: Block) -> bool:
@@ -137,8 +135,8 @@ def _other_of_host(block: str, spec: Mapping[str, Any], blocks: BlockTable) -> A
 
 
 def _read_handwritten(kind: Block, args: list[Any]) -> Attention:
-    own, k = _split_handwritten(kind, args)
-    if kind.plain == "A2C2f" and own[1:2] != (False,):
+    own, k = kind.split(args)
+    if kind.host and not kind.host.has(HostRow(own)):
         raise UnknownOperatorError(
             f"{kind.name} with area attention has no bottleneck for LSKA: what it does is not known"
         )
@@ -149,17 +147,6 @@ def _read_handwritten(kind: Block, args: list[Any]) -> Attention:
 def holds_attention_blocks(kind: Block) -> bool:
     """Whether it is a name that people gave to a host that holds the paper's attention block: `C2f_LSKA_Attention`."""
     return kind.is_host and kind.name.endswith("_Attention")
-
-
-def _split_handwritten(kind: Block, args: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-    """The plain block's own arguments, and the kernel size."""
-    own, pooling = kind.own_args, kind.role == "pool"
-    if len(args) > own:
-        return tuple(args[:own]), args[own]
-    last = args[-1] if len(args) > 1 else None
-    if not pooling and kind.plain != "RepNCSPELAN4" and type(last) is int and last % 2 and last >= _SMALLEST:
-        return tuple(args[:-1]), last
-    return tuple(args), _POOLING_KERNEL if pooling else _RESIDUAL_KERNEL
 
 
 def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:
@@ -174,3 +161,71 @@ def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:
 def _is_width(value: Any) -> bool:
     """Whether a lone number is a width: those are even and not as small as a mistaken kernel size, `[8]`."""
     return isinstance(value, int) and value % 2 == 0 and value >= 16
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The operators in one row: `count` of them, each `channels` wide."""
+
+    kernel: AnyOperator
+    channels: int
+    count: int
+
+    @property
+    def params(self) -> int | None:
+        """Parameters of all of them; None where only building one tells."""
+        each = self.kernel.params(self.channels)
+        return None if each is None else self.count * each
+
+    def macs(self, height: int, width: int) -> int | None:
+        """Multiply-accumulates of all of them on an H x W map; None where only counting one tells."""
+        each = self.kernel.macs(self.channels, height, width)
+        return None if each is None else self.count * each
+
+
+def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
+    """The operators that layer `index` holds; None when it holds none, or when a width is not known.
+
+    None, too, where they replace the bottlenecks of their host, and so are not all that sets it apart from the plain
+    block, and where nobody can know what a row means. A row of CBAM or of declared attention holds one, whoever wrote
+    it.
+    """
+    layer = graph[index]
+    try:
+        attention = read_any_attention(layer)
+    except UnknownOperatorError:
+        return None
+    if attention is None:
+        return None
+    source = layer.sources[0]
+    width_in = 3 if source == IMAGE else shapes[source].channels
+    width_out = shapes[index].channels
+    replaces = holds_attention_blocks(layer.kind) and layer.kind.role != "pool"
+    if width_in is None or width_out is None or replaces:
+        return None
+    repeats = scaling.repeats(layer.repeats)
+    if attention.host is None:
+        return Operators(attention.kernel, width_in, repeats)
+    host = layer.kind.host
+    assert host is not None
+    deep = (scaling.letter or "?") in (layer.kind.letters or ("",))[-1]
+    try:
+        channels, count = host.inside(HostRow(attention.host_args, width_in, width_out, repeats, deep))
+    except (IndexError, OverflowError, TypeError, ValueError):  # arguments that the host does not take
+        return None
+    if not isinstance(channels, int) or not isinstance(count, int) or channels < 1 or count < 0:
+        return None  # of text, lists and fractions, the sums above make more of the same
+    return Operators(attention.kernel, channels, count)
+
+
+def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> int | None:
+    """Parameters of all operators in a graph; None when a width is not known."""
+    total = 0
+    for layer in graph:
+        found = operators_in(graph, layer.index, shapes, scaling)
+        if found is None and not layer.kind.is_attention:
+            continue
+        if found is None or found.params is None:
+            return None
+        total += found.params
+    return total

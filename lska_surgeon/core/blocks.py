@@ -10,13 +10,17 @@ this process changes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .parser_rules import RULES
 
+#: Kernel size of hosts that people wrote without one.
+_POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
+_SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
 #: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
 ATTENTION, ADD = "attention", "add"
 #: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
@@ -29,10 +33,10 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 #         have one stride, which it keeps), `last` (that of the last source), `resnet`; - where it gives no map, ? when
 #         it can't be told.
 # gives   what it gives, where that is not one feature map.
-# host    the block that stands for it with an operator inside; args, how many arguments rows give it, the width among
-#         them; also, what people write behind its name for such a block of their own.
 # model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
+# heads   which of its arguments is a number of attention heads that is scaled, with the width before it.
 # op      the operator that a row of it is; `other` where its arguments say which.
+# holds   the operator that a row of it is, where that is not one of the paper's: cbam, timm (any of timm's), gated.
 # by      `people`: it is a name that they gave to such an operator.
 # same    `yes`: it gives what it gets, bit for bit.
 # drawn   how it is drawn, where not as its role says.
@@ -52,19 +56,19 @@ nn.Upsample        up       1/args[1]
 
 C1                 block    1
 C2                 block    1
-C2f                block    1         host=C2fLSKA also=_LSKA,_LSKA_Attention args=4
-C2fAttn            block    1
+C2f                block    1
+C2fAttn            block    1         heads=2
 C2fCIB             block    1
-C3                 block    1         host=C3LSKA also=_LSKA,_LSKA_Attention args=4
+C3                 block    1
 C3Ghost            block    1
 C3TR               block    1
 C3x                block    1
-C3k2               block    1         host=C3k2LSKA also=_LSKA,_LSKA_Attention args=6
-A2C2f              block    1         host=A2C2fLSKA also=_LSKA args=8
+C3k2               block    1
+A2C2f              block    1
 RepC3              block    1
-RepNCSPELAN4       block    1         host=RepNCSPELAN4LSKA also=_LSKA args=4
+RepNCSPELAN4       block    1
 ELAN1              block    1
-Bottleneck         block    1         host=BottleneckLSKA also=_LSKA args=5
+Bottleneck         block    1
 BottleneckCSP      block    1
 GhostBottleneck    block    args[2]
 HGBlock            block    1
@@ -72,9 +76,9 @@ ResNetLayer        block    resnet
 C2PSA              psa      1
 C2fPSA             psa      1
 PSA                psa      1
-SPP                pool     1         host=SPPLSKA also=_LSKA,_LSKA_Attention args=2
-SPPF               pool     1         host=SPPFLSKA also=_LSKA,_LSKA_Attention args=2
-SPPELAN            pool     1         host=SPPELANLSKA also=_LSKA,_LSKA_Attention args=3
+SPP                pool     1
+SPPF               pool     1
+SPPELAN            pool     1
 AIFI               pool     1         drawn=psa
 
 Concat             fuse     joins
@@ -115,15 +119,113 @@ LSKATrivial        operator 1         op=lska-trivial
 LKA                operator 1         op=lka
 LKATrivial         operator 1         op=lka-trivial
 LSKAAttention      operator 1         op=lska-attention
-Timm               operator 1         op=other
-Gated              operator 1         op=other
-CBAM               operator 1
+Timm               operator 1         op=other holds=timm
+Gated              operator 1         op=other holds=gated
+CBAM               operator 1         holds=cbam
 LSKAttention       operator 1         op=lska by=people
 LSKA_Attention     operator 1         op=lska-attention by=people
 
 attention          operator 1
 add                fuse     joins
 """
+
+
+@dataclass(frozen=True)
+class HostRow:
+    """What a row gives its host: its own arguments, without the operator's, at a scale.
+
+    Attributes:
+        args: the host's own arguments, as they are written.
+        c1, c2: channels in and out.
+        n: repeats.
+        deep: whether Ultralytics builds it as it does at its larger scales.
+    """
+
+    args: tuple[Any, ...]
+    c1: Any = None
+    c2: Any = None
+    n: int = 1
+    deep: bool = False
+
+    def arg(self, at: int, default: Any) -> Any:
+        """An argument, counted from 0."""
+        return self.args[at] if len(self.args) > at else default
+
+    def says_no(self, first: int, last: int | None = None) -> bool:
+        """Whether one of these arguments is False."""
+        return any(value is False for value in self.args[first:last])
+
+    def part(self, at: int) -> int:
+        """A share of the width out, a half where that argument does not say another."""
+        return int(self.c2 * self.arg(at, 0.5))
+
+    def maps(self, kept: int) -> int:
+        """The width of so many maps and the input, each of half the width in."""
+        width: int = (kept + 1) * (self.c1 // 2)
+        return width
+
+
+@dataclass(frozen=True)
+class Host:
+    """How a plain block may hold operators.
+
+    Attributes:
+        name: the plain block.
+        args: how many arguments rows give it, the width among them.
+        inside: width and number of the operators in a row.
+        adds: whether its bottlenecks add their input, where it has any; None for a block that pools.
+        has: whether it has a bottleneck at all.
+        also: what people write behind its name for such a block of their own.
+        size_last: whether they may write the kernel size last where arguments are missing before it.
+    """
+
+    name: str
+    args: int
+    inside: Callable[[HostRow], tuple[int, int]]
+    adds: Callable[[HostRow], bool] | None = None
+    has: Callable[[HostRow], bool] = lambda row: True
+    also: tuple[str, ...] = ("_LSKA",)
+    size_last: bool = True
+
+    @property
+    def block(self) -> str:
+        """The block that stands for it with an operator inside."""
+        return f"{self.name}LSKA"
+
+
+_BOTH = ("_LSKA", "_LSKA_Attention")
+#: The plain blocks that may hold operators, one row each; the expansions are the blocks' own defaults.
+_HOSTS = (
+    Host("C2f", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, False)), also=_BOTH),
+    Host("C3", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, True)), also=_BOTH),
+    Host(
+        "C3k2",
+        6,
+        lambda row: (
+            (int(row.part(2) * 0.5), 2 * row.n)
+            if (row.deep or row.arg(1, False)) and row.arg(3, False) is not True
+            else (row.part(2), row.n)
+        ),
+        # The shortcut is argument 4 up to ultralytics 8.3 and argument 5 from 8.4 on, the only booleans there.
+        lambda row: not row.says_no(4),
+        also=_BOTH,
+    ),
+    Host(  # with area attention it has no bottlenecks
+        "A2C2f", 8, lambda row: (int(row.part(5) * 0.5), 2 * row.n), lambda row: True, lambda row: row.says_no(1, 2)
+    ),
+    Host(
+        *("RepNCSPELAN4", 4, lambda row: (int(row.args[2] * 0.5), 2 * row.arg(3, 1)), lambda row: True), size_last=False
+    ),
+    Host(
+        "Bottleneck",
+        5,
+        lambda row: (row.c2, row.n),
+        lambda row: (row.n > 1 or row.c1 == row.c2) and bool(row.arg(1, True)),
+    ),
+    Host("SPP", 2, lambda row: (row.maps(len(row.arg(1, (5, 9, 13)))), row.n), also=_BOTH, size_last=False),
+    Host("SPPF", 2, lambda row: (row.maps(row.arg(2, 3)), row.n), also=_BOTH, size_last=False),
+    Host("SPPELAN", 3, lambda row: (4 * row.args[1], row.n), size_last=False),
+)
 _GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
 # Of a name that is not in the table, what it speaks of; tried in this order.
 _ROLES_BY_NAME = (
@@ -190,11 +292,13 @@ class Block:
         stride: rule for stride out over stride in, and its number.
         plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
         gives: what it gives where that is not one feature map.
-        host: the block that stands for it with an operator inside.
-        own_args: how many arguments rows give it, the width among them, where it has a host.
+        host: how it may hold operators; None where it can't.
+        is_host: whether it is such a block with an operator inside, whoever named it.
+        other: the operator that a row of it is, where that is not one of the paper's.
         letters: groups of scales that Ultralytics builds alike, where it builds the block by letter.
         model: the task model that an output layer belongs to.
         scaled: which argument is a width that is scaled, for output layers that have one.
+        heads: which argument is a number of heads that is scaled, with the width before it.
         op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
         handwritten: whether it is a name that people gave to an operator or a host.
         same: whether it gives what it gets, bit for bit.
@@ -208,11 +312,13 @@ class Block:
     stride: tuple[str, float] = ("?", 0)
     plain: str = ""
     gives: str | None = None
-    host: str | None = None
-    own_args: int = 0
+    host: Host | None = None
+    is_host: bool = False
+    other: str | None = None
     letters: tuple[str, ...] = ()
     model: str | None = None
     scaled: int | None = None
+    heads: int | None = None
     op: str | None = None
     handwritten: bool = False
     same: bool = False
@@ -245,11 +351,6 @@ class Block:
         return self.op is not None
 
     @property
-    def is_host(self) -> bool:
-        """Whether it is a plain block with an operator of ours inside, whoever named it."""
-        return self.plain != self.name and self.custom is None
-
-    @property
     def is_attention(self) -> bool:
         """Whether rows of it hold an operator of ours."""
         return self.is_operator or self.is_host
@@ -258,6 +359,33 @@ class Block:
     def keeps_shape(self) -> bool:
         """True for a custom module that gives the shape that it gets."""
         return self.custom is not None and self.custom.keeps_shape
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether an operator may go inside of it."""
+        return self.host is not None and not self.is_host and self.custom is None
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether it pools at several sizes, as SPP and its kin do."""
+        return self.role == "pool" and self.host is not None
+
+    def split(self, args: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+        """A hand-written host's own arguments, and the kernel size."""
+        assert self.host is not None
+        own = self.host.args
+        if len(args) > own:
+            return tuple(args[:own]), args[own]
+        last = args[-1] if len(args) > 1 else None
+        if self.host.size_last and type(last) is int and last % 2 and last >= _SMALLEST:
+            return tuple(args[:-1]), last
+        return tuple(args), _POOLING_KERNEL if self.is_pooling else _RESIDUAL_KERNEL
+
+    def plain_args(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row's arguments as those of the plain block that it stands for, whatever they say of an operator."""
+        if self.is_host and self.handwritten:
+            return self.split(args)[0]
+        return args[:-1] if self.is_host and args and isinstance(args[-1], Mapping) else args
 
     @property
     def is_beside(self) -> bool:
@@ -300,7 +428,7 @@ class BlockTable:
     def _row_of(self, module: CustomModule) -> Block:
         like = self.rows[module.like]
         stride = like.stride if module.stride is None else ("fixed", module.stride)
-        return replace(like, name=module.name, stride=stride, host=None, op=None, custom=module)
+        return replace(like, name=module.name, stride=stride, op=None, other=None, custom=module)
 
 
 def _role_by_name(name: str) -> str:
@@ -310,26 +438,30 @@ def _role_by_name(name: str) -> str:
 def _stock() -> Iterator[Block]:
     """The table's rows with what the parser makes of them, and the hosts of its blocks."""
     parsed = {line.split()[0]: line.split()[1:3] for line in filter(None, RULES.splitlines())}
+    hosts = {host.name: host for host in _HOSTS}
     for line in filter(None, _TABLE.splitlines()):
         name, role, stride, *pairs = line.split()
         width, letters = parsed.get(name, ("source", "-"))
         more = dict(pair.split("=") for pair in pairs)
-        gives = "the model's output" if role == "output" else _GIVES.get(more.get("gives", ""))
         block = Block(
-            *(name, role, width, _stride(stride), name, gives, more.get("host"), int(more.get("args", 0))),
+            *(name, role, width, _stride(stride), name),
+            gives="the model's output" if role == "output" else _GIVES.get(more.get("gives", "")),
+            host=hosts.get(name),
             letters=() if letters == "-" else tuple(letters.split(",")),
             model=more.get("model"),
             scaled=int(more["scaled"]) if "scaled" in more else None,
+            heads=int(more["heads"]) if "heads" in more else None,
             op=more.get("op"),
+            other=more.get("holds"),
             handwritten="by" in more,
             same="same" in more,
             drawn=more.get("drawn"),
         )
         yield block
         if block.host:
-            yield replace(block, name=block.host, host=None)
-            for ending in more["also"].split(","):
-                yield replace(block, name=name + ending, host=None, handwritten=True)
+            yield replace(block, name=block.host.block, is_host=True)
+            for ending in block.host.also:
+                yield replace(block, name=name + ending, is_host=True, handwritten=True)
 
 
 def _stride(rule: str) -> tuple[str, float]:

@@ -1,16 +1,90 @@
-"""The network as a value: layers and the indices they read; it knows no file format, no position names, no torch."""
+"""The network as a value: layers, the indices they read, and its scale; it knows no format, no position, no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Union
 
 from ..errors import BuildError, GraphError
 from ..wording import a_value, clean, shown
 from .blocks import STOCK, Block, BlockTable
+
+#: More than any network's depth or width is scaled by.
+MOST_SCALED = 1000
+#: Larger widths and repeats are as absurd as this one; it keeps what is worked out of them small.
+_FAR = 2**40
+
+
+class AbsurdScaleError(GraphError):
+    """Numbers that no network is scaled by."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What a scale means: `[depth, width, max_channels]`."""
+
+    letter: str | None = None
+    depth: float = 1.0
+    width: float = 1.0
+    max_channels: float = math.inf
+
+    def channels(self, c: float) -> int:
+        """make_divisible(min(c, max_channels) * width, 8)."""
+        return math.ceil(max(min(c, self.max_channels, _FAR), -_FAR) * self.width / 8) * 8
+
+    def repeats(self, n: int) -> int:
+        """A row's repeats after depth scaling."""
+        return max(round(min(n, _FAR) * self.depth), 1) if n > 1 else n
+
+
+def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scaling:
+    """The scaling that Ultralytics takes for a scale; without a letter, the first of `scales`.
+
+    Raises:
+        GraphError: the model has no such scale, or its entry is not three numbers.
+        AbsurdScaleError: they are three numbers by which no network is scaled.
+    """
+    scales = settings.get("scales")
+    if not scales:
+        return Scaling(letter, _multiple(settings, "depth_multiple"), _multiple(settings, "width_multiple"))
+    if not isinstance(scales, Mapping):
+        raise GraphError("scales is not a mapping such as {n: [0.33, 0.25, 1024]}")
+    entries = {str(key): entry for key, entry in scales.items()}
+    letter = letter or next(iter(entries))
+    if letter not in entries:
+        raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}")
+    entry = entries[letter]
+    if not isinstance(entry, list) or len(entry) != 3 or not (all(map(_is_factor, entry[:2])) and _is_most(entry[2])):
+        raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
+    _refuse_absurd(f"scale {letter}", entry[:2])
+    return Scaling(letter, *map(float, entry))
+
+
+def _multiple(settings: Mapping[str, Any], key: str) -> float:
+    value = settings.get(key, 1.0)
+    if not _is_factor(value):
+        raise GraphError(f"{key} is {value!r}: it needs a number")
+    _refuse_absurd(key, [value])
+    return float(value)
+
+
+def _refuse_absurd(what: str, factors: Sequence[float]) -> None:
+    worst = max(factors)
+    if worst > MOST_SCALED:
+        raise AbsurdScaleError(f"{what} multiplies by {worst}: depth and width may be multiplied by 0 to {MOST_SCALED}")
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < math.inf
+
+
+def _is_most(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 0
+
 
 #: What row 0 reads: the image itself.
 IMAGE = -1
@@ -47,6 +121,11 @@ class Layer:
     def kind(self) -> Block:
         """What its block is."""
         return self.blocks[self.block]
+
+    @cached_property
+    def plain_args(self) -> tuple[Any, ...]:
+        """Its arguments as those of the plain block that it stands for, whatever they say of an operator."""
+        return self.kind.plain_args(self.args)
 
     @property
     def raw_sources(self) -> tuple[int, ...]:
@@ -196,3 +275,59 @@ def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
         frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
         rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
     return {**yaml, **rows}
+
+
+#: Kinds of rows that attention may be; "other" is a block that is not known.
+MAY_BE_ATTENTION = ("operator", "other", "psa")
+
+
+def role_of(layer: Layer, output: int) -> str:
+    """One of output, fuse, up, psa, pool, block, down, conv, operator, other.
+
+    Args:
+        layer: the row.
+        output: the output layer's index.
+    """
+    if layer.index == output:
+        return "output"
+    role, custom = layer.kind.role, layer.kind.custom
+    if len(layer.raw_sources) > 1:
+        return "fuse"
+    if custom is not None and custom.stride not in (None, 1):
+        return "up" if custom.stride < 1 else "down"
+    if role == "conv" and layer.args[2:3] == (2,):
+        return "down"
+    return "other" if role == "output" else role
+
+
+#: How many layers a patched parser counts such a row for.
+PACKED_LAYERS = 5
+
+
+def packed_row(layers: Sequence[Layer]) -> int | None:
+    """The index of the row that the numbers count as several layers; None where there is none."""
+    if not any(layer.problem() for layer in layers):
+        return None
+    at = next((layer.index for layer in layers if not layer.kind.same), None)
+    if at is None or layers[at].kind.is_known or layers[at].problem():
+        return None
+    shifted = [replace(layer, index=layer.index + PACKED_LAYERS - 1) for layer in layers[at + 1 :]]
+    return None if any(layer.problem() for layer in shifted) else at
+
+
+def packed_problem(layers: Sequence[Layer], at: int) -> str:
+    """What such a row is, in one sentence."""
+    return (
+        f"row {at} ({layers[at].block}) is a whole backbone that gives a list of maps, and the numbers count it as "
+        f"{PACKED_LAYERS} layers, for a parser patched for that: plain Ultralytics does not build such a file"
+    )
+
+
+def yolov5_problem(block: str, args: Collection[Any]) -> str | None:
+    """What an output layer says of its file, where it is one of the YOLOv5 repository; None where it is not."""
+    if not STOCK[block].is_output or "anchors" not in args:
+        return None
+    return (
+        f"this is a file of the YOLOv5 repository, whose {block} takes anchors: the ultralytics package has "
+        "no anchors and can't build it"
+    )

@@ -1,111 +1,339 @@
-"""What operators cost, from the rows alone: parameters exactly, multiply-accumulates at an image size; no torch."""
+"""Operators as numbers: the paper's kernels, other attention, what each costs; it knows no tensors and no YAML.
+
+Source of the paper's: Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439, section 3 and table 1. It
+compares four designs (`lska`, `lska-trivial`, `lka`, `lka-trivial`) and puts LSKA into an attention block
+(`lska-attention`).
+
+Any other operator is a module A that keeps its input's shape: Ultralytics' CBAM, timm's attention, and what the user
+declares like attention. It goes into a network as it is, as papers have it, or gated: x + g * (A(x) - x) with one gate
+g per channel, which starts at 0. So it starts as the exact identity, the gates learn from the first step on and A from
+the second: the idea of SkipInit (De and Smith, arXiv 2002.10444) and of LayerScale (Touvron et al., arXiv 2103.17239),
+here around the change that A makes.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Union
 
-from ..errors import UnknownOperatorError
-from .attention import holds_attention_blocks, read_any_attention
-from .graph import IMAGE, Graph
-from .other_operators import AnyOperator
-from .scaling import Scaling
-from .shapes import Shape
+from ..errors import KernelError
+from ..wording import did_you_mean
+from .blocks import STOCK, BlockTable
+from .graph import Layer
+
+#: Kernel size -> dilation of the dilated convolution, as in the paper's own code.
+PAPER_DILATIONS = {7: 2, 11: 2, 23: 3, 35: 3, 41: 3, 53: 3}
+DEFAULT_KERNEL = 23
+LARGEST_KERNEL = 999
+
+#: `--op` value -> block name in a YAML row.
+OP_BLOCKS = {block.op: block.name for block in STOCK if block.op not in (None, "other") and not block.handwritten}
+#: Operators with one dense kernel: any odd k, no dilation.
+TRIVIAL_OPS = frozenset({"lska-trivial", "lka-trivial"})
 
 
 @dataclass(frozen=True)
-class Operators:
-    """The operators in one row: `count` of them, each `channels` wide."""
+class Kernel:
+    """One operator at one kernel size.
 
-    kernel: AnyOperator
-    channels: int
-    count: int
+    Attributes:
+        op: one of `OP_BLOCKS`.
+        k: kernel size, odd.
+        d: dilation of the second depth-wise pair; 1 for the trivial designs.
+        explicit_dilation: True when `d` is not the paper's choice for `k`, so a row has to spell it.
+    """
+
+    op: str
+    k: int
+    d: int
+    explicit_dilation: bool = False
 
     @property
-    def params(self) -> int | None:
-        """Parameters of all of them; None where only building one tells."""
-        each = self.kernel.params(self.channels)
-        return None if each is None else self.count * each
+    def a(self) -> int:
+        """Length of the first depth-wise kernel, 2d - 1 (k itself for the trivial designs)."""
+        return self.k if self.op in TRIVIAL_OPS else 2 * self.d - 1
 
-    def macs(self, height: int, width: int) -> int | None:
-        """Multiply-accumulates of all of them on an H x W map; None where only counting one tells."""
-        each = self.kernel.macs(self.channels, height, width)
-        return None if each is None else self.count * each
+    @property
+    def b(self) -> int:
+        """Length of the dilated depth-wise kernel: the largest odd number <= k / d (0 for the trivial designs)."""
+        if self.op in TRIVIAL_OPS:
+            return 0
+        b = self.k // self.d
+        return b if b % 2 else b - 1
+
+    @property
+    def args(self) -> tuple[int, ...]:
+        """What a row says after the channels: `(k,)`, or `(k, d)` when the dilation is not the paper's."""
+        return (self.k, self.d) if self.explicit_dilation else (self.k,)
+
+    @property
+    def block(self) -> str:
+        """The block that a row of it names."""
+        return OP_BLOCKS[self.op]
+
+    @property
+    def row_args(self) -> tuple[str | int, ...]:
+        """The arguments of a row of it."""
+        return ("c2", *self.args)
+
+    @property
+    def in_words(self) -> str:
+        """`lska k35`."""
+        return f"{self.op} k{self.k}"
+
+    def params(self, channels: int) -> int:
+        """Parameters on `channels` channels, biases included; LSKA: C^2 + C(2a + 2b + 5)."""
+        c = channels
+        depthwise = {
+            "lska": 2 * self.a + 2 * self.b + 4,
+            "lska-trivial": 2 * self.a + 2,
+            "lka": self.a**2 + self.b**2 + 2,
+            "lka-trivial": self.a**2 + 1,
+        }
+        if self.op == "lska-attention":
+            return 3 * (c * c + c) + c * depthwise["lska"]
+        return c * c + c + c * depthwise[self.op]
+
+    def macs(self, channels: int, height: int, width: int) -> int:
+        """Multiply-accumulates on an H x W map, as fvcore counts them; LSKA: HW(C^2 + 2C(a + b))."""
+        c = channels
+        per_channel = {
+            "lska": 2 * (self.a + self.b),
+            "lska-trivial": 2 * self.a,
+            "lka": self.a**2 + self.b**2,
+            "lka-trivial": self.a**2,
+        }
+        if self.op == "lska-attention":
+            return height * width * (3 * c * c + c * per_channel["lska"])
+        return height * width * (c * c + c * per_channel[self.op])
 
 
-def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:
-    """The operators that layer `index` holds; None when it holds none, or when a width is not known.
+def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
+    """Check an operator's numbers.
 
-    None, too, where they replace the bottlenecks of their host, and so are not all that sets it apart from the plain
-    block, and where nobody can know what a row means. A row of CBAM or of declared attention holds one, whoever wrote
-    it.
+    Args:
+        op: one of `OP_BLOCKS`.
+        k: kernel size; one of the paper's six, or any odd k >= 3 together with `dilation`.
+        dilation: d >= 2 (k // d >= 3 so that the dilated kernel is longer than one tap); None takes the paper's.
+
+    Raises:
+        KernelError: unknown op, or a k or dilation outside of what is allowed.
     """
-    layer = graph[index]
-    try:
-        attention = read_any_attention(layer)
-    except UnknownOperatorError:
+    if op not in OP_BLOCKS:
+        raise KernelError(f"no operator {op!r}: --op takes {', '.join(OP_BLOCKS)}")
+    sizes = ", ".join(map(str, PAPER_DILATIONS))
+    if not isinstance(k, int) or isinstance(k, bool) or k < 3 or k % 2 == 0:
+        raise KernelError(
+            f"kernel size {k} is not an odd number >= 3: use one of {sizes}, or an odd k with its dilation"
+        )
+    if k > LARGEST_KERNEL:
+        raise KernelError(
+            f"kernel size {k} is larger than any feature map: use one of {sizes}, or at most {LARGEST_KERNEL}"
+        )
+    if op in TRIVIAL_OPS:
+        if dilation not in (None, 1):
+            raise KernelError(f"{op} has one dense kernel and no dilation: drop {dilation}")
+        return Kernel(op, k, 1)
+    if dilation is None:
+        if k not in PAPER_DILATIONS:
+            how = "give its dilation too (--dilation D; in a row of LSKA [c2, k, d])"
+            raise KernelError(f"no kernel size {k} for {op} in the paper: use one of {sizes}, or {how}")
+        return Kernel(op, k, PAPER_DILATIONS[k])
+    if not isinstance(dilation, int) or dilation < 2 or k // dilation < 3:
+        most = k // 3
+        allowed = f"2 to {most}" if most >= 2 else "no dilation (7 is the smallest k)"
+        raise KernelError(f"dilation {dilation} does not fit kernel size {k}: allowed is {allowed}")
+    return Kernel(op, k, dilation, explicit_dilation=PAPER_DILATIONS.get(k) != dilation)
+
+
+#: What a row may hold that is not one of the paper's -> its block.
+_BLOCKS = {block.other: block.name for block in STOCK if block.other}
+CBAM, TIMM, GATED = "cbam", "timm:", _BLOCKS["gated"]
+#: timm's attention modules that are built from a width alone, take (N, C, H, W) of any size and keep it: by the names
+#: that its `create_attn` has for them, then those that it has none for. Its ge, bottleneck, halo, bat and Attention2d
+#: want more: the map's size, sides that are multiples of a block, or widths that are multiples of 32.
+TIMM_NAMES = (
+    *"se ese eca ecam ceca gc gca cbam lcbam coord scoord ela strip sk splat nl lambda".split(),
+    *("MultiQueryAttention2d", "MultiQueryAttentionV2"),
+)
+#: Those whose name a row can't have, for `parse_model` reads a row's words as Python.
+_IN_A_ROW = {"lambda": "lambda_layer"}
+_FROM_A_ROW = {word: name for name, word in _IN_A_ROW.items()}
+
+
+@dataclass(frozen=True)
+class OtherOperator:
+    """One operator that is not the paper's; it has no kernel size of its own.
+
+    Attributes:
+        op: "cbam", "timm:se", or the name of a declared block.
+        gated: with a gate, and so the exact identity at its start.
+    """
+
+    op: str
+    gated: bool = False
+
+    k: ClassVar[None] = None
+    d: ClassVar[None] = None
+    explicit_dilation: ClassVar[bool] = False
+
+    @property
+    def block(self) -> str:
+        """The block that a row of it names."""
+        return GATED if self.gated else _BLOCKS.get(self.op.split(":")[0], self.op)
+
+    @property
+    def row_args(self) -> tuple[Any, ...]:
+        """The arguments of a row of it."""
+        if self.gated:
+            return ("c2", {"op": self.op})
+        if self.op.startswith(TIMM):
+            name = self.op[len(TIMM) :]
+            return ("c2", _IN_A_ROW.get(name, name))
+        return ("c2",) if self.op == CBAM else ()
+
+    @property
+    def in_words(self) -> str:
+        """`cbam`, `gated cbam`."""
+        return f"gated {self.op}" if self.gated else self.op
+
+    @property
+    def plain(self) -> OtherOperator:
+        """The same without its gate."""
+        return OtherOperator(self.op)
+
+    def params(self, channels: int) -> int | None:
+        """Parameters on `channels` channels; None where only building it tells."""
+        c, gates = channels, self.gated * channels
+        if self.op == CBAM:
+            return c * c + c + 2 * 7 * 7 + gates
+        if self.op == f"{TIMM}se":
+            return 2 * c * _squeezed(c) + _squeezed(c) + c + gates
+        if self.op == f"{TIMM}ese":
+            return c * c + c + gates
+        return _eca_length(c) + gates if self.op in _ECA else None
+
+    def macs(self, channels: int, height: int, width: int) -> int | None:
+        """Multiply-accumulates on an H x W map, as fvcore counts them; None where only counting tells."""
+        c = channels
+        if self.op == CBAM:
+            # The global mean, its 1x1 convolution, and the 7x7 convolution of two maps.
+            return height * width * c + c * c + 2 * 7 * 7 * height * width
+        if self.op == f"{TIMM}se":
+            return 2 * c * _squeezed(c)
+        if self.op == f"{TIMM}ese":
+            return c * c
+        return c * _eca_length(c) if self.op in _ECA else None
+
+
+_ECA = (f"{TIMM}eca", f"{TIMM}ceca")
+
+
+def _squeezed(channels: int) -> int:
+    """The width inside of timm's SE: a sixteenth, in steps of 8."""
+    return max(8, int(channels / 16 + 4) // 8 * 8)
+
+
+def _eca_length(channels: int) -> int:
+    """The kernel of ECA (Wang et al., arXiv 1910.03151): odd, about half of log2 C."""
+    half = int(abs(math.log2(channels) + 1) / 2)
+    return max(half if half % 2 else half + 1, 3)
+
+
+AnyOperator = Union[Kernel, OtherOperator]
+
+
+def other_ops(blocks: BlockTable = STOCK) -> tuple[str, ...]:
+    """Every `--op` value beside the paper's: custom modules of a table that keep their input's shape, too."""
+    own = (name for name, module in blocks.declarations.blocks.items() if module.keeps_shape)
+    return (CBAM, *(f"{TIMM}{name}" for name in TIMM_NAMES), *own)
+
+
+def all_ops(blocks: BlockTable = STOCK) -> tuple[str, ...]:
+    """Every `--op` value."""
+    return (*OP_BLOCKS, *other_ops(blocks))
+
+
+def resolve_operator(
+    op: str, k: int | None = None, dilation: int | None = None, gated: bool = False, blocks: BlockTable = STOCK
+) -> AnyOperator:
+    """Check an operator's name and numbers.
+
+    Args:
+        op: one of `all_ops`.
+        k: kernel size, for the paper's operators, where None is `DEFAULT_KERNEL`; None for the others.
+        dilation: as for `resolve_kernel`.
+        gated: with a gate; not for the paper's, which have an identity of their own.
+        blocks: the table that has the custom modules.
+
+    Raises:
+        KernelError: no such operator, or it does not have what is asked for.
+    """
+    if op in OP_BLOCKS:
+        if gated:
+            raise KernelError(f"{op} starts as the identity without a gate: drop --gated")
+        return resolve_kernel(op, DEFAULT_KERNEL if k is None else k, dilation)
+    if op not in other_ops(blocks):
+        raise KernelError(_unknown(op, blocks))
+    if dilation is not None:
+        raise KernelError(f"{op} has no dilation: leave dilation {dilation} out")
+    if k is not None:
+        raise KernelError(f"{op} has no kernel size: leave k {k} out")
+    return OtherOperator(op, gated)
+
+
+def read_row_of_users(layer: Layer) -> OtherOperator | None:
+    """The operator that a row is, where its block is one that people write rows of as well; None for any other row.
+
+    Those are CBAM, as `insert` writes it or with its width resolved, and what is declared like attention.
+    """
+    args = layer.args
+    if layer.kind.keeps_shape and not args:
+        return OtherOperator(layer.block)
+    if layer.kind.other != CBAM or not 1 <= len(args) <= 2 or args[1:] not in ((), (7,)):
         return None
-    if attention is None:
-        return None
-    source = layer.sources[0]
-    width_in = 3 if source == IMAGE else shapes[source].channels
-    width_out = shapes[index].channels
-    replaces = holds_attention_blocks(layer.kind) and layer.kind.role != "pool"
-    if width_in is None or width_out is None or replaces:
-        return None
-    repeats = scaling.repeats(layer.repeats)
-    if attention.host is None:
-        return Operators(attention.kernel, width_in, repeats)
-    try:
-        channels, count = _inside(attention.host, attention.host_args, width_in, width_out, repeats, scaling)
-    except (IndexError, OverflowError, TypeError, ValueError):  # arguments that the host does not take
-        return None
-    if not isinstance(channels, int) or not isinstance(count, int) or channels < 1 or count < 0:
-        return None  # of text, lists and fractions, the sums above make more of the same
-    return Operators(attention.kernel, channels, count)
+    return OtherOperator(CBAM) if args[0] == "c2" or (type(args[0]) is int and args[0] > 7) else None
 
 
-def params_added(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> int | None:
-    """Parameters of all operators in a graph; None when a width is not known."""
-    total = 0
-    for layer in graph:
-        found = operators_in(graph, layer.index, shapes, scaling)
-        if found is None and not layer.kind.is_attention:
-            continue
-        if found is None or found.params is None:
-            return None
-        total += found.params
-    return total
+def read_other(block: str, args: list[Any], blocks: BlockTable = STOCK) -> OtherOperator:
+    """Read the arguments of a row whose block holds an operator of timm's, or a gated one.
+
+    Raises:
+        KernelError: its arguments do not say an operator that exists.
+    """
+    last = args[-1] if args else None
+    if block == GATED:
+        if not isinstance(last, dict) or set(last) != {"op"}:
+            raise KernelError(f"{block} takes [c2, {{op: NAME}}], such as [c2, {{op: cbam}}], found {last!r}")
+        return _other(str(last["op"]), True, block, blocks)
+    if not isinstance(last, str) or last == "c2":
+        raise KernelError(f"{block} takes [c2, NAME], such as [c2, se], found {last!r}")
+    return _other(f"{TIMM}{_FROM_A_ROW.get(last, last)}", False, block, blocks)
 
 
-def _inside(
-    host: str, args: tuple[Any, ...], width_in: int, width_out: int, repeats: int, scaling: Scaling
-) -> tuple[int, int]:
-    """Width and number of the operators inside a host block; the expansions are the blocks' own defaults."""
-    if host == "C2f":
-        return int(width_out * _arg(args, 3, 0.5)), repeats
-    if host == "C3":
-        return int(width_out * _arg(args, 3, 0.5)), repeats
-    if host == "C3k2":
-        width = int(width_out * _arg(args, 2, 0.5))
-        c3k = scaling.letter in ("m", "l", "x") or bool(_arg(args, 1, False))
-        attn = len(args) > 3 and args[3] is True
-        return (int(width * 0.5), 2 * repeats) if c3k and not attn else (width, repeats)
-    if host == "A2C2f":
-        width = int(width_out * (_arg(args, 5, 0.5)))
-        return int(width * 0.5), 2 * repeats
-    if host == "RepNCSPELAN4":
-        return int(args[2] * 0.5), 2 * (args[3] if len(args) > 3 else 1)
-    if host == "Bottleneck":
-        return width_out, repeats
-    if host == "SPPF":
-        return (_arg(args, 2, 3) + 1) * (width_in // 2), repeats
-    if host == "SPP":
-        sizes = args[1] if len(args) > 1 else (5, 9, 13)
-        return (len(sizes) + 1) * (width_in // 2), repeats
-    assert host == "SPPELAN", host
-    return 4 * args[1], repeats
+def _other(op: str, gated: bool, block: str, blocks: BlockTable) -> OtherOperator:
+    found = None if op in OP_BLOCKS else resolve_operator(op, None, None, gated, blocks)
+    if not isinstance(found, OtherOperator):
+        raise KernelError(f"{block} holds an operator that is not the paper's, found {op}")
+    return found
 
 
-def _arg(args: tuple[Any, ...], at: int, default: Any) -> Any:
-    return args[at] if len(args) > at else default
+def ops_in_words(blocks: BlockTable = STOCK) -> str:
+    """What `--op` takes, timm's in one word."""
+    named = ", ".join(name for name in all_ops(blocks) if not name.startswith(TIMM))
+    return f"{named}, timm:NAME, or an attention you declare"
+
+
+def _unknown(op: str, blocks: BlockTable) -> str:
+    path, ops = blocks.declarations.path, all_ops(blocks)
+    declare = f" (in {path})" if path else ""
+    if blocks.custom(op):
+        return f"{op} is declared, and does not keep its input's shape{declare}: an operator is like attention"
+    if op.startswith(TIMM):
+        names = ", ".join(TIMM_NAMES)
+        return f"no operator {op!r}{did_you_mean(op, ops)}: of timm's there are {names}"
+    # The names of timm's are known without its name in front.
+    same = [one for one in ops if op.casefold() in (one.casefold(), one.casefold().removeprefix(TIMM))]
+    hint = f" (did you mean {min(same, key=len)}?)" if same else did_you_mean(op, ops)
+    return f"no operator {op!r}{hint}: --op takes {ops_in_words(blocks)}"

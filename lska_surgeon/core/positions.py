@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from ..errors import PositionError
 from ..wording import did_you_mean, few
-from .graph import Graph, Layer
-from .roles import role_of
+from .blocks import HostRow
+from .graph import IMAGE, Graph, Layer, role_of
 from .shapes import Shape
 
 #: What an input method types for a sign of the grammar, beside the full-width forms that Unicode itself can undo.
@@ -199,7 +199,7 @@ def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     for run in _stages(rows, shapes):
         last = None
         for position, layer in enumerate(run):
-            if _is_pooling(layer):
+            if layer.kind.is_pooling:
                 break
             if _is_block(layer, first=position == 0) and layer != graph.output:
                 last = layer
@@ -227,11 +227,6 @@ def _only_makes_smaller(layer: Layer) -> bool:
     return layer.kind.is_known and layer.kind.role in ("conv", "down")
 
 
-def _is_pooling(layer: Layer) -> bool:
-    """Whether a row pools at several sizes, as SPP and its kin do."""
-    return layer.kind.role == "pool" and layer.kind.own_args > 0
-
-
 def _is_block(layer: Layer, first: bool) -> bool:
     kind = layer.kind
     if kind.plain.startswith("nn.") or kind.gives or kind.stride[0] == "last":
@@ -240,7 +235,7 @@ def _is_block(layer: Layer, first: bool) -> bool:
 
 
 def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if _is_pooling(layer))
+    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.kind.is_pooling)
 
 
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
@@ -274,34 +269,23 @@ def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
 
 def _residual(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(
-        Site("residual", "residual", layer.index, inside=True)
-        for layer in graph
-        if layer.kind.host and layer.kind.role == "block" and _has_shortcut(layer, graph, shapes)
+        Site("residual", "residual", layer.index, inside=True) for layer in graph if _adds_its_input(layer, shapes)
     )
 
 
 def _sppf_inner(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    hosts = (layer for layer in graph if layer.kind.host and _is_pooling(layer))
+    hosts = (layer for layer in graph if layer.kind.may_hold and layer.kind.is_pooling)
     return tuple(Site("sppf-inner", "sppf-inner", layer.index, inside=True) for layer in hosts)
 
 
-def _has_shortcut(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
-    """Whether the bottlenecks of this row add their input: the shortcut argument, where the block has one."""
-    args = layer.args
-    if layer.block == "C2f":
-        return len(args) > 1 and bool(args[1])
-    if layer.block == "C3":
-        return len(args) < 2 or bool(args[1])
-    if layer.block == "C3k2":
-        # The shortcut is argument 4 up to ultralytics 8.3 and argument 5 from 8.4 on, the only booleans there.
-        return not any(value is False for value in args[4:])
-    if layer.block == "A2C2f":
-        return len(args) > 1 and args[1] is False  # with area attention it has no bottlenecks
-    if layer.block == "Bottleneck":
-        source = layer.sources[0]
-        widths_match = layer.repeats > 1 or (source >= 0 and shapes[source].channels == shapes[layer.index].channels)
-        return widths_match and (len(args) < 2 or bool(args[1]))
-    return layer.block == "RepNCSPELAN4"
+def _adds_its_input(layer: Layer, shapes: Sequence[Shape]) -> bool:
+    """Whether a row has bottlenecks that add their input."""
+    host, source = layer.kind.host, layer.sources[0]
+    if host is None or host.adds is None or not layer.kind.may_hold:
+        return False
+    width_in = -1 if source == IMAGE else shapes[source].channels
+    row = HostRow(layer.args, width_in, shapes[layer.index].channels, layer.repeats)
+    return host.has(row) and host.adds(row)
 
 
 NAMES: dict[str, Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]] = {

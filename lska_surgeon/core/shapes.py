@@ -1,24 +1,27 @@
 """Widths, strides and repeats of every layer, worked out from the rows alone as Ultralytics' parser would.
 
-It knows the parser's rules by block name (ultralytics 8.3 to 8.4) and imports nothing of it; a block it does not
-know gets no width, and a stride only where its neighbours leave one choice.
+What the parser does with a block stands in the table of blocks; a block that is not known gets no width, and a stride
+only where its neighbours leave one choice. What may stand beside the rows is judged here too, for sizes are made of it.
+
+Strides, in three steps: 1. forwards, by the rules of the blocks; 2. there and back, until nothing changes: what joins
+maps joins maps of one size, and the inputs of the output layer double from one to the next; 3. rows of one unknown
+block do the same, and, where nothing else is known, the output layer reads strides 8, 16 and 32.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .attention import plain_row
+from ..wording import clean, shown
 from .blocks import ATTENTION, Block
-from .graph import IMAGE, Graph, Layer
-from .scaling import Scaling
+from .graph import IMAGE, Graph, Layer, Scaling
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
-from collections.abc import Hashable
 
 _SWEEPS = 16  # there and back; each settles whole chains, and no network is known that needs more than four
 _USUAL = (8.0, 16.0, 32.0)
@@ -228,7 +231,7 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
 
     No repeats at all build as one. What a block of the user's own may be given is not known here.
     """
-    block, args = layer.kind, plain_row(layer)[1]
+    block, args = layer.kind, layer.plain_args
     if layer.repeats < 0 or scaling.repeats(layer.repeats) > MOST_REPEATS:
         return f"has {layer.repeats} repeats: it may have 1 to {MOST_REPEATS}"
     has_width = block.width == "scaled"
@@ -316,7 +319,7 @@ def _channels(
     layer: Layer, sources: list[Shape], previous: Shape, settings: Mapping[str, Any], scaling: Scaling
 ) -> int | None:
     """The width that a row gives, by the rule of its block."""
-    args, rule = plain_row(layer)[1], layer.kind.width
+    args, rule = layer.plain_args, layer.kind.width
     if rule == "scaled":
         return scaling.channels(args[0]) if args and is_number(args[0]) else None
     if rule == "sum":
@@ -335,7 +338,7 @@ def _channels(
 
 def _effect_of(layer: Layer) -> Effect:
     """What a row does to the size of its map, by the rule of its block."""
-    args, (rule, number) = plain_row(layer)[1], layer.kind.stride
+    args, (rule, number) = layer.plain_args, layer.kind.stride
     if rule == "fixed":
         return Effect(number)
     if rule == "-":
@@ -356,3 +359,80 @@ def _effect_of(layer: Layer) -> Effect:
 def _number(args: tuple[Any, ...], at: int, default: float) -> float:
     value = args[at] if len(args) > at else default
     return value if is_number(value) and 1 / MOST_CHANNELS <= value <= MOST_CHANNELS else default
+
+
+#: Settings that a size is made of.
+_SIZES = ("nc", "channels", "ch", "kpt_shape", "reg_max")
+#: A value with words behind it, as it is left by a comment that lost its #.
+_WORDS_BEHIND = re.compile(r"(-?[\d.]+|True|true|False|false|\[.*\]) +\w.*")
+
+
+def settings_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every setting that has a wrong type, with what to write, or that makes no size, such as a million classes.
+
+    Keys that Ultralytics does not read are their author's own.
+    """
+    for key, (is_right, what, example) in _SETTINGS.items():
+        if key in settings and not is_right(settings[key]):
+            value = settings[key]
+            found = "empty" if value is None else clean(shown(value), 40)
+            yield key, f"{key} is {found}, and has to be {what}{_remedy(key, value, example)}"
+    for key in _SIZES:
+        absurd = next((one for one in numbers_in([settings.get(key)]) if not abs(one) <= MOST_CHANNELS), None)
+        if absurd is not None:
+            yield key, f"{key} is {absurd}: it may be at most {MOST_CHANNELS}"
+
+
+def _remedy(key: str, value: Any, example: str) -> str:
+    """What to write: where a # was lost what was meant, else an example."""
+    meant = _WORDS_BEHIND.fullmatch(value) if isinstance(value, str) else None
+    if meant is None:
+        return f", such as {key}: {example}"
+    return f": write {key}: {clean(meant[1], 20)} # {clean(value[meant.end(1) :].strip(), 20)}"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_scales(value: Any) -> bool:
+    return not value or isinstance(value, Mapping)
+
+
+def _is_keypoints(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_whole, value)))
+
+
+def _is_switch(value: Any) -> bool:
+    return value is None or value in (False, True)
+
+
+def _is_word(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _or_empty(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: not value or test(value)
+
+
+#: What Ultralytics reads -> whether it is that, what it is, and an example.
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "nc": (_is_whole, "the number of classes", "80"),
+    "scales": (_is_scales, "a mapping of letters", "{n: [0.33, 0.25, 1024]}"),
+    "scale": (_or_empty(lambda value: isinstance(value, str)), "one letter of scales", "n"),
+    "depth_multiple": (_is_factor, "a number", "0.33"),
+    "width_multiple": (_is_factor, "a number", "0.25"),
+    "max_channels": (_is_factor, "a number", "1024"),
+    "ch": (_or_empty(_is_whole), "the number of the image's channels", "3"),
+    "channels": (_or_empty(_is_whole), "the number of the image's channels", "3"),
+    "kpt_shape": (_is_keypoints, "the number of keypoints, and 2 or 3 numbers for each", "[17, 3]"),
+    "activation": (_is_word, "a module of torch", "nn.ReLU()"),
+    "reg_max": (_is_whole, "a whole number from 1 on", "16"),
+    "end2end": (_is_switch, "true or false", "true"),
+    "text_model": (_is_word, "the name of a text encoder", "mobileclip:blt"),
+    "inplace": (_is_switch, "true or false", "true"),
+}

@@ -1,22 +1,32 @@
-"""Edits on a graph: insert operators at sites, take them out again; it knows no text, no torch, no position names.
+"""Edits on a graph: operators asked for at positions, inserted, taken out, and a scale worked in; no text, no torch.
 
-Both are one computation. The new rows are laid out first, which gives the index map; then each source of each kept
-row is mapped to the layer that now stands for it. A source keeps its style: one that was written relative (-1) stays
-relative, one that was written absolute stays absolute. That makes `remove` the exact inverse of `insert`.
+To insert and to remove is one computation. The new rows are laid out first, which gives the index map; then each source
+of each kept row is mapped to the layer that now stands for it. A source keeps its style: one that was written relative
+(-1) stays relative, one that was written absolute stays absolute. That makes `remove` the exact inverse of `insert`.
+
+The arguments that Ultralytics' parser scales, and how (ultralytics 8.3 to 8.4):
+  1. `repeats`: max(round(n * depth), 1) when n > 1;
+  2. the first argument of the blocks whose width is `scaled`: make_divisible(min(c, max_channels) * width, 8);
+  3. an embedding's channels and heads, and the prototype channels of segmentation heads.
+Blocks that the parser builds by scale keep one entry in `scales`, with that letter: see `kept_letter`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..errors import PositionError
-from .attention import host_spec, is_like_attention, plain_row
-from .graph import IMAGE, From, Graph, Layer
-from .other_operators import AnyOperator, OtherOperator
-from .positions import Site
+from ..errors import GraphError, PositionError
+from ..wording import clean
+from .attention import host_spec, is_like_attention
+from .blocks import STOCK, BlockTable
+from .graph import IMAGE, From, Graph, Layer, Scaling
+from .operators import DEFAULT_KERNEL, OP_BLOCKS, AnyOperator, OtherOperator, resolve_operator
+from .positions import Site, parse_at, resolve_at
+from .shapes import MOST_CHANNELS, Shape
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         if edit is None:
             return layer
         assert layer.kind.host is not None
-        return replace(layer, block=layer.kind.host, args=(*layer.args, host_spec(edit.kernel)))
+        return replace(layer, block=layer.kind.host.block, args=(*layer.args, host_spec(edit.kernel)))
 
     rewrite = layout.finish(host)
     new = rewrite.index_map
@@ -160,8 +170,7 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
     def plain(layer: Layer) -> Layer:
         if layer.index not in chosen:
             return layer
-        block, args = plain_row(layer)
-        return replace(layer, block=block, args=args)
+        return replace(layer, block=layer.kind.plain, args=layer.plain_args)
 
     return layout.finish(plain)
 
@@ -235,3 +244,138 @@ class _Layout:
             return IMAGE if self.new[layer.index] == 0 else raw
         target = self.branch.get((source, layer.index), self.stands_for[source])
         return target - self.new[layer.index] if raw < 0 else target
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which operators go where; see `lska_surgeon.insert`.
+
+    Attributes:
+        at: positions, each as `--at` takes it.
+        op: the operator.
+        k: kernel size, where a position gives none of its own; None takes `DEFAULT_KERNEL` where the operator has one.
+        dilation: None takes the paper's.
+        gated: an operator that is not the paper's goes behind a gate, which makes it start as the identity.
+    """
+
+    at: tuple[str, ...]
+    op: str = "lska"
+    k: int | None = None
+    dilation: int | None = None
+    gated: bool = False
+
+    def size_at(self, at: str) -> int | None:
+        """The kernel size at one of the positions; None for an operator that has none."""
+        own = parse_at(at).k
+        return (own or self.k or DEFAULT_KERNEL) if self.op in OP_BLOCKS else None
+
+
+def placement_of(
+    at: str | Iterable[str], op: str, k: int | None, dilation: int | None, gated: bool = False
+) -> Placement:
+    """A placement at one position or several.
+
+    Raises:
+        PositionError: at none, or at something that is no text.
+    """
+    ats = (at,) if isinstance(at, str) else tuple(at)
+    if not ats:
+        raise PositionError('say where: a position such as "neck", or a list of them')
+    wrong = next((one for one in ats if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise PositionError(f'{clean(repr(wrong))} is no position: give text, such as "neck", or a list of such')
+    return Placement(ats, op, _whole(k), _whole(dilation), gated)
+
+
+def _whole(number: int | None) -> int | None:
+    """A number as Python's own, of numpy's kinds too."""
+    return None if number is None else operator.index(number)
+
+
+def check_placement(placement: Placement, blocks: BlockTable = STOCK) -> None:
+    """Check what is asked for as far as that goes without a model, where a table has the custom modules.
+
+    Raises:
+        PositionError: a position is misspelt.
+        KernelError: a kernel does not exist.
+    """
+    for at in map(parse_at, placement.at):
+        _operator(placement, at.k, blocks)
+
+
+def edits_for(placement: Placement, graph: Graph, shapes: tuple[Shape, ...]) -> list[Edit]:
+    """The edits that a placement asks for in a graph, in the order asked.
+
+    Raises:
+        PositionError: a position is misspelt or matches nothing.
+        KernelError: a kernel does not exist.
+    """
+    ats = [parse_at(text) for text in placement.at]
+    sites = [site for at in ats for site in resolve_at(at, graph, shapes)]
+    return [Edit(site, _operator(placement, site.k, graph.blocks)) for site in sites]
+
+
+def _operator(placement: Placement, k: int | None, blocks: BlockTable) -> AnyOperator:
+    """The operator of a position that gives a kernel size of its own, or none."""
+    size = placement.k if k is None else k
+    return resolve_operator(placement.op, size, placement.dilation, placement.gated, blocks)
+
+
+def resolve_scale(graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Graph:
+    """The graph whose rows, taken literally, build what `graph` builds at `scaling`.
+
+    Raises:
+        GraphError: a row's width is not a number.
+    """
+    layers = tuple(_resolve_layer(layer, graph, shapes, scaling) for layer in graph)
+    return Graph(layers, graph.settings, graph.name)
+
+
+def kept_letter(graph: Graph, scaling: Scaling) -> str | None:
+    """The scale that the resolved file still has to carry, or None when its rows say everything."""
+    by_letter = any(layer.kind.letters for layer in graph)
+    return scaling.letter if by_letter and graph.settings.get("scales") else None
+
+
+def _resolve_layer(layer: Layer, graph: Graph, shapes: tuple[Shape, ...], scaling: Scaling) -> Layer:
+    args: list[Any] = list(layer.args)
+    kind = layer.kind
+    if kind.role == "operator" and kind.custom is None:
+        if args and args[0] == "c2":
+            args[0] = shapes[layer.index].channels
+    elif kind.width == "scaled":
+        width = shapes[layer.index].channels
+        if width is None:
+            found = args[0] if args else "missing"
+            raise GraphError(f"--resolve needs real widths, and that of row {layer.index} ({layer.block}) is {found}")
+        args[0] = width
+        if kind.heads is not None:
+            args[kind.heads - 1 : kind.heads + 1] = _attn_args(layer, kind.heads, scaling)
+    elif kind.scaled is not None and len(args) > kind.scaled:
+        args[kind.scaled] = scaling.channels(_number(layer, kind.scaled, "width of its prototypes"))
+    return replace(layer, repeats=scaling.repeats(layer.repeats), args=tuple(args))
+
+
+def _attn_args(layer: Layer, at: int, scaling: Scaling) -> list[int]:
+    embedding, heads = _number(layer, at - 1, "embedding width"), _number(layer, at, "number of heads")
+    most = scaling.max_channels
+    if most != float("inf"):
+        embedding = min(embedding, most // 2)
+        heads = min(heads, most // 2 // 32) if heads > 1 else heads
+    scaled_heads = int(max(round(heads) * scaling.width, 1)) if heads > 1 else int(heads)
+    return [Scaling(width=scaling.width).channels(embedding), scaled_heads]
+
+
+def _number(layer: Layer, at: int, what: str) -> float:
+    """An argument that is scaled, of a row as it is written.
+
+    Raises:
+        GraphError: it is not there, or no number that a network could have.
+    """
+    value = layer.args[at] if len(layer.args) > at else "missing"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_CHANNELS:
+        raise GraphError(
+            f"--resolve needs real widths, and argument {at + 1} of row {layer.index} ({layer.block}), the {what}, "
+            f"is {value}"
+        )
+    return value

@@ -20,12 +20,12 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
-from ..core.other_operators import TIMM, AnyOperator, OtherOperator
+from ..core.operators import TIMM, AnyOperator, OtherOperator
 from ..declarations.find import active_declarations
 from ..errors import DamagedError, SurgeonError, needs
 from ..files import for_a_while, read_json, write_text
 from ..modelfile.sources import scale_in_name
-from ..yaml_nodes import LARGEST
+from ..modelfile.text import LARGEST
 
 _CACHE_SCHEMA = 1
 #: Who builds and who counts; torch runs what they trace, and goes into the cache's key alone.

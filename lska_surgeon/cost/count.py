@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.other_operators import AnyOperator, OtherOperator
+from ..core.operators import AnyOperator, OtherOperator
 from ..core.shapes import channels_in
 from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.kernel import PAPER_DILATIONS
-from ..core.operators import operators_in
-from ..core.placement import Placement, edits_for
+from ..core.attention import operators_in
+from ..core.operators import PAPER_DILATIONS
 from ..core.shapes import shapes_of
-from ..core.surgery import insert
+from ..core.surgery import Placement, edits_for, insert
 from ..errors import KernelError, PositionError
 from ..modelfile.model import Model
 

@@ -9,15 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..core.attention import read_any_attention
+from ..core.attention import Operators, operators_in, read_any_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer
-from ..core.operators import Operators, operators_in
 from ..core.shapes import Shape
 from ..core.surgery import remove
 from ..errors import PositionError
-from ..modelfile.diff import compare
-from ..modelfile.difference import RowDifference
+from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Part, Table

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..declarations.find import active_blocks
 from ..errors import DocumentError, NotAModelError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.file_names import base_stem
+from ..modelfile.model import base_stem
 from ..modelfile.sources import YAML_SUFFIXES, find_source, is_checkpoint
 
 

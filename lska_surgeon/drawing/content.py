@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.attention import read_attention
-from ..core.graph import IMAGE, Graph, Layer
-from ..core.operators import Operators, operators_in
+from ..core.attention import Operators, operators_in, read_attention
+from ..core.graph import IMAGE, Graph, Layer, role_of
 from ..core.positions import named_sites
-from ..core.roles import role_of
 from ..core.shapes import Shape
 from ..modelfile.document import format_value
 from ..modelfile.model import Model

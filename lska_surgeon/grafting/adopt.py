@@ -26,10 +26,10 @@ from ultralytics.nn.modules.conv import Conv
 
 from ..checkpoints.allowlist import StandIn
 from ..checkpoints.checkpoint import Checkpoint
-from ..core.attention import holds_attention_blocks, host_spec, plain_row, read_attention
+from ..core.attention import holds_attention_blocks, host_spec, read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
-from ..core.kernel import PAPER_DILATIONS, Kernel, resolve_kernel
+from ..core.operators import PAPER_DILATIONS, Kernel, resolve_kernel
 from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
 from ..files import as_path
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
@@ -379,7 +379,7 @@ def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
         kernel.op, kernel.k, kernel.d,
     ):  # fmt: skip
         return
-    own = list(plain_row(written)[1])
+    own = list(written.plain_args)
     if STOCK[name].is_host and not STOCK[name].handwritten:
         row[2:] = [name, [*own, host_spec(kernel)]]
     elif isinstance(layer, C2f_LSKA_Attention):

@@ -20,7 +20,7 @@ from .. import __version__
 from ..checkpoints.checkpoint import Checkpoint, write_product
 from ..core.attention import read_any_attention, read_attention
 from ..core.graph import Layer
-from ..core.other_operators import OtherOperator
+from ..core.operators import OtherOperator
 from ..core.surgery import Rewrite, remove
 from ..errors import ChangedOutputsError, CheckpointError, KernelError, SurgeonError
 from ..modelfile.insert import stacking_notes

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 import os
 
 from ..errors import DocumentError, EncodingError, EndlessError
-from ..modelfile.encoding import decoded
-from ..yaml_nodes import MappingNode, Node, ScalarNode, UnreadableYaml, compose, plain_value, value_of
+from ..modelfile.text import MappingNode, Node, ScalarNode, UnreadableYaml, compose, decoded, plain_value, value_of
 
 #: Arguments of Ultralytics that may name one more checkpoint.
 CHECKPOINTS = ("pretrained", "distill_model")

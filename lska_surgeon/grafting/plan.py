@@ -13,19 +13,16 @@ from torch import Tensor, nn
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..core.attention import read_attention
-from ..core.graph import IMAGE, Graph, Layer, graph_of, yaml_of
-from ..core.kernel import OP_BLOCKS
-from ..core.other_operators import AnyOperator
-from ..core.placement import Placement, edits_for
+from ..core.graph import IMAGE, Graph, Layer, graph_of, scaling_of, yaml_of
+from ..core.operators import OP_BLOCKS, AnyOperator
 from ..core.positions import Site
-from ..core.scaling import scaling_of
-from ..core.surgery import Edit, Rewrite, insert, remove
+from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, remove
 from ..declarations.find import active_blocks
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.model import stored_model
 from ..modelfile.remove import rows_of_operators
-from ..modelfile.scale_pin import pinned_scale
+from ..modelfile.rewriting import pinned_scale
 from ..modelfile.sources import Source, find_source, with_scale
 from ..nn import named_operators
 from ..reports import Table

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.attention import read_attention
-from ..core.graph import IMAGE, Graph, Layer, yaml_of
-from ..core.scaling import scaling_of
+from ..core.graph import IMAGE, Graph, Layer, scaling_of, yaml_of
 from ..core.shapes import channels_in
 from ..core.surgery import Rewrite
 from ..errors import BuildError

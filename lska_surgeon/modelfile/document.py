@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import SECTIONS, Graph, Layer, as_from
-from ..core.packed_backbone import packed_row, told
+from ..core.graph import SECTIONS, Graph, Layer, as_from, packed_problem, packed_row
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
-from ..yaml_nodes import (
+from .text import (
+    BREAKS,
+    MOST_BYTES,
     UNPRINTABLE,
     EndlessYaml,
     HugeNumber,
@@ -32,13 +33,17 @@ from ..yaml_nodes import (
     Span,
     UnreadableYaml,
     compose,
+    content_of,
+    decoded,
+    line_end,
+    line_start,
+    line_starts,
+    newline_at,
     read_plain,
     span_of,
     value_of,
     walk,
 )
-from .encoding import MOST_BYTES, content_of, decoded
-from .lines import BREAKS, line_end, line_start, line_starts, newline_at
 
 _NAMES = {
     "\u00a0": ("a no-break space", "a plain space"),
@@ -217,7 +222,7 @@ class Document:
         """
         packed = packed_row(self.layers)
         if packed is not None:
-            raise GraphError(f"{self.name}: {told(self.layers, packed)}")
+            raise GraphError(f"{self.name}: {packed_problem(self.layers, packed)}")
         return Graph(self.layers, self.settings, self.name)
 
     @cached_property

@@ -9,27 +9,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..core.graph import Layer
-from ..core.operators import Operators, operators_in
-from ..core.other_operators import AnyOperator
-from ..core.placement import Placement, edits_for
+from ..core.attention import Operators, operators_in
+from ..core.graph import Layer, Scaling
+from ..core.operators import AnyOperator
 from ..core.positions import Site
-from ..core.resolve import kept_letter, resolve_scale
-from ..core.scaling import Scaling
 from ..core.shapes import Shape, shapes_of
-from ..core.surgery import Edit, Rewrite, insert
+from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale
 from ..errors import TargetError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Part, Shown, Table
 from ..wording import numbers, plural
 from .document import Document
-from .file_names import default_name, family_notes
-from .lines import unified_diff
-from .model import Model, model_of
+from .model import Model, default_name, family_notes, model_of
 from .remove import tells_its_own
-from .rewriting import reread, rewrite_text
-from .scale_pin import names_scale, pin_scale, without_scaling
+from .rewriting import names_scale, pin_scale, reread, rewrite_text, without_scaling
 from .sources import STDIN, scale_in_name
+from .text import unified_diff
 
 #: The columns of `SitePlan.cells`.
 COLUMNS = ("position", "layer", "block", "level", "operator", "channels", "row", "read by", "params")
@@ -327,9 +322,10 @@ def _resolved_text(
     letter = kept_letter(rewrite.after, scaling)
     said = scale_in_name(output.name) if output else None
     if letter and said and said != letter:
+        blocks = " and ".join(sorted({layer.kind.plain for layer in rewrite.after if layer.kind.letters}))
         raise TargetError(
-            f"the name {output} says scale {said}, and Ultralytics builds C3k2 and A2C2f by that letter: choose a name "
-            f"with {letter} in that place, or with no scale"
+            f"the name {output} says scale {said}, and Ultralytics builds {blocks} by that letter: choose a name with "
+            f"{letter} in that place, or with no scale"
         )
     variant = reread(rewrite_text(document, resolved, labels), resolved.after)
     text = without_scaling(variant, letter)

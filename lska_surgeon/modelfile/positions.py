@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..core.graph import Graph
+from ..core.graph import Graph, yolov5_problem
 from ..core.positions import Site, named_sites
 from ..core.shapes import Shape
-from ..core.yolov5 import yolov5_problem
 from ..reports import Part, Shown, Table
 from ..wording import clean, few, numbers
 from .document import format_value

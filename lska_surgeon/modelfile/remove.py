@@ -12,19 +12,17 @@ from typing import Any
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer
-from ..core.other_operators import OtherOperator, read_row_of_users
+from ..core.operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
 from ..errors import KernelError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Part, Shown
 from ..wording import numbers, plural
 from .document import Document
-from .file_names import base_name, family_notes
-from .lines import unified_diff
-from .model import read_source
-from .rewriting import reread, rewrite_text
-from .scale_pin import unpin_scale
+from .model import base_name, family_notes, read_source
+from .rewriting import reread, rewrite_text, unpin_scale
 from .sources import STDIN, Source, scale_in_name
+from .text import unified_diff
 
 
 @dataclass(frozen=True, repr=False)

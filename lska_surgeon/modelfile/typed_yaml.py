@@ -12,8 +12,18 @@ from typing import Any, cast
 from ..errors import EncodingError, EndlessError, SurgeonError
 from ..files import no_file
 from ..wording import did_you_mean
-from ..yaml_nodes import HugeNumber, MappingNode, Node, ScalarNode, SequenceNode, UnreadableYaml, compose, plain_value
-from .encoding import content_of, decoded
+from .text import (
+    HugeNumber,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    UnreadableYaml,
+    compose,
+    content_of,
+    decoded,
+    plain_value,
+)
 
 #: What msgspec expects -> what a value is not, in words.
 _NOT = {"int": "is not a whole number", "str": "is not a word", "bool": "is neither true nor false"}

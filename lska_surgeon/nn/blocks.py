@@ -21,8 +21,7 @@ from ultralytics.nn.modules import block as plain
 from ..core.attention import read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
-from ..core.kernel import Kernel, resolve_kernel
-from ..core.other_operators import AnyOperator, OtherOperator
+from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
 from .operators import OPERATORS, Operator, named_operators
 from .others import OTHER_CLASSES, Plain, build_operator
@@ -231,7 +230,8 @@ def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> 
             attach(part, kernel, block)
         return module
     given = type(module).__name__
-    name = block or STOCK[given].host or ""
+    kind = STOCK[given]
+    name = block or (kind.host.block if kind.host and kind.may_hold else "")
     if name not in HOST_CLASSES:
         known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in HOST_CLASSES.values()))
         raise BuildError(f"no host block for {given}: an operator fits into {known} of the installed ultralytics")

@@ -28,8 +28,7 @@ from torch import nn
 from ..core.blocks import ADD, ATTENTION, VERBATIM, BlockTable, CustomModule, Declarations
 from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
-from ..declarations.find import announce, untrusted
-from ..declarations.read import split_target
+from ..declarations.find import announce, split_target, untrusted
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
 

@@ -14,8 +14,7 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from ..core.kernel import Kernel, resolve_kernel
-from ..core.other_operators import AnyOperator
+from ..core.operators import AnyOperator, Kernel, resolve_kernel
 
 SomeOperator = TypeVar("SomeOperator", bound="Operator")
 

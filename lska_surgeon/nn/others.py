@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
 from ..core.blocks import BlockTable
-from ..core.kernel import Kernel
-from ..core.other_operators import CBAM as CBAM_OP
-from ..core.other_operators import GATED, TIMM, AnyOperator, OtherOperator, read_other
+from ..core.operators import CBAM as CBAM_OP
+from ..core.operators import GATED, TIMM, AnyOperator, Kernel, OtherOperator, read_other
 from ..declarations.find import active_blocks
 from ..errors import BuildError, needs
 from ..wording import first_line

@@ -28,7 +28,7 @@ from ultralytics.nn import modules
 from ..core.attention import Attention, host_spec, read_attention
 from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.graph import SECTIONS, Layer, as_from
-from ..core.other_operators import AnyOperator
+from ..core.operators import AnyOperator
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach

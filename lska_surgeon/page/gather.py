@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.kernel import OP_BLOCKS
+from ..core.operators import OP_BLOCKS
 from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
 from ..drawing.drawing import Drawing, drawing_of

@@ -17,8 +17,7 @@ from typing import Annotated, Any, Literal, Union
 from msgspec import Meta, Struct
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.kernel import DEFAULT_KERNEL, OP_BLOCKS
-from ..core.other_operators import resolve_operator
+from ..core.operators import DEFAULT_KERNEL, OP_BLOCKS, resolve_operator
 from ..core.positions import meant_by, parse_at
 from ..cost.image_size import LARGEST_SIDE
 from ..cost.limits import Budget, parse_limit

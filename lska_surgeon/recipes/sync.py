@@ -20,7 +20,7 @@ from ..cost.cost import CostError
 from ..declarations.find import building_with
 from ..errors import RecipeError, SurgeonError, TargetError
 from ..files import check_folder, read_within, remove_temporary, replace_all
-from ..modelfile.lines import unified_diff
+from ..modelfile.text import unified_diff
 from ..reports import Annotation, Part, Report, Result
 from ..wording import counted, printable
 from .index import Index, Owned, index_name, read_owned

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..core.placement import Placement, edits_for
+from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.file_names import default_name, name_fields
 from ..modelfile.insert import Insertion, plan_insert
-from ..modelfile.model import Model, load
+from ..modelfile.model import Model, default_name, load, name_fields
 from .recipe import Recipe, Wanted
 
 DEFAULT_FOLDER = "variants"

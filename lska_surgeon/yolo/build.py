@@ -15,11 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import NO_HEAD, Graph, Layer, as_from, graph_of
-from ..core.scaling import AbsurdScaleError, Scaling, scaling_of
-from ..core.settings import settings_problems
-from ..core.shapes import channels_in, shapes_of, size_problem, width_problem
-from ..core.yolov5 import yolov5_problem
+from ..core.graph import NO_HEAD, AbsurdScaleError, Graph, Layer, Scaling, as_from, graph_of, scaling_of, yolov5_problem
+from ..core.shapes import channels_in, settings_problems, shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
 from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError
 from ..modelfile.document import Document, RowError

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..core.blocks import BlockTable
-from ..core.other_operators import read_row_of_users
+from ..core.operators import read_row_of_users
 from ..declarations.find import VARIABLE
 from ..errors import CheckpointError, SurgeonError, extra_of, needs
 from ..modelfile.model import read_source

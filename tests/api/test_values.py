@@ -11,9 +11,8 @@ import pytest
 
 import lska_surgeon as ls
 from lska_surgeon.core.blocks import STOCK, Block, BlockTable
-from lska_surgeon.core.graph import graph_of
+from lska_surgeon.core.graph import Scaling, graph_of
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.declarations.find import find_blocks
 from lska_surgeon.errors import KernelError, RecipeError

@@ -19,15 +19,14 @@ from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.known_blocks import is_slip, nearest
 from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
 from lska_surgeon.cli.main import main
-from lska_surgeon.core.graph import Layer
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.graph import Layer, scaling_of
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.rewriting import splice
 from lska_surgeon.modelfile.sources import stock_models
-from lska_surgeon.yaml_nodes import Span
+from lska_surgeon.modelfile.text import Span
 
 STOCK = sorted(stock_models())
 FAMILIES = ["rtdetr-l", "yolo11", "yolo12", "yolo26", "yolov10n", "yolov3", "yolov5", "yolov6", "yolov8-p2", "yolov9e"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.shapes import NETWORK, surgeon
 
-from lska_surgeon.core.settings import settings_problems
+from lska_surgeon.core.shapes import settings_problems
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.sources import stock_models
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lska_surgeon.core.kernel import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
 from lska_surgeon.errors import KernelError
 
 #: Table 1 of the paper's code: k, length of the first pair, length of the dilated pair, dilation.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lska_surgeon.core.graph import Graph
-from lska_surgeon.core.kernel import resolve_kernel
+from lska_surgeon.core.graph import Graph, scaling_of
+from lska_surgeon.core.operators import resolve_kernel
 from lska_surgeon.core.positions import NAMES, Site, named_sites, parse_at, resolve_at
-from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import Shape, shapes_of
 from lska_surgeon.core.surgery import Edit, insert
 from lska_surgeon.errors import PositionError

@@ -9,15 +9,15 @@ from support import builds
 from support import yaml_oracle as oracle
 from support.insertions import plan_insert
 
-from lska_surgeon.core.placement import Placement
-from lska_surgeon.core.scaling import Scaling
+from lska_surgeon.core.graph import Scaling
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import GraphError, TargetError
 
-BY_LETTER = ("C3k2", "A2C2f")
+BY_LETTER = {"C3k2", "A2C2f"}
 
 
-def by_letter(model: str) -> bool:
-    return any(layer.block in BY_LETTER for layer in builds.document_of(model).layers)
+def by_letter(model: str) -> str:
+    return " and ".join(sorted({x.block for x in builds.document_of(model).layers} & BY_LETTER))
 
 
 def other_letter(scaling: Scaling) -> str:
@@ -54,8 +54,8 @@ def test_resolved_variant_under_another_letter_is_the_same_or_refused(model: str
         with pytest.raises(TargetError) as refused:
             builds.full_plan(model, scaling, name, resolve=True)
         assert str(refused.value) == (
-            f"the name {name} says scale {other_letter(scaling)}, and Ultralytics builds C3k2 and A2C2f by that letter"
-            f": choose a name with {scaling.letter} in that place, or with no scale"
+            f"the name {name} says scale {other_letter(scaling)}, and Ultralytics builds {by_letter(model)} by that "
+            f"letter: choose a name with {scaling.letter} in that place, or with no scale"
         )
         return
     text = builds.full_plan(model, scaling, name, resolve=True).text

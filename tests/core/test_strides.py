@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.insertions import plan_insert
 
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.graph import Scaling
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import Scaling
 from lska_surgeon.core.shapes import Shape, shapes_of
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.sources import stock_models
 

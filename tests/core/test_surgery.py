@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lska_surgeon.core.graph import Graph, Layer
-from lska_surgeon.core.kernel import Kernel, resolve_kernel
+from lska_surgeon.core.operators import Kernel, resolve_kernel
 from lska_surgeon.core.positions import Site
 from lska_surgeon.core.surgery import Edit, Rewrite, insert, remove
 from lska_surgeon.errors import GraphError, PositionError

@@ -14,8 +14,8 @@ from support.insertions import plan_insert
 from support.releases import published_head
 from torch import nn
 
-from lska_surgeon.core.kernel import OP_BLOCKS, TRIVIAL_OPS, resolve_kernel
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.operators import OP_BLOCKS, TRIVIAL_OPS, resolve_kernel
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost.count import Cost, CostError, ModuleCost, count, count_source
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.errors import SurgeonError

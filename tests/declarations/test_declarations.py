@@ -13,9 +13,15 @@ from support.custom import using
 from support.insertions import plan_insert
 
 from lska_surgeon.core.blocks import Declarations
-from lska_surgeon.core.placement import Placement
-from lska_surgeon.declarations.find import VARIABLE, active_blocks, find_blocks, find_declarations
-from lska_surgeon.declarations.read import LIKES, read_declarations
+from lska_surgeon.core.surgery import Placement
+from lska_surgeon.declarations.find import (
+    LIKES,
+    VARIABLE,
+    active_blocks,
+    find_blocks,
+    find_declarations,
+    read_declarations,
+)
 from lska_surgeon.errors import DeclarationError
 from lska_surgeon.modelfile.model import load
 from lska_surgeon.modelfile.remove import plan_remove

@@ -12,10 +12,8 @@ from click.testing import CliRunner, Result
 import lska_surgeon
 from lska_surgeon.checks.unknown_blocks import inventory
 from lska_surgeon.cli.main import main
-from lska_surgeon.declarations.find import VARIABLE
-from lska_surgeon.declarations.guess import like_by_name
-from lska_surgeon.declarations.read import read_declarations
-from lska_surgeon.declarations.scan import scan
+from lska_surgeon.declarations.find import VARIABLE, read_declarations
+from lska_surgeon.declarations.guess import like_by_name, scan
 from lska_surgeon.errors import DeclarationError
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"

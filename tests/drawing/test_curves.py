@@ -77,7 +77,7 @@ def test_a_point_is_what_insert_adds(at: str) -> None:
     for one in found.points:
         from support.insertions import plan_insert
 
-        from lska_surgeon.core.placement import Placement
+        from lska_surgeon.core.surgery import Placement
 
         plan = plan_insert("yolov8n.yaml", Placement((at,), one.op, one.k))
         assert (one.params, one.macs) == (plan.params_added, plan.macs_added(320, 320))

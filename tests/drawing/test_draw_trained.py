@@ -14,7 +14,7 @@ from support.shapes import surgeon
 import lska_surgeon as ls
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.core.graph import graph_of
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import SurgeonError
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import builds, images
 
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.graph import Scaling
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import Scaling
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.drawing.comparison import Comparison
 from lska_surgeon.drawing.content import Content
 from lska_surgeon.drawing.images import svg_of

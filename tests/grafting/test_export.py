@@ -13,7 +13,7 @@ from support.shapes import graft, write_checkpoint
 from ultralytics import YOLO
 from ultralytics.utils import checks
 
-from lska_surgeon.core.kernel import OP_BLOCKS, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, resolve_kernel
 from lska_surgeon.nn import named_operators
 
 POSITIONS = ("backbone", "sppf", "neck", "head", "residual", "sppf-inner")

@@ -11,7 +11,7 @@ from support.trained import trained
 from torch import nn
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.core.kernel import resolve_kernel
+from lska_surgeon.core.operators import resolve_kernel
 from lska_surgeon.grafting.trainers import frozen_parts, not_carried, starts_anew
 from lska_surgeon.nn import attach, named_operators
 from lska_surgeon.yolo.build import build

@@ -16,8 +16,8 @@ from support import trained as t
 from torch import nn
 
 from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from lska_surgeon.core.kernel import OP_BLOCKS, resolve_kernel
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.operators import OP_BLOCKS, resolve_kernel
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.grafting.certificate import Certificate
 from lska_surgeon.grafting.graft import RECORD, Graft, graft, ungraft

@@ -16,7 +16,7 @@ from support.insertions import plan_insert
 from torch import nn
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.grafting.graft import graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
 from lska_surgeon.yolo.environment import quiet

@@ -16,7 +16,7 @@ from torch import nn
 from ultralytics.nn import tasks
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into

@@ -14,7 +14,7 @@ from support.insertions import plan_insert
 from torch import Tensor, nn
 
 from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft, plan_graft_into

@@ -19,15 +19,8 @@ from support.trained import equal, outputs
 from ultralytics import YOLO
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.core.other_operators import (
-    CBAM,
-    TIMM_NAMES,
-    OtherOperator,
-    all_ops,
-    other_ops,
-    resolve_operator,
-)
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.operators import CBAM, TIMM_NAMES, OtherOperator, all_ops, other_ops, resolve_operator
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost import count as count_module
 from lska_surgeon.cost.cache import CostCache
 from lska_surgeon.cost.count import count, count_operator, count_source

@@ -11,7 +11,7 @@ from support.custom import using
 
 import lska_surgeon as ls
 from lska_surgeon.core.blocks import Declarations
-from lska_surgeon.declarations.read import read_declarations
+from lska_surgeon.declarations.find import read_declarations
 from lska_surgeon.yolo.build import build
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"

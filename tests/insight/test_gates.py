@@ -13,7 +13,7 @@ from support import shapes
 import lska_surgeon
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.cli.main import main
-from lska_surgeon.core.kernel import OP_BLOCKS
+from lska_surgeon.core.operators import OP_BLOCKS
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.nn import named_operators
 

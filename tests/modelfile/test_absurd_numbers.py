@@ -9,8 +9,7 @@ import pytest
 from support.shapes import surgeon
 
 from lska_surgeon.core.blocks import STOCK
-from lska_surgeon.core.graph import Graph, Layer
-from lska_surgeon.core.scaling import Scaling
+from lska_surgeon.core.graph import Graph, Layer, Scaling
 from lska_surgeon.core.shapes import MOST_CHANNELS, shapes_of
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.document import Document

@@ -11,7 +11,7 @@ import pytest
 from support.shapes import NETWORK, surgeon
 
 import lska_surgeon as ls
-from lska_surgeon.core.other_operators import TIMM_NAMES
+from lska_surgeon.core.operators import TIMM_NAMES
 from lska_surgeon.errors import KernelError, RecipeError
 from lska_surgeon.modelfile.sources import stock_models
 

@@ -15,11 +15,10 @@ from support.insertions import plan_insert
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.graph import Graph
-from lska_surgeon.core.placement import Placement, edits_for
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.surgery import insert
+from lska_surgeon.core.surgery import Placement, edits_for, insert
 from lska_surgeon.errors import PositionError
-from lska_surgeon.modelfile.canonical import canonical_text
+from lska_surgeon.modelfile.diff import canonical_text
 from lska_surgeon.modelfile.document import Document, format_value
 from lska_surgeon.modelfile.model import Model, load
 from lska_surgeon.modelfile.sources import stock_models

@@ -20,10 +20,10 @@ from support import yaml_oracle as oracle
 from support.insertions import plan_insert
 
 from lska_surgeon.core.blocks import STOCK as TABLE
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.graph import scaling_of
 from lska_surgeon.core.positions import NAMES, named_sites
-from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import TargetError
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.insert import Insertion

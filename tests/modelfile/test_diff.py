@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from support.insertions import plan_insert
 
-from lska_surgeon.core.operators import params_added
-from lska_surgeon.core.placement import Placement, edits_for
+from lska_surgeon.core.attention import params_added
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.surgery import Rewrite, insert
+from lska_surgeon.core.surgery import Placement, Rewrite, edits_for, insert
 from lska_surgeon.cost.difference import closed_form_costs
-from lska_surgeon.modelfile.diff import compare
-from lska_surgeon.modelfile.difference import Rewiring, RowDifference
+from lska_surgeon.modelfile.diff import Rewiring, RowDifference, compare
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.model import Model, load, model_of
 from lska_surgeon.modelfile.sources import Source, stock_models

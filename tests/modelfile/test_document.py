@@ -15,7 +15,7 @@ from lska_surgeon.errors import DocumentError, EndlessError
 from lska_surgeon.modelfile.document import Document, format_row, format_value
 from lska_surgeon.modelfile.remove import plan_remove
 from lska_surgeon.modelfile.sources import stock_models
-from lska_surgeon.yaml_nodes import read_plain
+from lska_surgeon.modelfile.text import read_plain
 
 BASE = """\
 nc: 80

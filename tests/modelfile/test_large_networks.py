@@ -10,8 +10,8 @@ import pytest
 from support.insertions import plan_insert
 
 from lska_surgeon.checks import check_file
-from lska_surgeon.core.placement import Placement
 from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import GraphError
 from lska_surgeon.modelfile.diff import compare
 from lska_surgeon.modelfile.model import load

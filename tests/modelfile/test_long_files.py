@@ -9,15 +9,14 @@ from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK
-from lska_surgeon.core.graph import Graph, Layer
-from lska_surgeon.core.scaling import Scaling
+from lska_surgeon.core.graph import Graph, Layer, Scaling
 from lska_surgeon.declarations.guess import guess_blocks
 from lska_surgeon.errors import EndlessError, NotAModelError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.encoding import MOST_BYTES
 from lska_surgeon.modelfile.model import Model
 from lska_surgeon.modelfile.positions import Positions
 from lska_surgeon.modelfile.sources import Source
+from lska_surgeon.modelfile.text import MOST_BYTES
 from lska_surgeon.wording import few, numbers
 from lska_surgeon.yolo.build import refuse_sizes
 

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shapes import surgeon
 
+from lska_surgeon.core.attention import operators_in
 from lska_surgeon.core.blocks import STOCK
-from lska_surgeon.core.graph import Graph, Layer
-from lska_surgeon.core.operators import operators_in
-from lska_surgeon.core.resolve import resolve_scale
-from lska_surgeon.core.scaling import scaling_of
+from lska_surgeon.core.graph import Graph, Layer, scaling_of
 from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.core.surgery import resolve_scale
 from lska_surgeon.errors import SurgeonError
 
 CASE = Path(__file__).parents[1] / "cases" / "scales" / "yolov8s-depth-multiple.yaml"

@@ -11,13 +11,12 @@ from support import builds
 from support import yaml_oracle as oracle
 from support.insertions import plan_insert
 
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.file_names import check_family
-from lska_surgeon.modelfile.model import load
+from lska_surgeon.modelfile.model import check_family, load
 from lska_surgeon.modelfile.remove import plan_remove
-from lska_surgeon.modelfile.scale_pin import pin_scale, pinned_scale, unpin_scale
+from lska_surgeon.modelfile.rewriting import pin_scale, pinned_scale, unpin_scale
 from lska_surgeon.modelfile.sources import scale_in_name, stock_models, without_scale
 from lska_surgeon.yolo.environment import import_offline, quiet
 

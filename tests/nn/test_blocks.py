@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
-from lska_surgeon.core.kernel import Kernel, resolve_kernel
+from lska_surgeon.core.operators import Kernel, resolve_kernel
 from lska_surgeon.errors import BuildError, KernelError
 from lska_surgeon.nn import BottleneckLSKA, Host, LSKAAttention, Operator, attach, named_operators
 from lska_surgeon.nn.blocks import HOST_CLASSES

@@ -18,11 +18,9 @@ from support.custom import using, using_file
 
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.core.blocks import CustomModule, Declarations
-from lska_surgeon.core.graph import Graph, graph_of, yaml_of
-from lska_surgeon.core.placement import Placement, edits_for
-from lska_surgeon.core.scaling import scaling_of
+from lska_surgeon.core.graph import Graph, graph_of, scaling_of, yaml_of
 from lska_surgeon.core.shapes import shapes_of
-from lska_surgeon.core.surgery import insert, remove
+from lska_surgeon.core.surgery import Placement, edits_for, insert, remove
 from lska_surgeon.cost.count import count
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lska_surgeon.core.kernel import OP_BLOCKS, PAPER_DILATIONS, Kernel, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, Kernel, resolve_kernel
 from lska_surgeon.errors import KernelError
 from lska_surgeon.nn import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
 

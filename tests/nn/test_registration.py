@@ -22,7 +22,7 @@ from ultralytics.nn import tasks
 from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
-from lska_surgeon.core.kernel import resolve_kernel
+from lska_surgeon.core.operators import resolve_kernel
 from lska_surgeon.errors import BuildError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
 from lska_surgeon.nn.parsing import conflicts, owned_names, register

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.core.kernel import OP_BLOCKS, PAPER_DILATIONS
+from lska_surgeon.core.graph import scaling_of
+from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.cost.count import count_source
 from lska_surgeon.modelfile.document import Document

@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lska_surgeon.core.kernel import OP_BLOCKS
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.graph import Scaling, scaling_of
+from lska_surgeon.core.operators import OP_BLOCKS
 from lska_surgeon.core.positions import named_sites
-from lska_surgeon.core.scaling import Scaling, scaling_of
 from lska_surgeon.core.shapes import shapes_of
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.insert import Insertion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lska_surgeon.core.blocks import STOCK, BlockTable
-from lska_surgeon.core.placement import Placement
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile import insert
 from lska_surgeon.modelfile.model import load
 

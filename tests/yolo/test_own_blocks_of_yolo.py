@@ -11,8 +11,7 @@ from support.custom import using
 from ultralytics.utils import checks
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.declarations.find import VARIABLE
-from lska_surgeon.declarations.read import read_declarations
+from lska_surgeon.declarations.find import VARIABLE, read_declarations
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.command import user_error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...core.kernel import OP_BLOCKS
+from ...core.operators import OP_BLOCKS
 from ...cost.curves import DESIGNS, SIZES
 from ...drawing.curves import Curves
 from ...drawing.plots import check_figure

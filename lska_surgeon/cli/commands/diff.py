@@ -110,7 +110,7 @@ def diff(
 def _index_free(model: str) -> bytes:
     """A model's canonical text; what is no model is shown as it is, for git gives up where a textconv fails."""
     from ...declarations.find import active_blocks
-    from ...modelfile.canonical import canonical_text
+    from ...modelfile.diff import canonical_text
     from ...modelfile.document import Document
     from ...modelfile.sources import find_source
 

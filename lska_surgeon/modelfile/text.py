@@ -1,4 +1,4 @@
-"""YAML text as nodes with places, and their values as PyYAML reads them; the one importer of ruamel.yaml.
+"""YAML as text: bytes, lines, nodes with places, values as PyYAML reads them; the one importer of ruamel.yaml.
 
 Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a string) or all of 1.1 (the scale key
 `n` becomes False); PyYAML does neither.
@@ -6,9 +6,12 @@ Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a
 
 from __future__ import annotations
 
+import codecs
+import difflib
 import re
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -16,8 +19,112 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader
 from ruamel.yaml.scanner import Scanner
 
-from .errors import DocumentError
-from .wording import clean, one_line
+from ..errors import DocumentError, EncodingError, EndlessError
+from ..files import open_to_read
+from ..wording import clean, one_line, printable
+
+#: How a file begins -> its encoding. The mark of UTF-32 begins with that of UTF-16, so it comes first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_HEAD = 4096
+#: Stock models have a few thousand bytes; a million would take a minute to read.
+MOST_BYTES = 2**17
+
+
+def content_of(file: Path | IO[bytes]) -> bytes:
+    """A file's bytes, at most one more than `MOST_BYTES` of them: `decoded` tells of those that have more.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if not isinstance(file, Path):
+        return file.read(MOST_BYTES + 1)
+    with open_to_read(file) as opened:
+        return opened.read(MOST_BYTES + 1)
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text; bytes that are not UTF-8 (a comment in GBK, say) survive the round trip as lone surrogates.
+
+    Raises:
+        EncodingError: it is UTF-16 or UTF-32, with a mark or without.
+        EndlessError: it is far too long.
+    """
+    if len(content) > MOST_BYTES:
+        raise EndlessError(f"{name} has more than {MOST_BYTES:,} bytes, and no network or recipe is as long as that")
+    found = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    head = content[:_HEAD]
+    if found is None and head and head.count(0) >= len(head) / 4:  # a stray one is dropped, as Ultralytics does
+        found = "UTF-16 or UTF-32 without a mark (it is full of zero bytes)"
+    if found:
+        raise EncodingError(f"{name} is {found}, and has to be UTF-8: save it as UTF-8")
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+#: Each single character that ends a line for PyYAML: beside the usual ones, NEL, LS and PS.
+BREAKS = "\n\r\x85\u2028\u2029"
+_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+
+
+def line_start(text: str, at: int) -> int:
+    """Where the line around `at` begins."""
+    window = 256  # looked at first, so that a text without one of them is not searched to its start
+    while True:
+        low = max(at - window, 0)
+        found = max(text.rfind(one, low, at) for one in BREAKS)
+        if found >= 0 or not low:
+            return found + 1
+        window *= 2
+
+
+def line_end(text: str, at: int) -> int:
+    """Where the line around `at` ends, its line ending not counted."""
+    found = _BREAK.search(text, at)
+    return found.start() if found else len(text)
+
+
+def newline_at(text: str, at: int) -> str:
+    """The line ending in use around `at`: the line's own, or that of the line before; "\\n" when there is none."""
+    found = _BREAK.search(text, at)
+    if found:
+        return found.group()
+    start = line_start(text, at)
+    return "\r\n" if text[:start].endswith("\r\n") else text[start - 1 : start] or "\n"
+
+
+def line_number(text: str, at: int) -> int:
+    """The number, from 1, of the line around `at`; who asks often takes `line_starts`."""
+    return sum(1 for _ in _BREAK.finditer(text, 0, at)) + 1
+
+
+def line_starts(text: str) -> list[int]:
+    """Where each line begins."""
+    return [0, *(found.end() for found in _BREAK.finditer(text))]
+
+
+def patch(before: str, after: str, name: str) -> str:
+    """A unified diff that `patch -p1` and `git apply` take, which know lines by LF alone, without its last newline.
+
+    All bytes are there, a CR before an LF and what is not UTF-8 included; a text without any LF is one line.
+    """
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+\Z", text) for text in (before, after))
+    found = difflib.unified_diff(old, new, f"a/{printable(name)}", f"b/{printable(name)}")
+    whole = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
+    return "".join(whole).removesuffix("\n")
+
+
+def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
+    """A unified diff of two texts for people: one newline style, and all but tabs to be seen."""
+    old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
+    lines = (old.splitlines(), new.splitlines())
+    names = (f"a/{printable(old_name)}", f"b/{printable(new_name)}")
+    found = difflib.unified_diff(*lines, *names, lineterm="")
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in found)
+
 
 __all__ = [
     "LARGEST",
