@@ -313,6 +313,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tmp_path_factory.mktemp("hostile") / "project"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LSKA_SURGEON_CACHE", str(project / "cache"))
+        patch.setattr("lska_surgeon.cost.cache.is_own_process", lambda: True)
         recipe = experiment(project, lambda name, seed: [spread(seed)] * 3, f"{RECIPE}latency: true\n")
         patch.chdir(project)
         write_checkpoint(project)
@@ -346,6 +347,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(template, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "project" / "cache"))
+    monkeypatch.setattr("lska_surgeon.cost.cache.is_own_process", lambda: True)
     return tmp_path / "project"
 
 

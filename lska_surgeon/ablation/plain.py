@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..cost.image_size import DEFAULT_SIZE
+from ..cost.limits import DEFAULT_SIZE
 from ..errors import AblationError, SurgeonError, without_trust
 from ..modelfile.sources import CHECKPOINT_SUFFIXES
 from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..cost.image_size import size_of
+from ..cost.cache import cost_of
+from ..cost.limits import size_of
+from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .runs import OTHER_NETWORK, Costs, Run, weights_of
 
@@ -32,11 +34,8 @@ def _counted(run: Run, size: int) -> Costs | None:
     checkpoint = weights_of(run.folder)
     if checkpoint is None:
         return None
-    from ..checkpoints.checkpoint import read_checkpoint
-    from ..cost.count import count
-
     try:
-        cost = count(read_checkpoint(checkpoint).float_model(), size_of(size), name=str(checkpoint))
+        cost = cost_of(str(checkpoint), size_of(size), blocks=active_blocks())
     except SurgeonError:
         return None
     return Costs(cost.params, cost.gflops)

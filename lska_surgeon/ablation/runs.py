@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cost.cache import CostCache
-from ..cost.image_size import DEFAULT_SIZE
+from ..cost.limits import DEFAULT_SIZE
 from ..grafting.input_files import classes_in
 from .cells import Ablation, Cell
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record
@@ -73,7 +73,7 @@ def runs_of(ablation: Ablation, epoch: str) -> list[Run]:
 
 def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
     """Network -> its costs, at the recipe's image size; what is not known stays unknown where it may not be counted."""
-    costs = CostCache(ablation.recipe.imgsz, may_count=count)
+    costs = CostCache(ablation.recipe.imgsz, ablation.recipe.blocks, may_count=count)
     found = {}
     for network in ablation.networks:
         counted = network.cost(costs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cost.difference import Difference, difference_of
-from ..cost.image_size import size_of
+from ..cost.limits import size_of
 from ..declarations.find import active_blocks
 from .arguments import PathLike, as_name
 from .own_blocks import with_own_blocks

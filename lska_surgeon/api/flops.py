@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from ..cost.cache import cost_of
 from ..cost.cost import Cost
-from ..cost.image_size import batch_of, size_of
+from ..cost.limits import batch_of, size_of
+from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from ..modelfile.sources import is_checkpoint
 from ..wording import a_value
@@ -61,11 +63,11 @@ def flops(
     look_at(model, built=True)
     if scale and not _is_yaml(model):
         raise SurgeonError(f"scale {scale!r} is for a model YAML: a network that is built already has its scale")
-    from ..cost.count import count_source, load
+    if isinstance(model, (str, os.PathLike)):
+        return cost_of(os.fspath(model), size, batch, fuse, blocks=active_blocks(), scale=scale, trust=trust)
+    from ..cost.count import load
 
     load()
-    if isinstance(model, (str, os.PathLike)):
-        return count_source(os.fspath(model), size, batch, fuse, scale=scale, trust=trust)
     return _count_loaded(model, size, batch, fuse)
 
 

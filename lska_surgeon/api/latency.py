@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cost.image_size import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
+from ..cost.limits import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
 from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .arguments import PathLike
@@ -14,7 +14,7 @@ from .own_blocks import with_own_blocks
 
 if TYPE_CHECKING:
     from ..ablation.cells import Ablation
-    from ..cost.times import Latencies
+    from ..cost.latency import Latencies
 
 
 @with_own_blocks

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from ..core.operators import DEFAULT_KERNEL, PAPER_DILATIONS
-from ..cost.image_size import LARGEST_SIDE
+from ..cost.limits import LARGEST_SIDE
 from ..declarations.find import building_with, find_blocks
 from ..modelfile.sources import STDIN
 from . import completion

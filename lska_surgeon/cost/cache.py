@@ -1,45 +1,54 @@
-"""What models and operators cost, each counted once: from what is known, from the cache, or by fvcore.
+"""What models and operators cost, each counted once: from what is known, from the cache, or by fvcore; no torch.
 
-It knows no variants. The cache is a folder with one small file per model, and per operator, width and map size:
-`$LSKA_SURGEON_CACHE`, else `lska-surgeon` in `$XDG_CACHE_HOME` or `~/.cache`. A file's name is the hash of all that a
-count depends on, so nothing in it goes stale.
+It knows no variants. The cache is a folder with one file for each count: `$LSKA_SURGEON_CACHE`, else `lska-surgeon` in
+`$XDG_CACHE_HOME` or `~/.cache`.
+
+1. A file's name is the hash of all that a count depends on: the model's bytes and name, what was asked, the releases
+   here, and the source text of what builds and counts, for people edit that. So nothing in it goes stale. Where a
+   class may have been changed in memory, it is neither read nor written.
+2. A file begins with the hash of its name and its content. One that is damaged or was renamed counts for nothing.
+3. What a custom module costs changes with its source and with all that this imports, so a model with one is not kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from ..core.blocks import BlockTable
 from ..core.operators import TIMM, AnyOperator, OtherOperator
-from ..declarations.find import active_declarations
-from ..errors import DamagedError, SurgeonError, needs
-from ..files import for_a_while, read_json, write_text
-from ..modelfile.sources import scale_in_name
+from ..errors import SurgeonError, needs
+from ..files import for_a_while, open_to_read, read_within, write_whole
+from ..modelfile.sources import Source, find_source, scale_in_name
 from ..modelfile.text import LARGEST
+from ..yolo.environment import importing, is_own_process
+from .cost import Cost
 
-_CACHE_SCHEMA = 1
-#: Who builds and who counts; torch runs what they trace, and goes into the cache's key alone.
+_SCHEMA = 2
+#: Who builds and who counts. A count depends on torch and torchvision, too, and on timm where it is installed.
 _COUNTERS = ("ultralytics", "fvcore")
-_KEY = (*_COUNTERS, "torch")
+_NEEDED = (*_COUNTERS, "torch", "torchvision")
+#: Whose source text a count depends on: package -> files.
+_SOURCES = {
+    "ultralytics": ("nn/**/*.py", "utils/torch_utils.py"),
+    __package__.partition(".")[0]: ("nn/*.py", "yolo/build.py", "cost/count.py", "cost/shapes_only.py"),
+}
+_CHUNK = 2**20
 #: Parameters or multiply-accumulates, where a file says them.
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
-
-
-class _Kept(TypedDict):
-    """What a file of the cache holds."""
-
-    params: Amount
-    macs: Amount
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,50 @@ class ModelText:
         return sha256(self.text)
 
 
+def cost_of(
+    name: str,
+    imgsz: tuple[int, int],
+    batch: int = 1,
+    fuse: bool = True,
+    *,
+    blocks: BlockTable,
+    scale: str | None = None,
+    trust: bool = False,
+) -> Cost:
+    """What a model YAML or a checkpoint costs; torch is imported where that was not counted before.
+
+    Args:
+        name: path of a `.yaml` or `.pt` file, or a stock name with its scale ("yolov8s.yaml").
+        imgsz: input height and width, pixels.
+        batch: images in the input.
+        fuse: fuse Conv and BatchNorm first.
+        blocks: the table of blocks that it is built with.
+        scale: scale of a YAML; None takes the one of its name.
+        trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
+
+    Raises:
+        SurgeonError: there is no such file, it does not build or load, or it can't be counted.
+    """
+    source = find_source(name, "either")
+    digest = None if trust else _digest_of_file(source, blocks)
+    path = _file(source.name, digest, scale, *imgsz, batch, fuse) if digest else None
+    kept = _read(path, Cost)
+    if kept is not None:
+        return replace(kept, name=name)
+    with importing():
+        from .count import count_source, load
+
+        load()
+    return _kept(path, count_source(name, imgsz, batch, fuse, scale=scale, trust=trust))
+
+
 @dataclass
 class CostCache:
     """Counts at one image size.
 
     Attributes:
         imgsz: height and width, pixels.
+        blocks: the table of blocks that models are built with.
         may_count: take what is not known from the cache, or count it, which imports torch. Without it nothing depends
             on what this machine has done before.
         renew: count also what other releases of ultralytics or fvcore than those here counted.
@@ -91,6 +138,7 @@ class CostCache:
     """
 
     imgsz: tuple[int, int]
+    blocks: BlockTable
     may_count: bool = False
     renew: bool = False
     known: Mapping[tuple[str, str | None], Counted] = field(default_factory=dict)
@@ -110,10 +158,10 @@ class CostCache:
         """
         key = (model.sha256, model.scale)
         if key not in self.used:
-            found = self._find(model, sums_up)
-            if found is None:
+            counted = self._known(model) or self._counted(model, sums_up)
+            if counted is None:
                 return None
-            self.used[key] = (model, found)
+            self.used[key] = (model, counted)
         return self.used[key][1]
 
     def of_operator(self, operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int] | None:
@@ -130,43 +178,40 @@ class CostCache:
         params, macs = operator.params(channels), operator.macs(channels, *sides)
         if params is not None and macs is not None:
             return params, macs
-        if not self.may_count:
-            return None
         key = (operator, channels, sides)
-        if key not in self._operators:
-            path = _file_of_operator(operator, channels, sides)
-            found = _read(path) or _counted_operator(operator, channels, sides)
-            _write(path, found)
-            self._operators[key] = found
-        return self._operators[key]
+        if self.may_count and key not in self._operators:
+            gated = isinstance(operator, OtherOperator) and operator.gated
+            path = _file(operator.op, gated, channels, *sides) if operator.op.startswith(TIMM) else None
+            known = _read(path, tuple[int, int])
+            self._operators[key] = known or _kept(path, _counted_operator(operator, channels, sides))
+        return self._operators.get(key)
 
-    def _find(self, model: ModelText, sums_up: Callable[[], tuple[int, int] | None] | None) -> Counted | None:
-        kept = self.known.get((model.sha256, model.scale))
-        if kept and not (self.renew and _is_outdated(kept)):
-            return kept
+    def _known(self, model: ModelText) -> Counted | None:
+        known = self.known.get((model.sha256, model.scale))
+        if known and self.renew and any(known.counted_with.get(name) != here for name, here in counted_with().items()):
+            return None
+        return known
+
+    def _counted(self, model: ModelText, sums_up: Callable[[], tuple[int, int] | None] | None) -> Counted | None:
         if not self.may_count:
             return None
-        path = _cache_file(model, self.imgsz)
-        found = _read(path) or (sums_up() if sums_up else None) or _count(model, self.imgsz)
-        _write(path, found)
-        return Counted(*found, counted_with())
+        scale = None if model.scale == scale_in_name(model.name) else model.scale  # as whoever gives the name asks
+        digest = _digest(model.text.encode("utf-8", errors="surrogateescape"), self.blocks)
+        cost = _read(_file(model.name, digest, scale, *self.imgsz, 1, True) if digest else None, Cost)
+        sums = sums_up() if cost is None and sums_up else None
+        if sums is not None:
+            return Counted(*sums, counted_with())
+        if cost is None:
+            with _what_counts(model.name):
+                from . import count  # noqa: F401
+            with for_a_while(model.name, model.text) as path:
+                cost = cost_of(os.fspath(path), self.imgsz, scale=scale, blocks=self.blocks)
+        return Counted(cost.params, cost.macs, counted_with())
 
 
 def sha256(text: str) -> str:
     """SHA-256 of a text as it is written to a file, in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
-
-
-def _is_outdated(kept: Counted) -> bool:
-    return any(kept.counted_with.get(name) != release for name, release in counted_with().items())
-
-
-def _count(model: ModelText, imgsz: tuple[int, int]) -> tuple[int, int]:
-    with _what_counts(model.name):
-        from .count import count_source
-    with for_a_while(model.name, model.text) as path:
-        cost = count_source(str(path), imgsz, scale=model.scale, name=model.name)
-    return cost.params, cost.macs
 
 
 def _counted_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int]:
@@ -185,40 +230,64 @@ def _what_counts(name: str) -> Iterator[None]:
 
 def counted_with() -> dict[str, str]:
     """The releases here of those that a count depends on, as far as they are installed."""
-    return {name: version for name, version in _versions().items() if name in _COUNTERS}
+    return {name: release for name, release in _releases().items() if name in _COUNTERS}
 
 
 @cache
-def _versions() -> Mapping[str, str]:
-    found = {}
-    for name in (*_KEY, "timm"):
+def _releases() -> Mapping[str, str]:
+    releases = {}
+    for name in (*_NEEDED, "timm"):
         with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            releases[name] = importlib.metadata.version(name)
+    return releases
 
 
-def _cache_file(model: ModelText, imgsz: tuple[int, int]) -> Path | None:
-    if any(block in model.text for block in active_declarations().blocks):
-        return None  # what a class of the user's costs changes with its source
-    versions = _versions()
-    if any(name not in versions for name in _KEY):  # what a release that is not here would count, nobody knows
+@cache
+def _sources() -> str:
+    """The hash of the source text that a count depends on."""
+    digest = hashlib.sha256()
+    for package, patterns in _SOURCES.items():
+        spec = importlib.util.find_spec(package)
+        for root in spec.submodule_search_locations or () if spec else ():
+            for file in sorted(file for pattern in patterns for file in Path(root).glob(pattern)):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest_of_file(source: Source, blocks: BlockTable) -> str | None:
+    """The hash of a file; None where it can't be read, or may hold a custom module."""
+    try:
+        if not source.is_checkpoint:
+            return _digest(read_within(source.path), blocks)
+        if blocks.declarations.blocks:
+            return None
+        digest = hashlib.sha256()
+        with open_to_read(source.path) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+    except OSError:  # whoever counts says what is wrong
         return None
-    identity = [model.sha256, model.scale, scale_in_name(model.name), *imgsz, *(versions[name] for name in _KEY)]
-    identity += [versions.get("timm")] if TIMM in model.text or "Timm" in model.text else []
-    return _named(identity)
 
 
-def _file_of_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> Path | None:
-    versions = _versions()
-    if not operator.op.startswith(TIMM) or len(versions) < len(_KEY) + 1:
-        return None  # what a class of the user's costs changes with its source
-    gated = isinstance(operator, OtherOperator) and operator.gated
-    return _named([operator.op, gated, channels, *sides, *versions.values()])
+def _digest(yaml: bytes, blocks: BlockTable) -> str | None:
+    """The hash of a model YAML; None where it names a custom module."""
+    if any(block.encode() in yaml for block in blocks.declarations.blocks):
+        return None
+    return hashlib.sha256(yaml).hexdigest()
 
 
-def _named(identity: list[Any]) -> Path | None:
-    folder = cache_folder()
-    return folder / "costs" / f"{sha256(json.dumps([_CACHE_SCHEMA, *identity]))}.json" if folder else None
+def _file(*identity: Any) -> Path | None:
+    """Where a count is kept; None where there is no folder, or what is here may count otherwise.
+
+    Who has no release of what counts can't tell what it would count. And whoever imported Ultralytics before us may
+    have changed a class of it since.
+    """
+    folder, releases = cache_folder(), _releases()
+    changeable = "ultralytics.nn.tasks" in sys.modules and not is_own_process()
+    if folder is None or changeable or any(name not in releases for name in _NEEDED):
+        return None
+    return folder / "costs" / f"{sha256(json.dumps([_SCHEMA, *identity, releases, _sources()]))}.json"
 
 
 def cache_folder() -> Path | None:
@@ -231,18 +300,26 @@ def cache_folder() -> Path | None:
     return None
 
 
-def _read(path: Path | None) -> tuple[int, int] | None:
-    if path is None:
+def _read(path: Path | None, kind: type[Kind]) -> Kind | None:
+    """What a file of the cache holds; None where there is none, or it is damaged."""
+    if path is None or path.is_symlink():  # this package makes none
         return None
-    try:
-        kept = read_json(path, _Kept)
-    except (FileNotFoundError, DamagedError):  # then it is counted
-        return None
-    return kept["params"], kept["macs"]
+    with suppress(OSError, RecursionError, msgspec.MsgspecError):
+        seal, _, content = read_within(path).partition(b"\n")
+        if seal == _seal(path, content):
+            return msgspec.json.decode(content, type=kind)
+    return None
 
 
-def _write(path: Path | None, found: tuple[int, int]) -> None:
-    if path is not None and _read(path) != found:
-        with suppress(OSError, SurgeonError):  # a cache that can't be written costs time, and nothing else
+def _kept(path: Path | None, value: Kind) -> Kind:
+    """A count, written where it is read from the next time."""
+    if path is not None:
+        with suppress(OSError, OverflowError, SurgeonError):  # a cache that can't be written costs time alone
+            content = msgspec.json.encode(value)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(_Kept(params=found[0], macs=found[1])), force=True)
+            write_whole(path, lambda file: file.write(_seal(path, content) + b"\n" + content), force=True)
+    return value
+
+
+def _seal(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + content).hexdigest().encode()

@@ -23,7 +23,7 @@ from ..core.shapes import channels_in
 from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line
 from ..yolo.build import build
-from ..yolo.environment import IMPORTING, import_offline, quiet
+from ..yolo.environment import import_offline, importing, quiet
 from .cost import FROZEN, Cost, CostError, ModuleCost
 from .shapes_only import ShapesOnly, images
 
@@ -40,7 +40,7 @@ def load() -> None:
     Raises:
         BuildError: the environment can't import it; the message says why and what to do.
     """
-    with IMPORTING.get()(), quiet():
+    with importing(), quiet():
         import_offline()
         import fvcore.nn  # noqa: F401
 

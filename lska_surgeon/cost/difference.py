@@ -19,6 +19,7 @@ from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Part, Table
+from .cache import cost_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,12 @@ def difference_of(
         SurgeonError: one can't be read; with `count`, built or counted.
     """
     rows = compare(_opened(before, trust, blocks), _opened(after, trust, blocks))
-    costs = counted_costs(before, after, imgsz, trust) if count else closed_form_costs(rows, imgsz)
+    if count:
+        one, other = (cost_of(name, imgsz, blocks=blocks, trust=trust) for name in (before, after))
+        totals = (one.params, one.macs), (other.params, other.macs)
+        costs = CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
+    else:
+        costs = closed_form_costs(rows, imgsz)
     return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
 
 
@@ -135,19 +141,6 @@ def closed_form_costs(difference: RowDifference, imgsz: tuple[int, int]) -> Cost
     old, new = _amounts(before - after), _amounts(after - before)  # what both have costs both the same
     params, macs = (None if less is None or more is None else more - less for less, more in zip(old, new))
     return CostDifference(imgsz, params, macs)
-
-
-def counted_costs(before: str, after: str, imgsz: tuple[int, int], trust: bool = False) -> CostDifference:
-    """Both architectures, built and counted by fvcore; needs torch.
-
-    Raises:
-        SurgeonError: one does not build, or can't be counted at that size.
-    """
-    from .count import count_source
-
-    one, other = (count_source(name, imgsz, trust=trust) for name in (before, after))
-    totals = (one.params, one.macs), (other.params, other.macs)
-    return CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
 
 
 def _without_operators(graph: Graph) -> list[Any] | None:

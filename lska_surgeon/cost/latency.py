@@ -14,7 +14,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,69 +26,16 @@ from torch import nn
 
 from ..checkpoints.checkpoint import open_network
 from ..errors import SurgeonError, needs
-from ..wording import number_in
+from ..reports import Report, Result, Table
+from ..wording import counted, number_in
 from ..yolo.environment import import_offline, in_one_line, quiet
-from .times import Latencies, Latency
 
-_TIME = 10.0  # seconds for each image, after which Ultralytics would give up
-
-
-def check_suppression(name: str, model: nn.Module) -> None:
-    """Refuse a network whose output is no boxes of which some are to be suppressed.
-
-    Raises:
-        SurgeonError: a classifier, an RT-DETR, a module without an output layer of Ultralytics.
-    """
-    from ultralytics.nn.modules.head import Detect
-
-    head = _head(model)
-    if not isinstance(head, Detect):
-        what = f"ends in {type(head).__name__}"
-        raise SurgeonError(f"{name} {what}, which has no non-maximum suppression: drop nms, or leave this model out")
-
-
-def suppression(model: nn.Module) -> Callable[[Any], Any]:
-    """What takes a network's output and leaves the boxes that stay.
-
-    What stands behind the scores of the classes (masks' coefficients, keypoints, angles) is no score.
-    """
-    from ultralytics.nn.modules.head import OBB
-
-    non_max_suppression = _function()
-    head: Any = _head(model)
-    options = {"nc": head.nc, "rotated": isinstance(head, OBB), "max_time_img": _TIME}
-    no_duplicates = bool(getattr(head, "end2end", False))
-
-    def suppress(found: Any) -> Any:
-        while isinstance(found, (list, tuple)):  # beside the boxes: prototypes of masks, and what the loss takes
-            found = found[0]
-        boxes = torch.as_tensor(found)
-        # releases that know no such option tell these outputs by their six columns
-        more = {"end2end": True} if no_duplicates and boxes.shape[-1] != 6 else {}
-        return non_max_suppression(boxes, **options, **more)
-
-    return suppress
-
-
-def _function() -> Callable[..., Any]:
-    from ultralytics.utils import ops
-
-    try:
-        from ultralytics.utils.nms import non_max_suppression
-    except ImportError:  # where it is in releases before 8.3.200
-        non_max_suppression = ops.non_max_suppression
-    found: Callable[..., Any] = non_max_suppression
-    return found
-
-
-def _head(model: nn.Module) -> nn.Module:
-    layers = getattr(model, "model", None)
-    return layers[-1] if isinstance(layers, nn.Sequential) and len(layers) else model
-
-
+_NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
 _STABLE, _WINDOW, _MOST = 0.05, 5, 60  # change between two windows of runs at which warm-up ends; runs at most
-_AGAIN = "the first again"
 _RESAMPLES = 2000
+_SECONDS = 10.0  # for each image, after which Ultralytics' non-maximum suppression would give up
+_AGAIN = "the first again"
+_HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
 
 
 @dataclass(frozen=True)
@@ -116,6 +63,102 @@ class Setting:
     rounds: int = 50
 
 
+@dataclass(frozen=True)
+class Latency:
+    """One model's times.
+
+    Attributes:
+        name: as the user gave it.
+        median, p95: seconds.
+        ratio: of the medians, to the first model.
+        low, high: its 95% interval.
+    """
+
+    name: str
+    median: float
+    p95: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, repr=False)
+class Latencies(Result):
+    """Models measured side by side.
+
+    Attributes:
+        rows: the models.
+        again: the first model against itself: ratio and interval.
+        how: device, versions and all else that the numbers depend on.
+    """
+
+    rows: tuple[Latency, ...]
+    again: tuple[float, float, float]
+    how: Mapping[str, Any]
+
+    @property
+    def notes(self) -> tuple[str, str]:
+        """What one has to know to read the numbers."""
+        how, (ratio, low, high) = self.how, self.again
+        clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
+        threads = f", {counted(how['threads'], 'thread')}" if how["threads"] else ""
+        size = "x".join(map(str, how["imgsz"])) + (", with NMS" if how["nms"] else "")
+        measured = (
+            f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}, "
+            f"{how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
+        )
+        noise = "" if self.quiet else ": this machine is too noisy to tell differences of a few percent"
+        return measured, f"the first model against itself: {ratio:.3f} [{low:.3f}, {high:.3f}]{noise}"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the first model takes as long as itself, within 1%, and not by chance: its interval within 3%."""
+        ratio, low, high = self.again
+        return abs(ratio - 1) <= _NOISY and max(abs(low - 1), abs(high - 1)) <= _WIDE
+
+    def report(self) -> Report:
+        """The table, and what one has to know to read it; in data, times are seconds."""
+        rows = [
+            (row.name, f"{row.median * 1e3:.2f}", f"{row.p95 * 1e3:.2f}", f"{row.ratio:.3f}", _interval(row))
+            for row in self.rows
+        ]
+        ratio, low, high = self.again
+        data = {
+            "schema": self.schema,
+            "rows": [vars(row) for row in self.rows],
+            "again": {"ratio": ratio, "low": low, "high": high, "quiet": self.quiet},
+            "how": dict(self.how),
+            "notes": list(self.notes),
+        }
+        summary = "; ".join(f"{name}: {median} ms" for name, median, *_ in rows)
+        return Report(summary, (Table(_HEADER, rows, range(1, 5)), *self.notes), data=data)
+
+
+@dataclass(frozen=True, repr=False)
+class Measurements(Result):
+    """Models measured side by side, with one number of images after the other.
+
+    Attributes:
+        all: one for each number of images.
+    """
+
+    all: tuple[Latencies, ...]
+
+    def __iter__(self) -> Iterator[Latencies]:
+        return iter(self.all)
+
+    def report(self) -> Report:
+        """One table for each number of images, with what one has to know to read it."""
+        reports = [one.report() for one in self.all]
+        data = {"schema": self.schema, "measurements": [report.data for report in reports]}
+        parts = [part for report in reports for part in report.parts]
+        return Report("; ".join(report.summary for report in reports), parts, data=data)
+
+
+def _interval(row: Latency) -> str:
+    return f"[{row.low:.3f}, {row.high:.3f}]"
+
+
 def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latencies:
     """Measure models side by side.
 
@@ -128,7 +171,7 @@ def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latenc
     """
     device = _device(setting)
     for name, model in models if setting.nms else ():
-        check_suppression(name, model)
+        _check_suppression(name, model)
     with _threads(setting.threads), tempfile.TemporaryDirectory() as folder, quiet(), torch.inference_mode():
         image = torch.rand(setting.batch, 3, *setting.imgsz, generator=torch.Generator().manual_seed(0)).to(
             device, torch.half if setting.half else torch.float
@@ -174,7 +217,7 @@ def _runner(
     forward = _onnx(model, image, setting, folder) if setting.onnx else _torch(model, image, setting, device)
     if not setting.nms:
         return forward
-    suppress = suppression(model)
+    suppress = _suppression(model)
     return lambda: suppress(forward())
 
 
@@ -201,6 +244,53 @@ def _onnx(model: nn.Module, image: torch.Tensor, setting: Setting, folder: Path)
     session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
     given = {session.get_inputs()[0].name: image.numpy()}
     return lambda: session.run(None, given)
+
+
+def _check_suppression(name: str, model: nn.Module) -> None:
+    """Refuse a classifier, an RT-DETR, and a module without an output layer of Ultralytics."""
+    from ultralytics.nn.modules.head import Detect
+
+    head = _head(model)
+    if not isinstance(head, Detect):
+        ends = f"{name} ends in {type(head).__name__}"
+        raise SurgeonError(f"{ends}, which has no non-maximum suppression: drop nms, or leave this model out")
+
+
+def _suppression(model: nn.Module) -> Callable[[Any], Any]:
+    """What takes a network's output and leaves the boxes that stay.
+
+    What stands behind the scores of the classes (masks' coefficients, keypoints, angles) is no score.
+    """
+    from ultralytics.nn.modules.head import OBB
+
+    non_max_suppression = _function()
+    head: Any = _head(model)
+    options = {"nc": head.nc, "rotated": isinstance(head, OBB), "max_time_img": _SECONDS}
+    no_duplicates = bool(getattr(head, "end2end", False))
+
+    def suppress(output: Any) -> Any:
+        while isinstance(output, (list, tuple)):  # beside the boxes: prototypes of masks, and what the loss takes
+            output = output[0]
+        boxes = torch.as_tensor(output)
+        # releases that know no such option tell these outputs by their six columns
+        more = {"end2end": True} if no_duplicates and boxes.shape[-1] != 6 else {}
+        return non_max_suppression(boxes, **options, **more)
+
+    return suppress
+
+
+def _function() -> Callable[..., Any]:
+    try:
+        from ultralytics.utils.nms import non_max_suppression
+    except ImportError:  # where it is in releases before 8.3.200
+        from ultralytics.utils.ops import non_max_suppression
+    function: Callable[..., Any] = non_max_suppression
+    return function
+
+
+def _head(model: nn.Module) -> nn.Module:
+    layers = getattr(model, "model", None)
+    return layers[-1] if isinstance(layers, nn.Sequential) and len(layers) else model
 
 
 def _warm_up(run: Callable[[], Any], device: torch.device) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import BlockTable
-from ..cost.image_size import size_of
+from ..cost.limits import size_of
 from ..errors import SurgeonError, TargetError
 from ..files import as_path, check_target, write_whole
 from ..modelfile.model import Model, load

@@ -19,8 +19,7 @@ from msgspec import Meta, Struct
 from ..core.blocks import STOCK, BlockTable
 from ..core.operators import DEFAULT_KERNEL, OP_BLOCKS, resolve_operator
 from ..core.positions import meant_by, parse_at
-from ..cost.image_size import LARGEST_SIDE
-from ..cost.limits import Budget, parse_limit
+from ..cost.limits import LARGEST_SIDE, Budget, parse_limit
 from ..errors import RecipeError, SurgeonError, without_trust
 from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
 

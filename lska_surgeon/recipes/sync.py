@@ -277,7 +277,7 @@ def _synced(options: SyncOptions, recipe: Recipe, variants: tuple[Variant, ...],
     may_count = not options.check and (options.costs or bool(recipe.budget))
     # Counts in an index of another size, or that was edited by hand, count for nothing.
     known = owned.counts if owned is not None and owned.imgsz == recipe.imgsz and not owned.edited else {}
-    costs = CostCache(recipe.imgsz, may_count, options.costs and not options.check, known)
+    costs = CostCache(recipe.imgsz, recipe.blocks, may_count, options.costs and not options.check, known)
     each = ((variant, _cost(recipe, variant, costs)) for variant in variants)
     index = Index(recipe, tuple(track(each, "counting" if may_count else "planning", len(variants))), costs)
     asked_for = {*(variant.file for variant in variants), index.markdown_name}

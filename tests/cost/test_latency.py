@@ -19,8 +19,7 @@ from torch import nn
 
 import lska_surgeon as ls
 from lska_surgeon.cost import latency
-from lska_surgeon.cost.latency import Setting, measure
-from lska_surgeon.cost.times import Latencies
+from lska_surgeon.cost.latency import Latencies, Setting, measure
 from lska_surgeon.errors import SurgeonError
 
 

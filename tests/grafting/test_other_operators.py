@@ -19,8 +19,10 @@ from support.trained import equal, outputs
 from ultralytics import YOLO
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.core.operators import CBAM, TIMM_NAMES, OtherOperator, all_ops, other_ops, resolve_operator
 from lska_surgeon.core.surgery import Placement
+from lska_surgeon.cost import cache
 from lska_surgeon.cost import count as count_module
 from lska_surgeon.cost.cache import CostCache
 from lska_surgeon.cost.count import count, count_operator, count_source
@@ -166,7 +168,7 @@ def test_what_one_costs_is_what_fvcore_counts_in_the_whole_network(
         plan = plan_insert(network, Placement(at, op, gated=gated), output=output, blocks=blocks)
         whole = count_source(str(plan.write()), size)
         base = count_source(network, size)
-        costs = CostCache(size, may_count=True)
+        costs = CostCache(size, STOCK, may_count=True)
         each = [
             (site.operators.count, costs.of_operator(site.kernel, site.operators.channels, site.sides(size)))
             for site in plan.sites
@@ -184,6 +186,7 @@ def test_each_width_and_map_is_counted_once(tmp_path: Path, monkeypatch: pytest.
         done.append((operator.op, channels, sides))
         return counted(operator, channels, sides)
 
+    monkeypatch.setattr(cache, "is_own_process", lambda: True)
     counted = count_module.count_operator
     monkeypatch.setattr(count_module, "count_operator", counting)
     write_network(tmp_path)

@@ -32,6 +32,7 @@ FILES = sorted(
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lska_surgeon.cost.cache.is_own_process", lambda: True)
     Path("recipe.yaml").write_text(RECIPE, encoding="utf-8")
 
 

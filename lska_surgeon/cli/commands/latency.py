@@ -9,13 +9,13 @@ import click
 from ...api.latency import latency as do_latency
 from ...api.latency import look_at_recipe
 from ...api.sources import look_at
-from ...cost.image_size import LARGEST_THREADS
+from ...cost.limits import LARGEST_THREADS
+from ...reports import render
 from ...wording import number_in, shown
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, image_size, not_empty, trust
 from ..quick_imports import unwatched
-from ..reports.latency import render
 
 
 def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
@@ -71,4 +71,7 @@ def latency(models: tuple[str, ...], batch: tuple[int, ...], form: str, **asked:
         look_at_recipe(asked["recipe"])
     with unwatched():
         import torch  # noqa: F401
-    say.report(render([do_latency(models, batch=number, **asked) for number in batch], form))
+    from ...cost.latency import Measurements
+
+    measured = Measurements(tuple(do_latency(models, batch=number, **asked) for number in batch))
+    say.report(render(measured.report(), form))

@@ -1,1 +1,0 @@
-"""Results as text, JSON, Markdown and annotations for GitHub."""
