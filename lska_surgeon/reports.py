@@ -321,6 +321,7 @@ class Annotation(NamedTuple):
         title: a short heading.
         file: the path that it is about, from the root of the repository.
         line: the line in that file, from 1; GitHub ignores a line without a file.
+        code: which rule of ours says it, for people who read it as a line.
     """
 
     level: str
@@ -328,6 +329,7 @@ class Annotation(NamedTuple):
     title: str | None = None
     file: str | None = None
     line: int | None = None
+    code: str | None = None
 
 
 class Sheet(NamedTuple):
@@ -352,7 +354,7 @@ class Report:
         notes: what the user should know to read it, each without a full stop at its end.
         data: what `--json` writes, `schema` first.
         sheet: what CSV writes; None for the first table of `parts`.
-        annotations: what GitHub shows; none for the summary and the notes as one notice.
+        annotations: what GitHub shows, and "lines"; none for the summary and the notes as one notice.
     """
 
     summary: str
@@ -400,7 +402,25 @@ def _as_csv(report: Report) -> str:
 
 def _as_github(report: Report) -> str:
     whole = Annotation("notice", "\n".join([report.summary, *report.notes]), title="lska-surgeon")
-    return "\n".join(annotation(**one._asdict()) for one in report.annotations or (whole,))
+    annotations = report.annotations or (whole,)
+    return "\n".join(annotation(a.level, a.message, file=a.file, line=a.line, title=a.title) for a in annotations)
+
+
+def _as_lines(report: Report) -> str:
+    return "\n".join(map(_diagnostic, report.annotations))
+
+
+_COLOURS = {"error": 31, "warning": 33}
+
+
+def _diagnostic(annotation: Annotation) -> str:
+    """`a.yaml:3: error[wiring]: row 3 reads ...`, as compilers write it; in colour on a terminal."""
+    level, text, _, file, line, code = annotation
+    label = f"{level}[{code}]" if code else level
+    if level in _COLOURS and sys.stdout is not None and sys.stdout.isatty():
+        label = f"\x1b[1;{_COLOURS[level]}m{label}\x1b[0m"
+    place = ":".join(printable(str(part)) for part in (file, line) if part is not None)
+    return ": ".join(filter(None, [place, label, printable(text)]))
 
 
 _RENDERERS: Mapping[str, Callable[[Report], str]] = {
@@ -412,6 +432,7 @@ _RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "csv": _as_csv,
     "json": lambda report: dump(report.data),
     "github": _as_github,
+    "lines": _as_lines,
 }
 #: The names of all formats; "table" and "text" are one, drawn for the terminal or, in a pipe, plain.
 FORMATS = tuple(_RENDERERS)

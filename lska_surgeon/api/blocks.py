@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks.unknown_blocks import Inventory, inventory
+from ..checks.blocks import Inventory, inventory
 from ..declarations.find import find_blocks
 from .arguments import PathLike, as_name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..checks.check import CheckedFile, check_file
-from ..checks.findings import ERROR, Finding
+from ..checks.check import check_file
+from ..checks.findings import ERROR, CheckedFile, Finding
 from ..declarations.find import active_blocks
 from ..errors import SurgeonError
 from .arguments import PathLike, as_name

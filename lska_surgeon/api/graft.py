@@ -93,7 +93,7 @@ def graft(
         look_at(into, "yaml", built=True)
         variant = find_source(str(as_name(into)))
         if not unchecked and not variant.is_stock:
-            from ..checks.refusal import refuse_broken
+            from ..checks.check import refuse_broken
 
             refuse_broken(variant, blocks=active_blocks())
     import_offline()  # here, for it takes seconds and no error above should wait for it

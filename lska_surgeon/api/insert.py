@@ -71,7 +71,7 @@ def insert(
     placement = placement_of(at, op, k, dilation, gated)
     opened = load(str(as_name(base)), scale, blocks=active_blocks())
     if not unchecked and not opened.source.is_stock:
-        from ..checks.refusal import refuse_broken
+        from ..checks.check import refuse_broken
 
         refuse_broken(opened.source, opened.text, opened.blocks)
     plan = planned.plan_insert(opened, placement, resolve=resolve, output=as_name(output))

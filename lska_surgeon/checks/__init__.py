@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .check import CheckedFile, check_file
-from .findings import ERROR, WARNING, Correction, Finding, corrected_text
+from .check import RULES, check_file
+from .findings import ERROR, WARNING, CheckedFile, Correction, Finding, corrected_text
 
-__all__ = ["ERROR", "WARNING", "CheckedFile", "Correction", "Finding", "check_file", "corrected_text"]
+__all__ = ["ERROR", "RULES", "WARNING", "CheckedFile", "Correction", "Finding", "check_file", "corrected_text"]

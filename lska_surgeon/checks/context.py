@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
+from typing import NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer, Scaling, consumers_of, packed_row, role_of, scaling_of
@@ -11,14 +12,26 @@ from ..core.shapes import Shape
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
 from ..modelfile.sources import Source
-from ..modelfile.text import line_end
-from .findings import Correction, Finding
-from .moved_taps import Moved, moved_taps, put_right
-from .stock_alignment import Alignment, align
-from .strides import is_whole, shapes_or_none
+from ..modelfile.text import line_end, line_number
+from .alignment import Alignment, Moved, align, is_whole, moved_sources, rewired, shapes_or_none
+from .findings import ERROR, Correction, Finding
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
+
+
+class Rule(NamedTuple):
+    """One rule of `check`.
+
+    Attributes:
+        code: its name, which stays: people filter by it.
+        doc: what it finds, in one sentence.
+        functions: what finds it; none for a rule that another command applies.
+    """
+
+    code: str
+    doc: str
+    functions: tuple[Callable[[Context], Iterator[Finding]], ...] = ()
 
 
 class Context:
@@ -35,8 +48,7 @@ class Context:
     """
 
     def __init__(self, source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> None:
-        self.source = source
-        self.blocks = blocks
+        self.source, self.blocks = source, blocks
         self.bad_rows: list[RowError] = []
         if text is None:
             self.document = Document.read(source.path, bad_rows=self.bad_rows, blocks=blocks)
@@ -45,15 +57,12 @@ class Context:
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
+        #: The row that is a whole backbone, which the numbers count as several layers.
+        self.packed_row = packed_row(self.layers)
 
     def with_text(self, text: str) -> Context:
         """The same file with another text."""
         return Context(self.source, text, self.blocks)
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.source.path
 
     @property
     def output(self) -> Layer:
@@ -63,51 +72,38 @@ class Context:
     @cached_property
     def alignment(self) -> Alignment | None:
         """The stock model that this file was made from, or None when it resembles none."""
-        found = None if self.has_packed_backbone else align(self.layers)
-        return found if found and found.confidence >= _ENOUGH else None
+        alignment = align(self.layers) if self.packed_row is None else None
+        return alignment if alignment and alignment.confidence >= _ENOUGH else None
 
     @cached_property
     def moved(self) -> list[Moved]:
-        """The taps that read another layer than the stock model's."""
+        """The sources that are another layer than the stock model's."""
         if self.alignment is None:
             return []
-        moved = moved_taps(self.layers, self.alignment)
-        return [one for one in moved if one.around] if self._is_a_neck_of_its_own else moved
+        moved = moved_sources(self.layers, self.alignment)
+        return [one for one in moved if one.around] if self._is_a_neck_of_its_own(self.alignment) else moved
 
-    @cached_property
-    def _is_a_neck_of_its_own(self) -> bool:
+    def _is_a_neck_of_its_own(self, alignment: Alignment) -> bool:
         """Whether fusions came or went and the whole fits as it stands: then its author meant every number of it."""
-        alignment = self.alignment
-        assert alignment is not None
-        came = [self.role(layer.index) for layer in self.layers if layer.index not in alignment.stock_row]
-        went = [
-            role_of(layer, len(alignment.stock) - 1) for layer in alignment.stock if layer.index not in alignment.rows
-        ]
-        shapes = shapes_or_none(self.layers) if {"fuse", "up"} & {*came, *went} else None
+        last = len(alignment.stock) - 1
+        came = {self.role(layer.index) for layer in self.layers if layer.index not in alignment.stock_row}
+        went = {role_of(layer, last) for layer in alignment.stock if layer.index not in alignment.rows}
+        shapes = shapes_or_none(self.layers) if {"fuse", "up"} & (came | went) else None
         return shapes is not None and is_whole(self.layers, shapes)
 
     @cached_property
-    def put_right(self) -> list[Layer]:
-        """The layers with the taps put right that read another layer, not those that read around one."""
-        return put_right(self.layers, [moved for moved in self.moved if not moved.around])
+    def corrected_layers(self) -> list[Layer]:
+        """The layers with the sources fixed that are another layer, not those that read around one."""
+        return rewired(self.layers, [moved for moved in self.moved if not moved.around])
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...] | None:
-        """Strides of the layers put right, so that one wrong tap is not told again of every layer behind it.
+        """Shapes of the corrected layers, so that one wrong source is not reported at every layer behind it.
 
         None when a source does not exist, or when a row can't be read.
         """
-        return None if self.bad_rows or self.has_packed_backbone else shapes_or_none(self.put_right, self.alignment)
-
-    @cached_property
-    def packed_row(self) -> int | None:
-        """The row that is a whole backbone, which the numbers count as several layers; see `packed`."""
-        return packed_row(self.layers)
-
-    @property
-    def has_packed_backbone(self) -> bool:
-        """True when there is such a row."""
-        return self.packed_row is not None
+        is_readable = not self.bad_rows and self.packed_row is None
+        return shapes_or_none(self.corrected_layers, self.alignment) if is_readable else None
 
     @cached_property
     def letters(self) -> list[str | None]:
@@ -119,31 +115,35 @@ class Context:
 
     @cached_property
     def scalings(self) -> list[Scaling]:
-        """What the scales of `letters` mean; none where that can't be read, which rule `scale` tells."""
+        """What the scales of `letters` mean; none where that can't be read, which rule `scale` reports."""
         try:
             return [scaling_of(self.document.settings, letter) for letter in self.letters]
         except GraphError:
             return []
 
     @cached_property
-    def shapes_by_letter(self) -> dict[str | None, tuple[Shape, ...]]:
+    def shapes_by_scale(self) -> dict[str | None, tuple[Shape, ...]]:
         """What each layer gives at each scale that the file may be built at; empty where that is not known."""
-        found = [(scaling.letter, shapes_or_none(self.layers, None, scaling)) for scaling in self.scalings]
-        return {letter: shapes for letter, shapes in found if shapes is not None}
-
-    def consumers(self, index: int) -> list[int]:
-        """Indices of the layers that read layer `index`."""
-        return list(self._consumers.get(index, ()))
+        by_scale = {scaling.letter: shapes_or_none(self.layers, None, scaling) for scaling in self.scalings}
+        return {letter: shapes for letter, shapes in by_scale.items() if shapes is not None}
 
     @cached_property
-    def _consumers(self) -> dict[int, tuple[int, ...]]:
+    def consumers(self) -> dict[int, tuple[int, ...]]:
+        """Index of a layer -> indices of those that read it."""
         return consumers_of(self.layers)
 
     def finding(
-        self, severity: str, rule: str, index: int, message: str, suggestion: str | None = None, *fixes: Correction
+        self, index: int, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ERROR
     ) -> Finding:
-        """A finding about row `index`."""
-        return Finding(severity, rule, self.document.line_of(index), index, message, suggestion, fixes)
+        """A finding about row `index`; whoever runs the rule fills in its code."""
+        return Finding(severity, "", self.document.line_of(index), index, message, suggestion, fixes)
+
+    def of_setting(
+        self, key: str, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ERROR
+    ) -> Finding:
+        """The same about what stands beside the rows."""
+        line = line_number(self.document.text, self.document.setting_span(key).start)
+        return Finding(severity, "", line, None, message, suggestion, fixes)
 
     def comment(self, index: int) -> str:
         """The text of the line behind row `index`."""

@@ -1,13 +1,20 @@
-"""What a check found, as values; it knows no rule and no terminal."""
+"""What a check finds, as values, and what it shows of one file or of several; it knows no rule."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..errors import TargetError
+from ..files import planned_target, write_text
 from ..modelfile.document import MARKS, Document
 from ..modelfile.rewriting import changes_of_args, splice
+from ..modelfile.text import patch, unified_diff
+from ..reports import Annotation, Report, Result, Table
+from ..wording import counted, message
 
 ERROR, WARNING = "error", "warning"
 
@@ -18,14 +25,14 @@ class Correction:
 
     Attributes:
         row: the row's index; None for a setting.
-        tap: which of its sources, counted from 0; None for anything else.
+        slot: which of its sources, counted from 0; None for anything else.
         value: the value.
         arg: which of its arguments, counted from 0, or the next that it does not have; None for anything else.
         setting: the key of the setting; None for anything else.
     """
 
     row: int | None
-    tap: int | None
+    slot: int | None
     value: Any
     arg: int | None = None
     setting: str | None = None
@@ -33,7 +40,7 @@ class Correction:
     @property
     def place(self) -> tuple[int | None, int | None, int | None, str | None]:
         """Where it is written: two corrections of one place are one too many."""
-        return self.row, self.tap, self.arg, self.setting
+        return self.row, self.slot, self.arg, self.setting
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Finding:
 
     Attributes:
         severity: "error" or "warning".
-        rule: which rule it breaks, a short word.
+        rule: the code of the rule that it breaks.
         line: line number in the file, from 1.
         row: the row's index; None for a finding about the whole file.
         message: what is wrong, in one line.
@@ -83,10 +90,10 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
         row, comment = document.rows[correction.row], document.comment_index(correction.row)
         if correction.arg is not None:
             args.setdefault(correction.row, {})[correction.arg] = correction.value
-        elif correction.tap is None:
+        elif correction.slot is None:
             changes += [(comment[1], str(correction.value))] if comment else []
-        elif row.whole.start < row.raw_sources[correction.tap].start < row.whole.end:
-            changes.append((row.raw_sources[correction.tap], str(correction.value)))
+        elif row.whole.start < row.raw_sources[correction.slot].start < row.whole.end:
+            changes.append((row.raw_sources[correction.slot], str(correction.value)))
     for index, values in args.items():
         before, row = document.layers[index].args, document.rows[index]
         after = [values.get(at, value) for at, value in enumerate(before)]
@@ -95,3 +102,158 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
         if all(row.whole.start < start < row.whole.end and document.text[start] not in MARKS for start in starts):
             changes += changes_of_args(document, index, before, after)
     return splice(document.text, changes)
+
+
+@dataclass(frozen=True, repr=False)
+class CheckedFile(Result):
+    """What one file's check found.
+
+    Attributes:
+        path: the file.
+        document: the file, parsed.
+        findings: by line.
+        stock: the stock model that its sources were compared with; None when it resembles none.
+        scale: the scale that the file was asked for by, or None.
+        notes: what the user should know.
+    """
+
+    schema = 2
+    path: Path
+    document: Document
+    findings: tuple[Finding, ...]
+    stock: str | None
+    scale: str | None
+    notes: tuple[str, ...] = ()
+
+    def count(self, severity: str) -> int:
+        """How many findings are of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def failed(self, strict: bool = False) -> bool:
+        """True when the file has errors; with `strict`, also when it has warnings."""
+        return any(strict or finding.severity == ERROR for finding in self.findings)
+
+    @property
+    def ok(self) -> bool:
+        """True when the file has no errors; it may have warnings."""
+        return not self.failed()
+
+    @property
+    def fixed_text(self) -> str:
+        """The text with every number fixed that has one right answer; else as it is."""
+        return corrected_text(self.document, self.findings)
+
+    @property
+    def patch(self) -> str:
+        """The same for `patch -p1`, byte for byte."""
+        return patch(self.document.text, self.fixed_text, str(self.path))
+
+    @property
+    def diff(self) -> str:
+        """The unified diff from the file to `fixed_text`; empty where they are equal."""
+        return unified_diff(self.document.text, self.fixed_text, str(self.path), str(self.path))
+
+    def report(self) -> Report:
+        """A table of the findings, and how many they are."""
+        rows = [(str(finding.line), f"{finding.severity}[{finding.rule}]", finding.text) for finding in self.findings]
+        parts = (Table(("line", "finding", "what"), rows),) if rows else ()
+        alone = "" if self.stock else " (like no stock model, so compared with none)"
+        summary = f"{self.path}: {_counts([self])}{alone}"
+        data = CheckedFiles((self,)).data()
+        return Report(summary, (*parts, summary), self.notes, data, annotations=_annotations(self))
+
+    def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
+        """Write `fixed_text`.
+
+        Args:
+            path: the file; None for the file that was checked, which needs `force`.
+            force: overwrite a file that is there.
+
+        Returns:
+            The file.
+
+        Raises:
+            TargetError: there is nothing to fix, the file is there and `force` is off, or the system refuses.
+        """
+        if self.fixed_text == self.document.text:
+            raise TargetError(f"{self.path} has no number that check can fix by itself, so nothing was written")
+        target = planned_target(path, self.path, ".yaml")
+        write_text(target, self.fixed_text, force=force)
+        return target
+
+
+@dataclass(frozen=True, repr=False)
+class CheckedFiles(Result):
+    """What the check of several files found.
+
+    Attributes:
+        files: those that could be read.
+        unread: those that could not -> why.
+        passed_over: how many others are no model YAMLs.
+        strict: whether a warning is a failure.
+        with_diffs: whether the data has each file's diff.
+    """
+
+    schema = CheckedFile.schema
+    files: Sequence[CheckedFile]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    passed_over: int = 0
+    strict: bool = False
+    with_diffs: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether a file has errors; with `strict`, also when one has warnings."""
+        return any(file.failed(self.strict) for file in self.files)
+
+    def report(self) -> Report:
+        """All files in one line, and what each finding says beside its line."""
+        alone = [file.path.name for file in self.files if file.stock is None]
+        note = f" (like no stock model, so compared with none: {', '.join(alone)})" if alone else ""
+        others = f"; {counted(self.passed_over, 'other')} no model YAML" if self.passed_over else ""
+        summary = f"{counted(len(self.files), 'file')}: {_counts(self.files)}{others}{note}"
+        notes = tuple(note for file in self.files for note in file.notes)
+        title = "lska-surgeon check: can't be read"
+        annotations = [annotation for file in self.files for annotation in _annotations(file)]
+        annotations += [Annotation(ERROR, problem, title, name) for name, problem in self.unread.items()]
+        return Report(summary, (), notes, self.data(), annotations=annotations)
+
+    def data(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "schema": self.schema,
+            "ok": not self.unread and not self.failed,
+            "files": [self._entry(file) for file in self.files],
+            "unread": [{"file": name, "problem": problem} for name, problem in self.unread.items()],
+        }
+
+    def _entry(self, file: CheckedFile) -> dict[str, Any]:
+        return {
+            "file": str(file.path),
+            "stock": file.stock,
+            "errors": file.count(ERROR),
+            "warnings": file.count(WARNING),
+            "findings": [asdict(finding) for finding in file.findings],
+            "notes": list(file.notes),
+            **({"diff": file.diff} if self.with_diffs else {}),
+        }
+
+
+def _counts(files: Sequence[CheckedFile]) -> str:
+    counts = [(sum(file.count(severity) for file in files), severity) for severity in (ERROR, WARNING)]
+    return ", ".join(counted(number, severity) for number, severity in counts if number) or "no errors found"
+
+
+def _annotations(file: CheckedFile) -> list[Annotation]:
+    """Each finding, to be shown beside its line."""
+    return [
+        Annotation(
+            finding.severity,
+            message(finding.text),
+            f"lska-surgeon check: {finding.rule}",
+            str(file.path),
+            finding.line,
+            finding.rule,
+        )
+        for finding in file.findings
+    ]

@@ -1,58 +1,61 @@
-"""The rules about how many arguments a row has, and what it takes from beside the rows; they know no wiring."""
+"""Rules about a row's arguments: how many there are, and widths that they repeat; they know no wiring.
+
+How many a block's row takes, and which, is what the installed parser reads of them, and the block's class.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from ..core.graph import Layer, yolov5_problem
-from ..installed.names import parsed_names
+from ..core.alignment import is_width
+from ..core.attention import read_attention
+from ..core.blocks import ATTENTION
+from ..core.graph import IMAGE, Layer, yolov5_problem
+from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
+from ..errors import KernelError
+from ..installed.names import Constructor, constructor, is_installed, parsed_names
+from ..installed.parse_model import UnreadableParser, installed_parser
+from ..installed.probing import Probe, probes
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted
+from .alignment import stock_blocks, stock_graph
+from .blocks import is_unknown
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
-from .stock_alignment import stock_blocks, stock_graph
-from .taken import MANY, SHIFTED, SOURCES_WIDTH, UNNAMED, Taken, fault_in, is_fine, taken_by
+from .rules_rows import lacks_text
 
-#: What rows take from beside them, and stock models have there.
-_SETTINGS = {"nc": "80", "kpt_shape": "[17, 3]"}
+#: What is wrong with the number of a row's arguments; SHIFTED where it builds, with a value that the parser adds in the
+#: place of one that is missing.
+FEW, MANY, SHIFTED = "few", "many", "shifted"
+_REFUSED, _NOT_KNOWN = "refused", "not known"
+_MOST = 24  # more than any block takes
+_SOURCES_WIDTH, _UNNAMED = "width of its source", "?"
+_IN_WORDS = {"c1": _SOURCES_WIDTH, "c2": "width"}
+#: Below, a number that stands in the place of a width is a kernel size, or another number.
+_SMALLEST_WIDTH = 16
 
 
 def arguments(subject: Context) -> Iterator[Finding]:
-    """Rule `arguments`: a row has the arguments that the parser reads and its block's class needs, and no more.
-
-    An error where the row can't be built; a warning where it can, with what the parser adds in a wrong place.
-    """
+    """An error where the row can't be built; a warning where it can, with what the parser adds in a wrong place."""
     for layer in subject.layers:
-        block, args = _as_parsed(layer)
-        if block is None or _is_told_otherwise(subject, layer):
+        # Other rules say what a row needs that lacks a text, or has anchors.
+        elsewhere = lacks_text(subject, layer) or yolov5_problem(layer.block, layer.args) is not None
+        block, args = (None, ()) if elsewhere else _as_parsed(layer)
+        if block is None:
             continue
         faults = {letter: fault_in(block, len(args), letter) for letter in subject.letters}
         letter, fault = next(filter(itemgetter(1), faults.items()), (None, None))
         taken = taken_by(block, letter) if fault else None
-        if fault and taken and not is_fine(block, args, letter):
-            found = f"and is given {listed(layer.args)}"
-            found += "" if all(faults.values()) else f", at scale {letter}"
-            yield _finding(subject, layer, fault, taken, found)
-
-
-def absent_settings(subject: Context) -> Iterator[Finding]:
-    """Rule `setting`: what the output layer takes from beside the rows is there."""
-    output = subject.output
-    for key, example in _SETTINGS.items():
-        if key in output.args and key not in subject.document.settings and not subject.bad_rows:
-            message = f"{output.block} takes {key}, and the file has no such key"
-            suggestion = f"write {key}: {example} beside the rows, or what your data have"
-            yield subject.finding(ERROR, "setting", output.index, message, suggestion)
-
-
-def _is_told_otherwise(subject: Context, layer: Layer) -> bool:
-    """Whether another rule says what a row of its block needs: texts, or no anchors."""
-    reads_no_text = layer.block == "C2fAttn" and subject.output.block != "WorldDetect"
-    return reads_no_text or yolov5_problem(layer.block, layer.args) is not None
+        # With texts, lists or True in their places the parser may build it all the same.
+        if fault and taken and _fault_of_row(block, args, letter) not in (None, _NOT_KNOWN):
+            given = f"and is given {_listed(layer.args)}"
+            given += "" if all(faults.values()) else f", at scale {letter}"
+            yield _wrong_number(subject, layer, fault, taken, given)
 
 
 def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:
@@ -64,24 +67,23 @@ def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:
     return (layer.block, layer.args) if is_theirs else (layer.kind.plain, layer.plain_args)
 
 
-def _finding(subject: Context, layer: Layer, fault: str, taken: Taken, found: str) -> Finding:
+def _wrong_number(subject: Context, layer: Layer, fault: str, taken: Taken, given: str) -> Finding:
     block, args = _as_parsed(layer)
     assert block is not None
     if fault == MANY:
-        message = f"{layer.block} takes at most {_named(taken.names)}, {found}"
-        return subject.finding(ERROR, "arguments", layer.index, message)
+        return subject.finding(layer.index, f"{layer.block} takes at most {_named(taken.names)}, {given}")
     message = f"{layer.block} wants {_named(taken.names[: taken.required])}"
     example = _example(subject, layer, block)
-    message += f", as {example[0]} has {listed(example[1])}, {found}" if example else f", {found}"
+    message += f", as {example[0]} has {_listed(example[1])}, {given}" if example else f", {given}"
     if fault == SHIFTED:
         message += ": it builds, and takes its repeats for what is missing"
-        return subject.finding(WARNING, "arguments", layer.index, message)
-    missing = _missing(subject, layer, block, args, taken)
-    suggestion = f"write {listed([*args, *missing])}" if missing else None
-    fixes = (Correction(layer.index, None, value, arg=len(args) + at) for at, value in enumerate(missing))
+        return subject.finding(layer.index, message, severity=WARNING)
     if block != layer.block:  # its last argument is the operator
-        return subject.finding(ERROR, "arguments", layer.index, message)
-    return subject.finding(ERROR, "arguments", layer.index, message, suggestion, *fixes)
+        return subject.finding(layer.index, message)
+    missing = _missing(subject, layer, block, args, taken)
+    suggestion = f"write {_listed([*args, *missing])}" if missing else None
+    fixes = (Correction(layer.index, None, value, arg=len(args) + at) for at, value in enumerate(missing))
+    return subject.finding(layer.index, message, suggestion, *fixes)
 
 
 def _missing(subject: Context, layer: Layer, block: str, args: tuple[Any, ...], taken: Taken) -> tuple[Any, ...]:
@@ -89,16 +91,16 @@ def _missing(subject: Context, layer: Layer, block: str, args: tuple[Any, ...], 
 
     That is the width of the row before, or what all stock models have there whose row begins as this one does.
     """
-    if not args and taken.names[: taken.required] == (SOURCES_WIDTH,) and layer.sources == (layer.index - 1,):
+    if not args and taken.names[: taken.required] == (_SOURCES_WIDTH,) and layer.sources == (layer.index - 1,):
         return ("c2",)
     settings = subject.document.settings
 
-    def said(values: tuple[Any, ...]) -> list[Any]:
+    def meant(values: tuple[Any, ...]) -> list[Any]:
         return [settings.get(value, value) if isinstance(value, str) else value for value in values]
 
-    rows = _stock_rows(block)
+    rows = [args for name in _stock_with(block) for args in _rows_of(name, block)]
     rests = {repr(row[len(args) :]) for row in rows}
-    if len(rests) != 1 or any(said(row[: len(args)]) != said(args) for row in rows):
+    if len(rests) != 1 or any(meant(row[: len(args)]) != meant(args) for row in rows):
         return ()
     rest = rows[0][len(args) :]
     return () if any(isinstance(value, str) and value not in settings for value in rest) else rest
@@ -110,7 +112,7 @@ def _example(subject: Context, layer: Layer, block: str) -> tuple[str, tuple[Any
     old = alignment.stock_row.get(layer.index) if alignment else None
     if alignment and old is not None and alignment.stock[old].block == block:
         return alignment.stock.name, alignment.stock[old].args
-    own = alignment.stock.name if alignment else subject.path.name
+    own = alignment.stock.name if alignment else subject.source.path.name
     names = [name for name in _stock_with(block) if _rows_of(name, block)]
     name = max(names, key=lambda name: SequenceMatcher(None, own, name).ratio(), default=None)
     return (name, _rows_of(name, block)[0]) if name else None
@@ -118,18 +120,12 @@ def _example(subject: Context, layer: Layer, block: str) -> tuple[str, tuple[Any
 
 def _named(names: Sequence[str]) -> str:
     """`[nc, ne]`; how many they are, where the class does not say their names."""
-    return counted(len(names), "argument") if UNNAMED in names else f"[{', '.join(names)}]"
+    return counted(len(names), "argument") if _UNNAMED in names else f"[{', '.join(names)}]"
 
 
-def listed(args: Sequence[Any]) -> str:
+def _listed(args: Sequence[Any]) -> str:
     """Arguments as a row has them, in one line."""
     return clean(format_value(args))
-
-
-@cache
-def _stock_rows(block: str) -> list[tuple[Any, ...]]:
-    """The arguments of all stock rows of a block."""
-    return [args for name in _stock_with(block) for args in _rows_of(name, block)]
 
 
 def _stock_with(block: str) -> list[str]:
@@ -139,3 +135,199 @@ def _stock_with(block: str) -> list[str]:
 def _rows_of(name: str, block: str) -> list[tuple[Any, ...]]:
     """The arguments of a stock model's rows of a block."""
     return [layer.args for layer in stock_graph(name) or () if layer.block == block]
+
+
+def channels(subject: Context) -> Iterator[Finding]:
+    """A width that a row repeats of its source is that, whatever the scale.
+
+    An error where its class believes the number, and no scale has that width. A warning where a scale has; of the
+    operators here, which take the width of their source, though the paper's own class believes the number; and of
+    attention whose class is not known.
+    """
+    for layer in subject.layers:
+        width = None if layer.sources[:1] in ((), (IMAGE,)) else _width_written(layer)
+        if width is None:
+            continue
+        source, shapes = layer.sources[0], subject.shapes
+        widths = {letter: there[source].channels for letter, there in subject.shapes_by_scale.items()}
+        if None in widths.values() or set(widths.values()) <= {width}:
+            continue
+        believed, unscaled = begins_with_source(layer.block), shapes[source].channels if shapes else None
+        if not believed and not layer.kind.is_operator and width not in (*widths.values(), unscaled):
+            continue  # it may be any number
+        where = ", ".join(f"{real} at scale {letter}" if letter else f"{real}" for letter, real in widths.items())
+        message = f"{layer.block} says {width} channels, but {subject.named(source)} gives {where}"
+        if believed:
+            yield _believed(subject, layer, width, widths, where, message)
+        else:
+            many = layer.args.count(width) > 1
+            suggestion = f"write c2 in place of {f'each {width}' if many else 'the number'}"
+            yield subject.finding(layer.index, message, suggestion, severity=WARNING)
+
+
+def _believed(
+    subject: Context, layer: Layer, width: int, widths: Mapping[str | None, int | None], where: str, message: str
+) -> Finding:
+    """A width that its block believes."""
+    source = layer.sources[0]
+    severity = WARNING if width in widths.values() else ERROR
+    # Where a block takes two widths, one alone is its own, which no scale applies to here: a guess, not to be written.
+    is_own = _has_own_width(layer.block) and not any(map(is_width, layer.args[1:2]))
+    is_left_out = is_own or width < _SMALLEST_WIDTH
+    if is_left_out:
+        named = subject.named(source)
+        message = f"{layer.block} takes its input's width first, so {width} is one, but {named} gives {where}"
+    if source != layer.index - 1:
+        hint = f"put the row right behind layer {source}, where c2 is its width"
+        return subject.finding(layer.index, message, hint, severity=severity)
+    args = ("c2", *(layer.args if is_left_out else layer.args[1:]))
+    suggestion = f"write {_listed(args)}" if is_left_out else "write c2 in place of the number"
+    is_sure = severity == ERROR and not is_own
+    changed = [(at, value) for at, value in enumerate(args) if layer.args[at : at + 1] != (value,)]
+    fixes = [Correction(layer.index, None, value, arg=at) for at, value in changed] if is_sure else []
+    return subject.finding(layer.index, message, suggestion, *fixes, severity=severity)
+
+
+def _width_written(layer: Layer) -> int | None:
+    """The number that a row has for its source's width; None where it has none, or where it may be anything."""
+    first = layer.args[0] if layer.args else None
+    if layer.kind.is_operator:
+        try:
+            attention = read_attention(layer)
+        except KernelError:
+            return None
+        first = attention.channels if attention else None
+    elif not begins_with_source(layer.block) and not _is_attention_of_ones_own(layer):
+        return None
+    return first if type(first) is int else None
+
+
+def _is_attention_of_ones_own(layer: Layer) -> bool:
+    """Whether a row's class is an attention that gets the arguments as they stand, by its declaration or its name."""
+    own = layer.kind.custom
+    if own is not None:
+        return own.like == ATTENTION and not own.channels_first
+    return len(layer.raw_sources) == 1 and is_unknown(layer.kind) and names_attention(layer.block)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The arguments that a block's row takes.
+
+    Attributes:
+        names: what each is called; as many as there may be, or as there have to be where there may be any number.
+        required: how many there have to be.
+    """
+
+    names: tuple[str, ...]
+    required: int
+
+
+@cache
+def taken_by(block: str, letter: str | None) -> Taken | None:
+    """The arguments that a block's row takes, at a scale; None where that is not known."""
+    fine: list[int] = []
+    for given in range(_MOST):
+        fault = _fault(block, given, letter)
+        if fault is None:
+            fine.append(given)
+        elif fine and fault == MANY:
+            break
+    if not fine:
+        return None
+    count = fine[0] if fine[-1] == _MOST - 1 else fine[-1]
+    wanted = constructor(block)
+    probe = next(probe for probe in built_from(block, count, letter) if _fault_of(probe, wanted) is None)
+    names = [_IN_WORDS.get(name, name) for name in _names(probe, wanted, count)]
+    return Taken((_SOURCES_WIDTH, *names[1:]) if begins_with_source(block) else tuple(names), fine[0])
+
+
+def fault_in(block: str, given: int, letter: str | None) -> str | None:
+    """What is wrong with so many arguments, at a scale; None for nothing, or where that is not known."""
+    fault = _fault(block, min(given, _MOST), letter)
+    taken = None if fault in (None, _NOT_KNOWN) else taken_by(block, letter)
+    if fault == _REFUSED and taken:
+        return FEW if given < taken.required else None
+    return fault if taken else None
+
+
+def built_from(block: str, given: int, letter: str | None) -> tuple[Probe, ...]:
+    """What the parser makes of rows of a block with so many arguments; empty where it refuses them, or is not known."""
+    return _built(block, given, letter) or ()
+
+
+@cache
+def begins_with_source(block: str) -> bool:
+    """Whether a row's first argument is what the class believes to be the width of its source, whatever that has."""
+    wanted = constructor(block)
+    if wanted is None or not wanted.required or "." in block or not WIDTH.fullmatch(wanted.parameters[0]):
+        return False
+    ways = built_from(block, wanted.required, None)
+    return bool(ways) and all(way.words[:1] == ("0",) for way in ways)
+
+
+def _has_own_width(block: str) -> bool:
+    """Whether a block's class takes a width of its own as well."""
+    wanted = constructor(block)
+    return wanted is not None and any(map(WIDTH_OUT.fullmatch, wanted.parameters[:2]))
+
+
+@cache
+def _fault(block: str, given: int, letter: str | None) -> str | None:
+    return _fault_of_all(_built(block, given, letter), constructor(block)) if is_installed(block) else _NOT_KNOWN
+
+
+def _built(block: str, given: int, letter: str | None) -> tuple[Probe, ...] | None:
+    at_any = _built_at(block, given, None)
+    return _built_at(block, given, letter) if letter and any(probe.row.by_scale for probe in at_any or ()) else at_any
+
+
+@cache
+def _built_at(block: str, given: int, letter: str | None) -> tuple[Probe, ...] | None:
+    return _probes(block, (0,) * given, letter)
+
+
+def _probes(block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...] | None:
+    """What the parser makes of rows with such arguments; None where that is not known."""
+    parser = installed_parser()
+    try:
+        return probes(parser, block, args, letter) if parser else None
+    except (UnreadableParser, RecursionError):
+        return None
+
+
+def _fault_of_row(block: str, args: Sequence[Any], letter: str | None) -> str | None:
+    return _fault_of_all(_probes(block, args, letter), constructor(block))
+
+
+def _fault_of_all(ways: Sequence[Probe] | None, wanted: Constructor | None) -> str | None:
+    """What is wrong with all of them."""
+    if ways is None:
+        return _NOT_KNOWN
+    faults = [_fault_of(probe, wanted) for probe in ways] or [_REFUSED]
+    return None if None in faults else faults[0]
+
+
+def _fault_of(probe: Probe, wanted: Constructor | None) -> str | None:
+    if wanted is None or probe.row.doubtful:
+        return None
+    count = len(probe.row.arguments)
+    if count > len(wanted.parameters):
+        return MANY
+    if count < wanted.required:
+        return FEW
+    astray = [
+        word
+        for word, origin, parameter in zip(probe.words, probe.origins, wanted.parameters)
+        if origin is None and word.strip("[]") in {*wanted.parameters} - {parameter}
+    ]
+    if any(word.startswith("[") for word in astray):
+        return FEW  # the widths of its sources, for a number
+    return SHIFTED if astray else None
+
+
+def _names(probe: Probe, wanted: Constructor | None, given: int) -> list[str]:
+    """What the class calls each of the row's arguments, or the parser where it keeps one."""
+    called = {probe.origin(value): name for name, value in reversed([*probe.row.variables.items()])}
+    called.update(zip(probe.origins, wanted.parameters if wanted else ()))
+    return [called.get(index, _UNNAMED) for index in range(given)]

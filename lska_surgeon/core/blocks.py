@@ -39,6 +39,7 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # holds   the operator that a row of it is, where that is not one of the paper's: cbam, timm (any of timm's), gated.
 # by      `people`: it is a name that they gave to such an operator.
 # same    `yes`: it gives what it gets, bit for bit.
+# reads   `text`: it reads a text besides its map.
 # drawn   how it is drawn, where not as its role says.
 _TABLE = """
 Conv               conv     args[2]
@@ -57,7 +58,7 @@ nn.Upsample        up       1/args[1]
 C1                 block    1
 C2                 block    1
 C2f                block    1
-C2fAttn            block    1         heads=2
+C2fAttn            block    1         heads=2 reads=text
 C2fCIB             block    1
 C3                 block    1
 C3Ghost            block    1
@@ -302,6 +303,7 @@ class Block:
         op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
         handwritten: whether it is a name that people gave to an operator or a host.
         same: whether it gives what it gets, bit for bit.
+        reads_text: whether it reads a text besides its map.
         drawn: how it is drawn, where not as its role says.
         custom: the declaration of a custom module.
     """
@@ -322,6 +324,7 @@ class Block:
     op: str | None = None
     handwritten: bool = False
     same: bool = False
+    reads_text: bool = False
     drawn: str | None = None
     custom: CustomModule | None = None
 
@@ -455,6 +458,7 @@ def _stock() -> Iterator[Block]:
             other=more.get("holds"),
             handwritten="by" in more,
             same="same" in more,
+            reads_text="reads" in more,
             drawn=more.get("drawn"),
         )
         yield block

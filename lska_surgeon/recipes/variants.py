@@ -188,7 +188,7 @@ def _load(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
     try:
         base = load(wanted.base, None, recipe.folder, blocks=recipe.blocks)
         if not unchecked and not base.source.is_stock:
-            from ..checks.refusal import refuse_broken
+            from ..checks.check import refuse_broken
 
             refuse_broken(base.source, blocks=base.blocks)
         if wanted.scale is None:

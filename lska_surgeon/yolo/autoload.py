@@ -52,14 +52,14 @@ def enable() -> AutoloadStatus:
         raise TargetError(
             f"{error}: turn autoload on in a virtual environment of your own, or use `lska-surgeon yolo ...` without it"
         ) from error
-    found = status()
-    if not found.working:
+    now = status()
+    if not now.working:
         disable()
         raise TargetError(
             "autoload would have no effect: a fresh Python of this environment does not find lska_surgeon; "
             f"install it there first, {sys.executable} -m pip install {_source()}"
         )
-    return found
+    return now
 
 
 def disable() -> bool:

@@ -1,4 +1,4 @@
-"""What is installed here, and the known traps of such an environment with their remedies; it repairs nothing.
+"""The versions that are installed here, and the known traps of such an environment with their remedies.
 
 Versions and files are looked up without importing anything. Only the last check imports torch, torchvision and
 Ultralytics, for nothing else tells whether they work together.
@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
 
 from .. import __version__
 from ..errors import SurgeonError, needs
-from ..reports import Part, Shown, Table
+from ..reports import Report, Result, Table
 from ..wording import counted
 from . import autoload
 from .environment import environment_problem, import_offline
@@ -29,8 +28,7 @@ from .environment import environment_problem, import_offline
 PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
 _NO_TRAPZ = (2, 4)  # NumPy's first release without `trapz`
-_SHOWN = 4
-_NONE = "no traps found"
+_LISTED = 4  # changed files that are named
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Trap:
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis(Shown):
-    """What was found.
+class Diagnosis(Result):
+    """What is installed, and what is wrong with it.
 
     Attributes:
         versions: package -> its version; None where it is not installed.
@@ -62,28 +60,15 @@ class Diagnosis(Shown):
     traps: tuple[Trap, ...]
     notes: tuple[str, ...]
 
-    @property
-    def line(self) -> str:
-        """How many traps, in one line."""
-        return (
-            f"{counted(len(self.traps), 'trap')}: {', '.join(trap.name for trap in self.traps)}"
-            if self.traps
-            else _NONE
-        )
-
-    def parts(self) -> tuple[Part, ...]:
+    def report(self) -> Report:
         """Versions, then traps, each with its remedy, then notes."""
+        names = ", ".join(trap.name for trap in self.traps)
+        summary = f"{counted(len(self.traps), 'trap')}: {names}" if self.traps else "no traps found"
         versions = Table(("package", "version"), [(name, known or "-") for name, known in self.versions.items()])
         traps = [f"trap[{trap.name}]: {trap.problem}\n  remedy: {trap.remedy}" for trap in self.traps]
         notes = "\n".join(f"note: {note}" for note in self.notes)
-        return (versions, *(traps or [_NONE]), *([notes] if notes else []))
-
-    def _all_parts(self) -> list[Part]:
-        return list(self.parts())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data, as `--json` writes it."""
-        return {"schema": self.schema, "ok": not self.traps, **asdict(self)}
+        data = {"schema": self.schema, "ok": not self.traps, **asdict(self)}
+        return Report(summary, (versions, *(traps or [summary]), *([notes] if notes else [])), data=data)
 
 
 def diagnose() -> Diagnosis:
@@ -105,8 +90,8 @@ def _version(package: str) -> str | None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """`2.4.1+cpu` -> (2, 4, 1)."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, release[0].split("."))) if release else ()
 
 
 def _too_old() -> Iterator[Trap]:
@@ -116,11 +101,12 @@ def _too_old() -> Iterator[Trap]:
     except importlib.metadata.PackageNotFoundError:  # run from a checkout
         return
     for line in required:
-        found = re.match(r"([\w.-]+)>=([\d.]+)[^;]*$", line)
-        version = _version(found[1]) if found else None
-        if found and version and _numbers(version) < _numbers(found[2]):
-            problem = f"{found[1]} {version} is older than {found[2]}, the first that lska-surgeon works with"
-            yield Trap("too-old", problem, f"pip install -U '{found[1]}>={found[2]}'")
+        match = re.match(r"([\w.-]+)>=([\d.]+)[^;]*$", line)
+        package, least = match.groups() if match else ("", "")
+        version = _version(package) if package else None
+        if version and _numbers(version) < _numbers(least):
+            problem = f"{package} {version} is older than {least}, the first that lska-surgeon works with"
+            yield Trap("too-old", problem, f"pip install -U '{package}>={least}'")
 
 
 def _shadowed() -> Iterator[Trap]:
@@ -153,13 +139,10 @@ def _changed() -> Iterator[Trap]:
     if not changed and not added:
         return
     named = [path.name for path in (*changed, *added)]
-    shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
-    version = _version("ultralytics")
-    yield Trap(
-        "changed",
-        f"installed files of ultralytics were changed or added: {shown}; a block that was pasted in keeps its name",
-        f"pip install --force-reinstall --no-deps ultralytics=={version}",
-    )
+    listed = ", ".join(named[:_LISTED]) + (f" and {len(named) - _LISTED} more" if len(named) > _LISTED else "")
+    why = "a block that was pasted in keeps its name"
+    problem = f"installed files of ultralytics were changed or added: {listed}; {why}"
+    yield Trap("changed", problem, f"pip install --force-reinstall --no-deps ultralytics=={_version('ultralytics')}")
 
 
 def _installed_files() -> dict[Path, str]:
@@ -168,13 +151,13 @@ def _installed_files() -> dict[Path, str]:
         files = importlib.metadata.distribution("ultralytics").files or []
     except importlib.metadata.PackageNotFoundError:
         return {}
-    found = {
+    digests = {
         Path(str(file.locate())).resolve(): file.hash.value
         for file in files
         if file.hash and file.hash.mode == "sha256" and file.parts[0] == "ultralytics" and file.suffix == ".py"
     }
-    first = [path for path in found if path.parts[-2:] == ("ultralytics", "__init__.py")]
-    return {path: found[path] for path in (*first, *found)} if first else {}
+    first = [path for path in digests if path.parts[-2:] == ("ultralytics", "__init__.py")]
+    return {path: digests[path] for path in (*first, *digests)} if first else {}
 
 
 def _digest(path: Path) -> str:
@@ -216,9 +199,9 @@ def _settings_folder() -> Path:
 
 
 def _autoload() -> Iterator[Trap]:
-    found = autoload.status()
-    if found.enabled and not found.working:
-        problem = f"autoload is on, but a fresh Python does not find lska_surgeon: {found.path}"
+    status = autoload.status()
+    if status.enabled and not status.working:
+        problem = f"autoload is on, but a fresh Python does not find lska_surgeon: {status.path}"
         yield Trap("autoload", problem, "lska-surgeon autoload off")
 
 
@@ -226,8 +209,8 @@ def _imports() -> Iterator[Trap]:
     """What fails when all of it is imported, and names that somebody else defined."""
     problem = environment_problem()
     if problem:
-        found, _, remedy = problem.rpartition(": ")
-        yield Trap("import", found, remedy)
+        what, _, remedy = problem.rpartition(": ")
+        yield Trap("import", what, remedy)
         return
     try:
         import_offline()

@@ -134,7 +134,7 @@ BESIDE_THE_VERBS = {
     ("curves", "drawing.plots"): "the target is looked at first",
     ("erf", "drawing.plots"): "the target is looked at first",
     ("autoload", "yolo.autoload"): NO_VERB["autoload"],
-    ("check", "checks.check"): "the type of its result",
+    ("check", "checks.check"): "the rules that its help lists",
     ("check", "modelfile.sources"): "the name of standard input",
     ("diff", "modelfile.sources"): "the name of standard input",
     ("diff", "modelfile.diff"): "--textconv, which is for git",
@@ -145,7 +145,6 @@ BESIDE_THE_VERBS = {
     ("flops", "cost.limits"): "how `40M` is read",
     ("variants", "recipes.sync"): "the type of its result",
     ("yolo", "yolo.command"): NO_VERB["yolo"],
-    ("yolo", "yolo.user_errors"): NO_VERB["yolo"],
 }
 
 

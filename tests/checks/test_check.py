@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from support.insertions import plan_insert
 
 from lska_surgeon.checks import ERROR, check_file, corrected_text
-from lska_surgeon.checks.known_blocks import is_slip, nearest
-from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
+from lska_surgeon.checks.alignment import stock_blocks, stock_graph
+from lska_surgeon.checks.blocks import is_slip, nearest
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.graph import Layer, scaling_of
 from lska_surgeon.core.positions import named_sites
@@ -375,7 +375,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(wrong: str) -> None
 
 def test_several_files_and_a_stock_name_in_one_call(wrong: str) -> None:
     result = run(wrong, "yolo11n.yaml", wrong)
-    assert result.output.count("error[tap]") == 2
+    assert result.output.count("error[wiring]") == 2
     assert result.output.splitlines()[-1] == "3 files: 2 errors, 2 warnings"
     assert run(wrong, "--quiet").output.count("\n") == 2
 
@@ -384,14 +384,14 @@ def test_json(wrong: str) -> None:
     result = run(wrong, "yolov8n.yaml", "--json", "--fix")
     assert result.exit_code == 1
     report = json.loads(result.output)
-    assert (report["schema"], report["ok"]) == (1, False)
+    assert (report["schema"], report["ok"]) == (2, False)
     mine, stock = report["files"]
     assert (mine["file"], mine["stock"], mine["errors"], mine["warnings"]) == (wrong, "yolov8.yaml", 1, 1)
-    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("tap", 23)]
+    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("wiring", 23)]
     lines = Path(wrong).read_text(encoding="utf-8").splitlines()
     assert lines[mine["findings"][0]["line"] - 1].endswith("# 12")
     assert "1, Detect, [nc]" in lines[mine["findings"][1]["line"] - 1]
-    assert mine["findings"][1]["corrections"] == [{"row": 23, "tap": 2, "value": 22, "arg": None, "setting": None}]
+    assert mine["findings"][1]["corrections"] == [{"row": 23, "slot": 2, "value": 22, "arg": None, "setting": None}]
     assert mine["diff"].count("\n+ ") == 2
     assert (stock["findings"], stock["diff"]) == ([], "")
     assert json.loads(run("yolov8n.yaml", "--json").output)["ok"] is True
@@ -420,7 +420,7 @@ def test_an_alias_is_never_rewritten(wrong: str) -> None:
     text = variant("yolov8s.yaml", "sppf").replace("[-1, 4]", "&both [-1, 4]").replace("[-1, 6]", "[-1, 6]")
     Path("my.yaml").write_text(text.replace("[-1, 13]", "*both"), encoding="utf-8")
     checked = check_file("my.yaml")
-    assert [finding.rule for finding in checked.findings] == ["tap"]
+    assert [finding.rule for finding in checked.findings] == ["wiring"]
     assert corrected_text(checked.document, checked.findings) == checked.document.text
 
 

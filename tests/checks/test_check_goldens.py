@@ -5,16 +5,20 @@ The first line is the command; a file without an output passes, with exit code 0
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from lska_surgeon.checks.known_blocks import is_unknown
+from lska_surgeon.checks import RULES
+from lska_surgeon.checks.blocks import is_unknown
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK
+from lska_surgeon.reports import Table, markdown
 
-CASES = Path(__file__).parents[1] / "cases" / "check"
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "tests" / "cases" / "check"
 OUTPUT = "# ===== output =====\n"
 #: Blocks in the cases that came after the oldest release.
 NEWER = ("A2C2f", "Index", "OBB", "TorchVision")
@@ -37,3 +41,16 @@ def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, req
     assert result.stdout == expected
     fails = "error[" in expected or "+++" in expected or ("warning[" in expected and "--strict" in words)
     assert result.exit_code == (1 if fails else 0)
+
+
+def test_help_and_docs_list_the_rules() -> None:
+    help_text = " ".join(CliRunner().invoke(main, ["check", "--help"]).output.split())
+    assert all(f" {rule.code} {rule.doc} " in help_text for rule in RULES)
+    table = markdown(Table(("rule", "what it finds"), [(rule.code, rule.doc) for rule in RULES]))
+    assert table in (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+
+
+def test_every_rule_has_a_case_and_every_finding_a_rule() -> None:
+    """But `build`, which `test_check` has."""
+    outputs = "".join(path.read_text(encoding="utf-8").partition(OUTPUT)[2] for path in CASES.glob("*.yaml"))
+    assert set(re.findall(r": (?:error|warning)\[(\w+)\]", outputs)) == {rule.code for rule in RULES} - {"build"}

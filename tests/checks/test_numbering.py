@@ -116,7 +116,7 @@ def test_stale_numbers_are_put_right_and_right_ones_left_alone(name: str, seed: 
     some = [one for one in edited.stale if chance.random() < 0.5]
     for stale in (edited.stale, [one for one in edited.stale if one[0] == output], some):
         found = checked(tmp_path, with_stale(edited.layers, stale))
-        put_right = {(fix.row, fix.tap) for x in found.findings if x.severity == ERROR for fix in x.corrections}
+        put_right = {(fix.row, fix.slot) for x in found.findings if x.severity == ERROR for fix in x.corrections}
         assert put_right <= {(row, tap) for row, tap, _ in stale}
         told = {(x.row, x.rule) for x in found.findings}
         after = checked(tmp_path, found.fixed_text)

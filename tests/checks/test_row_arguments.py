@@ -8,9 +8,9 @@ import pytest
 from test_check import fork, fresh, run
 
 from lska_surgeon.checks import ERROR, check_file
-from lska_surgeon.checks.activation import activation_problem
-from lska_surgeon.checks.stock_alignment import stock_blocks, stock_graph
-from lska_surgeon.checks.taken import built_from, fault_in, taken_by
+from lska_surgeon.checks.alignment import stock_blocks, stock_graph
+from lska_surgeon.checks.rules_arguments import built_from, fault_in, taken_by
+from lska_surgeon.checks.rules_rows import activation_problem
 from lska_surgeon.errors import BuildError
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yolo.build import build

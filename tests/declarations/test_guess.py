@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lska_surgeon
-from lska_surgeon.checks.unknown_blocks import inventory
+from lska_surgeon.checks.blocks import inventory
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE, read_declarations
 from lska_surgeon.declarations.guess import like_by_name, scan

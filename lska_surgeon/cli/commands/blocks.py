@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ...api import blocks as api
-from ...reports import drawn, dump
+from ...reports import render
 from .. import completion, say
 from ..options import blocks_option, formats
 
@@ -32,14 +32,11 @@ def blocks(source: str | None, write: bool, output: str | None, force: bool, blo
     """
     if (write or output) and not source:
         raise click.UsageError("--write needs a FILE: a model YAML, or a Python file with your classes")
-    found = api.blocks(source, blocks=blocks)
-    for note in found.notes:
+    inventory = api.blocks(source, blocks=blocks)
+    report = inventory.report()
+    for note in report.notes:
         say.note(note)
     if write or output:
-        say.line(f"Wrote {found.write(output, force=force)}", err=form == "json")
-    if form == "json":
-        say.report(dump(found.to_dict()))
-    elif source and not found.guessed:
-        say.line(f"{source}: {found.nothing}")
-    elif not write and not output:
-        say.report(drawn(found.parts()))
+        say.line(f"Wrote {inventory.write(output, force=force)}", err=form == "json")
+    if form == "json" or (not write and not output):
+        say.report(render(report, form))

@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from inspect import cleandoc
+from textwrap import wrap
 
 import click
 
 from ...api import check as api
-from ...checks.check import CheckedFile
-from ...checks.findings import ERROR, WARNING, Finding
+from ...checks.check import RULES
+from ...checks.findings import CheckedFile, CheckedFiles
 from ...errors import BuildError, NotAModelError, SurgeonError
 from ...modelfile.sources import STDIN
-from ...reports import annotation, dump
-from ...wording import counted, message, printable
+from ...reports import render
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, refuse_second_reading
 
 
-def finding_line(file: CheckedFile, finding: Finding, mark: Callable[[str, str], str]) -> str:
-    """`path:line: error[rule]: message; what to write instead`.
-
-    Args:
-        file: the file.
-        finding: one of its findings.
-        mark: makes the third part stand out, from severity and text.
-    """
-    label = mark(finding.severity, f"{finding.severity}[{finding.rule}]")
-    return f"{printable(str(file.path))}:{finding.line}: {label}: {message(finding.text)}"
-
-
-def finding_annotation(file: CheckedFile, finding: Finding) -> str:
-    """The same for GitHub, which shows it at that line of the file."""
-    title = f"lska-surgeon check: {finding.rule}"
-    return annotation(finding.severity, message(finding.text), file=str(file.path), line=finding.line, title=title)
-
-
-def summary(checked: Sequence[CheckedFile], passed_over: int = 0) -> str:
-    """All files in one line, and the files whose sources there was nothing to compare with.
-
-    Args:
-        checked: the files.
-        passed_over: how many others are no model YAMLs.
-    """
-    errors, warnings = (sum(one.count(severity) for one in checked) for severity in (ERROR, WARNING))
-    parts = [counted(errors, "error")] if errors else []
-    parts += [counted(warnings, "warning")] if warnings else []
-    alone = [one.path.name for one in checked if one.stock is None]
-    note = f" (like no stock model, so compared with none: {', '.join(alone)})" if alone else ""
-    others = f"; {counted(passed_over, 'other')} no model YAML" if passed_over else ""
-    return f"{counted(len(checked), 'file')}: {', '.join(parts) or 'no errors found'}{others}{note}"
-
-
-def findings_json(checked: Sequence[CheckedFile], unread: Mapping[str, str], *, strict: bool, fix: bool) -> str:
-    """Everything for a machine; with `fix`, each file's diff too.
-
-    Args:
-        checked: the files that could be read.
-        unread: those that could not -> why.
-        strict: whether a warning is a failure.
-        fix: whether to add the diffs.
-    """
-    files = [{**one.entry(), "diff": one.diff} if fix else one.entry() for one in checked]
-    failed = bool(unread) or any(one.failed(strict) for one in checked)
-    problems = [{"file": name, "problem": problem} for name, problem in unread.items()]
-    report = {"schema": CheckedFile.schema, "ok": not failed, "files": files, "unread": problems}
-    return dump(report)
-
-
-_COLOURS = {"error": "red", "warning": "yellow"}
+def _help_of_rules() -> str:
+    """The rules as lines of the command's help."""
+    rules = ((rule.code, wrap(rule.doc, 100)) for rule in RULES)
+    lines = [f"  {'' if at else code:<11}{text}" for code, texts in rules for at, text in enumerate(texts)]
+    return "\n".join(["Rules (errors, unless the word warning stands behind them):", *lines])
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completion.models)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option(
-    "--fix", is_flag=True, help="Print a diff that puts right what is sure (for `patch -p1`); findings go to stderr."
+    "--fix", is_flag=True, help="Print a diff that fixes what is sure (for `patch -p1`); findings go to stderr."
 )
 @click.option("--build", is_flag=True, help="Build each file that has no errors in Ultralytics as well.")
 @click.option("--models-only", is_flag=True, help="Pass over YAML files that are no models.")
@@ -100,24 +55,7 @@ def check(
     there are errors, 2 when a FILE can't be read; the others are checked all the same.
 
     \b
-    Rules (errors, unless the word warning stands behind them):
-      row        a row is not [from, repeats, module, args], or its numbers make no layer
-      setting    what stands beside the rows, such as nc, is of a wrong type, or a number that no network has;
-                 activation is no layer
-      source     a source does not exist, or looks forward
-      tap        a source is not what the stock model reads there
-      bypass     a source is read around an inserted attention (warning)
-      inputs     a Concat, or the output layer (warning), has fewer inputs than in the stock model
-      unread     a layer that nobody reads
-      stride     a Concat's inputs have different strides
-      output     the output layer's inputs are unordered, doubled, or a bare Concat
-      module     no such block (warning, unless it is surely misspelt)
-      kernel     an operator's kernel size or arguments are not supported
-      arguments  a row has fewer arguments than its block needs, or more than it takes (warning where it still builds)
-      channels   a literal width that its source does not have (warning, unless the block believes it at every scale)
-      scale      the scale that the file's name asks for is not there
-      comment    an index comment is stale (warning)
-      build      Ultralytics refuses to build it
+    RULES
 
     \b
     Examples:
@@ -128,28 +66,27 @@ def check(
     refuse_second_reading(files)
     if build and STDIN in files:
         raise click.UsageError("--build needs files: save standard input to one, and give that")
-    checked, problems = _read(files, models_only, build)
+    checked, unread = _read(files, models_only, build)
+    result = CheckedFiles(checked, unread, len(files) - len(checked) - len(unread), strict, with_diffs=fix)
+    report = result.report()
     if form == "json":
-        say.report(findings_json(checked, problems, strict=strict, fix=fix))
+        say.report(render(report, form))
     else:
-        for one in checked:
-            for finding in one.findings:
-                line = finding_line(one, finding, _mark) if form == "text" else finding_annotation(one, finding)
-                say.report(line, err=fix)
-            for note in one.notes if form == "text" and not quiet else ():
-                say.note(note)
-            if fix and one.patch:
-                say.content(f"{one.patch}\n".encode("utf-8", errors="surrogateescape"))
-        if not quiet and len(problems) < len(files):
-            say.line(summary(checked, len(files) - len(checked) - len(problems)), err=fix)
-    for name, problem in problems.items():
-        if form == "github":
-            say.report(annotation("error", problem, file=name, title="lska-surgeon check: can't be read"))
-        else:
-            say.error(problem)
-    if problems:
+        if form == "text":  # why a file can't be read is an error of the command's
+            report = replace(report, annotations=[one for one in report.annotations if one.line])
+        if report.annotations:
+            say.report(render(report, "lines" if form == "text" else form), err=fix)
+        for note in report.notes if form == "text" and not quiet else ():
+            say.note(note)
+        for file in checked if fix else ():
+            say.content(f"{file.patch}\n".encode("utf-8", errors="surrogateescape") if file.patch else b"")
+        if not quiet and len(unread) < len(files):
+            say.line(report.summary, err=fix)
+    for problem in unread.values() if form != "github" else ():
+        say.error(problem)
+    if unread:
         ctx.exit(2)
-    if any(one.failed(strict) for one in checked):
+    if result.failed:
         ctx.exit(1)
 
 
@@ -171,5 +108,5 @@ def _read(files: tuple[str, ...], models_only: bool, build: bool) -> tuple[list[
     return checked, problems
 
 
-def _mark(severity: str, text: str) -> str:
-    return click.style(text, fg=_COLOURS[severity], bold=True)
+assert check.help is not None
+check.help = cleandoc(check.help).replace("RULES", _help_of_rules())

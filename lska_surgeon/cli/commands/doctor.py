@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ...api import doctor as api
-from ...reports import drawn, dump
+from ...reports import render
 from .. import say
 from ..options import formats
 
@@ -23,7 +23,7 @@ def doctor(ctx: click.Context, form: str) -> None:
     Example:
       lska-surgeon doctor
     """
-    found = api.doctor()
-    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
-    if found.traps:
+    diagnosis = api.doctor()
+    say.report(render(diagnosis.report(), form))
+    if diagnosis.traps:
         ctx.exit(1)

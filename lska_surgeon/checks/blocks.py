@@ -1,0 +1,253 @@
+"""Which blocks this environment can build, and which of a file's it can't, with a declaration to start from.
+
+The installed Ultralytics and torch are read as source text; nothing is built.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from ..core.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
+from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
+from ..declarations.guess import guess_blocks, scan
+from ..errors import TargetError
+from ..files import as_path, check_target, write_text
+from ..installed.names import parsed_names, stock_modules, torch_layers
+from ..modelfile.document import Document
+from ..modelfile.sources import find_source
+from ..reports import Report, Result, Table
+from ..wording import clean
+
+_DOUBLED = re.compile(r"(.)\1+")
+_OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")
+_SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
+
+
+def known_blocks() -> frozenset[str] | None:
+    """Names that a row may say without a prefix; None when ultralytics is not installed."""
+    names = parsed_names()
+    return None if names is None else _OURS | names
+
+
+def is_unknown(block: Block) -> bool:
+    """True when this environment can't build a row of that block; False also where that is not known."""
+    prefix, _, name = block.name.rpartition(".")
+    if block.custom or block.is_operator or prefix not in ("", "nn"):
+        return False
+    known = torch_layers() if prefix else known_blocks()
+    return known is not None and name not in known
+
+
+def is_stock_but_not_parsed(block: str) -> bool:
+    """True for a block that Ultralytics ships and its parser does not know, such as CBAM."""
+    known = known_blocks()
+    return known is not None and block not in known and block in stock_modules()
+
+
+@cache
+def nearest(block: str) -> str | None:
+    """The known block that an unknown name is one or two letters off, or None when none is that near."""
+    name = block.rpartition(".")[2]
+    layers = {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
+    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _is_block(known)}
+    candidates = layers if block.startswith("nn.") else blocks
+    if name.lower() in layers:
+        return layers[name.lower()]
+    slips = sorted(known for known in candidates.values() if is_slip(name, known))
+    if slips:
+        return slips[0]
+    allowed = 0 if len(name) < 5 else 1 if len(name) < 8 else 2  # letters
+    near = [(_letters_off(name.lower(), known, allowed), candidates[known]) for known in candidates]
+    return min(((off, known) for off, known in near if off <= allowed), default=(0, None))[1]
+
+
+def _letters_off(name: str, other: str, most: int) -> int:
+    """How many letters are to be put in, left out or replaced (Levenshtein); `most` + 1 for any more than that."""
+    if abs(len(name) - len(other)) > most:
+        return most + 1
+    above = list(range(len(other) + 1))
+    for row, letter in enumerate(name, start=1):
+        here = [row]
+        for column, there in enumerate(other, start=1):
+            here.append(min(above[column - 1] + (letter != there), above[column] + 1, here[-1] + 1))
+        above = here
+    return above[-1]
+
+
+def _is_block(name: str) -> bool:
+    """Whether a name that the parser's module knows is that of a block: a stock one, ours, or a fork's own class."""
+    if name in _OURS or STOCK[name].is_known:
+        return True
+    return name in stock_modules() and name[0].isupper() and not name.isupper()
+
+
+def is_slip(name: str, meant: str) -> bool:
+    """True when `name` is surely `meant` misspelt: other case, two letters swapped, one doubled or lost, or another one
+    doubled (SPFF for SPPF).
+
+    Any other letter replaced, or one added at an end, is how people name modules of their own (SPPM, DSConv, C2fX).
+    """
+    meant, name = meant.rpartition(".")[2], name.rpartition(".")[2]
+    if name.lower() == meant.lower():
+        return name != meant
+    if len(meant) < 4:
+        return False
+    if len(name) == len(meant):
+        swapped = (name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1))
+        return meant in swapped or _DOUBLED.sub(r"\1", name) == _DOUBLED.sub(r"\1", meant)
+    short, long = sorted((name, meant), key=len)
+    if len(meant) < 6 or not long.isalpha() or len(long) - len(short) != 1:
+        return False
+    dropped = [i for i in range(1, len(long) - 1) if long[:i] + long[i + 1 :] == short]
+    return bool(dropped) and (name is short or any(long[i] == long[i - 1] for i in dropped))
+
+
+@dataclass(frozen=True, repr=False)
+class Inventory(Result):
+    """The blocks that are known, and those that are guessed.
+
+    Attributes:
+        declarations: the custom modules that are declared here.
+        source: the file that was looked at; None for none.
+        guessed: for each block of it that is neither stock nor declared, a declaration to be checked.
+        left_out: blocks of it that no declaration can name, and why.
+        notes: what the user should know.
+        asked: the name by which the file was asked for.
+    """
+
+    declarations: Declarations
+    source: Path | None = None
+    guessed: Mapping[str, CustomModule] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    asked: str = ""
+
+    @property
+    def text(self) -> str:
+        """The guesses as TOML, to paste or to write."""
+        return toml_of(self.guessed.values())
+
+    def report(self) -> Report:
+        """The guesses as TOML; without a file, a table of the blocks that are known."""
+        header, rows = ("block", "from", "like", "where"), self._rows()
+        if self.source is None:
+            summary, part = f"{len(rows)} blocks are known", Table(header, rows)
+        else:
+            summary = f"{self.asked}: {', '.join(self.guessed) or self._none_guessed}"
+            part = self.text.rstrip("\n") or summary  # type: ignore[assignment]
+        data = {
+            "schema": self.schema,
+            "declarations": str(self.declarations.path) if self.declarations.path else None,
+            "trusted": self.declarations.trusted,
+            "source": str(self.source) if self.source else None,
+            "blocks": [dict(zip(header, row)) for row in rows],
+            "guessed": [
+                {
+                    "block": block.name,
+                    "class": block.target,
+                    "like": block.like,
+                    "channels": "first" if block.channels_first else "none",
+                    "stride": block.stride,
+                }
+                for block in self.guessed.values()
+            ],
+            "notes": list(self.notes),
+        }
+        return Report(summary, (part,), self.notes, data)
+
+    @property
+    def _none_guessed(self) -> str:
+        return "no block that can be declared" if self.left_out else "every block is known"
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """Block, who has it, what it is like, and where it comes from."""
+        ours = [block for block in STOCK if block.is_operator or (block.is_host and not block.handwritten)]
+        ours.sort(key=lambda block: not block.is_operator)
+        return [
+            *((block.name, "declared", _like(block), block.target) for block in self.declarations.blocks.values()),
+            *(
+                (block.name, "lska-surgeon", "attention" if block.is_operator else block.plain, "lska_surgeon.nn")
+                for block in ours
+            ),
+            *((name, "stock", name, "ultralytics") for name in stock_likes()),
+        ]
+
+    def write(self, path: Path | str | None = None, *, force: bool = False) -> Path:
+        """Write the guesses as a declaration file.
+
+        Raises:
+            TargetError: there is nothing to write, or a file is there and `force` is off.
+            DeclarationError: what would be written could not be read there.
+        """
+        target = as_path(path or FILE_NAME)
+        if not self.guessed:
+            raise TargetError(f"{self._none_guessed}, so there is nothing to write into {target}")
+        check_target(target, force=force)
+        tables = toml_of(self.guessed.values(), TOOL if target.name == PROJECT_FILE else "")
+        text = f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{tables}"
+        parse_declarations(target, text)
+        write_text(target, text, force=force)
+        return target
+
+
+def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventory:
+    """The blocks of a table; of a model YAML, or of a Python file with classes, those that are not known yet.
+
+    Raises:
+        SurgeonError: the file can't be read.
+    """
+    declarations = blocks.declarations
+    if source is None:
+        return Inventory(declarations)
+    if source.endswith(".py"):
+        path = Path(source)
+        guessed = {name: block for name, block in scan(path).items() if name not in declarations.blocks}
+        inside = Path.cwd().resolve() in path.resolve().parents
+        outside = f"{path} is not in the working folder: a declaration names files in its own folder"
+        notes = [] if inside else [outside]
+    else:
+        model = find_source(source)
+        path, document = model.path, Document.read(model.path, model.name, blocks=blocks)
+        unknown = list(dict.fromkeys(layer.block for layer in document.layers if is_unknown(layer.kind)))
+        guessed = guess_blocks(document.graph, unknown) if unknown else {}
+        notes = ["ultralytics is not installed, so its blocks are not known"] if known_blocks() is None else []
+    left_out = {name: problem for name in guessed if (problem := name_problem(name))}
+    notes += [f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items()]
+    kept = {name: block for name, block in guessed.items() if name not in left_out}
+    return Inventory(declarations, path, kept, left_out, tuple(notes), source)
+
+
+def stock_likes() -> list[str]:
+    """The blocks of the installed Ultralytics that a declaration may be like; all that are known without it."""
+    known = known_blocks()
+    return [name for name in LIKES if name not in ("attention", "add") and (known is None or name in known)]
+
+
+def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:
+    """Tables to paste, each with what its guess means; empty for no blocks. Each name has to be declarable."""
+    return "\n".join(_table(block, prefix) for block in blocks)
+
+
+def _table(block: CustomModule, prefix: str) -> str:
+    means = _SAYS.get(block.like, f"built and scaled as {block.like} is")
+    lines = [
+        f"[{prefix}blocks.{block.name}]",
+        f"class = {json.dumps(block.target)}",
+        f"like = {json.dumps(block.like)} # {means}",
+    ]
+    if block.channels_first:
+        lines.append(
+            'channels = "first" # the input\'s width comes before the arguments; drop it if the class wants none'
+        )
+    if block.stride is not None:
+        lines.append(f"stride = {block.stride:g} # {'doubles' if block.stride < 1 else 'halves'} the map")
+    return "\n".join(lines) + "\n"
+
+
+def _like(block: CustomModule) -> str:
+    return block.like + (f", stride {block.stride:g}" if block.stride else "")
