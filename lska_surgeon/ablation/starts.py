@@ -21,11 +21,12 @@ import torch
 from torch import nn
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.contents import Checkpoint, checkpoint_of
+from ..checkpoints.contents import RECORD, Checkpoint, checkpoint_of
+from ..declarations.find import active_blocks
 from ..errors import AblationError, ChangedOutputsError, SurgeonError
-from ..grafting.graft import RECORD, graft
+from ..grafting.graft import graft
 from ..grafting.input_files import missing_images
-from ..grafting.plan import plan_graft_into
+from ..grafting.into import plan_graft_into
 from ..grafting.transplant import moved_name
 from ..recipes.recipe import DEFAULT, IDENTITY
 from ..yolo.build import build
@@ -100,7 +101,7 @@ class Start:
             base = replace(base, path=self.checkpoint.path, sha256=self.checkpoint.sha256)
         identity = self.init == IDENTITY if self.checkpoint else None
         try:
-            done = graft(plan_graft_into(base, str(self.model)), identity=identity, seed=seed)
+            done = graft(plan_graft_into(base, str(self.model), active_blocks()), identity=identity, seed=seed)
         except ChangedOutputsError as error:
             gate = "gated: true in the matrix (or under include)" if error.bare else ""
             remedy = " or ".join(filter(None, [gate, f"init: {DEFAULT} under train"]))

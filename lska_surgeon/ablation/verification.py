@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ..checkpoints.checkpoint import read_checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..errors import CheckpointError
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, find_source
 from ..yolo.build import layers_of

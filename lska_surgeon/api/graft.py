@@ -98,10 +98,16 @@ def graft(
             refuse_broken(variant, blocks=active_blocks())
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.graft import graft as graft_planned
-    from ..grafting.plan import plan_graft, plan_graft_into
 
     base = checkpoint_from(checkpoint, trust)
-    plan = plan_graft(base, placement) if placement else plan_graft_into(base, str(as_name(into)))
+    if placement:
+        from ..grafting.plan import plan_graft
+
+        plan = plan_graft(base, placement, active_blocks())
+    else:
+        from ..grafting.into import plan_graft_into
+
+        plan = plan_graft_into(base, str(as_name(into)), active_blocks())
     done = graft_planned(plan, identity=init == "identity", image=Path(image) if image else None)
     return replace(done, output=target)
 

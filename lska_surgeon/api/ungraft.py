@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..declarations.find import active_blocks
 from ..files import target_path
 from ..yolo.environment import import_offline
 from .arguments import PathLike, as_name
@@ -45,7 +46,7 @@ def ungraft(
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.graft import ungraft as ungraft_read
 
-    return replace(ungraft_read(checkpoint_from(checkpoint, trust), lossy=lossy), output=target)
+    return replace(ungraft_read(checkpoint_from(checkpoint, trust), lossy=lossy, blocks=active_blocks()), output=target)
 
 
 def name_of_ungraft(checkpoint: Trained) -> str:

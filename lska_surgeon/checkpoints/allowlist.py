@@ -96,7 +96,6 @@ _FILL = Rule(new=True, build=attributes)
 _NAMESPACE = Rule(call=empty, new=True, build=attributes)
 _CALL = Rule(call=_anything)
 _PATH = Rule(call=_texts)
-_SCALAR = Rule(call=_anything)
 _MODES = frozenset({"NEAREST", "BILINEAR", "BICUBIC"})
 
 _DATA: dict[str, Rule] = {
@@ -109,8 +108,8 @@ _DATA: dict[str, Rule] = {
     "torch.Size": _CALL,
     "torch.device": _CALL,
     "numpy.dtype": Rule(call=_number_type, build=_number_type_state),
-    "numpy.core.multiarray.scalar": _SCALAR,
-    "numpy._core.multiarray.scalar": _SCALAR,
+    "numpy.core.multiarray.scalar": _CALL,
+    "numpy._core.multiarray.scalar": _CALL,
     "argparse.Namespace": _NAMESPACE,
     "types.SimpleNamespace": _NAMESPACE,
     "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
@@ -133,14 +132,14 @@ def lookup(name: str) -> Rule | Missing | None:
     if not filled and module not in MODULES and module not in _TIMM:
         return _MODULE if project_class(module, attribute, active_declarations()) else None
     try:
-        found = getattr(module_named(module), attribute, None)
+        cls = getattr(module_named(module), attribute, None)
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
-        found = None
-    if found is None:
+        cls = None
+    if cls is None:
         return Missing(module.partition(".")[0])
-    if not _is_own_class(found, module, attribute):
+    if not (isinstance(cls, type) and cls.__module__ == module and cls.__qualname__ == attribute):
         return None
-    if issubclass(found, nn.Module):
+    if issubclass(cls, nn.Module):
         return _MODULE
     return _FILL if filled else None
 
@@ -183,14 +182,10 @@ def current_name(name: str) -> str:
     name = _MOVED.get(name, name)
     package, _, flat = name.rpartition(".")
     if package == "ultralytics.nn.modules":
-        found = getattr(module_named(package), flat, None)
-        if isinstance(found, type) and found.__module__ in MODULES:
-            return f"{found.__module__}.{found.__qualname__}"
+        cls = getattr(module_named(package), flat, None)
+        if isinstance(cls, type) and cls.__module__ in MODULES:
+            return f"{cls.__module__}.{cls.__qualname__}"
     return name
-
-
-def _is_own_class(found: Any, module: str, attribute: str) -> bool:
-    return isinstance(found, type) and found.__module__ == module and found.__qualname__ == attribute
 
 
 def _data_target(name: str) -> tuple[Any, list[type]]:

@@ -17,16 +17,15 @@ import torch
 from ..errors import CheckpointError
 from ..modelfile.sources import find_source
 from ..wording import clean
-from .pickle_audit import (
-    MOST_DIRECTORY_BYTES,
-    MOST_PICKLE_BYTES,
-    MOST_RECORDS,
-    TooLarge,
-    most_unfolded_bytes,
-)
+from .pickle_audit import MOST_PICKLE_BYTES, TooLarge
 
 #: Kinds of file that hold pickles; only "zip", what `torch.save` writes since torch 1.6, can be read safely.
 ZIP, LEGACY, TAR, PICKLE = "zip", "legacy", "tar", "pickle"
+
+MOST_RECORDS = 100_000
+MOST_DIRECTORY_BYTES = 16 * 2**20
+#: `torch.save` compresses nothing; a file that was packed again may unfold to so much more than it has bytes.
+UNFOLDS, UNFOLDS_ANYWAY = 4, 64 * 2**20
 
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 began its files with
 _LEGACY_PICKLES = 5  # that number, a protocol, the machine, the object, the names of its storages
@@ -41,6 +40,11 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive: unpack it first"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run git lfs pull"),
 )
+
+
+def most_unfolded_bytes(size: int) -> int:
+    """What the records of a file of so many bytes may have together, and its tensors elements."""
+    return max(UNFOLDS * size, UNFOLDS_ANYWAY)
 
 
 @contextmanager
@@ -77,9 +81,9 @@ def kind_of(path: Path, file: IO[bytes]) -> str:
         return TAR
     if head.startswith(b"\x80") and 2 <= head[1] <= 5:
         return PICKLE
-    found = _description(path, head)
-    remedy = "" if ":" in found else f": {_REMEDY}"
-    raise CheckpointError(f"{path} is not a checkpoint but {found}{remedy}")
+    what = _description(path, head)
+    remedy = "" if ":" in what else f": {_REMEDY}"
+    raise CheckpointError(f"{path} is not a checkpoint but {what}{remedy}")
 
 
 def pickles(kind: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -145,12 +149,7 @@ def _inside(file: IO[bytes]) -> str:
 
 
 def _check_directory(path: Path, file: IO[bytes], size: int) -> None:
-    """Refuse an archive that unfolds to more than a checkpoint may, by what its directory says; nothing is unfolded.
-
-    Raises:
-        CheckpointError: it has too much of something.
-        ValueError: it has no directory that every reader reads alike, as torch.save writes it.
-    """
+    """Refuse an archive that unfolds to more than a checkpoint may, by what its directory says; nothing is unfolded."""
     length = _directory_length(file, size)
     if length > MOST_DIRECTORY_BYTES:
         raise CheckpointError(
@@ -202,9 +201,9 @@ def _directory_length(file: IO[bytes], size: int) -> int:
 
 
 def _description(path: Path, head: bytes) -> str:
-    for start, what in _SIGNATURES:
-        if head.startswith(start):
-            return what
+    known = [what for start, what in _SIGNATURES if head.startswith(start)]
+    if known:
+        return known[0]
     if head[:1] == b"\x08" and head[2:3] == b"\x12":
         return "an ONNX model: use the .pt that it was exported from"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path):

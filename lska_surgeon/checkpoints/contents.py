@@ -1,8 +1,7 @@
-"""What a checkpoint holds, as a value that shows itself; it reads no file."""
+"""What a checkpoint holds, as a value; it reads no file."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from copy import deepcopy
@@ -15,14 +14,16 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
-from ..reports import Part, Shown, Table, html
+from ..reports import Report, Result
 from ..wording import a_value, few, printable
 from ..yolo.environment import import_offline
 
-#: How many grafts upon each other are shown; a file may claim to have any number.
+#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
+RECORD = "lska_surgeon"
+#: How many grafts upon each other are listed; a file may claim to have any number.
 _MOST_GRAFTS = 9
-#: How many names of classes are shown.
-_NAMES = 8
+#: How many names of classes are listed.
+_MOST_NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Globals:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Checkpoint(Shown):
+class Checkpoint(Result):
     """A checkpoint in memory, on the CPU.
 
     Attributes:
@@ -53,7 +54,7 @@ class Checkpoint(Shown):
             then holds it under "model") or "state_dict" (tensors by name).
         data: what the file holds, as stored.
         key: "ema" or "model", the entry that `model` is; None for a state dict.
-        found: what the file would import and use; nothing for a network that was loaded already.
+        globals: what the file would import and use; nothing for a network that was loaded already.
         trusted: whether it was loaded, and may be built, whatever it runs.
     """
 
@@ -62,13 +63,13 @@ class Checkpoint(Shown):
     kind: str
     data: dict[str, Any]
     key: str | None
-    found: Globals = Globals()
+    globals: Globals = Globals()
     trusted: bool = False
 
     @property
     def refused(self) -> tuple[str, ...]:
         """What was loaded although it is not on the allow-list; empty unless the file was trusted."""
-        return self.found.refused
+        return self.globals.refused
 
     @property
     def model(self) -> nn.Module | None:
@@ -82,14 +83,15 @@ class Checkpoint(Shown):
 
     def not_finite(self) -> list[str]:
         """Names of the tensors that hold something else than numbers, NaN or infinity; a network with such is lost."""
-        found = self.state_dict.items()
-        return [name for name, one in found if one.is_floating_point() and not bool(one.isfinite().all())]
+        tensors = ((name, tensor) for name, tensor in self.state_dict.items() if tensor.is_floating_point())
+        # Both ends of what a tensor holds, NaN before all, take a third of the time of asking each element.
+        return [name for name, tensor in tensors if tensor.numel() and not _is_finite(tensor)]
 
     @property
     def version(self) -> str | None:
         """The Ultralytics release that saved the file, where it says so."""
-        version = self.data.get("version")
-        return version if isinstance(version, str) else None
+        version: str | None = _if(str, self.data.get("version"))
+        return version
 
     @property
     def yaml(self) -> dict[str, Any] | None:
@@ -107,6 +109,12 @@ class Checkpoint(Shown):
         """The arguments of the training that made the file; empty where it says nothing."""
         args = self.data.get("train_args") or {}
         return dict(vars(args) if isinstance(args, SimpleNamespace) else args)
+
+    @property
+    def surgery(self) -> dict[str, Any] | None:
+        """The record of its newest graft: in full, or what training has left of it; None without one."""
+        records = (self.data.get(RECORD), (self.yaml or {}).get(RECORD))
+        return next((record for record in records if record and isinstance(record, dict)), None)
 
     def needed_model(self) -> nn.Module:
         """The model itself.
@@ -127,23 +135,17 @@ class Checkpoint(Shown):
         Raises:
             CheckpointError: the file holds a state dict only.
         """
-        model = copy.deepcopy(self.needed_model()).float().eval()
+        model = deepcopy(self.needed_model()).float().eval()
         for module in model.modules():
             if isinstance(module, nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
                 module.recompute_scale_factor = None  # files from before torch 1.11 have none
         return model
 
-    @property
-    def surgery(self) -> Any:
-        """The record of its newest graft, as the file has it; None without one."""
-        return self.data.get("lska_surgeon") or (self.yaml or {}).get("lska_surgeon")
-
-    def to_dict(self) -> dict[str, Any]:
-        """What it holds as plain data, as `inspect --json` writes it."""
+    def report(self) -> Report:
+        """What it holds, and the record of its surgery."""
         model, state = self.model, self.state_dict
         yaml, names = self.yaml or {}, self.names or {}
-        date, epoch, task = self.data.get("date"), self.data.get("epoch"), self.train_args.get("task")
-        return {
+        data = {
             "schema": self.schema,
             "file": str(self.path),
             "sha256": self.sha256,
@@ -151,7 +153,7 @@ class Checkpoint(Shown):
             "model": type(model).__name__ if model is not None else None,
             "from": self.key,
             "ultralytics": self.version,
-            "date": date if isinstance(date, str) else None,
+            "date": _if(str, self.data.get("date")),
             "tensors": len(state),
             "parameters": sum(p.numel() for p in model.parameters()) if model is not None else None,
             "dtypes": sorted({str(tensor.dtype).replace("torch.", "") for tensor in state.values()}),
@@ -159,47 +161,40 @@ class Checkpoint(Shown):
             "scale": yaml.get("scale") or None,
             "classes": len(names) or yaml.get("nc"),
             "names": {str(number): name for number, name in names.items()},
-            "task": task if isinstance(task, str) else None,
-            "epoch": epoch if isinstance(epoch, int) else None,
-            "globals": {"allowed": len(self.found.allowed), "refused": list(self.found.refused)},
+            "task": _if(str, self.train_args.get("task")),
+            "epoch": _if(int, self.data.get("epoch")),
+            "globals": {"allowed": len(self.globals.allowed), "refused": list(self.refused)},
             "surgery": self.surgery,
         }
-
-    @property
-    def line(self) -> str:
-        """What it is, in one line."""
-        model = f"{type(self.model).__name__}, " if self.model is not None else ""
-        return f"{self.path}: {self.kind}, {model}{len(self.state_dict)} tensors"
-
-    def parts(self) -> tuple[Part, ...]:
-        """What it holds, a line each."""
-        rows = [*self._cells(), ("surgery", surgery_in_words(self.surgery))]
-        return ("\n".join(f"{key:<12} {value}" for key, value in rows),)
-
-    def _repr_html_(self) -> str:
-        surgery = surgery_in_words(self.surgery, margin=0)
-        return html(Table(("what", "value"), self._cells())) + html(f"surgery: {surgery}")
-
-    def _cells(self) -> list[tuple[str, str]]:
-        found = self.to_dict()
-        names = list(map(str, found.pop("names").values()))
-        shown = {key: value for key, value in found.items() if key not in ("schema", "surgery", "globals")}
-        shown["names"] = ", ".join(names[:_NAMES]) + (f", ... ({len(names)})" if len(names) > _NAMES else "") or None
-        allowed = f"{len(self.found.allowed)} globals, all on the allow-list"
-        shown["pickle"] = list(self.found.refused) or allowed
-        return [(key, printable(_cell(value))) for key, value in shown.items() if value not in (None, [])]
+        listed = ", ".join(map(str, [*names.values()][:_MOST_NAMES]))
+        lines = {key: value for key, value in data.items() if key not in ("schema", "surgery", "globals")}
+        lines["names"] = f"{listed}, ... ({len(names)})" if len(names) > _MOST_NAMES else listed or None
+        lines["pickle"] = list(self.refused) or f"{len(self.globals.allowed)} globals, all on the allow-list"
+        text = [f"{key:<12} {printable(_cell(value))}" for key, value in lines.items() if value not in (None, [])]
+        what = f"{type(model).__name__}, " if model is not None else ""
+        summary = f"{self.path}: {self.kind}, {what}{len(state)} tensors"
+        return Report(summary, ("\n".join([*text, f"{'surgery':<12} {surgery_in_words(self.surgery)}"]),), data=data)
 
 
-def is_ultralytics_model(module: nn.Module) -> bool:
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
+
+
+def _if(kind: type, value: Any) -> Any:
+    """A value that is of a type, or None."""
+    return value if isinstance(value, kind) else None
+
+
+def is_ultralytics_model(module: object) -> bool:
     """Whether a module is a network of Ultralytics that was built from a YAML."""
     return isinstance(module, import_offline().BaseModel) and isinstance(getattr(module, "yaml", None), dict)
 
 
 def tensors_in(data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors by name that a file without a model holds, in all of it or in one entry; empty without any."""
-    for found in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
-        if isinstance(found, dict) and found and all(map(_is_named_tensor, found.items())):
-            return found
+    for tensors in (data, *(data.get(key) for key in ("state_dict", "ema", "model"))):
+        if isinstance(tensors, dict) and tensors and all(map(_is_named_tensor, tensors.items())):
+            return tensors
     return {}
 
 
@@ -207,8 +202,8 @@ def _is_named_tensor(item: tuple[object, object]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
 
 
-def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
-    """What a record of a graft says, one thing a line, from the second on `margin` blanks in."""
+def surgery_in_words(record: Any, depth: int = 0) -> str:
+    """What a record of a graft says, one thing a line, each from the second on as far in as a column."""
     if not isinstance(record, dict):
         return "none recorded"
     edits = ", ".join(_edit_in_words(edit) for edit in record.get("edits", []))
@@ -219,15 +214,15 @@ def surgery_in_words(record: Any, depth: int = 0, *, margin: int = 13) -> str:
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
     if isinstance(certificate, dict):
         delta = certificate.get("max_delta")
-        found = "no certificate: outputs could not be compared" if delta is None else f"certificate: max |Δ| {delta}"
-        lines.append(f"{found} in float32, when it was grafted")
+        proof = "no certificate: outputs could not be compared" if delta is None else f"certificate: max |Δ| {delta}"
+        lines.append(f"{proof} in float32, when it was grafted")
     if isinstance(record.get("blocks"), str):
         lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted
     earlier = record.get("earlier")
     if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
-        lines.append(f"before that: {surgery_in_words(earlier, depth + 1, margin=margin)}")
-    return f"\n{'':<{margin}}".join(lines)
+        lines.append(f"before that: {surgery_in_words(earlier, depth + 1)}")
+    return f"\n{'':<13}".join(lines)
 
 
 def _edit_in_words(edit: Mapping[str, Any]) -> str:
@@ -244,7 +239,7 @@ def _cell(value: Any) -> str:
 
 
 def checkpoint_of(yolo: Any) -> Checkpoint:
-    """A copy of a loaded network, on the CPU, as a checkpoint that was never written.
+    """A copy of a loaded network, on the CPU, as a checkpoint that was never written; the network stays as it is.
 
     Args:
         yolo: a `YOLO` object, or the module in it.
@@ -254,7 +249,7 @@ def checkpoint_of(yolo: Any) -> Checkpoint:
     """
     is_module = is_ultralytics_model(yolo)
     module = yolo if is_module else getattr(yolo, "model", None)
-    if not isinstance(module, nn.Module) or not is_ultralytics_model(module):
+    if module is None or not is_ultralytics_model(module):
         raise CheckpointError(f"{a_value(yolo)} holds no network of ultralytics: give a .pt, or YOLO(FILE.pt)")
     path = Path(str((None if is_module else yolo.ckpt_path or yolo.model_name) or "model.pt"))
     if module.is_fused():
@@ -263,13 +258,8 @@ def checkpoint_of(yolo: Any) -> Checkpoint:
     vars(model).pop("pt_path", None)  # where the file lies on this machine
     stored = {} if is_module else getattr(yolo, "ckpt", None) or {}
     data = {"model": model, "ema": None, **{key: value for key, value in stored.items() if key not in ("model", "ema")}}
-    return Checkpoint(path, _digest(model.state_dict()), "checkpoint", data, "model", trusted=True)
-
-
-def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of the names, shapes and bytes of all tensors, hexadecimal."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
+    digest = hashlib.sha256()  # of the names, shapes and bytes of all tensors
+    for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return Checkpoint(path, digest.hexdigest(), "checkpoint", data, "model", trusted=True)

@@ -20,6 +20,7 @@ the pickle, and are as large as they like.
 from __future__ import annotations
 
 import _compat_pickle
+import io
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,21 +35,21 @@ MOST_STEPS = 12_000_000
 MOST_DEPTH = 200
 #: Of a content that names one part many times, when it is written out in full.
 MOST_UNFOLDED = 1_000_000
-MOST_RECORDS = 100_000
-MOST_DIRECTORY_BYTES = 16 * 2**20
-#: `torch.save` compresses nothing; a file that was packed again may unfold to so much more than it has bytes.
-UNFOLDS, UNFOLDS_ANYWAY = 4, 64 * 2**20
-
+#: Steps that an opcode costs, where it is not one: what makes something takes memory.
+_COSTS = {
+    **dict.fromkeys(b"(]}\x8ft\x85\x86\x87", 3),  # marks, lists, dictionaries, sets, tuples
+    **dict.fromkeys(b"qrp\x94", 2),  # entries in the memo
+    **dict.fromkeys(b"R\x81\x92io", 8),  # objects
+}
+_NAME_COSTS = 500  # steps; real files name 80 globals, each of which is looked up
+_MOST_LISTED = 8  # arguments in a message
 _PLAIN = (dict, list, tuple, set, frozenset)
+
+Check = Callable[[Any], bool]
 
 
 class TooLarge(CheckpointError):
     """A pickle that has more of something than any checkpoint; it says of what, to stand behind `holds`."""
-
-
-def most_unfolded_bytes(size: int) -> int:
-    """What the records of a file of so many bytes may have together, and its tensors elements."""
-    return max(UNFOLDS * size, UNFOLDS_ANYWAY)
 
 
 class Budget:
@@ -92,54 +93,6 @@ class Bounded:
         if self._budget.bytes < 0:
             raise TooLarge(f"a pickle of more than {MOST_PICKLE_BYTES:,} bytes")
         return data
-
-
-def walk(root: Any, parts: Callable[[Any], Iterable[Any] | None]) -> Iterator[Any]:
-    """Everything in `root` that has parts, each once, depth first; what reads it later may do so by recursion.
-
-    Args:
-        root: where to begin.
-        parts: what something holds; None for what holds nothing.
-
-    Raises:
-        TooLarge: it is nested too deep, contains itself, or names its parts so often that it has no end in practice.
-    """
-    sizes: dict[int, int] = {}  # written out in full; 0 while it is open
-    path: list[Any] = [[None, iter([root]), 0]]
-    while path:
-        top = path[-1]
-        for part in top[1]:
-            inside = parts(part)
-            size = 1 if inside is None else sizes.get(id(part))
-            if size is None:
-                sizes[id(part)] = 0
-                path.append([part, iter(inside or ()), 1])
-                if len(path) > MOST_DEPTH:
-                    raise TooLarge(f"a pickle whose content is nested {MOST_DEPTH:,} levels deep")
-                yield part
-                break
-            if size == 0 and isinstance(part, _PLAIN):
-                raise TooLarge("a pickle whose content contains itself")
-            top[2] += size or 1
-        else:
-            path.pop()
-            size = top[2] if isinstance(top[0], _PLAIN) else 1  # objects are read by attribute, each once
-            if size > MOST_UNFOLDED:
-                raise TooLarge(f"a pickle whose content unfolds to more than {MOST_UNFOLDED:,} entries")
-            sizes[id(top[0])] = size
-            if path:
-                path[-1][2] += size
-
-
-Check = Callable[[Any], bool]
-#: Steps that an opcode costs, where it is not one: what makes something takes memory.
-_COSTS = {
-    **dict.fromkeys(b"(]}\x8ft\x85\x86\x87", 3),  # marks, lists, dictionaries, sets, tuples
-    **dict.fromkeys(b"qrp\x94", 2),  # entries in the memo
-    **dict.fromkeys(b"R\x81\x92io", 8),  # objects
-}
-_NAME_COSTS = 500  # steps; real files name 80 globals, each of which is looked up
-_MOST_SHOWN = 8  # arguments that a message shows
 
 
 def never(_: Any) -> bool:
@@ -190,58 +143,59 @@ class Missing:
 class Name:
     """Stands for a global."""
 
-    def __init__(self, full: str, use: Rule | Missing | None, log: PickleAudit) -> None:
-        self.full, self.use, self._log = full, use, log
+    def __init__(self, full: str, rule: Rule | Missing | None, audit: PickleAudit) -> None:
+        self.full, self.rule, self._audit = full, rule, audit
         self.__new__ = self._new  # type: ignore[method-assign, assignment]  # NEWOBJ calls cls.__new__(cls, *args)
 
     def __call__(self, *args: Any) -> PickledObject:
-        self._log.charge(args)
+        self._audit.charge(args)
         if self.full == "builtins.getattr":
             return self._getattr(args)
-        if isinstance(self.use, Rule) and self.use.numbers:
-            self._log.budget.take_numbers(self.use.numbers(args))
-        if isinstance(self.use, Rule) and not self.use.call(args):
-            self._log.problem(f"{self.full}({_show(args)})")
-        return PickledObject(self, args, self._log)
+        if isinstance(self.rule, Rule):
+            if self.rule.numbers:
+                self._audit.budget.take_numbers(self.rule.numbers(args))
+            if not self.rule.call(args):
+                self._audit.problem(f"{self.full}({_list(args)})")
+        return PickledObject(self, args, self._audit)
 
     def __setstate__(self, state: Any) -> None:
-        self._log.problem(f"attributes set on {self.full}")
+        self._audit.problem(f"attributes set on {self.full}")
 
     def _new(self, _: Any, *args: Any, **named: Any) -> PickledObject:
         args = (*args, *named.values())
-        self._log.charge(args)
-        if isinstance(self.use, Rule) and not (self.use.new and args == ()):
-            self._log.problem(f"{self.full}.__new__({_show(args)})")
-        return PickledObject(self, args, self._log)
+        self._audit.charge(args)
+        if isinstance(self.rule, Rule) and not (self.rule.new and args == ()):
+            self._audit.problem(f"{self.full}.__new__({_list(args)})")
+        return PickledObject(self, args, self._audit)
 
     def _getattr(self, args: tuple[Any, ...]) -> PickledObject:
         owner = args[0] if len(args) == 2 else None
         source = owner.source if isinstance(owner, PickledObject) else owner
-        use = source.use if isinstance(source, Name) else None
-        allowed = isinstance(use, Missing) or (isinstance(use, Rule) and args[1] in use.members)
-        if self.use is not None and not allowed:
-            self._log.problem(f"{self.full}({_show(args)})")
-        return PickledObject(self, (), self._log)
+        rule = source.rule if isinstance(source, Name) else None
+        allowed = isinstance(rule, Missing) or (isinstance(rule, Rule) and args[1] in rule.members)
+        if self.rule is not None and not allowed:
+            self._audit.problem(f"{self.full}({_list(args)})")
+        return PickledObject(self, (), self._audit)
 
 
 class PickledObject:
     """Stands for an object that the file creates: by which global, from which arguments, with which content."""
 
-    __slots__ = ("_log", "args", "content", "source")
+    __slots__ = ("_audit", "args", "content", "source")
 
-    def __init__(self, source: Name | None, args: tuple[Any, ...], log: PickleAudit) -> None:
-        self.source, self.args, self._log = source, args, log
+    def __init__(self, source: Name | None, args: tuple[Any, ...], audit: PickleAudit) -> None:
+        self.source, self.args, self._audit = source, args, audit
         self.content: list[Any] = []
 
     def __call__(self, *args: Any) -> PickledObject:
-        self._log.problem(f"call of a created object, {_show((self,))}({_show(args)})")
-        return PickledObject(None, args, self._log)
+        self._audit.problem(f"call of a created object, {_list((self,))}({_list(args)})")
+        return PickledObject(None, args, self._audit)
 
     def __setstate__(self, state: Any) -> None:
-        self._log.charge((state,), depth=1)
-        use = self.source.use if self.source else None
-        if isinstance(use, Rule) and not use.build(state):
-            self._log.problem(f"state of {_show((self,))}: {_show((state,))}")
+        self._audit.charge((state,), depth=1)
+        rule = self.source.rule if self.source else None
+        if isinstance(rule, Rule) and not rule.build(state):
+            self._audit.problem(f"state of {_list((self,))}: {_list((state,))}")
         self.content.append(state)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -271,7 +225,8 @@ class PickleAudit(pickle._Unpickler):
     proto = 0
 
     def __init__(self, stream: IO[bytes], lookup: Callable[[str], Rule | Missing | None], budget: Budget) -> None:
-        super().__init__(Bounded(stream, budget), encoding="utf-8")
+        in_memory = isinstance(stream, io.BytesIO) and stream.getbuffer().nbytes <= budget.bytes
+        super().__init__(stream if in_memory else Bounded(stream, budget), encoding="utf-8")
         self.names: dict[str, Rule | Missing | None] = {}
         self.problems: dict[str, None] = {}
         self.budget = budget
@@ -294,8 +249,8 @@ class PickleAudit(pickle._Unpickler):
         """Only a tensor's bytes lie outside of the pickle: ("storage", type, key, device, length)."""
         kinds = (str, Name, str, str, int)
         if not (isinstance(pid, tuple) and len(pid) >= 5 and all(map(isinstance, pid, kinds)) and pid[0] == "storage"):
-            self.problem(f"persistent id {_show((pid,))}")
-        elif isinstance(pid[1].use, Rule) and not pid[1].use.storage:
+            self.problem(f"persistent id {_list((pid,))}")
+        elif isinstance(pid[1].rule, Rule) and not pid[1].rule.storage:
             self.problem(f"{pid[1].full} as the type of a tensor's bytes")
         return PickledObject(None, (), self)
 
@@ -315,9 +270,9 @@ class PickleAudit(pickle._Unpickler):
         root = self.load()
         if max(self.memo, default=0) > MOST_STEPS:  # type: ignore[attr-defined]  # Python's own makes room for all below
             raise TooLarge(f"a pickle with more than {MOST_STEPS:,} entries in its memo")
-        for name in walk(root, _parts):
-            if isinstance(name, Name) and isinstance(name.use, Rule) and not name.use.value:
-                self.problem(f"{name.full} as a value")
+        for part in _walk(root):
+            if isinstance(part, Name) and isinstance(part.rule, Rule) and not part.rule.value:
+                self.problem(f"{part.full} as a value")
         return root
 
     def charge(self, values: Iterable[Any], depth: int = 3) -> None:
@@ -377,6 +332,39 @@ def _charged(code: int, load: Callable[[Any], None]) -> Callable[[Any], None]:
 PickleAudit.dispatch = {code: _charged(code, load) for code, load in pickle._Unpickler.dispatch.items()}
 
 
+def _walk(root: Any) -> Iterator[Any]:
+    """Everything in a result that has parts, each once, depth first; what reads it later may do so by recursion.
+
+    Raises:
+        TooLarge: it is nested too deep, contains itself, or names its parts so often that it has no end in practice.
+    """
+    sizes: dict[int, int] = {}  # written out in full; 0 while it is open
+    path: list[Any] = [[None, iter([root]), 0]]
+    while path:
+        top = path[-1]
+        for part in top[1]:
+            inside = _parts(part)
+            size = 1 if inside is None else sizes.get(id(part))
+            if size is None:
+                sizes[id(part)] = 0
+                path.append([part, iter(inside or ()), 1])
+                if len(path) > MOST_DEPTH:
+                    raise TooLarge(f"a pickle whose content is nested {MOST_DEPTH:,} levels deep")
+                yield part
+                break
+            if size == 0 and isinstance(part, _PLAIN):
+                raise TooLarge("a pickle whose content contains itself")
+            top[2] += size or 1
+        else:
+            path.pop()
+            size = top[2] if isinstance(top[0], _PLAIN) else 1  # objects are read by attribute, each once
+            if size > MOST_UNFOLDED:
+                raise TooLarge(f"a pickle whose content unfolds to more than {MOST_UNFOLDED:,} entries")
+            sizes[id(top[0])] = size
+            if path:
+                path[-1][2] += size
+
+
 def _parts(item: Any) -> Iterable[Any] | None:
     """What the result holds in one of its parts; None for a plain value, and for what is empty."""
     if isinstance(item, Name):
@@ -385,20 +373,20 @@ def _parts(item: Any) -> Iterable[Any] | None:
         return (*item.args, *item.content)
     if isinstance(item, dict):
         return (*item.keys(), *item.values())
-    return item if isinstance(item, (list, tuple, set, frozenset)) and item else None
+    return item if isinstance(item, _PLAIN) and item else None
 
 
-def _show(args: Any) -> str:
+def _list(args: Any) -> str:
     """Arguments as a line of text."""
-    return clean(", ".join(map(_show_one, args[:_MOST_SHOWN])), 80)
+    return clean(", ".join(map(_word, args[:_MOST_LISTED])), 80)
 
 
-def _show_one(item: Any) -> str:
+def _word(item: Any) -> str:
     if isinstance(item, Name):
         return item.full
     if isinstance(item, PickledObject):
         return f"<{item.source.full if item.source else 'object'}>"
-    if isinstance(item, (tuple, list, set, frozenset, dict)):
+    if isinstance(item, _PLAIN):
         return f"{type(item).__name__} of {len(item)}"
     if isinstance(item, int) and item.bit_length() > 64:
         return f"a number of {item.bit_length()} bits"

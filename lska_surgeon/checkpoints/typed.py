@@ -24,8 +24,6 @@ from .pickle_audit import MOST_UNFOLDED
 
 #: Whose classes set no attribute of another type than the class's own has; other people's may.
 _LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
-
-
 #: Of a network; images of a few strides a side are made to try it.
 _LARGEST_STRIDE = 256
 
@@ -49,11 +47,9 @@ def refuse_wrong_types(data: Mapping[str, Any], model: nn.Module | None) -> None
         return
     _refuse_modules(model, "model", {})
     _look("model.", {**vars(model), **model._modules}, _ATTRIBUTES)
-    layers = dict(model.model.named_children())
-    for name, layer in layers.items():
-        _look(
-            f"model.model.{clean(name, 20)}.", vars(layer), {**_PLACE, **(_OUTPUT if hasattr(layer, "anchors") else {})}
-        )
+    for name, layer in model.model.named_children():
+        wanted = {**_PLACE, "stride": _STRIDE} if hasattr(layer, "anchors") else _PLACE
+        _look(f"model.model.{clean(name, 20)}.", vars(layer), wanted)
     yaml: Mapping[str, Any] = model.yaml
     _look("model.yaml.", yaml, {"lska_surgeon": _RECORD})
     for _, problem in settings_problems(yaml):
@@ -64,10 +60,10 @@ def refuse_wrong_types(data: Mapping[str, Any], model: nn.Module | None) -> None
         raise WrongTypeError(str(error)) from error
 
 
-def _look(where: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[Callable[[Any], bool], str]]) -> None:
+def _look(where: str, values: Mapping[str, Any], wanted: Mapping[str, tuple[Callable[[Any], bool], str]]) -> None:
     for name, (is_right, what) in wanted.items():
-        if name in found and not is_right(found[name]):
-            raise WrongTypeError(f"{where}{name} is {a_value(found[name])}, and has to be {what}")
+        if name in values and not is_right(values[name]):
+            raise WrongTypeError(f"{where}{name} is {a_value(values[name])}, and has to be {what}")
 
 
 def _refuse_modules(module: nn.Module, name: str, sizes: dict[int, int]) -> int:
@@ -93,41 +89,34 @@ def _refuse_modules(module: nn.Module, name: str, sizes: dict[int, int]) -> int:
 
 
 def _refuse_kept(module: nn.Module, name: str) -> None:
-    kept = vars(module)
+    kept: dict[str, Any] = vars(module)
     for key, usual in vars(nn.Module()).items():
         if key not in kept:
             raise WrongTypeError(f"{name} has no {key}")
-        found = kept[key]
-        if not (isinstance(found, type(usual)) or (usual is None and isinstance(found, bool))):
-            raise WrongTypeError(f"{name}.{key} is {a_value(found)}, and has to be {a_value(usual)}")
-        if isinstance(usual, dict) and isinstance(found, dict):
+        value = kept[key]
+        if not (isinstance(value, type(usual)) or (usual is None and isinstance(value, bool))):
+            raise WrongTypeError(f"{name}.{key} is {a_value(value)}, and has to be {a_value(usual)}")
+        if isinstance(value, dict):
             is_right, what = _HELD.get(key, (_is_hook, "functions"))
-            for part, held in found.items():
+            for part, held in value.items():
                 if not is_right(part, held):
-                    raise WrongTypeError(f"{name}.{key} holds {a_value(held)} by {_word(part)}, and may hold {what}")
-    if type(module).__module__.startswith(_LIBRARIES) and not isinstance(module, StandIn):
-        _refuse_shadows(module, name)
-
-
-def _refuse_shadows(module: nn.Module, name: str) -> None:
-    """Look through the attributes that hide one of their class's, a method for instance."""
-    for key, found in vars(module).items():
+                    by = clean(part, 40) if isinstance(part, str) else a_value(part)
+                    raise WrongTypeError(f"{name}.{key} holds {a_value(held)} by {by}, and may hold {what}")
+    if not type(module).__module__.startswith(_LIBRARIES) or isinstance(module, StandIn):
+        return
+    for key, value in kept.items():  # an attribute may hide one of its class's, a method for instance
         usual = getattr(type(module), key, None)
-        if key not in _PLACE and not isinstance(usual, property) and not _is_like(found, usual):
-            raise WrongTypeError(f"{name}.{clean(key, 40)} is {a_value(found)}, and has to be {a_value(usual)}")
+        if key not in _PLACE and not isinstance(usual, property) and not _is_like(value, usual):
+            raise WrongTypeError(f"{name}.{clean(key, 40)} is {a_value(value)}, and has to be {a_value(usual)}")
 
 
-def _is_like(found: Any, usual: Any) -> bool:
+def _is_like(value: Any, usual: Any) -> bool:
     """Whether an object's own value may stand in the place of its class's."""
     if isinstance(usual, (bool, int, float)):
-        return isinstance(found, (bool, int, float))
+        return isinstance(value, (bool, int, float))
     if isinstance(usual, (Tensor, str)):
-        return isinstance(found, type(usual))
-    return callable(found) if callable(usual) else True
-
-
-def _word(key: object) -> str:
-    return clean(key, 40) if isinstance(key, str) else a_value(key)
+        return isinstance(value, type(usual))
+    return callable(value) if callable(usual) else True
 
 
 def _named(*kinds: type) -> Callable[[Any, Any], bool]:
@@ -160,20 +149,16 @@ def _is_plain(value: Any) -> bool:
 
 def _is_arguments(value: Any) -> bool:
     """As the arguments of a training are stored, by whichever release; what stands in them is not looked at."""
-    found = vars(value) if isinstance(value, (SimpleNamespace, Namespace)) else value
-    if isinstance(found, dict):
-        return all(isinstance(key, str) for key in found)
-    return not isinstance(found, Tensor) and not found  # None, for one that is none
+    arguments = vars(value) if isinstance(value, (SimpleNamespace, Namespace)) else value
+    if isinstance(arguments, dict):
+        return all(isinstance(key, str) for key in arguments)
+    return not isinstance(arguments, Tensor) and not arguments  # None, for one that is none
 
 
 def _is_names(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(_is_number, value)) and _is_names(list(value.values()))
-    return value is None or (isinstance(value, (list, tuple)) and all(isinstance(one, (str, int)) for one in value))
-
-
-def _is_from(value: Any) -> bool:
-    return _is_number(value) or _is_numbers(value)
+    return value is None or (isinstance(value, (list, tuple)) and all(isinstance(name, (str, int)) for name in value))
 
 
 def _is_numbers(value: Any) -> bool:
@@ -204,7 +189,7 @@ def _is_text(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
-_STRIDES = f"a tensor of numbers above 0, and of {_LARGEST_STRIDE} at most"
+_STRIDE = (_is_stride, f"a tensor of numbers above 0, and of {_LARGEST_STRIDE} at most")
 _RECORD = (_is_record, "the record of a graft")
 _ARGUMENTS = (_is_arguments, "the arguments of a training by name")
 #: What is looked at of the dictionary, of the model's attributes and of each layer's, where it is there.
@@ -213,14 +198,13 @@ _ATTRIBUTES = {
     "model": (lambda value: isinstance(value, nn.Sequential), "layers in a row"),
     "yaml": (lambda value: isinstance(value, dict) and _is_plain(value), "plain data"),
     "names": (_is_names, "names of classes by number"),
-    "stride": (_is_stride, _STRIDES),
+    "stride": _STRIDE,
     "save": (_is_numbers, "a list of numbers"),
     "args": _ARGUMENTS,
     "task": (_is_text, "a word"),
 }
 _PLACE = {
     "i": (_is_number, "a number"),
-    "f": (_is_from, "a number or a list of them"),
+    "f": (lambda value: _is_number(value) or _is_numbers(value), "a number or a list of them"),
     "type": (_is_text, "a word"),
 }
-_OUTPUT = {"stride": (_is_stride, _STRIDES)}

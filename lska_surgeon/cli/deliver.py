@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from ..files import check_target, target_path
-from ..reports import Part, drawn, dump
+from ..reports import Part, Report, drawn, dump
 from . import say
 from .options import formats, refuse_two_texts, writing
 
@@ -23,22 +23,17 @@ class Planned(Protocol):
     def output(self) -> Path | None:
         """The file to be; None for standard output."""
 
-    @property
-    def notes(self) -> Sequence[str]:
-        """What the user should be told."""
-
-    @property
-    def done(self) -> str:
-        """What is done."""
-
-    def parts(self) -> Sequence[Part]:
-        """The result, in full."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain data."""
+    def report(self) -> Report:
+        """What it has to show."""
 
     def write(self, path: None = None, force: bool = False) -> object:
         """Write the file."""
+
+
+def _done(result: Planned, report: Report) -> str:
+    """What was done: the part that begins with the summary and goes on, or the summary."""
+    texts = [part for part in report.parts if isinstance(part, str) and part.startswith(report.summary)]
+    return str(getattr(result, "done", None) or (texts[0] if texts else report.summary))
 
 
 @dataclass(frozen=True)
@@ -82,22 +77,23 @@ class Delivery:
             if not self.dry_run:
                 result.write(force=self.force)
         if self.form == "json":
-            say.report(dump({**result.to_dict(), **(changes or {})}))
+            say.report(dump({**result.report().data, **(changes or {})}))
         elif self.form == "github" and notice is not None:
             say.report(notice(not self.dry_run))
         else:
             self._tell(result, preview)
 
     def _tell(self, result: Planned, preview: Sequence[Part] | None) -> None:
+        report = result.report()
         if not self.quiet:
-            for note in result.notes:
+            for note in report.notes:
                 say.note(note)
         if self.dry_run:
-            say.report(drawn(preview or result.parts()))
+            say.report(drawn(preview or report.shown))
         elif result.output is None:
             say.content(cast(Any, result).text.encode("utf-8", errors="surrogateescape"))
         elif not self.quiet:
-            say.report(f"Wrote {result.done}")
+            say.report(f"Wrote {_done(result, report)}")
 
 
 def delivered(*forms: str, help_of_output: str = "File to write.") -> Callable[[AnyFunction], AnyFunction]:

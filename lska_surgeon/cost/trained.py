@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
 from ..core.shapes import Shape
 from ..errors import CheckpointError

@@ -217,7 +217,8 @@ def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -
     from ..yolo.environment import import_offline
 
     import_offline()
-    from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+    from ..checkpoints.checkpoint import read_checkpoint
+    from ..checkpoints.contents import Checkpoint
     from ..cost.trained import trained_model
 
     checkpoint = read_checkpoint(source, trust=trust) if is_path else source

@@ -15,9 +15,10 @@ the original has saved is the only proof.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,22 @@ from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
 from ..checkpoints.allowlist import StandIn
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Product
+from ..checkpoints.contents import Checkpoint
 from ..core.attention import holds_attention_blocks, host_spec, read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import PAPER_DILATIONS, Kernel, resolve_kernel
-from ..errors import BuildError, CheckpointError, KernelError, SurgeonError
-from ..files import as_path
+from ..errors import CheckpointError, KernelError, SurgeonError
 from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
-from ..nn.operators import Operator, PaperOperator
-from ..reports import Part, Shown, Table
-from ..wording import numbers
+from ..nn.operators import LSKA, Operator, PaperOperator
+from ..reports import Report, Table
+from ..wording import numbers, plural
 from ..yolo.build import layers_of
 from ..yolo.code_guard import MODULES
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
+_SETTINGS = ("kernel_size", "dilation", "padding", "stride", "groups")  # of a convolution
 _ASSUMED = {
     "lska": "x * conv1(spatial_v(spatial_h(conv0v(conv0h(x)))))",
     "lska-trivial": "x * conv1(conv0v(conv0h(x)))",
@@ -51,7 +53,7 @@ _ASSUMED = {
 
 @dataclass(frozen=True)
 class Adopted:
-    """One class of the file and what it became.
+    """A class of the file and what it became.
 
     Attributes:
         origin: its full name in the file.
@@ -67,9 +69,15 @@ class Adopted:
     layers: tuple[int, ...]
     assumed: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        kernel = {"op": self.kernel.op, "k": self.kernel.k, "d": self.kernel.d}
+        layers = {"layers": list(self.layers), "assumed": self.assumed}
+        return {"class": self.origin, "block": self.block, **kernel, **layers}
+
 
 @dataclass(frozen=True, repr=False)
-class Adoption(Shown):
+class Adoption(Product):
     """A checkpoint made anew with our classes, in memory.
 
     Attributes:
@@ -77,71 +85,55 @@ class Adoption(Shown):
         data: the new content.
         adopted: what became of each class.
         tensors: how many tensors the model has; all of them are the original's.
-        notes: what the user should be told.
+        notes: what the user should know.
+        output: the file to be, unless another is named: beside the old one, as `NAME-adopted.pt`.
+        difference: max |Δ| to outputs that the original has saved, where they were compared.
     """
 
     source: Checkpoint
     data: dict[str, Any]
     adopted: tuple[Adopted, ...]
     tensors: int
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    output: Path | None = None
+    difference: float | None = None
 
     @property
     def model(self) -> nn.Module:
         """The adopted network."""
-        found: nn.Module = self.data[self.source.key or "model"]
-        return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """What was done, as plain data."""
-        return {
-            "schema": 1,
-            "file": str(self.source.path),
-            "sha256": self.source.sha256,
-            "tensors": self.tensors,
-            "adopted": [
-                {
-                    "class": one.origin,
-                    "block": one.block,
-                    "op": one.kernel.op,
-                    "k": one.kernel.k,
-                    "d": one.kernel.d,
-                    "layers": list(one.layers),
-                    "assumed": one.assumed,
-                }
-                for one in self.adopted
-            ],
-            "notes": list(self.notes),
-        }
-
-    @property
-    def line(self) -> str:
-        """All in one line."""
-        return f"{self.source.path.name}: {self.tensors} tensors, {len(self.adopted)} classes adopted"
-
-    def parts(self) -> Sequence[Part]:
-        """What became of each class."""
-        rows = [
-            (one.origin, one.block, f"{one.kernel.op} k{one.kernel.k}", numbers(one.layers), one.assumed)
-            for one in self.adopted
-        ]
-        return (self.line, Table(("class", "block", "operator", "layers", "assumed"), rows))
+        model: nn.Module = self.data[self.source.key or "model"]
+        return model
 
     def checkpoint(self) -> Checkpoint:
         """The new content as a checkpoint."""
         return replace(self.source, data=self.data)
 
-    def write(self, path: str | Path | None = None, force: bool = False) -> Path:
-        """Write the new checkpoint; without a path beside the old one, as `NAME-adopted.pt`.
-
-        Raises:
-            TargetError: the file is there and `force` is off, or it can't be written.
-        """
-        from ..checkpoints.checkpoint import write_checkpoint
-
-        target = as_path(path) if path else self.source.path.with_name(f"{self.source.path.stem}-adopted.pt")
-        write_checkpoint(target, self.data, force=force)
-        return target
+    def report(self) -> Report:
+        """What became of each class, and whether the outputs are the original's."""
+        line = f"{self.output or 'no file'}: {self.tensors} tensors, each the original's"
+        lines, cells = [line], []
+        for part in self.adopted:
+            kernel = f"{part.kernel.op} k{part.kernel.k}"
+            cells.append((part.origin, part.block, kernel, numbers(part.layers), part.assumed))
+            dilation = f" d{part.kernel.d}" if part.kernel.explicit_dilation else ""
+            where = f"layer{plural(part.layers)} {', '.join(map(str, part.layers))}"
+            lines.append(f"  {part.origin} -> {part.block}, {kernel}{dilation} ({where}); assumed: {part.assumed}")
+        compared = "not compared with outputs of the original: --check and --against do that"
+        if self.difference is not None:
+            compared = f"max |Δ| to the original's outputs: {self.difference:g}"
+        lines.append(f"  {compared}")
+        data = {
+            "schema": self.schema,
+            "file": str(self.source.path),
+            "sha256": self.source.sha256,
+            "tensors": self.tensors,
+            "adopted": [part.to_dict() for part in self.adopted],
+            "notes": list(self.notes),
+            "output": str(self.output) if self.output else None,
+            "max_delta": self.difference,
+        }
+        table = Table(("class", "block", "operator", "layers", "assumed"), cells)
+        return Report(line, ("\n".join(lines), table), self.notes, data)
 
 
 def adopt(checkpoint: Checkpoint) -> Adoption:
@@ -153,23 +145,25 @@ def adopt(checkpoint: Checkpoint) -> Adoption:
     Raises:
         CheckpointError: it holds no class to adopt, or one that is none of the cases above.
     """
+    path = checkpoint.path
     if checkpoint.model is None:
-        raise CheckpointError(f"{checkpoint.path} holds tensors without a model: graft --into takes such files")
+        raise CheckpointError(f"{path} holds tensors without a model: graft --into takes such files")
     data = {key: deepcopy(value) if isinstance(value, nn.Module) else value for key, value in checkpoint.data.items()}
-    found: dict[tuple[str, str, Kernel], list[int]] = {}
+    layers: dict[tuple[str, str, Kernel], dict[int, None]] = {}
     for key, model in data.items():
         if isinstance(model, nn.Module):  # `ema` and `model`, where both are there
-            for origin, block, kernel, layer in _adopt_all(model, checkpoint.path):
+            for origin, block, kernel, layer in _adopt_all(model, path):
                 if key == checkpoint.key:
-                    found.setdefault((origin, block, kernel), []).append(layer)
-    if not found:
-        raise CheckpointError(f"{checkpoint.path} holds no class that is not here: there is nothing to adopt")
+                    layers.setdefault((origin, block, kernel), {})[layer] = None
+    if not layers:
+        raise CheckpointError(f"{path} holds no class that is not here: there is nothing to adopt")
     adopted = tuple(
-        Adopted(origin, block, kernel, tuple(dict.fromkeys(layers)), _assumed(block, kernel))
-        for (origin, block, kernel), layers in found.items()
+        Adopted(origin, block, kernel, tuple(where), _assumed(block, kernel))
+        for (origin, block, kernel), where in layers.items()
     )
     model = data[checkpoint.key or "model"]
-    return Adoption(checkpoint, data, adopted, len(model.state_dict()), tuple(_notes(model, checkpoint.path)))
+    output = path.with_name(f"{path.stem}-adopted.pt")
+    return Adoption(checkpoint, data, adopted, len(model.state_dict()), tuple(_notes(model, path)), output)
 
 
 def _adopt_all(model: nn.Module, path: Path) -> Iterator[tuple[str, str, Kernel, int]]:
@@ -199,10 +193,10 @@ def _adopt(module: nn.Module, done: list[tuple[str, str, Kernel]], where: str) -
     if not isinstance(module, StandIn):
         return module
     for case in (_as_operator, _as_attention, _as_bottleneck, _as_sppf, _as_stack):
-        found = case(module)
-        if found is not None:
-            block, kernel, adopted = found
-            done.append((module.origin, block, kernel))
+        adopted = case(module, dict(module.named_children()))
+        if adopted is not None:
+            kernel: Any = adopted.kernel
+            done.append((module.origin, type(adopted).__name__, kernel))
             return adopted
     inside = ", ".join(name for name, _ in module.named_children()) or "nothing"
     raise CheckpointError(
@@ -218,140 +212,120 @@ def _saved_anew(origin: str) -> str:
         return ""
     module, _, name = origin.rpartition(".")
     if module == "__main__":
-        found = f"from my_blocks import {name}"
+        imports = f"from my_blocks import {name}"
     elif module in MODULES:
-        found = f"import {module} as old; from my_blocks import {name}; old.{name} = {name}"
+        imports = f"import {module} as old; from my_blocks import {name}; old.{name} = {name}"
     else:
-        found = f"import sys, my_blocks; sys.modules['{module}'] = my_blocks"
+        imports = f"import sys, my_blocks; sys.modules['{module}'] = my_blocks"
     save = "from ultralytics import YOLO; YOLO('FILE.pt').save('NEW.pt')"
-    return f': python -c "{found}; {save}", which runs the file\'s code'
+    return f': python -c "{imports}; {save}", which runs the file\'s code'
 
 
-def _as_operator(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+def _as_operator(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
     """Case 1."""
-    parts = dict(module.named_children())
     last = parts.get("conv1")
     if not isinstance(last, nn.Conv2d) or not all(isinstance(part, nn.Conv2d) for part in parts.values()):
         return None
     for kernel in _kernels(parts):
         ours = build_operator(kernel, last.out_channels)
         if _fits(ours, parts):
-            ours.load_state_dict(module.state_dict())
-            return type(ours).__name__, kernel, _like(ours, module, last)
+            return _filled(ours, module, last)
     return None
 
 
 def _kernels(parts: dict[str, nn.Conv2d]) -> Iterator[Kernel]:
     """The operators that these convolutions may be."""
     near, far = parts.get("conv0h") or parts.get("conv0"), parts.get("conv_spatial_h") or parts.get("conv_spatial")
-    if near is None:
-        return
-    k = near.kernel_size[1]
-    if far is None:
-        yield from _resolved(("lska-trivial" if "conv0h" in parts else "lka-trivial"), k, None)
-        return
     op = "lska" if "conv0h" in parts else "lka"
-    d, b = far.dilation[1], far.kernel_size[1]
-    for size in [size for size, dilation in PAPER_DILATIONS.items() if dilation == d]:
-        yield from _resolved(op, size, None)
-    for size in range(b * d, (b + 2) * d):
-        yield from _resolved(op, size, d)
-
-
-def _resolved(op: str, k: int, dilation: int | None) -> Iterator[Kernel]:
-    try:
-        yield resolve_kernel(op, k, dilation)
-    except KernelError:
-        return
+    sizes: list[tuple[str, int, int | None]] = []
+    if near is not None and far is None:
+        sizes = [(f"{op}-trivial", near.kernel_size[1], None)]
+    elif near is not None and far is not None:
+        d, b = far.dilation[1], far.kernel_size[1]
+        sizes = [(op, size, None) for size, dilation in PAPER_DILATIONS.items() if dilation == d]
+        sizes += [(op, size, d) for size in range(b * d, (b + 2) * d)]
+    for size in sizes:
+        with suppress(KernelError):
+            yield resolve_kernel(*size)
 
 
 def _fits(ours: Operator, parts: dict[str, nn.Conv2d]) -> bool:
     """Whether each convolution is, number for number, the one of ours."""
-    wanted = dict(ours.named_children())
-    return wanted.keys() == parts.keys() and all(
-        (one.kernel_size, one.dilation, one.padding, one.stride, one.groups, one.weight.shape, one.bias is None)
-        == (two.kernel_size, two.dilation, two.padding, two.stride, two.groups, two.weight.shape, two.bias is None)
-        for one, two in ((wanted[name], parts[name]) for name in parts)
+    wanted: dict[str, Any] = dict(ours.named_children())
+    if wanted.keys() != parts.keys():
+        return False
+    pairs = [(wanted[name], part) for name, part in parts.items()]
+    return all(
+        one.weight.shape == two.weight.shape
+        and (one.bias is None) == (two.bias is None)
+        and all(getattr(one, name) == getattr(two, name) for name in _SETTINGS)
+        for one, two in pairs
     )
 
 
-def _as_attention(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+def _filled(ours: nn.Module, module: StandIn, neighbour: nn.Module) -> nn.Module:
+    """With the tensors, in the precision and in the mode of what it replaces."""
+    ours.load_state_dict(module.state_dict())
+    return ours.train(module.training).to(neighbour.weight.dtype)
+
+
+def _as_attention(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
     """Case 2."""
-    parts = dict(module.named_children())
-    gating = parts.get("spatial_gating_unit")
-    if (
-        parts.keys() - {"activation"} != {"proj_1", "spatial_gating_unit", "proj_2"}
-        or getattr(gating, "op", "") != "lska"
-    ):
+    gating, activation = parts.get("spatial_gating_unit"), parts.get("activation")
+    is_known = parts.keys() - {"activation"} == {"proj_1", "spatial_gating_unit", "proj_2"}
+    if not is_known or not isinstance(gating, LSKA) or not isinstance(activation, (nn.GELU, type(None))):
         return None
-    activation = parts.get("activation")
-    if activation is not None and not isinstance(activation, nn.GELU):
-        return None
-    assert isinstance(gating, PaperOperator)
     inner = gating.kernel
     kernel = resolve_kernel("lska-attention", inner.k, inner.d if inner.explicit_dilation else None)
     ours = build_operator(kernel, parts["proj_1"].out_channels)
     if {name: t.shape for name, t in ours.state_dict().items()} != {n: t.shape for n, t in module.state_dict().items()}:
         return None
-    ours.load_state_dict(module.state_dict())
-    return "LSKAAttention", kernel, _like(ours, module, parts["proj_1"])
+    return _filled(ours, module, parts["proj_1"])
 
 
-def _as_bottleneck(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+def _as_bottleneck(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
     """Case 3."""
-    parts = dict(module.named_children())
     name, operator = _one_operator(parts)
     second = parts.get("cv2")
     if operator is None or parts.keys() != {"cv1", "cv2", name} or not isinstance(second, Conv):
         return None
     if second.conv.out_channels != _width(operator) or not isinstance(getattr(module, "add", None), bool):
         return None
-    return "BottleneckLSKA", operator.kernel, _renamed(module, BottleneckLSKA, name)
+    return _renamed(module, BottleneckLSKA, name)
 
 
-def _as_sppf(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+def _as_sppf(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
     """Case 4."""
-    parts = dict(module.named_children())
     name, operator = _one_operator(parts)
     last = parts.get("cv2")
     if operator is None or parts.keys() != {"cv1", "cv2", "m", name} or not isinstance(parts["m"], nn.MaxPool2d):
         return None
     if not isinstance(last, Conv) or last.conv.in_channels != _width(operator):
         return None
-    return "SPPFLSKA", operator.kernel, _renamed(module, SPPFLSKA, name)
+    return _renamed(module, SPPFLSKA, name)
 
 
-def _as_stack(module: StandIn) -> tuple[str, Kernel, nn.Module] | None:
+def _as_stack(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
     """Case 5."""
-    parts = dict(module.named_children())
     inside = list(parts["m"].children()) if isinstance(parts.get("m"), (nn.ModuleList, nn.Sequential)) else []
-    if not inside or len({type(part) for part in inside}) != 1:
-        return None
-    kernel = getattr(inside[0], "kernel", None)
-    if not isinstance(kernel, Kernel):
-        return None
+    kinds = {type(part) for part in inside}
     if parts.keys() == {"cv1", "cv2", "m"} and isinstance(getattr(module, "c", None), int):
-        if isinstance(inside[0], LSKAAttention):
-            return "C2f_LSKA_Attention", kernel, _renamed(module, C2f_LSKA_Attention)
-        if isinstance(inside[0], BottleneckLSKA):
-            return "C2fLSKA", kernel, _renamed(module, C2fLSKA)
-    if parts.keys() == {"cv1", "cv2", "cv3", "m"} and isinstance(inside[0], BottleneckLSKA):
-        return "C3LSKA", kernel, _renamed(module, C3LSKA)
+        if kinds == {LSKAAttention}:
+            return _renamed(module, C2f_LSKA_Attention)
+        if kinds == {BottleneckLSKA}:
+            return _renamed(module, C2fLSKA)
+    if parts.keys() == {"cv1", "cv2", "cv3", "m"} and kinds == {BottleneckLSKA}:
+        return _renamed(module, C3LSKA)
     return None
 
 
-def _one_operator(parts: dict[str, nn.Module]) -> tuple[str, PaperOperator | None]:
-    found = [(name, part) for name, part in parts.items() if isinstance(part, PaperOperator)]
-    return found[0] if len(found) == 1 else ("", None)
+def _one_operator(parts: dict[str, Any]) -> tuple[str, PaperOperator | None]:
+    operators = [(name, part) for name, part in parts.items() if isinstance(part, PaperOperator)]
+    return operators[0] if len(operators) == 1 else ("", None)
 
 
 def _width(operator: PaperOperator) -> int:
     return int(next(module for module in operator.modules() if isinstance(module, nn.Conv2d)).in_channels)
-
-
-def _like(ours: nn.Module, module: nn.Module, neighbour: nn.Module) -> nn.Module:
-    """In the precision and the mode of what it replaces."""
-    return ours.train(module.training).to(neighbour.weight.dtype)
 
 
 def _renamed(module: StandIn, block: type[nn.Module], operator: str = "") -> nn.Module:
@@ -403,7 +377,7 @@ def _notes(model: nn.Module, path: Path) -> Iterator[str]:
     """Whether a training, which builds the network from its YAML, would build this one."""
     try:
         built = layers_of(model.yaml, path.name)
-    except (BuildError, SurgeonError) as error:
+    except SurgeonError as error:
         yield f"a training may fail, for the stored YAML does not build: {error}"
         return
     ours = {name: tensor.shape for name, tensor in model.model.state_dict().items()}

@@ -1,6 +1,7 @@
 """Proof that two states of a model give the same outputs: runs it before and after, compares every number.
 
-It knows neither checkpoints nor what was done in between.
+So too outputs that an original has saved, beside those of a model. It knows neither checkpoints nor what was done in
+between.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Certificate:
     def max_delta(self) -> float:
         """The largest of all; NaN where the outputs' shapes or NaNs differ."""
         deltas = list(self.runs.values())
-        return float("nan") if any(delta != delta for delta in deltas) else max(deltas, default=float("nan"))
+        return math.nan if any(map(math.isnan, deltas)) else max(deltas, default=math.nan)
 
     @property
     def exact(self) -> bool:
@@ -64,9 +65,8 @@ class Certificate:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
-        runs = {name: _number(delta) for name, delta in self.runs.items()}
         return {
-            "runs": runs,
+            "runs": {name: _number(delta) for name, delta in self.runs.items()},
             "skipped": dict(self.skipped),
             "max_delta": _number(self.max_delta),
             "dtype": "float32",
@@ -96,13 +96,15 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Ma
 
 def random_images(model: nn.Module) -> dict[str, Tensor]:
     """Seeded images at two sizes, one wide and one high, about the smallest that the model takes."""
-    stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
-    channels = channels_in(model.yaml)
     generator = torch.Generator().manual_seed(SEED)
-    # A decoder picks its queries from the cells of the maps, and in older releases fails where these are fewer.
-    unit = stride * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
+    # A decoder picks its queries from the pixels of the maps, and in older releases fails where these are fewer.
+    unit = _stride(model) * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
     sizes = ((2 * unit, 3 * unit), (4 * unit, 2 * unit))
-    return {f"{h}x{w}": torch.rand(2, channels, h, w, generator=generator) for h, w in sizes}
+    return {f"{h}x{w}": torch.rand(2, channels_in(model.yaml), h, w, generator=generator) for h, w in sizes}
+
+
+def _stride(model: nn.Module) -> int:
+    return int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
 
 
 def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
@@ -111,7 +113,7 @@ def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     Raises:
         CheckpointError: the file can't be read as an image, or the model does not read 3 channels.
     """
-    channels = channels_in(model.yaml)
+    channels, stride = channels_in(model.yaml), _stride(model)
     if channels != 3:
         raise CheckpointError(f"an image has 3 channels, and this model reads {channels}: drop --image {path}")
     import cv2
@@ -121,7 +123,6 @@ def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     height, width = pixels.shape[:2]
     scale = longest / max(height, width)
     pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)))
-    stride = int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
     bottom, right = -pixels.shape[0] % stride, -pixels.shape[1] % stride
     pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))
     rgb = numpy.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1))
@@ -129,7 +130,7 @@ def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
 
 
 def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, dict[str, str]]:
-    found: Outputs = {}
+    outputs: Outputs = {}
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
     with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
@@ -138,12 +139,12 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, d
             for name, image in images.items():
                 torch.manual_seed(SEED)
                 try:
-                    found[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(image.clone())))
+                    outputs[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(image.clone())))
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
     for module, training in mode_before.items():
         module.training = training
-    return found, skipped
+    return outputs, skipped
 
 
 @contextmanager
@@ -171,8 +172,8 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 
 
 def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
-    if len(before) != len(after) or any(a.shape != b.shape for a, b in zip(before, after)):
-        return float("nan")
+    if [tensor.shape for tensor in before] != [tensor.shape for tensor in after]:
+        return math.nan
     worst = 0.0
     for a, b in zip(before, after):
         if torch.equal(a, b) or a.numel() == 0:
@@ -199,14 +200,14 @@ def saved_tensors(path: Path) -> list[Tensor]:
             content = file.read()
         if path.suffix.lower() == ".npy":
             return [torch.from_numpy(numpy.load(io.BytesIO(content), allow_pickle=False))]
-        found = list(tensors_in(torch.serialization.load(io.BytesIO(content), map_location="cpu", weights_only=True)))
+        tensors = list(tensors_in(torch.serialization.load(io.BytesIO(content), map_location="cpu", weights_only=True)))
     except OSError as error:
         raise CheckpointError(f"can't read {path}: {error.strerror}") from error
     except Exception as error:  # whatever bytes that are no tensors make of the readers
         raise CheckpointError(f"{path} holds no tensors: save them with torch.save or numpy.save") from error
-    if not found:
+    if not tensors:
         raise CheckpointError(f"{path} holds no tensors: save what the model gave with torch.save")
-    return found
+    return tensors
 
 
 def largest_difference(model: nn.Module, image: Path, outputs: Path) -> float:
@@ -223,7 +224,7 @@ def largest_difference(model: nn.Module, image: Path, outputs: Path) -> float:
     is_input = image.suffix.lower() in (".pt", ".npy")
     x = saved_tensors(image)[0].float() if is_input else image_from(image, model)
     with quiet(), torch.no_grad():
-        ours: list[Any] = list(tensors_in(model(x)))
+        ours = list(tensors_in(model(x)))
     theirs = saved_tensors(outputs)
     shapes = [tuple(tensor.shape) for tensor in ours[: len(theirs)]]
     if shapes != [tuple(tensor.shape) for tensor in theirs]:

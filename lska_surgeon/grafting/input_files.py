@@ -1,27 +1,28 @@
 """What can be told of the files that a graft or a training names before torch is imported, which takes seconds.
 
-Whoever does the work looks again, and at the rest; nothing here opens a checkpoint or a model.
+Whoever does the work looks again, and at the rest; nothing here opens a checkpoint or a model. Ultralytics reads
+whatever data YAML it is given, and says of most errors only that an assertion failed; what stands in the file it looks
+at itself.
 """
 
 from __future__ import annotations
 
 import glob
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NO_DATA, CheckpointError, TrainingError
+from ..errors import NO_DATA, CheckpointError, DocumentError, TrainingError
 from ..files import MOST_IMAGE_BYTES, no_file, read_within
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, YAML_SUFFIXES, find_source
+from ..modelfile.text import MappingNode, ScalarNode, plain_value, value_of
+from ..modelfile.typed_yaml import UnusableYaml, read_mapping
 from ..wording import first_line
 
 if TYPE_CHECKING:
     import numpy
-import os
-
-from ..errors import DocumentError, EncodingError, EndlessError
-from ..modelfile.text import MappingNode, Node, ScalarNode, UnreadableYaml, compose, decoded, plain_value, value_of
 
 #: Arguments of Ultralytics that may name one more checkpoint.
 CHECKPOINTS = ("pretrained", "distill_model")
@@ -34,6 +35,12 @@ _WORDS = ("name", "project", "save_dir")
 #: Arguments that say what to train on, or where that is said.
 _NAMES_DATA = ("data", "cfg", "resume")
 _NO_NAMES = ("", "none", "true", "false", "0", "1")
+#: What Ultralytics unpacks, and looks for a data YAML in.
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
+#: No list of names is so long; reading one takes half a minute.
+_MOST_BYTES = 4_000_000
+#: What a YAML is to be -> what it is not, and keys that it should have.
+_DATA, _ARGUMENTS = ("no data YAML", "train, val and names"), ("no YAML of arguments", "epochs and imgsz")
 
 
 def pixels_of(path: Path) -> numpy.ndarray:
@@ -42,9 +49,9 @@ def pixels_of(path: Path) -> numpy.ndarray:
     Raises:
         CheckpointError: there is no such file, or it can't be read as an image.
     """
-    found = no_file(path)
-    if found:
-        raise CheckpointError(f"{path} is {found}: give a JPEG or PNG with --image")
+    kind = no_file(path)
+    if kind:
+        raise CheckpointError(f"{path} is {kind}: give a JPEG or PNG with --image")
     import cv2
     import numpy
 
@@ -71,23 +78,21 @@ def with_settings(options: Mapping[str, Any], folder: Path = Path()) -> dict[str
     Raises:
         TrainingError: the `cfg` file can't be read.
     """
-    inside = {} if options.get("cfg") is None else settings_in(folder / str(options["cfg"]), f"cfg={options['cfg']}")
-    said = {key: value for key, value in inside.items() if key not in _OF_THE_MODEL}
-    return {key: value for key, value in {**said, **options}.items() if key != "cfg"}
+    cfg, inside = options.get("cfg"), {}
+    if cfg is not None:
+        try:
+            values = value_of(_mapping(folder / str(cfg), *_ARGUMENTS)).items()
+            inside = {str(key): value for key, value in values if str(key) not in _OF_THE_MODEL}
+        except (UnusableYaml, DocumentError) as error:
+            raise TrainingError(f"cfg={cfg} {error}: give a YAML of arguments, or drop it") from error
+    return {key: value for key, value in {**inside, **options}.items() if key != "cfg"}
 
 
 def file_arguments(options: Mapping[str, Any], folder: Path = Path()) -> dict[str, Path]:
     """Argument -> the file, or the folder, that it names, of all that a training may open.
 
     What a `cfg` file names is among them, and so is that file itself. None need be there: a name may be one of
-    Ultralytics' own.
-
-    Args:
-        options: Ultralytics' arguments, by name.
-        folder: where a relative path begins.
-
-    Raises:
-        TrainingError: the `cfg` file can't be read.
+    Ultralytics' own. Arguments and errors as for `with_settings`.
     """
     named = {**with_settings(options, folder), "cfg": options.get("cfg")}
     return {key: folder / value for key, value in sorted(named.items()) if _names_file(key, value)}
@@ -114,15 +119,15 @@ def check_words(words: Sequence[str], *, model: str) -> None:
         raise TrainingError(NO_DATA)
     for key, value in _values(words):
         if key in CHECKPOINTS:
-            _check_further(key, value)
+            try:
+                find_source(Path(value), "checkpoint")
+            except CheckpointError as error:
+                raise CheckpointError(f"{key}={value}: {error}") from error
         elif key == "resume":
             raise TrainingError(f"give the file to resume as the model: lska-surgeon train {value} resume=True")
         elif key == "cfg":
             remedy = f"give a YAML of arguments, or drop it: lska-surgeon train {model} data=FILE.yaml"
-            _check_file(key, value, remedy)
-            problem = yaml_problem(Path(value), "no YAML of arguments", "epochs and imgsz")
-            if problem:
-                raise TrainingError(f"{key}={value} {problem}: {remedy}")
+            _check_yaml(key, value, _ARGUMENTS, remedy)
         elif key == "data":
             _check_data(value)
 
@@ -136,34 +141,27 @@ def _values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _check_further(key: str, value: str) -> None:
-    try:
-        find_source(Path(value), "checkpoint")
-    except CheckpointError as error:
-        raise CheckpointError(f"{key}={value}: {error}") from error
-
-
 def _check_data(value: str) -> None:
     """A data YAML is at its path, or one of Ultralytics' own; a folder, or an archive, may lie in its data folder."""
     if "://" in value or value.endswith(".ndjson"):
         raise TrainingError(
             f"data={value} is not here, and nothing is downloaded for you: fetch it first, and give its path"
         )
-    remedy = "give the path of a data YAML that is here"
-    if Path(value).suffix.lower() in YAML_SUFFIXES and not any(True for _ in _stock_data(value)):
-        _check_file("data", value, remedy)
-    problem = data_problem(Path(value)) if Path(value).exists() else None
-    if problem:
-        raise TrainingError(f"data={value} {problem}: {remedy}")
-
-
-def _check_file(key: str, value: str, remedy: str) -> None:
     path = Path(value)
-    found = no_file(path)
-    if found:
-        raise TrainingError(f"{key}={value} is {found}: {remedy}")
-    if not path.exists():
+    if path.suffix.lower() in YAML_SUFFIXES and not any(True for _ in _stock_data(value)):
+        _check_yaml("data", value, _DATA, "give the path of a data YAML that is here")
+    elif path.exists() and (problem := data_problem(path)):
+        raise TrainingError(f"data={value} {problem}: give the path of a data YAML that is here")
+
+
+def _check_yaml(key: str, value: str, kind: tuple[str, str], remedy: str) -> None:
+    path = Path(value)
+    if not no_file(path) and not path.exists():
         raise TrainingError(f"{key}={value}: there is no such file; {remedy}")
+    try:
+        _mapping(path, *kind)
+    except UnusableYaml as error:
+        raise TrainingError(f"{key}={value} {error}: {remedy}") from error
 
 
 def _stock_data(name: str) -> Iterator[Path]:
@@ -174,28 +172,24 @@ def _stock_data(name: str) -> Iterator[Path]:
             yield from Path(root, "cfg").rglob(glob.escape(name))
 
 
-#: What Ultralytics unpacks, and looks for a data YAML in.
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
-#: No list of names is so long; reading one takes half a minute.
-_MOST_BYTES = 4_000_000
-_DATA = ("no data YAML", "train, val and names")
-
-
 def data_problem(path: Path) -> str | None:
     """What is wrong with data that are there; None for a folder, an archive, and a YAML that may be one of data."""
     if path.is_dir() or path.suffix.lower() in _ARCHIVES:
         return None
-    return yaml_problem(path, *_DATA)
+    try:
+        _mapping(path, *_DATA)
+    except UnusableYaml as error:
+        return str(error)
+    return None
 
 
 def classes_in(path: Path) -> int | None:
     """How many classes a data YAML names; None where that can't be read."""
     try:
-        root = _mapping(path, *_DATA)
-    except _NotRead:
+        nodes = {key.value: value for key, value in _mapping(path, *_DATA).value}
+    except UnusableYaml:
         return None
-    found = {key.value: value for key, value in root.value}
-    names, number = found.get("names"), found.get("nc")
+    names, number = nodes.get("names"), nodes.get("nc")
     if names is not None and not isinstance(names, ScalarNode):
         return len(names.value)
     number = plain_value(number) if isinstance(number, ScalarNode) else None
@@ -208,80 +202,45 @@ def missing_images(path: Path) -> Path | None:
     None also for a folder, an archive, and a relative `path`, which lies where Ultralytics' settings say.
     """
     try:
-        found = value_of(_mapping(path, *_DATA))
-    except (_NotRead, DocumentError, RecursionError):
+        values = value_of(_mapping(path, *_DATA))
+    except (UnusableYaml, DocumentError):
         return None
-    root = Path(str(found.get("path") or path.absolute().parent))
+    root = Path(str(values.get("path") or path.absolute().parent))
     if not root.is_absolute():
         return None
-    splits = [found.get("train"), found.get("val", found.get("validation"))]
+    splits = [values.get("train"), values.get("val", values.get("validation"))]
     named = [name for split in splits for name in (split if isinstance(split, list) else [split])]
-    # A `../` too many is usual: Ultralytics passes over it.
-    return next((root / name for name in named if isinstance(name, str) and not _there(root, name)), None)
+    # A `../` too many is usual: Ultralytics passes over it. Unlike Path.exists, os.path.exists takes any name.
+    missing = (
+        root / name
+        for name in named
+        if isinstance(name, str) and not any(map(os.path.exists, (root / name, root / name.removeprefix("../"))))
+    )
+    return next(missing, None)
 
 
-def _there(root: Path, name: str) -> bool:
-    # Unlike Path.exists, this takes a name that no file can have for one that is not there.
-    return os.path.exists(root / name) or os.path.exists(root / name.removeprefix("../"))
-
-
-def yaml_problem(path: Path, kind: str, keys: str) -> str | None:
-    """What is wrong with a file that is there.
+def _mapping(path: Path, kind: str, keys: str) -> MappingNode:
+    """The root of a YAML that is there.
 
     Args:
         path: the file.
-        kind: what it is then, "no data YAML".
+        kind: what it is where it is not that, "no data YAML".
         keys: such as it should have.
-    """
-    try:
-        _mapping(path, kind, keys)
-    except _NotRead as error:
-        return str(error)
-    return None
-
-
-def settings_in(path: Path, name: str) -> dict[str, Any]:
-    """What a YAML of arguments says.
-
-    Args:
-        path: the file.
-        name: what to call it in an error.
 
     Raises:
-        TrainingError: it is none, or can't be read.
+        UnusableYaml: it is none; the problem is in the words of `kind`.
     """
-    try:
-        root = _mapping(path, "no YAML of arguments", "epochs and imgsz")
-        return {str(key): value for key, value in value_of(root).items()}
-    except (_NotRead, DocumentError) as error:
-        raise TrainingError(f"{name} {error}: give a YAML of arguments, or drop it") from error
-    except RecursionError as error:
-        raise TrainingError(f"{name} is no YAML of arguments: it contains itself") from error
-
-
-class _NotRead(Exception):
-    """What is wrong with a file, such as "is a folder"."""
-
-
-def _mapping(path: Path, kind: str, keys: str) -> Node:
-    """The root of a YAML that is a mapping; see `yaml_problem` for the words."""
-    found = no_file(path)
-    if found:
-        raise _NotRead(f"is {found}")
+    if no_file(path):
+        return read_mapping(path)
     if path.suffix.lower() not in YAML_SUFFIXES:
-        raise _NotRead(f"is {kind}, whose name would end in .yaml")
+        raise UnusableYaml(f"is {kind}, whose name would end in .yaml")
+    if os.path.exists(path) and path.stat().st_size > _MOST_BYTES:
+        raise UnusableYaml(f"is {kind}: it has more than {_MOST_BYTES:,} bytes")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise _NotRead(f"is {kind}: it has more than {_MOST_BYTES:,} bytes")
-        root = compose(decoded(path.read_bytes(), "it"))
-    except OSError as error:
-        raise _NotRead(f"can't be read: {error.strerror or error}") from error
-    except (EncodingError, EndlessError) as error:
-        raise _NotRead(f"is {kind}: {error}") from error
-    except UnreadableYaml as error:
-        raise _NotRead(f"is {kind}: {f'line {error.line}: ' if error.line else ''}{error}") from error
-    except RecursionError as error:
-        raise _NotRead(f"is {kind}: it is nested too deep") from error
-    if not isinstance(root, MappingNode):
-        raise _NotRead(f"is {kind}: it has no keys such as {keys}")
-    return root
+        return read_mapping(path, lenient=True)
+    except UnusableYaml as error:
+        if error.problem.startswith("can't be read"):
+            raise
+        line = f"line {error.line}: " if error.line else ""
+        wrong = error.problem.replace("has no keys", f"has no keys such as {keys}").partition("is not YAML: ")
+        raise UnusableYaml(f"is {kind}: {line}{wrong[2] or f'it {wrong[0]}'}", error.line) from error

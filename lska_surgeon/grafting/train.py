@@ -18,7 +18,8 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint, open_network, read_checkpoint
+from ..checkpoints.checkpoint import open_network, read_checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..errors import BuildError, CheckpointError, SurgeonError, TrainingError
 from ..modelfile.sources import find_source, is_checkpoint, means_yaml
 from ..nn import named_operators

@@ -39,7 +39,7 @@ from ..nn.operators import LSKAAttention, Operator, named_operators
 from ..nn.others import Gated, Plain
 from ..wording import clean, number_in, plural
 from ..yolo.environment import first_paragraph
-from .plan import find_target
+from .into import find_target
 from .transplant import moved_name
 
 #: What the labels' cache of a data set is made of, besides plain values, by NumPy's release.

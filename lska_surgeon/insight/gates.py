@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..grafting.plan import layer_of
+from ..grafting.transplant import layer_of
 from ..nn import named_operators
 from ..yolo.environment import quiet
 from .images import Image

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..core.shapes import channels_in
 from ..cost.trained import trained_model
 from ..declarations.find import active_blocks

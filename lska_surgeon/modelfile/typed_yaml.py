@@ -46,8 +46,12 @@ class UnusableYaml(SurgeonError):
         return f"{name}{f', line {self.line}' if self.line else ''} {self.problem}"
 
 
-def read_mapping(path: Path) -> MappingNode:
+def read_mapping(path: Path, *, lenient: bool = False) -> MappingNode:
     """The root of a YAML file.
+
+    Args:
+        path: the file.
+        lenient: take bytes that are not UTF-8, as Ultralytics does in its own files: a comment in GBK, say.
 
     Raises:
         UnusableYaml: it is no file, can't be read, is no YAML, or has no keys.
@@ -57,7 +61,7 @@ def read_mapping(path: Path) -> MappingNode:
         raise UnusableYaml(f"is {kind}")
     try:
         text = decoded(content_of(path), "").encode("utf-8", errors="surrogateescape")
-        root = compose(text.decode("utf-8-sig"))
+        root = compose(text.decode("utf-8-sig", errors="surrogateescape" if lenient else "strict"))
     except OSError as error:
         raise UnusableYaml(f"can't be read: {error.strerror or error}") from error
     except (EncodingError, EndlessError) as error:

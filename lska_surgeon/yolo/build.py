@@ -98,7 +98,7 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
     """
     content = deepcopy(dict(yaml))
     try:
-        with quiet(), open_parser(name, trust=trust) as tasks, importlib.import_module("torch").device(device):
+        with quiet(), open_parser(name, trust=trust) as tasks, _on(device):
             _forbid_downloads(content)
             layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
     except SurgeonError:
@@ -106,6 +106,21 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
     except Exception as error:
         raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
     return layers
+
+
+@contextmanager
+def _on(device: str) -> Iterator[None]:
+    """Make tensors on a device; ranges on the CPU: for one on "meta", torch would import its compiler, for a second."""
+    torch = importlib.import_module("torch")
+
+    class Ranges(importlib.import_module("torch.overrides").TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function is torch.arange:
+                kwargs = {"device": "cpu", **(kwargs or {})}
+            return function(*args, **(kwargs or {}))
+
+    with torch.device(device), Ranges():
+        yield
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.saved import outputs, same
 
-from lska_surgeon.checkpoints.checkpoint import Checkpoint, globals_of, read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.contents import Checkpoint
 from lska_surgeon.yolo.environment import import_offline
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"

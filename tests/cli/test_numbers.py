@@ -14,8 +14,7 @@ import lska_surgeon as ls
 from lska_surgeon.cli.main import COMMANDS, main
 from lska_surgeon.cli.options import FiniteRange
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.grafting.plan import layer_of
-from lska_surgeon.grafting.transplant import moved_name
+from lska_surgeon.grafting.transplant import layer_of, moved_name
 
 
 def number_options() -> Iterator[tuple[str, str]]:

@@ -332,7 +332,7 @@ def test_what_does_not_fit_exactly_is_refused(change: Any, tmp_path: Path, monke
         layer = LSKA(16, 23)
         path = tutorial(tmp_path, monkeypatch, {4: (layer, "LSKA", [16, 23])})
     data = read_checkpoint(path, stand_ins=True).data
-    from lska_surgeon.checkpoints.checkpoint import Checkpoint
+    from lska_surgeon.checkpoints.contents import Checkpoint
     from lska_surgeon.grafting.adopt import adopt
 
     change(data["model"].model[4])

@@ -15,12 +15,13 @@ from support import shapes
 from support import trained as t
 from torch import nn
 
-from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.contents import RECORD, Checkpoint
 from lska_surgeon.core.operators import OP_BLOCKS, resolve_kernel
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.grafting.certificate import Certificate
-from lska_surgeon.grafting.graft import RECORD, Graft, graft, ungraft
+from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.plan import plan_graft
 from lska_surgeon.nn import LSKA, Operator, named_operators
 from lska_surgeon.yolo.build import build

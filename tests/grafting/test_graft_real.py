@@ -18,7 +18,8 @@ from torch import nn
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.grafting.graft import graft, ungraft
-from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
+from lska_surgeon.grafting.into import plan_graft_into
+from lska_surgeon.grafting.plan import plan_graft
 from lska_surgeon.yolo.environment import quiet
 
 FOLDER = Path(os.environ.get("LSKA_SURGEON_REAL") or Path(__file__).parents[3] / "shared" / "real")

@@ -19,7 +19,8 @@ from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoin
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
-from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
+from lska_surgeon.grafting.into import plan_graft_into
+from lska_surgeon.grafting.plan import plan_graft
 from lska_surgeon.grafting.transplant import width_of_row
 from lska_surgeon.nn import named_operators
 from lska_surgeon.yolo.build import layers_of

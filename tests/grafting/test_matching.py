@@ -13,11 +13,13 @@ from support import trained as t
 from support.insertions import plan_insert
 from torch import Tensor, nn
 
-from lska_surgeon.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.contents import Checkpoint
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
-from lska_surgeon.grafting.plan import plan_graft, plan_graft_into
+from lska_surgeon.grafting.into import plan_graft_into
+from lska_surgeon.grafting.plan import plan_graft
 from lska_surgeon.nn import SPPFLSKA, C2fLSKA, named_operators
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ import click
 from ...api.sources import look_at
 from ...files import check_target, no_file, target_path
 from ...reports import dump
-from ...wording import plural
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, writing
@@ -64,17 +64,17 @@ def adopt(
 
         done = adopt_checkpoint(checkpoint)
     difference = _difference(done, image, against)
+    report = replace(done, output=target, difference=difference).report()
     differs = difference is not None and not difference <= 1e-4
     if not dry_run and not differs:
         done.write(target, force=force)
-    for note in done.notes if not quiet else ():
+    for note in report.notes if not quiet else ():
         say.note(note)
     written = None if dry_run or differs else str(target)
     if form == "json":
-        say.report(dump({**done.to_dict(), "output": written, "max_delta": difference}))
+        say.report(dump({**report.data, "output": written}))
     elif dry_run or not quiet:
-        for line in _report(done, target, "Wrote" if written else "Would write", difference):
-            say.line(line)
+        say.report(f"{'Wrote' if written else 'Would write'} {report.parts[0]}")
     if differs:
         say.error(f"the outputs differ by up to {difference:g}, so nothing was written")
         click.get_current_context().exit(1)
@@ -86,18 +86,3 @@ def _difference(done: Adoption, image: Path | None, against: Path | None) -> flo
     from ...grafting.certificate import largest_difference
 
     return largest_difference(done.checkpoint().float_model(), image, against)
-
-
-def _report(done: Adoption, target: Path, verb: str, difference: float | None) -> list[str]:
-    lines = [f"{verb} {target}: {done.tensors} tensors, each the original's"]
-    for one in done.adopted:
-        layers = ", ".join(map(str, one.layers))
-        kernel = f"{one.kernel.op} k{one.kernel.k}" + (f" d{one.kernel.d}" if one.kernel.explicit_dilation else "")
-        lines.append(
-            f"  {one.origin} -> {one.block}, {kernel} (layer{plural(one.layers)} {layers}); assumed: {one.assumed}"
-        )
-    if difference is None:
-        lines.append("  not compared with outputs of the original: --check and --against do that")
-    else:
-        lines.append(f"  max |Δ| to the original's outputs: {difference:g}")
-    return lines

@@ -93,7 +93,8 @@ def graft(
             unchecked=unchecked,
             output=delivery.output,
         )
-    planned = (done.plan.table(), f"Would write {done.done}")
+    table, text = done.report().parts
+    planned = (table, f"Would write {text}")
     delivery.deliver(done, preview=planned, changes={"output": None} if delivery.dry_run else None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ...api import inspect as api
-from ...reports import drawn, dump
+from ...reports import render
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats
@@ -29,5 +29,5 @@ def inspect(checkpoint: str, trust: bool, form: str) -> None:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
     """
     with own_process():
-        found = api.load_checkpoint(checkpoint, trust=trust)
-    say.report(dump(found.to_dict()) if form == "json" else drawn(found.parts()))
+        report = api.load_checkpoint(checkpoint, trust=trust).report()
+    say.report(render(report, form))

@@ -31,5 +31,5 @@ def ungraft(checkpoint: str, lossy: bool, trust: bool, delivery: Delivery) -> No
     delivery.check(".pt", api.name_of_ungraft(checkpoint))
     with own_process():
         done = api.ungraft(checkpoint, lossy=lossy, trust=trust, output=delivery.output)
-    preview = (f"Would write {done.done}",)
+    preview = (f"Would write {done.report().parts[-1]}",)
     delivery.deliver(done, preview=preview, changes={"output": None} if delivery.dry_run else None)
