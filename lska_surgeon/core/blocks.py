@@ -38,8 +38,8 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # op      the operator that a row of it is; `other` where its arguments say which.
 # holds   the operator that a row of it is, where that is not one of the paper's: cbam, timm (any of timm's), gated.
 # by      `people`: it is a name that they gave to such an operator.
-# same    `yes`: it gives what it gets, bit for bit.
-# reads   `text`: it reads a text besides its map.
+# is      what else is true of it: `same` (it gives what it gets, bit for bit), `text` (it reads a text beside its map),
+#         `pads` (it makes its map larger by what its first argument says), `fetches` (it may download weights).
 # drawn   how it is drawn, where not as its role says.
 _TABLE = """
 Conv               conv     args[2]
@@ -58,7 +58,7 @@ nn.Upsample        up       1/args[1]
 C1                 block    1
 C2                 block    1
 C2f                block    1
-C2fAttn            block    1         heads=2 reads=text
+C2fAttn            block    1         heads=2 is=text
 C2fCIB             block    1
 C3                 block    1
 C3Ghost            block    1
@@ -85,21 +85,21 @@ AIFI               pool     1         drawn=psa
 Concat             fuse     joins
 CBFuse             other    last
 CBLinear           other    1         gives=maps
-Silence            other    1         same=yes
+Silence            other    1         is=same
 Index              other    ?
-TorchVision        other    -         gives=features
+TorchVision        other    -         gives=features is=fetches
 ImagePoolingAttn   other    -         gives=text
-nn.Identity        other    1         same=yes
+nn.Identity        other    1         is=same
 nn.BatchNorm2d     other    1
 nn.ReLU            other    1
 nn.SiLU            other    1
 nn.Dropout         other    1
-nn.ZeroPad2d       other    1
+nn.ZeroPad2d       other    1         is=pads
 nn.MaxPool2d       other    args[1]   drawn=conv
 nn.AvgPool2d       other    args[1]   drawn=conv
 
 Detect             output   -         model=DetectionModel
-WorldDetect        output   -         model=WorldModel
+WorldDetect        output   -         model=WorldModel is=text
 YOLOEDetect        output   -         model=YOLOEModel
 v10Detect          output   -         model=DetectionModel
 Segment            output   -         model=SegmentationModel scaled=2
@@ -302,8 +302,7 @@ class Block:
         heads: which argument is a number of heads that is scaled, with the width before it.
         op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
         handwritten: whether it is a name that people gave to an operator or a host.
-        same: whether it gives what it gets, bit for bit.
-        reads_text: whether it reads a text besides its map.
+        traits: what else is true of it, as the column `is` has it.
         drawn: how it is drawn, where not as its role says.
         custom: the declaration of a custom module.
     """
@@ -323,8 +322,7 @@ class Block:
     heads: int | None = None
     op: str | None = None
     handwritten: bool = False
-    same: bool = False
-    reads_text: bool = False
+    traits: frozenset[str] = frozenset()
     drawn: str | None = None
     custom: CustomModule | None = None
 
@@ -332,6 +330,21 @@ class Block:
     def is_known(self) -> bool:
         """Whether the parser's rules for it are known here."""
         return self.stride[0] != "?"
+
+    @property
+    def same(self) -> bool:
+        """Whether it gives what it gets, bit for bit."""
+        return "same" in self.traits
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it reads a text beside its maps."""
+        return "text" in self.traits
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether it is Ultralytics' own fusion, which joins maps of one size by their channels."""
+        return self.width == "sum" and self.custom is None
 
     @property
     def is_output(self) -> bool:
@@ -416,6 +429,10 @@ class BlockTable:
         yield from self._custom.values()
         yield from self.rows.values()
 
+    def with_rows(self, *blocks: Block) -> BlockTable:
+        """The table with further blocks, and with those that stand for them with an operator inside."""
+        return replace(self, rows={**self.rows, **{row.name: row for block in blocks for row in _with_hosts(block)}})
+
     def with_blocks(self, declarations: Declarations) -> BlockTable:
         """The table with these custom modules in the place of those that it has."""
         return BlockTable(self.rows, declarations)
@@ -457,15 +474,19 @@ def _stock() -> Iterator[Block]:
             op=more.get("op"),
             other=more.get("holds"),
             handwritten="by" in more,
-            same="same" in more,
-            reads_text="reads" in more,
+            traits=frozenset(more.get("is", "").split(",")),
             drawn=more.get("drawn"),
         )
-        yield block
-        if block.host:
-            yield replace(block, name=block.host.block, is_host=True)
-            for ending in block.host.also:
-                yield replace(block, name=name + ending, is_host=True, handwritten=True)
+        yield from _with_hosts(block)
+
+
+def _with_hosts(block: Block) -> Iterator[Block]:
+    """A block, and what it is called with an operator inside, by us and by people."""
+    yield block
+    if block.host:
+        yield replace(block, name=block.host.block, is_host=True)
+        for ending in block.host.also:
+            yield replace(block, name=block.name + ending, is_host=True, handwritten=True)
 
 
 def _stride(rule: str) -> tuple[str, float]:

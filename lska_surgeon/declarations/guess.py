@@ -104,7 +104,7 @@ def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
 
 def _may_stride(block: CustomModule, first: Layer) -> bool:
     """Whether a block may change the map's size without its arguments saying so."""
-    return block.like == ATTENTION or (block.like == "Conv" and len(first.args) < 3)
+    return block.like == ATTENTION or (STOCK[block.like].role == "conv" and len(first.args) < 3)
 
 
 def _output_like(row: Layer) -> str:
@@ -209,7 +209,7 @@ def _guess(node: ast.ClassDef, path: Path) -> CustomModule:
         repeats = arguments[2:3] in (["n"], ["num_blocks"], ["depth"], ["repeats"])
         like = like_by_name(name) or ("C2f" if repeats else "Conv")
         says_it = {"s", "stride"} & set(arguments)
-        return CustomModule(name, target, like, stride=None if says_it or like != "Conv" else stride)
+        return CustomModule(name, target, like, stride=None if says_it or STOCK[like].role != "conv" else stride)
     return CustomModule(name, target, ATTENTION, bool(arguments) and bool(WIDTH.fullmatch(arguments[0])), stride)
 
 

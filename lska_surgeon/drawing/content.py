@@ -383,7 +383,7 @@ def _sum(values: list[int | None]) -> int | None:
 
 def _padding(layer: Layer) -> tuple[int, int]:
     """How much higher and wider a padding row's map is than its stride says, until the next row takes that away."""
-    pads = layer.args[0] if layer.block == "nn.ZeroPad2d" and layer.args else 0
+    pads = layer.args[0] if "pads" in layer.kind.traits and layer.args else 0
     if isinstance(pads, int):
         return 2 * pads, 2 * pads
     left, right, top, bottom = pads if isinstance(pads, (list, tuple)) and len(pads) == 4 else (0, 0, 0, 0)
@@ -392,7 +392,7 @@ def _padding(layer: Layer) -> tuple[int, int]:
 
 def _widths_of_list(layer: Layer) -> str:
     """`64, 128`: the widths of a row that gives a list of maps; "" where it gives none, or they are not known."""
-    widths = layer.args[0] if layer.block == "CBLinear" and layer.args else None
+    widths = layer.args[0] if layer.kind.gives_a_list and layer.args else None
     known = isinstance(widths, (list, tuple)) and all(isinstance(width, int) for width in widths)
     return few(list(map(str, widths)), 8) if known and isinstance(widths, (list, tuple)) else ""
 

@@ -94,7 +94,7 @@ class ResidualHost(Host):
         bottlenecks = [inner for inner in module.modules() if type(inner) in hosts]
         if not bottlenecks:
             name = type(module).__name__.replace("LSKA", "")
-            raise BuildError(f"{name} has no bottleneck to hold an operator (A2C2f has none with a2=True)")
+            raise BuildError(f"{name} has no bottleneck to hold an operator (one with area attention has none)")
         for bottleneck in bottlenecks:
             hosts[type(bottleneck)].convert(bottleneck, kernel)
 

@@ -280,7 +280,7 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
 
 
 def _width_to_be(mark: Mark, args: Sequence[Any], read: Sequence[int]) -> int:
-    if mark.block.like == "Concat":
+    if mark.row.kind.width == "sum":
         return sum(read)
     return read[0] if mark.block.like in VERBATIM else int(args[1])
 

@@ -277,7 +277,7 @@ def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) ->
 def _forbid_downloads(content: dict[str, Any]) -> None:
     """TorchVision rows, `[width, name, weights, ...]`, fetch trained weights unless told not to."""
     for row in (*content["backbone"], *content["head"]):
-        if row[2] == "TorchVision":
+        if "fetches" in STOCK[str(row[2])].traits:
             row[3][2:3] = [None]
 
 

@@ -72,7 +72,7 @@ def _is_activation(text: Any, blocks: BlockTable) -> bool:
 
 def _is_layer(block: str, offline: bool) -> bool:
     """True for a layer, and for a name that nobody knows: building that fails by itself."""
-    if block == "TorchVision":  # its arguments may ask for trained weights
+    if "fetches" in STOCK[block].traits:  # its arguments may ask for trained weights
         return offline
     if block.startswith("torchvision.ops."):
         return _is_module(getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None))
