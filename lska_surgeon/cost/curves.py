@@ -37,6 +37,11 @@ class CurvePoint:
     params: int
     macs: int
 
+    @property
+    def gflops(self) -> float:
+        """2 x GMACs."""
+        return 2 * self.macs / 1e9
+
 
 def curve_points(
     base: Model,

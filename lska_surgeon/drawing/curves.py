@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..cost.curves import CurvePoint
 from ..files import as_path
-from ..reports import Part, Shown, Table
+from ..reports import Report, Result, Sheet, Table
 from ..wording import decimals
-from .plots import COLOURS, LINES, MARKERS, inline, legible, logarithmic, plotting, save
-
-_HEADER = ("operator", "k", "added parameters", "added GFLOPs")
+from .plots import Plot, Point, Series, draw_plot, inline, legible, plotting, save
 
 
 @dataclass(frozen=True, repr=False)
-class Curves(Shown):
+class Curves(Result):
     """What operators cost at the sites of one network, against their kernel size.
 
     Attributes:
@@ -34,38 +32,27 @@ class Curves(Shown):
     points: tuple[CurvePoint, ...]
     notes: tuple[str, ...] = ()
 
-    def rows(self) -> list[Sequence[str]]:
-        """The points as text: operator, k, parameters, GFLOPs (2 x GMACs)."""
-        gflops = [2 * one.macs / 1e9 for one in self.points]
-        digits = decimals(gflops, significant=2, least=3)
-        return [(one.op, str(one.k), f"{one.params:+,}", f"{g:+.{digits}f}") for one, g in zip(self.points, gflops)]
-
-    @property
-    def line(self) -> str:
-        """All in one line."""
-        return f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost"
-
-    def parts(self) -> Sequence[Part]:
-        """The table."""
-        return (self.table(),)
-
-    def table(self) -> Table:
-        """The points as a table."""
-        return Table(_HEADER, self.rows(), (1, 2, 3))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The points as plain data."""
-        return {
-            "schema": 1,
+    def report(self) -> Report:
+        """The points as a table; GFLOPs are 2 x GMACs."""
+        digits = decimals([point.gflops for point in self.points], significant=2, least=3)
+        rows = [(p.op, str(p.k), f"{p.params:+,}", f"{p.gflops:+.{digits}f}") for p in self.points]
+        sheet = [(p.op, p.k, p.params, p.macs, 2 * p.macs) for p in self.points]
+        header = ("op", "k", "params", "macs", "flops")
+        data = {
+            "schema": self.schema,
             "model": self.model,
             "at": list(self.at),
             "imgsz": list(self.imgsz),
-            "points": [
-                {"op": one.op, "k": one.k, "params": one.params, "macs": one.macs, "flops": 2 * one.macs}
-                for one in self.points
-            ],
+            "points": [dict(zip(header, values)) for values in sheet],
             "notes": list(self.notes),
         }
+        return Report(
+            f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost",
+            (Table(("operator", "k", "added parameters", "added GFLOPs"), rows, (1, 2, 3)),),
+            self.notes,
+            data,
+            Sheet(header, sheet),
+        )
 
     def write(self, path: str | Path, force: bool = False, log: bool = False) -> Path:
         """Draw the figure: PNG, SVG or PDF, by the ending.
@@ -90,25 +77,42 @@ class Curves(Shown):
         """The figure, inside of `plotting`."""
         drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
         axes = drawn.subplots(1, 2)
-        for axis, label in zip(axes, ("added parameters (millions)", "added GFLOPs")):
-            for number, op in enumerate(dict.fromkeys(one.op for one in self.points)):
-                mine = [one for one in self.points if one.op == op]
-                axis.plot(
-                    [one.k for one in mine],
-                    [one.params / 1e6 if "parameters" in label else 2 * one.macs / 1e9 for one in mine],
-                    color=COLOURS[number % len(COLOURS)],
-                    marker=MARKERS[number % len(MARKERS)],
-                    linestyle=LINES[number % len(LINES)],
-                    label=op,
-                )
-            axis.set_xlabel("kernel size")
-            axis.set_ylabel(label)
-            axis.set_xticks(sorted({one.k for one in self.points}))
-            if log:
-                logarithmic(axis)
-            else:
-                axis.set_ylim(bottom=0)
-        axes[0].legend(frameon=False)
+        operators = dict.fromkeys(point.op for point in self.points)
+        plots = self.plots(
+            lambda point, y: Point(point.k, y),
+            {op: number for number, op in enumerate(operators)},
+            ("kernel size", "added parameters (millions)", "added GFLOPs"),
+        )
+        handles = [draw_plot(axis, plot, log=log) for axis, plot in zip(axes, plots)]
+        axes[0].legend(handles=handles[0], frameon=False)
         title = f"{self.model}, {', '.join(self.at)}, {self.imgsz[0]}x{self.imgsz[1]}"
         drawn.suptitle(legible(title), fontsize=10)
         return drawn
+
+    def plots(
+        self, place: Callable[[CurvePoint, float], Point], numbers: dict[str, int], words: Sequence[str]
+    ) -> list[Plot]:
+        """Parameters and GFLOPs, each against the kernel size.
+
+        Args:
+            place: makes the point in a plot of what an operator costs and of the height at which it stands.
+            numbers: operator -> number of its series.
+            words: what the axes are called: of kernel sizes, of parameters in millions, of GFLOPs.
+        """
+        heights = ({point: point.params / 1e6 for point in self.points}, {point: point.gflops for point in self.points})
+        return [
+            Plot(
+                f"{self.model}: {', '.join(self.at)}",
+                [
+                    Series(
+                        op, [place(point, high) for point, high in each.items() if point.op == op], number, joined=True
+                    )
+                    for op, number in numbers.items()
+                ],
+                words[0],
+                name,
+                sorted({point.k for point in self.points}),
+                zero=True,
+            )
+            for each, name in zip(heights, words[1:])
+        ]

@@ -1,15 +1,22 @@
-"""Plots by matplotlib, the same bytes for the same figure; it knows nothing of what they show."""
+"""Plots by matplotlib: points in series, as files and as SVG whose points are links; heat maps, side by side.
+
+The same plot gives the same bytes. It knows nothing of what plots show.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import tempfile
+import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from ..errors import SurgeonError, TargetError, needs
 from ..files import check_target, write_whole
@@ -29,6 +36,7 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,  # a dollar in a name is one
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
     "figure.dpi": 150,
 }
 _SIZES = (
@@ -41,6 +49,187 @@ UNDATED: dict[str, Any] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None},
 }
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point.
+
+    Attributes:
+        x, y: where it stands.
+        label: what is told of it.
+        link: the id that it leads to on a page; None where it stands for nothing there.
+        spread: half the length of its error bar, or None.
+    """
+
+    x: float
+    y: float
+    label: str = ""
+    link: str | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that belong together.
+
+    Attributes:
+        name: for the legend.
+        points: in their order.
+        number: which colour, marker and line it has; none of a base counts.
+        joined: whether a line joins them.
+        base: whether they are what the others are compared with: stars, each with a line across.
+    """
+
+    name: str
+    points: Sequence[Point]
+    number: int = 0
+    joined: bool = False
+    base: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What stands between two axes.
+
+    Attributes:
+        title: what it shows.
+        series: those that have points.
+        x, y: what the axes are called.
+        ticks: what is marked below; none for round numbers.
+        zero: whether the upright axis begins at 0.
+    """
+
+    title: str
+    series: Sequence[Series]
+    x: str
+    y: str
+    ticks: Sequence[float] = ()
+    zero: bool = False
+
+
+#: Colours of the page that shows a plot: its variable -> what stands for it until then, a colour of no series.
+_THEME = {"ink": "#010203", "line": "#010204", "paper": "#010205"}
+_PAGE_STYLE: dict[str, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), _THEME["ink"]),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 0),  # the grid marks them
+    **dict.fromkeys(("axes.spines.left", "axes.spines.bottom"), False),
+    "axes.grid": True,
+    "figure.dpi": 72,  # as SVG has it, where the room for a legend is measured
+    "grid.color": _THEME["line"],
+    "lines.linewidth": 1.3,
+}
+_SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+_PAGE_SIZE = (5.0, 3.2)  # inches; small, for its text of 10 points has to be read where a telephone shows all of it
+_LEGEND_LINE = 0.22  # inches
+_LEGEND_LETTERS = 48
+
+
+def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", paper: str | None = None) -> list[Any]:
+    """Draw a plot into axes of matplotlib, inside of `plotting`, and give what stands in its legend.
+
+    The group of each point has the id `SERIES-POINT`, that of its error bar `bar-SERIES-POINT`.
+
+    Args:
+        axes: where.
+        plot: what.
+        log: whether the upright axis is logarithmic.
+        ink: the colour of what belongs to no series.
+        paper: what fills markers of points that lead nowhere; None for the colour of their series.
+    """
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for number, series in enumerate(plot.series):
+        look = series.number % len(COLOURS)
+        colour = ink if series.base else COLOURS[look]
+        marker = "*" if series.base else MARKERS[series.number % len(MARKERS)]
+        line = LINES[series.number % len(LINES)] if series.joined else ""
+        axes.plot([p.x for p in series.points], [p.y for p in series.points], color=colour, linestyle=line)
+        for at, point in enumerate(series.points):
+            if series.base:
+                axes.axhline(point.y, color=colour, linewidth=0.8, linestyle=(0, (6, 4)), zorder=1.5)
+            if point.spread:
+                axes.vlines(
+                    point.x, point.y - point.spread, point.y + point.spread, color=colour, gid=f"bar-{number}-{at}"
+                )
+            axes.scatter(
+                [point.x], [point.y], s=90 if series.base else 36, marker=marker, edgecolors=colour, zorder=3,
+                facecolors=paper if paper and point.link is None else colour, gid=f"{number}-{at}",
+            )  # fmt: skip
+        handles.append(Line2D([], [], color=colour, marker=marker, linestyle=line, label=legible(series.name)))
+    heights = [p.y + (p.spread or 0) for series in plot.series for p in series.points]
+    axes.set(xlabel=plot.x, ylabel=legible(plot.y))
+    if plot.ticks:
+        from matplotlib.ticker import FixedLocator
+
+        axes.xaxis.set_major_locator(FixedLocator(plot.ticks, nbins=9))
+        axes.xaxis.set_major_formatter("{x:g}")
+    if log:
+        logarithmic(axes)
+    elif plot.zero or not any(heights):  # nothing is below zero where all is nothing
+        axes.set_ylim(bottom=0, top=None if any(heights) else 1)
+    return handles
+
+
+def page_svg(plot: Plot) -> str:
+    """A plot as SVG for a page whose variables `--ink`, `--line`, `--paper` and `--s0` to `--s5` give the colours.
+
+    Points are links, or groups where they lead nowhere, with a title for the mouse and a name for screen readers.
+    """
+    content = io.BytesIO()
+    with plotting(10) as figure, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a browser has the characters that matplotlib's font lacks
+        import matplotlib
+
+        matplotlib.rcParams.update(_PAGE_STYLE)
+        lines = [line for series in plot.series for line in textwrap.wrap(legible(series.name), _LEGEND_LETTERS)]
+        drawn = figure.Figure((_PAGE_SIZE[0], _PAGE_SIZE[1] + _LEGEND_LINE * len(lines)), layout="constrained")
+        axes = drawn.subplots()
+        axes.locator_params(nbins=6)
+        handles = draw_plot(axes, plot, ink=_THEME["ink"], paper=_THEME["paper"])
+        for handle in handles:
+            handle.set_label(textwrap.fill(handle.get_label(), _LEGEND_LETTERS))
+        drawn.legend(handles=handles, loc="outside lower left", frameon=False)
+        for artist in drawn.findobj():
+            artist.set_clip_on(False)
+        drawn.savefig(content, format="svg", transparent=True, metadata=UNDATED[".svg"])
+    root = ElementTree.fromstring(content.getvalue())
+    _as_part_of_a_page(root, plot)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _as_part_of_a_page(root: Any, plot: Plot) -> None:
+    """Of matplotlib's SVG what a page needs: colours as its variables, points as links, and no ids."""
+    box = root.get("viewBox")
+    colours = {**_THEME, **{f"s{at}": colour for at, colour in enumerate(COLOURS)}}
+    points = {f"{number}-{at}": p for number, series in enumerate(plot.series) for at, p in enumerate(series.points)}
+    shapes = {f"#{path.get('id')}": path.get("d", "") for path in root.iter(f"{_SVG}path") if path.get("id")}
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{_SVG}defs", f"{_SVG}metadata"):
+                parent.remove(child)
+    for element in root.iter():
+        style = re.sub(r"font-family: [^;]*(; )?", "", element.get("style", ""))
+        for name, colour in colours.items():
+            style = style.replace(colour, f"var(--{name})")
+        kept = {key: value for key, value in element.items() if key in ("d", "x", "y", "transform")}
+        if element.tag == f"{_SVG}use":
+            element.tag = f"{_SVG}path"
+            kept = {"d": shapes[element.get(_HREF)], "transform": f"translate({kept['x']} {kept['y']})"}
+        point, is_bar = points.get(element.get("id", "")), element.get("id", "").startswith("bar-")
+        element.tag, element.attrib = element.tag.removeprefix(_SVG), {**kept, **({"style": style} if style else {})}
+        if is_bar:
+            element.set("class", "bar")
+        if point is not None:
+            label = visible(point.label)
+            if point.link is not None:
+                element.tag = "a"
+                element.attrib.update({"href": f"#{point.link}", "aria-label": label})
+            title = ElementTree.Element("title")
+            title.text = label
+            element.insert(0, title)
+    root.attrib = {"class": "plot", "viewBox": box, "role": "group", "aria-label": visible(plot.title)}
 
 
 def check_figure(path: Path, *, force: bool) -> None:

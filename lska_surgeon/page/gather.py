@@ -1,34 +1,50 @@
-"""From a recipe's variants to what a report shows of them; what is not there is said to be missing."""
+"""From a recipe's variants to a page: costs, drawings, what trainings left, and what is not there."""
 
 from __future__ import annotations
 
+import base64
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..ablation.cells import Ablation, plan_ablation
+from ..ablation.formats import as_latex, as_markdown, table_of
+from ..ablation.latencies import known_latencies
+from ..ablation.networks import LARGER
+from ..ablation.results import left_out, tabulate
+from ..ablation.runs import Costs, Run, counting_notes, runs_of
+from ..ablation.table import Summary
+from ..ablation.table import Table as Results
 from ..core.operators import OP_BLOCKS
+from ..cost.cache import CostCache
 from ..cost.curves import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
+from ..drawing.curves import Curves
 from ..drawing.drawing import Drawing, drawing_of
-from ..errors import SurgeonError
+from ..errors import AblationError, SurgeonError
 from ..files import planned_target, write_text
 from ..grafting.input_files import classes_in
 from ..recipes.recipe import Recipe
 from ..recipes.sync import Variants
-from ..recipes.variants import Variant, VariantCost
-from ..reports import Part, Shown
-from .content import CostCurves, Missing, Report, ReportRow, Trained
+from ..recipes.variants import Variant
+from ..reports import Report, Result
+from .content import FieldImage, Missing, Network, Page, Trainings
 from .render import render
 from .words import WORDS
 
+if TYPE_CHECKING:
+    from ..insight.receptive_field import ReceptiveField
+
 _TRAINS = "lska-surgeon templates show ablation"
 _UNTRAINED = "the recipe does not train, as the one that this shows does"
+_BEST = Path("weights", "best.pt")
 
 
 @dataclass(frozen=True, repr=False)
-class ReportPage(Shown):
-    """A report, ready to be written.
+class ReportPage(Result):
+    """A page, ready to be written.
 
     Attributes:
         content: what it shows.
@@ -37,7 +53,7 @@ class ReportPage(Shown):
         notes: what the user should be told.
     """
 
-    content: Report
+    content: Page
     language: str
     output: Path
     notes: tuple[str, ...] = ()
@@ -47,39 +63,28 @@ class ReportPage(Shown):
         """The page."""
         return render(self.content, self.language)
 
-    @property
-    def line(self) -> str:
-        """All in one line."""
-        return f"{self.output}: {self._what}"
-
-    @property
-    def _what(self) -> str:
-        missing = [_missing(one) for one in self.content.missing]
-        gaps = f"; not there: {', '.join(missing)}" if missing else ""
-        return f"{len(self.content.rows)} networks of {self.content.title}{gaps}"
-
-    def parts(self) -> tuple[Part, ...]:
-        """One line, which speaks of no file: this is shown before one is written."""
-        return (f"{self._what}; write() writes it to {self.output}",)
-
-    def to_dict(self) -> dict[str, object]:
-        """What the page has, as plain data."""
-        content = self.content
-        return {
+    def report(self) -> Report:
+        """What the page has, and what is not there."""
+        page = self.content
+        names = [_in_words(gap) for gap in page.missing]
+        gaps = f"; not there: {', '.join(names)}" if names else ""
+        data = {
             "schema": self.schema,
             "output": str(self.output),
             "networks": [
-                {"name": row.name, "base": row.base, "params": row.params, "macs": row.macs, "latency": row.latency}
-                for row in content.rows
+                {"name": one.name, "base": one.base, "params": one.params, "macs": one.macs, "latency": one.latency}
+                for one in page.networks
             ],
-            "results": content.results.metric if content.results else None,
-            "curves": [f"{one.base}: {', '.join(one.at)}" for one in content.curves],
-            "fields": [{"network": one.network, "at": one.at} for one in content.fields],
+            "results": page.results.metric if page.results else None,
+            "curves": [f"{curves.model}: {', '.join(curves.at)}" for curves in page.curves],
+            "fields": [{"network": field.network, "at": field.at} for field in page.fields],
             "missing": [
-                {"what": _missing(one), "command": one.command, "reason": one.reason} for one in content.missing
+                {"what": name, "command": gap.command, "reason": gap.reason} for name, gap in zip(names, page.missing)
             ],
             "notes": list(self.notes),
         }
+        summary = f"{self.output}: {len(page.networks)} networks of {page.title}{gaps}"
+        return Report(summary, (), self.notes, data)
 
     def write(self, path: str | Path | None = None, force: bool = False) -> Path:
         """Write the page.
@@ -92,8 +97,13 @@ class ReportPage(Shown):
         return target
 
 
+def _in_words(gap: Missing) -> str:
+    words = WORDS["en"][f"missing {gap.what}"]
+    return words[0].lower() + words[1:]
+
+
 def report_of(variants: Variants, *, language: str, output: Path, images: Path | None = None) -> ReportPage:
-    """The report of a recipe that was worked out.
+    """The page on a recipe that was worked out.
 
     Args:
         variants: the recipe's.
@@ -105,82 +115,167 @@ def report_of(variants: Variants, *, language: str, output: Path, images: Path |
         SurgeonError: receptive fields are asked for, and there is no image or no trained network.
     """
     recipe = variants.recipe
-    rows, path = tuple(_rows(variants, _classes(recipe))), shlex.quote(str(recipe.path))
-    missing = [Missing("costs", f"lska-surgeon variants {path} --costs")]
-    missing = missing if any(row.params is None for row in rows) else []
-    if recipe.experiment is not None:
-        from .trained import with_trainings
-
-        found = with_trainings(rows, recipe, variants.index.costs, images)
-    elif images is not None:
+    if recipe.experiment is None and images is not None:
         raise SurgeonError(f"{recipe.path} does not train, so no trained network is there to look through images with")
+    networks, path = tuple(_networks(variants, _classes(recipe))), shlex.quote(str(recipe.path))
+    missing = [Missing("costs", f"lska-surgeon variants {path} --costs")]
+    missing = missing if any(network.params is None for network in networks) else []
+    curves, command = tuple(_curves(variants)), f"lska-surgeon report {path}"
+    page = Page(recipe.path.name, command, recipe.imgsz, networks, curves=curves, missing=missing)
+    if recipe.experiment is not None:
+        page = _with_trainings(page, recipe, variants.index.costs, images)
     else:
-        found = Trained(rows, missing=[Missing(what, _TRAINS, _UNTRAINED) for what in ("results", "latency", "fields")])
-    report = Report(
-        title=recipe.path.name,
-        command=f"lska-surgeon report {path}",
-        imgsz=recipe.imgsz,
-        rows=found.rows,
-        results=found.results,
-        measured=found.measured,
-        curves=tuple(_curves(variants)),
-        fields=found.fields,
-        seen=found.seen,
-        missing=(*missing, *found.missing),
-    )
-    return ReportPage(report, language, output)
-
-
-def _missing(one: Missing) -> str:
-    words = WORDS["en"][f"missing {one.what}"]
-    return words[0].lower() + words[1:]
+        untrained = [Missing(what, _TRAINS, _UNTRAINED) for what in ("results", "latency", "fields")]
+        page = replace(page, missing=[*missing, *untrained])
+    return ReportPage(page, language, output)
 
 
 def _classes(recipe: Recipe) -> int | None:
     """How many classes a recipe trains for; None where that is not known, or not one number."""
     data = recipe.experiment.data if recipe.experiment else ()
-    found = {classes_in(recipe.folder / name) for name in data}
-    return found.pop() if len(found) == 1 else None
+    numbers = {classes_in(recipe.folder / name) for name in data}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
-def _rows(variants: Variants, classes: int | None) -> Iterator[ReportRow]:
+def _networks(variants: Variants, classes: int | None) -> Iterator[Network]:
     seen: set[str] = set()
+    imgsz = variants.recipe.imgsz
     for variant, cost in variants.index.variants:
         base = variant.base_name
         if base not in seen:
             seen.add(base)
-            counted = cost.base
-            params, macs = (counted.params, counted.macs) if counted else (None, None)
-            drawing = Drawing(Content(variant.base, variants.recipe.imgsz, classes).figure()).svg
-            yield ReportRow(base, "", base, params, macs, drawing=drawing)
-        drawing = drawing_of(variant.plan, variants.recipe.imgsz, classes).svg
-        yield _row(variant, cost, base, drawing)
+            params, macs = (cost.base.params, cost.base.macs) if cost.base else (None, None)
+            drawing = Drawing(Content(variant.base, imgsz, classes).figure()).svg
+            yield Network(base, "", base, params, macs, drawing=drawing)
+        drawing = drawing_of(variant.plan, imgsz, classes).svg
+        costs = (cost.params, cost.macs, cost.params_added, cost.macs_added)
+        notes = variant.plan.notes
+        yield Network(variant.file, variant.edits, base, *costs, kind=variant.kind, drawing=drawing, notes=notes)
 
 
-def _row(variant: Variant, cost: VariantCost, base: str, drawing: str) -> ReportRow:
-    return ReportRow(
-        variant.file,
-        variant.edits,
-        base,
-        cost.params,
-        cost.macs,
-        cost.params_added,
-        cost.macs_added,
-        kind=variant.kind,
-        drawing=drawing,
-        notes=variant.plan.notes,
-    )
-
-
-def _curves(variants: Variants) -> Iterator[CostCurves]:
+def _curves(variants: Variants) -> Iterator[Curves]:
     """For each base and each set of positions, what operators cost there against their kernel size."""
     wanted: dict[tuple[str, tuple[str, ...]], list[Variant]] = {}
     for variant, _ in variants.index.variants:
         wanted.setdefault((variant.base_name, variant.places), []).append(variant)
-    for (base, at), found in wanted.items():
-        ops = dict.fromkeys([*DESIGNS, *(one.wanted.op for one in found if one.wanted.op in OP_BLOCKS)])
+    imgsz = variants.recipe.imgsz
+    for (base, at), here in wanted.items():
+        ops = dict.fromkeys([*DESIGNS, *(one.wanted.op for one in here if one.wanted.op in OP_BLOCKS)])
         try:
-            points = curve_points(found[0].base, at, variants.recipe.imgsz, tuple(ops), SIZES)
+            yield Curves(base, at, imgsz, curve_points(here[0].base, at, imgsz, tuple(ops), SIZES))
         except SurgeonError:  # a width or a stride that nobody knows
             continue
-        yield CostCurves(base, at, points)
+
+
+def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path | None) -> Page:
+    """A page with all that the trainings of its recipe left: results, latency, receptive fields."""
+    path = shlex.quote(str(recipe.path))
+    train, measure = f"lska-surgeon ablate {path}", f"lska-surgeon latency --recipe {path}"
+    try:
+        ablation = plan_ablation(recipe.path)
+        runs = runs_of(ablation, "best")
+    except SurgeonError as error:
+        if images is not None:
+            raise
+        commands = {"results": train, "latency": measure, "fields": train}
+        untrained = [Missing(what, command, str(error)) for what, command in commands.items()]
+        return replace(page, missing=[*page.missing, *untrained])
+    names, missing = _names(ablation), list(page.missing)
+    networks, trainings = [*page.networks, *_larger(ablation, costs, names)], None
+    try:
+        results = _results(ablation, runs, networks, names)
+        trainings = _trainings(results, names)
+        networks = [replace(network, scores=_scores(results, network.name, names)) for network in networks]
+    except AblationError as error:
+        missing.append(Missing("results", train, str(error)))
+    known = known_latencies(ablation)
+    missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
+    seconds = {names[name]: measured for name, measured in known.seconds.items()}
+    networks = [replace(network, latency=seconds.get(network.name)) for network in networks]
+    checkpoints = _checkpoints(runs, trainings.metric, names) if trainings else {}
+    fields: tuple[FieldImage, ...] = ()
+    seen = ""
+    if images is not None:
+        fields, seen = _fields(ablation, checkpoints, images)
+    else:
+        missing.append(Missing("fields", f"lska-surgeon report {path} --images FOLDER" if checkpoints else train))
+    measured = known.notes if seconds else ()
+    return replace(
+        page, networks=networks, results=trainings, measured=measured, fields=fields, seen=seen, missing=missing
+    )
+
+
+def _names(ablation: Ablation) -> dict[str, str]:
+    """The ablation's name of a network -> the page's."""
+    names: dict[str, str] = {network.name: network.name for network in ablation.networks if network.role == LARGER}
+    for network in ablation.networks:
+        if network.variant:
+            names[network.name] = network.variant.file
+            names[network.base] = network.variant.base_name
+    return names
+
+
+def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> Iterator[Network]:
+    for network in ablation.networks:
+        if network.role == LARGER:
+            counted = network.cost(costs)
+            params, macs = (counted.params, counted.macs) if counted else (None, None)
+            yield Network(network.name, "", names[network.base], params, macs)
+
+
+def _results(ablation: Ablation, runs: Sequence[Run], networks: Sequence[Network], names: Mapping[str, str]) -> Results:
+    own = {network.name: Costs(network.params, network.gflops) for network in networks}
+    costs = {name: own[network] for name, network in names.items()}
+    results = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=counting_notes(ablation))
+    return replace(results, labels=ablation.experiment.labels, kinds=ablation.kinds)
+
+
+def _trainings(results: Results, names: Mapping[str, str]) -> Trainings:
+    networks = [names[row.network] for row in results.rows]
+    texts = as_markdown(results), as_latex(results)
+    return Trainings(results.metric, table_of(results), networks, *texts, results.notes, results.labels)
+
+
+def _scores(results: Results, name: str, names: Mapping[str, str]) -> dict[str, Summary]:
+    scores = {row.data: row.metrics.get(results.metric) for row in results.rows if names[row.network] == name}
+    return {data: score for data, score in scores.items() if score}
+
+
+def _checkpoints(runs: Sequence[Run], metric: str, names: Mapping[str, str]) -> dict[str, Run]:
+    """The first training of each network that left its weights."""
+    first: dict[str, Run] = {}
+    for run in runs:
+        if left_out(run, metric) is None and (run.folder / _BEST).is_file():
+            first.setdefault(names[run.network], run)
+    return first
+
+
+def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) -> tuple[tuple[FieldImage, ...], str]:
+    """What the output layer's inputs see, in one trained network of each kind; and what they were measured with."""
+    if not checkpoints:
+        train = f"lska-surgeon ablate {ablation.recipe.path}"
+        raise AblationError(f"no trained network here to look through images with: {train} trains them")
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from ..checkpoints.checkpoint import read_checkpoint
+    from ..insight.look import look, stride_of
+
+    asked = ablation.experiment.arguments.get("imgsz", 640)
+    read = {name: read_checkpoint(run.folder / _BEST) for name, run in checkpoints.items()}
+    step = max(32, *(stride_of(checkpoint.needed_model()) for checkpoint in read.values()))
+    side = step * -(-int(max(asked) if isinstance(asked, list) else asked) // step)
+    insights = {name: look([checkpoint], images=images, imgsz=side) for name, checkpoint in read.items()}
+    fields = tuple(_image(name, field) for name, insight in insights.items() for field in insight.fields)
+    count = max(len(insight.images) for insight in insights.values())
+    seeds = sorted({run.seed for run in checkpoints.values()})
+    return fields, f"{count} × {side}×{side}, seed {', '.join(map(str, seeds))}"
+
+
+def _image(name: str, field: ReceptiveField) -> FieldImage:
+    from ..drawing.heat_maps import heat_png
+    from ..insight.receptive_field import SHARES
+
+    squares = {share: field.square(share) for share in SHARES}
+    url = f"data:image/png;base64,{base64.b64encode(heat_png(field.readable())).decode()}"
+    return FieldImage(name, field.at, url, {share: one.area if one else None for share, one in squares.items()})

@@ -1,27 +1,55 @@
-"""A report as one HTML file; text of the user's is escaped, drawings of ours are not."""
+"""A page as one HTML file, that opens from disk; text of the user's is escaped, drawings of ours are not."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from itertools import groupby
+from typing import NamedTuple, TypeVar
 
+from ..drawing.plots import page_svg
 from ..drawing.style import SERIES
-from ..wording import printable_lines
+from ..reports import Strong, Table, latex, markdown
+from ..wording import decimals, printable_lines
 from .charts import Charts
-from .content import FieldImage, Report, ReportRow
-from .grids import fields_grid, networks_grid, results_grid
+from .content import Network, Page
 from .words import WORDS
 
+T = TypeVar("T")
+_VERDICT = "shown"  # the column of results that says what they come to
 
-def render(report: Report, language: str = "en") -> str:
-    """The page.
+
+class PageTable(NamedTuple):
+    """One table of a page.
+
+    Attributes:
+        name: its id.
+        title: its heading.
+        table: its cells.
+        networks: name of the network of each row.
+        markdown, latex: the table to copy.
+    """
+
+    name: str
+    title: str
+    table: Table
+    networks: Sequence[str]
+    markdown: str
+    latex: str
+
+
+def render(page: Page, language: str = "en") -> str:
+    """The HTML.
 
     Args:
-        report: what it shows.
+        page: what it shows.
         language: one of `LANGUAGES`.
+
+    Raises:
+        MissingPackageError: there is something to plot, and matplotlib is not installed.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -32,22 +60,23 @@ def render(report: Report, language: str = "en") -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable_lines(value) if type(value) is str else value,
+        finalize=lambda value: (
+            value if isinstance(value, Markup) or not isinstance(value, str) else printable_lines(value)
+        ),
     )
-    folder = resources.files(__package__)
-    style, script = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    places = anchors(report.rows)
-    charts = Charts(report, words, places)
-    return environment.from_string((folder / "report.html").read_text(encoding="utf-8")).render(
-        report=report,
+    template, style, script = (
+        (resources.files(__package__) / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
+    )
+    places = anchors(page.networks)
+    charts = Charts(page, words, places)
+    return environment.from_string(template).render(
+        page=page,
         words=words,
         anchors=places,
-        networks=networks_grid(report, words),
-        results=results_grid(report, words),
-        areas=fields_grid(report, words),
-        charts=charts.networks(),
-        curves=charts.curves(),
-        fields=list(_by_network(report.fields)),
+        tables=[networks_table(page, words), results_table(page, words), areas_table(page, words)],
+        strong=lambda cell: isinstance(cell, Strong),
+        plots=[[(plot, page_svg(plot)) for plot in plots] for plots in (charts.networks(), charts.curves())],
+        fields=[(name, list(fields)) for name, fields in groupby(page.fields, lambda field: field.network)],
         svg=Markup,
         style=Markup(f"{style}{_series_colours()}"),
         script=Markup(script),
@@ -55,23 +84,102 @@ def render(report: Report, language: str = "en") -> str:
     )
 
 
-def anchors(rows: Sequence[ReportRow]) -> dict[str, str]:
+def anchors(networks: Sequence[Network]) -> dict[str, str]:
     """Name of each network -> its id on the page, which no other has."""
-    found: dict[str, str] = {}
-    for row in rows:
-        word = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-") or "network"
-        number = sum(other == word or other.startswith(f"{word}--") for other in found.values())
-        found[row.name] = f"{word}--{number}" if number else word
-    return {name: f"n-{word}" for name, word in found.items()}
+    ids: dict[str, str] = {}
+    for network in networks:
+        word = re.sub(r"[^a-z0-9]+", "-", network.name.lower()).strip("-") or "network"
+        number = sum(other == word or other.startswith(f"{word}--") for other in ids.values())
+        ids[network.name] = f"{word}--{number}" if number else word
+    return {name: f"n-{word}" for name, word in ids.items()}
 
 
 def _series_colours() -> str:
-    """The classes of plots' series, light and dark."""
-    themes = ([f".s{at} {{ --colour: {colours[theme]}; }}" for at, colours in enumerate(SERIES)] for theme in (0, 1))
-    light, dark = map(" ".join, themes)
-    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
+    """The variables of plots' colours, light and dark."""
+    light, dark = (" ".join(f"--s{at}: {colours[theme]};" for at, colours in enumerate(SERIES)) for theme in (0, 1))
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
-def _by_network(fields: Sequence[FieldImage]) -> Iterator[tuple[str, list[FieldImage]]]:
-    for name in dict.fromkeys(one.network for one in fields):
-        yield name, [one for one in fields if one.network == name]
+def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
+    """All networks and what they cost."""
+    measured = any(network.latency is not None for network in page.networks)
+    header = [words[name] for name in ("network", "edits", "params", "params_more", "gflops", "gflops_more")]
+    header += [words["latency"]] if measured else []
+    metric = page.results.metric if page.results else ""
+    header += [metric if len(page.data) == 1 else f"{metric}, {name}" for name in page.data]
+    whole, added = (_digits(values) for values in zip(*((one.gflops, one.gflops_added) for one in page.networks)))
+
+    def cell(value: float | None, form: str) -> str:
+        return words["unknown"] if value is None else f"{value:{form}}"
+
+    rows = []
+    for network in page.networks:
+        less = 0 if network.is_base else None
+        latency = "" if network.latency is None else f"{1000 * network.latency:.2f}"
+        rows.append(
+            [
+                network.name,
+                network.edits or words["base_row"],
+                cell(network.params, ","),
+                cell(network.params_added if less is None else less, "+,"),
+                cell(network.gflops, f".{whole}f"),
+                cell(network.gflops_added if less is None else less, f"+.{added}f"),
+                *([latency] if measured else []),
+                *(_score(network, data) for data in page.data),
+            ]
+        )
+    table = Table(header, rows, range(2, len(header)))
+    return _page_table("table", words["networks"], table, [network.name for network in page.networks])
+
+
+def _digits(values: Iterable[float | None]) -> int:
+    return decimals(values, 3, least=3)
+
+
+def _score(network: Network, data: str) -> str:
+    score = network.scores.get(data)
+    if score is None:
+        return ""
+    return f"{score.mean:.4f}" if score.sd is None else f"{score.mean:.4f} ± {score.sd:.4f}"
+
+
+def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
+    """What trainings came to, with the verdict before the numbers, where it is seen at once."""
+    if page.results is None:
+        return None
+    found = page.results.table
+    verdict, front = found.header.index(_VERDICT), min(found.right)
+    header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in found.header]
+    rows = []
+    for cells in found.rows:
+        texts = list(cells)
+        texts[verdict] = ", ".join(words.get(f"verdict {one}", one) for one in cells[verdict].split(", "))
+        rows.append(_moved(texts, verdict, front))
+    right = [column + (front <= column < verdict) for column in found.right]
+    table = Table(_moved(header, verdict, front), rows, right)
+    texts_to_copy = page.results.markdown, page.results.latex
+    return PageTable("results", words["results"], table, page.results.networks, *texts_to_copy)
+
+
+def _moved(items: Sequence[T], at: int, to: int) -> list[T]:
+    """The items with one of them further in front."""
+    rest = [*items[:at], *items[at + 1 :]]
+    return [*rest[:to], items[at], *rest[to:]]
+
+
+def areas_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
+    """How much of the image layers see."""
+    if not page.fields:
+        return None
+    header = [words["network"], words["at"], *(f"{share:.0%}" for share in page.fields[0].areas)]
+    whole = f"100% ({words['all_of_it']})"
+    rows = [
+        [field.network, field.at, *(whole if area is None else f"{area:.1%}" for area in field.areas.values())]
+        for field in page.fields
+    ]
+    table = Table(header, rows, range(2, len(header)))
+    return _page_table("areas", words["areas"], table, [field.network for field in page.fields])
+
+
+def _page_table(name: str, title: str, table: Table, networks: Sequence[str]) -> PageTable:
+    return PageTable(name, title, table, networks, markdown(table), latex(table))

@@ -4,9 +4,10 @@
 
   // Tables that sort: a number by its value, a text by its letters; what is not known comes last either way.
   const keyOf = (row, column) => {
-    const cell = row.cells[column];
-    const key = cell.dataset.key;
-    return key !== "" && cell.classList.contains("number") && !Number.isNaN(Number(key)) ? Number(key) : key;
+    const text = row.cells[column].textContent.trim();
+    if (!row.cells[column].classList.contains("number")) return text;
+    const number = text.match(/^\[?([+-]?[\d,]*\.?\d+)/);
+    return number ? Number(number[1].replaceAll(",", "")) : "";
   };
   const order = (a, b) =>
     typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
@@ -50,9 +51,9 @@
   // What a point stands for, below its plot, for those who do not hover.
   for (const chart of document.querySelectorAll("figure.chart")) {
     const told = chart.querySelector(".told");
-    for (const point of chart.querySelectorAll("svg.plot a, svg.plot g")) {
+    for (const title of chart.querySelectorAll("svg.plot title")) {
       for (const event of ["mouseenter", "focusin"]) {
-        point.addEventListener(event, () => (told.textContent = point.querySelector("title").textContent));
+        title.parentElement.addEventListener(event, () => (told.textContent = title.textContent));
       }
     }
   }

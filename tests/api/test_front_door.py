@@ -130,7 +130,6 @@ BESIDE_THE_VERBS = {
     ("adopt", "grafting.certificate"): "outputs that were saved are compared by the command",
     ("curves", "core.operators"): "the operators to choose from",
     ("curves", "cost.curves"): "the defaults",
-    ("curves", "drawing.curves"): "the type of its result",
     ("curves", "drawing.plots"): "the target is looked at first",
     ("erf", "drawing.plots"): "the target is looked at first",
     ("autoload", "yolo.autoload"): NO_VERB["autoload"],

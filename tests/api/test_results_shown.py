@@ -150,13 +150,6 @@ def test_a_notebook_shows_figures_and_tables(
     assert found._repr_html_() == shown[shown.find("</div>") + len("</div>") :] if figure else shown
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_report_speaks_of_no_file_before_it_is_written() -> None:
-    for shown in (str(page := ls.report("recipe.yaml")), page._repr_html_()):
-        assert "3 networks of recipe.yaml; not there: " in shown
-        assert "; write() writes it to report.html" in shown
-
-
 @pytest.mark.parametrize("where", ["notebook", "script"])
 def test_a_notebook_has_ultralytics_log_on_standard_output(where: str) -> None:
     """It shows standard error on red."""

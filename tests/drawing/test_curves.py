@@ -53,8 +53,9 @@ def van_tiny(folder: Path) -> Path:
 
 def test_what_little_networks_and_images_cost_is_no_column_of_zeros(tmp_path: Path) -> None:
     found = lska_surgeon.curves(str(van_tiny(tmp_path)), "after:0", op="lska", k=(7, 53), imgsz=32)
-    assert [row[3] for row in found.rows()] == [f"{2 * one.macs / 1e9:+.5f}" for one in found.points]
-    assert len({row[3] for row in found.rows()}) == 2
+    (table,) = found.report().parts
+    assert [row[3] for row in table.rows] == [f"{2 * one.macs / 1e9:+.5f}" for one in found.points]
+    assert len({row[3] for row in table.rows}) == 2
 
 
 @pytest.mark.parametrize("op", DESIGNS)

@@ -17,7 +17,7 @@ import lska_surgeon as ls
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.latencies import keep_latencies
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.page.content import Report
+from lska_surgeon.page.content import Page
 from lska_surgeon.recipes.variants import Kind
 
 PLAIN = "base: tiny.yaml\nmatrix: {at: [neck, sppf], k: [7, 23]}\nimgsz: 64\n"
@@ -29,19 +29,19 @@ def recipe_in(folder: Path, text: str = PLAIN) -> Path:
     return write_recipe(folder / "project", text)
 
 
-def missing(report: Report) -> dict[str, str]:
+def missing(report: Page) -> dict[str, str]:
     return {one.what: one.command for one in report.missing}
 
 
 def test_a_recipe_that_does_not_train(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     page = ls.report(recipe)
-    assert [row.name for row in page.content.rows] == NETWORKS
-    assert [row.params_added for row in page.content.rows] == [None, 528, 720, 528, 720]
-    assert all("<svg" in (row.drawing or "") for row in page.content.rows)
+    assert [row.name for row in page.content.networks] == NETWORKS
+    assert [row.params_added for row in page.content.networks] == [None, 528, 720, 528, 720]
+    assert all("<svg" in (row.drawing or "") for row in page.content.networks)
     assert set(missing(page.content)) == {"costs", "results", "latency", "fields"}
     assert missing(page.content)["costs"] == f"lska-surgeon variants {recipe} --costs"
-    assert [(one.base, one.at, len(one.points)) for one in page.content.curves] == [
+    assert [(one.model, one.at, len(one.points)) for one in page.content.curves] == [
         ("tiny.yaml", ("neck",), 24),
         ("tiny.yaml", ("sppf",), 24),
     ]
@@ -56,14 +56,14 @@ def test_a_recipe_that_does_not_train(tmp_path: Path) -> None:
 
 def test_costs_are_counted_when_asked_for(tmp_path: Path) -> None:
     report = ls.report(recipe_in(tmp_path), costs=True).content
-    assert [row.params for row in report.rows] == [121_548, 122_076, 122_268, 122_076, 122_268]
+    assert [row.params for row in report.networks] == [121_548, 122_076, 122_268, 122_076, 122_268]
     assert "costs" not in missing(report)
 
 
 def test_drawings_are_those_of_draw(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path)
     ls.variants(recipe).write()
-    for row in ls.report(recipe).content.rows[1:]:
+    for row in ls.report(recipe).content.networks[1:]:
         base, variant = recipe.with_name("tiny.yaml"), recipe.parent / row.name
         drawn = ls.draw(str(base), str(variant), imgsz=64).svg
         # By path or by name as the recipe has it: the one word that differs.
@@ -76,7 +76,11 @@ def test_drawings_have_the_classes_of_the_data_that_are_trained_on(tmp_path: Pat
     for names, said in (("names: {0: a, 1: b, 2: c, 3: d, 4: e}", "5 classes"), ("nc: 7", "7 classes")):
         own = re.sub(r"(?m)^(names|nc):.*\n(?:[ -].*\n)*", "", data)
         (recipe.parent / "shapes" / "data.yaml").write_text(f"{own}\n{names}\n", encoding="utf-8")
-        assert [row.drawing.count(f">{said}<") for row in ls.report(recipe).content.rows if row.drawing] == [1, 1, 1]
+        assert [row.drawing.count(f">{said}<") for row in ls.report(recipe).content.networks if row.drawing] == [
+            1,
+            1,
+            1,
+        ]
 
 
 def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Path) -> None:
@@ -87,13 +91,13 @@ def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Pat
         [name for _, name in page.content.series] == [name for _, name in table.series] == ["lska, sppf", "lska, neck"]
     )
     for name, number in (("sppf", 0), ("neck", 1)):
-        found = re.findall(rf'<a class="(\w+)" href="#n-variants-tiny-lska-{name}-k7-yaml"', page.html)
-        assert found == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
+        link = rf'<a href="#n-variants-tiny-lska-{name}-k7-yaml" aria.*\s*<title>.*\s*(?:<g>\s*)?<path.*?var\(--(\w+)'
+        assert re.findall(link, page.html) == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
 
 
 def test_plots_call_networks_as_the_recipe_does(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, f"{SIZES}labels: {{'lska, neck': In the neck}}\n")
-    legends = re.findall(r"</svg> ([^<]*)</li>", ls.report(recipe).html)
+    legends = re.findall(r"text-anchor: start[^>]*>([^<]*)</text>", ls.report(recipe).html)
     assert "lska, neck" not in legends
     assert legends.count("In the neck") == legends.count("lska, sppf") == 2  # against cost, and over kernel sizes
 
@@ -103,13 +107,11 @@ def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     report, table = ls.report(recipe).content, ls.results(recipe, costs=False)
     assert report.results is not None
     assert (report.results.metric, report.data) == ("mAP50-95", ["shapes"])
-    assert [name for name, _ in report.results.rows] == [row.name for row in report.rows] == NETWORKS
-    for row, found in zip(report.rows, table.rows):
-        summary = found.metrics["mAP50-95"]
-        score = row.scores["shapes"]
-        assert (score.mean, score.deviation, score.seeds) == (summary.mean, summary.sd, 8)
+    assert list(report.results.networks) == [row.name for row in report.networks] == NETWORKS
+    for row, found in zip(report.networks, table.rows):
+        assert row.scores["shapes"] == found.metrics["mAP50-95"]
     assert list(report.results.notes) == list(table.notes)
-    assert report.rows[1].kind == Kind("tiny.yaml", ("neck",), "lska", 7)
+    assert report.networks[1].kind == Kind("tiny.yaml", ("neck",), "lska", 7)
     page = ls.report(recipe).html
     assert page.count('class="bar"') == 2 * 5  # against GFLOPs more than the base, and against kernel size
     assert "added GFLOPs</text>" in page
@@ -121,7 +123,7 @@ def test_latency_where_it_was_measured(tmp_path: Path) -> None:
     ablation = plan_ablation(recipe)
     keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, {}, "on a <GPU>")
     report = ls.report(recipe).content
-    assert [row.latency for row in report.rows] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
+    assert [row.latency for row in report.networks] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
     assert list(report.measured) == ["ms: median for one image, on a <GPU>"]
     assert "latency" not in missing(report)
     page = ls.report(recipe).html
@@ -137,7 +139,7 @@ def test_what_is_half_there_is_shown_and_said(tmp_path: Path) -> None:
     report = ls.report(recipe).content
     assert report.results is not None
     assert "30 of 40 cells are not in these numbers: 30 waiting" in report.results.notes
-    assert [row.scores["shapes"].seeds for row in report.rows] == [2] * 5
+    assert [row.scores["shapes"].n for row in report.networks] == [2] * 5
 
 
 @pytest.mark.parametrize(
@@ -228,9 +230,9 @@ def test_the_larger_scale_stands_there_too(tmp_path: Path) -> None:
     text = SIZES.replace("base: tiny.yaml", "base: yolov8n.yaml").replace("controls: base", "controls: [base, larger]")
     recipe = experiment(tmp_path / "project", neck_gains, text)
     report = ls.report(recipe).content
-    larger = report.rows[-1]
+    larger = report.networks[-1]
     assert (larger.name, larger.base, larger.edits) == ("yolov8s", "yolov8n.yaml", "")
-    assert larger.scores["shapes"].seeds == 8
+    assert larger.scores["shapes"].n == 8
     assert "the next larger scale" in ls.report(recipe).html
 
 
@@ -265,7 +267,7 @@ def test_without_costs_and_images_it_needs_no_torch(tmp_path: Path) -> None:
         recipe = recipe_in(tmp_path / ("train" if "train" in text else "plain"), text)
         code = (
             f"import sys, lska_surgeon as ls; ls.report({str(recipe)!r}).html; "
-            "print({'torch', 'ultralytics', 'matplotlib'} & set(sys.modules))"
+            "print({'torch', 'ultralytics'} & set(sys.modules))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "set()\n"

@@ -12,64 +12,64 @@ from typing import Any
 import pytest
 
 import lska_surgeon
+from lska_surgeon.ablation.table import Summary
 from lska_surgeon.cost.curves import CurvePoint
-from lska_surgeon.page.content import CostCurves, FieldImage, Missing, Report, ReportRow, Results, Score
+from lska_surgeon.drawing.curves import Curves
+from lska_surgeon.page.content import FieldImage, Missing, Network, Page, Trainings
 from lska_surgeon.recipes.variants import Kind
+from lska_surgeon.reports import Strong, Table
 
 EVIL = "variants/<script>alert(1)</script>.yaml"
 #: One transparent pixel.
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 DRAWING = lska_surgeon.draw("yolov8n.yaml").svg
-ROWS = (
-    ReportRow("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
-              scores={"shapes": Score(0.371, 0.004, 3)}, drawing=DRAWING),
-    ReportRow(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000, 0.0123,
-              {"shapes": Score(0.375, 0.006, 3)}, Kind("yolov8n.yaml", ("neck",), "lska", 23), DRAWING,
-              ["early stop in <seed> 1"]),
-    ReportRow("variants/b.yaml", "lska k7 at neck", "yolov8n.yaml", 3_217_200, 4_402_000_000, 60_000, 30_000_000,
-              0.0101, {"shapes": Score(0.369, None, 1)}, Kind("yolov8n.yaml", ("neck",), "lska", 7), DRAWING),
-    ReportRow("variants/unknown.yaml", "ema at neck", "yolov8n.yaml"),
+NETWORKS = (
+    Network("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
+            scores={"shapes": Summary(0.371, 0.004, 3)}, drawing=DRAWING),
+    Network(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000, 0.0123,
+            {"shapes": Summary(0.375, 0.006, 3)}, Kind("yolov8n.yaml", ("neck",), "lska", 23), DRAWING,
+            ["early stop in <seed> 1"]),
+    Network("variants/b.yaml", "lska k7 at neck", "yolov8n.yaml", 3_217_200, 4_402_000_000, 60_000, 30_000_000,
+            0.0101, {"shapes": Summary(0.369, None, 1)}, Kind("yolov8n.yaml", ("neck",), "lska", 7), DRAWING),
+    Network("variants/unknown.yaml", "ema at neck", "yolov8n.yaml"),
 )  # fmt: skip
-HEADER = (
-    "network",
-    "params",
-    "GFLOPs",
+TRAININGS = Trainings(
     "mAP50-95",
-    "mAP50-95 - base",
-    "95% interval",
-    "p",
-    "p (Holm)",
-    "seeds",
-    "shown",
-)
-RESULTS = Results(
-    "mAP50-95",
-    HEADER,
-    [
-        ("yolov8n.yaml", ["yolov8n (base)", "3,157,200", "8.744", "0.3710 ± 0.0040", "", "", "", "", "3", ""]),
-        (EVIL, ["<script>x</script>", "3,277,200", "8.944", "0.3750 ± 0.0060", "+0.0040", "[-0.0020, +0.0100]", "0.250",
-                "0.500", "3", "too few seeds"]),
-        ("variants/b.yaml", ["b", "3,217,200", "8.804", "0.3690", "-0.0020", "", "1.000", "1.000", "1 of 3", "loss"]),
-    ],
-    frozenset([(1, 3)]),
+    Table(
+        ("network", "params", "GFLOPs", "mAP50-95", "mAP50-95 - base", "95% interval", "p", "p (Holm)", "seeds",
+         "shown"),
+        [
+            ["yolov8n (base)", "3,157,200", "8.744", "0.3710 ± 0.0040", "", "", "", "", "3", ""],
+            ["<script>x</script>", "3,277,200", "8.944", Strong("0.3750 ± 0.0060"), "+0.0040", "[-0.0020, +0.0100]",
+             "0.250", "0.500", "3", "too few seeds"],
+            ["b", "3,217,200", "8.804", "0.3690", "-0.0020", "", "1.000", "1.000", "1 of 3", "loss"],
+        ],
+        range(1, 9),
+    ),
+    ("yolov8n.yaml", EVIL, "variants/b.yaml"),
     "| network | <script>x</script> |",
     "\\begin{tabular}{lr}",
     ["with 3 seeds no p below 0.25 exists: <b>few</b>"],
 )  # fmt: skip
-CURVES = CostCurves(
+CURVES = Curves(
     "yolov8n.yaml",
     ("neck",),
-    [CurvePoint(op, k, 1000 * k * (2 if op == "lka" else 1), 10**7 * k) for op in ("lska", "lka") for k in (7, 23, 35)],
+    (640, 640),
+    tuple(
+        CurvePoint(op, k, 1000 * k * (2 if op == "lka" else 1), 10**7 * k)
+        for op in ("lska", "lka")
+        for k in (7, 23, 35)
+    ),
 )
 FIELDS = [
     FieldImage(name, at, PIXEL, {0.2: 0.01, 0.99: None}) for name in ("yolov8n.yaml", EVIL) for at in ("p3", "p4")
 ]
-REPORT = Report(
+PAGE = Page(
     "recipe_1.yaml",
     "lska-surgeon report 'recipe <b>.yaml'",
     (640, 640),
-    ROWS,
-    RESULTS,
+    NETWORKS,
+    TRAININGS,
     ["a <GPU>, batch 1"],
     [CURVES],
     FIELDS,

@@ -8,9 +8,8 @@ import click
 
 from ...core.operators import OP_BLOCKS
 from ...cost.curves import DESIGNS, SIZES
-from ...drawing.curves import Curves
 from ...drawing.plots import check_figure
-from ...reports import csv, drawn, dump, markdown
+from ...reports import render
 from .. import completion, say
 from ..options import blocks as with_blocks
 from ..options import formats, not_empty
@@ -59,22 +58,11 @@ def curves(
         check_figure(output, force=force)
     elif log:
         raise click.UsageError("--log is for the figure: add -o FILE, or drop it")
-    found = find_curves(model, at, op=op, k=k, imgsz=imgsz, scale=scale)
+    curves = find_curves(model, at, op=op, k=k, imgsz=imgsz, scale=scale)
     if output is not None:
-        found.write(output, force=force, log=log)
-    for note in found.notes:
+        curves.write(output, force=force, log=log)
+    for note in curves.notes:
         say.note(note)
-    say.report(_render(found, form))
+    say.report(render(curves.report(), form))
     if output is not None:
         say.line(f"Wrote {output}", err=form != "table")
-
-
-def _render(found: Curves, form: str) -> str:
-    if form == "json":
-        return dump(found.to_dict())
-    if form == "md":
-        return markdown(found.table())
-    if form == "csv":
-        rows = [(one.op, one.k, one.params, one.macs, 2 * one.macs) for one in found.points]
-        return csv(("op", "k", "params", "macs", "flops"), rows)
-    return drawn(found.parts())
