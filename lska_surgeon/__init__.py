@@ -7,65 +7,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .api.ablate import ablate
-    from .api.adopt import adopt
-    from .api.blocks import blocks
-    from .api.check import check
-    from .api.curves import curves
-    from .api.diff import diff
-    from .api.doctor import doctor
-    from .api.draw import draw
-    from .api.erf import erf
-    from .api.errors import SurgeonError
-    from .api.flops import flops
-    from .api.graft import graft
-    from .api.insert import insert
-    from .api.inspect import load_checkpoint
-    from .api.latency import latency
-    from .api.positions import positions
-    from .api.register import register
-    from .api.remove import remove
-    from .api.report import report
-    from .api.results import results
-    from .api.templates import templates
-    from .api.train import train
-    from .api.ungraft import ungraft
-    from .api.variants import variants
+    from .api.edit import check, insert, remove
+    from .api.environment import autoload, blocks, doctor, register, run_yolo
+    from .api.experiments import ablate, report, results, templates, variants
+    from .api.inspect import curves, diff, draw, erf, flops, latency, load_checkpoint, positions
+    from .api.weights import adopt, graft, train, ungraft
+    from .errors import SurgeonError
 
 __version__ = "0.1.0"
 
-#: Public name -> the module of `api` that has it.
-_HOME: "dict[str, str]" = {
-    "SurgeonError": "errors",
-    "ablate": "ablate",
-    "adopt": "adopt",
-    "blocks": "blocks",
-    "check": "check",
-    "curves": "curves",
-    "diff": "diff",
-    "doctor": "doctor",
-    "draw": "draw",
-    "erf": "erf",
-    "flops": "flops",
-    "graft": "graft",
-    "insert": "insert",
-    "latency": "latency",
-    "load_checkpoint": "inspect",
-    "positions": "positions",
-    "register": "register",
-    "remove": "remove",
-    "report": "report",
-    "results": "results",
-    "templates": "templates",
-    "train": "train",
-    "ungraft": "ungraft",
-    "variants": "variants",
+#: Module -> the public names that it has.
+_HOMES = {
+    "api.edit": ("check", "insert", "remove"),
+    "api.environment": ("autoload", "blocks", "doctor", "register", "run_yolo"),
+    "api.experiments": ("ablate", "report", "results", "templates", "variants"),
+    "api.inspect": ("curves", "diff", "draw", "erf", "flops", "latency", "load_checkpoint", "positions"),
+    "api.weights": ("adopt", "graft", "train", "ungraft"),
+    "errors": ("SurgeonError",),
 }
 __all__ = [
     "SurgeonError",
     "__version__",
     "ablate",
     "adopt",
+    "autoload",
     "blocks",
     "check",
     "curves",
@@ -83,6 +48,7 @@ __all__ = [
     "remove",
     "report",
     "results",
+    "run_yolo",
     "templates",
     "train",
     "ungraft",
@@ -91,13 +57,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> "Any":
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
 
-    found = getattr(import_module(f".api.{_HOME[name]}", __name__), name)
-    globals()[name] = found
-    return found
+            value = getattr(import_module(f".{home}", __name__), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> "list[str]":

@@ -11,7 +11,7 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar, Literal, NamedTuple, Union
@@ -36,12 +36,20 @@ class Table(NamedTuple):
         rows: the cells, each a text or a `Strong` one.
         right: which columns are aligned to the right.
         groups: the rows, from 0, before which another group begins.
+        halves: the columns of each of the tables that a terminal shows in its place, for it is too wide for one.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Collection[int] = ()
     groups: Collection[int] = ()
+    halves: Sequence[Sequence[int]] = ()
+
+    def part(self, columns: Sequence[int]) -> Table:
+        """Some of its columns, in their order."""
+        header, *rows = [[cells[column] for column in columns] for cells in (self.header, *self.rows)]
+        right = [place for place, column in enumerate(columns) if column in self.right]
+        return Table(header, rows, right, self.groups)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -258,7 +266,15 @@ Part = Union[str, Table]
 
 def drawn(parts: Iterable[Part]) -> str:
     """Parts of a result as a command prints them, a blank line between two."""
-    return "\n\n".join(part if isinstance(part, str) else table(*part[:3]) for part in parts)
+    return "\n\n".join(part if isinstance(part, str) else table(*part[:3]) for part in _halved(parts))
+
+
+def _halved(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        if isinstance(part, str) or not part.halves:
+            yield part
+        else:
+            yield from map(part.part, part.halves)
 
 
 def told(part: Part) -> Part:
@@ -380,19 +396,42 @@ def _terminal(report: Report) -> str:
 
 
 def _as_markdown(report: Report) -> str:
-    return "\n\n".join(markdown(p) if isinstance(p, Table) else _markdown_lines(p) for p in report.shown)
+    parts = [markdown(part) if isinstance(part, Table) else _markdown_lines(part) for part in report.shown]
+    return "\n\n".join([*parts, *([bullets(map(message, report.notes))] if report.notes else [])])
 
 
 def _markdown_lines(text: str) -> str:
-    return "\n".join(map(markdown_line, text.split("\n")))
+    """A text of one line as a paragraph, of several as a list."""
+    if isinstance(text, Strong):
+        return f"**{markdown_text(text)}**"
+    return bullets(text.split("\n")) if "\n" in text else markdown_line(text)
+
+
+_LATIN = "\u017f"  # the last letter that pdflatex knows by itself
 
 
 def _as_latex(report: Report) -> str:
-    return "\n\n".join(latex(part) for part in report.shown if isinstance(part, Table))
+    tables = [part for part in report.shown if isinstance(part, Table)]
+    comments = ["needs \\usepackage{booktabs}"]
+    if any(char > _LATIN for table in tables for row in table.rows for cell in row for char in cell):
+        comments.append("needs xelatex or lualatex, and a font that has the letters of these names")
+    lines = [f"% {line}" for line in (*comments, *map(message, report.notes))]
+    return "\n".join([*lines, "\n\n".join(map(latex, tables))])
+
+
+_STYLE = (
+    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
+    "td,th{padding:.3em .8em;border-bottom:1px solid #ccc}"
+)
 
 
 def _as_html(report: Report) -> str:
-    return "\n".join(map(html, report.shown))
+    """A page."""
+    name = markup_text(message(report.summary))
+    head = f'<meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
+    notes = "\n".join(f"<li>{markup_text(message(note))}</li>" for note in report.notes)
+    body = "\n".join([f"<h1>{name}</h1>", *map(html, report.shown), f"<ul>\n{notes}\n</ul>" if notes else ""])
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}\n</body></html>'
 
 
 def _as_csv(report: Report) -> str:
@@ -434,6 +473,8 @@ _RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "github": _as_github,
     "lines": _as_lines,
 }
+#: Formats of documents: a report's notes stand in them.
+WITH_NOTES = ("md", "latex", "html", "json", "github")
 #: The names of all formats; "table" and "text" are one, drawn for the terminal or, in a pipe, plain.
 FORMATS = tuple(_RENDERERS)
 

@@ -138,12 +138,12 @@ def decimals(values: Iterable[float | None], significant: int, least: int = 0) -
 
 #: Options that are switched on, and the parameters of verbs that have the same names.
 FLAGS = frozenset(
-    "costs count download force gated gates half lossy nms onnx prune renew resolve retry trust unchecked".split()
+    "costs download force fuse gated gates half lossy nms onnx prune renew resolve retry trust unchecked".split()
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
-    "at base batch blocks device devices dilation epoch folder image images imgsz init into k layer level metric most "
-    "op output ray scale slurm stage warm".split()
+    "against at base batch blocks device devices dilation effect epoch folder image images imgsz init into k layer "
+    "level metric most op output ray recipe scale slurm stage warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
 _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"

@@ -95,14 +95,19 @@ def as_page(results: Table) -> str:
 
 
 def as_csv(results: Table) -> str:
-    """One line for every cell."""
+    """One line for every run."""
+    return reports.csv(*sheet_of(results))
+
+
+def sheet_of(results: Table) -> reports.Sheet:
+    """One line for every run, as values."""
     names = list(dict.fromkeys(name for run in results.runs for name in run.metrics))
     header = ["network", "role", "base", "data", "seed", "state", "epoch", *names, "notes", "folder"]
     rows = []
     for run in results.runs:
         place = [run.network, run.role, run.base, run.data, run.seed, run.state, run.epoch]
         rows.append([*place, *map(run.metrics.get, names), "; ".join(run.notes.values()), str(run.folder)])
-    return reports.csv(header, rows)
+    return reports.Sheet(header, rows)
 
 
 def as_json(results: Table) -> str:

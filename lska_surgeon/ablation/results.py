@@ -15,9 +15,10 @@ import numpy as np
 from ..drawing.plots import inline
 from ..errors import AblationError
 from ..files import as_path
+from ..reports import Report
 from ..wording import counted, did_you_mean
 from . import statistics
-from .formats import as_html, as_table, write
+from .formats import as_html, as_table, sheet_of, table_of, write
 from .latencies import KnownLatencies
 from .networks import BASE, LARGER, VARIANT
 from .records import DONE
@@ -49,6 +50,15 @@ class Results(Table):
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending."""
         return write(self, as_path(path), force=force)
+
+    def report(self) -> Report:
+        """The table, in two halves for a terminal, and what has to be known of it."""
+        table = table_of(self)
+        if not self.columns:
+            columns = range(len(table.header))
+            names, middle = table.header.index("params"), table.header.index(f"{self.metric} - base")
+            table = table._replace(halves=(columns[:middle], (*columns[:names], *columns[middle:])))
+        return Report(self.name, (table,), self.notes, self.to_dict(), sheet_of(self))
 
     def worse(self, gate: str) -> list[str]:
         """Variants that a gate such as "mAP50-95 >= base" or "mAP50 >= base - 0.005" does not let pass, in words.

@@ -14,10 +14,9 @@ from ..errors import AblationError
 from ..files import write_text
 from ..wording import clean, one_line
 from .cells import Ablation, Cell
-from .status import CellStatus
+from .status import NOTHING, CellStatus
 from .worker import command
 
-NOTHING = "nothing is left to train: there is no job to submit"
 #: `--array=0-9`, `--array 0-9`, `-a 0-9`, `-a0-9`, and the abbreviations that sbatch takes.
 _ARRAY = re.compile(r"--ar(?:r|ra|ray)?(?:=(.*))?|-a(.*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..reports import Table, html, table
+from ..reports import Report, Table, html, table
 from ..wording import one_line, printable
 from .cells import Ablation, Cell
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record
 from .runs import Run, noticed_in_words, runs_of
 
 #: States, in the order in which they are counted.
+#: What a job script says where no run is left.
+NOTHING = "nothing is left to train: there is no job to submit"
 STATES = (DONE, RUNNING, INTERRUPTED, WAITING, FAILED, STALE, UNREADABLE)
 _LOOKED_FOR = ("metrics/mAP50-95(P)", "metrics/mAP50-95(M)", "metrics/mAP50-95(B)", "metrics/accuracy_top1")
 
@@ -78,6 +80,16 @@ class AblationStatus:
     def failed(self) -> bool:
         """Whether a cell has failed."""
         return FAILED in self.counts
+
+    @property
+    def failures(self) -> list[str]:
+        """One line on each run that failed."""
+        return [failure_text(cell) for cell in self.cells if cell.state == FAILED]
+
+    def report(self) -> Report:
+        """A table of the runs, how many are in which state, and the job script of a dry run."""
+        script = () if self.script is None else (self.script or NOTHING,)
+        return Report(self.summary(), (self._table(), printable(self.summary()), *script), self.notes, self.to_dict())
 
     def summary(self) -> str:
         """`recipe.yaml: 9 cells: 3 done, 6 waiting; about 2 h left`."""

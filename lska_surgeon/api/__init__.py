@@ -1,1 +1,1 @@
-"""The public verbs, one module a command; each returns a result that shows itself and can be written."""
+"""The public verbs, a module for each group of `lska-surgeon --help`; each gives a result."""

@@ -1,6 +1,6 @@
 """The command line's frame: which commands there are, and how an error becomes one line and an exit code.
 
-Each command lives in a module of `commands` and is imported only when it runs, so that `--help` costs nothing.
+The commands of a group live in the module of its name, which is imported only when one runs: `--help` costs nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,8 +16,8 @@ from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import SurgeonError, missing_package
+from ..wording import did_you_mean
 from . import say
-from .groups import NamingGroup
 from .streams import give_up, leave, prepare_streams
 
 #: Group of commands -> command -> one line of help; in the order of `--help`.
@@ -57,7 +57,7 @@ GROUPS = {
         "doctor": "Look for the known traps of this environment.",
     },
 }
-#: Command -> one line of help. Each lives in the module of its name.
+#: Command -> one line of help.
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 #: What other tools call what a command here does.
 MEANT = {
@@ -83,7 +83,28 @@ MEANT_OPTIONS = {
     **dict.fromkeys(("--overwrite", "--exist-ok"), "--force"),
     **dict.fromkeys(("--dry", "--plan", "--preview"), "--dry-run"),
 }
-EXIT_MISTAKE = 2
+EXIT_ERROR = 2
+
+
+class NamingGroup(click.Group):
+    """A group whose errors name the commands that there are, whatever the release of click.
+
+    Attributes:
+        meant: words that people try -> the command that does it.
+    """
+
+    meant: Mapping[str, str] = {}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; a word that names none is an error, but not while a shell asks."""
+        name, known = args[0], self.list_commands(ctx)
+        if name in known or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        meant = self.meant.get(name.lower())
+        hint = f" (did you mean {meant}?)" if meant else did_you_mean(name.lower(), known)
+        return ctx.fail(f"no command {name!r}{hint}: there are {', '.join(known)}")
 
 
 class SurgeonGroup(NamingGroup):
@@ -97,10 +118,10 @@ class SurgeonGroup(NamingGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
-        if cmd_name not in COMMANDS:
+        home = next((group for group, commands in GROUPS.items() if cmd_name in commands), None)
+        if home is None:
             return None
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
-        command = getattr(module, cmd_name)
+        command = getattr(importlib.import_module(f".{home.lower()}", __package__), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -146,19 +167,19 @@ class SurgeonGroup(NamingGroup):
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
             say.error(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
-            code = EXIT_MISTAKE
+            code = EXIT_ERROR
         except SurgeonError as error:
             say.error(error.as_typed)
-            code = EXIT_MISTAKE
+            code = EXIT_ERROR
         except click.ClickException as error:
             say.error(str(error))
-            code = EXIT_MISTAKE
+            code = EXIT_ERROR
         except ModuleNotFoundError as error:
             told = missing_package(error)
             if told is None:
                 raise
             say.error(str(told))
-            code = EXIT_MISTAKE
+            code = EXIT_ERROR
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)
             code = 130
@@ -168,7 +189,7 @@ class SurgeonGroup(NamingGroup):
             else:  # what the system refuses and no module foresaw: a name too long, a full disk
                 where = str(error.filename)[:80] if error.filename else "the output can't be written"
                 say.error(f"{error.strerror or error}: {where}")
-                code = EXIT_MISTAKE
+                code = EXIT_ERROR
             give_up(sys.stdout)
         leave(code if isinstance(code, int) else 0, whole_process=args is None)
 

@@ -1,197 +1,212 @@
-"""Options that several commands share; it knows no command."""
+"""A command's options made from its verb: the signature says which, the docstring what they do; it knows no command."""
 
 from __future__ import annotations
 
-import math
+import inspect
 import re
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
 
-from ..core.operators import DEFAULT_KERNEL, PAPER_DILATIONS
-from ..cost.limits import LARGEST_SIDE
-from ..declarations.find import building_with, find_blocks
-from ..modelfile.sources import STDIN
+from ..api.verb import choices_of, item_kinds_of, kinds_of
+from ..wording import shown
 from . import completion
+from .presentation import Presentation, PresentationOption, not_empty
 
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-_SIZES = ", ".join(map(str, PAPER_DILATIONS))
-
-
-def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A callback for an option that has no meaning when it is given empty, as an unset shell variable gives it."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("it is empty")
-    return value
-
-
-class FiniteRange(click.FloatRange):
-    """A range of numbers that can be compared with; click has NaN in every range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; NaN and infinity are none."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(
-                f"{value!r} is no number that anything can be compared with: give one such as 0.5 or 30", param, ctx
-            )
-        return number
-
-
-def where_and_what(required: bool) -> Callable[[AnyFunction], AnyFunction]:
-    """`--at`, `--k`, `--op` and `--dilation`."""
-    options = [
-        click.option(
-            "--at",
-            shell_complete=completion.positions,
-            multiple=True,
-            required=required,
-            metavar="POSITION[@K]",
-            help="Where; may be given several times.",
-        ),
-        click.option(
-            "--k",
-            shell_complete=completion.kernel_sizes,
-            type=int,
-            metavar="K",
-            help=f"Kernel size of LSKA and its kin: {_SIZES}; any odd k with --dilation.  [default: {DEFAULT_KERNEL}]",
-        ),
-        click.option(
-            "--op",
-            default="lska",
-            show_default=True,
-            metavar="OPERATOR",
-            shell_complete=completion.operators,
-            help="lska, lska-trivial, lka, lka-trivial, lska-attention; cbam, timm:NAME, or an attention you declare.",
-        ),
-        click.option(
-            "--dilation", type=int, metavar="D", help="Dilation, for kernel sizes that the paper does not have."
-        ),
-    ]
-    return _all_of(options)
+#: Parameters of verbs -> how they stand in the help, and what completes them.
+_METAVARS = {
+    "at": "POSITION[@K]",
+    "base": "NETWORK",
+    "columns": "NAME,…",
+    "devices": "0,1,…|cpu",
+    "dilation": "D",
+    "effect": "X",
+    "folder": "DIR",
+    "images": "FOLDER",
+    "into": "YAML",
+    "k": "K",
+    "layer": "INDEX",
+    "level": "P3,P4",
+    "metric": "NAME",
+    "op": "OPERATOR",
+    "ray": "ADDRESS",
+    "scale": "SCALE",
+    "slurm": "OPTIONS",
+    "ultralytics": "[KEY=VALUE]...",
+}
+_MAY_BE_EMPTY = ("slurm",)
+_COMPLETIONS = {
+    **dict.fromkeys(("after", "base", "before", "into", "model", "source", "variant"), completion.models),
+    "at": completion.positions,
+    "k": completion.kernel_sizes,
+    "op": completion.operators,
+    "scale": completion.scales,
+}
 
 
-def writing(output: str) -> Callable[[AnyFunction], AnyFunction]:
-    """`-o`, with this help, `--force`, `--dry-run` and `--quiet`."""
-    options = [
-        click.option(
-            "-o",
-            "--output",
-            callback=not_empty,
-            metavar="FILE",
-            shell_complete=completion.files,
-            help=output,
-        ),
-        click.option("--force", is_flag=True, help="Overwrite the file if it is there."),
-        click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            help="Say nothing when all went well; a dry run still shows what it would do.",
-        ),
-    ]
-    return _all_of(options)
-
-
-def formats(*forms: str) -> Callable[[AnyFunction], AnyFunction]:
-    """`--format` with these forms, the first of them the default, and `--json` for short; the command gets `form`."""
-
-    def decorate(function: AnyFunction) -> AnyFunction:
-        @wraps(function)
-        def chosen(*args: Any, form: str | None, as_json: bool, **rest: Any) -> Any:
-            if as_json and form not in (None, "json"):
-                raise click.UsageError(f"--json is short for --format json: drop it, or --format {form}")
-            return function(*args, form="json" if as_json else form or forms[0], **rest)
-
-        wrapped = cast(AnyFunction, chosen)
-        options = [
-            click.option("--format", "form", type=click.Choice(forms), help=f"How to write it.  [default: {forms[0]}]"),
-            click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
-        ]
-        return _all_of(options)(wrapped)
-
-    return decorate
-
-
-def image_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+class Size(click.ParamType):  # type: ignore[type-arg] # in releases of click that have it generic
     """`640`, or `H,W`."""
-    found = re.fullmatch(r"([1-9]\d{0,17})(?:,([1-9]\d{0,17}))?", value.replace(" ", ""))
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)")
-    height, width = int(found[1]), int(found[2] or found[1])
-    if max(height, width) > LARGEST_SIDE:
-        raise click.BadParameter(f"{value!r} is out of range: a side has 1 to {LARGEST_SIDE} pixels")
-    return height, width
+
+    name = "N|H,W"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[int, int]:
+        """One number, or height and width."""
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        found = re.fullmatch(r"(\d{1,18})(?:,(\d{1,18}))?", value.replace(" ", ""), re.ASCII)
+        if found is None:
+            self.fail(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)", param, ctx)
+        return (int(found[1]), int(found[2])) if found[2] else int(found[1])
 
 
-imgsz = click.option(
-    "--imgsz", callback=image_size, default="640", show_default=True, metavar="N|H,W", help="Input size in pixels."
-)
+class VerbCommand(click.Command):
+    """A command with the verb that it calls.
+
+    Attributes:
+        verb: the verb.
+        placeholders: word of the help -> what stands there when the help is shown.
+    """
+
+    verb: Callable[..., Any]
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.placeholders: dict[str, Callable[[], str]] = {}
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help with what stands for its placeholders."""
+        for word, text in self.placeholders.items():
+            self.help = (self.help or "").replace(word, text())
+        super().format_help_text(ctx, formatter)
 
 
-def refuse_two_texts(form: str, output: str | None, source: str = "") -> None:
-    """Refuse to write both a report for a machine and the YAML itself to standard output."""
-    if form != "text" and output is None and source == STDIN:
-        raise click.UsageError(f"what comes from standard input goes to standard output: with --format {form} give -o")
-    if form != "text" and output == STDIN:
-        raise click.UsageError(f"--format {form} and -o - both want standard output: give -o a file name, or drop one")
+def command(
+    verb: Callable[..., Any],
+    *presentation: PresentationOption,
+    metavars: Mapping[str, str] | None = None,
+    optional: str = "",
+    **settings: Any,
+) -> Callable[[Callable[..., int | None]], VerbCommand]:
+    """Make a function the command of a verb.
 
+    The function gets a `Presentation` with the values of the presentation options, and the arguments of the verb by
+    name; what it gives is the exit code.
 
-unchecked = click.option("--unchecked", is_flag=True, help="Go on where `lska-surgeon check` finds errors in the base.")
+    Args:
+        verb: the verb; its parameters are the command's.
+        presentation: the other options, and those that say here how a result is written where the verb has them too.
+        metavars: how arguments stand in the help, where that is not their name.
+        optional: an argument that may be left out although the verb has to have it.
+        settings: settings of click.
+    """
 
+    own = {option.name for option in presentation}
 
-def refuse_second_reading(models: Sequence[str]) -> None:
-    """Refuse to read standard input twice."""
-    if models.count(STDIN) > 1:
-        raise click.UsageError("- is standard input, which can be read once: give the other as a file")
+    def decorate(function: Callable[..., int | None]) -> VerbCommand:
+        def called(**values: Any) -> int | None:
+            how = Presentation({option.name: values.pop(option.name) for option in presentation if option.name})
+            return function(how, **values)
 
-
-blocks_option = click.option(
-    "--blocks",
-    callback=not_empty,
-    metavar="FILE",
-    shell_complete=completion.files,
-    help="Declaration of your own blocks; by default the nearest lska-surgeon.toml.",
-)
-#: Parameters that hold the files worked on.
-_WORKED_ON = ("source", "sources", "base", "variant", "model", "models", "files", "checkpoint", "recipe", "into")
-
-
-def blocks(function: AnyFunction) -> AnyFunction:
-    """`--blocks`; the command runs with the declarations that hold for the files it is given."""
-
-    @wraps(function)
-    def declared(*args: Any, blocks: str | None, **rest: Any) -> Any:
-        given = click.get_current_context().params
-        near = [path for name in _WORKED_ON for path in _listed(given.get(name))]
-        if given.get("recipe"):
-            from ..recipes.recipe import bases_of  # here, for commands that take no recipe
-
-            near += [base for recipe in _listed(given.get("recipe")) for base in bases_of(recipe)]
-        with building_with(find_blocks(blocks, near)):
-            return function(*args, **rest)
-
-    return blocks_option(cast(AnyFunction, declared))
-
-
-def _listed(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),) if value else ()
-
-
-trust = click.option(
-    "--trust",
-    is_flag=True,
-    help="Load the checkpoint even if it names code that is not on the allow-list. It may run it.",
-)
-
-
-def _all_of(options: list[Callable[[AnyFunction], AnyFunction]]) -> Callable[[AnyFunction], AnyFunction]:
-    def decorate(function: AnyFunction) -> AnyFunction:
-        for option in reversed(options):
-            function = option(function)
-        return function
+        made = VerbCommand(
+            function.__name__,
+            callback=called,
+            params=[
+                *(one for one in parameters_of(verb, metavars or {}, optional) if one.name not in own),
+                *presentation,
+            ],
+            help=inspect.cleandoc(function.__doc__ or ""),
+            **settings,
+        )
+        made.verb = verb
+        return made
 
     return decorate
+
+
+def parameters_of(verb: Callable[..., Any], metavars: Mapping[str, str], optional: str = "") -> list[click.Parameter]:
+    """The parameters of a command that are those of its verb; what is a function can't be typed, and has none."""
+    sentences = _sentences(verb)
+    parameters = inspect.signature(verb).parameters.values()
+    first = next(iter(parameters), None)
+    return [
+        _argument(one, metavars.get(one.name), one.name != optional)
+        if one is first or _is_path(one) or one.kind is one.VAR_KEYWORD
+        else _option(one, sentences.get(one.name, ""))
+        for one in parameters
+        if not any(kind.startswith("Callable") for kind in kinds_of(one))
+    ]
+
+
+def _is_path(parameter: inspect.Parameter) -> bool:
+    """Whether it stands on the line without an option: files do, positions (of which there are several) do not."""
+    return parameter.kind is parameter.POSITIONAL_OR_KEYWORD and not item_kinds_of(parameter)
+
+
+def _sentences(verb: Callable[..., Any]) -> dict[str, str]:
+    """Parameter -> the first sentence that the verb's docstring says of it."""
+    _, _, args = inspect.cleandoc(verb.__doc__ or "").partition("Args:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", args.partition("\n\n")[0], re.MULTILINE)
+    found = {}
+    for name, text in entries:
+        sentence = re.split(r"\.(?=\s|$)", " ".join(text.split()), maxsplit=1)[0]
+        found[name] = f"{sentence[0].upper()}{sentence[1:]}."
+    return found
+
+
+def _argument(parameter: inspect.Parameter, metavar: str | None, required: bool) -> click.Argument:
+    keywords = parameter.kind is parameter.VAR_KEYWORD
+    several, default = keywords or bool(item_kinds_of(parameter)), parameter.default
+    return click.Argument(
+        [parameter.name],
+        nargs=-1 if several else 1,
+        required=required and default is parameter.empty and not keywords,
+        type=_type_of(parameter),
+        metavar=metavar or (_METAVARS[parameter.name] if keywords else None),
+        shell_complete=None if choices_of(parameter) else _COMPLETIONS.get(parameter.name, completion.files),
+        **({} if several or default is parameter.empty else {"default": default}),
+    )
+
+
+def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
+    name, kinds, default = parameter.name, kinds_of(parameter), parameter.default
+    word = f"--{name.replace('_', '-')}"
+    if kinds == ["bool"]:
+        word = word if default is False else f"{word}/--no-{word[2:]}"
+        return click.Option([word, name], is_flag=True, default=default, show_default=default is True, help=sentence)
+    several, kind = bool(item_kinds_of(parameter)), _type_of(parameter)
+    number, path = kind in (click.INT, click.FLOAT), not {"PathLike", "Blocks"}.isdisjoint(kinds)
+    settings: dict[str, Any] = {} if default is parameter.empty else {"default": default}
+    if several and number:
+        settings["default"] = default if isinstance(default, tuple) else [default]
+    return click.Option(
+        ["-o", word, name] if name == "output" else [word, name],
+        type=click.STRING if several and number else kind,
+        multiple=several,
+        required=default is parameter.empty,
+        show_default=default not in (None, (), parameter.empty),
+        metavar=None if choices_of(parameter) else _METAVARS.get(name, "FILE" if path else "N" if number else None),
+        callback=_numbers if several and number else None if several or number or name in _MAY_BE_EMPTY else not_empty,
+        shell_complete=_COMPLETIONS.get(name, completion.files if path else None),
+        help=sentence,
+        **settings,
+    )
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> tuple[int, ...]:
+    """Numbers of an option that may be given several times, or several numbers at once: `1,16`."""
+    words = [word.strip() for text in value for word in str(text).split(",")]
+    wrong = [word for word in words if not re.fullmatch(r"-?\d{1,18}", word, re.ASCII)]
+    if wrong:
+        raise click.BadParameter(f"{shown(wrong[0])} is no whole number: give one, or several as 1,16")
+    return tuple(map(int, words))
+
+
+def _type_of(parameter: inspect.Parameter) -> click.ParamType[Any]:
+    kinds = {*kinds_of(parameter), *item_kinds_of(parameter)}
+    choices = choices_of(parameter)
+    if choices:
+        return click.Choice(choices)
+    if "tuple[int, int]" in kinds:
+        return Size()
+    return click.FLOAT if "float" in kinds else click.INT if "int" in kinds and "str" not in kinds else click.STRING

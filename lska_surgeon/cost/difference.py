@@ -18,7 +18,7 @@ from ..errors import PositionError
 from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
-from ..reports import Part, Table
+from ..reports import Annotation, Part, Report, Strong, Table
 from .cache import cost_of
 
 
@@ -74,15 +74,26 @@ class Difference(RowDifference):
         rows = [(name, f"{params:,}", f"{macs / 1e9:.3f}", f"{2 * macs / 1e9:.3f}") for name, (params, macs) in amounts]
         return (Table(("model", "params", "GMACs", "GFLOPs"), rows, range(1, 4)),)
 
-    def parts(self) -> tuple[Part, ...]:
-        """All in one line, a table of the changes, the costs, and the index map."""
-        if not self:
-            return (self.line,)
-        return self.line, self.table(), *self.totals(), "\n".join([self.costs.line, *self.footnotes()])
+    def report(self) -> Report:
+        """All in one line, a table of the changes, the costs, and the index map; for GitHub a notice at the second."""
+        table, file, parts = self.table(), str(self.after.path), list[Part]()
+        text = "one architecture"
+        if self:
+            parts = [Strong(self.line), table, *self.totals(), "\n".join([self.costs.line, *self.footnotes()])]
+            changes = [f"{_place(*row[:4])}: {row[4]}" for row in table.rows]
+            text = "\n".join([*changes, self.costs.line])
+        notice = Annotation("notice", text, self.line, file)
+        return Report(self.line, parts, self.notes, self.to_dict(), annotations=[notice])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, as `--json` writes it."""
         return {**super().to_dict(), "costs": self.costs.to_dict()}
+
+
+def _place(change: str, old: str, new: str, block: str) -> str:
+    """`rewired 10 -> 11 Concat`."""
+    rows = f"{old} -> {new}" if old and new and old != new else new or old
+    return " ".join(filter(None, [change, rows, block]))
 
 
 def difference_of(

@@ -108,6 +108,11 @@ class Adoption(Product):
         """The new content as a checkpoint."""
         return replace(self.source, data=self.data)
 
+    @property
+    def differs(self) -> bool:
+        """Whether the outputs are not those of the original, so that nothing should be written."""
+        return self.difference is not None and not self.difference <= 1e-4
+
     def report(self) -> Report:
         """What became of each class, and whether the outputs are the original's."""
         line = f"{self.output or 'no file'}: {self.tensors} tensors, each the original's"
@@ -118,7 +123,7 @@ class Adoption(Product):
             dilation = f" d{part.kernel.d}" if part.kernel.explicit_dilation else ""
             where = f"layer{plural(part.layers)} {', '.join(map(str, part.layers))}"
             lines.append(f"  {part.origin} -> {part.block}, {kernel}{dilation} ({where}); assumed: {part.assumed}")
-        compared = "not compared with outputs of the original: --check and --against do that"
+        compared = "not compared with outputs of the original: --image and --against do that"
         if self.difference is not None:
             compared = f"max |Δ| to the original's outputs: {self.difference:g}"
         lines.append(f"  {compared}")
@@ -129,7 +134,7 @@ class Adoption(Product):
             "tensors": self.tensors,
             "adopted": [part.to_dict() for part in self.adopted],
             "notes": list(self.notes),
-            "output": str(self.output) if self.output else None,
+            "output": str(self.output) if self.output and not self.differs else None,
             "max_delta": self.difference,
         }
         table = Table(("class", "block", "operator", "layers", "assumed"), cells)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import TargetError
 from ..files import write_text
+from ..reports import Report, Result
 
 PTH_NAME = "lska_surgeon_autoload.pth"
 _START = "try:\n    from lska_surgeon.yolo import startup\n    startup.install()\nexcept Exception:\n    pass"
@@ -24,8 +25,8 @@ PTH_TEXT = (
 )
 
 
-@dataclass(frozen=True)
-class AutoloadStatus:
+@dataclass(frozen=True, repr=False)
+class AutoloadStatus(Result):
     """What is there, and what it does.
 
     Attributes:
@@ -37,6 +38,13 @@ class AutoloadStatus:
     path: Path
     enabled: bool
     working: bool
+
+    def report(self) -> Report:
+        """Whether it is on, in one line."""
+        if not self.enabled:
+            return Report("Autoload is off")
+        problem = "" if self.working else ", but a fresh Python does not find lska_surgeon"
+        return Report(f"Autoload is on{problem}: {self.path}")
 
 
 def enable() -> AutoloadStatus:

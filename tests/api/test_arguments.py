@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 import lska_surgeon as ls
-from lska_surgeon.api.arguments import _alternatives, check_types
+from lska_surgeon.api.verb import _alternatives, check_types
 from lska_surgeon.files import planned_target
 
 STOCK = "yolov8n.yaml"
@@ -49,18 +49,18 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: ls.report(5), "recipe is 5, and has to be a path"),
         (lambda: ls.ablate(5), "recipe is 5, and has to be a path"),
         (lambda: ls.results(5), "source is 5, and has to be a path or a list of such, each a path"),
-        (lambda: ls.results("r.yaml", resolve=float("nan")), "resolve is nan, and has to be a number or None"),
-        (lambda: ls.results("r.yaml", resolve=-1), "resolve -1 is no difference that seeds could show"),
+        (lambda: ls.results("r.yaml", effect=float("nan")), "effect is nan, and has to be a number or None"),
+        (lambda: ls.results("r.yaml", effect=-1), "no number of seeds shows an effect of -1"),
         (lambda: ls.curves(STOCK, 5), "at is 5, and has to be text"),
         (lambda: ls.curves(STOCK, "neck", k="7"), "k is '7', and has to be a whole number or a list of such"),
         (lambda: ls.graft("a.pt", "neck", image=5), "image is 5, and has to be a path or None"),
         (lambda: ls.graft("a.pt", 5), "at is 5, and has to be text"),
         (lambda: ls.adopt(5), "checkpoint is 5, and has to be a path"),
-        (lambda: ls.load_checkpoint(5), "path is 5, and has to be a path"),
+        (lambda: ls.load_checkpoint(5), "checkpoint is 5, and has to be a path"),
         (lambda: ls.train(5, data="coco8.yaml"), "model is 5, and has to be a path"),
         (lambda: ls.erf(5), "models is 5, and has to be a path or a list of such, each a path"),
         (lambda: ls.register(blocks=5), "blocks is 5, and has to be a path or None"),
-        (lambda: ls.blocks(5), "5 is no path"),
+        (lambda: ls.blocks(5), "source is 5, and has to be a path or None"),
         (lambda: ls.draw(5), "int can't be drawn: give a path"),
         (lambda: planned_target(b"a.pt", None, ".pt"), "b'a.pt' is no path to write to"),
         (lambda: ls.blocks("own.yaml").write(5), "5 is no path to write to"),

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.custom import using_file
 from support.shapes import write_data
 
 import lska_surgeon as ls
@@ -44,13 +43,6 @@ def test_what_a_verb_gave_still_knows_its_blocks_afterwards(project: Path) -> No
     variant.write("w.yaml")
     variant.write()
     assert ls.remove("yolov8n-own-lska-neck-k7.yaml", blocks="away.toml").text == (project / YAML).read_text()
-
-
-def test_a_caller_that_holds_some_keeps_them(project: Path) -> None:
-    with using_file(project / "lska-surgeon.toml"):
-        (project / "lska-surgeon.toml").rename(project / "away.toml")
-        assert neck() == [12, 16]
-    assert neck() == [16]
 
 
 def test_a_error_in_it_is_told(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
 from lska_surgeon.modelfile.sources import stock_models
-from lska_surgeon.reports import Shown, Table, html
+from lska_surgeon.reports import Result, Table, html
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"
 #: The same asked of a verb and of the command, in a folder with a variant and a recipe.
@@ -89,10 +90,10 @@ def test_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
     shown = result._repr_html_()
     page = Cells(shown.partition("</svg>\n</div>")[2] or shown)
     assert page.tags <= {"table", "tr", "th", "td", "pre"}
-    tables = [part for part in result.parts() if isinstance(part, Table)]
+    tables = [part for part in result.report().shown if isinstance(part, Table)]
     assert len(page.cells) == sum(len(t.header) * (len(t.rows) + 1) for t in tables)
     text = str(result)
-    assert all(str(part) in text for part in result.parts() if isinstance(part, str))
+    assert all(str(part) in text for part in result.report().shown if isinstance(part, str))
     assert "\x1b" not in text
     assert repr(result).startswith(f"<{type(result).__name__} ")
     assert "\n" not in repr(result)
@@ -274,7 +275,7 @@ def test_variants_are_written_once_told_to(folder: Path) -> None:
         (lambda: ls.train("yolov8n.yaml", epochs=1), SurgeonError, "say what to train on"),
         (lambda: ls.train("x.pt", data="x.yaml"), CheckpointError, "no file x.pt"),
         (lambda: ls.train("yolov8n.yaml", stage="al", data="x.yaml"), SurgeonError, "did you mean all"),
-        (lambda: ls.train("yolov8n.yaml", warm=0, data="x.yaml"), SurgeonError, "warm 0"),
+        (lambda: ls.train("yolov8n.yaml", stage="both", warm=0, data="x.yaml"), SurgeonError, "warm 0"),
         (lambda: ls.variants("recipe.yaml", jobs=0), SurgeonError, "jobs 0"),
         (lambda: ls.templates()["desings"], TargetError, "did you mean designs"),
     ],
@@ -290,10 +291,10 @@ def test_every_result_has_a_short_name() -> None:
     """A dataclass makes a `repr` of all that it holds, tensors and texts, unless told not to."""
     package = Path(ls.__file__).parent
     for path in sorted(package.rglob("*.py")):
-        if "(Shown)" in path.read_text(encoding="utf-8"):
+        if re.search(r"\((Shown|Result)\)", path.read_text(encoding="utf-8")):
             importlib.import_module(".".join(["lska_surgeon", *path.relative_to(package).with_suffix("").parts]))
-    kinds = [Shown]
+    kinds: list[type] = [Result]
     for kind in kinds:
         kinds += kind.__subclasses__()
     assert {"Curves", "Graft", "Insertion", "Insight"} <= {kind.__name__ for kind in kinds}
-    assert {kind.__name__ for kind in kinds if "__repr__" in vars(kind)} == {"Shown"}
+    assert {kind.__name__ for kind in kinds if "__repr__" in vars(kind)} == {"Result"}

@@ -142,7 +142,7 @@ def test_to_dict_is_what_the_commands_write(folder: Path) -> None:
     assert done.to_dict() == as_json("graft things.pt --at sppf -o out.pt")
     assert ls.load_checkpoint("out.pt").to_dict() == as_json("inspect out.pt")
     assert ls.ungraft("out.pt").to_dict() == as_json("ungraft out.pt")
-    assert as_json("graft things.pt --at sppf -o dry.pt --dry-run") == {**done.to_dict(), "output": None}
+    assert as_json("graft things.pt --at sppf -o dry.pt --dry-run") == {**done.to_dict(), "output": "dry.pt"}
 
 
 def test_results_show_themselves(folder: Path) -> None:

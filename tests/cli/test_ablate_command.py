@@ -18,8 +18,8 @@ from support.shapes import surgeon
 from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import read_record, write_record
 from lska_surgeon.ablation.scheduler import Event, ended
-from lska_surgeon.cli.commands import ablate
-from lska_surgeon.cli.commands import ablate as command
+from lska_surgeon.api import experiments
+from lska_surgeon.cli import progress as screen_of
 
 
 def test_a_dry_run_starts_nothing_and_shows_every_cell(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
         Event("running", cell, "cpu", "epoch 2/3"),
         Event("failed", cell, "cpu", "no labels"),
     ]
-    monkeypatch.setattr(ablate, "EVERY", 0.0)
+    monkeypatch.setattr(screen_of, "EVERY", 0.0)
     for quiet, lines in (
         (
             False,
@@ -65,12 +65,12 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
         ),
         (True, ["Failed tiny, seed 0, shapes: no labels"]),
     ):
-        with ablate.Progress(quiet) as progress:
+        with screen_of.Progress(quiet) as progress:
             for event in events:
                 progress(event)
         assert capsys.readouterr().err.splitlines() == lines
-    monkeypatch.setattr(ablate, "EVERY", 300.0)
-    with ablate.Progress(False) as progress:
+    monkeypatch.setattr(screen_of, "EVERY", 300.0)
+    with screen_of.Progress(False) as progress:
         for event in events[:3]:
             progress(event)
     assert capsys.readouterr().err == "Started tiny, seed 0, shapes on cpu\n"
@@ -101,9 +101,9 @@ def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_
     write_record(cell.folder, {**record, "notes": {"early stop": text}})
     event = ended(cell, "cpu", 0)
     assert (event.kind, event.text) == ("done", f"epoch 1/3, mAP50-95(B) 0.500; {text}")
-    shown = surgeon("ablate", recipe, "--dry-run").output
-    assert [line.endswith("early stop") for line in shown.splitlines()[2:26]] == [True] + 23 * [False]
-    assert f"Note: tiny: {text} (seed 0)\n" in shown
+    shown = surgeon("ablate", recipe, "--dry-run")
+    assert [line.endswith("early stop") for line in shown.stdout.splitlines()[2:26]] == [True] + 23 * [False]
+    assert f"Note: tiny: {text} (seed 0)\n" in shown.stderr
 
 
 def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:
@@ -114,17 +114,17 @@ def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:
 
 def test_after_ctrl_c_it_says_the_whole_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, folder = write_recipe(tmp_path / "a"), tmp_path / "my cells"
-    real = command.do_ablate
+    real = experiments.ablate
 
     def stopped(*args: Any, dry_run: bool = False, **rest: Any) -> Any:
         if not dry_run:
             raise KeyboardInterrupt
         return real(*args, dry_run=True, **rest)
 
-    monkeypatch.setattr(command, "do_ablate", stopped)
+    monkeypatch.setattr(experiments, "ablate", stopped)
     (tmp_path / "own.toml").write_text("[blocks]\n", encoding="utf-8")
-    asked = [str(recipe), "--slurm", "-p gpu", "--retry", "--renew", "--folder", str(folder)]
-    asked += ["--blocks", str(tmp_path / "own.toml"), "--json", "--quiet"]
+    asked = [str(recipe), "--folder", str(folder), "--slurm", "-p gpu", "--retry", "--renew"]
+    asked += ["--blocks", str(tmp_path / "own.toml"), "--quiet", "--json"]
     result = surgeon("ablate", *asked)
     assert result.exit_code == 130
     assert shlex.split(result.output.partition("; go on with: ")[2]) == ["lska-surgeon", "ablate", *asked]
@@ -164,7 +164,7 @@ def test_on_a_terminal_each_line_has_a_line_of_its_own(tmp_path: Path, monkeypat
     monkeypatch.setenv("TERM", "xterm")
     with open(terminal, "w", encoding="utf-8") as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", stream)
-        with ablate.Progress(False) as progress:
+        with screen_of.Progress(False) as progress:
             for number in (1, 2):
                 progress(Event("started" if number == 1 else "running", cell, "0", f"epoch {number}/3, mAP50-95 0.000"))
                 progress(Event("running", other, "1", f"epoch {number}/3"))

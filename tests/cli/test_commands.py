@@ -125,7 +125,7 @@ def test_operators_that_come_to_stand_one_behind_another_are_told() -> None:
 
 def test_quiet_dry_run_shows_the_plan_alone() -> None:
     shown = run("insert yolov8.yaml --at sppf --dry-run --quiet")
-    assert shown.output.startswith("yolov8-lska-sppf-k23.yaml: ")
+    assert shown.output.startswith("Would write yolov8-lska-sppf-k23.yaml: ")
     assert shown.stderr == ""
 
 
@@ -133,7 +133,7 @@ def test_interrupted_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lska_surgeon.api.positions.load", interrupt)
+    monkeypatch.setattr("lska_surgeon.api.inspect.load", interrupt)
     stopped = run("positions yolov8s.yaml")
     assert (stopped.exit_code, stopped.stdout, stopped.stderr) == (130, "", "Stopped.\n")
 

@@ -100,7 +100,7 @@ def test_format_json_is_the_same_as_json() -> None:
 def test_two_texts_for_standard_output_are_refused(words: str) -> None:
     result = run(f"{words} -o - --json")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: --format json and -o - both want standard output")
+    assert result.stderr.startswith("Error: the file and --format json both go to standard output: give -o a file name")
 
 
 def test_two_formats_are_refused() -> None:
@@ -147,7 +147,7 @@ def test_plan_is_a_notice_on_github() -> None:
     assert result.exit_code == 0
     name = "yolov8n-lska-neck-p3-k23.yaml"
     assert result.output == (
-        f"::notice file={name},title=lska-surgeon insert%3A variant planned::"
+        f"::notice file={name},title=lska-surgeon insert%3A planned::"
         f"{name}: yolov8n.yaml at scale n with lska k23 at neck:p3 (row 16), 5,952 added parameters\n"
     )
     assert not Path(name).exists()

@@ -109,7 +109,7 @@ def test_json(run: Run, folder: Path) -> None:
         key: record[key] for key in ("edits", "index_map", "versions", "init", "tensors")
     }
     dry = json.loads(run("graft", "things.pt", "--at", "sppf", "-o", "other.pt", "--json", "--dry-run").out)
-    assert dry["output"] is None
+    assert dry["output"] == "other.pt"
     assert dry["index_map"] == report["index_map"]
     assert files(folder) == {"things.pt", "out.pt"}
 

@@ -1,0 +1,194 @@
+"""The verbs on model YAMLs: put operators in, take them out, find errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..core.surgery import placement_of
+from ..errors import BuildError, NotAModelError, SurgeonError
+from ..modelfile import insert as planned
+from ..modelfile.model import load
+from ..modelfile.sources import STDIN
+from .verb import Blocks, PathLike, as_name, listed, name_or_none, table_of, verb
+
+if TYPE_CHECKING:
+    from ..checks.findings import CheckedFile, CheckedFiles
+    from ..core.blocks import BlockTable
+    from ..modelfile.remove import Removal
+
+
+class Insertion(planned.Insertion):
+    """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.Insertion`."""
+
+    def _repr_html_(self) -> str:
+        from ..drawing.drawing import drawing_of  # here, for only a notebook asks
+
+        return f"{drawing_of(self)._repr_html_()}\n{super()._repr_html_()}"
+
+
+@verb
+def insert(
+    base: PathLike,
+    at: str | Iterable[str],
+    *,
+    k: int | None = None,
+    op: str = "lska",
+    dilation: int | None = None,
+    gated: bool = False,
+    scale: str | None = None,
+    resolve: bool = False,
+    unchecked: bool = False,
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> Insertion:
+    """Put LSKA into a model YAML; nothing is written before `.write()`, and a notebook shows what it draws.
+
+    >>> import lska_surgeon as ls
+    >>> variant = ls.insert("yolov8s.yaml", "neck", k=35)
+    >>> variant.params_added
+    452224
+    >>> variant.write().name
+    'yolov8s-lska-neck-k35.yaml'
+
+    Args:
+        base: path of a model YAML, or a stock Ultralytics name with its scale.
+        at: where; may be given several times. Each as `--at` takes it: "neck", "head:p4,p5@11", "after:9",
+            "edge:15->22".
+        k: kernel size of LSKA and its kin, in pixels of the map; 23 by default. 7, 11, 23, 35, 41, 53 as in the paper
+            (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`. Other
+            operators have no kernel size.
+        op: one of lska, lska-trivial, lka, lka-trivial, lska-attention; cbam, timm:NAME, or an attention that you
+            declare.
+        dilation: of the dilated convolution, in pixels, for kernel sizes that the paper does not have. None takes the
+            paper's for `k`.
+        gated: put an operator that is not the paper's behind a gate that starts closed, as `graft` does.
+        scale: scale, where the base's name does not say it.
+        resolve: write the scale's real widths and repeats into every row.
+        unchecked: go on where `check` finds errors in the base.
+        output: file to write, or - for standard output. None takes a name that tells what was done.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        DocumentError: the base is not there, or is no model YAML.
+        BrokenBaseError: `check` finds an error in it.
+        PositionError: a position is misspelt or matches nothing in this model.
+        KernelError: a kernel size or operator does not exist, or the operator has no such thing.
+        TargetError: Ultralytics would build another network under the output's name.
+    """
+    placement = placement_of(at, op, k, dilation, gated)
+    model = load(as_name(base), scale, blocks=table_of(blocks))
+    if not unchecked and not model.source.is_stock:
+        from ..checks.check import refuse_broken
+
+        refuse_broken(model.source, model.text, model.blocks)
+    plan = planned.plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
+    return Insertion(**vars(plan))
+
+
+@verb
+def remove(variant: PathLike, *, output: PathLike | None = None, blocks: Blocks = None) -> Removal:
+    """Take LSKA out of a model YAML; nothing is written before `.write()`.
+
+    A file that `insert` wrote gives its base back byte for byte.
+
+    >>> import lska_surgeon as ls
+    >>> variant = ls.insert("yolov8s.yaml", "neck").write()
+    >>> print(ls.remove(variant).line)
+    yolov8s.yaml: yolov8s-lska-neck-k23.yaml without 4 operator rows (13, 17, 21, 25)
+
+    Args:
+        variant: path of a model YAML.
+        output: file to write, or - for standard output. None takes the base's name as the variant's name tells it.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        DocumentError: the file is not there, or is no model YAML.
+        PositionError: it has no LSKA.
+        TargetError: Ultralytics would build another network under the output's name.
+    """
+    from ..modelfile.remove import plan_remove
+
+    return plan_remove(as_name(variant), name_or_none(output), table_of(blocks))
+
+
+@verb
+def check(
+    model: PathLike | Sequence[PathLike], *, build: bool = False, models_only: bool = False, blocks: Blocks = None
+) -> CheckedFile | CheckedFiles:
+    """Find the errors that people make in model YAMLs by hand; nothing is written before `.write()`.
+
+    >>> import lska_surgeon as ls
+    >>> ls.check("yolov8s.yaml").ok
+    True
+
+    Args:
+        model: path of a model YAML, or a stock Ultralytics name with its scale; or a list of them.
+        build: build each file that has no errors in Ultralytics as well. That needs torch.
+        models_only: of several, pass over YAML files that are no models.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Returns:
+        What one file's check found; of a list, those of all files, with those that could not be read.
+
+    Raises:
+        DocumentError: the file is not there, or is no model YAML. Of several files they are gathered, as GraphErrors.
+        GraphError: it has no rows.
+        BuildError: there is no Ultralytics here to build it with.
+    """
+    table = table_of(blocks)
+    names = [as_name(name) for name in listed(model)]
+    if names.count(STDIN) > 1:
+        raise SurgeonError("- is standard input, which can be read once: give the other as a file")
+    if build and STDIN in names:
+        raise SurgeonError("--build needs files: save standard input to one, and give that")
+    if isinstance(model, (str, os.PathLike)):
+        return _checked(names[0], build, table)
+    from ..checks.findings import CheckedFiles
+
+    files: list[CheckedFile] = []
+    unread: dict[str, str] = {}
+    others = 0
+    for name in names:
+        try:
+            files.append(_checked(name, build, table))
+        except BuildError:
+            raise  # there is no Ultralytics to build anything with
+        except SurgeonError as error:
+            if models_only and isinstance(error, NotAModelError):
+                others += 1
+            elif len(names) == 1:
+                raise
+            else:
+                unread[name] = error.as_typed
+    return CheckedFiles(files, unread, others)
+
+
+def rules_of_check() -> list[tuple[str, str]]:
+    """Code of each rule that `check` has, and what it finds."""
+    from ..checks.check import RULES
+
+    return [(rule.code, rule.doc) for rule in RULES]
+
+
+def _checked(name: str, build: bool, table: BlockTable) -> CheckedFile:
+    from ..checks.check import check_file
+
+    checked = check_file(name, table)
+    return _built(checked) if build and checked.ok else checked
+
+
+def _built(checked: CheckedFile) -> CheckedFile:
+    """The file with one more finding, where Ultralytics refuses to build it."""
+    from ..checks.findings import ERROR, Finding
+    from ..yolo.build import build
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    try:
+        build(checked.path, named=checked.scale)
+    except SurgeonError as error:
+        return replace(checked, findings=(*checked.findings, Finding(ERROR, "build", 1, None, str(error))))
+    return checked

@@ -1,0 +1,320 @@
+"""The verbs on many variants: recipes to start from, their files, their trainings, and what came of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import AblationError, SurgeonError
+from ..files import target_path
+from ..recipes.sync import SyncOptions, Variants
+from ..recipes.templates import Templates
+from ..recipes.templates import templates as shipped
+from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
+
+if TYPE_CHECKING:
+    from ..ablation.results import Results
+    from ..ablation.status import AblationStatus
+    from ..page.gather import ReportPage
+
+
+@verb
+def templates() -> Templates:
+    """The recipes and CI files to start from, by name.
+
+    >>> import lska_surgeon as ls
+    >>> ls.templates()["kernel-ablation"].write("recipe.yaml")
+    PosixPath('recipe.yaml')
+    """
+    return shipped()
+
+
+@verb
+def variants(
+    recipe: PathLike,
+    *,
+    costs: bool = False,
+    verify: bool | Literal["build"] | None = None,
+    jobs: int = 1,
+    prune: bool = False,
+    check: bool = False,
+    dry_run: bool = True,
+    force: bool = False,
+    unchecked: bool = False,
+    track: Callable[..., Any] | None = None,
+    blocks: Blocks = None,
+) -> Variants:
+    """Work out all variants that a recipe asks for; nothing is written before `.write()`.
+
+    >>> import lska_surgeon as ls
+    >>> recipe = ls.templates()["recommended"].write()
+    >>> planned = ls.variants(recipe)
+    >>> planned.write().line == planned.line.replace("to write", "written")
+    True
+    >>> ls.variants(recipe, check=True).failed
+    False
+
+    Args:
+        recipe: path of a recipe, a YAML file.
+        costs: count what is not counted yet (needs torch), and show the costs.
+        verify: build every variant in Ultralytics and run it once.
+        jobs: processes for `verify`.
+        prune: delete files that the recipe wrote and no longer asks for, once it is written.
+        check: write nothing; tell whether the files are up to date, with a diff. It never counts.
+        dry_run: False writes at once, as the command does.
+        force: with that, overwrite files that were edited by hand, or that somebody else wrote.
+        unchecked: go on where `check` finds errors in a base.
+        track: shows how far it is: gets what is iterated, what is done, and how many; gives the same items.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        RecipeError: the recipe, a base or the index can't be read or followed; with file and line.
+        TargetError: a file is in the way and `force` is off; nothing was written.
+    """
+    from ..recipes.sync import sync
+
+    if jobs < 1:
+        raise SurgeonError(f"jobs {jobs} is no number of processes: give 1 or more")
+    for name, given in (("prune", prune), ("force", force)):
+        if check and given:
+            raise SurgeonError(f"--check writes nothing: drop --{name}, or --check")
+    planned = dry_run and not check
+    options = SyncOptions(Path(recipe), check, planned, costs, prune, force, bool(verify), jobs, unchecked)
+    return sync(options, table_of(blocks), track)
+
+
+@verb
+def ablate(
+    recipe: PathLike,
+    *,
+    folder: PathLike | None = None,
+    devices: str | None = None,
+    ray: str | None = None,
+    slurm: str | None = None,
+    retry: bool = False,
+    renew: bool = False,
+    dry_run: bool = False,
+    report: Callable[[Any], Any] | None = None,
+    blocks: Blocks = None,
+) -> AblationStatus:
+    """Train every variant of a recipe with every seed, as far as that is not done yet.
+
+    Args:
+        recipe: a recipe with `train`.
+        folder: where the runs are; by default ablation/RECIPE beside the recipe.
+        devices: where to train, one training per device: 0,1 or cpu; by default every GPU, or else the CPU.
+        ray: train on the Ray cluster at this address, or auto.
+        slurm: submit one array of Slurm jobs, with these options of sbatch.
+        retry: train runs again that failed.
+        renew: move stale and unreadable runs aside and train them again. Stale are those whose recipe, start or data
+            changed.
+        dry_run: show every run and what is left; start nothing. With `slurm`, `.script` is the job script that would be
+            submitted.
+        report: is called with every event, see `ablation.scheduler.Event`.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Returns:
+        How far every run is then.
+
+    Raises:
+        SurgeonError: the recipe can't be read or followed, a device is not here, or sbatch's options hold an array.
+        KeyboardInterrupt: it was stopped; every process has ended, and the next call goes on.
+    """
+    if sum(place is not None for place in (devices, ray, slurm)) > 1:
+        raise AblationError("--devices, --ray and --slurm each say where to train: give one of them")
+    from ..ablation.cells import plan_ablation
+    from ..ablation.status import status_of
+
+    ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
+    from ..ablation.records import DONE
+    from ..ablation.scheduler import check_arguments, find_devices, read_devices, to_train, train_here
+    from ..ablation.slurm import check_slurm, script, submit
+    from ..ablation.starts import check_images, check_starts
+
+    check_arguments(ablation)
+    if slurm is not None:
+        script(ablation, ablation.cells, slurm)
+    left = [cell for cell in ablation.cells if cell.state != DONE]
+    if ray is None and slurm is None:
+        check_images(ablation, left)
+    check_starts(ablation, left)
+    if dry_run:
+        at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
+        status = status_of(ablation, at_once, retry=retry, renew=renew)
+        return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
+    report = report or (lambda event: None)
+    if ray is not None:
+        from ..ablation.ray_cluster import check_ray, train_on_ray
+
+        check_ray()
+        train_on_ray(ablation, to_train(ablation, retry=retry, renew=renew), ray, report)
+    elif slurm is not None:
+        check_slurm()
+        note = submit(ablation, to_train(ablation, retry=retry, renew=renew), slurm)
+        return status_of(ablation).with_note(note)
+    else:
+        found = find_devices(devices)
+        train_here(ablation, to_train(ablation, retry=retry, renew=renew), found, report)
+    return status_of(ablation)
+
+
+def progress_of(recipe: PathLike, folder: PathLike | None = None) -> str:
+    """How far an ablation is that was stopped, at once: without the trials of a dry run."""
+    from ..ablation.cells import plan_ablation
+    from ..ablation.status import status_of
+
+    return status_of(plan_ablation(Path(recipe), None if folder is None else Path(folder))).summary()
+
+
+@verb
+def results(
+    source: PathLike | Sequence[PathLike],
+    *,
+    metric: str | None = None,
+    epoch: Literal["best", "last"] = "best",
+    effect: float | None = None,
+    base: str | None = None,
+    folder: PathLike | None = None,
+    costs: bool = True,
+    columns: str | Sequence[str] = (),
+    blocks: Blocks = None,
+) -> Results:
+    """The table of an ablation, or of plain runs of Ultralytics.
+
+    Args:
+        source: a recipe, or folders with runs that no ablation made.
+        metric: what is compared, such as mAP50; by default mAP50-95, or top1.
+        epoch: which epoch of each run counts. "best" is the one with the highest mAP50-95, as best.pt has it.
+        effect: tell how many seeds would show a true difference of this size, such as 0.005.
+        base: of plain runs, the network that the others are compared with.
+        folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
+        costs: count parameters and GFLOPs of networks where they are not known yet.
+        columns: show these columns only, in this order: network,params,p.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Returns:
+        The table; it prints itself, and `write` writes it or its figure.
+
+    Raises:
+        SurgeonError: there is nothing to tabulate, or no such metric or column.
+    """
+    if effect is not None and effect <= 0:
+        raise AblationError(
+            f"no number of seeds shows a difference of {effect:g}: give --effect above 0, such as 0.005"
+        )
+    sources = [Path(path) for path in listed(source)]
+    if not sources:
+        raise AblationError("give a recipe, or folders with runs")
+    if len(sources) == 1 and not sources[0].exists():  # before anything heavy is imported
+        raise AblationError(
+            f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
+            "or folders of runs, such as runs/detect"
+        )
+    from ..ablation.cells import plan_ablation
+    from ..ablation.latencies import known_latencies
+    from ..ablation.results import tabulate
+    from ..ablation.runs import costs_of, counting_notes, runs_of
+
+    if len(sources) > 1 or sources[0].is_dir():
+        return _shown(_of_plain_runs(sources, metric, epoch, effect, base, costs), columns)
+    if base is not None:
+        raise AblationError("the bases stand in the recipe: leave --base out, or give folders with runs")
+    ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
+    table = tabulate(
+        sources[0].name,
+        runs_of(ablation, epoch),
+        costs_of(ablation, count=costs),
+        metric=metric,
+        resolve=effect,
+        latency=known_latencies(ablation),
+        larger=ablation.larger,
+        notes=counting_notes(ablation),
+        advice=f": see lska-surgeon ablate {ablation.words} --dry-run",
+    )
+    return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)
+
+
+def _of_plain_runs(
+    folders: Sequence[Path], metric: str | None, epoch: str, effect: float | None, base: str | None, costs: bool
+) -> Results:
+    from ..ablation.plain import plain_runs
+    from ..ablation.plain_costs import costs_of_plain
+    from ..ablation.results import tabulate
+
+    missing = [str(path) for path in folders if not path.is_dir()]
+    if missing:
+        raise AblationError(f"{missing[0]} is no folder: give one recipe, or folders with runs")
+    plain = plain_runs(folders, epoch, base)
+    known, notes = costs_of_plain(plain.runs, plain.sizes) if costs else ({}, ())
+    name = ", ".join(map(str, folders))
+    return tabulate(name, plain.runs, known, metric=metric, resolve=effect, notes=(*plain.notes, *notes))
+
+
+def _shown(table: Results, columns: str | Sequence[str]) -> Results:
+    """The table with the columns that were chosen, each of which there is."""
+    from ..ablation.formats import table_of as rows_of
+
+    chosen = replace(table, columns=tuple(split(columns)))
+    rows_of(chosen)
+    return chosen
+
+
+@verb
+def report(
+    recipe: PathLike,
+    *,
+    costs: bool = False,
+    images: PathLike | None = None,
+    language: Literal["en", "zh"] = "en",
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> ReportPage:
+    """One HTML page on all variants of a recipe, that opens from disk; nothing is written before `.write()`.
+
+    What exists is shown: each variant, what it costs, cost against kernel size, and what an ablation of the recipe
+    left: results with their spread, latency, receptive fields. What is missing is named, with the command that would
+    bring it.
+
+    >>> import lska_surgeon as ls
+    >>> recipe = ls.templates()["recommended"].write()
+    >>> ls.report(recipe).write("report.html").name
+    'report.html'
+
+    Args:
+        recipe: path of a recipe, a YAML file.
+        costs: count bases that are not counted yet (needs torch).
+        images: a folder of images, to show what trained networks see, as `erf` does.
+        language: of the page.
+        output: file to write; by default report.html beside the recipe.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        RecipeError: the recipe, a base or the index can't be read or followed.
+        SurgeonError: with `images`, there is no image, or nothing that was trained.
+        TargetError: `output` does not end in .html.
+    """
+    from ..insight.folder import images_in
+    from ..page.gather import report_of
+    from ..recipes.sync import sync
+
+    target = report_target(recipe, output)
+    folder = None if images is None else Path(images)
+    if folder is not None:
+        images_in(folder)
+    planned = sync(SyncOptions(Path(recipe), dry_run=True, costs=costs), table_of(blocks))
+    return report_of(planned, language=language, output=target, images=folder)
+
+
+def report_target(recipe: PathLike, output: PathLike | None = None) -> Path:
+    """The file that a page goes to; arguments as for `report`.
+
+    Raises:
+        RecipeError: there is no such recipe.
+        TargetError: `output` does not end in .html.
+    """
+    from ..recipes.recipe import open_recipe
+
+    open_recipe(Path(recipe))
+    return target_path(name_or_none(output) or str(Path(recipe).with_name("report.html")), ".html")

@@ -1,0 +1,104 @@
+"""The commands on model YAMLs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from textwrap import wrap
+from typing import Any
+
+from ..api import edit as api
+from ..reports import render
+from . import say
+from .options import command
+from .presentation import DELIVERY, FIX, QUIET, STRICT, Presentation, formats
+
+
+@command(api.insert, *DELIVERY, *formats("text", "json", "github"))
+def insert(how: Presentation, **asked: Any) -> None:
+    """Put LSKA into the model YAML BASE and write the variant.
+
+    BASE is a path, or a stock Ultralytics name with its scale. Layer indices, sources, the output layer's
+    inputs and index comments are renumbered; everything else stays byte for byte. A base in which `lska-surgeon check`
+    finds an error is refused.
+
+    \b
+    Positions:
+      backbone     after the last block of each stage
+      sppf         after the SPPF
+      neck         after each fusion block
+      head         before the output layer, on each of its inputs
+      residual     inside each bottleneck that has a shortcut
+      sppf-inner   inside the SPPF, before its last convolution
+      after:SEL    before:SEL    edge:A->B      (SEL: 9, -2, SPPF, C2f#2)
+    A name may be narrowed (neck:p3,p4  residual:2,4) and take its own kernel size (neck:p3@11).
+    `lska-surgeon positions BASE` shows what a model has.
+
+    \b
+    Examples:
+      lska-surgeon insert yolov8s.yaml --at neck --k 35
+      lska-surgeon insert yolov8m-seg.yaml --at sppf --at head:p4,p5 --k 23 -o out.yaml
+      lska-surgeon insert yolo11n.yaml --at neck:p3@11 --at neck:p5@35 --op lka --dry-run
+      lska-surgeon insert yolov8s.yaml --at neck --op cbam
+    """
+    how.deliver(api.insert(**asked))
+
+
+@command(api.remove, *DELIVERY, *formats("text", "json"))
+def remove(how: Presentation, **asked: Any) -> None:
+    """Take LSKA out of the model YAML VARIANT and write the base.
+
+    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go, hosts
+    such as SPPF_LSKA become plain again, and every source and index comment is renumbered. VARIANT may be - for
+    standard input; then the base goes to standard output unless -o names a file.
+
+    \b
+    Example:
+      lska-surgeon remove yolov8s-lska-neck-k35.yaml -o yolov8s-base.yaml
+    """
+    how.deliver(api.remove(**asked))
+
+
+@command(api.check, STRICT, FIX, QUIET, *formats("text", "json", "github"))
+def check(how: Presentation, **asked: Any) -> int:
+    """Find the errors that people make in model YAMLs by hand, before training does.
+
+    Each MODEL is compared with the stock model that it resembles most: every source that moved to another layer than
+    its insertions explain is named, with the number that it should have. A MODEL - is standard input. Exit code 1 when
+    there are errors, 2 when a file can't be read; the others are checked all the same.
+
+    \b
+    RULES
+
+    \b
+    Examples:
+      lska-surgeon check yolov8s-lska-neck-k35.yaml
+      lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
+      lska-surgeon check --models-only *.yaml
+    """
+    files: Any = api.check(**asked)
+    checked = replace(files, strict=how.strict, with_diffs=how.fix)
+    report = checked.report()
+    if how.form == "json":
+        how.show(report)
+    else:
+        if how.form == "text":  # why a file can't be read is an error of the command's
+            report = replace(report, annotations=[one for one in report.annotations if one.line])
+        if report.annotations:
+            say.report(render(report, "lines" if how.form == "text" else how.form), err=how.fix)
+        how.tell(report.notes)
+        for file in checked.files if how.fix else ():
+            say.content(f"{file.patch}\n".encode("utf-8", errors="surrogateescape") if file.patch else b"")
+        if not how.quiet and (checked.files or checked.passed_over):
+            say.line(report.summary, err=how.fix)
+    for problem in checked.unread.values() if how.form != "github" else ():
+        say.error(problem)
+    return 2 if checked.unread else int(checked.failed)
+
+
+def _rules() -> str:
+    rules = ((code, wrap(text, 100)) for code, text in api.rules_of_check())
+    lines = [f"  {'' if at else code:<11}{text}" for code, texts in rules for at, text in enumerate(texts)]
+    return "\n".join(["Rules (errors, unless the word warning stands behind them):", *lines])
+
+
+check.placeholders["RULES"] = _rules

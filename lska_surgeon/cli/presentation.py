@@ -1,0 +1,215 @@
+"""Options that say how a result is shown, written, or turned into an exit code, all of them; they know no command."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..files import check_target
+from ..reports import WITH_NOTES, Annotation, Report, Result, drawn, render
+from ..wording import printable
+from . import completion, say
+
+
+class PresentationOption(click.Option):
+    """An option that is no parameter of the verb."""
+
+
+def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A callback for an option that has no meaning when it is given empty, as an unset shell variable gives it."""
+    if isinstance(value, str) and not value.strip():
+        raise click.BadParameter("it is empty")
+    return value
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that can be compared with; click has NaN in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; NaN and infinity are none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} can't be compared with: give a number such as 0.5 or 30", param, ctx)
+        return number
+
+
+def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A number, `40M`, `1.5k`."""
+    if value is None:
+        return None
+    from ..cost.limits import parse_amount
+
+    amount = parse_amount(value)
+    if amount is None:
+        raise click.BadParameter(f"{value!r} is no amount: give a number, or one with k, M or G (40M)")
+    return int(amount)
+
+
+def _flag(*words: str, help: str) -> PresentationOption:
+    return PresentationOption(words, is_flag=True, help=help)
+
+
+def _file(*words: str, help: str) -> PresentationOption:
+    return PresentationOption(words, metavar="FILE", callback=not_empty, shell_complete=completion.files, help=help)
+
+
+def formats(*forms: str) -> tuple[PresentationOption, PresentationOption]:
+    """`--format` with these forms, the first of them the default, and `--json` for short."""
+    choice = click.Choice(forms)
+    return (
+        PresentationOption(["--format", "form"], type=choice, help=f"How to write it.  [default: {forms[0]}]"),
+        PresentationOption(["--json", "as_json"], is_flag=True, help="Short for --format json."),
+    )
+
+
+FORCE = _flag("--force", help="Overwrite the file if it is there.")
+DRY_RUN = _flag("--dry-run", help="Show what would be done; write nothing.")
+QUIET = _flag("-q", "--quiet", help="Say nothing when all went well; a dry run still shows what it would do.")
+#: Of a command whose result is a file.
+DELIVERY = (FORCE, DRY_RUN, QUIET)
+FIGURE = _file("-o", "--output", help="Draw the figure: .png, .svg or .pdf.")
+PLOT = _file("--plot", help="Also write the figure: .png, .svg or .pdf.")
+LOG = _flag("--log", help="Draw costs on logarithmic axes.")
+WRITE = _flag("--write", help="Write the declaration, to be checked.")
+DECLARATION = _file("-o", "--output", help="Where to; lska-surgeon.toml.")
+DRAW_FORM = PresentationOption(
+    ["--format", "form"],
+    type=click.Choice(["svg", "md", "dot", "png", "pdf"]),
+    help="What to draw, where -o FILE does not say it.",
+)
+STRICT = _flag("--strict", help="Count warnings as errors.")
+FIX = _flag("--fix", help="Print a diff that fixes what is sure (for `patch -p1`); findings go to stderr.")
+EXIT_CODE = _flag("--exit-code", help="Exit 1 if they differ, as `git diff` does.")
+TEXTCONV = _flag("--textconv", help="Print one model without its indices, for git to compare.")
+PER_LAYER = _flag("--per-layer", help="Show every layer, down to its convolutions, with its share.")
+TOP = PresentationOption(
+    ["--top"],
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show the N costliest layers; with --per-layer, only those.",
+)
+NOTES = _flag("--notes", help="Say below the table how to read it, and what is not counted.")
+MAX_GFLOPS = PresentationOption(
+    ["--max-gflops"], type=FiniteRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs."
+)
+MAX_PARAMS = PresentationOption(
+    ["--max-params"], callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k)."
+)
+GATE = PresentationOption(
+    ["--gate"],
+    callback=not_empty,
+    metavar="RULE",
+    help="Exit 1 when a variant is distinguishably worse: 'mAP50-95 >= base'.",
+)
+
+
+class Presentation:
+    """How a result is shown and written: the values of a command's presentation options, as attributes."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        if values.pop("as_json", False):
+            if values["form"] not in (None, "json"):
+                raise click.UsageError(f"--json is short for --format json: drop it, or --format {values['form']}")
+            values["form"] = "json"
+        self.form = values.pop("form", None) or "text"
+        self.quiet = bool(values.pop("quiet", False))
+        self.dry_run = bool(values.pop("dry_run", False))
+        self.force = bool(values.pop("force", False))
+        self._more = values
+
+    def __getattr__(self, name: str) -> Any:
+        return self._more[name]
+
+    def check(self, target: Path | None) -> None:
+        """Refuse a target that is known before the work, so that no work is done for nothing.
+
+        Raises:
+            TargetError: it must not, or can't, be written.
+        """
+        if target is not None:
+            check_target(target, force=self.force)
+
+    def check_figure(self, target: str | Path | None) -> None:
+        """The same of a figure that goes beside the result.
+
+        Raises:
+            TargetError: it is no image's, or must not, or can't, be written.
+            MissingPackageError: matplotlib is not installed.
+        """
+        if target is not None:
+            from ..drawing.plots import check_figure
+
+            check_figure(Path(target), force=self.force)
+
+    def check_drawing(self, target: Path | None) -> None:
+        """The same of a drawing, for which some formats take matplotlib."""
+        from ..drawing.drawing import check_output
+
+        check_output(target, self.force)
+
+    def tell(self, notes: Sequence[str]) -> None:
+        """Notes, on standard error, where the format has no place for them."""
+        if self.form not in WITH_NOTES and not self.quiet:
+            for note in notes:
+                say.note(note)
+
+    def show(self, report: Report, *, annotations: Sequence[Annotation] = (), wrote: str | Path | None = None) -> None:
+        """A report in the format that was asked for, and what was written beside it.
+
+        Args:
+            report: the report.
+            annotations: what failed; a line on standard error each, where the format is not GitHub's.
+            wrote: the file, if there is one.
+        """
+        self.tell(report.notes)
+        if self.form == "github":
+            report = replace(report, annotations=(*report.annotations, *annotations))
+        say.report(render(report, self.form))
+        for one in annotations if self.form != "github" else ():
+            say.line(one.message, err=True)
+        if wrote is not None:
+            say.line(f"Wrote {wrote}", err=self.form not in ("text", "table"))
+
+    def deliver(self, result: Result) -> None:
+        """Write what a verb has worked out, and say so; a dry run fails where the real one would.
+
+        Args:
+            result: it has an `output`, None for standard output, and `write`.
+        """
+        planned: Any = result
+        report = result.report()
+        self.check(planned.output)
+        if planned.output is None and not self.dry_run and not self.form == "text":
+            raise click.UsageError(f"the file and --format {self.form} both go to standard output: give -o a file name")
+        if planned.output is not None and not self.dry_run:
+            planned.write(force=self.force)
+        if self.form == "github":
+            title = f"lska-surgeon {click.get_current_context().info_name}: {'planned' if self.dry_run else 'written'}"
+            notice = Annotation("notice", "\n".join([report.summary, *report.notes]), title, str(planned.output))
+            report = replace(report, annotations=(notice,))
+        if self.form != "text":
+            say.report(render(report, self.form))
+            return
+        self.tell(report.notes)
+        if self.dry_run:
+            say.report(drawn(self._planned(report)))
+        elif planned.output is None:
+            say.content(planned.text.encode("utf-8", errors="surrogateescape"))
+        elif not self.quiet:
+            say.report(f"Wrote {_done(report)}")
+
+    @staticmethod
+    def _planned(report: Report) -> list[Any]:
+        done = _done(report)
+        return [f"Would write {done}", *(part for part in report.parts if part != done)]
+
+
+def _done(report: Report) -> str:
+    """What was done: the first of the parts that begins with the summary, which may go on; else the summary."""
+    texts = [part for part in report.parts if isinstance(part, str) and part.startswith(report.summary)]
+    return texts[0] if texts else printable(report.summary)
