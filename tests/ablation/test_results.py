@@ -111,7 +111,7 @@ def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None
 
 
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
-    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False, resolve=0.0005)
+    found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False, effect=0.0005)
     told = next(note for note in found.notes if note.startswith("to show a true difference of 0.0005"))
     assert re.search(r"with 80% power takes \d+ seeds, \d+ as one of 2$", told)
     assert any("the smallest true difference that 8 seeds show in 80% of experiments is 0.00" in x for x in found.notes)

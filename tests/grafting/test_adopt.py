@@ -286,7 +286,7 @@ def test_a_image_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: 
     model = lska_surgeon.adopt("tutorial.pt").checkpoint().float_model()
     with torch.no_grad():
         torch.save(model(image_from(Path("image.png"), model))[0], "of-image.pt")
-    words = ["adopt", "tutorial.pt", "--check", "image.png", "--against", "of-image.pt"]
+    words = ["adopt", "tutorial.pt", "--image", "image.png", "--against", "of-image.pt"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
@@ -294,14 +294,14 @@ def test_a_image_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: 
 
 def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pasted.parent)
-    words = ["adopt", "tutorial.pt", "--check", "input.pt", "--against", "outputs.pt"]
+    words = ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "outputs.pt"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layer 2); assumed: x + operator" in result.stdout
     assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
     torch.save(torch.load("outputs.pt") + 1, "other.pt")
     result = CliRunner().invoke(
-        main, ["adopt", "tutorial.pt", "--check", "input.pt", "--against", "other.pt", "-o", "b.pt"]
+        main, ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "other.pt", "-o", "b.pt"]
     )
     assert result.exit_code == 1
     assert re.search(r"the outputs differ by up to 1(\.0000\d*)?, so nothing was written", result.stderr)  # of float32
