@@ -1,6 +1,8 @@
 """`cases/check/*.yaml`: a command line, the file it is run on, and exactly what it says.
 
-The first line is the command; a file without an output passes, with exit code 0. `--update-goldens` rewrites outputs.
+The first line is the command. Where the second is `# yolov8.base, but`, the file is that one with rows and settings
+that follow: `row 7: ...` in the place of one, `behind row 7: ...` one more, `without row 7`. `--update-goldens` rewrites
+outputs.
 """
 
 from __future__ import annotations
@@ -19,9 +21,29 @@ from lska_surgeon.reports import Table, markdown
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases" / "check"
+BASE = (CASES / "yolov8.base").read_text(encoding="utf-8").splitlines()
+FIRST_ROW, HEAD = BASE.index("backbone:") + 1, BASE.index("head:")
+EDIT = re.compile(r"(row|behind row|without row) (\d+)(?:: (.*))?")
 OUTPUT = "# ===== output =====\n"
 #: Blocks in the cases that came after the oldest release.
 NEWER = ("A2C2f", "Index", "OBB", "TorchVision")
+
+
+def written(given: str) -> str:
+    """The file of a case."""
+    mark, _, edits = given.partition("\n")
+    if mark != "# yolov8.base, but":
+        return given
+    lines = [[line] for line in BASE]
+    for edit in edits.splitlines():
+        words = EDIT.fullmatch(edit)
+        if words is None:  # a setting
+            lines = [[edit], *(line for line in lines if line[0].partition(":")[0] != edit.partition(":")[0])]
+            continue
+        what, index, row = words[1], int(words[2]), f"  - {words[3]}"
+        at = len(lines) - len(BASE) + FIRST_ROW + index + (index >= HEAD - FIRST_ROW)
+        lines[at] = [row] if what == "row" else [*lines[at], row] if what == "behind row" else []
+    return "".join(f"{line}\n" for part in lines for line in part)
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -30,6 +52,7 @@ def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, req
     before, _, expected = path.read_text(encoding="utf-8").partition(OUTPUT)
     command, _, given = before.partition("\n")
     _, program, *words = command.split()
+    given = written(given)
     assert program == "lska-surgeon"
     newer = [block for block in NEWER if f" {block}," in given and is_unknown(STOCK[block])]
     if newer:
