@@ -35,8 +35,7 @@ from ..core.graph import graph_of
 from ..declarations.find import active_blocks
 from ..errors import NO_DATA, SurgeonError, TrainingError
 from ..modelfile.sources import means_yaml
-from ..nn.operators import LSKAAttention, Operator, named_operators
-from ..nn.others import Gated, Plain
+from ..nn.operators import Gated, LSKAAttention, Operator, Plain, named_operators
 from ..wording import clean, number_in, plural
 from ..yolo.environment import first_paragraph
 from .into import find_target

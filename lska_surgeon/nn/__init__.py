@@ -23,8 +23,20 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
-from .operators import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, named_operators
-from .others import CBAM, Gated, Plain, Timm, build_operator
+from .operators import (
+    CBAM,
+    LKA,
+    LSKA,
+    Gated,
+    LKATrivial,
+    LSKAAttention,
+    LSKATrivial,
+    Operator,
+    Plain,
+    Timm,
+    build_operator,
+    named_operators,
+)
 from .parsing import register
 
 __all__ = [

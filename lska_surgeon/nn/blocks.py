@@ -23,8 +23,7 @@ from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
-from .operators import OPERATORS, Operator, named_operators
-from .others import OTHER_CLASSES, Plain, build_operator
+from .operators import OPERATORS, OTHER_CLASSES, Operator, Plain, build_operator, named_operators
 
 
 class Host(nn.Module):

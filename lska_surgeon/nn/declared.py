@@ -264,6 +264,19 @@ def declared_attention(name: str, channels: int, blocks: BlockTable) -> nn.Modul
     return _build(Mark(Layer(0, "head", -1, 1, name, (), blocks), cls), [], [channels], name)
 
 
+@contextmanager
+def evaluated(module: nn.Module) -> Iterator[None]:
+    """Let a module evaluate, without gradients, and give each part of it its mode back."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+
+
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
     """A declared class from the arguments of its own and the widths that it reads, tried out."""
     if mark.block.channels_first:
@@ -293,15 +306,11 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         return
     maps = [torch.zeros(1, channels, _SIDE, _SIDE, device="cpu") for channels in read]
     took = " and ".join(f"1x{channels}x{_SIDE}x{_SIDE}" for channels in read)
-    training = {part: part.training for part in module.modules()}
     try:
-        with torch.no_grad(), _users_code():
-            given = module.eval()(maps if len(mark.row.raw_sources) > 1 else maps[0])
+        with evaluated(module), _users_code():
+            given = module(maps if len(mark.row.raw_sources) > 1 else maps[0])
     except (Exception, SystemExit) as error:
         raise DeclarationError(f"{where} does not run on {took}: {_raised(error)}") from error
-    finally:
-        for part, mode in training.items():
-            part.training = mode
     side = round(_SIDE / (stride_ratio(mark.row) or 1))
     wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
     if shape != wanted:

@@ -33,8 +33,7 @@ from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
-from .operators import OPERATORS, Operator, named_operators
-from .others import OTHER_CLASSES, build_operator
+from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
 
 _TASKS = "ultralytics.nn.tasks"
 _MARK = "_lska_surgeon"

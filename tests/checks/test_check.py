@@ -31,7 +31,6 @@ from lska_surgeon.modelfile.text import Span
 STOCK = sorted(stock_models())
 FAMILIES = ["rtdetr-l", "yolo11", "yolo12", "yolo26", "yolov10n", "yolov3", "yolov5", "yolov6", "yolov8-p2", "yolov9e"]
 FAMILIES = [f"{name}.yaml" for name in FAMILIES if f"{name}.yaml" in STOCK]
-slow = pytest.mark.slow
 
 
 def run(*words: str) -> Result:
@@ -47,26 +46,16 @@ def names_of(name: str) -> list[str]:
     return list(named_sites(document.graph, shapes_of(document.graph, scaling_of(document.settings))))
 
 
-def with_bodies_of_their_own() -> list[str]:
-    """The stock models without those that differ from another in their output layer alone."""
-    bodies = {repr(Document.read(stock_models()[name]).layers[:-1]): name for name in reversed(STOCK)}
-    return sorted(bodies.values())
-
-
 # What is right.
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_stock_models_are_read_as_the_parser_reads_them(name: str) -> None:
+def test_stock_models_are_right_and_read_as_the_parser_reads_them(name: str) -> None:
     layers = Document.read(stock_models()[name]).layers
     graph = stock_graph(name)
     assert graph is not None
     assert graph.layers == layers
     assert stock_blocks()[name] == tuple(layer.block for layer in layers)
-
-
-@pytest.mark.parametrize("name", STOCK)
-def test_stock_models_are_right(name: str) -> None:
     checked = check_file(name)
     assert checked.findings == ()
     assert checked.stock is not None
@@ -90,14 +79,6 @@ def test_what_insert_writes_is_right(name: str, tmp_path: Path) -> None:
     branches = [tuple(random.Random(name).sample(edges, 3)), ("after:1", edges[0], "before:3")]
     check_variants(name, tmp_path / "variant.yaml", [tuple(names), (names[-1],), *branches])
     check_variants(name, tmp_path / "variant.yaml", [(names[0],)], resolve=True)
-
-
-@slow
-@pytest.mark.parametrize("resolve", [False, True], ids=["as-it-is", "resolved"])
-@pytest.mark.parametrize("name", [name for name in with_bodies_of_their_own() if names_of(name)])
-def test_what_insert_writes_is_right_everywhere(name: str, resolve: bool, tmp_path: Path) -> None:
-    names = names_of(name)
-    check_variants(name, tmp_path / "variant.yaml", [(one,) for one in names] + [tuple(names)], resolve=resolve)
 
 
 # What is wrong.
@@ -202,16 +183,6 @@ def test_miswired_files_are_found(name: str, at: tuple[str, ...], tmp_path: Path
     at = tuple(position for position in at if position in names_of(name))
     every = mutants(name, at)
     check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(every, 8))
-
-
-@slow
-@pytest.mark.parametrize("at", [(), ("neck",), ("backbone", "head"), ("sppf",)], ids=" ".join)
-@pytest.mark.parametrize(
-    "name", [name for name in with_bodies_of_their_own() if {"neck", "head"} <= set(names_of(name))]
-)
-def test_miswired_files_are_found_everywhere(name: str, at: tuple[str, ...], tmp_path: Path) -> None:
-    if set(at) <= set(names_of(name)):
-        check_mutants(name, tmp_path / "mutant.yaml", random.Random(name).sample(mutants(name, at), 3))
 
 
 # Names.

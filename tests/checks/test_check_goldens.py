@@ -1,8 +1,8 @@
 """`cases/check/*.yaml`: a command line, the file it is run on, and exactly what it says.
 
-The first line is the command. Where the second is `# yolov8.base, but`, the file is that one with rows and settings
-that follow: `row 7: ...` in the place of one, `behind row 7: ...` one more, `without row 7`. `--update-goldens` rewrites
-outputs.
+The first line is the command. Where the second is `# yolov8.base, but`, the file is that with the rows and settings
+that follow: `row 7: ...` in the place of one, `behind row 7: ...` one more, `without row 7`. `--update-goldens` writes
+the outputs anew.
 """
 
 from __future__ import annotations

@@ -72,17 +72,6 @@ def test_rows_are_those_of_pyyaml(ending: str) -> None:
     assert document.comment_index(21) is not None
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_an_insertion_keeps_the_endings_and_can_be_taken_back(ending: str) -> None:
-    text = written(BASE, ending).encode()
-    Path("base.yaml").write_bytes(text)
-    for words in ("insert base.yaml --at neck -o variant.yaml", "remove variant.yaml -o back.yaml"):
-        done = CliRunner().invoke(main, words.split())
-        assert done.exit_code == 0, done.output
-    assert Path("back.yaml").read_bytes() == text
-    assert len(yaml.safe_load(Path("variant.yaml").read_bytes().decode())["head"]) == 13 + 4
-
-
 @pytest.mark.parametrize("tool", ["git apply -", "patch --binary -p1"])
 @pytest.mark.parametrize("final", ["with", "without"])
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 from support.shapes import NETWORK, surgeon
 
-from lska_surgeon.core.shapes import settings_problems
-from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.sources import stock_models
-
 #: A setting as it is written -> what is said of it.
 WRONG = {
     "nc: 1000 classes": "nc is '1000 classes', and has to be the number of classes: write nc: 1000 # classes",
@@ -82,11 +78,6 @@ def test_what_is_written_instead_is_right() -> None:
     for fine in ("scales:", "activation:", "end2end: false", "kpt_shape: [17, 2]", "names: 1000 classes", "mine: [x]"):
         odd(fine)
         assert "error[" not in surgeon("check", "odd.yaml").output, fine
-
-
-def test_stock_models_have_no_such_setting() -> None:
-    for path in stock_models().values():
-        assert not list(settings_problems(Document.read(path).settings)), path
 
 
 def test_a_model_without_an_output_layer() -> None:

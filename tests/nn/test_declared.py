@@ -13,19 +13,17 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.builds import parameters, tensor_shapes
+from support.builds import tensor_shapes
 from support.custom import using, using_file
 
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.core.blocks import CustomModule, Declarations
-from lska_surgeon.core.graph import Graph, graph_of, scaling_of, yaml_of
+from lska_surgeon.core.graph import graph_of, scaling_of, yaml_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import Placement, edits_for, insert, remove
 from lska_surgeon.cost.count import count
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError
-from lska_surgeon.grafting.certificate import certify, random_images
-from lska_surgeon.grafting.transplant import excise_, transplant_, widths_of
 from lska_surgeon.nn.declared import declared_attention, project_class
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline
@@ -109,40 +107,6 @@ def test_an_activation_in_the_yaml_reaches_the_stock_blocks(likes: Declarations)
     kinds = {type(layer.act).__name__ for layer in built.modules() if type(layer).__name__ in ("Conv", "ConvOwn")}
     assert kinds >= {"ReLU"}
     assert "SiLU" not in kinds
-
-
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_a_network_with_declared_blocks_goes_through_surgery_like_the_stock_one(
-    data: st.DataObject, likes: Declarations
-) -> None:
-    """Inserted, removed, counted and grafted: the same rows, parameters and outputs as in the stock network."""
-    yaml = stock("yolov8n.yaml")
-    yaml["scales"] = {"n": [0.33, 0.125, 256]}
-    rows = yaml["backbone"] + yaml["head"]
-    possible = [index for index, row in enumerate(rows) if row[2] in LIKES]
-    own = tuple(sorted(data.draw(st.sets(st.sampled_from(possible), min_size=1, max_size=3))))
-    at = tuple(data.draw(st.sets(st.sampled_from(["neck", "head", "backbone", "sppf"]), min_size=1, max_size=1)))
-    changed = replaced(yaml, own)
-    with using(likes) as blocks:
-        base, plain = graph_of(changed, "own", blocks), graph_of(yaml, "stock")
-        scaling = scaling_of(yaml, "n")
-        rewrites = [
-            insert(graph, edits_for(Placement(at, k=7), graph, shapes_of(graph, scaling))) for graph in (base, plain)
-        ]
-        mine, theirs = rewrites
-        assert shapes_of(base, scaling) == shapes_of(plain, scaling)
-        assert [layer.sources for layer in mine.after] == [layer.sources for layer in theirs.after]
-        assert remove(mine.after).after == Graph(base.layers, base.settings, base.name)
-        variants = [layers_of(yaml_of(one.after, content), "x") for one, content in zip(rewrites, (changed, yaml))]
-        assert parameters(variants[0]) == parameters(variants[1])
-        model = build(changed)
-        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        images, after = random_images(model), yaml_of(mine.after, model.yaml)
-        widths = widths_of(model.eval(), next(iter(images.values())))
-        assert certify(model, lambda net: transplant_(net, mine, widths, after), images).exact
-        excise_(model, remove(mine.after))
-        assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
 
 
 #: Blocks that keep what they get, change the map's size or sum maps up, and rows of the newer networks.

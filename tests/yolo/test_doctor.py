@@ -105,23 +105,15 @@ def test_torchvision_that_does_not_match_is_told_with_its_remedy(site: Site) -> 
     ) in done.stdout
 
 
-def test_nothing_else_is_wrong_with_the_site_of_these_tests(site: Site) -> None:
-    site.install("numpy", "2.0.0")
-    assert site.traps() == {}
-
-
-def test_old_package_whose_name_is_written_in_another_way(site: Site) -> None:
-    site.install("ruamel.yaml", "0.9.1")
-    problem, remedy = site.traps()["too-old"]
-    assert problem.startswith("ruamel-yaml 0.9.1 is older than 0.17.2,")
-    assert remedy == "pip install -U 'ruamel-yaml>=0.17.2'"
-
-
-def test_old_release(site: Site) -> None:
-    site.install("ultralytics", "8.2.103", PACKAGE)
+@pytest.mark.parametrize(
+    ("package", "name", "version", "least"),
+    [("ultralytics", "ultralytics", "8.2.103", "8.3.0"), ("ruamel.yaml", "ruamel-yaml", "0.9.1", "0.17.2")],
+)
+def test_old_package_however_its_name_is_written(site: Site, package: str, name: str, version: str, least: str) -> None:
+    site.install(package, version, PACKAGE if package == "ultralytics" else {})
     assert site.traps()["too-old"] == (
-        "ultralytics 8.2.103 is older than 8.3.0, the first that lska-surgeon works with",
-        "pip install -U 'ultralytics>=8.3.0'",
+        f"{name} {version} is older than {least}, the first that lska-surgeon works with",
+        f"pip install -U '{name}>={least}'",
     )
 
 
