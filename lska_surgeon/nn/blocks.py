@@ -12,7 +12,7 @@ a `Kernel`. `C2fLSKA(64, 64, 2, True, {"k": 35})`. A class whose plain block the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +62,8 @@ class Host(nn.Module):
             operator.init_identity_()
         return self
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
+    @classmethod
+    def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
         """Add the operator to a plain block, which `convert` then gives this class; all or nothing."""
         raise NotImplementedError
 
@@ -71,8 +71,8 @@ class Host(nn.Module):
 class BottleneckLSKA(Host, plain.Bottleneck):
     """Bottleneck with an operator in its residual branch: x + LSKA(cv2(cv1(x)))."""
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
+    @classmethod
+    def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
         module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ class RepBottleneckLSKA(BottleneckLSKA, plain.RepBottleneck):
 class ResidualHost(Host):
     """A host whose operators sit in its bottlenecks, however deep."""
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
+    @classmethod
+    def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
         hosts = {plain.Bottleneck: BottleneckLSKA, plain.RepBottleneck: RepBottleneckLSKA}
         bottlenecks = [inner for inner in module.modules() if type(inner) in hosts]
         if not bottlenecks:
@@ -120,12 +120,19 @@ if hasattr(plain, "A2C2f"):
         """A2C2f without area attention (a2=False), of `BottleneckLSKA`s inside of its C3k blocks."""
 
 
-class SPPFLSKA(Host, plain.SPPF):
-    """SPPF with an operator on the concatenated features; the parameter names are those of the public SPPF_LSKA."""
+class PoolingHost(Host):
+    """A host whose operator works on the concatenated features, before the last convolution."""
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
-        module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
+    last: ClassVar[str] = "cv2"
+
+    @classmethod
+    def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
+        conv = getattr(module, cls.last).conv
+        module.lska = _operator_beside(conv, kernel, conv.in_channels)
+
+
+class SPPFLSKA(PoolingHost, plain.SPPF):
+    """SPPF with an operator; the parameter names are those of the public SPPF_LSKA."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = [self.cv1(x)]
@@ -135,12 +142,8 @@ class SPPFLSKA(Host, plain.SPPF):
         return out + x if getattr(self, "add", False) else out
 
 
-class SPPLSKA(Host, plain.SPP):
-    """SPP with an operator on the concatenated features."""
-
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
-        module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.in_channels)
+class SPPLSKA(PoolingHost, plain.SPP):
+    """SPP with an operator."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.cv1(x)
@@ -148,12 +151,10 @@ class SPPLSKA(Host, plain.SPP):
         return out
 
 
-class SPPELANLSKA(Host, plain.SPPELAN):
-    """SPPELAN with an operator on the concatenated features."""
+class SPPELANLSKA(PoolingHost, plain.SPPELAN):
+    """SPPELAN with an operator."""
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
-        module.lska = _operator_beside(module.cv5.conv, kernel, module.cv5.conv.in_channels)
+    last = "cv5"
 
     def forward(self, x: Tensor) -> Tensor:
         y = [self.cv1(x)]
@@ -172,8 +173,8 @@ class AttentionHost(Host):
         super(Host, self).__init__(*args, **kwargs)
         self._insert(self, resolve_kernel("lska-attention", k_size))
 
-    @staticmethod
-    def _insert(module: nn.Module, kernel: AnyOperator) -> None:
+    @classmethod
+    def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
         inside = [
             (parent, name, child)
             for parent in module.modules()
