@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
 from ..wording import clean
 
+#: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
+_NEAR = 0.87
 _DOUBLED = re.compile(r"(.)\1+")
 _OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")
 _SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
@@ -51,7 +54,7 @@ def is_stock_but_not_parsed(block: str) -> bool:
 
 @cache
 def nearest(block: str) -> str | None:
-    """The known block that an unknown name is one or two letters off, or None when none is that near."""
+    """The known block whose name an unknown one is nearly, or None when none is that near."""
     name = block.rpartition(".")[2]
     layers = {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
     blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _is_block(known)}
@@ -61,22 +64,8 @@ def nearest(block: str) -> str | None:
     slips = sorted(known for known in candidates.values() if is_slip(name, known))
     if slips:
         return slips[0]
-    allowed = 0 if len(name) < 5 else 1 if len(name) < 8 else 2  # letters
-    near = [(_letters_off(name.lower(), known, allowed), candidates[known]) for known in candidates]
-    return min(((off, known) for off, known in near if off <= allowed), default=(0, None))[1]
-
-
-def _letters_off(name: str, other: str, most: int) -> int:
-    """How many letters are to be put in, left out or replaced (Levenshtein); `most` + 1 for any more than that."""
-    if abs(len(name) - len(other)) > most:
-        return most + 1
-    above = list(range(len(other) + 1))
-    for row, letter in enumerate(name, start=1):
-        here = [row]
-        for column, there in enumerate(other, start=1):
-            here.append(min(above[column - 1] + (letter != there), above[column] + 1, here[-1] + 1))
-        above = here
-    return above[-1]
+    near = get_close_matches(name.lower(), candidates, n=1, cutoff=_NEAR)
+    return candidates[near[0]] if near else None
 
 
 def _is_block(name: str) -> bool:

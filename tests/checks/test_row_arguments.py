@@ -127,11 +127,13 @@ FORKS_PARSER = """
 def example():
     from ultralytics.nn.tasks import *
 from .gates import *
+from .gates import helper
 class Conv:
     def __init__(self, c1, c2, k=1, s=1): ...
 class Detect:
     def __init__(self, nc=80, ch=()): ...
 def parse_model(d, ch, verbose=True):
+    scale = d.get("scale")
     base = {Conv, C2f}
     for i, (f, n, m, args) in enumerate(d["backbone"] + d["head"]):
         m = globals()[m]
@@ -144,96 +146,66 @@ def parse_model(d, ch, verbose=True):
             args = [ch[f], *args]
         elif m is Gate2:
             c2 = args[1]
+        elif m is Gate3:
+            args = [ch[f], *args] if args[0] == "deep" else [ch[f], args[0], args[1]]
+        elif m is Gate4:
+            args = [ch[f], *helper(args)]
+        elif m is Gate5:
+            if len(args) < 2:
+                args.extend(helper(m))
+            args = [ch[f], args[0], args[1]]
+        elif m is Gate6:
+            if helper(m):
+                args = [ch[f], *args]
+        elif m is Gate7:
+            args = [ch[f], *args]
+            if scale in "mlx":
+                args[2] = True
         elif m in {Detect}:
             args.append([ch[x] for x in f])
         m_ = nn.Sequential(*(m(*args) for _ in range(n))) if n > 1 else m(*args)
 """
+GATES = ["c, k", "*args", "c, k, s=1", "c, k, s", "c, k, s", "c, k, s", "c, k, s=1"]
+
+
+def reported_by_fork(folder: Path, parser: str, *rows: str) -> list[str]:
+    """What `check` says of arguments in a fork with seven blocks of its own, each built from what `GATES` says."""
+    fork(folder, parser)
+    gates = [f"class Gate{n}:\n    def __init__(self, {args}): ...\n" for n, args in enumerate(GATES, start=1)]
+    (folder / "ultralytics" / "nn" / "gates.py").write_text("".join(gates), encoding="utf-8")
+    lines = "".join(f"- [-1, 1, {row}]\n" for row in ("Conv, [8]", *rows))
+    scales = "scales:\n  n: [1, 1, 1024]\n  m: [1, 1, 1024]\n"
+    text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[{len(rows)}], 1, Detect, [nc]]\n"
+    (folder / "my.yaml").write_text(text, encoding="utf-8")
+    done = fresh(
+        f"sys.path[:0] = [{str(folder)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
+        folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_a_forks_own_parser_is_followed(tmp_path: Path) -> None:
-    fork(tmp_path, FORKS_PARSER)
-    gates = "class Gate1:\n    def __init__(self, c, k): ...\nclass Gate2:\n    def __init__(self, *args): ...\n"
-    (tmp_path / "ultralytics" / "nn" / "gates.py").write_text(gates, encoding="utf-8")
-    rows = [
-        "[-1, 1, Conv, [8]]",
-        "[-1, 1, Gate1, []]",
-        "[-1, 1, Gate1, [3]]",
-        "[-1, 1, Gate2, [1, 2, 3]]",
-        "[-1, 1, Gate2, [1]]",
-        "[-1, 1, Conv, [8, 1, 1, 1, 1]]",
-    ]
-    lines = "".join(f"- {row}\n" for row in rows)
-    (tmp_path / "my.yaml").write_text(f"nc: 1\nbackbone:\n{lines}head:\n- [[5], 1, Detect, [nc]]\n", encoding="utf-8")
-    done = fresh(
-        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
-        "[print(one.row, one.message) for one in check_file('my.yaml').findings]",
-        tmp_path,
-    )
-    assert done.stdout.splitlines() == [
+    rows = ["Gate1, []", "Gate1, [3]", "Gate2, [1, 2, 3]", "Gate2, [1]", "Conv, [8, 1, 1, 1, 1]"]
+    assert reported_by_fork(tmp_path, FORKS_PARSER, *rows) == [
         "1 Gate1 wants [k], and is given []",
         "4 Gate2 wants 2 arguments, and is given [1]",
         "5 Conv takes at most [width, k, s], and is given [8, 1, 1, 1, 1]",
-    ], done.stderr
-
-
-MORE = """
-        elif m is Gate1:
-            args = [ch[f], *args] if args[0] == "deep" else [ch[f], args[0], args[1]]
-        elif m is Gate2:
-            args = [ch[f], *helper(args)]
-        elif m is Gate3:
-            if len(args) < 2:
-                args.extend(helper(m))
-            args = [ch[f], args[0], args[1]]
-        elif m is Gate4:
-            if helper(m):
-                args = [ch[f], *args]
-        elif m is Gate5:
-            args = [ch[f], *args]
-            if scale in "mlx":
-                args[2] = True
-        elif m in {Detect}:"""
+    ]
 
 
 def test_what_a_forks_parser_does_is_not_guessed(tmp_path: Path) -> None:
     """A text or the scale decides what is read; the answer of a function may be anything."""
-    head, _, rest = FORKS_PARSER.partition("        elif m is Gate1:")
-    _, _, end = rest.partition("        elif m in {Detect}:")
-    head = head.replace("    base =", '    scale = d.get("scale")\n    base =').replace(
-        "gates", "gates import helper\nfrom .gates"
-    )
-    fork(tmp_path, head + MORE.removeprefix("\n") + end)
-    with (tmp_path / "ultralytics" / "nn" / "gates.py").open("w", encoding="utf-8") as gates:
-        for name, last in [("Gate1", "s=1"), ("Gate2", "s"), ("Gate3", "s"), ("Gate4", "s"), ("Gate5", "s=1")]:
-            gates.write(f"class {name}:\n    def __init__(self, c, k, {last}): ...\n")
-    gates_rows = ["Gate1, [deep]", "Gate1, [3]", "Gate2, []", "Gate3, []", "Gate4, []", "Gate4, [1, 2, 3, 4]"]
-    rows = ["Conv, [8]", *gates_rows, "Gate5, [3]"]
-    lines = "".join(f"- [-1, 1, {row}]\n" for row in rows)
-    scales = "scales:\n  n: [1, 1, 1024]\n  m: [1, 1, 1024]\n"
-    text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[7], 1, Detect, [nc]]\n"
-    (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
-    done = fresh(
-        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
-        "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
-        tmp_path,
-    )
-    assert done.stdout.splitlines() == [
-        "2 Gate1 wants [k, s], and is given [3]",
-        "7 Gate5 wants [k, s], and is given [3], at scale m",
-    ], done.stderr
+    gates = ["Gate3, [deep]", "Gate3, [3]", "Gate4, []", "Gate5, []", "Gate6, []", "Gate6, [1, 2, 3, 4]", "Gate7, [3]"]
+    assert reported_by_fork(tmp_path, FORKS_PARSER, *gates) == [
+        "2 Gate3 wants [k, s], and is given [3]",
+        "7 Gate7 wants [k, s], and is given [3], at scale m",
+    ]
 
 
 def test_a_parser_that_cannot_be_followed_judges_nothing(tmp_path: Path) -> None:
-    fork(tmp_path, FORKS_PARSER.replace("args[j] = a", "args.pop()"))
-    (tmp_path / "my.yaml").write_text(
-        "nc: 1\nbackbone:\n- [-1, 1, Conv, []]\nhead:\n- [[0], 1, Detect, [nc]]\n", encoding="utf-8"
-    )
-    done = fresh(
-        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
-        "print(check_file('my.yaml').findings)",
-        tmp_path,
-    )
-    assert done.stdout == "()\n", done.stderr
+    assert reported_by_fork(tmp_path, FORKS_PARSER.replace("args[j] = a", "args.pop()"), "Conv, []") == []
 
 
 # Activations.

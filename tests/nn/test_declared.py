@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from copy import deepcopy
@@ -11,17 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from support.builds import tensor_shapes
 from support.custom import using, using_file
 
-from lska_surgeon.checks.check import check_file
 from lska_surgeon.core.blocks import CustomModule, Declarations
-from lska_surgeon.core.graph import graph_of, scaling_of, yaml_of
+from lska_surgeon.core.graph import graph_of, scaling_of
 from lska_surgeon.core.shapes import shapes_of
-from lska_surgeon.core.surgery import Placement, edits_for, insert, remove
-from lska_surgeon.cost.count import count
 from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.errors import BuildError, DeclarationError
 from lska_surgeon.nn.declared import declared_attention, project_class
@@ -107,91 +101,6 @@ def test_an_activation_in_the_yaml_reaches_the_stock_blocks(likes: Declarations)
     kinds = {type(layer.act).__name__ for layer in built.modules() if type(layer).__name__ in ("Conv", "ConvOwn")}
     assert kinds >= {"ReLU"}
     assert "SiLU" not in kinds
-
-
-#: Blocks that keep what they get, change the map's size or sum maps up, and rows of the newer networks.
-KINDS: dict[str, tuple[str, str, float | None]] = {
-    "nn.Identity": ("Same", "attention", None),
-    "nn.Upsample": ("Up", "attention", 0.5),
-    "nn.MaxPool2d": ("Down", "attention", 2.0),
-    "C3k2": ("C3k2Own", "C3k2", None),
-    "C2PSA": ("C2PSAOwn", "C2PSA", None),
-    "Conv": ("ConvOwn", "Conv", None),
-    "Concat": ("ConcatOwn", "Concat", None),
-}
-MIXED: dict[str, Any] = {
-    "nc": 2,
-    "backbone": [
-        [-1, 1, "Conv", [16, 3, 2]],
-        [-1, 1, "Conv", [16, 3, 2]],
-        [-1, 1, "C3k2", [16, False, 0.25]],
-        [-1, 1, "nn.Identity", []],
-        [-1, 1, "nn.MaxPool2d", [2, 2]],
-        [-1, 1, "Conv", [128, 3, 2]],
-        [-1, 1, "SPPF", [128, 5]],
-        [-1, 1, "C2PSA", [128]],
-    ],
-    "head": [
-        [-1, 1, "nn.Upsample", ["None", 2, "nearest"]],
-        [-1, 1, "Conv", [16, 1, 1]],
-        [[-1, 4], 1, "Sum", []],  # in both networks, for no stock block is like it
-        [[-1, 4], 1, "Concat", [1]],
-        [-1, 1, "C3k2", [16, False]],
-        [-1, 1, "Conv", [32, 3, 2]],
-        [[-1, 7], 1, "Concat", [1]],
-        [-1, 1, "C3k2", [32, False]],
-        [[12, 15], 1, "Detect", ["nc"]],
-    ],
-}
-MIXED_SOURCE = """
-from torch import nn
-from ultralytics.nn.modules import *
-from ultralytics.nn.modules.block import C3k2, C2PSA
-class Sum(nn.Module):
-    def forward(self, x):
-        return sum(x)
-""" + "".join(f"class {name}({stock}):\n    pass\n" for stock, (name, *_) in KINDS.items())
-
-
-@pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
-    folder = tmp_path_factory.mktemp("kinds")
-    (folder / "own_kinds.py").write_text(MIXED_SOURCE, encoding="utf-8")
-    blocks = {"Sum": CustomModule("Sum", "own_kinds:Sum", "add")}
-    for name, like, stride in KINDS.values():
-        blocks[name] = CustomModule(name, f"own_kinds:{name}", like, stride=stride)
-    return Declarations(blocks, folder / "lska-surgeon.toml", trusted=True)
-
-
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_every_kind_is_checked_counted_and_taken_back_like_the_stock_one(
-    data: st.DataObject, kinds: Declarations
-) -> None:
-    every = MIXED["backbone"] + MIXED["head"]
-    possible = [index for index, row in enumerate(every) if row[2] in KINDS]
-    own = data.draw(st.sets(st.sampled_from(possible), min_size=1, max_size=3))
-    at = data.draw(st.sampled_from(["neck", "sppf", "head"]))
-    changed = deepcopy(MIXED)
-    for index in own:
-        row = (changed["backbone"] + changed["head"])[index]
-        row[2] = KINDS[row[2]][0]
-    scaling = scaling_of(MIXED, None)
-    with using(kinds) as blocks:
-        rewrites, findings, costs = [], [], []
-        for yaml in (changed, MIXED):
-            graph = graph_of(yaml, "net", blocks)
-            rewrites.append(insert(graph, edits_for(Placement((at,), k=7), graph, shapes_of(graph, scaling))))
-            file = kinds.path.parent / "net.yaml"  # type: ignore[union-attr]
-            file.write_text(json.dumps(yaml).replace('"', ""), encoding="utf-8")
-            findings.append([(one.severity, one.rule) for one in check_file(str(file), blocks).findings])
-            costs.append(count(build(yaml_of(rewrites[-1].after, yaml)), (64, 64)))
-        mine, theirs = rewrites
-        assert shapes_of(mine.after, scaling) == shapes_of(theirs.after, scaling)
-        assert [layer.sources for layer in mine.after] == [layer.sources for layer in theirs.after]
-        assert remove(mine.after).after.layers == graph_of(changed, "net").layers
-    assert findings[0] == findings[1]
-    assert (costs[0].params, costs[0].macs) == (costs[1].params, costs[1].macs)
 
 
 BAD = """
