@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.attention import Operators, operators_in, read_any_attention
 from ..core.blocks import STOCK, BlockTable
@@ -18,7 +18,7 @@ from ..errors import PositionError
 from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
-from ..reports import Annotation, Part, Report, Strong, Table
+from ..reports import Annotation, Part, Report, Result, Strong, Table
 from .cache import cost_of
 
 
@@ -57,12 +57,14 @@ class CostDifference:
 
 
 @dataclass(frozen=True, repr=False)
-class Difference(RowDifference):
+class Difference(RowDifference, Result):
     """What sets two architectures apart, in rows, settings and costs.
 
     Attributes:
         costs: what the second has more.
     """
+
+    schema: ClassVar[int] = 2
 
     costs: CostDifference
 
@@ -79,15 +81,12 @@ class Difference(RowDifference):
         table, file, parts = self.table(), str(self.after.path), list[Part]()
         text = "one architecture"
         if self:
-            parts = [Strong(self.line), table, *self.totals(), "\n".join([self.costs.line, *self.footnotes()])]
+            parts = [Strong(self.summary), table, *self.totals(), "\n".join([self.costs.line, *self.footnotes()])]
             changes = [f"{_place(*row[:4])}: {row[4]}" for row in table.rows]
             text = "\n".join([*changes, self.costs.line])
-        notice = Annotation("notice", text, self.line, file)
-        return Report(self.line, parts, self.notes, self.to_dict(), annotations=[notice])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data, as `--json` writes it."""
-        return {**super().to_dict(), "costs": self.costs.to_dict()}
+        notice = Annotation("notice", text, self.summary, file)
+        data = {"schema": self.schema, **self.data(), "costs": self.costs.to_dict()}
+        return Report(self.summary, parts, self.notes, data, annotations=[notice])
 
 
 def _place(change: str, old: str, new: str, block: str) -> str:

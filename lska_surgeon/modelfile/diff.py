@@ -21,15 +21,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any, ClassVar
+from typing import Any
 
 from ..core.alignment import AlignedRow, align_rows, likenesses
 from ..core.graph import IMAGE, MAY_BE_ATTENTION, Graph, Layer, Scaling, role_of
 from ..core.shapes import Shape, channels_in, shapes_of
 from ..core.surgery import kept_letter, resolve_scale
 from ..errors import GraphError
-from ..reports import Part, Shown, Table
-from ..wording import counted
+from ..reports import Table
+from ..wording import counted, printable
 from .document import format_value
 from .model import Model
 
@@ -76,7 +76,7 @@ class Rewiring:
 
 
 @dataclass(frozen=True, repr=False)
-class RowDifference(Shown):
+class RowDifference:
     """What sets the rows and settings of two architectures apart.
 
     Attributes:
@@ -90,8 +90,6 @@ class RowDifference(Shown):
         rewired: slots of rows that both have.
         by_width: True when rows were compared with the scales' real widths and repeats, for the scales differ.
     """
-
-    schema: ClassVar[int] = 2
 
     before: Model
     after: Model
@@ -119,9 +117,9 @@ class RowDifference(Shown):
         return _name(self.before), _name(self.after)
 
     @property
-    def line(self) -> str:
+    def summary(self) -> str:
         """What differs, in one line."""
-        before, after = self.names
+        before, after = map(printable, self.names)
         if not self:
             return f"no difference: {before} and {after} are one architecture"
         rewired = {rewiring.row for rewiring in self.rewired}
@@ -169,14 +167,9 @@ class RowDifference(Shown):
             lines.append("rows were compared with their real widths and repeats, for the scales differ")
         return lines
 
-    def parts(self) -> tuple[Part, ...]:
-        """All in one line, a table of the changes, and the index map."""
-        return (self.line, self.table(), "\n".join(self.footnotes())) if self else (self.line,)
-
-    def to_dict(self) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """Everything as plain data."""
         return {
-            "schema": self.schema,
             "different": bool(self),
             "before": _model(self.before),
             "after": _model(self.after),

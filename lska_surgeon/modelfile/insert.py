@@ -17,8 +17,8 @@ from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale
 from ..errors import TargetError
 from ..files import as_path, planned_target, target_path, write_text
-from ..reports import Part, Shown, Table
-from ..wording import numbers, plural
+from ..reports import Report, Result, Table
+from ..wording import numbers, plural, printable
 from .document import Document
 from .model import Model, default_name, family_notes, model_of
 from .remove import tells_its_own
@@ -118,7 +118,7 @@ def in_words(sites: Sequence[SitePlan]) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Insertion(Shown):
+class Insertion(Result):
     """An insertion, worked out; nothing is written before `write`.
 
     Attributes:
@@ -185,20 +185,13 @@ class Insertion(Shown):
         name = self.output.name if self.output else "variant"
         return unified_diff(self.before, self.text, self.base.path.name, name)
 
-    @property
-    def line(self) -> str:
-        """What is done, in one line."""
+    def report(self) -> Report:
+        """What is done, in one line; a table of the edits; the diff."""
         scale = f" at scale {self.scaling.letter}" if self.scaling.letter else ""
         params = "" if self.params_added is None else f", {self.params_added:,} added parameters"
-        return f"{self.output or 'standard output'}: {self.base.name}{scale} with {in_words(self.sites)}{params}"
-
-    def parts(self) -> tuple[Part, ...]:
-        """What is done, a table of the edits, and the diff."""
-        return self.line, Table(COLUMNS, [site.cells() for site in self.sites]), self.diff
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data, as `--json` writes it."""
-        return {
+        where = self.output or "standard output"
+        done = printable(f"{where}: {self.base.name}{scale} with {in_words(self.sites)}{params}")
+        data = {
             "schema": self.schema,
             "base": str(self.base.path),
             "scale": self.scaling.letter,
@@ -209,6 +202,7 @@ class Insertion(Shown):
             "notes": list(self.notes),
             "diff": self.diff,
         }
+        return Report(done, (done, Table(COLUMNS, [site.cells() for site in self.sites]), self.diff), self.notes, data)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the variant; under another name than `output` it is worked out anew, for a name may say the scale.

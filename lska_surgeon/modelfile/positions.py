@@ -10,7 +10,7 @@ from typing import Any
 from ..core.graph import Graph, yolov5_problem
 from ..core.positions import Site, named_sites
 from ..core.shapes import Shape
-from ..reports import Part, Shown, Table
+from ..reports import Report, Result, Table
 from ..wording import clean, few, numbers
 from .document import format_value
 from .model import Model
@@ -21,7 +21,7 @@ _NAMES = ("position", "sites", "who reads the new layer")
 
 
 @dataclass(frozen=True, repr=False)
-class Positions(Shown):
+class Positions(Result):
     """Every layer of a model, and where operators may go.
 
     Attributes:
@@ -48,28 +48,25 @@ class Positions(Shown):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should be told."""
-        output = self.graph[len(self.graph) - 1]
-        problem = yolov5_problem(output.block, output.args)
+        problem = yolov5_problem(self.graph.output.block, self.graph.output.args)
         return (*self.model.notes, *([problem] if problem else []))
 
-    @property
-    def line(self) -> str:
-        """What it has, in one line."""
-        return f"{self.model.name}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}"
-
-    def parts(self) -> tuple[Part, ...]:
+    def report(self) -> Report:
         """A table of the layers, and one of the positions."""
-        return Table(_LAYERS, [self._layer(index) for index in range(len(self.graph))]), Table(_NAMES, self._names())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Layers and positions as plain data, as `--json` writes them."""
-        return {
+        indices = range(len(self.graph))
+        data = {
             "schema": self.schema,
             "model": str(self.model.path),
             "scale": self.model.scaling.letter,
-            "layers": [self._layer_as_dict(index) for index in range(len(self.graph))],
+            "layers": [self._layer_as_dict(index) for index in indices],
             "positions": {name: [site.layer for site in sites] for name, sites in self.named.items()},
         }
+        return Report(
+            f"{self.model.name}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}",
+            (Table(_LAYERS, [self._layer(index) for index in indices]), Table(_NAMES, self._names())),
+            self.notes,
+            data,
+        )
 
     def _layer(self, index: int) -> tuple[str, ...]:
         layer, shape = self.graph[index], self.shapes[index]

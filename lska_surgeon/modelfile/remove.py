@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
@@ -16,8 +15,8 @@ from ..core.operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
 from ..errors import KernelError
 from ..files import as_path, planned_target, target_path, write_text
-from ..reports import Part, Shown
-from ..wording import numbers, plural
+from ..reports import Report, Result
+from ..wording import numbers, plural, printable
 from .document import Document
 from .model import base_name, family_notes, read_source
 from .rewriting import reread, rewrite_text, unpin_scale
@@ -26,7 +25,7 @@ from .text import unified_diff
 
 
 @dataclass(frozen=True, repr=False)
-class Removal(Shown):
+class Removal(Result):
     """A removal, worked out; nothing is written before `write`.
 
     Attributes:
@@ -56,23 +55,16 @@ class Removal(Shown):
         name = self.output.name if self.output else "base"
         return unified_diff(self.document.text, self.text, self.source.path.name, name)
 
-    @property
-    def line(self) -> str:
-        """What is taken out, in one line."""
+    def report(self) -> Report:
+        """What is taken out, in one line, and the diff."""
         before, after, index_map = self.rewrite.before, self.rewrite.after, self.index_map
         gone = [layer.index for layer in before if layer.index not in index_map]
         hosts = [old for old, new in index_map.items() if after[new].block != before[old].block]
         parts = [f"{len(gone)} operator row{plural(gone)} ({numbers(gone)})"] if gone else []
         parts += [f"{len(hosts)} host{plural(hosts)} made plain ({numbers(hosts)})"] if hosts else []
-        return f"{self.output or 'standard output'}: {self.source.path.name} without {' and '.join(parts)}"
-
-    def parts(self) -> tuple[Part, ...]:
-        """What is taken out, and the diff."""
-        return self.line, self.diff
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data, as `--json` writes it."""
-        return {
+        where = self.output or "standard output"
+        done = printable(f"{where}: {self.source.path.name} without {' and '.join(parts)}")
+        data = {
             "schema": self.schema,
             "variant": str(self.source.path),
             "output": str(self.output) if self.output else None,
@@ -80,6 +72,7 @@ class Removal(Shown):
             "notes": list(self.notes),
             "diff": self.diff,
         }
+        return Report(done, (done, self.diff), self.notes, data)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the base; arguments and errors as for `Insertion.write`."""
