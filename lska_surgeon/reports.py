@@ -383,7 +383,7 @@ class Report:
     @property
     def shown(self) -> Sequence[Part]:
         """Its parts, or the summary where it has none."""
-        return self.parts or (self.summary,)
+        return self.parts or (printable(self.summary),)
 
 
 def render(report: Report, form: str) -> str:
