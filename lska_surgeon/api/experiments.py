@@ -296,13 +296,14 @@ def report(
         TargetError: `output` does not end in .html.
     """
     from ..insight.folder import images_in
-    from ..page.gather import report_of
     from ..recipes.sync import sync
 
     target = report_target(recipe, output)
     folder = None if images is None else Path(images)
     if folder is not None:
         images_in(folder)
+    from ..page.gather import report_of  # here, for it takes a second and no error above should wait for it
+
     planned = sync(SyncOptions(Path(recipe), dry_run=True, costs=costs), table_of(blocks))
     return report_of(planned, language=language, output=target, images=folder)
 

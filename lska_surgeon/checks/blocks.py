@@ -22,7 +22,7 @@ from ..installed.names import parsed_names, stock_modules, torch_layers
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
-from ..wording import clean
+from ..wording import clean, printable
 
 #: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
 _NEAR = 0.87
@@ -128,7 +128,7 @@ class Inventory(Result):
             summary, part = f"{len(rows)} blocks are known", Table(header, rows)
         else:
             summary = f"{self.asked}: {', '.join(self.guessed) or self._none_guessed}"
-            part = self.text.rstrip("\n") or summary  # type: ignore[assignment]
+            part = self.text.rstrip("\n") or printable(summary)  # type: ignore[assignment]
         data = {
             "schema": self.schema,
             "declarations": str(self.declarations.path) if self.declarations.path else None,

@@ -18,7 +18,7 @@ from .. import __version__
 from ..errors import SurgeonError, missing_package
 from ..wording import did_you_mean
 from . import say
-from .streams import give_up, leave, prepare_streams
+from .say import give_up, leave, prepare_streams
 
 #: Group of commands -> command -> one line of help; in the order of `--help`.
 GROUPS = {

@@ -1,13 +1,30 @@
-"""All that commands say goes through here: a name with a newline in it can't make a line of its own.
+"""All that a command says goes through here, into standard streams that are fit for anything.
 
-A line of a job's log may be an order to GitHub (`::error::`), and a control character one to the terminal.
+A name with a newline in it can't make a line of its own: a line of a job's log may be an order to GitHub (`::error::`),
+and a control character one to the terminal.
+
+No character is an error: one that a stream's encoding does not have is written as `\\u0394`, which JSON reads as well.
+A path with bytes that are no UTF-8 comes out as it is.
+What is written to a standard output that was closed before the start fails, as it does with grep and git. And no file
+that is opened gets the number of a closed stream, so that nobody's output ends up in it.
 """
 
 from __future__ import annotations
 
+import atexit
+import codecs
+import io
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import IO, BinaryIO, NoReturn, cast
+
 import click
 
 from ..wording import message, printable
+
+_ESCAPED = "lska_surgeon.escaped"
 
 
 def line(text: str, *, err: bool = False) -> None:
@@ -33,3 +50,68 @@ def report(text: str, *, err: bool = False, nl: bool = True) -> None:
 def content(data: bytes) -> None:
     """What a file holds, on standard output as it is."""
     click.echo(data, nl=False)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams of this process fit."""
+    if sys.stdin is None:
+        _null_device(0, os.O_RDONLY)  # and it stays None: there is nothing to read
+    if sys.stdout is None:
+        sys.stdout = _text(_null_device(1, os.O_RDONLY))  # a write fails: "Bad file descriptor"
+    if sys.stderr is None:
+        sys.stderr = _text(_null_device(2, os.O_WRONLY))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # somebody may have put another object there
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def give_up(stream: IO[str]) -> None:
+    """Drop what a stream still holds and can't write, so that the interpreter does not fail on it at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def leave(code: int, *, whole_process: bool) -> NoReturn:
+    """End with an exit code; where torch was imported, without the time that taking it apart would take.
+
+    Threads that still run, and whoever profiles the process, see its usual end.
+
+    Args:
+        code: the exit code.
+        whole_process: whether the process has no other purpose than this command.
+    """
+    watched = sys.getprofile() or sys.gettrace() or [one for one in threading.enumerate() if not one.daemon][1:]
+    if whole_process and "torch" in sys.modules and not watched:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            give_up(stream)
+        os._exit(code)
+    sys.exit(code)
+
+
+def _null_device(number: int, flags: int) -> int:
+    """The null device, opened: of the closed streams the first has the lowest number that is free."""
+    handle = os.open(os.devnull, flags)
+    if handle != number and number == 0:
+        os.close(handle)  # the number is in use, though Python knows of no standard input
+    return handle
+
+
+def _text(handle: int) -> io.TextIOWrapper:
+    return io.TextIOWrapper(cast(BinaryIO, io.FileIO(handle, "w")), encoding="utf-8", errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    if "\udc80" <= char <= "\udcff":  # how Python reads a byte that is no UTF-8
+        return bytes([ord(char) - 0xDC00]), error.start + 1
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2])), error.start + 1
+
+
+codecs.register_error(_ESCAPED, _escaped)

@@ -253,7 +253,9 @@ def open_recipe(path: Path) -> Fields:
     try:
         fields = Fields(path, read_mapping(path), RecipeError)
     except UnusableYaml as error:
-        remedy = "" if error.line else ": give a recipe, such as one of `lska-surgeon templates`"
+        remedy = (
+            "" if error.line or ": " in error.problem else ": give a recipe, such as one of `lska-surgeon templates`"
+        )
         raise RecipeError(f"{error.of(path)}{remedy}") from error
     if {"backbone", "head"} <= fields.values.keys():
         raise RecipeError(

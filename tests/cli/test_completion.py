@@ -120,7 +120,7 @@ def test_every_stock_model_that_is_offered_is_found() -> None:
     from lska_surgeon.modelfile.sources import find_source
 
     for name in [*offered("flops yolo"), *offered("flops rtdetr")]:
-        assert find_source(name).asked == name
+        assert find_source(name).name == name
 
 
 def test_no_letters_before_anything_is_typed() -> None:

@@ -84,7 +84,7 @@ def test_without_standard_error_the_rest_is_as_ever(
 
 
 def test_a_process_takes_no_file_for_a_closed_stream(tmp_path: Path) -> None:
-    prepare = "import sys; from lska_surgeon.cli.streams import prepare_streams; prepare_streams()"
+    prepare = "import sys; from lska_surgeon.cli.say import prepare_streams; prepare_streams()"
     code = f"{prepare}; file = open({str(tmp_path / 'x')!r}, 'w'); sys.exit(file.fileno() < 3)"
     done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, code], check=False)
     assert done.returncode == 0
