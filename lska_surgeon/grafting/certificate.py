@@ -26,6 +26,8 @@ from .input_files import pixels_of
 
 #: Seed of the random images.
 SEED = 0
+#: Numbers in images for which waking further threads takes longer than it saves.
+_SMALL = 2**18
 Outputs = dict[str, tuple[Tensor, ...]]
 
 
@@ -133,15 +135,18 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, d
     outputs: Outputs = {}
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
+    threads = torch.get_num_threads()
     with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
         for mode in ("eval", "train"):
             model.train(mode == "train")
             for name, image in images.items():
                 torch.manual_seed(SEED)
+                torch.set_num_threads(1 if image.numel() < _SMALL else threads)
                 try:
                     outputs[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(image.clone())))
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
+    torch.set_num_threads(threads)
     for module, training in mode_before.items():
         module.training = training
     return outputs, skipped
