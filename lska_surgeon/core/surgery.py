@@ -101,6 +101,13 @@ class Rewrite:
         return tuple(pair for pair in operators if [self.origin[index] for index in pair].count(None) == 1)
 
 
+def stacking_notes(rewrite: Rewrite) -> list[str]:
+    """What to say where an operator comes to stand right before or behind one that was there."""
+    pairs = ", ".join(f"{first} and {second}" for first, second in rewrite.stacked)
+    had = f"{rewrite.before.name} had an operator in this place already, so that two follow each other"
+    return [f"{had}: rows {pairs}"] if pairs else []
+
+
 def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
     """Insert operators.
 

@@ -20,9 +20,8 @@ from ..core.attention import read_any_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer
 from ..core.operators import OtherOperator
-from ..core.surgery import Rewrite, remove
+from ..core.surgery import Rewrite, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
-from ..modelfile.insert import stacking_notes
 from ..reports import Report, Table
 from ..wording import counted, few, plural
 from ..yolo.build import layers_of

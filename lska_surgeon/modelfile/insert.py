@@ -14,7 +14,7 @@ from ..core.graph import Layer, Scaling
 from ..core.operators import AnyOperator
 from ..core.positions import Site
 from ..core.shapes import Shape, shapes_of
-from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale
+from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale, stacking_notes
 from ..errors import TargetError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Report, Result, Table
@@ -277,13 +277,6 @@ def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
         f"its lists leave no room for comments, so lska-surgeon remove will not tell the inserted rows ({blocks}) from "
         "the network's own: write a row on each line"
     ]
-
-
-def stacking_notes(rewrite: Rewrite) -> list[str]:
-    """What to say where an operator comes to stand right before or behind one that was there."""
-    pairs = ", ".join(f"{first} and {second}" for first, second in rewrite.stacked)
-    had = f"{rewrite.before.name} had an operator in this place already, so that two follow each other"
-    return [f"{had}: rows {pairs}"] if pairs else []
 
 
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:
