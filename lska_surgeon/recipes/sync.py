@@ -146,7 +146,7 @@ class Variants(Result):
             "index": self.index.to_dict(),
         }
         parts: list[Part] = [self.index.table(), *self.problems, line]
-        return Report(line, parts, self._notes(), data, self.index.sheet(), self._annotations(line))
+        return Report(line, parts, self.notes, data, self.index.sheet(), self._annotations(line))
 
     def check_folders(self) -> None:
         """Refuse, before anything is written, folders that can't be written to.
@@ -201,7 +201,9 @@ class Variants(Result):
         remedy = f"; run `lska-surgeon variants {self.recipe.path}{prune}{force}`" if counts else ""
         return f"{start}, {', '.join(failed)}{remedy}"
 
-    def _notes(self) -> tuple[str, ...]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know beside the result."""
         if self.checked:
             return ()
         texts = []
