@@ -531,7 +531,9 @@ class Result:
         return f"<{type(self).__name__} {self.line}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(part if isinstance(part, str) else _plain(part) for part in map(told, self._all_parts()))
+        return "\n\n".join(
+            part if isinstance(part, str) else _plain(part) for part in map(told, _halved(self._all_parts()))
+        )
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))

@@ -36,8 +36,8 @@ from support.ablations import RECIPE, experiment, spread
 from support.hostile import call, name, pickle_of, text, write_zip
 from support.shapes import NETWORK, surgeon, write_checkpoint
 
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.latencies import keep_latencies
+from lska_surgeon.ablation.outcomes import keep_latencies
+from lska_surgeon.ablation.runs import plan_ablation
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes, and no alarm")
 
@@ -124,7 +124,7 @@ FILES = {
         ),
     ),
     "data": File("shapes/data.yaml", ("ablate recipe.yaml --dry-run", "train base.pt data=shapes/data.yaml")),
-    "cell": File(f"{CELL}/cell.json", OF_RUNS),
+    "cell": File(f"{CELL}/run.json", OF_RUNS),
     "epochs": File(f"{CELL}/results.csv", OF_RUNS),
     "weights": File(f"{CELL}/weights/best.pt", ("results ablation --base tiny",)),
     "arguments": File(f"{CELL}/args.yaml", ("results ablation --base tiny",)),
@@ -325,7 +325,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         next(Path("shapes/images/train").iterdir()).rename("image.png")
         Path("pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
         ablation = plan_ablation(recipe)
-        for cell in ablation.cells:
+        for cell in ablation.runs:
             Path(f"{cell.folder}.lock").touch()
             words = (
                 f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 3\nseed: {cell.seed}\n"

@@ -24,8 +24,7 @@ from support.ablations import RECIPE, experiment, neck_gains, pretend
 
 import lska_surgeon as ls
 from lska_surgeon import reports
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.formats import FORMATS, render
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.cli.main import main
 from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, Node
 from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
@@ -382,10 +381,10 @@ def test_what_strangers_runs_say_stays_in_its_cell(text: str, tmp_path: Path) ->
         run.mkdir()
         args = {"model": f"{other}.yaml", "data": f"{name}.yaml", "seed": seed, "epochs": 1, "note": text * (seed + 1)}
         (run / "args.yaml").write_text(json.dumps(args), encoding="utf-8")
-        pretend(run, {}, [{"metrics/mAP50-95(B)": 0.5 + seed / 100}])
+        pretend(run, None, [{"metrics/mAP50-95(B)": 0.5 + seed / 100}])
     found = ls.results(tmp_path, costs=False)
-    for form in FORMATS:
-        shown = render(found, form)
+    for form in ("table", "md", "latex", "csv", "json", "html"):
+        shown = reports.render(found.report(), form)
         assert_seen(shown)
         lines = shown.splitlines()
         assert not [line for line in lines if line.startswith("\\input")]
@@ -413,9 +412,9 @@ def test_what_strangers_runs_say_stays_in_its_cell(text: str, tmp_path: Path) ->
 def test_what_records_of_cells_say_stays_in_its_line(text: str, tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", lambda name, seed: [0.5 + seed / 100], RECIPE, notes={"NaN": text, text: text})
     for name, state in (("neck", "failed"), ("sppf", "done")):
-        (cell,) = [one for one in plan_ablation(recipe).cells if name in one.network.name and one.seed == 0]
+        (cell,) = [one for one in plan_ablation(recipe).runs if name in one.network.name and one.seed == 0]
         record = {**cell.record(), "state": state, "error": {"text": text * 100}, "notes": {text: text}}
-        (cell.folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+        (cell.folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     for words in (
         "ablate --dry-run",
         "ablate --dry-run --json",

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..cost.limits import DEFAULT_SIZE
+from ..core.blocks import STOCK, BlockTable
+from ..cost.cache import cost_of
+from ..cost.limits import DEFAULT_SIZE, size_of
 from ..errors import AblationError, SurgeonError, without_trust
 from ..modelfile.sources import CHECKPOINT_SUFFIXES
 from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
-from .networks import BASE, VARIANT
+from .outcomes import OTHER_NETWORK, Costs, Outcome, weights_of, with_equal_seeds, with_metrics
 from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
-from .runs import OTHER_NETWORK, Run, weights_of, with_equal_seeds, with_metrics
+from .runs import BASE, VARIANT
 
 #: Arguments that may differ between runs whose numbers are compared: what is compared, and what changes no number.
 _MAY_DIFFER = frozenset(
@@ -26,16 +28,16 @@ _MOST = 5
 
 
 @dataclass(frozen=True)
-class _Found:
+class _PlainRun:
     """A run with what its args.yaml says.
 
     Attributes:
-        run: the run; what it is compared with is not known yet.
+        outcome: its numbers; what it is compared with is not known yet.
         model: the model that args.yaml names.
         args: all of args.yaml.
     """
 
-    run: Run
+    outcome: Outcome
     model: Path
     args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -45,14 +47,31 @@ class PlainRuns:
     """What lies below folders.
 
     Attributes:
-        runs: the runs.
+        outcomes: what the runs came to.
         sizes: network -> the image size that it was trained at, pixels of a side.
         notes: what was passed over, in words.
     """
 
-    runs: tuple[Run, ...]
+    outcomes: tuple[Outcome, ...]
     sizes: Mapping[str, int]
     notes: tuple[str, ...]
+
+    def costs(self, blocks: BlockTable = STOCK) -> tuple[dict[str, Costs], tuple[str, ...]]:
+        """Network -> its costs at the size that it was trained at, by its first checkpoint; and what is unknown."""
+        costs: dict[str, Costs] = {}
+        for one in self.outcomes:
+            if one.network not in costs and OTHER_NETWORK not in one.notes:
+                counted = _counted(one.folder, self.sizes[one.network], blocks)
+                if counted is not None:
+                    costs[one.network] = counted
+        notes = []
+        if costs:
+            sizes = sorted({self.sizes[name] for name in costs})
+            notes.append(f"GFLOPs are at {' and '.join(map(str, sizes))} pixels, as it was trained")
+        unknown = [name for name in dict.fromkeys(one.network for one in self.outcomes) if name not in costs]
+        if unknown:
+            notes.append(f"params and GFLOPs are not known of {', '.join(unknown)}: no checkpoint that can be counted")
+        return costs, tuple(notes)
 
 
 class _NoRun(Exception):
@@ -70,26 +89,25 @@ def plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainRu
     Raises:
         AblationError: there are none, or none of them is of the base.
     """
-    places = {path.parent for folder in folders for path in folder.rglob("args.yaml")}
-    found, passed_over = [], []
-    for place in sorted(places):
+    runs, passed_over = [], []
+    for place in sorted({path.parent for folder in folders for path in folder.rglob("args.yaml")}):
         try:
-            found.append(_read(place, epoch))
+            runs.append(_read(place, epoch))
         except _NoRun as why:
             passed_over.append(f"passed over {place}: {why}")
-    if not found:
+    if not runs:
         where = ", ".join(map(str, folders))
         more = f" ({passed_over[0]})" if passed_over else ""
         raise AblationError(f"no run with args.yaml and results.csv in {where}{more}: give folders such as runs/detect")
-    found = _newest(_named(found))
-    models = {one.run.network: one.model for one in found}
+    runs = _newest(_named(runs))
+    models = {run.outcome.network: run.model for run in runs}
     base = next((name for name, model in models.items() if model.name == base), base)  # called by its file
     if base is not None and base not in models:
         raise AblationError(f"no run of {base} there: there are {', '.join(models)}")
-    runs = _with_other_arguments([_with_base(one, models, base) for one in found])
-    runs.sort(key=lambda run: (run.data, run.base, run.role != BASE, run.network, run.seed))
-    sizes = {one.run.network: _size(one.args) for one in reversed(found)}
-    return PlainRuns(tuple(with_equal_seeds(runs)), sizes, tuple(passed_over))
+    outcomes = _with_other_arguments([_with_base(run, models, base) for run in runs])
+    outcomes.sort(key=lambda one: (one.data, one.base, one.role != BASE, one.network, one.seed))
+    sizes = {run.outcome.network: _size(run.args) for run in reversed(runs)}
+    return PlainRuns(tuple(with_equal_seeds(outcomes)), sizes, tuple(passed_over))
 
 
 def _size(args: Mapping[str, Any]) -> int:
@@ -97,108 +115,117 @@ def _size(args: Mapping[str, Any]) -> int:
     return size if isinstance(size, int) and size > 0 else DEFAULT_SIZE
 
 
-def _read(folder: Path, epoch: str) -> _Found:
-    args = _arguments(folder / "args.yaml")
+def _read(folder: Path, epoch: str) -> _PlainRun:
+    try:
+        args = Fields(folder / "args.yaml", read_mapping(folder / "args.yaml"), AblationError).values
+    except UnusableYaml as error:
+        raise _NoRun(error.of("its args.yaml")) from error
+    except AblationError as error:  # in a field
+        raise _NoRun(str(error)) from error
     if not (folder / EPOCHS).is_file():
         raise _NoRun(no_epochs(folder))
     if not isinstance(args.get("model"), str):
         raise _NoRun("its args.yaml names no model")
     data, seed = Path(str(args.get("data") or "?")), args.get("seed")
     model, record = Path(args["model"]), read_record(folder)
-    if record is not None and record["state"] == UNREADABLE:
-        raise _NoRun(record["error"]["text"])
-    if record is not None:  # a cell, whose folder may have been moved since
-        model = folder / str(record["task"]["model"])
+    if record is not None and record.state == UNREADABLE:
+        raise _NoRun(record.error.text if record.error else UNREADABLE)
+    if record is not None:  # a run of an ablation, whose folder may have been moved since
+        model = folder / record.task.model
     name = data.parent.name if data.stem == "data" and data.parent.name else data.stem
-    run = Run(model.stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
+    outcome = Outcome(model.stem, name, seed if isinstance(seed, int) else 0, VARIANT, "", folder, DONE)
     epochs, asked = read_epochs(folder), args.get("epochs")
     if isinstance(asked, int) and len(epochs) < asked:
         ended = (folder / "weights" / "last.pt").is_file() and not args.get("time")
         text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
-        run = replace(run, notes={"early stop": text}) if ended else replace(run, state=RUNNING)
-    return _Found(with_metrics(_looked_through(run, model), epochs, epoch), model, args)
+        outcome = outcome.noting("early stop", text) if ended else replace(outcome, state=RUNNING)
+    return _PlainRun(with_metrics(_compared(outcome, model), epochs, epoch), model, args)
 
 
-def _arguments(path: Path) -> dict[str, Any]:
-    try:
-        return Fields(path, read_mapping(path), AblationError).values
-    except UnusableYaml as error:
-        raise _NoRun(error.of("its args.yaml")) from error
-    except AblationError as error:  # in a field
-        raise _NoRun(str(error)) from error
-
-
-def _looked_through(run: Run, model: Path) -> Run:
-    """The run; where the model that args.yaml names is still there, held against what the checkpoint holds."""
-    from .verification import other_network
-
-    checkpoint = weights_of(run.folder)
+def _compared(outcome: Outcome, model: Path) -> Outcome:
+    """The outcome; where the model that args.yaml names is still there, compared with what the checkpoint holds."""
+    checkpoint = weights_of(outcome.folder)
     gone = model.suffix.lower() in CHECKPOINT_SUFFIXES and not model.is_file()
     if checkpoint is None or gone:
-        return run
+        return outcome
+    from ..yolo.environment import import_offline
+
+    import_offline()
+    from .training import other_network
+
     try:
         difference = other_network(checkpoint, model)
     except SurgeonError as error:
-        told = f"its network can't be compared: {without_trust(error)}"
-        return replace(run, notes={**run.notes, "not compared": told})
+        return outcome.noting("not compared", f"its network can't be compared: {without_trust(error)}")
     if difference is None:
-        return run
-    return replace(run, notes={**run.notes, OTHER_NETWORK: f"args.yaml names {model}, and {difference}"})
+        return outcome
+    return outcome.noting(OTHER_NETWORK, f"args.yaml names {model}, and {difference}")
 
 
-def _named(found: Sequence[_Found]) -> list[_Found]:
+def _counted(folder: Path, size: int, blocks: BlockTable) -> Costs | None:
+    checkpoint = weights_of(folder)
+    if checkpoint is None:
+        return None
+    try:
+        cost = cost_of(str(checkpoint), size_of(size), blocks=blocks)
+    except SurgeonError:
+        return None
+    return Costs(cost.params, cost.gflops)
+
+
+def _named(runs: Sequence[_PlainRun]) -> list[_PlainRun]:
     """Networks are called as their files; `yolov8s.yaml` and `yolov8s.pt` are two, from scratch and trained before."""
     files: dict[str, set[str]] = {}
-    for one in found:
-        files.setdefault(one.model.stem, set()).add(one.model.suffix)
+    for run in runs:
+        files.setdefault(run.model.stem, set()).add(run.model.suffix)
     return [
-        replace(one, run=replace(one.run, network=one.model.name)) if len(files[one.model.stem]) > 1 else one
-        for one in found
+        replace(run, outcome=replace(run.outcome, network=run.model.name)) if len(files[run.model.stem]) > 1 else run
+        for run in runs
     ]
 
 
-def _newest(found: Sequence[_Found]) -> list[_Found]:
+def _newest(runs: Sequence[_PlainRun]) -> list[_PlainRun]:
     """Of runs with the same network, data and seed, the newest."""
-    kept: dict[tuple[str, str, int], _Found] = {}
-    for one in sorted(found, key=lambda one: (one.run.folder / EPOCHS).stat().st_mtime):
-        run = one.run
-        key = (run.network, run.data, run.seed)
+    kept: dict[tuple[str, str, int], _PlainRun] = {}
+    for run in sorted(runs, key=lambda run: (run.outcome.folder / EPOCHS).stat().st_mtime):
+        one = run.outcome
+        key = (one.network, one.data, one.seed)
         if key in kept:
-            text = f"the newest of several runs of seed {run.seed}"
-            one = replace(one, run=replace(run, notes={**run.notes, "several runs": text}))
-        kept[key] = one
+            text = f"the newest of several runs of seed {one.seed}"
+            run = replace(run, outcome=one.noting("several runs", text))
+        kept[key] = run
     return list(kept.values())
 
 
-def _with_base(found: _Found, models: Mapping[str, Path], base: str | None) -> _Found:
+def _with_base(run: _PlainRun, models: Mapping[str, Path], base: str | None) -> _PlainRun:
     """A run with its base: the one asked for, or the one that its name begins with."""
-    own, file = found.run.network, found.model
+    own, file = run.outcome.network, run.model
     if base is None:
         begun = [name for name, other in models.items() if file.stem.startswith(f"{other.stem}-")]
         kin = (len(models[name].stem) * 2 + (models[name].suffix == file.suffix) for name in begun)
         base = max(zip(kin, begun), default=(0, own))[1]
-    return replace(found, run=replace(found.run, role=BASE if own == base else VARIANT, base=base))
+    return replace(run, outcome=replace(run.outcome, role=BASE if own == base else VARIANT, base=base))
 
 
-def _with_other_arguments(found: Sequence[_Found]) -> list[Run]:
-    """The runs; those that were trained otherwise than their base say so, for then more than the network differs."""
+def _with_other_arguments(runs: Sequence[_PlainRun]) -> list[Outcome]:
+    """Those that were trained otherwise than their base say so, for then more than the network differs."""
     usual: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in found:
-        same = [other.args for other in found if (other.run.data, other.run.network) == (one.run.data, one.run.base)]
+    for run in runs:
+        pair = (run.outcome.data, run.outcome.base)
+        same = [other.args for other in runs if (other.outcome.data, other.outcome.network) == pair]
         names = {name for args in same for name in args} - _MAY_DIFFER
-        usual[one.run.data, one.run.base] = {name: _commonest([args.get(name) for args in same]) for name in names}
-    runs = []
-    for one in found:
-        wanted = usual[one.run.data, one.run.base]
-        other = [name for name in one.args if name in wanted and one.args[name] != wanted[name]]
+        usual[pair] = {name: _commonest([args.get(name) for args in same]) for name in names}
+    outcomes = []
+    for run in runs:
+        one = run.outcome
+        wanted = usual[one.data, one.base]
+        other = [name for name in run.args if name in wanted and run.args[name] != wanted[name]]
         if other:
-            told = ", ".join(f"{name} {one.args[name]}, not {wanted[name]}" for name in other[:_MOST])
+            told = ", ".join(f"{name} {run.args[name]}, not {wanted[name]}" for name in other[:_MOST])
             more = f" and {len(other) - _MOST} more" if len(other) > _MOST else ""
-            text = f"trained otherwise than most of {one.run.base}: {told}{more}"
-            runs.append(replace(one.run, notes={**one.run.notes, "other arguments": text}))
-        else:
-            runs.append(one.run)
-    return runs
+            one = one.noting("other arguments", f"trained otherwise than most of {one.base}: {told}{more}")
+        outcomes.append(one)
+    return outcomes
 
 
 def _commonest(values: Sequence[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The record of a cell: all that is known of it, in one file that is replaced whole; it knows no recipe and no torch.
+"""The record of a run: all that is known of it, in one file that is replaced whole; it knows no recipe and no torch.
 
 A record says "running" from the first moment of a training to its end. Whether somebody is still at it, the lock says:
 it is the system's, and goes with the process that held it, however that ended. Whoever only looks writes nothing: the
@@ -19,63 +19,109 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, TypedDict, cast
+from typing import Annotated, Any, Literal, Optional
 
+import msgspec
 from filelock import FileLock, Timeout
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from ..errors import DamagedError
 from ..files import open_to_read, read_json, read_within, write_text
+from ..wording import clean
 
-SCHEMA = 1
-RECORD = "cell.json"
+RECORD = "run.json"
+#: What it was called before.
+_FORMER = "cell.json"
 LOG = "log.txt"
-#: States of a cell; the first four are kept in its record.
+#: States of a run; the first four are kept in its record.
 WAITING, RUNNING, DONE, FAILED, STALE, INTERRUPTED = "waiting", "running", "done", "failed", "stale", "interrupted"
+#: Of a run whose record is damaged.
+UNREADABLE = "unreadable"
 #: What Ultralytics writes of each epoch.
 EPOCHS = "results.csv"
-#: Of a cell whose record is damaged.
-UNREADABLE = "unreadable"
 _TAIL = 12  # lines of a log that a record keeps
 _TAIL_BYTES = 2**16
 _MOST_EPOCHS, _MOST_COLUMNS = 20_000, 200
 
 _Number = Annotated[int, Meta(ge=0, le=10**9)]
 _Seconds = Optional[Annotated[float, Meta(ge=0, le=1e12)]]
-_Path = Optional[str]
+_Text = Optional[str]
 
 
-class _Task(TypedDict):
-    model: Annotated[str, Meta(pattern=r"^[^/\\\x00]+$")]  # a file in the cell's folder
-    start: _Path
+class Task(Struct, frozen=True):
+    """What a process has to know to train, paths of this machine among it.
+
+    Attributes:
+        model: the YAML of what is trained, a file in the run's folder.
+        data: the data YAML, or folder, as Ultralytics takes it.
+        arguments: Ultralytics' own arguments.
+        base: the YAML of its base, relative to that folder.
+        start: the checkpoint that is grafted into it.
+        init: how operators start in that checkpoint.
+    """
+
+    model: Annotated[str, Meta(pattern=r"^[^/\\\x00]+$")]
     data: str
     arguments: dict[str, Any]
+    base: str = ""
+    start: _Text = None
+    init: str = "identity"
 
 
-class _Asked(TypedDict):
-    arguments: dict[str, Any]
+class Attempt(Struct, frozen=True, omit_defaults=True):
+    """One process that trained, or tried to."""
+
+    started: str = ""
+    host: str = ""
+    pid: int = 0
+    ended: _Text = None
+    seconds: _Seconds = None
 
 
-class _Attempt(TypedDict, total=False):
-    seconds: _Seconds
+class Failure(Struct, frozen=True):
+    """Why a run failed, and the end of its log."""
 
-
-class _Error(TypedDict):
     text: str
+    log: str = ""
 
 
-class _Epochs(TypedDict):
+class Epochs(Struct, frozen=True):
+    """How many epochs were asked for and done."""
+
     asked: _Number
     done: _Number
 
 
-class _Transferred(TypedDict):
+class Transferred(Struct, frozen=True):
+    """How many tensors of its start a network holds."""
+
     tensors: _Number
     of: _Number
 
 
-class _Prepared(TypedDict):
-    """What every record has."""
+_Failure = Optional[Failure]
+_Transferred = Optional[Transferred]
+_Epochs = Optional[Epochs]
+
+
+class Record(Struct, frozen=True, omit_defaults=True):
+    """What is kept of a run.
+
+    Attributes:
+        name, role, base, data, seed: which run.
+        identity: hash of `asked`.
+        asked: all that the training depends on.
+        task: what a process has to know to train it.
+        state: see above.
+        attempts: the processes that were at it.
+        error: why it failed.
+        transferred: how much of its start was in the network.
+        epochs: how many it has done.
+        notes: kind -> what one has to know of it.
+        versions: releases that it was trained with.
+        exact_resume: whether an interruption changes no number.
+        device, batch: what it was trained on, and with.
+    """
 
     schema: Literal[1]
     name: str
@@ -84,21 +130,22 @@ class _Prepared(TypedDict):
     data: str
     seed: int
     identity: Annotated[str, Meta(pattern=r"^\w+$")]
-    asked: _Asked
-    task: _Task
-    state: Literal["waiting", "running", "done", "failed"]
+    asked: dict[str, Any]
+    task: Task
+    state: Literal["waiting", "running", "done", "failed", "unreadable"] = "waiting"
+    attempts: tuple[Attempt, ...] = ()
+    error: _Failure = None
+    transferred: _Transferred = None
+    epochs: _Epochs = None
+    notes: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    exact_resume: bool = True
+    device: _Text = None
+    batch: Any = None
 
-
-class _Record(_Prepared, total=False):
-    """What a record has besides, once somebody has tried."""
-
-    attempts: list[_Attempt]
-    error: _Error
-    transferred: _Transferred
-    epochs: _Epochs
-    notes: dict[str, str]
-    versions: dict[str, str]
-    exact_resume: bool
+    def but(self, **changes: Any) -> Record:
+        """The same with other values."""
+        return msgspec.structs.replace(self, **changes)
 
 
 def digest(value: Any) -> str:
@@ -106,36 +153,43 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """A cell's record; None where there is none.
+def read_record(folder: Path) -> Record | None:
+    """A run's record; None where there is none.
 
     In place of one that is damaged stands one that says so: its state is `UNREADABLE`, and its error names the file.
     """
+    path = folder / RECORD
+    if not os.path.lexists(path):
+        path = folder / _FORMER
     try:
-        return cast("dict[str, Any]", read_json(folder / RECORD, _Record))
+        return msgspec.convert(read_json(path, dict), Record)
     except FileNotFoundError:
         return None
-    except DamagedError as error:
-        remedy = "repair it, or let ablate --renew move its folder aside and train anew"
-        return {"state": UNREADABLE, "identity": "damaged", "error": {"text": f"{error}; {remedy}", "log": ""}}
+    except (DamagedError, msgspec.ValidationError) as error:
+        problem = error if isinstance(error, DamagedError) else f"{path} is damaged: {clean(str(error))}"
+        text = f"{problem}; repair it, or let ablate --renew move its folder aside and train anew"
+        nothing = Task("", "", {})
+        return Record(1, "", "", "", "", 0, "damaged", {}, nothing, "unreadable", error=Failure(text))
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Replace a cell's record, whole or not at all."""
+def write_record(folder: Path, record: Record) -> None:
+    """Replace a run's record, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n", force=True)
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
+    write_text(folder / RECORD, f"{text}\n", force=True)
+    (folder / _FORMER).unlink(missing_ok=True)
 
 
 class Busy(Exception):
-    """Somebody else is training this cell."""
+    """Somebody else is at this run."""
 
 
 @contextmanager
 def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold a cell, so that nobody else trains it.
+    """Hold a run, so that nobody else trains it.
 
     Args:
-        folder: the cell.
+        folder: the run.
         wait: seconds to wait for it; whoever only looks who holds it holds it for a moment.
 
     Raises:
@@ -154,7 +208,7 @@ def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether somebody holds a cell now; nothing is written, and whoever else looks is not in the way."""
+    """Whether somebody holds a run now; nothing is written, and whoever else looks is not in the way."""
     try:
         with open_to_read(Path(f"{folder}.lock")) as lock:
             return _is_locked(lock.fileno())
@@ -186,23 +240,21 @@ else:
         return False
 
 
-def state_of(folder: Path, identity: str | None = None) -> str:
-    """What a cell is in; one that was trained under another identity is stale."""
-    record = read_record(folder)
+def state_of(folder: Path, record: Record | None, identity: str) -> str:
+    """What a run is in, by its record and its lock; one that was trained under another identity is stale."""
     if record is None:
         return RUNNING if is_held(folder) else WAITING
-    state = str(record["state"])
-    if state == UNREADABLE:
-        return state
-    if identity is not None and record["identity"] != identity:
+    if record.state == UNREADABLE:
+        return UNREADABLE
+    if record.identity != identity:
         return STALE
-    if state == RUNNING:
+    if record.state == RUNNING:
         return RUNNING if is_held(folder) else INTERRUPTED
-    return state
+    return record.state
 
 
 def log_tail(folder: Path) -> str:
-    """The end of a cell's log, progress bars left out."""
+    """The end of a run's log, progress bars left out."""
     try:
         with open_to_read(folder / LOG) as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
@@ -227,7 +279,7 @@ def read_epochs(folder: Path) -> list[Epoch]:
 
     Of a file that is no table of epochs there are none.
     """
-    found: dict[int, Epoch] = {}
+    epochs: dict[int, Epoch] = {}
     try:
         text = read_within(folder / EPOCHS).decode("utf-8", errors="replace")
         rows = csv.DictReader(io.StringIO(text, newline=""))
@@ -238,10 +290,10 @@ def read_epochs(folder: Path) -> list[Epoch]:
             if not math.isfinite(values.get("epoch", math.nan)):
                 continue  # a line that is being written
             number, seconds = int(values.pop("epoch")), values.pop("time", math.nan)
-            found[number] = Epoch(number, seconds, values)
+            epochs[number] = Epoch(number, seconds, values)
     except (OSError, csv.Error):
         return []
-    return [found[number] for number in sorted(found)]
+    return [epochs[number] for number in sorted(epochs)]
 
 
 def no_epochs(folder: Path) -> str:

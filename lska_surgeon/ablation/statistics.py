@@ -43,10 +43,10 @@ class Comparison:
     p_holm: float
 
     def verdict(self, comparisons: int) -> str:
-        """`gain`, `loss`, `not shown`, or `too few seeds` where n allows no other answer."""
+        """`gain`, `loss`, `not significant`, or `too few seeds` where n allows no other answer."""
         if self.p_holm <= ALPHA:
             return "gain" if self.mean > 0 else "loss"
-        return "not shown" if smallest_p(self.n) <= ALPHA / max(1, comparisons) else "too few seeds"
+        return "not significant" if smallest_p(self.n) <= ALPHA / max(1, comparisons) else "too few seeds"
 
 
 def smallest_p(n: int) -> float:

@@ -1,6 +1,6 @@
-"""The process that trains one cell, and the words that start it.
+"""The process that trains one run, and the words that start it.
 
-All that it knows stands in the cell's folder, and all that it has to say goes there: into the log, and into the record.
+All that it knows stands in the run's folder, and all that it has to say goes there: into the log, and into the record.
 It ends with the process that started it, so that no training is left behind that holds a device. It finds its modules
 where that process finds them, whatever lies in the folder that it works in: above all the same Ultralytics.
 """
@@ -15,16 +15,29 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import AblationError, SurgeonError
 from ..files import NO_ROOM, no_room
 from ..yolo.environment import import_offline
-from .records import DONE, FAILED, LOG, RUNNING, UNREADABLE, Busy, held, log_tail, read_record, write_record
+from .records import (
+    DONE,
+    FAILED,
+    LOG,
+    UNREADABLE,
+    Attempt,
+    Busy,
+    Failure,
+    Record,
+    held,
+    log_tail,
+    read_record,
+    write_record,
+)  # fmt: skip
 
-#: Exit codes; after `STOPPED`, the other cells would end the same way.
+#: Exit codes; after `STOPPED`, the other runs would end the same way.
 FINE, WRONG, STOPPED, BUSY = 0, 1, 74, 75
 _WATCH = 1.0  # seconds between looks at the parent
 
@@ -40,16 +53,16 @@ def as_here(code: str, *words: str) -> list[str]:
 
 
 def command(folder: str) -> list[str]:
-    """The words that train the cell in a folder; with `--index N` behind them, that of a list of folders."""
+    """The words that train the run in a folder; with `--index N` behind them, that of a list of folders."""
     import_offline()
     begin = "from lska_surgeon.ablation.worker import main; sys.exit(main())"
     return as_here(begin, folder, "--ultralytics", str(sys.modules["ultralytics"].__file__))
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Train the cell that the words name."""
+    """Train the run that the words name."""
     parser = argparse.ArgumentParser(prog="worker")
-    parser.add_argument("folder", type=Path, help="a cell's folder, or with --index a file with one such folder a line")
+    parser.add_argument("folder", type=Path, help="a run's folder, or with --index a file with one such folder a line")
     parser.add_argument("--index", type=int)
     parser.add_argument("--device")
     parser.add_argument("--parent", type=int)
@@ -64,16 +77,16 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def work(folder: Path, device: str | None, ultralytics: str | None = None) -> int:
-    """Train a cell, unless somebody is at it, it is done, or another call's process has failed at it; an exit code.
+    """Train a run, unless somebody is at it, it is done, or another call's process has failed at it; an exit code.
 
-    Whoever tries a cell again makes it wait again first, see `Cell.prepare`.
+    Whoever tries a run again makes it wait again first, see `Run.prepare`.
     """
     try:
         with held(folder, wait=3.0):
             record = read_record(folder)
-            if record is None or record["state"] in (FAILED, UNREADABLE):
+            if record is None or record.state in (FAILED, UNREADABLE):
                 return WRONG
-            return FINE if record["state"] == DONE else _train(folder, record, device, ultralytics)
+            return FINE if record.state == DONE else _train(folder, record, device, ultralytics)
     except Busy:
         return BUSY
     except (OSError, SurgeonError) as error:
@@ -86,59 +99,57 @@ class _Elsewhere(AblationError):
     """Ultralytics is another one here than where the call came from."""
 
 
-def _train(folder: Path, record: dict[str, Any], device: str | None, ultralytics: str | None) -> int:
-    attempt: dict[str, Any] = {"started": _now(), "host": socket.gethostname(), "pid": os.getpid()}
-    record = {**record, "state": RUNNING, "attempts": [*record.get("attempts", []), attempt]}
-    record.pop("error", None)
+def _train(folder: Path, record: Record, device: str | None, ultralytics: str | None) -> int:
+    attempt = Attempt(_now(), socket.gethostname(), os.getpid())
+    before, begun = record.attempts, time.monotonic()
+    record = record.but(state="running", attempts=(*before, attempt), error=None)
     write_record(folder, record)
-    begun = time.monotonic()
     try:
-        with (folder / LOG).open("a", encoding="utf-8") as log:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-                if isinstance(stream, io.TextIOWrapper):  # whatever is said is no reason to stop
-                    stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
+        _write_to_log(folder / LOG)
         import_offline()
         _check_same(ultralytics)
-        from .training import device_name, train_cell, versions
+        from .training import device_name, train_run, versions
 
-        record.update(device=device_name(device), versions=versions())
-        found = train_cell(folder, record, device)
+        record = record.but(device=device_name(device), versions=versions())
+        write_record(folder, record)
+        record = train_run(folder, record, device).but(state="done")
+        code = FINE
     except BaseException as error:
-        import traceback
-
         if not isinstance(error, Exception):
             raise  # stopped, not failed: the next call goes on
+        text = str(error) if isinstance(error, SurgeonError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, SurgeonError):
             traceback.print_exc()
         sys.stderr.flush()
-        text = str(error) if isinstance(error, SurgeonError) else f"{type(error).__name__}: {error}"
         if no_room(error) and NO_ROOM not in text:
             text = f"{NO_ROOM}: {text}"
-        record["error"] = {"text": " ".join(text.split())[:500], "log": log_tail(folder)}
-        attempt.update(_taken(begun))
         stops = no_room(error) or isinstance(error, _Elsewhere)
-        write_record(folder, {**record, "state": RUNNING if stops else FAILED})
-        return STOPPED if stops else WRONG
-    attempt.update(_taken(begun))
-    write_record(folder, {**record, **found, "state": DONE})
-    return FINE
+        failure = Failure(" ".join(text.split())[:500], log_tail(folder))
+        written = read_record(folder) or record  # with what was noted on the way
+        record, code = written.but(error=failure, state="running" if stops else "failed"), STOPPED if stops else WRONG
+    taken = Attempt(attempt.started, attempt.host, attempt.pid, _now(), round(time.monotonic() - begun, 1))
+    write_record(folder, record.but(attempts=(*before, taken)))
+    return code
+
+
+def _write_to_log(log: Path) -> None:
+    """Let all that this process prints go into the log, whatever its letters."""
+    with log.open("a", encoding="utf-8") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
 
 
 def _check_same(wanted: str | None) -> None:
-    found = str(sys.modules["ultralytics"].__file__)
-    if wanted is not None and os.path.realpath(found) != os.path.realpath(wanted):
+    here = str(sys.modules["ultralytics"].__file__)
+    if wanted is not None and os.path.realpath(here) != os.path.realpath(wanted):
         raise _Elsewhere(
-            f"a training would import ultralytics from {found}, and the call that started it imported {wanted}: "
+            f"a training would import ultralytics from {here}, and the call that started it imported {wanted}: "
             "see to it that both find the same one, in $PYTHONPATH or in the environment"
         )
-
-
-def _taken(begun: float) -> dict[str, Any]:
-    """When an attempt ended, and how many seconds it took."""
-    return {"ended": _now(), "seconds": round(time.monotonic() - begun, 1)}
 
 
 def _now() -> str:

@@ -15,6 +15,7 @@ from ..recipes.templates import templates as shipped
 from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
 
 if TYPE_CHECKING:
+    from ..ablation.plain import PlainRuns
     from ..ablation.results import Results
     from ..ablation.status import AblationStatus
     from ..page.gather import ReportPage
@@ -112,7 +113,7 @@ def ablate(
             changed.
         dry_run: show every run and what is left; start nothing. With `slurm`, `.script` is the job script that would be
             submitted.
-        report: is called with every event, see `ablation.scheduler.Event`.
+        report: is called with every event, see `ablation.launch.Event`.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -124,19 +125,20 @@ def ablate(
     """
     if sum(place is not None for place in (devices, ray, slurm)) > 1:
         raise AblationError("--devices, --ray and --slurm each say where to train: give one of them")
-    from ..ablation.cells import plan_ablation
+    from ..ablation.runs import plan_ablation
     from ..ablation.status import status_of
 
-    ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
+    ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder), table_of(blocks))
+    from ..ablation.clusters import check_ray, check_slurm, script, submit, train_on_ray
+    from ..ablation.launch import check_arguments, find_devices, read_devices, to_train, train_here
     from ..ablation.records import DONE
-    from ..ablation.scheduler import check_arguments, find_devices, read_devices, to_train, train_here
-    from ..ablation.slurm import check_slurm, script, submit
-    from ..ablation.starts import check_images, check_starts
 
     check_arguments(ablation)
+    from ..ablation.training import check_images, check_starts  # which import what was looked for there
+
     if slurm is not None:
-        script(ablation, ablation.cells, slurm)
-    left = [cell for cell in ablation.cells if cell.state != DONE]
+        script(ablation, ablation.runs, slurm)
+    left = [run for run in ablation.runs if run.state != DONE]
     if ray is None and slurm is None:
         check_images(ablation, left)
     check_starts(ablation, left)
@@ -146,8 +148,6 @@ def ablate(
         return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
     report = report or (lambda event: None)
     if ray is not None:
-        from ..ablation.ray_cluster import check_ray, train_on_ray
-
         check_ray()
         train_on_ray(ablation, to_train(ablation, retry=retry, renew=renew), ray, report)
     elif slurm is not None:
@@ -155,17 +155,19 @@ def ablate(
         note = submit(ablation, to_train(ablation, retry=retry, renew=renew), slurm)
         return status_of(ablation).with_note(note)
     else:
-        found = find_devices(devices)
-        train_here(ablation, to_train(ablation, retry=retry, renew=renew), found, report)
+        here = find_devices(devices)
+        train_here(ablation, to_train(ablation, retry=retry, renew=renew), here, report)
     return status_of(ablation)
 
 
 def progress_of(recipe: PathLike, folder: PathLike | None = None) -> str:
     """How far an ablation is that was stopped, at once: without the trials of a dry run."""
-    from ..ablation.cells import plan_ablation
+    from ..ablation.runs import plan_ablation
     from ..ablation.status import status_of
+    from ..declarations.find import active_blocks
 
-    return status_of(plan_ablation(Path(recipe), None if folder is None else Path(folder))).summary()
+    where = None if folder is None else Path(folder)
+    return status_of(plan_ablation(Path(recipe), where, active_blocks())).summary()
 
 
 @verb
@@ -212,19 +214,21 @@ def results(
             f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
             "or folders of runs, such as runs/detect"
         )
-    from ..ablation.cells import plan_ablation
-    from ..ablation.latencies import known_latencies
-    from ..ablation.results import tabulate
-    from ..ablation.runs import costs_of, counting_notes, runs_of
+    from ..ablation.outcomes import costs_of, counting_notes, known_latencies, outcomes_of
+    from ..ablation.runs import plan_ablation
+    from ..ablation.tabulate import tabulate
 
     if len(sources) > 1 or sources[0].is_dir():
-        return _shown(_of_plain_runs(sources, metric, epoch, effect, base, costs), columns)
+        plain = _plain_runs(sources, epoch, base)
+        known, notes = plain.costs(table_of(blocks)) if costs else ({}, ())
+        name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
+        return _shown(tabulate(name, plain.outcomes, known, metric=metric, resolve=effect, notes=notes), columns)
     if base is not None:
         raise AblationError("the bases stand in the recipe: leave --base out, or give folders with runs")
-    ablation = plan_ablation(sources[0], None if folder is None else Path(folder))
+    ablation = plan_ablation(sources[0], None if folder is None else Path(folder), table_of(blocks))
     table = tabulate(
         sources[0].name,
-        runs_of(ablation, epoch),
+        outcomes_of(ablation, epoch),
         costs_of(ablation, count=costs),
         metric=metric,
         resolve=effect,
@@ -236,28 +240,19 @@ def results(
     return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 
-def _of_plain_runs(
-    folders: Sequence[Path], metric: str | None, epoch: str, effect: float | None, base: str | None, costs: bool
-) -> Results:
+def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainRuns:
     from ..ablation.plain import plain_runs
-    from ..ablation.plain_costs import costs_of_plain
-    from ..ablation.results import tabulate
 
     missing = [str(path) for path in folders if not path.is_dir()]
     if missing:
         raise AblationError(f"{missing[0]} is no folder: give one recipe, or folders with runs")
-    plain = plain_runs(folders, epoch, base)
-    known, notes = costs_of_plain(plain.runs, plain.sizes) if costs else ({}, ())
-    name = ", ".join(map(str, folders))
-    return tabulate(name, plain.runs, known, metric=metric, resolve=effect, notes=(*plain.notes, *notes))
+    return plain_runs(folders, epoch, base)
 
 
 def _shown(table: Results, columns: str | Sequence[str]) -> Results:
     """The table with the columns that were chosen, each of which there is."""
-    from ..ablation.formats import table_of as rows_of
-
     chosen = replace(table, columns=tuple(split(columns)))
-    rows_of(chosen)
+    chosen.table()
     return chosen
 
 

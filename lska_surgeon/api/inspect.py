@@ -20,7 +20,7 @@ from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, look_at, s
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..ablation.cells import Ablation
+    from ..ablation.runs import Ablation
     from ..checkpoints.contents import Checkpoint
     from ..cost.cost import Cost, Costs
     from ..cost.difference import Difference
@@ -355,9 +355,9 @@ def latency(
     for one in given:
         look_at(one, blocks=table_of(blocks))
     if recipe is not None:
-        from ..ablation.cells import plan_ablation
+        from ..ablation.runs import plan_ablation
 
-        ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder))
+        ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder), table_of(blocks))
     size = size_of(imgsz if imgsz is not None else ablation.recipe.imgsz if ablation else DEFAULT_SIZE)
     from ..yolo.environment import import_offline
 
@@ -375,7 +375,7 @@ def latency(
 
 
 def _latency_of_recipe(ablation: Ablation, setting: Any) -> Latencies:
-    from ..ablation.latencies import keep_latencies
+    from ..ablation.outcomes import keep_latencies
     from ..cost.latency import measure
     from ..files import for_a_while
     from ..yolo.build import build

@@ -36,7 +36,7 @@ class Progress:
             self.live.stop()
 
     def __call__(self, event: Any) -> None:
-        name = f"{event.cell.name}, {event.cell.data}"
+        name = f"{event.run.name}, {event.run.data}"
         if event.kind in ("started", "running"):
             self.running[name] = f"{name} on {event.device}: {event.text or 'starting'}"
             if event.kind == "running":

@@ -9,14 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..ablation.cells import Ablation, plan_ablation
-from ..ablation.formats import as_latex, as_markdown, table_of
-from ..ablation.latencies import known_latencies
-from ..ablation.networks import LARGER
-from ..ablation.results import left_out, tabulate
-from ..ablation.runs import Costs, Run, counting_notes, runs_of
-from ..ablation.table import Summary
-from ..ablation.table import Table as Results
+from ..ablation.outcomes import Costs, Outcome, counting_notes, known_latencies, outcomes_of
+from ..ablation.results import Results, Summary
+from ..ablation.runs import LARGER, Ablation, plan_ablation
+from ..ablation.tabulate import left_out, tabulate
 from ..core.operators import OP_BLOCKS
 from ..cost.cache import CostCache
 from ..cost.curves import DESIGNS, SIZES, curve_points
@@ -30,6 +26,7 @@ from ..recipes.recipe import Recipe
 from ..recipes.sync import Variants
 from ..recipes.variants import Variant
 from ..reports import Report, Result
+from ..reports import render as render_report
 from .content import FieldImage, Missing, Network, Page, Trainings
 from .render import render
 from .words import WORDS
@@ -172,8 +169,8 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
     path = shlex.quote(str(recipe.path))
     train, measure = f"lska-surgeon ablate {path}", f"lska-surgeon latency --recipe {path}"
     try:
-        ablation = plan_ablation(recipe.path)
-        runs = runs_of(ablation, "best")
+        ablation = plan_ablation(recipe.path, blocks=recipe.blocks)
+        runs = outcomes_of(ablation, "best")
     except SurgeonError as error:
         if images is not None:
             raise
@@ -223,7 +220,9 @@ def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> I
             yield Network(network.name, "", names[network.base], params, macs)
 
 
-def _results(ablation: Ablation, runs: Sequence[Run], networks: Sequence[Network], names: Mapping[str, str]) -> Results:
+def _results(
+    ablation: Ablation, runs: Sequence[Outcome], networks: Sequence[Network], names: Mapping[str, str]
+) -> Results:
     own = {network.name: Costs(network.params, network.gflops) for network in networks}
     costs = {name: own[network] for name, network in names.items()}
     results = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=counting_notes(ablation))
@@ -232,8 +231,9 @@ def _results(ablation: Ablation, runs: Sequence[Run], networks: Sequence[Network
 
 def _trainings(results: Results, names: Mapping[str, str]) -> Trainings:
     networks = [names[row.network] for row in results.rows]
-    texts = as_markdown(results), as_latex(results)
-    return Trainings(results.metric, table_of(results), networks, *texts, results.notes, results.labels)
+    report = results.report()
+    texts = render_report(report, "md"), render_report(report, "latex")
+    return Trainings(results.metric, results.table(), networks, *texts, results.notes, results.labels)
 
 
 def _scores(results: Results, name: str, names: Mapping[str, str]) -> dict[str, Summary]:
@@ -241,16 +241,16 @@ def _scores(results: Results, name: str, names: Mapping[str, str]) -> dict[str, 
     return {data: score for data, score in scores.items() if score}
 
 
-def _checkpoints(runs: Sequence[Run], metric: str, names: Mapping[str, str]) -> dict[str, Run]:
+def _checkpoints(runs: Sequence[Outcome], metric: str, names: Mapping[str, str]) -> dict[str, Outcome]:
     """The first training of each network that left its weights."""
-    first: dict[str, Run] = {}
+    first: dict[str, Outcome] = {}
     for run in runs:
         if left_out(run, metric) is None and (run.folder / _BEST).is_file():
             first.setdefault(names[run.network], run)
     return first
 
 
-def _fields(ablation: Ablation, checkpoints: Mapping[str, Run], images: Path) -> tuple[tuple[FieldImage, ...], str]:
+def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path) -> tuple[tuple[FieldImage, ...], str]:
     """What the output layer's inputs see, in one trained network of each kind; and what they were measured with."""
     if not checkpoints:
         train = f"lska-surgeon ablate {ablation.recipe.path}"

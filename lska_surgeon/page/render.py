@@ -19,7 +19,7 @@ from .content import Network, Page
 from .words import WORDS
 
 T = TypeVar("T")
-_VERDICT = "shown"  # the column of results that says what they come to
+_VERDICT = "verdict"  # the column of results that says what they come to
 
 
 class PageTable(NamedTuple):

@@ -14,9 +14,9 @@ from support.shapes import surgeon
 
 import lska_surgeon as ls
 from lska_surgeon.ablation import worker
-from lska_surgeon.ablation.cells import Ablation, plan_ablation
-from lska_surgeon.ablation.records import held, read_epochs, read_record, write_record
-from lska_surgeon.ablation.scheduler import ended, to_train
+from lska_surgeon.ablation.launch import ended, to_train
+from lska_surgeon.ablation.records import Attempt, Epochs, Failure, Record, held, read_epochs, read_record, write_record
+from lska_surgeon.ablation.runs import Ablation, Run, plan_ablation
 from lska_surgeon.ablation.status import status_of
 from lska_surgeon.errors import AblationError, RecipeError
 
@@ -31,25 +31,31 @@ def planned(folder: Path, text: str = RECIPE) -> Ablation:
     return plan_ablation(path)
 
 
+def record_of(run: Run) -> Record:
+    record = read_record(run.folder)
+    assert record is not None
+    return record
+
+
 def finish(ablation: Ablation) -> None:
-    for cell in ablation.cells:
-        assert cell.prepare()
-        epochs = {"asked": 3, "done": 1}
-        pretend(cell.folder, {**cell.record(), "state": "done", "epochs": epochs}, [{"metrics/mAP50-95(B)": 0.5}])
+    for run in ablation.runs:
+        assert run.prepare()
+        epochs = Epochs(3, 1)
+        pretend(run.folder, run.record().but(state="done", epochs=epochs), [{"metrics/mAP50-95(B)": 0.5}])
 
 
-def test_cells_are_variants_times_seeds_times_data(tmp_path: Path) -> None:
+def test_runs_are_variants_times_seeds_times_data(tmp_path: Path) -> None:
     ablation = planned(tmp_path / "a")
-    assert [(cell.network.name, cell.seed) for cell in ablation.cells[:4]] == [
+    assert [(run.network.name, run.seed) for run in ablation.runs[:4]] == [
         ("tiny", 0),
         ("tiny-lska-neck-k7", 0),
         ("tiny-lska-sppf-k7", 0),
         ("tiny", 1),
     ]
-    assert len(ablation.cells) == 9
-    assert {cell.data for cell in ablation.cells} == {"shapes"}  # its file is called data, as most are
-    assert ablation.cells[1].folder == tmp_path / "a/ablation/recipe/shapes/tiny-lska-neck-k7/seed-0"
-    assert len({cell.identity for cell in ablation.cells}) == 9
+    assert len(ablation.runs) == 9
+    assert {run.data for run in ablation.runs} == {"shapes"}  # its file is called data, as most are
+    assert ablation.runs[1].folder == tmp_path / "a/ablation/recipe/shapes/tiny-lska-neck-k7/seed-0"
+    assert len({run.record().identity for run in ablation.runs}) == 9
 
 
 def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
@@ -57,8 +63,8 @@ def test_the_larger_control_and_its_start(tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"train: {name}\n")
     for start in ("yolov8s.pt", "{base}.pt", "yolov8{scale}.pt"):
         text = f"{STOCK}train: {{data: d.yaml, start: '{start}'}}\nseeds: [0]\ncontrols: [base, larger]\n"
-        cells = planned(tmp_path, text).cells
-        assert [(cell.network.name, cell.network.role, cell.start and cell.start.name) for cell in cells] == [
+        runs = planned(tmp_path, text).runs
+        assert [(run.network.name, run.network.role, run.start and run.start.name) for run in runs] == [
             ("yolov8s", "base", "yolov8s.pt"),
             ("yolov8s-lska-sppf-k7", "variant", "yolov8s.pt"),
             ("yolov8m", "larger", "yolov8m.pt"),
@@ -69,7 +75,7 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
     (tmp_path / "d.yaml").write_text("train: a\n")
     text = "base: [yolov8n.yaml, yolov8s.yaml]\nmatrix: {at: sppf, k: 7}\ntrain: {data: d.yaml}\nseeds: [0]\n"
     ablation = planned(tmp_path, text + "controls: larger\n")
-    assert [(one.network.name, one.network.role) for one in ablation.cells if "lska" not in one.network.name] == [
+    assert [(one.network.name, one.network.role) for one in ablation.runs if "lska" not in one.network.name] == [
         ("yolov8n", "base"),
         ("yolov8s", "base"),
         ("yolov8m", "larger"),
@@ -98,12 +104,12 @@ def test_a_larger_control_that_is_a_base_is_trained_once(tmp_path: Path) -> None
         (STOCK + "train: {data: [d.yaml, e/d.yaml]}", ", line 3, train.data: two of them are called d: give"),
         (
             STOCK + "train: {data: /}",
-            ", line 3, train.data: no cells can be called after /: give data that have a name",
+            ", line 3, train.data: no run can be called after /: give data that have a name",
         ),
         (STOCK + "train: {data: d.yaml, cfg: no.yaml}", ", line 3, train.cfg: cfg=no.yaml "),
         (
             STOCK + "train: {data: d.yaml}\nout: variants/...yaml",
-            ": no cells can be called after variants/...yaml: give that file another name",
+            ": no run can be called after variants/...yaml: give that file another name",
         ),
         (
             STOCK + "train: {data: d.yaml}\nout: variants/yolov8s.yaml",
@@ -121,13 +127,13 @@ def test_errors_name_their_line(text: str, message: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("word", "name"), [("..", "a"), ("../..", "top"), (".", "recipes"), ("cls/..", "recipes")])
-def test_cells_stay_in_their_folder_whatever_their_data_are_called(word: str, name: str, tmp_path: Path) -> None:
+def test_runs_stay_in_their_folder_whatever_their_data_are_called(word: str, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "top" / "a" / "recipes"
     (folder / "cls").mkdir(parents=True)
     recipe = folder / "recipe.yaml"
     recipe.write_text(STOCK + f"train: {{data: {word}}}\nseeds: [0]\n", encoding="utf-8")
-    cells = plan_ablation(recipe).cells
-    assert [str(cell.folder.relative_to(folder / "ablation" / "recipe")) for cell in cells] == [
+    runs = plan_ablation(recipe).runs
+    assert [str(run.folder.relative_to(folder / "ablation" / "recipe")) for run in runs] == [
         f"{name}/yolov8s/seed-0",
         f"{name}/yolov8s-lska-sppf-k7/seed-0",
     ]
@@ -153,7 +159,7 @@ def test_two_bases_of_one_name_are_told(tmp_path: Path) -> None:
 
 
 def test_files_that_arguments_name_are_a_part_of_what_was_trained(tmp_path: Path) -> None:
-    plain = planned(tmp_path / "a").cells[0].asked
+    plain = planned(tmp_path / "a").runs[0].asked
     assert set(plain) == {"model", "start", "data", "arguments", "seed"}  # as records have it that are there already
     text = RECIPE.replace("epochs: 3", "epochs: 3, cfg: own.yaml, distill_model: teacher.pt")
     settings, teacher = tmp_path / "a" / "own.yaml", tmp_path / "a" / "teacher.pt"
@@ -170,30 +176,31 @@ def test_files_that_arguments_name_are_a_part_of_what_was_trained(tmp_path: Path
     assert "changed since (distill_model); they are kept" in status_of(planned(tmp_path / "a", text)).notes[0]
 
 
-def test_a_copied_cell_is_trained_from_the_recipes_network(tmp_path: Path) -> None:
-    cell = planned(tmp_path / "a").cells[0]
-    assert cell.prepare()
-    wanted = cell.model.read_text(encoding="utf-8")
-    cell.model.write_text("activation: print(1)\n" + wanted, encoding="utf-8")
-    assert cell.prepare()
-    assert cell.model.read_text(encoding="utf-8") == wanted
+def test_a_copied_run_is_trained_from_the_recipes_network(tmp_path: Path) -> None:
+    run = planned(tmp_path / "a").runs[0]
+    assert run.prepare()
+    model = run.folder / run.task.model
+    wanted = model.read_text(encoding="utf-8")
+    model.write_text("activation: print(1)\n" + wanted, encoding="utf-8")
+    assert run.prepare()
+    assert model.read_text(encoding="utf-8") == wanted
 
 
 @pytest.mark.parametrize("place", ["", ".lock", "/tiny.yaml", "/results.csv", "/weights/last.pt"])
-def test_links_in_a_cells_place_are_refused(place: str, tmp_path: Path) -> None:
-    cell = planned(tmp_path / "a").cells[0]
-    link, victim = Path(f"{cell.folder}{place}"), tmp_path / "victim"
+def test_links_in_a_runs_place_are_refused(place: str, tmp_path: Path) -> None:
+    run = planned(tmp_path / "a").runs[0]
+    link, victim = Path(f"{run.folder}{place}"), tmp_path / "victim"
     link.parent.mkdir(parents=True)
     victim.write_text("mine\n", encoding="utf-8")
     link.symlink_to(victim)
     with pytest.raises(AblationError, match=rf"{link} is a symbolic link, and no training leaves one: move it away"):
-        cell.prepare()
+        run.prepare()
     assert victim.read_text(encoding="utf-8") == "mine\n"
 
 
 def test_data_that_ultralytics_ships_and_names_of_its_own_are_taken(tmp_path: Path) -> None:
-    cells = planned(tmp_path, STOCK + "train: {data: [coco8.yaml, cifar10]}\nseeds: [0]\n").cells
-    assert {cell.source for cell in cells} == {"coco8.yaml", "cifar10"}
+    runs = planned(tmp_path, STOCK + "train: {data: [coco8.yaml, cifar10]}\nseeds: [0]\n").runs
+    assert {run.source for run in runs} == {"coco8.yaml", "cifar10"}
 
 
 def test_wrong_arguments_are_told_before_anything_starts(tmp_path: Path) -> None:
@@ -214,24 +221,24 @@ def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
     finish(ablation)
     assert to_train(ablation) == []
     status = ls.ablate(ablation.recipe.path, dry_run=True)
-    assert status.summary() == "recipe.yaml: 9 cells: 9 done"
+    assert status.summary() == "recipe.yaml: 9 runs: 9 done"
 
 
-def test_a_recipe_that_changed_makes_cells_stale_and_says_what(tmp_path: Path) -> None:
+def test_a_recipe_that_changed_makes_runs_stale_and_says_what(tmp_path: Path) -> None:
     finish(planned(tmp_path / "a"))
     changed = planned(tmp_path / "a", RECIPE.replace("epochs: 3", "epochs: 9"))
     status = ls.ablate(changed.recipe.path, dry_run=True)
     assert status.counts == {"stale": 9}
     assert "9 stale: the recipe, a start or the data changed since (epochs); they are kept" in status.notes[0]
     assert to_train(changed) == []
-    before = changed.cells[0].folder / "results.csv"
+    before = changed.runs[0].folder / "results.csv"
     assert before.exists()
     assert len(to_train(changed, renew=True)) == 9
     assert not before.exists()
     assert len(list(changed.folder.rglob("*.stale-*/results.csv"))) == 9
 
 
-def test_data_that_changed_make_cells_stale(tmp_path: Path) -> None:
+def test_data_that_changed_make_runs_stale(tmp_path: Path) -> None:
     finish(planned(tmp_path / "a"))
     data = tmp_path / "a" / "shapes" / "data.yaml"
     data.write_text(data.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
@@ -239,73 +246,73 @@ def test_data_that_changed_make_cells_stale(tmp_path: Path) -> None:
 
 
 def test_states_come_from_files_and_the_lock(tmp_path: Path) -> None:
-    cell = planned(tmp_path / "a").cells[0]
-    assert cell.state == "waiting"
-    assert cell.prepare()
-    record = read_record(cell.folder)
+    run = planned(tmp_path / "a").runs[0]
+    assert run.state == "waiting"
+    assert run.prepare()
+    record = read_record(run.folder)
     assert record is not None
-    write_record(cell.folder, {**record, "state": "running"})
-    assert cell.state == "interrupted"
-    with held(cell.folder):
-        assert cell.state == "running"
-        assert not cell.prepare()
-    write_record(cell.folder, {**record, "state": "failed"})
-    assert cell.state == "failed"
+    write_record(run.folder, record.but(state="running"))
+    assert run.state == "interrupted"
+    with held(run.folder):
+        assert run.state == "running"
+        assert not run.prepare()
+    write_record(run.folder, record.but(state="failed"))
+    assert run.state == "failed"
 
 
-def test_a_cell_that_failed_is_tried_again_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = planned(tmp_path / "a").cells[0]
-    assert cell.prepare()
-    failed = {**cell.record(), "state": "failed", "attempts": [{"pid": 1}], "error": {"text": "no labels", "log": ""}}
-    write_record(cell.folder, failed)
+def test_a_run_that_failed_is_tried_again_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = planned(tmp_path / "a").runs[0]
+    assert run.prepare()
+    failed = run.record().but(state="failed", attempts=(Attempt(pid=1),), error=Failure("no labels"))
+    write_record(run.folder, failed)
     trained: list[Path] = []
     monkeypatch.setattr(worker, "_train", lambda folder, *_: trained.append(folder) or 0)
-    assert worker.work(cell.folder, "cpu") == worker.WRONG  # of a call at the same time: it prepared the cell before
-    assert (ended(cell, "cpu", worker.WRONG).kind, ended(cell, "cpu", worker.WRONG).text) == ("failed", "no labels")
-    assert cell not in to_train(planned(tmp_path / "a"))
-    assert read_record(cell.folder) == failed
-    assert cell.folder in [one.folder for one in to_train(planned(tmp_path / "a"), retry=True)]
-    assert worker.work(cell.folder, "cpu") == worker.FINE
-    assert trained == [cell.folder]
+    assert worker.work(run.folder, "cpu") == worker.WRONG  # of a call at the same time: it prepared the run before
+    assert (ended(run, "cpu", worker.WRONG).kind, ended(run, "cpu", worker.WRONG).text) == ("failed", "no labels")
+    assert run not in to_train(planned(tmp_path / "a"))
+    assert read_record(run.folder) == failed
+    assert run.folder in [one.folder for one in to_train(planned(tmp_path / "a"), retry=True)]
+    assert worker.work(run.folder, "cpu") == worker.FINE
+    assert trained == [run.folder]
 
 
 def test_a_folder_that_was_moved_goes_on_with_the_files_that_are_there_now(tmp_path: Path) -> None:
     text = RECIPE.replace("train: {", "train: {start: base.pt, ")
     write_recipe(tmp_path / "a", text)
     (tmp_path / "a" / "base.pt").write_bytes(b"weights")
-    before = plan_ablation(tmp_path / "a" / "recipe.yaml").cells
+    before = plan_ablation(tmp_path / "a" / "recipe.yaml").runs
     states = ("waiting", "running", "failed", "done")
-    for cell, state in zip(before, states):
-        assert cell.prepare()
-        write_record(cell.folder, {**cell.record(), "state": state})
+    for run, state in zip(before, states):
+        assert run.prepare()
+        write_record(run.folder, run.record().but(state=state))
     (tmp_path / "a").rename(tmp_path / "b")
     moved = plan_ablation(tmp_path / "b" / "recipe.yaml")
     assert len(to_train(moved, retry=True)) == 8
-    for cell, state in zip(moved.cells, states):
-        task = (read_record(cell.folder) or {})["task"]
+    for run, state in zip(moved.runs, states):
+        task = record_of(run).task
         here = tmp_path / ("a" if state == "done" else "b")  # what was done says what it was done with
-        assert (task["data"], task["start"]) == (str(here / "shapes" / "data.yaml"), str(here / "base.pt"))
+        assert (task.data, task.start) == (str(here / "shapes" / "data.yaml"), str(here / "base.pt"))
 
 
 def test_data_under_another_path_with_the_same_content_are_taken(tmp_path: Path) -> None:
-    before = planned(tmp_path / "a").cells[0]
+    before = planned(tmp_path / "a").runs[0]
     assert before.prepare()
     (tmp_path / "a" / "shapes").rename(tmp_path / "a" / "elsewhere")
     (tmp_path / "a" / "elsewhere" / "data.yaml").rename(tmp_path / "a" / "shapes.yaml")
-    cell = planned(tmp_path / "a", RECIPE.replace("shapes/data.yaml", "shapes.yaml")).cells[0]
-    assert (cell.folder, cell.state) == (before.folder, "waiting")
-    assert cell.prepare()
-    assert (read_record(cell.folder) or {})["task"]["data"] == str(tmp_path / "a" / "shapes.yaml")
+    run = planned(tmp_path / "a", RECIPE.replace("shapes/data.yaml", "shapes.yaml")).runs[0]
+    assert (run.folder, run.state) == (before.folder, "waiting")
+    assert run.prepare()
+    assert record_of(run).task.data == str(tmp_path / "a" / "shapes.yaml")
 
 
 def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path) -> None:
     ablation = planned(tmp_path / "a")
     finish(ablation)
-    cell = ablation.cells[3]
-    text = (cell.folder / "cell.json").read_text(encoding="utf-8")
-    (cell.folder / "cell.json").write_text(text.replace('"seed": 1', '"seed": "one"'), encoding="utf-8")
+    run = ablation.runs[3]
+    text = (run.folder / "run.json").read_text(encoding="utf-8")
+    (run.folder / "run.json").write_text(text.replace('"seed": 1', '"seed": "one"', 1), encoding="utf-8")
     problem = (
-        f"tiny: {cell.folder}/cell.json is damaged: Expected `int`, got `str` - at `$.seed`; repair it, or let "
+        f"tiny: {run.folder}/run.json is damaged: Expected `int`, got `str` - at `$.seed`; repair it, or let "
         "ablate --renew move its folder aside and train anew (seed 1)"
     )
     recipe = ablation.recipe.path
@@ -320,38 +327,38 @@ def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path
         done = surgeon("ablate", recipe, "--devices", "cpu", *words)
         assert done.exit_code == 1
         assert f"Note: {problem}" in done.stderr.splitlines()
-    assert (cell.folder / "results.csv").exists()
-    assert [one.folder for one in to_train(ablation, renew=True)] == [cell.folder]
-    assert (cell.state, len(list(cell.folder.parent.glob("seed-1.stale-damaged-*/results.csv")))) == ("waiting", 1)
+    assert (run.folder / "results.csv").exists()
+    assert [one.folder for one in to_train(ablation, renew=True)] == [run.folder]
+    assert (run.state, len(list(run.folder.parent.glob("seed-1.stale-damaged-*/results.csv")))) == ("waiting", 1)
 
 
 def test_whoever_looks_writes_nothing_and_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's folder may be on a disk that can't be written; so no lock is made, and none is held."""
     fcntl = pytest.importorskip("fcntl")
     ablation = planned(tmp_path / "a")
-    cell = ablation.cells[0]
-    cell.prepare()
-    write_record(cell.folder, {**cell.record(), "state": "running"})
+    run = ablation.runs[0]
+    run.prepare()
+    write_record(run.folder, run.record().but(state="running"))
 
     def refuse(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    lock, mkdir = Path(f"{cell.folder}.lock"), Path.mkdir
-    with held(cell.folder):
+    lock, mkdir = Path(f"{run.folder}.lock"), Path.mkdir
+    with held(run.folder):
         pass
     with lock.open("rb") as one:  # another process that looks at this very moment
         fcntl.flock(one.fileno(), fcntl.LOCK_SH)
-        assert cell.state == "interrupted"
-    with held(cell.folder):
+        assert run.state == "interrupted"
+    with held(run.folder):
         monkeypatch.setattr(FileLock, "acquire", refuse)
         monkeypatch.setattr(
             Path, "mkdir", lambda path, **how: refuse() if tmp_path in path.parents else mkdir(path, **how)
         )
-        assert cell.state == "running"
+        assert run.state == "running"
         assert ls.ablate(ablation.recipe.path, dry_run=True).counts["running"] == 1
-    assert cell.state == "interrupted"
+    assert run.state == "interrupted"
     lock.unlink()
-    assert cell.state == "interrupted"
+    assert run.state == "interrupted"
     assert not lock.exists()
 
 
@@ -362,8 +369,8 @@ def test_epochs_of_a_file_that_is_being_written(tmp_path: Path) -> None:
     assert [(epoch.number, epoch.values["metrics/mAP50(B)"]) for epoch in found[:2]] == [(1, 0.1), (2, 0.3)]
 
 
-def test_json_names_every_cell(tmp_path: Path) -> None:
+def test_json_names_every_run(tmp_path: Path) -> None:
     data = json.loads(json.dumps(ls.ablate(planned(tmp_path / "a").recipe.path, dry_run=True).to_dict()))
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["counts"] == {"waiting": 9}
-    assert data["cells"][0]["network"] == "tiny"
+    assert data["runs"][0]["network"] == "tiny"

@@ -22,9 +22,9 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.callbacks.base import default_callbacks
 
 import lska_surgeon as ls
-from lska_surgeon.ablation.cells import Cell, plan_ablation
-from lska_surgeon.ablation.starts import Start
-from lska_surgeon.ablation.training import _paired, train_cell
+from lska_surgeon.ablation.records import Task
+from lska_surgeon.ablation.runs import Run, plan_ablation
+from lska_surgeon.ablation.training import Start, _paired, train_run
 from lska_surgeon.grafting.trainers import TRAINERS
 from lska_surgeon.grafting.transplant import moved_name
 from lska_surgeon.yolo.build import build
@@ -41,8 +41,8 @@ class Seen:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cell], Seen]:
-    """Trains a cell in this process, and watches."""
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Seen]:
+    """Trains a run in this process, and watches."""
     seen: list[Seen] = []
     preprocess = DetectionTrainer.preprocess_batch
 
@@ -57,18 +57,18 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cell], Seen]:
     monkeypatch.setitem(default_callbacks, "on_train_start", [begin])
     monkeypatch.setattr(DetectionTrainer, "preprocess_batch", look)
 
-    def trained(cell: Cell) -> Seen:
-        cell.prepare()
-        train_cell(cell.folder, cell.record(), "cpu")
+    def trained(run: Run) -> Seen:
+        run.prepare()
+        train_run(run.folder, run.record(), "cpu")
         return seen[-1]
 
     return trained
 
 
-def shared(cell: Cell, base: Mapping[str, Tensor]) -> dict[str, str]:
+def shared(run: Run, base: Mapping[str, Tensor]) -> dict[str, str]:
     """Name of a tensor in the base -> in a variant, by what the recipe inserted."""
-    assert cell.network.variant is not None
-    places = cell.network.variant.plan.index_map
+    assert run.network.variant is not None
+    places = run.network.variant.plan.index_map
     return {name: str(moved_name(name, places)) for name in base}
 
 
@@ -81,25 +81,25 @@ def more_classes(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["scratch", "base.pt"])
 def test_base_and_variants_of_a_seed_start_alike_and_see_the_same(
-    start: str, tmp_path: Path, train: Callable[[Cell], Seen]
+    start: str, tmp_path: Path, train: Callable[[Run], Seen]
 ) -> None:
     folder = tmp_path / "a"
     text = SHORT.replace("{at: [neck, sppf], k: 7}", "{at: [neck, 'backbone:p3', residual], k: 7, op: [lska, cbam]}")
     recipe = write_recipe(folder, text.replace("train: {", f"train: {{start: {start}, "))
     write_checkpoint(folder)
     more_classes(folder)
-    base, *variants = plan_ablation(recipe).cells
+    base, *variants = plan_ablation(recipe).runs
     assert len(variants) == 6
     expected = train(base)
     assert len(set(expected.batches)) == len(expected.batches) == 4
     assert expected.start["model.9.cv3.0.2.weight"].shape[0] == 3
-    for cell in variants:
-        found = train(cell)
-        names = shared(cell, expected.start)
+    for run in variants:
+        found = train(run)
+        names = shared(run, expected.start)
         assert len(set(names.values())) == len(expected.start) < len(found.start)
         differing = [name for name, there in names.items() if not torch.equal(expected.start[name], found.start[there])]
-        assert differing == [], cell.name
-        assert found.batches == expected.batches, cell.name
+        assert differing == [], run.name
+        assert found.batches == expected.batches, run.name
 
 
 #: Base and what is put into it, all at once; of each family, and of each task.
@@ -122,7 +122,7 @@ FAMILIES = [
 
 def started(base: Path, model: Path, checkpoint: Path | None, seed: int, *, classes: int = 3) -> dict[str, Tensor]:
     """What a training would begin with, by its own trainer."""
-    task = {"base": base.name, "model": model.name, "start": checkpoint and str(checkpoint), "init": "identity"}
+    task = Task(model.name, "", {}, base.name, str(checkpoint) if checkpoint else None)
     start = Start.of(base.parent, "base" if base == model else "variant", task)
     network = YOLO(str(start.source))
     trainer: Any = object.__new__(_paired(TRAINERS[network.task], start))

@@ -16,8 +16,8 @@ import pytest
 from support.ablations import RECIPE, write_recipe
 
 import lska_surgeon as ls
-from lska_surgeon.ablation import ray_cluster
-from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation import clusters
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.errors import AblationError, MissingPackageError
 
 TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").replace("[0, 1, 2]", "[0, 1]")
@@ -60,7 +60,7 @@ def test_a_cluster_that_answers_and_lets_nobody_in_is_waited_for_so_long(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "ray", None)  # so that what was there is put back
     monkeypatch.delitem(sys.modules, "ray")
-    monkeypatch.setattr(ray_cluster, "_JOIN", 1.0)
+    monkeypatch.setattr(clusters, "_JOIN", 1.0)
     recipe = write_recipe(tmp_path / "a")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -101,7 +101,7 @@ def test_ray_is_imported_for_nobody_else() -> None:
 
 
 @pytest.mark.slow
-def test_cells_of_a_node_that_dies_run_again_on_another(
+def test_runs_of_a_node_that_dies_run_again_on_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ray = pytest.importorskip("ray")
@@ -123,24 +123,22 @@ def test_cells_of_a_node_that_dies_run_again_on_another(
     finally:
         ray.shutdown()
         cluster.shutdown()
-    begun = [event.cell.name for event in events if event.kind == "started"]
-    assert sorted(begun) == sorted(cell.name for cell in plan_ablation(recipe).cells)
-    started = [(event.kind, event.cell.name) for event in events]
+    begun = [event.run.name for event in events if event.kind == "started"]
+    assert sorted(begun) == sorted(run.name for run in plan_ablation(recipe).runs)
+    started = [(event.kind, event.run.name) for event in events]
     assert all(started.index(("running", name)) > started.index(("started", name)) for name in begun)
     assert status.counts == {"done": 4}, [event.text for event in events if event.kind == "killed"]
-    records = [
-        json.loads((cell.folder / "cell.json").read_text(encoding="utf-8")) for cell in plan_ablation(recipe).cells
-    ]
+    records = [json.loads((run.folder / "run.json").read_text(encoding="utf-8")) for run in plan_ablation(recipe).runs]
     assert max(len(record["attempts"]) for record in records) >= 2  # the one that was lost with its node
     alive = [pid for record in records for pid in [record["attempts"][-1]["pid"]] if _lives(pid)]
     assert not alive
     ls.ablate(straight, devices="cpu")
-    for one, other in zip(plan_ablation(recipe).cells, plan_ablation(straight).cells):
+    for one, other in zip(plan_ablation(recipe).runs, plan_ablation(straight).runs):
         assert _numbers(one.folder) == _numbers(other.folder)
 
 
 def _kill_with_work(cluster: Any, node: Any, recipe: Path) -> None:
-    """Kill a node with -9 as soon as two cells are in the middle of their training."""
+    """Kill a node with -9 as soon as two runs are in the middle of their training."""
     while len(list(recipe.parent.rglob("resume.pt"))) < 2:
         time.sleep(0.1)
     cluster.remove_node(node, allow_graceful=False)

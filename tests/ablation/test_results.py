@@ -21,13 +21,13 @@ from support.ablations import EIGHT, RECIPE, experiment, neck_gains, pretend, sp
 from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
-from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.figure import _Drawn
-from lska_surgeon.ablation.formats import as_latex, table_of
-from lska_surgeon.ablation.runs import Costs
+from lska_surgeon.ablation.outcomes import Costs
+from lska_surgeon.ablation.records import read_record, write_record
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.drawing.plots import plotting
 from lska_surgeon.errors import AblationError, TargetError
-from lska_surgeon.reports import latex_text
+from lska_surgeon.reports import latex_text, render
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
     assert neck.comparison is not None
     assert (neck.comparison.n, neck.comparison.p, neck.comparison.p_holm) == (8, 2 / 256, 4 / 256)
     assert neck.comparison.mean == pytest.approx(0.02 + 0.0007 * 3.5)
-    assert (neck.verdict, sppf.verdict) == ("gain", "not shown")
+    assert (neck.verdict, sppf.verdict) == ("gain", "not significant")
     assert neck.best == ("mAP50", "mAP50-95")
     assert base.metrics["mAP50-95"].n == 8
 
@@ -45,7 +45,7 @@ def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
 def test_three_seeds_are_not_enough_and_that_is_said(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains, RECIPE), costs=False)
     assert {row.verdict for row in found.rows[1:]} == {"too few seeds"}
-    assert "with 3 seeds no p below 0.25 exists: not enough seeds to show anything at 5%, for 2 comparisons" in str(
+    assert "with 3 seeds no p below 0.25 exists: no difference can be significant at 5%, for 2 comparisons" in str(
         found
     )
     assert "so few seeds resolve no difference, however large" in str(found)
@@ -56,12 +56,12 @@ Epochs = Callable[[str, int], tuple[float, float]]
 
 
 def trained(folder: Path, came_to: Epochs, text: str = RECIPE) -> Path:
-    """A recipe whose cells came to a loss and an mAP50-95."""
+    """A recipe whose runs came to a loss and an mAP50-95."""
     recipe = write_recipe(folder, text)
-    for cell in plan_ablation(recipe).cells:
-        loss, value = came_to(cell.network.name, cell.seed)
-        record = {**cell.record(), "state": "done", "notes": {}}
-        pretend(cell.folder, record, [{"train/box_loss": loss, "metrics/mAP50-95(B)": value}])
+    for run in plan_ablation(recipe).runs:
+        loss, value = came_to(run.network.name, run.seed)
+        record = run.record().but(state="done")
+        pretend(run.folder, record, [{"train/box_loss": loss, "metrics/mAP50-95(B)": value}])
     return recipe
 
 
@@ -89,7 +89,7 @@ def test_runs_that_learned_nothing_are_called_that(text: str, tmp_path: Path) ->
 
 def test_a_variant_that_alone_learned_nothing_is_compared(tmp_path: Path) -> None:
     recipe = trained(tmp_path / "a", lambda name, seed: (own_loss(name, seed), 0.0 if "neck" in name else 0.3), EIGHT)
-    assert [row.verdict for row in ls.results(recipe, costs=False).rows] == ["", "loss", "not shown"]
+    assert [row.verdict for row in ls.results(recipe, costs=False).rows] == ["", "loss", "not significant"]
     recipe = trained(tmp_path / "b", lambda name, seed: (own_loss(name, seed), 0.3 if "neck" in name else 0.0), EIGHT)
     found = ls.results(recipe, costs=False)
     assert [row.verdict for row in found.rows] == ["", "gain", "nothing learned"]
@@ -112,9 +112,11 @@ def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None
 
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False, effect=0.0005)
-    told = next(note for note in found.notes if note.startswith("to show a true difference of 0.0005"))
+    told = next(note for note in found.notes if note.startswith("to detect a true difference of 0.0005"))
     assert re.search(r"with 80% power takes \d+ seeds, \d+ as one of 2$", told)
-    assert any("the smallest true difference that 8 seeds show in 80% of experiments is 0.00" in x for x in found.notes)
+    assert any(
+        "the smallest true difference that 8 seeds detect in 80% of experiments is 0.00" in x for x in found.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,15 +134,15 @@ def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
 )
 def test_each_task_has_its_own_metrics(metrics: list[str], chosen: str, shown: str, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", RECIPE)
-    for cell in plan_ablation(recipe).cells:
-        values = {f"metrics/{name}": spread(cell.seed) + 0.01 * number for number, name in enumerate(metrics)}
-        pretend(cell.folder, {**cell.record(), "state": "done"}, [values])
+    for run in plan_ablation(recipe).runs:
+        values = {f"metrics/{name}": spread(run.seed) + 0.01 * number for number, name in enumerate(metrics)}
+        pretend(run.folder, run.record().but(state="done"), [values])
     found = ls.results(recipe)
     assert (found.metric, found.names) == (chosen, tuple(shown.split()))
     assert all(row.metrics[name].n == 3 for row in found.rows for name in found.names)
 
 
-def test_unfinished_cells_are_counted_and_pairs_need_both(tmp_path: Path) -> None:
+def test_unfinished_runs_are_counted_and_pairs_need_both(tmp_path: Path) -> None:
     def score(name: str, seed: int) -> list[float]:
         return [] if ("neck" in name and seed == 3) or ("neck" not in name and seed == 5) else neck_gains(name, seed)
 
@@ -148,13 +150,13 @@ def test_unfinished_cells_are_counted_and_pairs_need_both(tmp_path: Path) -> Non
     neck = found.rows[1]
     assert neck.comparison is not None
     assert (len(neck.values), neck.comparison.n, dict(neck.unfinished)) == (7, 6, {"waiting": 1})
-    assert "3 of 24 cells are not in these numbers: 3 waiting" in found.notes
+    assert "3 of 24 runs are not in these numbers: 3 waiting" in found.notes
     assert "7 of 8" in str(found)
 
 
 def test_nothing_done_yet(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", lambda name, seed: [])
-    with pytest.raises(AblationError, match=r"recipe\.yaml: none of 24 cells is done yet"):
+    with pytest.raises(AblationError, match=r"recipe\.yaml: none of 24 runs is done yet"):
         ls.results(recipe)
 
 
@@ -170,14 +172,16 @@ def test_equal_results_of_different_seeds_stand_in_the_table_and_count_as_one(tm
     found = ls.results(recipe, costs=False)
     base, neck, _ = found.rows
     assert (list(base.values), base.unfinished) == ([0, 2, 4, 6], {"equal to another seed": 4})
-    assert (list(neck.values), neck.noticed) == ([0], {"equal seeds": 8})
+    assert (list(neck.values), neck.warnings) == ([0], {"equal seeds": 8})
     assert neck.verdict == "too few seeds"
     assert "tiny: seeds 2, 3 came to equal results, and count as one" in found.notes
     for form in ("table", "md", "latex", "html"):
         text = surgeon("results", recipe, "--format", form).output
-        assert "noticed" in text
+        assert "warnings" in text
         assert "equal seeds 8" in text
-    assert "equal seeds" in next(line for line in str(ls.ablate(recipe, dry_run=True)).splitlines() if "neck" in line)
+    assert "equal seeds" in next(
+        line for line in str(ls.ablate(recipe, dry_run=True)).splitlines() if line.startswith("tiny-lska-neck")
+    )
     assert f"Note: {neck.network}: {neck.notes[0]}" in surgeon("ablate", recipe, "--devices", "cpu").output
 
 
@@ -194,15 +198,15 @@ def test_a_value_that_is_no_number_is_null_in_json(tmp_path: Path) -> None:
     }
     assert data["rows"][1]["unfinished"] == {"not a number": 1}
     assert not any(row["best"] for row in data["rows"])
-    assert "3 of 9 cells are not in these numbers: 3 not a number" in data["notes"]
+    assert "3 of 9 runs are not in these numbers: 3 not a number" in data["notes"]
 
 
 def test_what_was_not_asked_for_is_left_out_and_said(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE)
-    folder = plan_ablation(recipe).cells[1].folder
-    record = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
-    record["notes"] = {"other network": "what was trained is not x.yaml: row 3 is Conv"}
-    (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+    folder = plan_ablation(recipe).runs[1].folder
+    record = read_record(folder)
+    assert record is not None
+    write_record(folder, record.but(notes={"other network": "what was trained is not x.yaml: row 3 is Conv"}))
     found = ls.results(recipe, costs=False)
     assert dict(found.rows[1].unfinished) == {"left out": 1}
     assert "tiny-lska-neck-k7: what was trained is not x.yaml: row 3 is Conv (seed 0)" in found.notes
@@ -296,7 +300,7 @@ def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, mon
 def test_every_format_says_the_same(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains)
     for form, ending in (("md", "md"), ("latex", "tex"), ("html", "html"), ("csv", "csv"), ("json", "json")):
-        text = surgeon("results", recipe, "--format", form).output
+        text = surgeon("results", recipe, "--format", form).stdout
         ls.results(recipe).write(tmp_path / f"x.{ending}")
         assert (tmp_path / f"x.{ending}").read_text(encoding="utf-8") == text
         assert "tiny-lska-neck-k7" in text
@@ -307,7 +311,7 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
     assert len(rows) == 24
     assert float(rows[1]["mAP50-95"]) == pytest.approx(neck_gains("neck", 0)[0])
     data = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
-    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (1, 3, 24)
+    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (2, 3, 24)
     with pytest.raises(TargetError, match="has no ending that says what to write"):
         ls.results(recipe).write(tmp_path / "x.doc")
 
@@ -323,10 +327,10 @@ def test_a_terminal_of_80_columns_has_room_for_what_is_shown(tmp_path: Path, mon
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stdout", terminal)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
-    drawn = re.sub(r"\x1b\[[0-9;]*m", "", str(found)).partition("Note: ")[0]
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", render(found.report(), "table"))
     assert "Left out" not in drawn
     assert max(map(len, drawn.splitlines())) <= 80
-    assert "shown" in drawn
+    assert "verdict" in drawn
 
 
 def test_latex_is_whole(tmp_path: Path) -> None:
@@ -348,7 +352,7 @@ def test_latex_compiles_as_it_is(tmp_path: Path) -> None:
     """With every letter in its names that LaTeX takes for its own, and rows that begin as options of `\\\\` do."""
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
     names = ("[x]_50%", "*&#$ {a} ~ ^ \\b", "<k> |é|")
-    rows = tuple(replace(row, network=name, noticed={"NaN": 1}) for row, name in zip(found.rows, names))
+    rows = tuple(replace(row, network=name, warnings={"NaN": 1}) for row, name in zip(found.rows, names))
     more = tuple(replace(row, data="other_data", notes=()) for row in rows)
     replace(found, rows=(*rows, *more), notes=("50% of a_b & c",)).write(tmp_path / "table.tex")
     document = (
@@ -363,9 +367,11 @@ def test_latex_compiles_as_it_is(tmp_path: Path) -> None:
 
 def test_names_that_pdflatex_does_not_know_are_told(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
-    assert "xelatex" not in as_latex(found)
+    assert "xelatex" not in render(found.report(), "latex")
     found = replace(found, rows=tuple(replace(row, network="模型") for row in found.rows))
-    assert "% needs xelatex or lualatex, and a font that has the letters of these names" in as_latex(found)
+    assert "% needs xelatex or lualatex, and a font that has the letters of these names" in render(
+        found.report(), "latex"
+    )
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -402,21 +408,21 @@ def test_the_figure_fits_a_column_names_its_base_and_what_it_does_not_show(tmp_p
 def test_what_differs_in_kernel_size_alone_has_its_label_and_its_size_in_the_table(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains)
     recipe.write_text(f"{recipe.read_text(encoding='utf-8')}labels: {{'lska, neck': In the neck}}\n", encoding="utf-8")
-    names = [row[0] for row in table_of(ls.results(recipe, costs=False)).rows]
+    names = [row[0] for row in ls.results(recipe, costs=False).table().rows]
     assert [name for name in names if "neck" in name] == ["In the neck, k7"], names
 
 
 def test_a_number_and_its_deviation_stay_on_one_line_of_a_page(tmp_path: Path) -> None:
     page = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)._repr_html_()
-    cells = re.findall(r"<td style=\"([^\"]*)\">(?:<b>)?[^<]* ± ", page)
-    assert cells
-    assert all("white-space: nowrap" in style for style in cells)
+    runs = re.findall(r"<td style=\"([^\"]*)\">(?:<b>)?[^<]* ± ", page)
+    assert runs
+    assert all("white-space: nowrap" in style for style in runs)
 
 
 def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
     rows = tuple(replace(row, costs=Costs(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))
-    assert [row[2] for row in table_of(replace(found, rows=rows)).rows] == ["8.938", "9.000", "28.600"]
+    assert [row[2] for row in replace(found, rows=rows).table().rows] == ["8.938", "9.000", "28.600"]
 
 
 def test_labels_of_what_is_not_there_are_a_error_before_anything_is_trained(tmp_path: Path) -> None:
@@ -469,7 +475,7 @@ def plain(folder: Path, model: str, seed: int, values: Sequence[float], epochs: 
         f"task: detect\nmode: train\nmodel: {model}\ndata: shapes/data.yaml\nepochs: {epochs}\nseed: {seed}\n{more}",
         encoding="utf-8",
     )
-    pretend(folder, {}, [{"metrics/mAP50-95(B)": value} for value in values])
+    pretend(folder, None, [{"metrics/mAP50-95(B)": value} for value in values])
     return folder
 
 
@@ -513,7 +519,7 @@ def test_a_run_whose_args_yaml_names_another_checkpoint_is_found(tmp_path: Path)
         (run / "weights").mkdir()
         (run / "weights" / "best.pt").write_bytes(checkpoint.read_bytes())
     rows = {row.network: row for row in ls.results(tmp_path / "runs").rows}
-    assert {name: row.noticed for name, row in rows.items()} == {
+    assert {name: row.warnings for name, row in rows.items()} == {
         "base": {},
         "base-lska": {"other network": 1},
         "gone": {},
@@ -548,11 +554,11 @@ def test_runs_that_were_trained_otherwise_than_their_base_say_so(tmp_path: Path)
     assert other.notes == ("trained otherwise than most of a: epochs 2, not 1 (seeds 0, 1, 2)",)
 
 
-def test_the_cells_of_an_ablation_are_plain_runs_too(tmp_path: Path) -> None:
+def test_the_runs_of_an_ablation_are_plain_runs_too(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE)
-    for cell in plan_ablation(recipe).cells:
-        text = f"task: detect\nmodel: {cell.folder / 'start.pt'}\ndata: {cell.source}\nepochs: 1\nseed: {cell.seed}\n"
-        (cell.folder / "args.yaml").write_text(text, encoding="utf-8")
+    for run in plan_ablation(recipe).runs:
+        text = f"task: detect\nmodel: {run.folder / 'start.pt'}\ndata: {run.source}\nepochs: 1\nseed: {run.seed}\n"
+        (run.folder / "args.yaml").write_text(text, encoding="utf-8")
     asked, found = ls.results(recipe, costs=False), ls.results(tmp_path / "a" / "ablation")
     assert [row.values for row in found.rows] == [row.values for row in asked.rows]
     assert [(row.network, row.data, row.base) for row in found.rows] == [
@@ -621,8 +627,8 @@ def test_classes_of_the_costs_are_said_where_the_data_have_others(tmp_path: Path
     assert not [note for note in ls.results(recipe, costs=False).notes if note.startswith("params")]
     data = tmp_path / "a" / "shapes" / "data.yaml"
     data.write_text(data.read_text(encoding="utf-8").replace("circle]", "circle, star]"), encoding="utf-8")
-    for cell in plan_ablation(recipe).cells:
-        pretend(cell.folder, {**cell.record(), "state": "done", "notes": {}}, [{"metrics/mAP50-95(B)": cell.seed / 9}])
+    for run in plan_ablation(recipe).runs:
+        pretend(run.folder, run.record().but(state="done"), [{"metrics/mAP50-95(B)": run.seed / 9}])
     (note,) = [note for note in ls.results(recipe, costs=False).notes if note.startswith("params")]
     assert note == (
         "params and GFLOPs are counted with nc: 2, as tiny says, and it was trained for the 3 classes of shapes: "
@@ -634,7 +640,7 @@ def test_where_nothing_is_done_it_names_the_call_that_shows_the_rest(tmp_path: P
     recipe = experiment(tmp_path / "a", lambda *_: [])
     for more in ([], ["--folder", str(tmp_path / "b b")]):
         said = surgeon("results", recipe, *more).output
-        assert "none of 24 cells is done yet: see " in said
+        assert "none of 24 runs is done yet: see " in said
         words = shlex.split(said.partition(": see ")[2])
         assert words == ["lska-surgeon", "ablate", str(recipe), *more, "--dry-run"]
         assert surgeon(*words[1:]).exit_code == 0

@@ -13,9 +13,9 @@ import torch
 from support.ablations import RECIPE, write_recipe
 from ultralytics.utils.callbacks.base import default_callbacks
 
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.records import Epoch, read_epochs, read_record
-from lska_surgeon.ablation.training import train_cell
+from lska_surgeon.ablation.records import Epoch, Record, read_epochs, read_record
+from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.training import train_run
 
 ONE = RECIPE.replace("[neck, sppf]", "neck").replace("[0, 1, 2]", "[0]")
 
@@ -36,35 +36,35 @@ class Evil:
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ablation whose first cell was killed when its last epoch of three began."""
+    """An ablation whose first run was killed when its last epoch of three began."""
 
     def kill(trainer: Any) -> None:
         if trainer.epoch == 2:
             raise Killed
 
-    cell = plan_ablation(write_recipe(tmp_path_factory.mktemp("interrupted") / "a", ONE)).cells[0]
-    cell.prepare()
+    run = plan_ablation(write_recipe(tmp_path_factory.mktemp("interrupted") / "a", ONE)).runs[0]
+    run.prepare()
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(default_callbacks, "on_train_epoch_start", [kill])
         with pytest.raises(Killed):
-            train_cell(cell.folder, cell.record(), "cpu")
-    return cell.folder
+            train_run(run.folder, run.record(), "cpu")
+    return run.folder
 
 
 @pytest.fixture(scope="module")
 def straight(interrupted: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Epoch]:
     """What the same training comes to that is not interrupted."""
-    folder = tmp_path_factory.mktemp("straight") / "cell"
+    folder = tmp_path_factory.mktemp("straight") / "run"
     return without_times(train(interrupted, folder, lambda run: (run / "resume.pt").unlink())[1])
 
 
-def train(interrupted: Path, folder: Path, spoil: Callable[[Path], Any]) -> tuple[dict[str, Any], list[Epoch]]:
-    """Copy the interrupted cell, spoil the copy, and go on with it."""
+def train(interrupted: Path, folder: Path, spoil: Callable[[Path], Any]) -> tuple[Record, list[Epoch]]:
+    """Copy the interrupted run, spoil the copy, and go on with it."""
     shutil.copytree(interrupted, folder)
     spoil(folder)
     record = read_record(folder)
     assert record is not None
-    found = train_cell(folder, record, "cpu")
+    found = train_run(folder, record, "cpu")
     return found, read_epochs(folder)
 
 
@@ -87,27 +87,29 @@ def test_a_whole_state_gives_the_same_numbers(interrupted: Path, straight: list[
         for name in ("last.pt", "best.pt"):
             torch.serialization.save({"epoch": 1, "ema": Evil(tmp_path / "ran")}, run / "weights" / name)
 
-    found, epochs = train(interrupted, tmp_path / "cell", spoil)
+    found, epochs = train(interrupted, tmp_path / "run", spoil)
     assert without_times(epochs) == straight
-    assert (found["notes"], found["exact_resume"]) == ({}, True)
+    assert (found.notes, found.exact_resume) == ({}, True)
     assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "cell" / "resume.pt").exists()
+    assert not (tmp_path / "run" / "resume.pt").exists()
 
 
 def test_half_a_state_is_set_aside_and_it_goes_on_from_last(
     interrupted: Path, straight: list[Epoch], tmp_path: Path
 ) -> None:
-    found, epochs = train(interrupted, tmp_path / "cell", cut_short)
+    found, epochs = train(interrupted, tmp_path / "run", cut_short)
     assert without_times(epochs)[:2] == straight[:2]
     assert [epoch.number for epoch in epochs] == [1, 2, 3]
-    assert found["exact_resume"] is False
-    text = found["notes"]["damaged state"]
+    assert found.exact_resume is False
+    text = found.notes["damaged state"]
     assert text.startswith(
         "resume.pt can't be used and is kept as resume.pt.damaged, the training went on from last.pt, not exactly ("
     )
     assert "resume.pt is cut short or damaged" in text
-    assert (tmp_path / "cell" / "resume.pt.damaged").exists()
-    assert (read_record(tmp_path / "cell") or {})["notes"] == found["notes"]  # also for who is interrupted once more
+    assert (tmp_path / "run" / "resume.pt.damaged").exists()
+    record = read_record(tmp_path / "run")
+    assert record is not None
+    assert record.notes == found.notes  # also for who is interrupted once more
 
 
 def files_elsewhere(run: Path) -> None:
@@ -158,12 +160,12 @@ def test_a_state_that_is_none_is_set_aside_and_writes_and_runs_nothing(
         spoil(run)
         cut_short(run, "weights/last.pt")
 
-    found, epochs = train(interrupted, tmp_path / "1" / "2" / "3" / "cell", also_without_last)
+    found, epochs = train(interrupted, tmp_path / "1" / "2" / "3" / "run", also_without_last)
     assert without_times(epochs) == straight
-    text = found["notes"]["damaged state"]
+    text = found.notes["damaged state"]
     assert "resume.pt can't be used and is kept as resume.pt.damaged, the training began anew (" in text
     assert why in text
     assert "--trust" not in text  # there is no such option here
-    assert found["exact_resume"] is True
+    assert found.exact_resume is True
     assert [path.name for path in tmp_path.rglob("*") if path.name in ("x", "ran")] == []
-    assert sorted(path.name for path in (tmp_path / "1" / "2" / "3").iterdir()) == ["cell"]
+    assert sorted(path.name for path in (tmp_path / "1" / "2" / "3").iterdir()) == ["run"]

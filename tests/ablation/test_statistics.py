@@ -39,7 +39,7 @@ def test_what_n_allows() -> None:
     assert compare([1.0, 1.1, 0.9]).verdict(1) == "too few seeds"
     assert compare([1.0, 1.1, 0.9, 1.0, 1.1, 0.9]).verdict(1) == "gain"
     assert compare([-1.0, -1.1, -0.9, -1.0, -1.1, -0.9]).verdict(1) == "loss"
-    assert compare([1.0, -1.1, 0.9, 1.0, -1.1, 0.9]).verdict(1) == "not shown"
+    assert compare([1.0, -1.1, 0.9, 1.0, -1.1, 0.9]).verdict(1) == "not significant"
     assert compare([1.0, 1.1, 0.9, 1.0, 1.1, 0.9]).verdict(21) == "gain"  # what was corrected is the p
     assert compare([1.0, -1.1, 0.9, 1.0, -1.1, 0.9]).verdict(21) == "too few seeds"
 
@@ -70,7 +70,7 @@ def test_of_two_equal_networks_at_most_one_in_twenty_is_called_a_gain_or_a_loss(
     called = sum(verdict in ("gain", "loss") for verdict in verdicts) / TABLES
     assert called <= 0.05 + 3 * (0.05 * 0.95 / TABLES) ** 0.5
     assert called == 0 if n < 6 else called > 0.015
-    assert set(verdicts) == {"too few seeds"} if n < 6 else set(verdicts) == {"gain", "loss", "not shown"}
+    assert set(verdicts) == {"too few seeds"} if n < 6 else set(verdicts) == {"gain", "loss", "not significant"}
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def test_of_tables_with_many_equal_networks_at_most_one_in_twenty_has_any() -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("n", "effect", "report", "off"),
+    ("n", "effect", "tables", "off"),
     [(6, 1.5, 2500, 0.03), (7, 1.5, 2500, 0.05), (8, 1.0, 2500, 0.04), (8, 1.5, 2500, 0.05), (12, 0.9, 500, 0.05)],
 )
 def test_a_planted_gain_is_found_as_often_as_theory_says(n: int, effect: float, tables: int, off: float) -> None:

@@ -22,10 +22,10 @@ from support.ablations import RECIPE, pretend, start_ablate, write_recipe
 from support.shapes import surgeon, write_checkpoint
 
 import lska_surgeon as ls
-from lska_surgeon.ablation import scheduler, training, worker
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.records import read_epochs, read_record
-from lska_surgeon.ablation.verification import other_network
+from lska_surgeon.ablation import launch, training, worker
+from lska_surgeon.ablation.records import Epochs, Record, Task, Transferred, read_epochs, read_record
+from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.training import other_network
 from lska_surgeon.errors import TargetError
 
 ONE = RECIPE.replace("[neck, sppf]", "neck").replace("[0, 1, 2]", "[0]")
@@ -49,7 +49,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 def running_workers(folder: Path) -> list[int]:
     return [
         record["attempts"][-1]["pid"]
-        for path in folder.rglob("cell.json")
+        for path in folder.rglob("run.json")
         for record in [json.loads(path.read_text(encoding="utf-8"))]
         if record["state"] == "running"
     ]
@@ -67,34 +67,34 @@ def test_killed_twice_the_table_is_the_same(tmp_path: Path) -> None:
     straight, broken = write_recipe(tmp_path / "a"), write_recipe(tmp_path / "b")
     shutil.copytree(tmp_path / "a" / "shapes", tmp_path / "b" / "shapes", dirs_exist_ok=True)
     assert start_ablate(straight, "--quiet").wait() == 0
-    cells = broken.parent / "ablation"
+    runs = broken.parent / "ablation"
 
-    # A worker is killed in the middle of its second epoch; the call goes on with the other cells and says so.
+    # A worker is killed in the middle of its second epoch; the call goes on with the other runs and says so.
     first = start_ablate(broken)
-    wait_for(lambda: any((path / "resume.pt").exists() for path in cells.rglob("seed-*") if path.is_dir()))
-    os.kill(running_workers(cells)[0], signal.SIGKILL)
-    wait_for(lambda: len(list(cells.rglob("last.pt"))) >= 3)
+    wait_for(lambda: any((path / "resume.pt").exists() for path in runs.rglob("seed-*") if path.is_dir()))
+    os.kill(running_workers(runs)[0], signal.SIGKILL)
+    wait_for(lambda: len(list(runs.rglob("last.pt"))) >= 3)
 
     # Now the call itself is; its worker does not outlive it.
-    workers = running_workers(cells)
+    workers = running_workers(runs)
     first.kill()
     first.wait()
     wait_for(lambda: not any(map(alive, workers)), 30)
     status = ls.ablate(broken, dry_run=True)
-    done = {path: path.stat().st_mtime_ns for path in cells.rglob("results.csv")}
-    finished = [cell.folder / "results.csv" for cell in status.cells if cell.state == "done"]
+    done = {path: path.stat().st_mtime_ns for path in runs.rglob("results.csv")}
+    finished = [run.folder / "results.csv" for run in status.runs if run.state == "done"]
     assert set(status.counts) >= {"interrupted", "waiting"}
 
-    # And the folder is moved, half-trained cells and all.
+    # And the folder is moved, half-trained runs and all.
     moved = tmp_path / "c"
     broken.parent.rename(moved)
-    broken, cells = moved / broken.name, moved / "ablation"
+    broken, runs = moved / broken.name, moved / "ablation"
     assert start_ablate(broken, "--quiet").wait() == 0
     assert not (tmp_path / "b").exists()
     for path in finished:
         assert (moved / path.relative_to(tmp_path / "b")).stat().st_mtime_ns == done[path]
-    assert numbers(cells) == numbers(straight.parent / "ablation")
-    assert all(len(epochs) == 3 for epochs in numbers(cells).values())
+    assert numbers(runs) == numbers(straight.parent / "ablation")
+    assert all(len(epochs) == 3 for epochs in numbers(runs).values())
     tables = [json.loads(surgeon("results", recipe, "--json").output)["rows"] for recipe in (straight, broken)]
     for rows in tables:
         for row in rows:
@@ -107,11 +107,11 @@ def test_two_calls_at_once_share_the_work(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", ONE)
     calls = [start_ablate(recipe) for _ in range(2)]
     assert [call.wait() for call in calls] == [0, 0]
-    for cell in plan_ablation(recipe).cells:
-        record = read_record(cell.folder)
+    for run in plan_ablation(recipe).runs:
+        record = read_record(run.folder)
         assert record is not None
-        assert record["state"] == "done"
-        assert len(record["attempts"]) == 1
+        assert record.state == "done"
+        assert len(record.attempts) == 1
 
 
 @pytest.mark.slow
@@ -135,22 +135,23 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert not any(map(alive, workers))
     said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
     again = f"lska-surgeon ablate {recipe} --devices cpu"
-    assert said.endswith(f"Stopped. recipe.yaml: 2 cells: 1 interrupted, 1 waiting; go on with: {again}\n")
+    assert said.endswith(f"Stopped. recipe.yaml: 2 runs: 1 interrupted, 1 waiting; go on with: {again}\n")
 
 
 @pytest.mark.slow
-def test_a_failed_cell_is_recorded_and_tried_again_when_asked(tmp_path: Path) -> None:
+def test_a_failed_run_is_recorded_and_tried_again_when_asked(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", ONE)
     labels = tmp_path / "a" / "shapes" / "images" / "train"
     labels.rename(labels.with_name("away"))
-    labels.mkdir()  # a folder without images; one that is not here is told before a cell starts
+    labels.mkdir()  # a folder without images; one that is not here is told before a run starts
     assert start_ablate(recipe).wait() == 1
     said = (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
     assert said.count("Failed: ") == 2
     assert "add --retry to train them again" in said
-    record = read_record(plan_ablation(recipe).cells[0].folder)
+    record = read_record(plan_ablation(recipe).runs[0].folder)
     assert record is not None
-    assert "images" in record["error"]["text"]
+    assert record.error is not None
+    assert "images" in record.error.text
     labels.rmdir()
     labels.with_name("away").rename(labels)
     assert start_ablate(recipe).wait() == 1  # left as they are
@@ -163,61 +164,73 @@ def test_a_start_is_grafted_into_each_variant(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
     write_checkpoint(tmp_path / "a")
     assert start_ablate(recipe).wait() == 0
-    for cell in plan_ablation(recipe).cells:
-        record = read_record(cell.folder)
+    for run in plan_ablation(recipe).runs:
+        record = read_record(run.folder)
         assert record is not None
-        assert record["transferred"]["tensors"] == record["transferred"]["of"] > 100
-        assert record["notes"] == {}
+        assert record.transferred is not None
+        assert record.transferred.tensors == record.transferred.of > 100
+        assert record.notes == {}
+
+
+def ended_trainer(batch: int = 8, time: float | None = None) -> Any:
+    """What is asked of a trainer that has ended."""
+    return SimpleNamespace(
+        args=SimpleNamespace(epochs=3, batch=batch, time=time),
+        device=torch.device("cpu"),
+        train_loader=SimpleNamespace(num_workers=0),
+    )
 
 
 @pytest.mark.parametrize(
-    ("epochs", "changes", "kind", "text"),
+    ("epochs", "trainer", "transferred", "kind", "text"),
     [
-        ([0.1, 0.2], {}, "early stop", "stopped after 2 of 3 epochs"),
-        ([0.1, math.nan, 0.2], {}, "NaN", "losses were not finite in epoch 2"),
-        ([0.1, 0.2, 0.3], {"batch": 4}, "smaller batch", "out of memory: batch 8 became 4"),
+        ([0.1, 0.2], ended_trainer(), 90, "early stop", "stopped after 2 of 3 epochs"),
+        ([0.1, math.nan, 0.2], ended_trainer(), 90, "NaN", "losses were not finite in epoch 2"),
+        ([0.1, 0.2, 0.3], ended_trainer(batch=4), 90, "smaller batch", "out of memory: batch 8 became 4"),
         (
             [0.1, 0.2, 0.3],
-            {"transferred": {"tensors": 0, "of": 90}},
+            ended_trainer(),
+            0,
             "nothing transferred",
             "none of the start's 90 tensors was in the network",
         ),
-        ([0.1, 0.2], {"timed": True}, None, ""),
+        ([0.1, 0.2], ended_trainer(time=0.1), 90, None, ""),
     ],
 )
 def test_what_one_has_to_know_of_a_training_is_noted(
-    epochs: list[float], changes: dict[str, Any], kind: str | None, text: str, tmp_path: Path
+    epochs: list[float], trainer: Any, transferred: int, kind: str | None, text: str, tmp_path: Path
 ) -> None:
-    from lska_surgeon.ablation.training import _check
-
     (tmp_path / "weights").mkdir()
     write_checkpoint(tmp_path).rename(tmp_path / "weights" / "last.pt")
-    pretend(tmp_path, {}, [{"train/box_loss": loss} for loss in epochs])
-    asked = {"asked": 3, "done": len(epochs)}
-    result = {"epochs": asked, "timed": False, "batch": 8, "asked_batch": 8, **changes}
-    _check(tmp_path, tmp_path / "tiny.yaml", result)
-    assert result["notes"] == ({kind: text} if kind else {})
+    pretend(tmp_path, None, [{"train/box_loss": loss} for loss in epochs])
+    task = Task("tiny.yaml", "data.yaml", {"batch": 8})
+    record = Record(1, "tiny", "base", "tiny", "data", 0, "a", {}, task, transferred=Transferred(transferred, 90))
+    finished = training._Training(tmp_path, record).finished(trainer)
+    assert finished.notes == ({kind: text} if kind else {})
+    assert finished.epochs == Epochs(3, len(epochs))
 
 
 class Killed(BaseException):
     """What ends a training at once, as a signal would."""
 
 
-def test_a_failed_cell_says_where_with_what_and_how_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_says_where_with_what_and_how_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ValueError("no memory")
 
-    cell = plan_ablation(write_recipe(tmp_path / "a", ONE)).cells[0]
-    cell.prepare()
-    monkeypatch.setattr(training, "train_cell", fail)
+    run = plan_ablation(write_recipe(tmp_path / "a", ONE)).runs[0]
+    run.prepare()
+    monkeypatch.setattr(training, "train_run", fail)
     monkeypatch.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
-    assert worker.work(cell.folder, "cpu") == worker.WRONG
-    record = read_record(cell.folder) or {}
-    assert (record["state"], record["error"]["text"], record["device"]) == ("failed", "ValueError: no memory", "cpu")
-    assert set(record["versions"]) == {"ultralytics", "torch", "numpy"}
-    attempt = record["attempts"][0]
-    assert attempt["started"] <= attempt["ended"]
-    assert attempt["seconds"] >= 0
+    assert worker.work(run.folder, "cpu") == worker.WRONG
+    record = read_record(run.folder)
+    assert record is not None
+    assert record.error is not None
+    assert (record.state, record.error.text, record.device) == ("failed", "ValueError: no memory", "cpu")
+    assert set(record.versions) == {"ultralytics", "torch", "numpy"}
+    attempt = record.attempts[0]
+    assert attempt.started <= (attempt.ended or "")
+    assert (attempt.seconds or 0) >= 0
 
 
 def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
@@ -238,23 +251,24 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
             assert self.start is not None
             args = SimpleNamespace(seed=0, deterministic=False)
             self.start(SimpleNamespace(resume=False, model=torch.nn.Linear(1, 1), args=args))
-            self.trainer = SimpleNamespace()
+            self.trainer = ended_trainer()
             if not_yet_killed.pop():
                 raise Killed
 
     not_yet_killed = [False, True]
-    outcome = {"epochs": {"asked": 3, "done": 3}, "timed": False, "batch": 2, "asked_batch": 2, "exact_resume": True}
     write_recipe(tmp_path / "a", ONE.replace("train: {", "train: {start: base.pt, "))
     write_checkpoint(tmp_path / "a")
-    cell = plan_ablation(tmp_path / "a" / "recipe.yaml").cells[0]
-    cell.prepare()
+    run = plan_ablation(tmp_path / "a" / "recipe.yaml").runs[0]
+    run.prepare()
     monkeypatch.setattr("ultralytics.YOLO", Network)
-    monkeypatch.setattr(training, "_outcome", lambda *_: dict(outcome))
     with pytest.raises(Killed):
-        training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
-    found = training.train_cell(cell.folder, read_record(cell.folder) or {}, "cpu")
-    assert found["transferred"]["tensors"] == 0
-    assert "nothing transferred" in found["notes"]
+        training.train_run(run.folder, run.record(), "cpu")
+    record = read_record(run.folder)
+    assert record is not None
+    finished = training.train_run(run.folder, record, "cpu")
+    assert finished.transferred is not None
+    assert finished.transferred.tensors == 0
+    assert "nothing transferred" in finished.notes
 
 
 @pytest.mark.slow
@@ -267,7 +281,7 @@ def test_an_interrupted_training_ends_in_the_same_numbers_also_between_two_steps
     """
     from ultralytics.utils.callbacks.base import default_callbacks
 
-    from lska_surgeon.ablation.training import train_cell
+    from lska_surgeon.ablation.training import train_run
 
     left: list[int] = []  # epochs in whose first batch to kill it
 
@@ -282,17 +296,17 @@ def test_an_interrupted_training_ends_in_the_same_numbers_also_between_two_steps
     )
     ends = {}
     for name, kills in (("straight", []), ("broken", [0, 1, 1, 2, 3, 4, 5])):
-        cell = plan_ablation(write_recipe(tmp_path / name, text)).cells[0]
-        cell.prepare()
+        run = plan_ablation(write_recipe(tmp_path / name, text)).runs[0]
+        run.prepare()
         left[:] = kills
         while True:
             try:
-                train_cell(cell.folder, cell.record(), "cpu")
+                train_run(run.folder, run.record(), "cpu")
             except Killed:
                 continue
             break
         assert not left
-        ends[name] = numbers(cell.folder.parent)
+        ends[name] = numbers(run.folder.parent)
     assert ends["broken"] == ends["straight"]
     assert [len(epochs) for epochs in ends["straight"].values()] == [6]
 
@@ -312,7 +326,7 @@ def test_another_network_than_the_one_asked_for_is_found(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_slurm_runs_every_cell_of_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_runs_every_run_of_the_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for sbatch runs the array in order, one process a task, as its script says."""
     recipe = write_recipe(tmp_path / "a", ONE.replace("epochs: 3", "epochs: 1"))
     (tmp_path / "bin").mkdir()
@@ -337,12 +351,12 @@ def test_slurm_runs_every_cell_of_the_array(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     done = surgeon("ablate", recipe, "--slurm", "-p gpu")
     assert done.exit_code == 0, done.output
-    assert "Submitted batch job 42 (2 cells, " in done.output
+    assert "Submitted batch job 42 (2 runs, " in done.output
     assert ls.ablate(recipe, dry_run=True).counts == {"done": 2}
     assert "nothing is left to train" in surgeon("ablate", recipe, "--slurm", "").output
 
 
-def test_a_process_without_a_cell_says_so(tmp_path: Path) -> None:
+def test_a_process_without_a_run_says_so(tmp_path: Path) -> None:
     assert subprocess.run(worker.command(str(tmp_path / "no")), check=False).returncode == 1
 
 
@@ -366,27 +380,27 @@ def test_a_training_imports_the_ultralytics_of_the_call_that_started_it(tmp_path
         patched.setenv("PYTHONPATH", str(tmp_path / "fork"))
         call = start_ablate(recipe)
         assert call.wait() == 0, (tmp_path / "a" / "ablate.txt").read_text(encoding="utf-8")
-    logs = [(cell.folder / "log.txt").read_text(encoding="utf-8") for cell in plan_ablation(recipe).cells]
+    logs = [(run.folder / "log.txt").read_text(encoding="utf-8") for run in plan_ablation(recipe).runs]
     assert ["this is the fork" in log for log in logs] == [True, True]
 
 
 def stopped_by(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every training end at once with this exit code."""
-    monkeypatch.setattr(scheduler, "command", lambda _: worker.as_here(f"sys.exit({code})"))
+    monkeypatch.setattr(launch, "command", lambda _: worker.as_here(f"sys.exit({code})"))
 
 
 def test_another_ultralytics_stops_the_ablation_and_nothing_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = write_recipe(tmp_path / "a", ONE)
-    cells = plan_ablation(recipe).cells
-    assert cells[0].prepare()
+    runs = plan_ablation(recipe).runs
+    assert runs[0].prepare()
     with monkeypatch.context() as patched:
         patched.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
-        assert worker.work(cells[0].folder, "cpu", "/elsewhere/ultralytics/__init__.py") == worker.STOPPED
-    monkeypatch.setattr(scheduler, "to_train", lambda *_, **__: list(cells))
+        assert worker.work(runs[0].folder, "cpu", "/elsewhere/ultralytics/__init__.py") == worker.STOPPED
+    monkeypatch.setattr(launch, "to_train", lambda *_, **__: list(runs))
     stopped_by(worker.STOPPED, monkeypatch)
-    assert cells[1].prepare()
+    assert runs[1].prepare()
     result = surgeon("ablate", recipe, "--devices", "cpu")
     assert result.exit_code == 2
     started, message = result.output.splitlines()
@@ -404,7 +418,7 @@ def full_for_a_record(*_: Any, **__: Any) -> None:
     try:
         full()
     except OSError as error:
-        raise TargetError("can't write cell.json: No space left on device") from error
+        raise TargetError("can't write run.json: No space left on device") from error
 
 
 def full_for_torch(*_: Any, **__: Any) -> None:
@@ -417,8 +431,8 @@ def full_for_torch(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "fails"),
     [
-        (training, "train_cell", full),
-        (training, "train_cell", full_for_torch),
+        (training, "train_run", full),
+        (training, "train_run", full_for_torch),
         (worker, "write_record", full_for_a_record),
     ],
 )
@@ -426,12 +440,12 @@ def test_a_disk_that_is_full_stops_the_ablation_and_nothing_has_failed(
     module: Any, name: str, fails: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = write_recipe(tmp_path / "a", ONE)
-    cells = plan_ablation(recipe).cells
-    assert [cell.prepare() for cell in cells] == [True, True]
+    runs = plan_ablation(recipe).runs
+    assert [run.prepare() for run in runs] == [True, True]
     with monkeypatch.context() as patched:
         patched.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
         patched.setattr(module, name, fails)
-        assert worker.work(cells[0].folder, "cpu") == worker.STOPPED
+        assert worker.work(runs[0].folder, "cpu") == worker.STOPPED
     stopped_by(worker.STOPPED, monkeypatch)
     result = surgeon("ablate", recipe, "--devices", "cpu")
     assert result.exit_code == 2

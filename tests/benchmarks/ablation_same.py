@@ -19,11 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.networks import BASE
+from lska_surgeon.ablation.launch import train_here
 from lska_surgeon.ablation.records import read_record
-from lska_surgeon.ablation.runs import runs_of
-from lska_surgeon.ablation.scheduler import train_here
+from lska_surgeon.ablation.runs import BASE, outcomes_of, plan_ablation
 from lska_surgeon.ablation.statistics import compare
 
 SEEDS, METRIC, AT_ONCE = 12, "mAP50-95", 2
@@ -83,18 +81,18 @@ def main(folder: Path) -> None:
         (folder / "tiny.yaml").write_text(NETWORK, encoding="utf-8")
         (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     ablation = plan_ablation(folder / "recipe.yaml")
-    cells = [cell for cell in ablation.cells if cell.network.role == BASE]
-    left = [cell for cell in cells if cell.prepare()]
+    runs = [run for run in ablation.runs if run.network.role == BASE]
+    left = [run for run in runs if run.prepare()]
     train_here(
         ablation, left, ["cpu"] * AT_ONCE, lambda event: event.kind == "running" or print(event.kind, event.text)
     )
-    runs = [run for run in runs_of(ablation, "best") if run.role == BASE]
+    runs = [run for run in outcomes_of(ablation, "best") if run.role == BASE]
     values = [run.metrics[METRIC] for run in runs]
     half = SEEDS // 2
     found = compare([other - one for one, other in zip(values, values[half:])])
     assert found.low is not None
     assert found.high is not None
-    seconds = sum((read_record(cell.folder) or {})["attempts"][-1]["seconds"] for cell in cells)
+    seconds = sum(record.attempts[-1].seconds or 0 for run in runs if (record := read_record(run.folder)))
     print(f"{METRIC}: {', '.join(f'{value:.3f}' for value in values)}; {seconds / 60:.1f} min of training")
     print(f"means of {half} and {half} seeds: {np.mean(values[:half]):.4f}, {np.mean(values[half:]):.4f}")
     print(f"difference {found.mean:+.4f}, 95% interval [{found.low:+.4f}, {found.high:+.4f}], p {found.p:.3f}")

@@ -15,29 +15,29 @@ import pytest
 from support.ablations import EIGHT, RECIPE, experiment, neck_gains, write_recipe
 from support.shapes import surgeon
 
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.records import read_record, write_record
-from lska_surgeon.ablation.scheduler import Event, ended
+from lska_surgeon.ablation.launch import Event, ended
+from lska_surgeon.ablation.records import Attempt, read_record, write_record
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.api import experiments
 from lska_surgeon.cli import progress as screen_of
 
 
-def test_a_dry_run_starts_nothing_and_shows_every_cell(tmp_path: Path) -> None:
+def test_a_dry_run_starts_nothing_and_shows_every_run(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "a")
     shown = surgeon("ablate", recipe, "--dry-run")
     assert shown.exit_code == 0
     assert shown.output.count("waiting") == 10
-    assert shown.output.endswith("recipe.yaml: 9 cells: 9 waiting\n")
+    assert shown.output.endswith("recipe.yaml: 9 runs: 9 waiting\n")
     assert not (tmp_path / "a" / "ablation").exists()
     assert json.loads(surgeon("ablate", recipe, "--dry-run", "--json").output)["counts"] == {"waiting": 9}
 
 
-def test_time_left_comes_from_the_cells_that_ended(tmp_path: Path) -> None:
-    attempts = [{"seconds": 60.0}]
+def test_time_left_comes_from_the_runs_that_ended(tmp_path: Path) -> None:
+    attempts = (Attempt(seconds=60.0),)
     recipe = experiment(
         tmp_path / "a", lambda name, seed: neck_gains(name, seed) if seed < 6 else [], EIGHT, attempts=attempts
     )
-    assert surgeon("ablate", recipe, "--dry-run").output.endswith("24 cells: 18 done, 6 waiting; about 6 min left\n")
+    assert surgeon("ablate", recipe, "--dry-run").output.endswith("24 runs: 18 done, 6 waiting; about 6 min left\n")
     two = surgeon("ablate", recipe, "--dry-run", "--devices", "0,1").output
     assert two.endswith("about 3 min left\n")
 
@@ -45,12 +45,12 @@ def test_time_left_comes_from_the_cells_that_ended(tmp_path: Path) -> None:
 def test_a_log_gets_plain_lines_and_quiet_only_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cell = plan_ablation(write_recipe(tmp_path / "a")).cells[0]
+    run = plan_ablation(write_recipe(tmp_path / "a")).runs[0]
     events = [
-        Event("started", cell, "cpu"),
-        Event("running", cell, "cpu", "epoch 1/3"),
-        Event("running", cell, "cpu", "epoch 2/3"),
-        Event("failed", cell, "cpu", "no labels"),
+        Event("started", run, "cpu"),
+        Event("running", run, "cpu", "epoch 1/3"),
+        Event("running", run, "cpu", "epoch 2/3"),
+        Event("failed", run, "cpu", "no labels"),
     ]
     monkeypatch.setattr(screen_of, "EVERY", 0.0)
     for quiet, lines in (
@@ -95,11 +95,11 @@ def test_errors_are_one_line_and_start_nothing(words: list[str], message: str, t
 def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_path: Path) -> None:
     text = "stopped after 1 of 3 epochs"
     recipe = experiment(tmp_path / "a", neck_gains)
-    cell = plan_ablation(recipe).cells[0]
-    record = read_record(cell.folder)
+    run = plan_ablation(recipe).runs[0]
+    record = read_record(run.folder)
     assert record is not None
-    write_record(cell.folder, {**record, "notes": {"early stop": text}})
-    event = ended(cell, "cpu", 0)
+    write_record(run.folder, record.but(notes={"early stop": text}))
+    event = ended(run, "cpu", 0)
     assert (event.kind, event.text) == ("done", f"epoch 1/3, mAP50-95(B) 0.500; {text}")
     shown = surgeon("ablate", recipe, "--dry-run")
     assert [line.endswith("early stop") for line in shown.stdout.splitlines()[2:26]] == [True] + 23 * [False]
@@ -108,12 +108,12 @@ def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_
 
 def test_all_done_is_said_and_nothing_runs(tmp_path: Path) -> None:
     result = surgeon("ablate", experiment(tmp_path / "a", neck_gains), "--devices", "cpu")
-    assert (result.exit_code, result.output) == (0, "recipe.yaml: 24 cells: 24 done\n")
+    assert (result.exit_code, result.output) == (0, "recipe.yaml: 24 runs: 24 done\n")
     assert surgeon("ablate", tmp_path / "a" / "recipe.yaml", "--devices", "cpu", "--quiet").output == ""
 
 
 def test_after_ctrl_c_it_says_the_whole_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, folder = write_recipe(tmp_path / "a"), tmp_path / "my cells"
+    recipe, folder = write_recipe(tmp_path / "a"), tmp_path / "my runs"
     real = experiments.ablate
 
     def stopped(*args: Any, dry_run: bool = False, **rest: Any) -> Any:
@@ -159,37 +159,37 @@ def written(screen: int) -> str:
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
 def test_on_a_terminal_each_line_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell, other = plan_ablation(write_recipe(tmp_path / "a")).cells[:2]
+    run, other = plan_ablation(write_recipe(tmp_path / "a")).runs[:2]
     screen, terminal = os.openpty()
     monkeypatch.setenv("TERM", "xterm")
     with open(terminal, "w", encoding="utf-8") as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", stream)
         with screen_of.Progress(False) as progress:
             for number in (1, 2):
-                progress(Event("started" if number == 1 else "running", cell, "0", f"epoch {number}/3, mAP50-95 0.000"))
+                progress(Event("started" if number == 1 else "running", run, "0", f"epoch {number}/3, mAP50-95 0.000"))
                 progress(Event("running", other, "1", f"epoch {number}/3"))
                 progress.live.refresh()
-            progress(Event("done", cell, "0", "epoch 3/3"))
+            progress(Event("done", run, "0", "epoch 3/3"))
             progress.live.refresh()
             during = written(screen)
             progress(Event("failed", other, "1", "no labels [here] \n" + 90 * "x"))
-        stream.write("recipe.yaml: 9 cells\n")
+        stream.write("recipe.yaml: 9 runs\n")
         stream.flush()
         text = during + written(screen)
     os.close(screen)
     said = ["Started tiny, seed 0, shapes: epoch 1/3, mAP50-95 0.000", "Done tiny, seed 0, shapes: epoch 3/3"]
     failed = f"Failed {other.name}, shapes: no labels [here] \\n{90 * 'x'}"
     assert on_screen(during) == [*said, f"{other.name}, shapes on 1: epoch 2/3"]
-    assert on_screen(text) == [*said, failed, "recipe.yaml: 9 cells"]
+    assert on_screen(text) == [*said, failed, "recipe.yaml: 9 runs"]
 
 
 def test_a_dry_run_for_slurm_shows_the_script_that_would_be_submitted(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains)
     states = ("failed", "failed", "stale", "interrupted", "waiting")
-    for cell, state in zip(plan_ablation(recipe).cells, states):
+    for run, state in zip(plan_ablation(recipe).runs, states):
         kept = {"interrupted": "running", "stale": "done"}.get(state, state)
-        record = {**(read_record(cell.folder) or {}), "state": kept}
-        write_record(cell.folder, {**record, **({"identity": "another"} if state == "stale" else {})})
+        record = run.record().but(state=kept)
+        write_record(run.folder, record.but(identity="another") if state == "stale" else record)
 
     def shown(*words: str) -> str:
         return surgeon("ablate", recipe, "--dry-run", "--slurm", "-p gpu", *words).output
@@ -204,10 +204,10 @@ def test_a_dry_run_for_slurm_shows_the_script_that_would_be_submitted(tmp_path: 
 
 
 def test_what_would_be_trained_again_is_in_the_time_left(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "a", neck_gains, attempts=[{"seconds": 60.0}])
-    for cell in plan_ablation(recipe).cells[:6]:
-        write_record(cell.folder, {**(read_record(cell.folder) or {}), "state": "failed", "attempts": []})
-        (cell.folder / "results.csv").unlink()
+    recipe = experiment(tmp_path / "a", neck_gains, attempts=(Attempt(seconds=60.0),))
+    for run in plan_ablation(recipe).runs[:6]:
+        write_record(run.folder, run.record().but(state="failed"))
+        (run.folder / "results.csv").unlink()
     assert surgeon("ablate", recipe, "--dry-run", "--devices", "cpu").output.endswith("18 done, 6 failed\n")
     again = surgeon("ablate", recipe, "--dry-run", "--devices", "cpu", "--retry").output
     assert again.endswith("18 done, 6 failed; about 6 min left\n")
@@ -219,7 +219,7 @@ def test_time_left_is_for_every_gpu_as_the_real_call_uses_them(tmp_path: Path, m
     def score(name: str, seed: int) -> list[float]:
         return neck_gains(name, seed) if seed < 6 else []
 
-    recipe = experiment(tmp_path / "a", score, EIGHT, attempts=[{"seconds": 60.0}])
+    recipe = experiment(tmp_path / "a", score, EIGHT, attempts=(Attempt(seconds=60.0),))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert surgeon("ablate", recipe, "--dry-run").output.endswith("about 2 min left\n")
 
@@ -228,10 +228,10 @@ def test_time_left_is_for_every_gpu_as_the_real_call_uses_them(tmp_path: Path, m
 @pytest.mark.parametrize(
     "options", ["--array=0-99%4", "-p gpu --array 1", "-a0-3", "-a 0-3", "--arr=5", "--array", "--array=%"]
 )
-def test_the_array_is_one_task_for_each_cell(options: str, dry: list[str], tmp_path: Path) -> None:
+def test_the_array_is_one_task_for_each_run(options: str, dry: list[str], tmp_path: Path) -> None:
     result = surgeon("ablate", write_recipe(tmp_path / "a"), "--slurm", options, *dry)
     assert result.exit_code == 2
-    assert result.output.startswith("Error: the array is one task for each cell, and sbatch's option -")
+    assert result.output.startswith("Error: the array is one task for each run, and sbatch's option -")
     assert result.output.count("\n") == 1
     assert not (tmp_path / "a" / "ablation").exists()
 
@@ -317,19 +317,19 @@ def test_a_slurm_script_has_no_control_characters(place: str, char: str, dry: li
 def test_a_folder_of_odd_letters_is_one_line_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """U+2028 ends a line for Python's consumers, and a byte of another encoding is no UTF-8."""
     from lska_surgeon.ablation import worker
-    from lska_surgeon.ablation.slurm import list_of
+    from lska_surgeon.ablation.clusters import list_of
 
     write_recipe(tmp_path / "a").parent.rename(tmp_path / "a\u2028b\udcff")
-    cells = plan_ablation(tmp_path / "a\u2028b\udcff" / "recipe.yaml").cells
-    listed = tmp_path / "cells.txt"
-    listed.write_bytes(os.fsencode(list_of(cells)))
+    runs = plan_ablation(tmp_path / "a\u2028b\udcff" / "recipe.yaml").runs
+    listed = tmp_path / "runs.txt"
+    listed.write_bytes(os.fsencode(list_of(runs)))
     asked: list[Path] = []
     monkeypatch.setattr(worker, "work", lambda folder, *_: asked.append(folder) or 0)
-    assert [worker.main([str(listed), "--index", str(number)]) for number in range(len(cells))] == [0] * len(cells)
-    assert asked == [cell.folder for cell in cells]
+    assert [worker.main([str(listed), "--index", str(number)]) for number in range(len(runs))] == [0] * len(runs)
+    assert asked == [run.folder for run in runs]
 
 
-@pytest.mark.parametrize(("code", "shown"), [(0, r"Note: job \xff\x1b[1m 42 (24 cells, "), (1, r"job \xff\x1b[1m 42")])
+@pytest.mark.parametrize(("code", "shown"), [(0, r"Note: job \xff\x1b[1m 42 (24 runs, "), (1, r"job \xff\x1b[1m 42")])
 def test_what_sbatch_prints_may_be_any_bytes(
     code: int, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

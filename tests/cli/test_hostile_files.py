@@ -15,8 +15,8 @@ import torch
 from support.hostile import call, mapping, name, pickle_of, text, write_zip
 from support.shapes import NETWORK, QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 
-from lska_surgeon.ablation.cells import plan_ablation
 from lska_surgeon.ablation.records import LOG
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.checkpoints.checkpoint import write_checkpoint as write_file
 from lska_surgeon.errors import SurgeonError, TrainingError
@@ -220,15 +220,15 @@ def test_a_file_of_arguments_says_no_start_of_an_ablation(key: str, files: Files
 
 
 def trained(files: Files, recipe: Path) -> str:
-    """What the process of a cell says that fails: what scheduler, Ray and Slurm start does just this."""
-    from lska_surgeon.ablation.training import train_cell
+    """What the process of a run says that fails: what `launch`, Ray and Slurm start does just this."""
+    from lska_surgeon.ablation.training import train_run
 
-    cell = plan_ablation(recipe, files.folder / "cells").cells[0]
+    cell = plan_ablation(recipe, files.folder / "runs").runs[0]
     shutil.rmtree(cell.folder, ignore_errors=True)
     assert cell.prepare()
     (cell.folder / LOG).touch()
     with quiet(), pytest.raises(SurgeonError) as refused:
-        train_cell(cell.folder, cell.record(), "cpu")
+        train_run(cell.folder, cell.record(), "cpu")
     assert not files.ran.exists()
     return str(refused.value)
 

@@ -14,8 +14,8 @@ from support import shapes
 from support.ablations import EIGHT, experiment, neck_gains, write_recipe
 
 import lska_surgeon as ls
-from lska_surgeon.ablation.cells import plan_ablation
-from lska_surgeon.ablation.latencies import keep_latencies
+from lska_surgeon.ablation.outcomes import keep_latencies
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.page.content import Page
 from lska_surgeon.recipes.variants import Kind
@@ -138,14 +138,14 @@ def test_what_is_half_there_is_shown_and_said(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", lambda name, seed: neck_gains(name, seed) if seed < 2 else [], SIZES)
     report = ls.report(recipe).content
     assert report.results is not None
-    assert "30 of 40 cells are not in these numbers: 30 waiting" in report.results.notes
+    assert "30 of 40 runs are not in these numbers: 30 waiting" in report.results.notes
     assert [row.scores["shapes"].n for row in report.networks] == [2] * 5
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda project: None, "none of 40 cells is done yet"),
+        (lambda project: None, "none of 40 runs is done yet"),
         (lambda project: shutil.rmtree(project / "shapes"), "no file"),
     ],
 )
@@ -166,7 +166,7 @@ def test_receptive_fields_of_what_was_trained(tmp_path: Path) -> None:
     assert missing(ls.report(recipe).content)["fields"] == f"lska-surgeon ablate {recipe}"
     checkpoint = shapes.write_checkpoint(tmp_path)
     trained = {"tiny": checkpoint, "tiny-lska-neck-k7": shapes.graft(checkpoint, "neck")}
-    for cell in plan_ablation(recipe).cells:
+    for cell in plan_ablation(recipe).runs:
         if cell.network.name in trained and cell.seed > 0:
             (cell.folder / "weights").mkdir()
             shutil.copyfile(trained[cell.network.name], cell.folder / "weights" / "best.pt")

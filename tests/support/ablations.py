@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lska_surgeon.ablation.cells import plan_ablation
+from lska_surgeon.ablation.records import Record, write_record
+from lska_surgeon.ablation.runs import plan_ablation
 
 from .shapes import write_data, write_network
 
@@ -52,11 +52,11 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, float]]) -> None:
-    """A cell that looks as if it had been trained: its record, if any, and one line of results for each epoch."""
+def pretend(folder: Path, record: Record | None, epochs: list[Mapping[str, float]]) -> None:
+    """A run that looks as if it had been trained: its record, if any, and one line of results for each epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     if record:
-        (folder / "cell.json").write_text(json.dumps(record), encoding="utf-8")
+        write_record(folder, record)
     header = ["epoch", "time", *epochs[0]]
     lines = [[number + 1, 1.5 * (number + 1), *values.values()] for number, values in enumerate(epochs)]
     (folder / "results.csv").write_text(
@@ -65,19 +65,19 @@ def pretend(folder: Path, record: Mapping[str, Any], epochs: list[Mapping[str, f
 
 
 def experiment(folder: Path, score: Score, text: str = EIGHT, **changes: Any) -> Path:
-    """A recipe whose cells look trained: `score` gives each one's mAP50-95, epoch by epoch; none, and it waits."""
+    """A recipe whose runs look trained: `score` gives each one's mAP50-95, epoch by epoch; none, and it waits."""
     recipe = write_recipe(folder, text)
     pretend_trained(recipe, score, **changes)
     return recipe
 
 
 def pretend_trained(recipe: Path, score: Score, **changes: Any) -> None:
-    """Make every cell of a recipe look trained."""
-    for cell in plan_ablation(recipe).cells:
-        values = score(cell.network.name, cell.seed)
+    """Make every run of a recipe look trained."""
+    for run in plan_ablation(recipe).runs:
+        values = score(run.network.name, run.seed)
         if len(values):
             epochs = [{"metrics/mAP50(B)": 1.2 * value, "metrics/mAP50-95(B)": value} for value in values]
-            pretend(cell.folder, {**cell.record(), "state": "done", "notes": {}, **changes}, epochs)
+            pretend(run.folder, run.record().but(state="done", **changes), epochs)
 
 
 def spread(seed: int) -> float:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lska_surgeon.ablation.table import Summary
 
 import lska_surgeon
-from lska_surgeon.ablation.table import Summary
 from lska_surgeon.cost.curves import CurvePoint
 from lska_surgeon.drawing.curves import Curves
 from lska_surgeon.page.content import FieldImage, Missing, Network, Page, Trainings
@@ -37,7 +37,7 @@ TRAININGS = Trainings(
     "mAP50-95",
     Table(
         ("network", "params", "GFLOPs", "mAP50-95", "mAP50-95 - base", "95% interval", "p", "p (Holm)", "seeds",
-         "shown"),
+         "verdict"),
         [
             ["yolov8n (base)", "3,157,200", "8.744", "0.3710 ± 0.0040", "", "", "", "", "3", ""],
             ["<script>x</script>", "3,277,200", "8.944", Strong("0.3750 ± 0.0060"), "+0.0040", "[-0.0020, +0.0100]",

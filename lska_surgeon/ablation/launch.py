@@ -1,4 +1,4 @@
-"""Training cells on this machine, one process per device; all that is known of a cell is in its files."""
+"""Training runs on this machine, one process per device; all that is known of a run is in its files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..files import NO_ROOM
 from ..recipes.recipe import ELSEWHERE
 from ..wording import number_in, shown
 from ..yolo.environment import import_offline
-from .cells import Ablation, Cell
 from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
+from .runs import Ablation, Run
 from .status import progress_line
 from .worker import BUSY, FINE, STOPPED, WRONG, command
 
@@ -28,17 +28,17 @@ _STOP = 10.0  # seconds that a process has to stop
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a cell.
+    """What happened to a run.
 
     Attributes:
         kind: "started", "running", "done", "failed", "killed" or "busy".
-        cell: the cell.
+        run: the run.
         device: where it is trained.
         text: more about it.
     """
 
     kind: str
-    cell: Cell
+    run: Run
     device: str
     text: str = ""
 
@@ -93,62 +93,55 @@ def find_devices(asked: str | None) -> tuple[str, ...]:
     """
     import torch
 
-    count = torch.cuda.device_count()
+    here = tuple(map(str, range(torch.cuda.device_count())))
     if asked is None:
-        return tuple(map(str, range(count))) or ("cpu",)
+        return here or ("cpu",)
     devices = read_devices(asked)
     for device in devices:
-        number = number_in(device)
-        if number is not None and number >= count:
-            there = ", ".join([*map(str, range(count)), "cpu"])
-            raise AblationError(f"no device {device!r} here: there are {there}")
+        if number_in(device) is not None and device not in here:
+            raise AblationError(f"no device {device!r} here: there are {', '.join([*here, 'cpu'])}")
     return devices
 
 
-def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) -> list[Cell]:
-    """The cells that are to be trained now, their folders prepared."""
+def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) -> list[Run]:
+    """The runs that are to be trained now, their folders prepared."""
     return [
-        cell
-        for cell in ablation.cells
-        if cell.prepare(renew=renew, retry=retry) and cell.state in (WAITING, INTERRUPTED)
+        run for run in ablation.runs if run.prepare(renew=renew, retry=retry) and run.state in (WAITING, INTERRUPTED)
     ]
 
 
-def train_here(ablation: Ablation, cells: Sequence[Cell], devices: Sequence[str], report: Report) -> None:
-    """Train cells, one process per device; when this is interrupted, every process is stopped.
+def train_here(ablation: Ablation, runs: Sequence[Run], devices: Sequence[str], report: Report) -> None:
+    """Train runs, one process per device; when this is interrupted, every process is stopped.
 
     Raises:
-        AblationError: the other cells would end as one has: the disk is full, or Ultralytics is another one there.
+        AblationError: the other runs would end as one has: the disk is full, or Ultralytics is another one there.
     """
-    waiting = list(cells)
-    running: dict[int, tuple[Cell, str, subprocess.Popen[bytes]]] = {}
+    waiting = list(runs)
+    running: dict[int, tuple[Run, str, subprocess.Popen[bytes]]] = {}
     try:
         while waiting or running:
             for number, device in enumerate(devices):
                 if number not in running and waiting:
-                    cell = waiting.pop(0)
-                    running[number] = (cell, device, start(ablation, cell, device))
-                    report(Event("started", cell, device))
+                    run = waiting.pop(0)
+                    running[number] = (run, device, _start(ablation, run, device))
+                    report(Event("started", run, device))
             time.sleep(_LOOK)
-            for number, (cell, device, process) in list(running.items()):
+            for number, (run, device, process) in list(running.items()):
                 code = process.poll()
                 if code is None:
-                    report(Event("running", cell, device, progress_line(cell)))
+                    report(Event("running", run, device, progress_line(run)))
                 else:
                     del running[number]
-                    report(ended(cell, device, code))
+                    report(ended(run, device, code))
     finally:
-        stop([process for _, _, process in running.values()])
+        _stop([process for _, _, process in running.values()])
 
 
-def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Popen[bytes]:
-    """A process that trains a cell, and ends when this one does."""
-    words = [*command(str(cell.folder)), "--parent", str(os.getpid())]
-    if device is not None:
-        words += ["--device", device]
-    with (cell.folder / LOG).open("ab") as log:
+def _start(ablation: Ablation, run: Run, device: str) -> subprocess.Popen[bytes]:
+    """A process that trains a run, and ends when this one does."""
+    with (run.folder / LOG).open("ab") as log:
         return subprocess.Popen(
-            words,
+            [*command(str(run.folder)), "--parent", str(os.getpid()), "--device", device],
             cwd=ablation.recipe.folder,
             env={**os.environ, **for_children()},
             stdin=subprocess.DEVNULL,
@@ -158,29 +151,29 @@ def start(ablation: Ablation, cell: Cell, device: str | None) -> subprocess.Pope
         )
 
 
-def ended(cell: Cell, device: str, code: int) -> Event:
-    """What the end of a cell's process means.
+def ended(run: Run, device: str, code: int) -> Event:
+    """What the end of a run's process means.
 
     Raises:
         AblationError: that no other is to be started.
     """
+    record = read_record(run.folder)
     if code == STOPPED:
-        record = read_record(cell.folder) or {}
-        told = record["error"]["text"] if record.get("state") == RUNNING and "error" in record else NO_ROOM
-        raise AblationError(f"{cell.name}: {told}; all trainings were stopped, and the same command goes on")
+        told = record.error.text if record and record.state == RUNNING and record.error else NO_ROOM
+        raise AblationError(f"{run.name}: {told}; all trainings were stopped, and the same command goes on")
     if code == FINE:
-        noticed = (read_record(cell.folder) or {}).get("notes", {}).values()
-        return Event("done", cell, device, "; ".join([progress_line(cell, ended=True), *noticed]))
+        notes = record.notes.values() if record else ()
+        return Event("done", run, device, "; ".join([progress_line(run, ended=True), *notes]))
     if code == BUSY:
-        return Event("busy", cell, device, "another call trains it")
-    if code == WRONG and (read_record(cell.folder) or {}).get("state") == FAILED:
-        return Event("failed", cell, device, str((read_record(cell.folder) or {})["error"]["text"]))
+        return Event("busy", run, device, "another call trains it")
+    if code == WRONG and record and record.state == FAILED and record.error:
+        return Event("failed", run, device, record.error.text)
     how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
     hint = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
-    return Event("killed", cell, device, f"its process was {how}{hint}; the next call goes on with it")
+    return Event("killed", run, device, f"its process was {how}{hint}; the next call goes on with it")
 
 
-def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """End processes and all that they have started."""
     for process in processes:
         _signal(process, signal.SIGTERM)

@@ -1,0 +1,246 @@
+"""What runs came to, as numbers, and what their networks cost and take; it compares nothing and measures nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+import msgspec
+
+from ..cost.cache import CostCache, sha256
+from ..cost.limits import DEFAULT_SIZE
+from ..errors import DamagedError
+from ..files import read_json, write_text
+from ..grafting.input_files import classes_in
+from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record, state_of
+from .runs import Ablation, Run
+
+_PREFIX = "metrics/"
+EQUAL_SEEDS, OTHER_NETWORK, NO_RESULTS = "equal seeds", "other network", "no results"
+#: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
+_LETTERS = ("(P)", "(M)", "(B)")
+#: The file of the latencies that were measured for an ablation.
+LATENCY = "latency.json"
+_SCHEMA: Literal[2] = 2
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training came to.
+
+    Attributes:
+        network, data, seed: what was trained.
+        role: "base", "larger" or "variant".
+        base: what it is compared with.
+        folder: where it lies.
+        state: as in the records; of a plain run always "done".
+        metrics: metric -> value, at the epoch that counts; empty where it is not done.
+        epoch: that epoch.
+        curve: a hash of all that every epoch came to, losses too.
+        repeats: a seed before it with the same curve, after which this run is no evidence of its own; or None.
+        notes: kind -> what one has to know of it.
+        versions: releases that it was trained with.
+    """
+
+    network: str
+    data: str
+    seed: int
+    role: str
+    base: str
+    folder: Path
+    state: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epoch: int | None = None
+    curve: str = ""
+    repeats: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def noting(self, kind: str, text: str) -> Outcome:
+        """The same with one more note."""
+        return replace(self, notes={**self.notes, kind: text})
+
+
+def outcomes_of(ablation: Ablation, epoch: str) -> list[Outcome]:
+    """Every run of an ablation, in its order, done or not; `epoch` is the one that counts, "best" or "last"."""
+    return with_equal_seeds([_outcome(run, epoch) for run in ablation.runs])
+
+
+def _outcome(run: Run, epoch: str) -> Outcome:
+    record, network = read_record(run.folder), run.network
+    state = state_of(run.folder, record, digest(run.asked))
+    outcome = Outcome(network.name, run.data, run.seed, network.role, network.base, run.folder, state)
+    if record is not None and state == UNREADABLE and record.error:
+        return outcome.noting(UNREADABLE, record.error.text)
+    if record is None or state != DONE:
+        return outcome
+    outcome = replace(outcome, notes=record.notes, versions=record.versions)
+    if len(record.attempts) > 1 and not record.exact_resume:
+        outcome = outcome.noting("resumed", "went on after an interruption, with other random images")
+    return with_metrics(outcome, read_epochs(run.folder), epoch)
+
+
+def with_metrics(outcome: Outcome, epochs: Sequence[Epoch], which: str) -> Outcome:
+    """The outcome with the numbers of the epoch that counts, "best" or "last"."""
+    if not epochs:
+        return replace(outcome, state="failed").noting(NO_RESULTS, no_epochs(outcome.folder))
+    names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
+    history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
+    chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))
+    curve = digest([[epoch.number, dict(epoch.values)] for epoch in epochs])
+    return replace(outcome, metrics=history[chosen], epoch=epochs[chosen].number, curve=curve)
+
+
+def with_equal_seeds(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes; those of different seeds with equal results say so, for then the seed changed nothing."""
+    same: dict[tuple[str, str, str], list[int]] = {}
+    for one in outcomes:
+        if one.curve:
+            same.setdefault((one.network, one.data, one.curve), []).append(one.seed)
+    marked = []
+    for one in outcomes:
+        seeds = sorted(same.get((one.network, one.data, one.curve), ()))
+        if len(seeds) > 1:
+            text = f"seeds {', '.join(map(str, seeds))} came to equal results, and count as one"
+            repeats = seeds[0] if one.seed != seeds[0] else None
+            one = replace(one, repeats=repeats).noting(EQUAL_SEEDS, text)
+        marked.append(one)
+    return marked
+
+
+def warnings_of(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """What one has to know of runs of one network, each said once, with the seeds that it concerns."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for one in outcomes:
+        for note in one.notes.items():
+            told.setdefault(note, []).append(one.seed)
+    return tuple(
+        text if kind == EQUAL_SEEDS else f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for (kind, text), seeds in told.items()
+    )
+
+
+def main_metric(metrics: Sequence[str]) -> str | None:
+    """What the task is measured by: mAP50-95, of masks or keypoints where there are some, or top-1."""
+    wanted = [*(f"mAP50-95{letter}" for letter in _LETTERS), "mAP50-95", "top1"]
+    return next((name for name in wanted if name in metrics), None)
+
+
+def weights_of(folder: Path) -> Path | None:
+    """The checkpoint that a run left, the best before the last; None where there is none."""
+    weights = (folder / "weights" / name for name in ("best.pt", "last.pt"))
+    return next((path for path in weights if path.is_file()), None)
+
+
+def _short(name: str, among: Mapping[str, float]) -> str:
+    """`metrics/mAP50-95(B)` -> `mAP50-95`; where boxes are not all there is, with its letter."""
+    short = name[len(_PREFIX) :].replace("accuracy_", "")
+    letters = {other[-3:] for other in among if other.startswith(_PREFIX) and other.endswith(")")}
+    return short[:-3] if letters == {"(B)"} and short.endswith("(B)") else short
+
+
+def _fitness(metrics: Mapping[str, float]) -> float:
+    """By which the best epoch is chosen: mAP50-95, boxes and masks (or keypoints) together; top-1 for classifiers."""
+    parts = [value for name, value in metrics.items() if name.startswith("mAP50-95") or name == "top1"]
+    return sum(value if math.isfinite(value) else -1.0 for value in parts)
+
+
+# What their networks cost and take.
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a network costs; None for what is not known."""
+
+    params: int | None = None
+    gflops: float | None = None
+
+
+def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
+    """Network -> its costs, at the recipe's image size; what is not known stays unknown where it may not be counted."""
+    cache = CostCache(ablation.recipe.imgsz, ablation.recipe.blocks, may_count=count)
+    costs = {}
+    for network in ablation.networks:
+        counted = network.cost(cache)
+        costs[network.name] = Costs(counted.params, 2 * counted.macs / 1e9) if counted else Costs()
+    return costs
+
+
+def counting_notes(ablation: Ablation) -> tuple[str, ...]:
+    """At which size of image the costs of `costs_of` are, and with how many classes where that is not the data's."""
+    height, width = ablation.recipe.imgsz
+    trained = ablation.experiment.arguments.get("imgsz", DEFAULT_SIZE)
+    size = f"GFLOPs are at {height}x{width} pixels"
+    if trained not in (height, [height, width]) or height != width:
+        size += f", and it was trained at {trained}: the recipe's imgsz says where they are counted"
+    bases = {network.base: network.variant.base.classes for network in ablation.networks if network.variant}
+    notes = [size]
+    for name, source in ablation.data.items():
+        classes = classes_in(Path(source))
+        notes += [
+            f"params and GFLOPs are counted with nc: {nc}, as {base} says, and it was trained for the {classes} "
+            f"classes of {name}: write nc: {classes} into the base to count that"
+            for base, nc in bases.items()
+            if classes is not None and nc != classes
+        ]
+    return tuple(notes)
+
+
+class _Kept(TypedDict):
+    """What the file of latencies holds: with the times of networks the hashes of their files then."""
+
+    schema: Literal[2]
+    seconds: dict[str, _Seconds]
+    models: dict[str, str]
+    how: dict[str, Any]
+    said: str
+
+
+@dataclass(frozen=True)
+class KnownLatencies:
+    """What is known of the latency of an ablation's networks.
+
+    Attributes:
+        seconds: network -> median seconds for one image; without those that changed since they were measured.
+        notes: how it was measured, and what was not.
+        damaged: what is wrong with the file that keeps it, which then counts for nothing; or "".
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    damaged: str = ""
+
+
+def known_latencies(ablation: Ablation) -> KnownLatencies:
+    """What was measured last; a recipe with `latency: true` also says that nothing was."""
+    measure = f"lska-surgeon latency --recipe {ablation.words}"
+    try:
+        kept = read_json(ablation.folder / LATENCY, _Kept)
+    except FileNotFoundError:
+        asked = ablation.experiment.latency
+        return KnownLatencies(notes=(f"latency is not measured yet: {measure}",) if asked else ())
+    except DamagedError as error:
+        return KnownLatencies(notes=(f"{error}; delete it and measure again: {measure}",), damaged=str(error))
+    seconds = {
+        network.name: kept["seconds"][network.name]
+        for network in ablation.networks
+        if kept["models"].get(network.name) == sha256(network.text) and network.name in kept["seconds"]
+    }
+    notes = [f"ms: median for one image, {kept['said']}"]
+    missing = [network.name for network in ablation.networks if network.name not in seconds]
+    if missing:
+        notes.append(f"latency is not measured of {', '.join(missing)}, as they are now: {measure}")
+    return KnownLatencies(seconds, tuple(notes))
+
+
+def keep_latencies(ablation: Ablation, seconds: Mapping[str, float], how: Mapping[str, Any], said: str) -> None:
+    """Keep what was measured, and how: as data, and in words."""
+    ablation.folder.mkdir(parents=True, exist_ok=True)
+    models = {network.name: sha256(network.text) for network in ablation.networks}
+    kept = _Kept(schema=_SCHEMA, seconds=dict(seconds), models=models, how=dict(how), said=said)
+    write_text(ablation.folder / LATENCY, json.dumps(kept, indent=2) + "\n", force=True)

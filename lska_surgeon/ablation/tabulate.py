@@ -1,0 +1,263 @@
+"""From runs to an honest table: means, paired differences, and what these allow to say or don't; it draws nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import AblationError
+from ..wording import counted, did_you_mean
+from . import statistics
+from .outcomes import NO_RESULTS, OTHER_NETWORK, Costs, KnownLatencies, Outcome, main_metric, warnings_of
+from .records import DONE
+from .results import DOES_NOTHING, NOTHING_LEARNED, VOID, Results, Row, Summary
+from .runs import BASE, VARIANT
+from .statistics import ALPHA, Comparison
+
+#: Kinds of notes after which a run's numbers are no measurement of what was asked for.
+_DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
+_ZERO = 0.0005  # below which a metric reads 0.000
+#: Data and network -> row.
+_Rows = dict[tuple[str, str], Row]
+
+
+def tabulate(
+    name: str,
+    outcomes: Sequence[Outcome],
+    costs: Mapping[str, Costs],
+    *,
+    metric: str | None = None,
+    resolve: float | None = None,
+    latency: KnownLatencies | None = None,
+    larger: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    advice: str = "",
+) -> Results:
+    """The table.
+
+    Args:
+        name: what to call it.
+        outcomes: all trainings, finished or not.
+        costs: network -> costs.
+        metric: what is compared; None for what the task is measured by.
+        resolve: a difference, for which the seeds that it takes are reported.
+        latency: median seconds for one image, where they are to be shown.
+        larger: base -> the larger base that stands for plain scaling.
+        notes: what else has to be known of the numbers.
+        advice: what to do where there are none.
+
+    Raises:
+        AblationError: no run is finished, or none has that metric.
+    """
+    there = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
+    if not there:
+        raise AblationError(f"{name}: none of {len(outcomes)} runs is done yet{advice}")
+    chosen = metric or main_metric(there) or there[0]
+    if chosen not in there:
+        raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {', '.join(there)}")
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        groups.setdefault((one.data, one.network), []).append(one)
+    latency = latency or KnownLatencies()
+    rows = {key: _row(group, costs, latency, chosen) for key, group in groups.items()}
+    _compare(rows, outcomes)
+    for key, row in rows.items():
+        rows[key] = replace(row, dominated=_dominated(row, rows, larger or {}))
+    _mark_best(rows, [one for one in outcomes if left_out(one, chosen) is None])
+    table = tuple(rows.values())
+    resolution = _resolution(table, resolve)
+    every = (*_notes(table, outcomes, resolution, chosen), *notes, *latency.notes)
+    return Results(name, chosen, table, tuple(outcomes), every, resolution)
+
+
+def left_out(outcome: Outcome, metric: str) -> str | None:
+    """Why a run's numbers do not count; None where it is done, and measures what was asked for."""
+    if outcome.state != DONE:
+        return outcome.state
+    if any(kind in outcome.notes for kind in _DISQUALIFYING):
+        return "left out"
+    if outcome.repeats is not None:
+        return "equal to another seed"
+    return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
+
+
+def _row(group: Sequence[Outcome], costs: Mapping[str, Costs], latency: KnownLatencies, metric: str) -> Row:
+    first, done = group[0], [one for one in group if left_out(one, metric) is None]
+    names = list(dict.fromkeys(name for one in done for name in one.metrics))
+    summaries = {name: _summary([one.metrics.get(name, math.nan) for one in done]) for name in names}
+    return Row(
+        first.network, first.data, first.role, first.base, costs.get(first.network, Costs()),
+        unfinished=Counter(why for one in group if (why := left_out(one, metric))),
+        metrics={name: summary for name, summary in summaries.items() if summary},
+        values={one.seed: one.metrics[metric] for one in done},
+        seconds=latency.seconds.get(first.network),
+        warnings=Counter(kind for one in group for kind in one.notes),
+        notes=warnings_of(group),
+    )  # fmt: skip
+
+
+def _summary(values: Sequence[float]) -> Summary | None:
+    finite = np.asarray([value for value in values if math.isfinite(value)], dtype=float)
+    if not len(finite):
+        return None
+    return Summary(float(finite.mean()), float(finite.std(ddof=1)) if len(finite) > 1 else None, len(finite))
+
+
+def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
+    """Compare each row with its base, paired by seed; the p of all variants is corrected for their number."""
+    curves = {(one.data, one.network, one.seed): one.curve for one in outcomes if one.curve}
+    bases = {key: row for key, row in rows.items() if row.role == BASE}
+    comparisons: dict[tuple[str, str], Comparison] = {}
+    for key, row in rows.items():
+        base = bases.get((row.data, row.base))
+        if row.role != BASE and base is not None and (differences := row.differences(base)):
+            comparisons[key] = statistics.compare(differences)
+    variants = [key for key in comparisons if rows[key].role == VARIANT]
+    for key, p in zip(variants, statistics.holm([comparisons[key].p for key in variants])):
+        comparisons[key] = replace(comparisons[key], p_holm=p)
+    for key, comparison in comparisons.items():
+        row = rows[key]
+        base, number = bases[row.data, row.base], len(variants) if row.role == VARIANT else 1
+        seeds = row.common_seeds(base)
+        equal = [s for s in seeds if curves.get((*key, s), "") == curves.get((row.data, base.network, s))]
+        # Where runs learned nothing, or came to their base's own numbers, no count of seeds is what it lacks.
+        if all(value < _ZERO for value in (*row.values.values(), *base.values.values())):
+            verdict, notes = NOTHING_LEARNED, row.notes
+        else:
+            verdict = DOES_NOTHING if equal == seeds else comparison.verdict(number)
+            notes = (*row.notes, *([_equal_to_base(row.base, equal, len(seeds))] if equal else []))
+        rows[key] = replace(row, comparison=comparison, verdict=verdict, notes=notes)
+
+
+def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:
+    where = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    said = f"equal to {base} in every digit of every epoch ({where})"
+    return f"{said}: the operator does nothing, or the base was trained in its place" if len(seeds) == of else said
+
+
+def _dominated(row: Row, rows: _Rows, larger_of: Mapping[str, str]) -> str | None:
+    """How plain scaling does at a variant's GFLOPs: between base and larger base by the straight line.
+
+    A variant that costs more than the larger base is compared with that one.
+    """
+    base, larger = rows.get((row.data, row.base)), rows.get((row.data, larger_of.get(row.base, "")))
+    if row.role != VARIANT or base is None or larger is None:
+        return None
+    here, low, high = row.costs.gflops, base.costs.gflops, larger.costs.gflops
+    if here is None or low is None or high is None or high <= low:
+        return None
+    part = min(1.0, max(0.0, (here - low) / (high - low)))
+    seeds = [seed for seed in row.common_seeds(base) if seed in larger.values]
+    if not seeds:
+        return None
+    line = [base.values[seed] + part * (larger.values[seed] - base.values[seed]) for seed in seeds]
+    below = statistics.compare([scaled - row.values[seed] for scaled, seed in zip(line, seeds)])
+    if below.mean <= 0:
+        return None
+    scaled, own = float(np.mean(line)), float(np.mean([row.values[seed] for seed in seeds]))
+    return f"plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {below.p:.3g})"
+
+
+def _mark_best(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
+    """Mark the best of each column, where it is distinguishable from the next."""
+    values: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+    for one in outcomes:
+        values.setdefault((one.data, one.network), {})[one.seed] = one.metrics
+    for data, name in dict.fromkeys((row.data, name) for row in rows.values() for name in row.metrics):
+        ranked = [key for key, row in rows.items() if row.data == data and name in row.metrics]
+        ranked.sort(key=lambda key: rows[key].metrics[name].mean, reverse=True)
+        if len(ranked) < 2:
+            continue
+        first, second = (values[key] for key in ranked[:2])
+        pairs = [first[seed].get(name, math.nan) - second[seed].get(name, math.nan) for seed in first if seed in second]
+        pairs = [pair for pair in pairs if math.isfinite(pair)]
+        if pairs and statistics.compare(pairs).p <= ALPHA:
+            rows[ranked[0]] = replace(rows[ranked[0]], best=(*rows[ranked[0]].best, name))
+
+
+def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
+    """What this table can resolve, from the spread of its paired differences."""
+    variants = [(row.comparison, row.verdict) for row in rows if row.role == VARIANT and row.comparison]
+    spread = [one.sd**2 for one, verdict in variants if one.sd and verdict not in VOID]
+    n = min((one.n for one, _ in variants), default=0)
+    known: dict[str, Any] = {"n": n, "comparisons": len(variants), "smallest_p": statistics.smallest_p(n)}
+    if not spread:
+        return {**known, "sd": None, "alone": None, "corrected": None, "resolve": resolve, "seeds": None}
+    sd, level = math.sqrt(sum(spread) / len(spread)), ALPHA / len(variants)
+    return {
+        **known,
+        "sd": sd,
+        "alone": statistics.resolvable(sd, n),
+        "corrected": statistics.resolvable(sd, n, level),
+        "resolve": resolve,
+        "seeds": statistics.seeds_for(resolve, sd) if resolve else None,
+        "seeds_corrected": statistics.seeds_for(resolve, sd, level) if resolve else None,
+    }
+
+
+def _notes(rows: Sequence[Row], outcomes: Sequence[Outcome], resolution: Mapping[str, Any], metric: str) -> list[str]:
+    notes = []
+    unfinished: Counter[str] = Counter()
+    for row in rows:
+        unfinished.update(row.unfinished)
+    if unfinished:
+        told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
+        number = sum(unfinished.values())
+        are = "is" if number == 1 else "are"
+        notes.append(f"{number} of {len(outcomes)} runs {are} not in these numbers: {told}")
+    notes += [*_not_learned(rows, metric), *_of_seeds(rows, resolution, metric)]
+    releases = {tuple(sorted(one.versions.items())) for one in outcomes if one.versions}
+    if len(releases) > 1:
+        told = " | ".join(", ".join(f"{name} {release}" for name, release in one) for one in releases)
+        notes.append(f"runs were trained with different releases: {told}")
+    for row in rows:
+        notes += [f"{row.network}: {note}" for note in row.notes]
+        if row.dominated:
+            notes.append(f"{row.network}: {row.dominated}: a larger base does better for the same cost")
+    return notes
+
+
+def _not_learned(rows: Sequence[Row], metric: str) -> list[str]:
+    without = [row.network for row in rows if row.verdict == NOTHING_LEARNED]
+    if not without:
+        return []
+    every = len(without) == sum(row.comparison is not None for row in rows)
+    which = "every run" if every else f"{', '.join(without)} and the base"
+    remedy = "look at the images and labels (train_batch0.jpg, with plots: true), or train longer"
+    return [f"nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; {remedy}"]
+
+
+def _of_seeds(rows: Sequence[Row], resolution: Mapping[str, Any], metric: str) -> list[str]:
+    """What so many seeds can resolve, and what a question takes."""
+    n, comparisons, sd = resolution["n"], resolution["comparisons"], resolution["sd"]
+    notes = []
+    if n and any(row.role == VARIANT and row.comparison and row.verdict not in VOID for row in rows):
+        least = statistics.fewest_seeds(ALPHA / comparisons)
+        said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
+        if n < least:
+            what = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
+            said += f": no difference can be significant at 5%, for {what} it takes {least} seeds"
+        notes.append(said)
+    if sd is not None and n > 1:
+        alone, corrected = resolution["alone"], resolution["corrected"]
+        said = f"paired differences of {metric} spread by {sd:.4f} from seed to seed"
+        if alone is None:
+            notes.append(f"{said}; so few seeds resolve no difference, however large")
+        else:
+            said += f"; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}"
+            if comparisons > 1:
+                several = "none" if corrected is None else f"{corrected:.4f}"
+                said += f" alone, and {several} as one of {comparisons} comparisons"
+            notes.append(said)
+    if resolution["resolve"] and sd is not None:
+        takes = [
+            "more than 10,000" if resolution[key] is None else resolution[key] for key in ("seeds", "seeds_corrected")
+        ]
+        said = f"to detect a true difference of {resolution['resolve']:g} with 80% power takes {takes[0]} seeds"
+        notes.append(said + (f", {takes[1]} as one of {comparisons}" if comparisons > 1 else ""))
+    return notes
