@@ -138,7 +138,7 @@ def test_what_the_results_come_to_stands_before_their_numbers() -> None:
     shown = results_table(PAGE, WORDS["en"])
     assert shown is not None
     assert PAGE.results is not None
-    first = shown.table.header.index("shown")
+    first = shown.table.header.index("verdict")
     assert first == min(shown.table.right) - 1
     assert sorted(shown.table.header) == sorted(PAGE.results.table.header)
     for cells in shown.table.rows:
