@@ -284,8 +284,8 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
             ["--columns", "p", "--format", "csv"],
             "--columns is for what shows a table, and --format csv has all: drop one",
         ),
-        (["--plot", "x.txt"], "--plot x.txt does not end in .png, .svg, .pdf"),
-        (["--plot", "old.png"], "old.png is already there: give --plot another name, or add --force to overwrite it"),
+        (["--plot", "x.txt"], "x.txt is no image by its ending"),
+        (["--plot", "old.png"], "old.png is already there: choose another name"),
     ],
 )
 def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
