@@ -10,8 +10,9 @@ import click
 from support.ablations import write_recipe
 
 from lska_surgeon.ablation.outcomes import Costs
-from lska_surgeon.ablation.results import Results, Row, Summary
+from lska_surgeon.ablation.results import Results
 from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.table import Row, Summary
 from lska_surgeon.cli.main import main
 from lska_surgeon.recipes.recipe import read_recipe
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..drawing.plots import COLOURS, LINES, MARKERS, legible, plotting, save
-from .results import Results, Row
 from .runs import BASE
+from .table import Row, TableOfRuns
 
 _WIDTH, _HEIGHT = 3.35, 2.3  # inches: of a column, and of a panel
 _POINTS = 8
@@ -21,7 +21,7 @@ _LINE = 0.17  # inches, of a line of text below the panels
 _LETTERS = 52  # in a line of text as wide as a column
 
 
-def write_figure(results: Results, path: Path, *, force: bool = False) -> None:
+def write_figure(results: TableOfRuns, path: Path, *, force: bool = False) -> None:
     """Draw and write, in the format that the file's ending says."""
     with plotting(_POINTS) as figure:
         save(_Drawn(results).figure(figure), path, force=force)
@@ -30,7 +30,7 @@ def write_figure(results: Results, path: Path, *, force: bool = False) -> None:
 class _Drawn:
     """The figure of one table; its methods are called inside of `plotting`."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: TableOfRuns) -> None:
         self.results, self.numbers = results, results.series
         self.by_time = any(row.seconds is not None for row in results.rows)
         self.named: dict[str, Any] = {}  # for the legend

@@ -1,169 +1,48 @@
-"""The table of an ablation, or of runs that were there, with its report and its gate; it reads no files."""
+"""From runs to an honest table: means, paired differences, and what these allow to say or don't; with its report."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import AblationError, TargetError
 from ..files import as_path, check_target, write_text
-from ..recipes.variants import Kind
 from ..reports import Report, Result, Sheet, Strong, Table, render
 from ..wording import counted, decimals, did_you_mean
 from . import statistics
-from .outcomes import Costs, Outcome
+from .outcomes import NO_RESULTS, OTHER_NETWORK, Costs, KnownLatencies, Outcome, main_metric, warnings_of
+from .records import DONE
 from .runs import BASE, LARGER, VARIANT
 from .statistics import ALPHA, Comparison
+from .table import Row, Summary, TableOfRuns
 
-#: Metrics that a table shows, where the runs have them, in this order.
-_METRICS = ("mAP50", "mAP50-95", "precision", "recall", "top1", "top5")
 #: What a comparison comes to where the runs themselves say that nothing was compared.
-NOTHING_LEARNED, DOES_NOTHING = VOID = ("nothing learned", "does nothing")
-#: Forms that have all that is known, of which no columns can be chosen.
-DATA = ("csv", "json")
+NOTHING_LEARNED, DOES_NOTHING = _VOID = ("nothing learned", "does nothing")
+#: Kinds of notes after which a run's numbers are no measurement of what was asked for.
+_DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
 #: Ending of a file -> format.
 _ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
-FIGURES = (".png", ".svg", ".pdf")
+_FIGURES = (".png", ".svg", ".pdf")
+_ZERO = 0.0005  # below which a metric reads 0.000
 _DIGITS = 4  # of the smallest GFLOPs that count
 _TEXTS = ("network", "data", "verdict", "warnings")  # columns that are no numbers
-_KERNEL = re.compile(r"^(.*)-k(\d{1,9})(.*)$")
 _GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A metric over seeds; `sd` is None for one seed."""
-
-    mean: float
-    sd: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network on one data set.
-
-    Attributes:
-        network, data, role, base: which one, and what it is compared with.
-        costs: parameters and GFLOPs.
-        unfinished: state -> how many of its runs are in it; those whose numbers count are left out.
-        metrics: metric -> its summary.
-        values: seed -> the value of the metric that is compared.
-        comparison: against the base; None for a base, and where no seed is common.
-        verdict: what the comparison says, or why it says nothing; "" without one.
-        dominated: how plain scaling does better at the same GFLOPs, or None.
-        seconds: median latency of one image, where it was measured.
-        best: metrics of which it is distinguishably the best.
-        warnings: kind of what one has to know, such as "early stop" -> how many of its runs it concerns.
-        notes: what one has to know of its runs, in words.
-    """
-
-    network: str
-    data: str
-    role: str
-    base: str
-    costs: Costs
-    unfinished: Mapping[str, int]
-    metrics: Mapping[str, Summary]
-    values: Mapping[int, float]
-    comparison: Comparison | None = None
-    verdict: str = ""
-    dominated: str | None = None
-    seconds: float | None = None
-    best: tuple[str, ...] = ()
-    warnings: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def differences(self, base: Row) -> list[float]:
-        """Of the values of all seeds that both have, seed by seed."""
-        return [self.values[seed] - base.values[seed] for seed in self.common_seeds(base)]
-
-    def common_seeds(self, other: Row) -> list[int]:
-        """The seeds that both have."""
-        return sorted(set(self.values) & set(other.values))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("costs", "metrics", "comparison")}
-        return {
-            **plain,
-            **vars(self.costs),
-            "metrics": {name: vars(summary) for name, summary in self.metrics.items()},
-            "comparison": vars(self.comparison) if self.comparison else None,
-        }
+#: Data and network -> row.
+_Rows = dict[tuple[str, str], Row]
 
 
 @dataclass(frozen=True, repr=False)
-class Results(Result):
-    """The table of an ablation, or of runs that were there.
-
-    Attributes:
-        name: of the recipe, or of the folders.
-        metric: what is compared.
-        rows: all networks, a base before its variants.
-        runs: every training behind them.
-        notes: what one has to know to read the numbers.
-        resolution: what the seeds can resolve.
-        columns: those that are shown, by name; none for all.
-        labels: network, data or family -> what to call it where it is shown.
-        kinds: network -> what it has, where that is one kernel size throughout.
-    """
+class Results(TableOfRuns, Result):
+    """A table with its report, its files and its gate."""
 
     schema: ClassVar[int] = 2
-
-    name: str
-    metric: str
-    rows: tuple[Row, ...]
-    runs: tuple[Outcome, ...]
-    notes: tuple[str, ...] = ()
-    resolution: Mapping[str, Any] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
-
-    @property
-    def data(self) -> list[str]:
-        """The names of all data."""
-        return list(dict.fromkeys(row.data for row in self.rows))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics that are shown, those of what is compared first: of masks before boxes."""
-        own = self.metric.partition("(")[2]  # `M)` of `mAP50(M)`
-        there = dict.fromkeys(name for row in self.rows for name in row.metrics)
-        known = [(name, *name.partition("(")[::2]) for name in there if name.partition("(")[0] in _METRICS]
-        known.sort(key=lambda one: (one[2] != own, _METRICS.index(one[1])))
-        return tuple(dict.fromkeys([*(name for name, *_ in known), *([self.metric] if self.metric in there else [])]))
-
-    def metrics_of(self, row: Row) -> Summary:
-        """What a row came to in the metric that is compared."""
-        return row.metrics[self.metric]
-
-    def label(self, name: str) -> str:
-        """What to call a network, data or a family where it is shown."""
-        return self.labels.get(name, name)
-
-    def kind(self, row: Row) -> Kind | None:
-        """What a variant has; of plain runs by its name, such as `yolov8s-lska-neck-k35`."""
-        named = _KERNEL.match(row.network)
-        if row.role != VARIANT or row.network in self.kinds or named is None:
-            return self.kinds.get(row.network)
-        return Kind(row.base, (named[1] + named[3],), "", int(named[2]))
-
-    def series_of(self, row: Row) -> tuple[str, str]:
-        """What has one colour: all of one base that differ in kernel size alone, or this one network."""
-        kind = self.kind(row)
-        return row.base, kind.family if kind else row.network
-
-    @property
-    def series(self) -> dict[tuple[str, str], int]:
-        """What has a colour -> its number: base after base, larger bases last, as in the report of a recipe."""
-        rows = [row for role in (VARIANT, LARGER) for row in self.rows if row.role == role]
-        return {name: number for number, name in enumerate(dict.fromkeys(map(self.series_of, rows)))}
 
     def report(self) -> Report:
         """The table, in two halves for a terminal, and what one has to know to read it.
@@ -210,14 +89,14 @@ class Results(Result):
         """
         target = as_path(path)
         check_target(target, force=force)
-        if target.suffix in FIGURES:
+        if target.suffix in _FIGURES:
             from .figure import write_figure
 
             write_figure(self, target, force=force)
         elif target.suffix in _ENDINGS:
             write_text(target, render(self.report(), _ENDINGS[target.suffix]) + "\n", force=force)
         else:
-            raise TargetError(f"{target} has no ending that says what to write: {', '.join([*FIGURES, *_ENDINGS])}")
+            raise TargetError(f"{target} has no ending that says what to write: {', '.join([*_FIGURES, *_ENDINGS])}")
         return target
 
     def worse(self, gate: str) -> list[str]:
@@ -256,9 +135,11 @@ class Results(Result):
         unseen = [row.network for row in variants if row.comparison is None]
         pairs = [row.comparison.n for row in variants if row.comparison]
         notes = [f"not compared yet, for no seed of base and variant is done: {', '.join(unseen)}"] if unseen else []
-        notes += [f"{row.network}: {row.verdict}, so that it can't be worse" for row in variants if row.verdict in VOID]
+        notes += [
+            f"{row.network}: {row.verdict}, so that it can't be worse" for row in variants if row.verdict in _VOID
+        ]
         least = statistics.fewest_seeds(ALPHA / max(1, len(pairs)))
-        if any(row.verdict not in VOID for row in variants) and pairs and max(pairs) < least:
+        if any(row.verdict not in _VOID for row in variants) and pairs and max(pairs) < least:
             seeds = counted(max(pairs), "seed")
             notes.append(f"with {seeds} nothing is distinguishably worse, however bad: it takes {least} seeds")
         return tuple(notes)
@@ -324,3 +205,240 @@ def _metric(summary: Summary | None) -> str:
     if summary is None:
         return ""
     return f"{summary.mean:.4f}" if summary.sd is None else f"{summary.mean:.4f} ± {summary.sd:.4f}"
+
+
+def tabulate(
+    name: str,
+    outcomes: Sequence[Outcome],
+    costs: Mapping[str, Costs],
+    *,
+    metric: str | None = None,
+    resolve: float | None = None,
+    latency: KnownLatencies | None = None,
+    larger: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    advice: str = "",
+) -> Results:
+    """The table.
+
+    Args:
+        name: what to call it.
+        outcomes: all trainings, finished or not.
+        costs: network -> costs.
+        metric: what is compared; None for what the task is measured by.
+        resolve: a difference, for which the seeds that it takes are reported.
+        latency: median seconds for one image, where they are to be shown.
+        larger: base -> the larger base that stands for plain scaling.
+        notes: what else has to be known of the numbers.
+        advice: what to do where there are none.
+
+    Raises:
+        AblationError: no run is finished, or none has that metric.
+    """
+    there = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
+    if not there:
+        raise AblationError(f"{name}: none of {len(outcomes)} runs is done yet{advice}")
+    chosen = metric or main_metric(there) or there[0]
+    if chosen not in there:
+        raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {', '.join(there)}")
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        groups.setdefault((one.data, one.network), []).append(one)
+    latency = latency or KnownLatencies()
+    rows = {key: _row(group, costs, latency, chosen) for key, group in groups.items()}
+    _compare(rows, outcomes)
+    for key, row in rows.items():
+        rows[key] = replace(row, dominated=_dominated(row, rows, larger or {}))
+    _mark_best(rows, [one for one in outcomes if left_out(one, chosen) is None])
+    table = tuple(rows.values())
+    resolution = _resolution(table, resolve)
+    every = (*_notes(table, outcomes, resolution, chosen), *notes, *latency.notes)
+    return Results(name, chosen, table, tuple(outcomes), every, resolution)
+
+
+def left_out(outcome: Outcome, metric: str) -> str | None:
+    """Why a run's numbers do not count; None where it is done, and measures what was asked for."""
+    if outcome.state != DONE:
+        return outcome.state
+    if any(kind in outcome.notes for kind in _DISQUALIFYING):
+        return "left out"
+    if outcome.repeats is not None:
+        return "equal to another seed"
+    return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
+
+
+def _row(group: Sequence[Outcome], costs: Mapping[str, Costs], latency: KnownLatencies, metric: str) -> Row:
+    first, done = group[0], [one for one in group if left_out(one, metric) is None]
+    names = list(dict.fromkeys(name for one in done for name in one.metrics))
+    summaries = {name: _summary([one.metrics.get(name, math.nan) for one in done]) for name in names}
+    return Row(
+        first.network, first.data, first.role, first.base, costs.get(first.network, Costs()),
+        unfinished=Counter(why for one in group if (why := left_out(one, metric))),
+        metrics={name: summary for name, summary in summaries.items() if summary},
+        values={one.seed: one.metrics[metric] for one in done},
+        seconds=latency.seconds.get(first.network),
+        warnings=Counter(kind for one in group for kind in one.notes),
+        notes=warnings_of(group),
+    )  # fmt: skip
+
+
+def _summary(values: Sequence[float]) -> Summary | None:
+    finite = np.asarray([value for value in values if math.isfinite(value)], dtype=float)
+    if not len(finite):
+        return None
+    return Summary(float(finite.mean()), float(finite.std(ddof=1)) if len(finite) > 1 else None, len(finite))
+
+
+def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
+    """Compare each row with its base, paired by seed; the p of all variants is corrected for their number."""
+    curves = {(one.data, one.network, one.seed): one.curve for one in outcomes if one.curve}
+    bases = {key: row for key, row in rows.items() if row.role == BASE}
+    comparisons: dict[tuple[str, str], Comparison] = {}
+    for key, row in rows.items():
+        base = bases.get((row.data, row.base))
+        if row.role != BASE and base is not None and (differences := row.differences(base)):
+            comparisons[key] = statistics.compare(differences)
+    variants = [key for key in comparisons if rows[key].role == VARIANT]
+    for key, p in zip(variants, statistics.holm([comparisons[key].p for key in variants])):
+        comparisons[key] = replace(comparisons[key], p_holm=p)
+    for key, comparison in comparisons.items():
+        row = rows[key]
+        base, number = bases[row.data, row.base], len(variants) if row.role == VARIANT else 1
+        seeds = row.common_seeds(base)
+        equal = [s for s in seeds if curves.get((*key, s), "") == curves.get((row.data, base.network, s))]
+        # Where runs learned nothing, or came to their base's own numbers, no count of seeds is what it lacks.
+        if all(value < _ZERO for value in (*row.values.values(), *base.values.values())):
+            verdict, notes = NOTHING_LEARNED, row.notes
+        else:
+            verdict = DOES_NOTHING if equal == seeds else comparison.verdict(number)
+            notes = (*row.notes, *([_equal_to_base(row.base, equal, len(seeds))] if equal else []))
+        rows[key] = replace(row, comparison=comparison, verdict=verdict, notes=notes)
+
+
+def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:
+    where = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    said = f"equal to {base} in every digit of every epoch ({where})"
+    return f"{said}: the operator does nothing, or the base was trained in its place" if len(seeds) == of else said
+
+
+def _dominated(row: Row, rows: _Rows, larger_of: Mapping[str, str]) -> str | None:
+    """How plain scaling does at a variant's GFLOPs: between base and larger base by the straight line.
+
+    A variant that costs more than the larger base is compared with that one.
+    """
+    base, larger = rows.get((row.data, row.base)), rows.get((row.data, larger_of.get(row.base, "")))
+    if row.role != VARIANT or base is None or larger is None:
+        return None
+    here, low, high = row.costs.gflops, base.costs.gflops, larger.costs.gflops
+    if here is None or low is None or high is None or high <= low:
+        return None
+    part = min(1.0, max(0.0, (here - low) / (high - low)))
+    seeds = [seed for seed in row.common_seeds(base) if seed in larger.values]
+    if not seeds:
+        return None
+    line = [base.values[seed] + part * (larger.values[seed] - base.values[seed]) for seed in seeds]
+    below = statistics.compare([scaled - row.values[seed] for scaled, seed in zip(line, seeds)])
+    if below.mean <= 0:
+        return None
+    scaled, own = float(np.mean(line)), float(np.mean([row.values[seed] for seed in seeds]))
+    return f"plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {below.p:.3g})"
+
+
+def _mark_best(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
+    """Mark the best of each column, where it is distinguishable from the next."""
+    values: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+    for one in outcomes:
+        values.setdefault((one.data, one.network), {})[one.seed] = one.metrics
+    for data, name in dict.fromkeys((row.data, name) for row in rows.values() for name in row.metrics):
+        ranked = [key for key, row in rows.items() if row.data == data and name in row.metrics]
+        ranked.sort(key=lambda key: rows[key].metrics[name].mean, reverse=True)
+        if len(ranked) < 2:
+            continue
+        first, second = (values[key] for key in ranked[:2])
+        pairs = [first[seed].get(name, math.nan) - second[seed].get(name, math.nan) for seed in first if seed in second]
+        pairs = [pair for pair in pairs if math.isfinite(pair)]
+        if pairs and statistics.compare(pairs).p <= ALPHA:
+            rows[ranked[0]] = replace(rows[ranked[0]], best=(*rows[ranked[0]].best, name))
+
+
+def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
+    """What this table can resolve, from the spread of its paired differences."""
+    variants = [(row.comparison, row.verdict) for row in rows if row.role == VARIANT and row.comparison]
+    spread = [one.sd**2 for one, verdict in variants if one.sd and verdict not in _VOID]
+    n = min((one.n for one, _ in variants), default=0)
+    known: dict[str, Any] = {"n": n, "comparisons": len(variants), "smallest_p": statistics.smallest_p(n)}
+    if not spread:
+        return {**known, "sd": None, "alone": None, "corrected": None, "resolve": resolve, "seeds": None}
+    sd, level = math.sqrt(sum(spread) / len(spread)), ALPHA / len(variants)
+    return {
+        **known,
+        "sd": sd,
+        "alone": statistics.resolvable(sd, n),
+        "corrected": statistics.resolvable(sd, n, level),
+        "resolve": resolve,
+        "seeds": statistics.seeds_for(resolve, sd) if resolve else None,
+        "seeds_corrected": statistics.seeds_for(resolve, sd, level) if resolve else None,
+    }
+
+
+def _notes(rows: Sequence[Row], outcomes: Sequence[Outcome], resolution: Mapping[str, Any], metric: str) -> list[str]:
+    notes = []
+    unfinished: Counter[str] = Counter()
+    for row in rows:
+        unfinished.update(row.unfinished)
+    if unfinished:
+        told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
+        number = sum(unfinished.values())
+        are = "is" if number == 1 else "are"
+        notes.append(f"{number} of {len(outcomes)} runs {are} not in these numbers: {told}")
+    notes += [*_not_learned(rows, metric), *_of_seeds(rows, resolution, metric)]
+    releases = {tuple(sorted(one.versions.items())) for one in outcomes if one.versions}
+    if len(releases) > 1:
+        told = " | ".join(", ".join(f"{name} {release}" for name, release in one) for one in releases)
+        notes.append(f"runs were trained with different releases: {told}")
+    for row in rows:
+        notes += [f"{row.network}: {note}" for note in row.notes]
+        if row.dominated:
+            notes.append(f"{row.network}: {row.dominated}: a larger base does better for the same cost")
+    return notes
+
+
+def _not_learned(rows: Sequence[Row], metric: str) -> list[str]:
+    without = [row.network for row in rows if row.verdict == NOTHING_LEARNED]
+    if not without:
+        return []
+    every = len(without) == sum(row.comparison is not None for row in rows)
+    which = "every run" if every else f"{', '.join(without)} and the base"
+    remedy = "look at the images and labels (train_batch0.jpg, with plots: true), or train longer"
+    return [f"nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; {remedy}"]
+
+
+def _of_seeds(rows: Sequence[Row], resolution: Mapping[str, Any], metric: str) -> list[str]:
+    """What so many seeds can resolve, and what a question takes."""
+    n, comparisons, sd = resolution["n"], resolution["comparisons"], resolution["sd"]
+    notes = []
+    if n and any(row.role == VARIANT and row.comparison and row.verdict not in _VOID for row in rows):
+        least = statistics.fewest_seeds(ALPHA / comparisons)
+        said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
+        if n < least:
+            what = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
+            said += f": no difference can be significant at 5%, for {what} it takes {least} seeds"
+        notes.append(said)
+    if sd is not None and n > 1:
+        alone, corrected = resolution["alone"], resolution["corrected"]
+        said = f"paired differences of {metric} spread by {sd:.4f} from seed to seed"
+        if alone is None:
+            notes.append(f"{said}; so few seeds resolve no difference, however large")
+        else:
+            said += f"; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}"
+            if comparisons > 1:
+                several = "none" if corrected is None else f"{corrected:.4f}"
+                said += f" alone, and {several} as one of {comparisons} comparisons"
+            notes.append(said)
+    if resolution["resolve"] and sd is not None:
+        takes = [
+            "more than 10,000" if resolution[key] is None else resolution[key] for key in ("seeds", "seeds_corrected")
+        ]
+        said = f"to detect a true difference of {resolution['resolve']:g} with 80% power takes {takes[0]} seeds"
+        notes.append(said + (f", {takes[1]} as one of {comparisons}" if comparisons > 1 else ""))
+    return notes

@@ -215,8 +215,8 @@ def results(
             "or folders of runs, such as runs/detect"
         )
     from ..ablation.outcomes import costs_of, counting_notes, known_latencies, outcomes_of
+    from ..ablation.results import tabulate
     from ..ablation.runs import plan_ablation
-    from ..ablation.tabulate import tabulate
 
     if len(sources) > 1 or sources[0].is_dir():
         plain = _plain_runs(sources, epoch, base)

@@ -11,7 +11,7 @@ from ..recipes.variants import Kind
 from ..reports import Table
 
 if TYPE_CHECKING:
-    from ..ablation.results import Summary
+    from ..ablation.table import Summary
 
 
 @dataclass(frozen=True)

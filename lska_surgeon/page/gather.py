@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ablation.outcomes import Costs, Outcome, counting_notes, known_latencies, outcomes_of
-from ..ablation.results import Results, Summary
+from ..ablation.results import Results, left_out, tabulate
 from ..ablation.runs import LARGER, Ablation, plan_ablation
-from ..ablation.tabulate import left_out, tabulate
+from ..ablation.table import Summary
 from ..core.operators import OP_BLOCKS
 from ..cost.cache import CostCache
 from ..cost.curves import DESIGNS, SIZES, curve_points

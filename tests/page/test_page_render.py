@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from support.reports import EVIL, FIELDS, NETWORKS, PAGE
 
-from lska_surgeon.ablation.results import Summary
+from lska_surgeon.ablation.table import Summary
 from lska_surgeon.page.content import Network, Page
 from lska_surgeon.page.render import anchors, render, results_table
 from lska_surgeon.page.words import LANGUAGES, WORDS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import lska_surgeon
-from lska_surgeon.ablation.results import Summary
+from lska_surgeon.ablation.table import Summary
 from lska_surgeon.cost.curves import CurvePoint
 from lska_surgeon.drawing.curves import Curves
 from lska_surgeon.page.content import FieldImage, Missing, Network, Page, Trainings
