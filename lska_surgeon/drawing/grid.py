@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .content import OUTPUT, Edge, Figure, Node
+from .content import OUTPUT, Figure, Node
 
-DOWN, UP = 1, -1
+_UP = -1  # the way of a column
 _SWEEPS = 3
 
 
@@ -26,7 +26,7 @@ class Column:
     Attributes:
         part: whose column it is, `BACKBONE`, `NECK` or `OUTPUT`.
         nodes: positions in `Figure.nodes`, in order.
-        way: `DOWN` or `UP`; 0 where all is on one level.
+        way: 1 down to small maps, -1 up to large ones; 0 where all is on one level.
     """
 
     part: str
@@ -38,74 +38,46 @@ class Grid(NamedTuple):
     """Every node's place.
 
     Attributes:
-        columns: from left to right.
+        columns: from left to right; the last has the output layer alone.
         levels: strides, from above.
         column: node -> column.
         level: node -> level; of the output layer, the first that it stands beside.
         slot: node -> slot inside of its level, from above.
         slots: slots of each level.
-        span: first and last level of the output layer.
     """
 
-    columns: tuple[Column, ...]
-    levels: tuple[float, ...]
-    column: tuple[int, ...]
-    level: tuple[int, ...]
-    slot: tuple[int, ...]
-    slots: tuple[int, ...]
-    span: tuple[int, int]
-
-    def place(self, node: int) -> tuple[int, int]:
-        """Level and slot of a node."""
-        return self.level[node], self.slot[node]
+    columns: Sequence[Column]
+    levels: Sequence[float]
+    column: Sequence[int]
+    level: Sequence[int]
+    slot: Sequence[int]
+    slots: Sequence[int]
 
     def follows(self, source: int, consumer: int) -> bool:
         """Whether one node is right behind another in a column."""
         nodes = self.columns[self.column[consumer]].nodes
-        return consumer in nodes[1:] and nodes[nodes.index(consumer) - 1] == source
+        at = nodes.index(consumer)
+        return at > 0 and nodes[at - 1] == source
 
 
 def grid_of(figure: Figure) -> Grid:
     """The grid of a figure."""
-    strides = tuple(sorted({node.stride for node in figure.nodes if node.stride is not None}))
-    level = _levels(figure.nodes, strides)
-    reads = _reads(figure.nodes, figure.edges)
+    strides = sorted({node.stride for node in figure.nodes if node.stride is not None})
+    level: list[int] = []
+    for node in figure.nodes:  # one that gives no map stands where the one before it does
+        level.append(level[-1] if node.stride is None else strides.index(node.stride))
+    at = {node.index: position for position, node in enumerate(figure.nodes)}
+    reads: list[list[int]] = [[] for _ in figure.nodes]
+    for edge in figure.edges:
+        reads[at[edge.consumer]].append(at[edge.source])
     columns = _columns(figure.nodes, level, reads)
-    column = [0] * len(figure.nodes)
-    for number, one in enumerate(columns):
-        for node in one.nodes:
-            column[node] = number
+    column = {node: number for number, here in enumerate(columns) for node in here.nodes}
     output = columns[-1].nodes[-1]
-    beside = [level[source] for source in reads[output]] or [level[output]]
-    level[output] = min(beside)
-    slots = [max([1, *(_count(one, level, row) for one in columns[:-1])]) for row in range(len(strides))]
-    slot = _slots(columns, level, slots, reads)
-    return Grid(
-        tuple(columns),
-        strides,
-        tuple(column),
-        tuple(level),
-        tuple(slot),
-        tuple(slots),
-        (min(beside), max(beside)),
-    )
-
-
-def _levels(nodes: Sequence[Node], strides: tuple[float, ...]) -> list[int]:
-    """The level of each node; one that gives no map stands where the one before it does."""
-    found: list[int] = []
-    for node in nodes:
-        found.append(found[-1] if node.stride is None else strides.index(node.stride))
-    return found
-
-
-def _reads(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[int]]:
-    """The sources of each node, as positions among the nodes."""
-    at = {node.index: position for position, node in enumerate(nodes)}
-    found: list[list[int]] = [[] for _ in nodes]
-    for edge in edges:
-        found[at[edge.consumer]].append(at[edge.source])
-    return found
+    level[output] = min((level[source] for source in reads[output]), default=level[output])
+    full = [[sum(level[node] == row for node in here.nodes) for here in columns[:-1]] for row in range(len(strides))]
+    slots = [max([1, *counts]) for counts in full]
+    nodes = range(len(figure.nodes))
+    return Grid(columns, strides, [column[node] for node in nodes], level, _slots(columns, level, slots, reads), slots)
 
 
 def _columns(nodes: Sequence[Node], level: Sequence[int], reads: Sequence[Sequence[int]]) -> list[Column]:
@@ -116,9 +88,8 @@ def _columns(nodes: Sequence[Node], level: Sequence[int], reads: Sequence[Sequen
         else:
             step = level[number] - level[number - 1]
             way = (step > 0) - (step < 0)
-            turns = way and columns[-1].way == -way
             on_its_own = abs(step) > 1 and number - 1 not in reads[number]
-            if turns or on_its_own:
+            if (way and columns[-1].way == -way) or on_its_own:
                 columns.append(Column(node.part))
             elif way:
                 columns[-1].way = way
@@ -126,43 +97,33 @@ def _columns(nodes: Sequence[Node], level: Sequence[int], reads: Sequence[Sequen
     return columns
 
 
-def _count(column: Column, level: Sequence[int], row: int) -> int:
-    return sum(level[node] == row for node in column.nodes)
-
-
 def _slots(
     columns: Sequence[Column], level: Sequence[int], slots: Sequence[int], reads: Sequence[Sequence[int]]
 ) -> list[int]:
     """The slot of each node."""
-    place = [0] * len(level)
-    groups = []
+    slot = [0] * len(level)
+    output = columns[-1].nodes[-1]
+    groups = []  # what a column has on a level, from above
     for column in columns[:-1]:
         for row in sorted({level[node] for node in column.nodes}):
             nodes = [node for node in column.nodes if level[node] == row]
-            groups.append(nodes[::-1] if column.way == UP else nodes)
-            _put(groups[-1], slots[row] - len(nodes) if column.way == UP else 0, place)
-    read_by: list[list[int]] = [[] for _ in level]
-    for consumer, sources in enumerate(reads):
-        for source in sources:
-            read_by[source].append(consumer)
+            groups.append(nodes[::-1] if column.way == _UP else nodes)
+            _put(groups[-1], slots[row] - len(nodes) if column.way == _UP else 0, slot)
+    pairs = [(source, consumer) for consumer, sources in enumerate(reads) for source in sources if consumer != output]
+    level_with = [(one, other) for pair in pairs for one, other in (pair, pair[::-1]) if level[one] == level[other]]
     for _ in range(_SWEEPS):
         for nodes in groups:
-            row = level[nodes[0]]
-            now = place[nodes[0]]
+            beside = [(nodes.index(one), other) for one, other in level_with if one in nodes and other not in nodes]
 
-            def straight(start: int, nodes: list[int] = nodes, row: int = row, now: int = now) -> tuple[int, int]:
-                there = [
-                    (start + at, other)
-                    for at, node in enumerate(nodes)
-                    for other in (*reads[node], *read_by[node])
-                    if level[other] == row and other not in nodes and other != columns[-1].nodes[-1]
-                ]
-                return sum(slot == place[other] for slot, other in there), -abs(start - now)
+            def straight(
+                start: int, beside: Sequence[tuple[int, int]] = beside, now: int = slot[nodes[0]]
+            ) -> tuple[int, int]:
+                return sum(start + at == slot[other] for at, other in beside), -abs(start - now)
 
-            _put(nodes, max(range(slots[row] - len(nodes) + 1), key=straight), place)
-    return place
+            _put(nodes, max(range(slots[level[nodes[0]]] - len(nodes) + 1), key=straight), slot)
+    return slot
 
 
-def _put(nodes: Sequence[int], start: int, place: list[int]) -> None:
+def _put(nodes: Sequence[int], start: int, slot: list[int]) -> None:
     for at, node in enumerate(nodes):
-        place[node] = start + at
+        slot[node] = start + at

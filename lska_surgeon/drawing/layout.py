@@ -29,8 +29,7 @@ _GUTTER, _LANE, _FIRST_LANE = 26.0, 6.5, 11.0
 _HEAD = 12.0  # a gutter's last pixels, for heads of arrows
 _NARROWEST = 72.0
 _PIN = 8.0  # of a box's side, for each arrow
-
-
+_OUTPUT_PIN = 18.0  # the same of the output layer
 Point = tuple[float, float]
 
 
@@ -69,10 +68,10 @@ class Layout(NamedTuple):
     """
 
     grid: Grid
-    boxes: tuple[Rect, ...]
-    wires: tuple[tuple[Point, ...], ...]
-    bands: tuple[tuple[float, float], ...]
-    parts: tuple[tuple[str, float, float], ...]
+    boxes: Sequence[Rect]
+    wires: Sequence[tuple[Point, ...]]
+    bands: Sequence[tuple[float, float]]
+    parts: Sequence[tuple[str, float, float]]
     width: float
     height: float
     beside: float
@@ -87,41 +86,40 @@ def layout_of(figure: Figure) -> Layout:
     """The places of all that stands in a figure."""
     grid = grid_of(figure)
     corridors = [0] * (len(grid.levels) + 1)
-    while True:  # a corridor only grows, and needs no more tracks than there are arrows
-        rows = _rows(figure, grid, corridors)
+    pins = Counter(edge.consumer for edge in figure.edges)
+    while True:  # corridors and boxes only grow, and need no more room than there are arrows
+        rows = _rows(figure, grid, corridors, pins)
         routes = routes_of(figure, grid, rows.heights)
-        needed = [routes.tracks_in(corridor) for corridor in range(len(corridors))]
-        if all(need <= there for need, there in zip(needed, corridors)):
-            break
-        corridors = [max(pair) for pair in zip(needed, corridors)]
-    return _placed(figure, grid, rows, routes)
+        needed = [max(routes.tracks_in(number), there) for number, there in enumerate(corridors)]
+        if needed == corridors and not routes.crowded:
+            return _placed(figure, grid, rows, routes)
+        corridors = needed
+        pins.update(figure.nodes[node].index for node in routes.crowded)
 
 
 class _Rows(NamedTuple):
     heights: Heights
-    bands: tuple[tuple[float, float], ...]
-    tracks: tuple[float, ...]  # of the first track of each corridor
+    bands: Sequence[tuple[float, float]]
+    tracks: Sequence[float]  # of the first track of each corridor
     bottom: float
 
 
-def _rows(figure: Figure, grid: Grid, corridors: Sequence[int]) -> _Rows:
-    """Where everything stands from above, with so many tracks in each corridor."""
+def _rows(figure: Figure, grid: Grid, corridors: Sequence[int], pins: Counter[int]) -> _Rows:
+    """Where everything stands from above, with so many tracks in each corridor and pins at each box."""
     output = grid.columns[-1].nodes[-1]
-    slots = Counter(edge.consumer for edge in figure.edges)
-    tall = [max(_height(node), _PIN * slots[node.index] + 2 * _PADDING) for node in figure.nodes]
+    tall = [max(_height(node), _PIN * pins[node.index] + 2 * _PADDING) for node in figure.nodes]
     top, bottom = [0.0] * len(tall), [0.0] * len(tall)
-    bands, tracks, middles = [], [], []
+    depths = [_CORRIDOR + _TRACK * tracks for tracks in corridors]
+    bands, above = [], []
     y = HEADING
-    for level in range(len(grid.levels)):
-        tracks.append(y + _FIRST_TRACK)
-        depth = _CORRIDOR + _TRACK * corridors[level]
-        middles.append(y + depth / 2)
+    for level, depth in enumerate(depths[:-1]):
+        above.append(y)
         y += depth
         band_top = y
         y += _BAND
         for slot in range(grid.slots[level]):
-            place = (level, slot)
-            here = [node for node in range(len(tall)) if node != output and place == grid.place(node)]
+            places = enumerate(zip(grid.level, grid.slot))
+            here = [node for node, place in places if node != output and place == (level, slot)]
             height = max((tall[node] for node in here), default=0.0)
             for node in here:
                 top[node] = y + (height - tall[node]) / 2
@@ -129,22 +127,16 @@ def _rows(figure: Figure, grid: Grid, corridors: Sequence[int]) -> _Rows:
             y += height + _BETWEEN
         y += _BAND - _BETWEEN
         bands.append((band_top, y))
-    tracks.append(y + _FIRST_TRACK)
-    middles.append(y + (_CORRIDOR + _TRACK * corridors[-1]) / 2)
-    top[output], bottom[output] = _beside_sources(figure, top, bottom, tall[output])
-    end = max(y + (_CORRIDOR + _TRACK * corridors[-1] if corridors[-1] else 0.0), bottom[output])
-    return _Rows(Heights(top, bottom, middles), tuple(bands), tuple(tracks), end)
-
-
-def _beside_sources(figure: Figure, top: Sequence[float], bottom: Sequence[float], tall: float) -> tuple[float, float]:
-    """Top and bottom of the output layer's box: as tall as all that it reads."""
+    above.append(y)
     at = {node.index: position for position, node in enumerate(figure.nodes)}
-    consumer = figure.nodes[-1].index
-    sources = [at[edge.source] for edge in figure.edges if edge.consumer == consumer]
-    above, below = min(top[one] for one in sources), max(bottom[one] for one in sources)
-    pins = 18.0 * len(sources) + 8
-    more = max(0.0, max(tall, pins) - (below - above)) / 2
-    return above - more, below + more
+    sources = [at[edge.source] for edge in figure.edges if at[edge.consumer] == output]
+    high, low = min(top[node] for node in sources), max(bottom[node] for node in sources)
+    more = max(0.0, max(tall[output], _OUTPUT_PIN * pins[figure.nodes[output].index] + 8) - (low - high)) / 2
+    top[output], bottom[output] = high - more, low + more  # as tall as all that it reads
+    middles = [start + depth / 2 for start, depth in zip(above, depths)]
+    busy = [(start, start + depth) for start, depth, tracks in zip(above, depths, corridors) if tracks]
+    end = max(y + (depths[-1] if corridors[-1] else 0.0), bottom[output])
+    return _Rows(Heights(top, bottom, middles, busy), bands, [start + _FIRST_TRACK for start in above], end)
 
 
 def _height(node: Node) -> float:
@@ -153,54 +145,40 @@ def _height(node: Node) -> float:
 
 
 def _width(node: Node) -> float:
-    lines = [
-        width_of(line, TYPES["detail" if number else "name"].size, bold=not number)
-        for number, line in enumerate(node.lines)
-    ]
+    name, *details = node.lines
+    lines = [width_of(name, TYPES["name"].size, bold=True), *(width_of(line, TYPES["detail"].size) for line in details)]
     marks = sum(mark_width(mark.name) + MARK_GAP for mark in node.marks) - MARK_GAP
     return max(*lines, marks) + 2 * BESIDE
 
 
 def _placed(figure: Figure, grid: Grid, rows: _Rows, routes: Routes) -> Layout:
+    """All of it from left to right, with gutters as wide as the lanes in them."""
     output = len(grid.columns) - 1
     beside = max((mark_width(mark.name) + MARK_GAP for edge in figure.edges for mark in edge.marks), default=0.0)
     x = MARGIN + LABELS
     left, right, gutters = [], [], []
+    parts: dict[str, tuple[float, float]] = {}
     for number, column in enumerate(grid.columns):
         gutters.append(x)
-        lanes = routes.lanes_in(number)
-        x += 0.0 if number == 0 else max(_GUTTER, _FIRST_LANE + _LANE * lanes + _HEAD)
+        x += 0.0 if number == 0 else max(_GUTTER, _FIRST_LANE + _LANE * routes.lanes_in(number) + _HEAD)
         left.append(x)
         x += max([_NARROWEST, *(_width(figure.nodes[node]) for node in column.nodes)])
         x += beside if number == output else 0.0
-        if column.part not in [one.part for one in grid.columns[:number]]:
+        if column.part not in parts:
             x = max(x, left[-1] + width_of(column.part, TYPES["part"].size, bold=True))
         right.append(x)
-    last = routes.lanes_in(output + 1)
-    assert not last
-    heights = rows.heights
-    boxes = tuple(
-        Rect(
-            left[grid.column[node]],
-            heights.top[node],
-            right[grid.column[node]] - left[grid.column[node]],
-            heights.bottom[node] - heights.top[node],
-        )
-        for node in range(len(figure.nodes))
-    )
-    wires = tuple(_corners(wire, boxes, grid, rows, routes, gutters) for wire in routes.wires)
-    return Layout(grid, boxes, wires, rows.bands, _parts(grid, left, right), x, rows.bottom, beside)
-
-
-def _parts(grid: Grid, left: Sequence[float], right: Sequence[float]) -> tuple[tuple[str, float, float], ...]:
-    found: dict[str, tuple[float, float]] = {}
-    for column, begin, end in zip(grid.columns, left, right):
-        found[column.part] = (found.get(column.part, (begin, end))[0], end)
-    return tuple((part, *ends) for part, ends in found.items())
+        parts[column.part] = (parts.get(column.part, (left[-1], x))[0], x)
+    boxes = [
+        Rect(left[column], top, right[column] - left[column], bottom - top)
+        for column, top, bottom in zip(grid.column, rows.heights.top, rows.heights.bottom)
+    ]
+    wires = [_corners(wire, boxes, rows, routes, gutters) for wire in routes.wires]
+    names = [(part, *ends) for part, ends in parts.items()]
+    return Layout(grid, boxes, wires, rows.bands, names, x, rows.bottom, beside)
 
 
 def _corners(
-    wire: Wire, boxes: Sequence[Rect], grid: Grid, rows: _Rows, routes: Routes, gutters: Sequence[float]
+    wire: Wire, boxes: Sequence[Rect], rows: _Rows, routes: Routes, gutters: Sequence[float]
 ) -> tuple[Point, ...]:
     source, consumer = boxes[wire.source], boxes[wire.consumer]
 
@@ -210,17 +188,15 @@ def _corners(
     if wire.way == "straight down":
         x = source.middle[0]
         return ((x, source.bottom), (x, consumer.y)) if source.y < consumer.y else ((x, source.y), (x, consumer.bottom))
-    first, last = grid.column[wire.source] + 1, grid.column[wire.consumer]
-    begin = (source.right, wire.leaves)
+    begin, end = (source.right, wire.leaves), (consumer.x, wire.arrives)
     if wire.way == "skip":
-        x = lane(first)
+        x = lane(wire.first)
         return begin, (x, wire.leaves), (x, wire.arrives), (consumer.right, wire.arrives)
-    end = (consumer.x, wire.arrives)
     if wire.way == "corridor":
         y = rows.tracks[wire.corridor] + _TRACK * routes.tracks[wire.corridor, wire.source]
-        out, into = lane(first), lane(last)
+        out, into = lane(wire.first), lane(wire.last)
         return begin, (out, wire.leaves), (out, y), (into, y), (into, wire.arrives), end
     if wire.leaves == wire.arrives:
         return begin, end
-    x = lane(first if wire.way == "late" else last)
+    x = lane(wire.first if wire.way == "late" else wire.last)
     return begin, (x, wire.leaves), (x, wire.arrives), end
