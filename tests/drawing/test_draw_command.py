@@ -22,7 +22,6 @@ from lska_surgeon.drawing import images as formats
 from lska_surgeon.drawing.drawing import FORMATS, Drawing
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.model import load
-from lska_surgeon.modelfile.sources import stock_models
 
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
@@ -213,6 +212,14 @@ def test_a_font_that_is_here_lends_what_our_own_lacks(monkeypatch: pytest.Monkey
     assert formats.fonts_for(ls.draw("yolov8n.yaml").scene) == (["DejaVu Sans"], "")
 
 
+def test_every_format_is_what_its_name_says() -> None:
+    drawing = ls.draw("yolov8n-cls.yaml")
+    starts = {"svg": b"<svg ", "md": b"`yolov8n-cls.yaml`", "dot": b"digraph ", "png": b"\x89PNG", "pdf": b"%PDF"}
+    assert set(starts) == set(FORMATS)
+    for form, start in starts.items():
+        assert drawing.content(form).startswith(start)
+
+
 def test_png_and_pdf_have_the_images_size() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -284,12 +291,3 @@ def test_a_chart_beyond_the_sites_limits_is_refused() -> None:
     assert "GitHub shows at most 500 and 50,000: draw it as SVG, with -o FILE.svg" in result.stderr
     assert not Path("long.md").exists()
     assert run("draw long.yaml").exit_code == 0
-
-
-def test_every_format_has_a_name() -> None:
-    drawing = ls.draw("yolov8n-cls.yaml")
-    starts = {"svg": b"<svg ", "md": b"`yolov8n-cls.yaml`", "dot": b"digraph ", "png": b"\x89PNG", "pdf": b"%PDF"}
-    assert set(starts) == set(FORMATS)
-    for form, start in starts.items():
-        assert drawing.content(form).startswith(start)
-    assert stock_models()
