@@ -42,7 +42,7 @@ def as_path(path: object) -> Path:
         TargetError: it is none.
     """
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-        raise TargetError(f"{clean(repr(path), 60)} is no path to write to: give one such as 'name.yaml'")
+        raise TargetError(f"{clean(repr(path), 60)} is not a path: give one, such as 'name.yaml'")
     return Path(path)
 
 
@@ -76,9 +76,9 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def _check_name(path: Path, force: bool) -> None:
-    found = no_file(path)
-    if found and found != DANGLING:
-        raise TargetError(f"{path} is {found}: give a file name with -o")
+    kind = no_file(path)
+    if kind and kind != DANGLING:
+        raise TargetError(f"{path} is {kind}: give a file name with -o")
     if not path.parent.is_dir():
         raise TargetError(f"can't write {path}: {_no_directory(path.parent)}")
     if path.exists() and not force:
@@ -131,9 +131,9 @@ def open_to_read(path: Path) -> IO[bytes]:
         raise
 
 
-def _refuse_no_file(found: str | None, path: Path) -> None:
-    if found:
-        raise OSError(errno.ENOENT if found == DANGLING else errno.EINVAL, f"it is {found}", str(path))
+def _refuse_no_file(kind: str | None, path: Path) -> None:
+    if kind:
+        raise OSError(errno.ENOENT if kind == DANGLING else errno.EINVAL, f"it is {kind}", str(path))
 
 
 def read_within(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -258,7 +258,7 @@ def for_a_while(name: str, text: str) -> Iterator[Path]:
             yield path
         except SurgeonError as error:
             error.args = tuple(
-                one.replace(f"{folder}{os.sep}", "") if isinstance(one, str) else one for one in error.args
+                part.replace(f"{folder}{os.sep}", "") if isinstance(part, str) else part for part in error.args
             )
             raise
 
@@ -498,20 +498,15 @@ def told_apart(paths: Sequence[Path]) -> list[str]:
 
     `runs/a/weights/best.pt` beside `runs/b/weights/best.pt` is `a/…/best.pt`; a file that is there twice has a number.
     """
-    names = [path.name for path in paths]
-    called = [
-        name if names.count(name) == 1 else _with_folders(path, [one for one in paths if one.name == name])
-        for name, path in zip(names, paths)
-    ]
-    return [f"{number}: {name}" if called.count(name) > 1 else name for number, name in enumerate(called, 1)]
-
-
-def _with_folders(path: Path, same: Sequence[Path]) -> str:
-    """A file by the folders in which it differs from others of its name."""
-    folders = [one.absolute().parent.parts for one in same]
-    above, own = _shared(folders), path.absolute().parent.parts
-    below = _shared([parts[above:][::-1] for parts in folders])
-    return "/".join([*own[above : len(own) - below], *(["…"] if below else []), path.name])
+    names = []
+    for path in paths:
+        folders = [other.absolute().parent.parts for other in paths if other.name == path.name]
+        above = _shared(folders)
+        below = _shared([parts[above:][::-1] for parts in folders])
+        own = path.absolute().parent.parts
+        between = [*own[above : len(own) - below], *(["…"] if below else [])] if len(folders) > 1 else []
+        names.append("/".join([*between, path.name]))
+    return [f"{number}: {name}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
 
 
 def _shared(paths: Sequence[Sequence[str]]) -> int:

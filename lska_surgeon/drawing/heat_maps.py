@@ -13,7 +13,7 @@ from .plots import UNDATED, legible, plotting, save
 COLOUR_MAP = "viridis"
 _SIDE = 2.1  # inches
 _LETTERS = 26  # above a heat map
-_CELLS = 160  # along a side of a heat map that stands alone
+_PIXELS = 160  # along a side of a heat map that stands alone
 
 
 def heat_png(values: Any) -> bytes:
@@ -22,7 +22,7 @@ def heat_png(values: Any) -> bytes:
     Args:
         values: shape (H, W), 0 to 1.
     """
-    step = max(1, -(-max(values.shape) // _CELLS))
+    step = max(1, -(-max(values.shape) // _PIXELS))
     height, width = (side // step for side in values.shape)
     pooled = values[: height * step, : width * step].reshape(height, step, width, step).max((1, 3))
     content = io.BytesIO()
@@ -43,30 +43,17 @@ def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> No
     """
     models = list(dict.fromkeys(field.model for field in fields))
     places = list(dict.fromkeys(field.at for field in fields))
-    with plotting() as figure:
-        drawn = figure.Figure(figsize=(_SIDE * len(places) + 1, _SIDE * len(models) + 0.5), layout="constrained")
-        axes = drawn.subplots(len(models), len(places), squeeze=False)
-        image = None
-        for row in axes:
-            for axis in row:
-                axis.set_axis_off()
-        for field in fields:
-            axis = axes[models.index(field.model)][places.index(field.at)]
-            image = axis.imshow(field.readable(), cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(f"{_title(field.model)}\n{field.at}", fontsize=8)
-        drawn.colorbar(image, ax=axes, shrink=0.8, label="contribution (log, relative)")
-        save(drawn, path, force=force)
-
-
-def _title(name: str) -> str:
-    """A name in lines as wide as a heat map."""
-    return textwrap.fill(legible(name), _LETTERS)
+    cells = {
+        (models.index(field.model), places.index(field.at)): (field.readable(), f"{_title(field.model)}\n{field.at}")
+        for field in fields
+    }
+    _draw(cells, {}, COLOUR_MAP, 1.0, "contribution (log, relative)", path, force)
 
 
 def draw_gates(
     changes: Mapping[str, Sequence[Any]], images: Sequence[Any], path: Path, *, force: bool = False, most: int = 4
 ) -> None:
-    """A strip for each image: the image, then what each operator does to it, on one scale.
+    """A row for each image: the image, then what each operator does to it, on one scale.
 
     Args:
         changes: network -> its operators, with `layer`, `op` and `maps`.
@@ -75,28 +62,45 @@ def draw_gates(
         force: replace a file that is there.
         most: how many images of each network's.
     """
-    seen = {name for found in changes.values() for one in found for name in [*one.maps][:most]}
+    operators = [(model, operator) for model, here in changes.items() for operator in here]
+    seen = {name for _, operator in operators for name in [*operator.maps][:most]}
     shown = [image for image in images if image.name in seen]
-    columns = [(model, one) for model, found in changes.items() for one in found]
-    top = (
-        max((float(one.maps[p.name].max()) for _, one in columns for p in shown if p.name in one.maps), default=0.0)
-        or 1.0
-    )
+    pixels = [image.tensor[0].numpy() for image in shown]
+    cells = {
+        (row, column): (operator.maps[image.name], f"{_title(model)}\n{operator.op}, layer {operator.layer}")
+        for row, image in enumerate(shown)
+        for column, (model, operator) in enumerate(operators, 1)
+        if image.name in operator.maps  # a network that can't read images looks through noise
+    }
+    photographs = {
+        (row, 0): (one.transpose(1, 2, 0) if len(one) == 3 else one.mean(0), _title(image.name))
+        for row, (one, image) in enumerate(zip(pixels, shown))
+    }
+    top = max((float(values.max()) for values, _ in cells.values()), default=0.0) or 1.0
+    _draw(cells, photographs, "magma", top, "|out - in| / mean |in|", path, force)
+
+
+def _title(name: str) -> str:
+    """A name in lines as wide as a heat map."""
+    return textwrap.fill(legible(name), _LETTERS)
+
+
+#: (row, column) -> pixels and title.
+_Cells = Mapping[tuple[int, int], tuple[Any, str]]
+
+
+def _draw(maps: _Cells, photographs: _Cells, colours: str, top: float, label: str, path: Path, force: bool) -> None:
+    """Heat maps from 0 to `top` with one colour bar, and photographs beside them."""
+    rows, columns = (1 + max(place[side] for place in (*maps, *photographs)) for side in (0, 1))
     with plotting() as figure:
-        size = (_SIDE * (len(columns) + 1), _SIDE * len(shown) + 0.4)
-        drawn = figure.Figure(figsize=size, layout="constrained")
-        axes = drawn.subplots(len(shown), len(columns) + 1, squeeze=False)
-        mapped = None
-        for row, image in zip(axes, shown):
-            for axis in row:
-                axis.set_axis_off()
-            pixels = image.tensor[0].numpy()
-            row[0].imshow(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0), vmin=0, vmax=1)
-            row[0].set_title(_title(image.name), fontsize=8)
-            for axis, (model, one) in zip(row[1:], columns):
-                if image.name not in one.maps:  # a network that can't read images looks through noise
-                    continue
-                mapped = axis.imshow(one.maps[image.name], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-                axis.set_title(f"{_title(model)}\n{one.op}, layer {one.layer}", fontsize=8)
-        drawn.colorbar(mapped, ax=axes, shrink=0.8, label="|out - in| / mean |in|")
+        drawn = figure.Figure(figsize=(_SIDE * columns + 1, _SIDE * rows + 0.5), layout="constrained")
+        axes = drawn.subplots(rows, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        image = None
+        for place, (pixels, title) in (*photographs.items(), *maps.items()):
+            look = {"vmax": 1} if place in photographs else {"vmax": top, "cmap": colours, "interpolation": "nearest"}
+            image = axes[place].imshow(pixels, vmin=0, **look)
+            axes[place].set_title(title, fontsize=8)
+        drawn.colorbar(image, ax=axes, shrink=0.8, label=label)
         save(drawn, path, force=force)

@@ -104,7 +104,7 @@ def test_formats(tmp_path: Path) -> None:
         (["--at", "nek"], "did you mean neck"),
         (["--at", "neck", "--k", "8"], "kernel size 8"),
         (["--at", "neck", "--imgsz", "100"], "is no multiple of the stride"),
-        (["--at", "neck", "-o", "x.jpg"], "x.jpg is no image by its ending"),
+        (["--at", "neck", "-o", "x.jpg"], "x.jpg does not end in .png, .svg, .pdf: give -o such a name"),
     ],
 )
 def test_errors_are_one_line(words: list[str], message: str) -> None:

@@ -144,7 +144,7 @@ def test_layers_levels_and_names(tmp_path: Path) -> None:
         (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
         (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
         (["--gates"], "base.pt has no operator to look at: graft one in first"),
-        (["-o", "out.txt"], "out.txt is no image by its ending: give -o a name with .png, .svg, .pdf"),
+        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give -o such a name"),
         (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
     ],
 )
