@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 from ..core.blocks import BlockTable
-from ..cost.curves import DESIGNS, SIZES
+from ..cost.closed_form import DESIGNS, SIZES
 from ..cost.limits import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
 from ..errors import DocumentError, SurgeonError
 from ..modelfile.model import load
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ..ablation.runs import Ablation
     from ..checkpoints.contents import Checkpoint
+    from ..cost.closed_form import Difference
     from ..cost.cost import Cost, Costs
-    from ..cost.difference import Difference
     from ..cost.latency import Latencies, Measurements
     from ..drawing.curves import Curves
     from ..drawing.drawing import Drawing
@@ -98,7 +98,7 @@ def diff(
     _refuse_second_reading((before, after))
     if costs and STDIN in (before, after):
         raise SurgeonError("--costs needs files: save standard input to one, and give that")
-    from ..cost.difference import difference_of
+    from ..cost.closed_form import difference_of
 
     size = size_of(imgsz)
     return difference_of(as_name(before), as_name(after), size, count=costs, trust=trust, blocks=table_of(blocks))
@@ -286,7 +286,7 @@ def curves(
         >>> [(point.k, point.params) for point in ls.curves("yolov8n.yaml", "neck", op="lska", k=[7, 35]).points]
         [(7, 112192), (35, 123712)]
     """
-    from ..cost.curves import curve_points
+    from ..cost.closed_form import curve_points
     from ..drawing.curves import Curves
 
     opened = load(as_name(model), scale, blocks=table_of(blocks))

@@ -6,7 +6,7 @@ It knows no variants. The cache is a folder with one file for each count: `$LSKA
 1. A file's name is the hash of all that a count depends on: the model's bytes and name, what was asked, the releases
    here, and the source text of what builds and counts, for people edit that. So nothing in it goes stale. Where a
    class may have been changed in memory, it is neither read nor written.
-2. A file begins with the hash of its name and its content. One that is damaged or was renamed counts for nothing.
+2. A file has the hash of its name and its content. One that is damaged or was renamed counts for nothing.
 3. What a custom module costs changes with its source and with all that this imports, so a model with one is not kept.
 """
 
@@ -49,6 +49,13 @@ _CHUNK = 2**20
 #: Parameters or multiply-accumulates, where a file says them.
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
 Kind = TypeVar("Kind")
+
+
+class _File(msgspec.Struct):
+    """What a file of the cache holds: a count, and the hash of the file's name and of that."""
+
+    seal: str
+    count: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,9 @@ def cost_of(
         from .count import count_source, load
 
         load()
-    return _kept(path, count_source(name, imgsz, batch, fuse, scale=scale, trust=trust))
+    cost = count_source(name, imgsz, batch, fuse, scale=scale, trust=trust)
+    _keep(path, replace(cost, name=source.name))
+    return cost
 
 
 @dataclass
@@ -182,8 +191,11 @@ class CostCache:
         if self.may_count and key not in self._operators:
             gated = isinstance(operator, OtherOperator) and operator.gated
             path = _file(operator.op, gated, channels, *sides) if operator.op.startswith(TIMM) else None
-            known = _read(path, tuple[int, int])
-            self._operators[key] = known or _kept(path, _counted_operator(operator, channels, sides))
+            amounts = _read(path, tuple[int, int])
+            if amounts is None:
+                amounts = _counted_operator(operator, channels, sides)
+                _keep(path, amounts)
+            self._operators[key] = amounts
         return self._operators.get(key)
 
     def _known(self, model: ModelText) -> Counted | None:
@@ -305,21 +317,21 @@ def _read(path: Path | None, kind: type[Kind]) -> Kind | None:
     if path is None or path.is_symlink():  # this package makes none
         return None
     with suppress(OSError, RecursionError, msgspec.MsgspecError):
-        seal, _, content = read_within(path).partition(b"\n")
-        if seal == _seal(path, content):
-            return msgspec.json.decode(content, type=kind)
+        file = msgspec.json.decode(read_within(path), type=_File)
+        if file.seal == _seal(path, file.count):
+            return msgspec.json.decode(file.count, type=kind)
     return None
 
 
-def _kept(path: Path | None, value: Kind) -> Kind:
-    """A count, written where it is read from the next time."""
+def _keep(path: Path | None, value: object) -> None:
+    """Write a count where it is read from the next time."""
     if path is not None:
         with suppress(OSError, OverflowError, SurgeonError):  # a cache that can't be written costs time alone
-            content = msgspec.json.encode(value)
+            count = msgspec.Raw(msgspec.json.encode(value))
+            content = msgspec.json.encode(_File(_seal(path, count), count))
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, lambda file: file.write(_seal(path, content) + b"\n" + content), force=True)
-    return value
+            write_whole(path, lambda file: file.write(content), force=True)
 
 
-def _seal(path: Path, content: bytes) -> bytes:
-    return hashlib.sha256(path.name.encode() + content).hexdigest().encode()
+def _seal(path: Path, count: msgspec.Raw) -> str:
+    return hashlib.sha256(path.name.encode() + bytes(count)).hexdigest()

@@ -41,7 +41,7 @@ class Comparison:
         """What the second has more; where the first has no operators, that is said already."""
         if not any(map(self.before.holds_operator, self.before.graph)):
             return
-        from ..cost.difference import closed_form_costs
+        from ..cost.closed_form import closed_form_costs
 
         costs = closed_form_costs(self.difference, self.after.imgsz)
         if costs.params is not None:

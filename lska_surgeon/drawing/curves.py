@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cost.curves import CurvePoint
+from ..cost.closed_form import CurvePoint
 from ..files import as_path
 from ..reports import Report, Result, Sheet, Table
 from ..wording import decimals

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
-from ..cost.curves import CurvePoint
+from ..cost.closed_form import CurvePoint
 from ..drawing.curves import Curves
 from ..drawing.plots import Plot, Point, Series
 from ..recipes.variants import Kind

@@ -15,7 +15,7 @@ from ..ablation.runs import LARGER, Ablation, plan_ablation
 from ..ablation.table import Summary
 from ..core.operators import OP_BLOCKS
 from ..cost.cache import CostCache
-from ..cost.curves import DESIGNS, SIZES, curve_points
+from ..cost.closed_form import DESIGNS, SIZES, curve_points
 from ..drawing.content import Content
 from ..drawing.curves import Curves
 from ..drawing.drawing import Drawing, drawing_of

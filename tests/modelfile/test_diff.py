@@ -11,7 +11,7 @@ from support.insertions import plan_insert
 from lska_surgeon.core.attention import params_added
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement, Rewrite, edits_for, insert
-from lska_surgeon.cost.difference import closed_form_costs
+from lska_surgeon.cost.closed_form import closed_form_costs
 from lska_surgeon.modelfile.diff import Rewiring, RowDifference, compare
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.model import Model, load, model_of

@@ -13,7 +13,7 @@ import pytest
 
 import lska_surgeon
 from lska_surgeon.ablation.table import Summary
-from lska_surgeon.cost.curves import CurvePoint
+from lska_surgeon.cost.closed_form import CurvePoint
 from lska_surgeon.drawing.curves import Curves
 from lska_surgeon.page.content import FieldImage, Missing, Network, Page, Trainings
 from lska_surgeon.recipes.variants import Kind

@@ -1,25 +1,106 @@
-"""What a difference costs: in closed form where operators alone set two architectures apart, else counted.
+"""What operators cost in closed form, against their kernel size and where two architectures differ; no torch.
 
-An operator keeps its input's shape, so all else costs the same in both; the closed form needs no torch.
+An operator keeps its input's shape, so all else in a network costs the same with it as without. Where more than
+operators sets two architectures apart, both are counted, if that is asked for.
+
+The curves are those of Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439 (parameters and GFLOPs
+against kernel size for four designs), on one's own network.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from ..core.attention import Operators, operators_in, read_any_attention
-from ..core.blocks import STOCK, BlockTable
+from ..core.blocks import BlockTable
 from ..core.graph import Graph, Layer
-from ..core.shapes import Shape
-from ..core.surgery import remove
-from ..errors import PositionError
+from ..core.operators import PAPER_DILATIONS
+from ..core.shapes import Shape, shapes_of
+from ..core.surgery import Placement, edits_for, insert, remove
+from ..errors import KernelError, PositionError
 from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Annotation, Part, Report, Result, Strong, Table
 from .cache import cost_of
+
+#: The four designs that the paper compares.
+DESIGNS = ("lska", "lska-trivial", "lka", "lka-trivial")
+SIZES = tuple(PAPER_DILATIONS)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What one operator costs at all sites together.
+
+    Attributes:
+        op: the operator.
+        k: its kernel size.
+        params: parameters that it adds.
+        macs: multiply-accumulates that it adds, for one image.
+    """
+
+    op: str
+    k: int
+    params: int
+    macs: int
+
+    @property
+    def gflops(self) -> float:
+        """Twice the multiply-accumulates, in billions."""
+        return 2 * self.macs / 1e9
+
+
+def curve_points(
+    base: Model,
+    at: Sequence[str],
+    imgsz: tuple[int, int],
+    ops: Sequence[str] = DESIGNS,
+    sizes: Sequence[int] = SIZES,
+) -> tuple[CurvePoint, ...]:
+    """A point for each operator and kernel size.
+
+    Args:
+        base: the network.
+        at: positions; a kernel size of their own (`neck@11`) has no place here.
+        imgsz: height and width of the image, pixels.
+        ops: operators.
+        sizes: kernel sizes.
+
+    Raises:
+        PositionError: a position matches nothing, or a width or a map's size is not known there.
+        KernelError: an operator does not have a size.
+    """
+    fixed = next((text for text in at if "@" in text), None)
+    if fixed:
+        raise PositionError(f"--at {fixed}: the kernel size is what varies here; leave {fixed[fixed.index('@') :]} out")
+    return tuple(_point(base, at, imgsz, op, k) for op in ops for k in sizes)
+
+
+def _point(base: Model, at: Sequence[str], imgsz: tuple[int, int], op: str, k: int) -> CurvePoint:
+    graph = base.graph
+    rewrite = insert(graph, edits_for(Placement(tuple(at), op, k), graph, base.shapes))
+    shapes = shapes_of(rewrite.after, base.scaling)
+    params = macs = 0
+    for index in rewrite.edits:
+        operators, stride = operators_in(rewrite.after, index, shapes, base.scaling), shapes[index].stride
+        if operators is None or not stride or shapes[index].guessed:
+            raise PositionError(
+                f"row {index} of the variant: its width or stride is not known, so its cost is not either; "
+                "count a variant with lska-surgeon flops"
+            )
+        sides = _sides(shapes[index], imgsz)
+        if sides is None:
+            size = next(side for side in imgsz if side % stride)
+            raise PositionError(f"--imgsz {size} is no multiple of the stride {stride:g}: take one, such as 640")
+        more_params, more_macs = operators.params, operators.macs(*sides)
+        if more_params is None or more_macs is None:
+            raise KernelError(f"{op} has no closed form: a curve shows operators with a kernel size")
+        params, macs = params + more_params, macs + more_macs
+    return CurvePoint(op, k, params, macs)
 
 
 @dataclass(frozen=True)
@@ -48,7 +129,7 @@ class CostDifference:
         gained = f"{self.params:+,} params, {self.macs / 1e9:+.3f} GMACs, {2 * self.macs / 1e9:+.3f} GFLOPs at {size}"
         return f"{gained} ({'counted by fvcore, fused, eval mode' if self.totals else 'exact, in closed form'})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """Everything as plain data."""
         how = "fvcore" if self.totals else "closed form" if self.params is not None else None
         gained = {"params": self.params, "macs": self.macs, "flops": None if self.macs is None else 2 * self.macs}
@@ -68,7 +149,7 @@ class Difference(RowDifference, Result):
 
     costs: CostDifference
 
-    def totals(self) -> tuple[Table, ...]:
+    def _totals(self) -> Sequence[Table]:
         """A table of what each costs, where both were counted."""
         if not self.costs.totals:
             return ()
@@ -81,11 +162,11 @@ class Difference(RowDifference, Result):
         table, file, parts = self.table(), str(self.after.path), list[Part]()
         text = "one architecture"
         if self:
-            parts = [Strong(self.summary), table, *self.totals(), "\n".join([self.costs.line, *self.footnotes()])]
+            parts = [Strong(self.summary), table, *self._totals(), "\n".join([self.costs.line, *self.footnotes()])]
             changes = [f"{_place(*row[:4])}: {row[4]}" for row in table.rows]
             text = "\n".join([*changes, self.costs.line])
         notice = Annotation("notice", text, self.summary, file)
-        data = {"schema": self.schema, **self.data(), "costs": self.costs.to_dict()}
+        data = {"schema": self.schema, **self.data(), "costs": self.costs.data()}
         return Report(self.summary, parts, self.notes, data, annotations=[notice])
 
 
@@ -102,7 +183,7 @@ def difference_of(
     *,
     count: bool = False,
     trust: bool = False,
-    blocks: BlockTable = STOCK,
+    blocks: BlockTable,
 ) -> Difference:
     """Compare two architectures, and what they cost.
 
@@ -186,17 +267,15 @@ def _operators(model: Model, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
 
 
 def _amounts(rows: Counter[_Alike]) -> tuple[int | None, int | None]:
-    """Parameters and multiply-accumulates of all these operators."""
-    params: int | None = 0
-    macs: int | None = 0
-    for (operators, sides), times in rows.items():
-        params = _sum(params, operators.params, times)
-        macs = _sum(macs, operators.macs(*sides) if sides else None, times)
-    return params, macs
+    """Parameters and multiply-accumulates of all these operators; None where one's are not known."""
+    params = [(operators.params, times) for (operators, _), times in rows.items()]
+    macs = [(operators.macs(*sides) if sides else None, times) for (operators, sides), times in rows.items()]
+    return _sum(params), _sum(macs)
 
 
-def _sum(one: int | None, other: int | None, times: int) -> int | None:
-    return None if one is None or other is None else one + other * times
+def _sum(amounts: Sequence[tuple[int | None, int]]) -> int | None:
+    known = [amount * times for amount, times in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
 
 
 def _sides(shape: Shape, imgsz: tuple[int, int]) -> tuple[int, int] | None:
