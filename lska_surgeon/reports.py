@@ -441,8 +441,7 @@ def _as_csv(report: Report) -> str:
 
 def _as_github(report: Report) -> str:
     whole = Annotation("notice", "\n".join([report.summary, *report.notes]), title="lska-surgeon")
-    annotations = report.annotations or (whole,)
-    return "\n".join(annotation(a.level, a.message, file=a.file, line=a.line, title=a.title) for a in annotations)
+    return "\n".join(map(_command, report.annotations or (whole,)))
 
 
 def _as_lines(report: Report) -> str:
@@ -479,18 +478,11 @@ WITH_NOTES = ("md", "latex", "html", "json", "github")
 FORMATS = tuple(_RENDERERS)
 
 
-def annotation(
-    level: str,
-    message: str,
-    *,
-    file: str | None = None,
-    line: int | None = None,
-    title: str | None = None,
-) -> str:
-    """One annotation as GitHub reads it, `::error file=a.yaml,line=3,title=tap::row 3 reads ...`; see `Annotation`."""
-    given = (("file", file), ("line", line), ("title", title))
+def _command(one: Annotation) -> str:
+    """`::error file=a.yaml,line=3,title=wiring::row 3 reads ...`, as GitHub reads it."""
+    given = (("file", one.file), ("line", one.line), ("title", one.title))
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in given if value is not None)
-    return f"::{level}{' ' if properties else ''}{properties}::{_escaped(printable_lines(message))}"
+    return f"::{one.level}{' ' if properties else ''}{properties}::{_escaped(printable_lines(one.message))}"
 
 
 def _escaped(text: str) -> str:

@@ -19,7 +19,7 @@ import torch
 from support import shapes
 
 from lska_surgeon import files
-from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.checkpoints.checkpoint import write_checkpoint
 from lska_surgeon.errors import TargetError
 from lska_surgeon.files import replace_all, told_apart, write_whole
 
@@ -32,13 +32,6 @@ def writing(content: bytes):
 
 def leftovers(directory: Path) -> list[Path]:
     return [found for found in directory.iterdir() if found.name.startswith(".")]
-
-
-def test_writes_and_leaves_nothing_else(tmp_path: Path) -> None:
-    target = tmp_path / "x.pt"
-    write_whole(target, writing(b"new"))
-    assert [found.name for found in tmp_path.iterdir()] == ["x.pt"]
-    assert target.read_bytes() == b"new"
 
 
 def test_replaces_only_by_force(tmp_path: Path) -> None:
@@ -359,16 +352,6 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     replace_all({tmp_path / "a.yaml": "new", tmp_path / "new" / "b.yaml": "new"})
     here = tmp_path.name
     assert done == ["content", here, "content", "name a.yaml", "name b.yaml", here, "new"]
-
-
-def test_a_checkpoint_is_the_same_bytes_under_any_name(tmp_path: Path) -> None:
-    data = {"state_dict": {"weight": torch.arange(6.0).half()}, "version": "8.3.0"}
-    for name in ("a.pt", "another name.pt"):
-        write_checkpoint(tmp_path / name, data)
-    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "another name.pt").read_bytes()
-    found = read_checkpoint(tmp_path / "a.pt")
-    assert torch.equal(found.state_dict["weight"], data["state_dict"]["weight"])
-    assert found.version == "8.3.0"
 
 
 #: A process that writes a checkpoint and kills itself in the middle of step `moment`, before or after it.

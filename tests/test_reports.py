@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lska_surgeon.reports import table
+from lska_surgeon.reports import Annotation, Report, render, table
 from lska_surgeon.wording import printable
 
 HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")
@@ -76,3 +76,30 @@ def test_any_words_stay_whole_in_any_window(rows: list[tuple[str, ...]], window:
     for row in (header, *rows):
         cells = row[: len(header) - len(re.findall("column", note))]
         assert all(word in shown for cell in cells for word in printable(cell).split())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "line"),
+    [
+        (Annotation("notice", "all well"), "::notice::all well"),
+        (
+            Annotation("error", "no layer 31", "source", "a/b.yaml", 3),
+            "::error file=a/b.yaml,line=3,title=source::no layer 31",
+        ),
+        (Annotation("error", "50%: a, b\nc\n"), "::error::50%25: a, b%0Ac%0A"),
+        (Annotation("error", "a\r\x1b[2J\n::error::b", "a\nb"), r"::error title=a\nb::a\r\x1b[2J%0A\x3a:error::b"),
+        (Annotation("error", "m", "a", "c:\\x,y%.yaml"), r"::error file=c%3A\x%2Cy%25.yaml,title=a::m"),
+        (Annotation("notice", "%0A"), "::notice::%250A"),
+    ],
+)
+def test_an_annotation_for_github_is_one_line(annotation: Annotation, line: str) -> None:
+    assert render(Report("", annotations=[annotation]), "github") == line
+
+
+def test_notes_stand_in_every_document() -> None:
+    report = Report("all", notes=["a <b>", "c_d"])
+    assert render(report, "text") == "all"
+    assert render(report, "md") == "all\n\n- a &lt;b>\n- c_d"
+    assert "% a <b>\n% c_d\n" in render(report, "latex")
+    assert "<li>a &lt;b&gt;</li>" in render(report, "html")
+    assert render(Report("a & b"), "github") == "::notice title=lska-surgeon::a & b"

@@ -31,7 +31,7 @@ from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
 from lska_surgeon.drawing.images import svg_of
 from lska_surgeon.drawing.scene import scene_of
 from lska_surgeon.errors import SurgeonError
-from lska_surgeon.reports import Strong, Table, annotation
+from lska_surgeon.reports import Annotation, Report, Strong, Table
 from lska_surgeon.wording import printable
 
 HOSTILE = (
@@ -215,7 +215,7 @@ def test_json_comes_back_as_it_was(rows: list[tuple[str, ...]]) -> None:
 @given(TEXTS, TEXTS)
 @settings(max_examples=20, deadline=None)
 def test_an_annotation_is_one_line_of_its_own(message: str, name: str) -> None:
-    text = annotation("error", message, file=name, title=name)
+    text = reports.render(Report("", annotations=[Annotation("error", message, name, name)]), "github")
     assert text.isprintable()
     properties, _, said = text.removeprefix("::error ").partition("::")
     assert properties.startswith("file=")

@@ -124,6 +124,7 @@ def test_operators_that_come_to_stand_one_behind_another_are_told() -> None:
 
 
 def test_quiet_dry_run_shows_the_plan_alone() -> None:
+    assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
     shown = run("insert yolov8.yaml --at sppf --dry-run --quiet")
     assert shown.output.startswith("Would write yolov8-lska-sppf-k23.yaml: ")
     assert shown.stderr == ""
@@ -144,15 +145,6 @@ def test_a_full_disk_is_told_in_one_line() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "Error: No space left on device: the output can't be written\n")
-
-
-def test_utf_16_is_told() -> None:
-    Path("mine.yaml").write_bytes(stock_models()["yolov8.yaml"].read_text(encoding="utf-8").encode("utf-16"))
-    assert run("positions mine.yaml").stderr == ("Error: mine.yaml is UTF-16, and has to be UTF-8: save it as UTF-8\n")
-
-
-def test_quiet_says_nothing() -> None:
-    assert run("insert yolov8s.yaml --at sppf --quiet").output == ""
 
 
 def test_positions_lists_layers_and_names() -> None:

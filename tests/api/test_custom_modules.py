@@ -36,15 +36,6 @@ def test_the_nearest_declaration_holds_without_a_word(project: Path) -> None:
     assert neck(blocks=project / "away.toml") == [12, 16]
 
 
-def test_what_a_verb_gave_still_knows_its_blocks_afterwards(project: Path) -> None:
-    (project / "lska-surgeon.toml").rename(project / "away.toml")
-    variant = ls.insert(YAML, "neck", k=7, blocks="away.toml")
-    ls.positions("yolov8n.yaml")  # an unrelated call changes nothing
-    variant.write("w.yaml")
-    variant.write()
-    assert ls.remove("yolov8n-own-lska-neck-k7.yaml", blocks="away.toml").text == (project / YAML).read_text()
-
-
 def test_a_error_in_it_is_told(project: Path) -> None:
     (project / "lska-surgeon.toml").write_text('[blocks.EMA]\nclass = "my_blocks:EMA"\nlike = "atention"\n')
     with pytest.raises(DeclarationError, match=r"line 3.*like"):
