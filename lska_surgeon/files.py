@@ -13,9 +13,7 @@ import math
 import os
 import platform
 import re
-import shutil
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -251,6 +249,8 @@ def for_a_while(name: str, text: str) -> Iterator[Path]:
         name: the file's, without a folder.
         text: its content.
     """
+    import tempfile  # here, for quick commands need none of it
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         write_text(path, text)
@@ -357,6 +357,8 @@ def _set_aside(path: Path, done: ExitStack) -> str | None:
         os.unlink(aside)
         os.symlink(os.readlink(path), aside)
     else:
+        import shutil  # here, for quick commands need none of it
+
         shutil.copy2(path, aside)
     return aside
 
@@ -440,7 +442,10 @@ _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp")
 
 def _new_temporary(target: Path) -> tuple[int, str]:
     prefix = f".{target.name[:50]}.{this_machine()}-{os.getpid()}."  # a name may be as long as the system allows
-    return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+    while True:
+        path = os.path.join(target.parent, f"{prefix}{os.urandom(4).hex()}.tmp")
+        with suppress(FileExistsError):
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
 
 
 @cache

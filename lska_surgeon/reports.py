@@ -9,7 +9,6 @@ import io
 import json
 import math
 import re
-import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,6 +179,8 @@ def _plain(table: Table) -> str:
 
 def _rich(table: Table) -> str:
     # Imported here, for it would add half to the time of the quick commands, and a pipe has no use for it.
+    import shutil
+
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable

@@ -5,7 +5,6 @@ And how a whole number is read, that somebody may have misspelt in it.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -126,8 +125,11 @@ def counted(count: int, what: str) -> str:
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """` (did you mean X?)`, or nothing where no known name is near."""
     same = [one for one in known if one.casefold() == name.casefold()]
-    found = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
+    if not same:
+        import difflib  # here, for only an error needs it
+
+        same = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {same[0]}?)" if same else ""
 
 
 def decimals(values: Iterable[float | None], significant: int, least: int = 0) -> int:

@@ -481,14 +481,14 @@ def test_a_dry_run_fails_where_the_folder_is_closed(
     Path("x.pt").touch()
     Path("closed/recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
     assert shapes.surgeon("insert", "yolov8s.yaml", "--at", "neck", "-o", "variant.yaml").exit_code == 0
-    make = tempfile.mkstemp
+    make = files._new_temporary
 
-    def refuse(**options: Any) -> tuple[int, str]:
-        if "closed" in str(options["dir"]):
+    def refuse(target: Path) -> tuple[int, str]:
+        if "closed" in str(target.parent):
             raise PermissionError(errno.EACCES, "Permission denied")
-        return make(**options)
+        return make(target)
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # for the administrator no folder is closed
+    monkeypatch.setattr(files, "_new_temporary", refuse)  # for the administrator no folder is closed
     done = shapes.surgeon(*words, "--dry-run")
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith("Error: can't write closed/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 import numbers
 import os
@@ -149,6 +148,8 @@ def split(words: str | Iterable[str]) -> list[str]:
 
 def warn(text: str) -> None:
     """Say on standard error what is no part of the result."""
+    import logging  # here, for quick commands seldom warn
+
     logging.getLogger("lska_surgeon").warning("Note: %s", message(text))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import KernelError, UnknownOperatorError
 from .blocks import Block, BlockTable, HostRow
@@ -36,8 +36,7 @@ from .shapes import Shape
 _OPERATOR_KERNEL = 11
 
 
-@dataclass(frozen=True)
-class Attention:
+class Attention(NamedTuple):
     """What an operator or host row holds.
 
     Attributes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .parser_rules import RULES
 
@@ -131,8 +131,7 @@ add                fuse     joins
 """
 
 
-@dataclass(frozen=True)
-class HostRow:
+class HostRow(NamedTuple):
     """What a row gives its host: its own arguments, without the operator's, at a scale.
 
     Attributes:
@@ -166,8 +165,7 @@ class HostRow:
         return width
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """How a plain block may hold operators.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from ..errors import BuildError, GraphError
 from ..wording import a_value, clean, shown
@@ -23,8 +23,7 @@ class AbsurdScaleError(GraphError):
     """Numbers that no network is scaled by."""
 
 
-@dataclass(frozen=True)
-class Scaling:
+class Scaling(NamedTuple):
     """What a scale means: `[depth, width, max_channels]`."""
 
     letter: str | None = None

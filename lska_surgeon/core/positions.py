@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import PositionError
 from ..wording import did_you_mean, few
@@ -67,8 +67,7 @@ _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """One resolved place.
 
     Attributes:
@@ -88,8 +87,7 @@ class Site:
     k: int | None = None
 
 
-@dataclass(frozen=True)
-class At:
+class At(NamedTuple):
     """An `--at` value, parsed but not resolved."""
 
     asked: str

@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..wording import clean, shown
 from .blocks import ATTENTION, Block
@@ -28,8 +27,7 @@ _USUAL = (8.0, 16.0, 32.0)
 _FINEST, _COARSEST = 2.0**-20, 2.0**20  # beyond, no image has a cell
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """What a row does to the size of its map.
 
     Attributes:
@@ -166,8 +164,7 @@ class _Strides:
 MOST_REPEATS, MOST_CHANNELS = 1000, 65536
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """What a layer gives.
 
     Attributes:

@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import GraphError, PositionError
 from ..wording import clean
@@ -29,8 +29,7 @@ from .positions import Site, parse_at, resolve_at
 from .shapes import MOST_CHANNELS, Shape
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """One operator at one site."""
 
     site: Site

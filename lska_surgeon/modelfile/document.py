@@ -11,10 +11,9 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import SECTIONS, Graph, Layer, as_from, packed_problem, packed_row
@@ -112,8 +111,7 @@ class RowError(DocumentError):
         self.line, self.index, self.problem, self.is_huge = line, index, problem, is_huge
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Where one row and its pieces stand in the text.
 
     Attributes:
@@ -137,8 +135,7 @@ class Row:
     args_column: int | None
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """Where one entry of `scales` stands: its key and its value; `on_lines` when each entry has lines of its own."""
 
     key: Span

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.graph import Graph, Layer
 from ..core.surgery import Rewrite
@@ -228,8 +228,7 @@ _ALIAS = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Pinned:
+class Pinned(NamedTuple):
     """A text and what was done to it: None when nothing had to be."""
 
     text: str

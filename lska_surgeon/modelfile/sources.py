@@ -5,14 +5,12 @@ It imports neither torch nor ultralytics.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import CheckpointError, DocumentError
 from ..files import no_file
@@ -27,8 +25,7 @@ STDIN = "-"
 _SCALE_IN_PATH = re.compile(r"(\d+)([nslmx])(.+)?$")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where a model is, and which scale its name asks for.
 
     Attributes:
@@ -155,6 +152,8 @@ def _not_found(name: str, path: Path) -> str:
     stock = list(stock_models())
     if not stock:
         return f"no file {name}, and ultralytics is not installed to look for a stock model: give the path of a YAML"
+    import difflib  # here, for only an error needs it
+
     near = difflib.get_close_matches(without_scale(path.name), stock, n=3, cutoff=0.6)
     hint = f"near it: {', '.join(near)}" if near else "such as yolov8s.yaml"
     return f"no file {name}, and no stock model of that name: give a path or one of ultralytics' {len(stock)} ({hint})"

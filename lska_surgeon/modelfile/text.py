@@ -7,13 +7,13 @@ Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader
@@ -111,6 +111,8 @@ def patch(before: str, after: str, name: str) -> str:
 
     All bytes are there, a CR before an LF and what is not UTF-8 included; a text without any LF is one line.
     """
+    import difflib  # here, for who only reads a file needs none of it
+
     old, new = (re.findall(r"[^\n]*\n|[^\n]+\Z", text) for text in (before, after))
     found = difflib.unified_diff(old, new, f"a/{printable(name)}", f"b/{printable(name)}")
     whole = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
@@ -119,6 +121,8 @@ def patch(before: str, after: str, name: str) -> str:
 
 def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
     """A unified diff of two texts for people: one newline style, and all but tabs to be seen."""
+    import difflib
+
     old, new = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
     lines = (old.splitlines(), new.splitlines())
     names = (f"a/{printable(old_name)}", f"b/{printable(new_name)}")
@@ -213,8 +217,7 @@ class HugeNumber(DocumentError):
         super().__init__(f"line {line} {self.problem}")
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A half-open range of characters."""
 
     start: int
@@ -251,6 +254,17 @@ class _BoundedScanner(Scanner):
             raise RecursionError
         return super().fetch_more_tokens()
 
+    def need_more_tokens(self) -> bool:
+        """At once where no key is open, as in most of a row."""
+        return not (self.tokens and not self.possible_simple_keys) and bool(super().need_more_tokens())
+
+
+class _QuickComposer(Composer):
+    """ruamel.yaml's own, which looks up its parser and its resolver thousands of times."""
+
+    parser = cached_property(lambda self: self.loader.parser)
+    resolver = cached_property(lambda self: self.loader.resolver)
+
 
 def compose(text: str) -> Node | None:
     """The root node of a text; None for an empty one.
@@ -261,7 +275,7 @@ def compose(text: str) -> Node | None:
         RecursionError: it is nested too deep, or contains itself.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.Reader, yaml.Scanner = _QuickReader, _BoundedScanner
+    yaml.Reader, yaml.Scanner, yaml.Composer = _QuickReader, _BoundedScanner, _QuickComposer
     try:
         root: Node | None = yaml.compose(_PYYAML_LINE_END.sub("\n", text))
     except MarkedYAMLError as error:
