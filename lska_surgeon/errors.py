@@ -91,7 +91,7 @@ class NotAModelError(DocumentError):
 
 
 class DeclarationError(SurgeonError):
-    """A declaration of the user's own blocks that can't be read or followed, or a class that does not keep its word."""
+    """A declaration of custom modules that can't be read or followed, or a class that does not keep its word."""
 
 
 class PositionError(SurgeonError):

@@ -278,7 +278,7 @@ def _halved(parts: Iterable[Part]) -> Iterator[Part]:
             yield from map(part.part, part.halves)
 
 
-def told(part: Part) -> Part:
+def in_python(part: Part) -> Part:
     """A part of a result as one reads it in Python, where options are parameters."""
     if isinstance(part, str):
         return as_parameters(part)
@@ -287,7 +287,7 @@ def told(part: Part) -> Part:
 
 def html(part: Part) -> str:
     """A part of a result for a notebook; whatever stands in it is shown, and never read as HTML."""
-    part = told(part)
+    part = in_python(part)
     if isinstance(part, str):
         return f'<pre style="font-family: monospace">{markup_text(part)}</pre>'  # saved pages know no other font for it
     lines = [("th", part.header), *(("td", row) for row in part.rows)]
@@ -313,8 +313,8 @@ def _in_one_line(line: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda self: printable(line(self))
 
 
-def _told_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
-    """What a result refuses to write is told as its verb would."""
+def _worded_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
+    """What a result refuses to write is worded as its verb would."""
 
     @wraps(write)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -505,7 +505,7 @@ class Result:
         super().__init_subclass__(**more)
         write = cls.__dict__.get("write")
         if write is not None:
-            cls.write = _told_in_python(write)  # type: ignore[attr-defined]
+            cls.write = _worded_in_python(write)  # type: ignore[attr-defined]
 
     def report(self) -> Report:
         """What it has to show."""
@@ -525,7 +525,7 @@ class Result:
 
     def __str__(self) -> str:
         return "\n\n".join(
-            part if isinstance(part, str) else _plain(part) for part in map(told, _halved(self._all_parts()))
+            part if isinstance(part, str) else _plain(part) for part in map(in_python, _halved(self._all_parts()))
         )
 
     def _repr_html_(self) -> str:

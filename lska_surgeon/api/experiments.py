@@ -77,7 +77,7 @@ def variants(
     from ..recipes.sync import sync
 
     if jobs < 1:
-        raise SurgeonError(f"jobs {jobs} is no number of processes: give 1 or more")
+        raise SurgeonError(f"jobs {jobs} is not a number of processes: give 1 or more")
     for name, given in (("prune", prune), ("force", force)):
         if check and given:
             raise SurgeonError(f"--check writes nothing: drop --{name}, or --check")
@@ -245,7 +245,7 @@ def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainR
 
     missing = [str(path) for path in folders if not path.is_dir()]
     if missing:
-        raise AblationError(f"{missing[0]} is no folder: give one recipe, or folders with runs")
+        raise AblationError(f"{missing[0]} is not a folder: give one recipe, or folders with runs")
     return plain_runs(folders, epoch, base)
 
 

@@ -346,7 +346,7 @@ def latency(
     if rounds < 2:
         raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
     if threads is not None and not 1 <= threads <= LARGEST_THREADS:
-        raise SurgeonError(f"threads {threads} is no number of threads: give 1 to {LARGEST_THREADS}")
+        raise SurgeonError(f"threads {threads} is not a number of threads: give 1 to {LARGEST_THREADS}")
     if folder is not None and recipe is None:
         raise SurgeonError("--folder says where the times of a recipe are kept: add --recipe FILE, or drop it")
     batches, ablation = [batch_of(number) for number in listed(batch)], None

@@ -306,7 +306,7 @@ def _train(
     if warm is not None and stage != "both":
         raise TrainingError("--warm is for --stage both, whose first run it sets the length of")
     if warm is not None and warm < 1:
-        raise TrainingError(f"warm {warm} is no number of epochs: give 1 or more")
+        raise TrainingError(f"warm {warm} is not a number of epochs: give 1 or more")
     look_at(model, "yaml" if means_yaml(model) else "checkpoint", table)
     words = [f"{key}={value}" for key, value in options.items()] if isinstance(options, Mapping) else options
     check_words(words, model=model)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from ..api.verb import listed
 from ..core.operators import PAPER_DILATIONS, all_ops
 from ..core.positions import NAMES
 from ..declarations.find import find_blocks
@@ -16,7 +17,7 @@ from ..errors import SurgeonError
 from ..modelfile.sources import find_source, stock_models
 
 _SCALES = re.compile(r"^scales:(.*?)^\S", re.MULTILINE | re.DOTALL)
-_LETTER = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
+_SCALE = re.compile(r"^[ \t]+([nslmx]):", re.MULTILINE)
 _FAMILY = re.compile(r"yolo(?:e-)?v?\d+")
 
 
@@ -29,8 +30,8 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     if not stock:
         return files(ctx, param, incomplete)
     here = [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{escape(incomplete)}*"))]
-    found = [name for name in here if name.lower().endswith(("/", ".yaml", ".yml", ".pt")) and name[0] != "."]
-    return [CompletionItem(name) for name in dict.fromkeys([*found, *stock])]
+    matching = [name for name in here if name.lower().endswith(("/", ".yaml", ".yml", ".pt")) and name[0] != "."]
+    return [CompletionItem(name) for name in dict.fromkeys([*matching, *stock])]
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -55,13 +56,9 @@ def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def scales(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The scales of the model that stands on the line; all that there are where none does yet."""
-    given = [
-        ctx.params.get("base"),
-        ctx.params.get("model"),
-        *ctx.args,
-    ]  # click leaves it in args behind an open option
-    letters = next((found for found in map(_letters_of, filter(None, given)) if found), list("nsmlx"))
-    return [CompletionItem(letter) for letter in letters if letter.startswith(incomplete)]
+    named = [model for name in ("base", "model") for model in listed(ctx.params.get(name))]
+    of_models = filter(None, map(_scales_of, filter(None, [*named, *ctx.args])))  # in args behind an open option
+    return [CompletionItem(scale) for scale in next(of_models, list("nsmlx")) if scale.startswith(incomplete)]
 
 
 def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -71,22 +68,22 @@ def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(one.name, help=one.summary) for one in shipped() if one.name.startswith(incomplete)]
 
 
-def _letters_of(model: str) -> list[str]:
+def _scales_of(model: str) -> list[str]:
     try:
         text = find_source(model).path.read_text(encoding="utf-8", errors="replace")
     except (SurgeonError, OSError):
         return []
     scales = _SCALES.search(text)
-    return _LETTER.findall(scales[1]) if scales else []
+    return _SCALE.findall(scales[1]) if scales else []
 
 
 def _stock_names(incomplete: str) -> list[str]:
-    found = []
+    names = []
     for name, path in stock_models().items():
-        found.append(name)
+        names.append(name)
         if incomplete:
-            found += _at_each_scale(name, path, incomplete)
-    return sorted(name for name in found if name.startswith(incomplete))
+            names += _at_each_scale(name, path, incomplete)
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def _at_each_scale(name: str, path: Path, incomplete: str) -> list[str]:
@@ -95,5 +92,5 @@ def _at_each_scale(name: str, path: Path, incomplete: str) -> list[str]:
     if family is None or not incomplete.startswith(family[0][: len(incomplete)]):
         return []
     scales = _SCALES.search(path.read_text(encoding="utf-8", errors="replace"))
-    letters = _LETTER.findall(scales[1]) if scales else []
-    return [f"{name[: family.end()]}{letter}{name[family.end() :]}" for letter in letters]
+    letters = _SCALE.findall(scales[1]) if scales else []
+    return [f"{name[: family.end()]}{scale}{name[family.end() :]}" for scale in letters]

@@ -119,10 +119,10 @@ def curves(how: Presentation, **asked: Any) -> None:
     how.check_figure(how.output)
     if how.log and how.output is None:
         raise click.UsageError("--log is for the figure: add -o FILE, or drop it")
-    found = api.curves(**asked)
+    points = api.curves(**asked)
     if how.output is not None:
-        found.write(how.output, force=how.force, log=how.log)
-    how.show(found.report(), wrote=how.output)
+        points.write(how.output, force=how.force, log=how.log)
+    how.show(points.report(), wrote=how.output)
 
 
 @command(api.latency, *formats("table", "md", "json"))

@@ -148,8 +148,8 @@ class SurgeonGroup(NamingGroup):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without importing any command."""
-        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
+        commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(  # takes what every overload of click takes
         self,
@@ -169,7 +169,7 @@ class SurgeonGroup(NamingGroup):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             words = error.ctx.command_path if error.ctx else "lska-surgeon"
-            say.error(f"{' '.join(_said(error).split()).rstrip('.')} (see {words} --help)")
+            say.error(f"{' '.join(_message_of(error).split()).rstrip('.')} (see {words} --help)")
             code = EXIT_ERROR
         except SurgeonError as error:
             say.error(error.as_typed)
@@ -178,10 +178,10 @@ class SurgeonGroup(NamingGroup):
             say.error(str(error))
             code = EXIT_ERROR
         except ModuleNotFoundError as error:
-            told = missing_package(error)
-            if told is None:
+            missing = missing_package(error)
+            if missing is None:
                 raise
-            say.error(str(told))
+            say.error(str(missing))
             code = EXIT_ERROR
         except (KeyboardInterrupt, click.Abort):
             say.line("Stopped.", err=True)
@@ -197,7 +197,7 @@ class SurgeonGroup(NamingGroup):
         leave(code if isinstance(code, int) else 0, whole_process=args is None)
 
 
-def _said(error: click.UsageError) -> str:
+def _message_of(error: click.UsageError) -> str:
     """What click says; of an option of another tool's, what it is called here."""
     if isinstance(error, click.NoSuchOption) and error.ctx:
         meant = MEANT_OPTIONS.get(error.option_name)

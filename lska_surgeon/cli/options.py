@@ -54,10 +54,10 @@ class Size(click.ParamType):  # type: ignore[type-arg] # in releases of click th
         """One number, or height and width."""
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
-        found = re.fullmatch(r"(\d{1,18})(?:,(\d{1,18}))?", value.replace(" ", ""), re.ASCII)
-        if found is None:
-            self.fail(f"{value!r} is no size in pixels: give one number for a square, or H,W (480,640)", param, ctx)
-        return (int(found[1]), int(found[2])) if found[2] else int(found[1])
+        sides = re.fullmatch(r"(\d{1,18})(?:,(\d{1,18}))?", value.replace(" ", ""), re.ASCII)
+        if sides is None:
+            self.fail(f"{value!r} is not a size in pixels: give one number for a square, or H,W (480,640)", param, ctx)
+        return (int(sides[1]), int(sides[2])) if sides[2] else int(sides[1])
 
 
 class VerbCommand(click.Command):
@@ -147,11 +147,11 @@ def _sentences(verb: Callable[..., Any]) -> dict[str, str]:
     """Parameter -> the first sentence that the verb's docstring says of it."""
     _, _, args = inspect.cleandoc(verb.__doc__ or "").partition("Args:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", args.partition("\n\n")[0], re.MULTILINE)
-    found = {}
+    sentences = {}
     for name, text in entries:
         sentence = re.split(r"\.(?=\s|$)", " ".join(text.split()), maxsplit=1)[0]
-        found[name] = f"{sentence[0].upper()}{sentence[1:]}."
-    return found
+        sentences[name] = f"{sentence[0].upper()}{sentence[1:]}."
+    return sentences
 
 
 def _argument(parameter: inspect.Parameter, metavar: str | None, required: bool) -> click.Argument:
@@ -198,7 +198,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -
     words = [word.strip() for text in value for word in str(text).split(",")]
     wrong = [word for word in words if not re.fullmatch(r"-?\d{1,18}", word, re.ASCII)]
     if wrong:
-        raise click.BadParameter(f"{shown(wrong[0])} is no whole number: give one, or several as 1,16")
+        raise click.BadParameter(f"{shown(wrong[0])} is not a whole number: give one, or several as 1,16")
     return tuple(map(int, words))
 
 

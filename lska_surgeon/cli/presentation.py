@@ -46,7 +46,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
     amount = parse_amount(value)
     if amount is None:
-        raise click.BadParameter(f"{value!r} is no amount: give a number, or one with k, M or G (40M)")
+        raise click.BadParameter(f"{value!r} is not an amount: give a number, or one with k, M or G (40M)")
     return int(amount)
 
 

@@ -33,12 +33,12 @@ def line(text: str, *, err: bool = False) -> None:
 
 
 def note(text: str) -> None:
-    """What the user should be told, beside the result."""
+    """What the user should know, beside the result."""
     line(f"Note: {text}", err=True)
 
 
 def error(text: str) -> None:
-    """What the user can put right."""
+    """What the user can fix."""
     line(f"Error: {text}", err=True)
 
 

@@ -83,6 +83,7 @@ def test_scales_are_those_of_the_model() -> None:
     Path("mine.yaml").write_text("scales:\n  s: [1, 1, 1]\n  x: [1, 1, 1]\nbackbone: []\n", encoding="utf-8")
     assert offered("insert mine.yaml --at neck --scale ") == ["s", "x"]
     assert offered("insert nothing.yaml --scale m") == ["m"]
+    assert offered("flops yolov10x.yaml --scale ") == ["x"]
 
 
 def test_choices_of_every_command() -> None:

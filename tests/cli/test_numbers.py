@@ -39,12 +39,12 @@ def test_what_is_no_number_is_refused_everywhere(number: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("latency", "yolov8n.yaml", "--batch", "²"), "'²' is no whole number: give one, or several as 1,16"),
-        (("latency", "yolov8n.yaml", "--batch", "1,"), "'' is no whole number"),
-        (("latency", "yolov8n.yaml", "--batch", "9" * 5000), "is no whole number"),
+        (("latency", "yolov8n.yaml", "--batch", "²"), "'²' is not a whole number: give one, or several as 1,16"),
+        (("latency", "yolov8n.yaml", "--batch", "1,"), "'' is not a whole number"),
+        (("latency", "yolov8n.yaml", "--batch", "9" * 5000), "is not a whole number"),
         (
             ("latency", "yolov8n.yaml", "--threads", "99999999999"),
-            "is no number of threads: give 1 to 4096",
+            "is not a number of threads: give 1 to 4096",
         ),
         (("latency", "yolov8n.yaml", "--threads", "²"), "'²' is not a valid integer"),
         (("latency", "yolov8n.yaml", "--device", "²"), "no device '²' here: there are "),
@@ -78,7 +78,7 @@ def test_what_looks_like_a_number_and_is_none(
 
 def test_threads_in_python() -> None:
     for threads in (0, -1, 10**11):
-        with pytest.raises(SurgeonError, match=f"threads {threads!r} is no number of threads: give 1 to 4096"):
+        with pytest.raises(SurgeonError, match=f"threads {threads!r} is not a number of threads: give 1 to 4096"):
             ls.latency("yolov8n.yaml", threads=threads)
 
 
