@@ -465,33 +465,26 @@ def test_torchvision_rows_are_built_without_downloading() -> None:
     assert content["backbone"][0][3][2] == "DEFAULT"
 
 
-@pytest.mark.parametrize(
-    ("source", "scale", "error", "message"),
-    [
-        ("nowhere.yaml", None, BuildError, r"^nowhere.yaml does not build: 'nowhere.yaml' does not exist"),
-        ("https://example.org/yolov8n.yaml", None, BuildError, "is not a local file: download it first"),
-        ("yolov8n.yaml", "q", BuildError, "no scale 'q': the model has n, s, m, l, x"),
-        (model_of(scales=None), "s", BuildError, "no scale 's': the model has no scales"),
-        (
-            model_of([-1, 1, "Unheard", [64]]),
-            None,
-            BuildError,
-            r"layer 2 \(Unheard\): ultralytics has no module Unheard",
-        ),
-        (model_of([7, 1, "Conv", [64]]), None, BuildError, r"layer 2 \(Conv\): IndexError: list index out of range"),
-        (
-            model_of([-1, 1, "Conv", [64, 3, 2]], [[1, 2], 1, "Concat", [1]]),
-            None,
-            BuildError,
-            r"layer 3 \(Concat\): RuntimeE",
-        ),
-        (model_of([-1, 1, "LSKA", ["c2", 8]]), None, KernelError, "layer 2: LSKA: kernel size 8 is not an odd number"),
-        (model_of([[1, 0], 1, "LSKA", [11]]), None, BuildError, r"layer 2: LSKA reads one source, found \[1, 0\]"),
-        (model_of([-1, 1, "C2fLSKA", [64]]), None, KernelError, r"layer 2: C2fLSKA ends in a mapping"),
-        ({"backbone": []}, None, BuildError, "the model has no rows under head"),
-    ],
-)
-def test_errors_are_told_in_one_line(source: Any, scale: str | None, error: type[Exception], message: str) -> None:
+BAD_ROWS = [
+    ([-1, 1, "Unheard", [64]], BuildError, r"layer 2 \(Unheard\): ultralytics has no module Unheard"),
+    ([7, 1, "Conv", [64]], BuildError, r"layer 2 \(Conv\): IndexError: list index out of range"),
+    ([[0, 1], 1, "Concat", [1]], BuildError, r"layer 2 \(Concat\): RuntimeE"),
+    ([-1, 1, "LSKA", ["c2", 8]], KernelError, "layer 2: LSKA: kernel size 8 is not an odd number"),
+    ([[1, 0], 1, "LSKA", [11]], BuildError, r"layer 2: LSKA reads one source, found \[1, 0\]"),
+    ([-1, 1, "C2fLSKA", [64]], KernelError, r"layer 2: C2fLSKA ends in a mapping"),
+]
+BAD_MODELS = [
+    ("nowhere.yaml", None, BuildError, r"^nowhere.yaml does not build: 'nowhere.yaml' does not exist"),
+    ("https://example.org/yolov8n.yaml", None, BuildError, "is not a local file: download it first"),
+    ("yolov8n.yaml", "q", BuildError, "no scale 'q': the model has n, s, m, l, x"),
+    (model_of(scales=None), "s", BuildError, "no scale 's': the model has no scales"),
+    ({"backbone": []}, None, BuildError, "the model has no rows under head"),
+    *((model_of(row), None, error, message) for row, error, message in BAD_ROWS),
+]
+
+
+@pytest.mark.parametrize(("source", "scale", "error", "message"), BAD_MODELS, ids=[bad[3][:30] for bad in BAD_MODELS])
+def test_errors_are_one_line(source: Any, scale: str | None, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         build(source, scale=scale)
     assert "\n" not in str(caught.value)
@@ -554,25 +547,21 @@ def test_yolo_runs_with_our_names(imported_before: bool, monkeypatch: pytest.Mon
 INSTALL = "which is not installed: pip install lska-surgeon"
 
 
+NMS = "operator torchvision::nms does not exist"
+BROKEN = [
+    (
+        "torchvision",
+        f"raise RuntimeError({NMS!r})",
+        f"torchvision does not match torch {torch.__version__} ({NMS}): install",
+    ),
+    ("torchvision", "import no_such_module", f"torchvision needs no_such_module, {INSTALL}"),
+    ("ultralytics", "import cv2.no_such", f"ultralytics needs cv2.no_such, {INSTALL}"),
+    ("ultralytics", "raise ImportError('two\\n lines')", "ultralytics can't be imported (ImportError: two lines)"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("package", "body", "message"),
-    [
-        (
-            "torchvision",
-            "raise RuntimeError('operator torchvision::nms does not exist')",
-            f"torchvision does not match torch {torch.__version__} (operator torchvision::nms does not exist): install",
-        ),
-        ("torchvision", "import no_such_module", f"torchvision needs no_such_module, {INSTALL}"),
-        ("ultralytics", "import cv2.no_such", f"ultralytics needs cv2.no_such, {INSTALL}"),
-        (
-            "ultralytics",
-            "raise ImportError('broken\\n twice')",
-            "ultralytics can't be imported (ImportError: broken twice)",
-        ),
-    ],
-    ids=["mismatch", "missing", "missing of ultralytics", "broken"],
-)
+@pytest.mark.parametrize(("package", "body", "message"), BROKEN, ids=[message[:30] for *_, message in BROKEN])
 def test_a_broken_environment_is_named(package: str, body: str, message: str, tmp_path: Path) -> None:
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(body)
