@@ -170,7 +170,7 @@ def rules_of_check() -> list[tuple[str, str]]:
     """Code of each rule that `check` has, and what it finds."""
     from ..checks.check import RULES
 
-    return [(rule.code, rule.doc) for rule in RULES]
+    return [(rule.code, rule.doc + (" (warning)" if rule.severity == "warning" else "")) for rule in RULES]
 
 
 def _checked(name: str, build: bool, table: BlockTable) -> CheckedFile:

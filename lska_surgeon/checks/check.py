@@ -14,13 +14,14 @@ from ..modelfile.sources import STDIN, Source, find_source
 from . import rules_arguments, rules_rows, rules_wiring
 from .alignment import is_whole, shapes_or_none
 from .context import Context, Rule
-from .findings import ERROR, CheckedFile, Correction, Finding, corrected_text
+from .findings import ERROR, WARNING, CheckedFile, Correction, Finding, corrected_text
 
 _ROUNDS = 4
 #: Every rule, once: what `check` applies, in this order, and what its help and docs list.
 RULES = (
     Rule(
         "row",
+        ERROR,
         "a row is not [from, repeats, module, args], or its numbers make no layer",
         (
             rules_rows.bad_rows,
@@ -33,36 +34,47 @@ RULES = (
     ),
     Rule(
         "setting",
+        ERROR,
         "what stands beside the rows, such as nc, is of a wrong type, missing, or a number that no network has; "
         "activation is no layer",
         (rules_rows.settings, rules_rows.activations),
     ),
-    Rule("source", "a source does not exist, or looks forward", (rules_wiring.sources,)),
-    Rule("module", "no such block (warning, unless it is surely misspelt)", (rules_rows.modules,)),
-    Rule("kernel", "an operator's kernel size or arguments are not supported", (rules_rows.kernels,)),
+    Rule("source", ERROR, "a source does not exist, or looks forward", (rules_wiring.sources,)),
+    Rule("module", ERROR, "no such block (warning, unless it is surely misspelt)", (rules_rows.modules,)),
+    Rule("kernel", ERROR, "an operator's kernel size or arguments are not supported", (rules_rows.kernels,)),
     Rule(
         "arguments",
+        ERROR,
         "a row has fewer arguments than its block needs, or more than it takes (warning where it still builds)",
         (rules_arguments.arguments,),
     ),
     Rule(
         "channels",
+        ERROR,
         "a literal width that its source does not have (warning, unless the block believes it at every scale)",
         (rules_arguments.channels,),
     ),
-    Rule("scale", "the scale that the file's name asks for is not there", (rules_rows.scale,)),
-    Rule("comment", "an index comment is stale (warning)", (rules_rows.comments,)),
-    Rule("wiring", "a source is not what the stock model reads there", (rules_wiring.wiring,)),
-    Rule("bypass", "a source is read around an inserted attention (warning)", (rules_wiring.bypass,)),
+    Rule("scale", ERROR, "the scale that the file's name asks for is not there", (rules_rows.scale,)),
+    Rule("comment", WARNING, "an index comment is stale", (rules_rows.comments,)),
+    Rule(
+        "wiring",
+        ERROR,
+        "a source is not what the stock model reads there (warning, where that may be meant)",
+        (rules_wiring.wiring,),
+    ),
+    Rule("bypass", WARNING, "a source is read around an inserted attention", (rules_wiring.bypass,)),
     Rule(
         "inputs",
+        ERROR,
         "a Concat, or the output layer (warning), has fewer inputs than in the stock model",
         (rules_wiring.inputs,),
     ),
-    Rule("unread", "a layer that nobody reads", (rules_wiring.unread,)),
-    Rule("stride", "a Concat's inputs have different strides", (rules_wiring.strides,)),
-    Rule("output", "the output layer's inputs are unordered, doubled, or a bare Concat", (rules_wiring.outputs,)),
-    Rule("build", "Ultralytics refuses to build it (with --build)"),
+    Rule("unread", ERROR, "a layer that nobody reads", (rules_wiring.unread,)),
+    Rule("stride", ERROR, "a Concat's inputs have different strides", (rules_wiring.strides,)),
+    Rule(
+        "output", ERROR, "the output layer's inputs are unordered, doubled, or a bare Concat", (rules_wiring.outputs,)
+    ),
+    Rule("build", ERROR, "Ultralytics refuses to build it (with --build)"),
 )
 
 
@@ -115,8 +127,12 @@ def refuse_broken(source: Source, text: str | None = None, blocks: BlockTable = 
 
 def _broken_rules(subject: Context) -> list[Finding]:
     """What the rules find, without the unread layers that another finding's correction would give a consumer."""
-    functions = [(rule.code, function) for rule in RULES for function in rule.functions]
-    findings = [replace(finding, rule=code) for code, function in functions for finding in function(subject)]
+    findings = [
+        replace(finding, rule=rule.code, severity=finding.severity or rule.severity)
+        for rule in RULES
+        for function in rule.functions
+        for finding in function(subject)
+    ]
     corrected = {fix for finding in findings if finding.rule != "unread" for fix in finding.corrections}
     return [
         finding

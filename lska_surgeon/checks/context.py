@@ -14,7 +14,7 @@ from ..modelfile.document import BAD_ROW, Document, RowError
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
 from .alignment import Alignment, Moved, align, is_whole, moved_sources, rewired, shapes_or_none
-from .findings import ERROR, Correction, Finding
+from .findings import Correction, Finding
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
@@ -25,11 +25,13 @@ class Rule(NamedTuple):
 
     Attributes:
         code: its name, which stays: people filter by it.
+        severity: of what it finds, unless that says otherwise.
         doc: what it finds, in one sentence.
         functions: what finds it; none for a rule that another command applies.
     """
 
     code: str
+    severity: str
     doc: str
     functions: tuple[Callable[[Context], Iterator[Finding]], ...] = ()
 
@@ -133,13 +135,13 @@ class Context:
         return consumers_of(self.layers)
 
     def finding(
-        self, index: int, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ERROR
+        self, index: int, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ""
     ) -> Finding:
-        """A finding about row `index`; whoever runs the rule fills in its code."""
+        """A finding about row `index`; whoever runs the rule fills in its code, and the severity that is not given."""
         return Finding(severity, "", self.document.line_of(index), index, message, suggestion, fixes)
 
     def of_setting(
-        self, key: str, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ERROR
+        self, key: str, message: str, suggestion: str | None = None, *fixes: Correction, severity: str = ""
     ) -> Finding:
         """The same about what stands beside the rows."""
         line = line_number(self.document.text, self.document.setting_span(key).start)

@@ -28,7 +28,7 @@ def bad_rows(subject: Context) -> Iterator[Finding]:
     """A row has four columns."""
     for error in subject.bad_rows:
         if error.index is not None:
-            yield Finding(ERROR, "", error.line, error.index, error.problem)
+            yield Finding("", "", error.line, error.index, error.problem)
 
 
 def head(subject: Context) -> Iterator[Finding]:
@@ -86,7 +86,7 @@ def settings(subject: Context) -> Iterator[Finding]:
     """What stands beside the rows can be read, is of its type, and is there where the output layer takes it."""
     for error in subject.bad_rows:
         if error.index is None:
-            yield Finding(ERROR, "", error.line, None, error.problem)
+            yield Finding("", "", error.line, None, error.problem)
     document, output = subject.document, subject.output
     for key, problem in settings_problems(document.settings):
         yield subject.of_setting(key, problem)
@@ -123,7 +123,7 @@ def comments(subject: Context) -> Iterator[Finding]:
         if number != layer.index and is_index:
             message = f"the comment says {number}, the row's index is {layer.index}"
             fix = Correction(layer.index, None, layer.index)
-            yield subject.finding(layer.index, message, f"write {layer.index}", fix, severity=WARNING)
+            yield subject.finding(layer.index, message, f"write {layer.index}", fix)
 
 
 def modules(subject: Context) -> Iterator[Finding]:

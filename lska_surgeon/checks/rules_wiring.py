@@ -60,7 +60,7 @@ def bypass(subject: Context) -> Iterator[Finding]:
             reads, around = subject.named(moved.reads), " and ".join(map(subject.named, moved.around))
             message = f"{subject.layers[moved.row].block} reads {reads} around {around}, inserted behind it"
             suggestion = f"write {moved.expected} if that is not meant"
-            yield subject.finding(moved.row, message, suggestion, severity=WARNING)
+            yield subject.finding(moved.row, message, suggestion)
 
 
 def _is_there(moved: Moved) -> bool:
