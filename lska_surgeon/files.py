@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, and read within bounds; it knows nothing of what is in them.
 
 What is being written is a hidden temporary file beside its target, under a name that says which process of which
-machine writes it, so that those of the dead can be told and removed.
+machine writes it, so that those of dead processes are known and removed.
 """
 
 from __future__ import annotations
@@ -527,7 +527,7 @@ _KINDS = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.
 def no_file(path: Path) -> str | None:
     """`a directory`, `a device`, ...; None for a file, and where there is nothing.
 
-    Of a symbolic link it tells what is behind it; one that leads nowhere is told as such.
+    Of a symbolic link it says what is behind it, or that it leads nowhere.
     """
     try:
         mode = path.stat().st_mode

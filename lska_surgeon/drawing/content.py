@@ -74,7 +74,7 @@ class Node:
         stride: pixels of the image per pixel of its map; None where it gives no map.
         lines: what stands in the box, the first in bold.
         kind: one of `KINDS`.
-        title: what is told on hover.
+        title: what is shown on hover.
         marks: positions.
         unknown: whether its width or stride is not known.
     """
@@ -97,7 +97,7 @@ class Edge(NamedTuple):
         consumer: an index.
         slot: which of the consumer's sources this is, counted from 0.
         state: `PLAIN`, `NEW` or `REWIRED`.
-        title: what is told on hover.
+        title: what is shown on hover.
         marks: positions.
     """
 
@@ -215,7 +215,7 @@ class Content:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should be told besides."""
+        """What the user should know besides."""
         strides = {shape.stride for shape in self.shapes if shape.stride is not None and not shape.guessed}
         bad = [stride for stride in strides if any(side % stride for side in self.imgsz)]
         if not bad:

@@ -23,7 +23,7 @@ class Curves(Result):
         at: the positions.
         imgsz: height and width of the image, pixels.
         points: operator after operator, small kernels first.
-        notes: what the user should be told.
+        notes: what the user should know.
     """
 
     model: str
@@ -99,20 +99,11 @@ class Curves(Result):
             numbers: operator -> number of its series.
             words: what the axes are called: of kernel sizes, of parameters in millions, of GFLOPs.
         """
-        heights = ({point: point.params / 1e6 for point in self.points}, {point: point.gflops for point in self.points})
-        return [
-            Plot(
-                f"{self.model}: {', '.join(self.at)}",
-                [
-                    Series(
-                        op, [place(point, high) for point, high in each.items() if point.op == op], number, joined=True
-                    )
-                    for op, number in numbers.items()
-                ],
-                words[0],
-                name,
-                sorted({point.k for point in self.points}),
-                zero=True,
-            )
-            for each, name in zip(heights, words[1:])
-        ]
+        title, sizes = f"{self.model}: {', '.join(self.at)}", sorted({point.k for point in self.points})
+        heights: Sequence[Callable[[CurvePoint], float]] = (lambda p: p.params / 1e6, lambda p: p.gflops)
+        plots = []
+        for name, height in zip(words[1:], heights):
+            lines = {op: [place(p, height(p)) for p in self.points if p.op == op] for op in numbers}
+            series = [Series(op, lines[op], number, joined=True) for op, number in numbers.items()]
+            plots.append(Plot(title, series, words[0], name, sizes, zero=True))
+        return plots

@@ -36,8 +36,8 @@ class Drawing(Result):
 
     Attributes:
         figure: what stands in it.
-        output: the file that it goes to unless `write` is told another; None for standard output.
-        notes: what the user should be told.
+        output: the file that it goes to unless `write` gets another; None for standard output.
+        notes: what the user should know.
     """
 
     schema = 2
@@ -87,7 +87,7 @@ class Drawing(Result):
         return text.encode("utf-8", errors="replace")
 
     def notes_on(self, form: str) -> tuple[str, ...]:
-        """What the user should be told of the image as one of `FORMATS`: that it can't show a character."""
+        """What the user should know of the image as one of `FORMATS`: that it can't show a character."""
         if form not in RASTER:
             return ()
         from .images import fonts_for
@@ -193,7 +193,7 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: in
 
     Args:
         plan: the insertion, written or not.
-        imgsz: height and width of the image whose maps are told, pixels.
+        imgsz: height and width of the image whose maps are described, pixels.
         classes: how many it is trained for; None for what the model says.
     """
     return Drawing(_compared(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))))

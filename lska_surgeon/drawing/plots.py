@@ -57,7 +57,7 @@ class Point:
 
     Attributes:
         x, y: where it stands.
-        label: what is told of it.
+        label: what is shown of it.
         link: the id that it leads to on a page; None where it stands for nothing there.
         spread: half the length of its error bar, or None.
     """
@@ -137,12 +137,12 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
         ink: the colour of what belongs to no series.
         paper: what fills markers of points that lead nowhere; None for the colour of their series.
     """
+    from matplotlib import ticker
     from matplotlib.lines import Line2D
 
     handles = []
     for number, series in enumerate(plot.series):
-        look = series.number % len(COLOURS)
-        colour = ink if series.base else COLOURS[look]
+        colour = ink if series.base else COLOURS[series.number % len(COLOURS)]
         marker = "*" if series.base else MARKERS[series.number % len(MARKERS)]
         line = LINES[series.number % len(LINES)] if series.joined else ""
         axes.plot([p.x for p in series.points], [p.y for p in series.points], color=colour, linestyle=line)
@@ -150,9 +150,8 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
             if series.base:
                 axes.axhline(point.y, color=colour, linewidth=0.8, linestyle=(0, (6, 4)), zorder=1.5)
             if point.spread:
-                axes.vlines(
-                    point.x, point.y - point.spread, point.y + point.spread, color=colour, gid=f"bar-{number}-{at}"
-                )
+                low, high = point.y - point.spread, point.y + point.spread
+                axes.vlines(point.x, low, high, color=colour, gid=f"bar-{number}-{at}")
             axes.scatter(
                 [point.x], [point.y], s=90 if series.base else 36, marker=marker, edgecolors=colour, zorder=3,
                 facecolors=paper if paper and point.link is None else colour, gid=f"{number}-{at}",
@@ -161,12 +160,13 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
     heights = [p.y + (p.spread or 0) for series in plot.series for p in series.points]
     axes.set(xlabel=plot.x, ylabel=legible(plot.y))
     if plot.ticks:
-        from matplotlib.ticker import FixedLocator
-
-        axes.xaxis.set_major_locator(FixedLocator(plot.ticks, nbins=9))
+        axes.xaxis.set_major_locator(ticker.FixedLocator(plot.ticks, nbins=9))
         axes.xaxis.set_major_formatter("{x:g}")
-    if log:
-        logarithmic(axes)
+    if log:  # ticks at 1, 2 and 5 of each decade, in plain numbers
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     elif plot.zero or not any(heights):  # nothing is below zero where all is nothing
         axes.set_ylim(bottom=0, top=None if any(heights) else 1)
     return handles
@@ -273,16 +273,6 @@ def legible(text: str) -> str:
     """Text of somebody else's choice for a figure; matplotlib takes a name that begins with `_` for none."""
     text = visible(text)
     return f"\u200b{text}" if text.startswith("_") else text
-
-
-def logarithmic(axes: Any) -> None:
-    """Make the upright axis logarithmic, with ticks at 1, 2 and 5 of each decade, in plain numbers."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager

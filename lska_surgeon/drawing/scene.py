@@ -59,7 +59,7 @@ class Group(NamedTuple):
     Attributes:
         shapes: the shapes.
         name: "row-15", "edge-12-15-0", "mark-neck-12", or nothing.
-        title: what is told on hover.
+        title: what is shown on hover.
     """
 
     shapes: tuple[Shape, ...]

@@ -28,7 +28,7 @@ class Network:
         scores: data -> the page's metric over seeds; empty where nothing was trained.
         kind: what it has, where that is one kernel size throughout.
         drawing: the network as SVG, or None.
-        notes: what the reader should be told.
+        notes: what the reader should know.
     """
 
     name: str

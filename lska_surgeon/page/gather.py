@@ -47,7 +47,7 @@ class ReportPage(Result):
         content: what it shows.
         language: "en" or "zh".
         output: the file to be.
-        notes: what the user should be told.
+        notes: what the user should know.
     """
 
     content: Page

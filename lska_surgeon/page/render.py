@@ -109,25 +109,21 @@ def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
     header += [metric if len(page.data) == 1 else f"{metric}, {name}" for name in page.data]
     whole, added = (_digits(values) for values in zip(*((one.gflops, one.gflops_added) for one in page.networks)))
 
-    def cell(value: float | None, form: str) -> str:
+    def known(value: float | None, form: str) -> str:
         return words["unknown"] if value is None else f"{value:{form}}"
 
     rows = []
     for network in page.networks:
-        less = 0 if network.is_base else None
+        params_added, gflops_added = (0, 0) if network.is_base else (network.params_added, network.gflops_added)
         latency = "" if network.latency is None else f"{1000 * network.latency:.2f}"
-        rows.append(
-            [
-                network.name,
-                network.edits or words["base_row"],
-                cell(network.params, ","),
-                cell(network.params_added if less is None else less, "+,"),
-                cell(network.gflops, f".{whole}f"),
-                cell(network.gflops_added if less is None else less, f"+.{added}f"),
-                *([latency] if measured else []),
-                *(_score(network, data) for data in page.data),
-            ]
-        )
+        costs = [known(network.params, ","), known(params_added, "+,")]
+        costs += [
+            known(network.gflops, f".{whole}f"),
+            known(gflops_added, f"+.{added}f"),
+            *([latency] if measured else []),
+        ]
+        scores = [_score(network, data) for data in page.data]
+        rows.append([network.name, network.edits or words["base_row"], *costs, *scores])
     table = Table(header, rows, range(2, len(header)))
     return _page_table("table", words["networks"], table, [network.name for network in page.networks])
 
@@ -147,18 +143,17 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
     """What trainings came to, with the verdict before the numbers, where it is seen at once."""
     if page.results is None:
         return None
-    found = page.results.table
-    verdict, front = found.header.index(_VERDICT), min(found.right)
-    header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in found.header]
+    source = page.results.table
+    verdict, front = source.header.index(_VERDICT), min(source.right)
+    header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in source.header]
     rows = []
-    for cells in found.rows:
-        texts = list(cells)
-        texts[verdict] = ", ".join(words.get(f"verdict {one}", one) for one in cells[verdict].split(", "))
-        rows.append(_moved(texts, verdict, front))
-    right = [column + (front <= column < verdict) for column in found.right]
+    for cells in source.rows:
+        verdicts = ", ".join(words.get(f"verdict {part}", part) for part in cells[verdict].split(", "))
+        rows.append(_moved([*cells[:verdict], verdicts, *cells[verdict + 1 :]], verdict, front))
+    right = [column + (front <= column < verdict) for column in source.right]
     table = Table(_moved(header, verdict, front), rows, right)
-    texts_to_copy = page.results.markdown, page.results.latex
-    return PageTable("results", words["results"], table, page.results.networks, *texts_to_copy)
+    copied = page.results.markdown, page.results.latex
+    return PageTable("results", words["results"], table, page.results.networks, *copied)
 
 
 def _moved(items: Sequence[T], at: int, to: int) -> list[T]:

@@ -41,8 +41,8 @@ _WORDS = {
     ),
     "fields": ("Effective receptive fields", "有效感受野"),
     "fields_hint": (
-        "Bright is what the centre cell of a map sees, as a part of its brightest pixel.",
-        "越亮，特征图中心格点看到得越多；以自身最亮的像素为 1。",
+        "Bright is what the centre pixel of a map sees, as a part of the brightest.",
+        "越亮，特征图中心像素看到得越多；以自身最亮的像素为 1。",
     ),
     "areas": ("Part of the image that holds a share of what is seen", "包含相应贡献的区域占图片面积的比例"),
     "at": ("at", "位置"),
