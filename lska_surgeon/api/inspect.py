@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 from ..core.blocks import BlockTable
-from ..cost.closed_form import DESIGNS, SIZES
-from ..cost.limits import DEFAULT_SIZE, LARGEST_THREADS, batch_of, size_of
+from ..cost.limits import DEFAULT_SIZE, DESIGNS, LARGEST_THREADS, SIZES, batch_of, size_of
 from ..errors import DocumentError, SurgeonError
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN, find_source, is_checkpoint

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 from ..core.attention import Operators, operators_in, read_any_attention
 from ..core.blocks import BlockTable
 from ..core.graph import Graph, Layer
-from ..core.operators import PAPER_DILATIONS
 from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Placement, edits_for, insert, remove
 from ..errors import KernelError, PositionError
@@ -25,11 +24,7 @@ from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Annotation, Part, Report, Result, Strong, Table
-from .cache import cost_of
-
-#: The four designs that the paper compares.
-DESIGNS = ("lska", "lska-trivial", "lka", "lka-trivial")
-SIZES = tuple(PAPER_DILATIONS)
+from .limits import DESIGNS, SIZES
 
 
 @dataclass(frozen=True)
@@ -199,6 +194,8 @@ def difference_of(
     """
     rows = compare(_opened(before, trust, blocks), _opened(after, trust, blocks))
     if count:
+        from .cache import cost_of  # here, for what it imports takes as long as a drawing
+
         one, other = (cost_of(name, imgsz, blocks=blocks, trust=trust) for name in (before, after))
         totals = (one.params, one.macs), (other.params, other.macs)
         costs = CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ..core.operators import PAPER_DILATIONS
 from ..errors import SurgeonError
 
 #: Of a square, in pixels, where nobody says another one.
@@ -16,6 +17,9 @@ LARGEST_SIDE = 16384
 LARGEST_BATCH = 65536
 #: The most threads of a CPU; each takes memory before it does anything.
 LARGEST_THREADS = 4096
+#: What a cost curve shows where nobody says otherwise: the four designs and the kernel sizes that the paper compares.
+DESIGNS = ("lska", "lska-trivial", "lka", "lka-trivial")
+SIZES = tuple(PAPER_DILATIONS)
 _AMOUNT = re.compile(r"(\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})([kmgb]?)", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 

@@ -15,7 +15,8 @@ from ..ablation.runs import LARGER, Ablation, plan_ablation
 from ..ablation.table import Summary
 from ..core.operators import OP_BLOCKS
 from ..cost.cache import CostCache
-from ..cost.closed_form import DESIGNS, SIZES, curve_points
+from ..cost.closed_form import curve_points
+from ..cost.limits import DESIGNS, SIZES
 from ..drawing.content import Content
 from ..drawing.curves import Curves
 from ..drawing.drawing import Drawing, drawing_of

@@ -14,7 +14,7 @@ from torch import nn
 
 import lska_surgeon
 from lska_surgeon.cli.main import main
-from lska_surgeon.cost.closed_form import DESIGNS, SIZES
+from lska_surgeon.cost.limits import DESIGNS, SIZES
 from lska_surgeon.drawing.plots import plotting
 
 #: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 image.
