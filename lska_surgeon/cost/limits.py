@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ..core.operators import PAPER_DILATIONS
 from ..errors import SurgeonError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 #: Of a square, in pixels, where nobody says another one.
 DEFAULT_SIZE = 640
@@ -70,6 +73,8 @@ class Limit:
 
 def parse_amount(text: str) -> Fraction | None:
     """Read `30`, `11,000`, `40M`, `1.5k`; None where it is none of these."""
+    from fractions import Fraction  # here and below, for most commands count nothing
+
     found = _AMOUNT.fullmatch(text.strip().replace(",", ""))
     return Fraction(found[1]) * _UNITS[found[2].lower()] if found else None
 
@@ -112,6 +117,8 @@ class Budget:
             params, macs: the variant's.
             base_params, base_macs: its base's.
         """
+        from fractions import Fraction
+
         texts = []
         if self.gflops:
             gflops, most = Fraction(2 * macs, 10**9), self.gflops.most(Fraction(2 * base_macs, 10**9))
