@@ -290,7 +290,7 @@ def report(
         SurgeonError: with `images`, there is no image, or nothing that was trained.
         TargetError: `output` does not end in .html.
     """
-    from ..insight.folder import images_in
+    from ..insight.images import images_in
     from ..recipes.sync import sync
 
     target = report_target(recipe, output)

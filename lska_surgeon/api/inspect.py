@@ -545,8 +545,7 @@ def erf(
     Raises:
         SurgeonError: no such checkpoint, level, layer or image, or a size that does not fit.
     """
-    from ..insight.asked import check_asked
-    from ..insight.folder import images_in
+    from ..insight.images import check_asked, images_in
 
     levels = split(level)
     check_asked(levels=levels, layers=listed(layer), imgsz=imgsz, most=most, gates=gates)
@@ -563,6 +562,7 @@ def erf(
 
     return look(
         [read_checkpoint(path, trust=trust) for path in paths],
+        blocks=table_of(blocks),
         levels=levels,
         layers=listed(layer),
         images=None if images is None else Path(images),

@@ -212,7 +212,7 @@ def _opened(name: str, trust: bool, blocks: BlockTable) -> Model:
 
     import_offline()
     from ..checkpoints.checkpoint import read_checkpoint
-    from .trained import trained_model
+    from .shapes_only import trained_model
 
     note = f"{name} is compared by the model YAML that it stores, not by its weights"
     return replace(trained_model(read_checkpoint(name, trust=trust), blocks), notes=(note,))

@@ -219,7 +219,7 @@ def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -
     import_offline()
     from ..checkpoints.checkpoint import read_checkpoint
     from ..checkpoints.contents import Checkpoint
-    from ..cost.trained import trained_model
+    from ..cost.shapes_only import trained_model
 
     checkpoint = read_checkpoint(source, trust=trust) if is_path else source
     if isinstance(checkpoint, Checkpoint):

@@ -1,19 +1,31 @@
-"""Images to look through a network with: those of a folder, or noise; it knows no network."""
+"""Images to look through a network with, those of a folder or noise, and what may be asked of them; no network.
+
+Importing this imports no torch, so that what is wrong with a folder or a size is told first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from ..errors import PositionError, SurgeonError
 from ..files import MOST_IMAGE_BYTES, read_within
-from .folder import ImageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+#: Sides of an image, pixels; the smallest leaves a pixel at stride 32, what a network keeps of larger ones is too much.
+SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
 #: Channels that a network may read images of a folder with: in grey, in colour.
 READABLE = (1, 3)
 _SEED = 0
+
+
+class ImageError(SurgeonError):
+    """Images that are not there, or are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +39,37 @@ class Image:
 
     name: str
     tensor: Tensor = field(repr=False)
+
+
+def check_asked(*, levels: Collection[str], layers: Collection[int], imgsz: int, most: int, gates: bool) -> None:
+    """Refuse what can't be looked at.
+
+    Raises:
+        SurgeonError: a side or a number of images that is out of range.
+        PositionError: places are named, and gates are looked at wherever they are.
+    """
+    if not SMALLEST_SIDE <= imgsz <= LARGEST_SIDE:
+        raise SurgeonError(f"imgsz {imgsz} is no side of an image: give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
+    if most < 1:
+        raise SurgeonError(f"most {most} is no number of images: give 1 or more")
+    if gates and (levels or layers):
+        raise PositionError("--gates shows every operator, wherever it is: leave --level and --layer out")
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The files in a folder that are images by their ending, sorted; a single file will do.
+
+    Raises:
+        ImageError: there is no such folder, or no image in it.
+    """
+    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
+        return [folder]
+    if not folder.is_dir():
+        raise ImageError(f"no folder {folder}: give a folder of images with --images")
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not images:
+        raise ImageError(f"no image in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
+    return images
 
 
 def images_from(paths: list[Path], side: int, most: int, channels: int = 3) -> list[Image]:
@@ -45,6 +88,7 @@ def images_from(paths: list[Path], side: int, most: int, channels: int = 3) -> l
     """
     import cv2
     import numpy
+    import torch
 
     flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     images = []
@@ -65,6 +109,8 @@ def images_from(paths: list[Path], side: int, most: int, channels: int = 3) -> l
 
 def noise(channels: int, side: int, count: int) -> list[Image]:
     """Images of seeded noise, the same on every machine."""
+    import torch
+
     generator = torch.Generator().manual_seed(_SEED)
     return [
         Image(f"noise {number}", torch.rand(1, channels, side, side, generator=generator)) for number in range(count)

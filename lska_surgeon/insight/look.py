@@ -12,18 +12,16 @@ import torch
 from torch import nn
 
 from ..checkpoints.contents import Checkpoint
+from ..core.blocks import BlockTable
 from ..core.shapes import channels_in
-from ..cost.trained import trained_model
-from ..declarations.find import active_blocks
+from ..cost.shapes_only import trained_model
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
 from ..nn import named_operators
-from ..reports import Part, Shown, Table
+from ..reports import Report, Result, Table
 from ..wording import error_in_one_line, few
-from .folder import images_in
-from .gates import OperatorChange, operator_changes
-from .images import READABLE, Image, images_from, noise
-from .receptive_field import SHARES, ReceptiveField, receptive_fields
+from .images import READABLE, Image, images_from, images_in, noise
+from .measure import SHARES, OperatorChange, ReceptiveField, operator_changes, receptive_fields
 
 _NOISE = 8
 _HEADER = ("model", "at", "layer", *(f"{share:.0%} in" for share in SHARES))
@@ -31,7 +29,7 @@ _GATES_HEADER = ("model", "operator", "layer", "change", "least channel", "large
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Insight(Shown):
+class Insight(Result):
     """What was seen in one or more networks.
 
     Attributes:
@@ -48,28 +46,22 @@ class Insight(Shown):
     changes: dict[str, tuple[OperatorChange, ...]]
     notes: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data, without the maps."""
-        return {
-            "schema": 1,
+    def report(self) -> Report:
+        """The tables; in data the figures, without the maps."""
+        models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
+        summary = f"{', '.join(models)}, seen through {len(self.images)} images of {self.imgsz}x{self.imgsz}"
+        changes = [(model, change) for model, changes in self.changes.items() for change in changes]
+        fields = Table(_HEADER, [_field_cells(field) for field in self.fields], range(2, len(_HEADER)))
+        gates = Table(_GATES_HEADER, [_change_cells(*change) for change in changes], range(2, 6))
+        data = {
+            "schema": self.schema,
             "imgsz": self.imgsz,
             "images": [image.name for image in self.images],
             "fields": [_field(field) for field in self.fields],
-            "operators": [_change(model, one) for model, found in self.changes.items() for one in found],
+            "operators": [_change(*change) for change in changes],
             "notes": list(self.notes),
         }
-
-    @property
-    def line(self) -> str:
-        """All in one line."""
-        models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
-        return f"{', '.join(models)}, seen through {len(self.images)} images of {self.imgsz}x{self.imgsz}"
-
-    def parts(self) -> Sequence[Part]:
-        """The tables."""
-        fields = Table(_HEADER, self._field_rows(), range(2, len(_HEADER)))
-        gates = Table(_GATES_HEADER, self._gate_rows(), range(2, 6))
-        return [part for part, there in ((fields, self.fields), (gates, self.changes)) if there]
+        return Report(summary, [table for table in (fields, gates) if table.rows], self.notes, data)
 
     def write(self, path: str | Path, force: bool = False) -> Path:
         """Write the heat maps as an image: PNG, SVG or PDF, by the ending.
@@ -91,24 +83,11 @@ class Insight(Shown):
 
         return f"{inline(self.write)}\n{super()._repr_html_()}"
 
-    def _field_rows(self) -> list[Sequence[str]]:
-        return [
-            (field.model, field.at, str(field.layer), *(_square(field, share) for share in SHARES))
-            for field in self.fields
-        ]
-
-    def _gate_rows(self) -> list[Sequence[str]]:
-        rows: list[Sequence[str]] = []
-        for model, found in self.changes.items():
-            for one in found:
-                figures = (f"{one.change:.4f}", f"{one.channels.min():.4f}", f"{one.channels.max():.4f}")
-                rows.append((model, f"{one.op} {one.name}", str(one.layer), *figures, "the identity" * one.still))
-        return rows
-
 
 def look(
     checkpoints: Sequence[Checkpoint],
     *,
+    blocks: BlockTable,
     levels: Sequence[str] = (),
     layers: Sequence[int] = (),
     images: Path | None = None,
@@ -120,6 +99,7 @@ def look(
 
     Args:
         checkpoints: the networks; files of one name are called by their folders too, as far as these differ.
+        blocks: the table that says what the rows' blocks are.
         levels: pyramid levels of the output layer's inputs, "p3"; none, and no layers either, for all of them.
         layers: indices of layers.
         images: folder of images; None for noise.
@@ -134,12 +114,15 @@ def look(
     """
     paths = images_in(images) if images else []
     names = told_apart([checkpoint.path for checkpoint in checkpoints])
-    places = [_checked(name, one, levels, layers, imgsz, gates) for name, one in zip(names, checkpoints)]
+    asked: list[dict[str, int]] = []
+    for name, checkpoint in zip(names, checkpoints):
+        _refuse_unfit(name, checkpoint, imgsz, gates)
+        asked.append({} if gates else _layers(checkpoint, name, blocks, levels, layers))
     fields: list[ReceptiveField] = []
     changes: dict[str, tuple[OperatorChange, ...]] = {}
     shown: dict[str, Image] = {}
     notes = [] if paths else [f"looked through {_NOISE} images of noise: --images FOLDER takes yours"]
-    for name, checkpoint, at in zip(names, checkpoints, places):
+    for name, checkpoint, at in zip(names, checkpoints, asked):
         model = checkpoint.float_model()
         channels = channels_in(model.yaml) or 3
         readable = bool(paths) and channels in READABLE
@@ -152,7 +135,13 @@ def look(
                 changes[name] = tuple(operator_changes(model, mine))
             else:
                 fields += receptive_fields(model, name, at, mine)
-    return Insight(imgsz, tuple(shown.values()), tuple(fields), changes, (*notes, *_still(changes)))
+    still = {model: [one.name for one in operators if one.still] for model, operators in changes.items()}
+    notes += [
+        f"{model}: training has left {few(names)} at the identity; lska-surgeon ungraft takes operators out"
+        for model, names in still.items()
+        if names
+    ]
+    return Insight(imgsz, tuple(shown.values()), tuple(fields), changes, tuple(notes))
 
 
 def stride_of(model: nn.Module) -> int:
@@ -160,10 +149,8 @@ def stride_of(model: nn.Module) -> int:
     return int(torch.as_tensor(getattr(model, "stride", 1)).max())
 
 
-def _checked(
-    name: str, checkpoint: Checkpoint, levels: Sequence[str], layers: Sequence[int], imgsz: int, gates: bool
-) -> dict[str, int]:
-    """Where to look, what is asked for -> index of the layer; of a network that can be looked into."""
+def _refuse_unfit(name: str, checkpoint: Checkpoint, imgsz: int, gates: bool) -> None:
+    """Refuse a network that can't be looked into."""
     model = checkpoint.needed_model()
     if gates and not any(True for _ in named_operators(model)):
         raise PositionError(f"{checkpoint.path} has no operator to look at: graft one in first")
@@ -177,7 +164,6 @@ def _checked(
     if imgsz % stride:
         more = imgsz + stride - imgsz % stride
         raise PositionError(f"--imgsz {imgsz} is no multiple of {name}'s stride {stride}: take one, such as {more}")
-    return {} if gates else _layers(checkpoint, name, levels, layers)
 
 
 @contextmanager
@@ -192,22 +178,16 @@ def _running(checkpoint: Checkpoint, imgsz: int) -> Iterator[None]:
         raise CheckpointError(f"{checkpoint.path} can't be run on {at}: {error_in_one_line(error)}") from error
 
 
-def _still(changes: dict[str, tuple[OperatorChange, ...]]) -> list[str]:
-    return [
-        f"{model}: training has left {few(names)} at the identity; lska-surgeon ungraft takes operators out"
-        for model, found in changes.items()
-        if (names := [one.name for one in found if one.still])
-    ]
-
-
-def _layers(checkpoint: Checkpoint, name: str, levels: Sequence[str], layers: Sequence[int]) -> dict[str, int]:
+def _layers(
+    checkpoint: Checkpoint, name: str, blocks: BlockTable, levels: Sequence[str], layers: Sequence[int]
+) -> dict[str, int]:
     """What is asked for -> index."""
     rows: Any = checkpoint.needed_model().model
     last = len(rows) - 1
     sources = rows[last].f
     inputs = [sources] if isinstance(sources, int) else list(sources)
     inputs = [index if index >= 0 else last + index for index in inputs]
-    shapes = trained_model(checkpoint, active_blocks()).shapes
+    shapes = trained_model(checkpoint, blocks).shapes
     known = {level: index for index in inputs if (level := shapes[index].level)}
     by_level = known if len(known) == len(inputs) else {f"layer {index}": index for index in inputs}
     missing = [level for level in levels if level.lower() not in by_level]
@@ -221,33 +201,32 @@ def _layers(checkpoint: Checkpoint, name: str, levels: Sequence[str], layers: Se
     return asked or by_level
 
 
-def _square(field: ReceptiveField, share: float) -> str:
-    found = field.square(share)
-    return f"{found.area:.1%} ({found.side} px)" if found else "all of it"
+def _field_cells(field: ReceptiveField) -> Sequence[str]:
+    squares = map(field.square, SHARES)
+    shares = (f"{square.area:.1%} ({square.side} px)" if square else "all of it" for square in squares)
+    return field.model, field.at, str(field.layer), *shares
 
 
 def _field(field: ReceptiveField) -> dict[str, Any]:
     squares = {f"{share:g}": field.square(share) for share in SHARES}
     return {
-        "model": field.model,
-        "at": field.at,
-        "layer": field.layer,
-        "images": field.images,
-        "skipped": field.skipped,
+        **{name: getattr(field, name) for name in ("model", "at", "layer", "images", "skipped")},
         "squares": {
-            share: {"side": found.side, "area": round(found.area, 6)} if found else None
-            for share, found in squares.items()
+            share: {"side": square.side, "area": round(square.area, 6)} if square else None
+            for share, square in squares.items()
         },
     }
 
 
-def _change(model: str, one: OperatorChange) -> dict[str, Any]:
+def _change_cells(model: str, change: OperatorChange) -> Sequence[str]:
+    figures = (f"{value:.4f}" for value in (change.change, change.channels.min(), change.channels.max()))
+    return model, f"{change.op} {change.name}", str(change.layer), *figures, "the identity" * change.still
+
+
+def _change(model: str, change: OperatorChange) -> dict[str, Any]:
     return {
         "model": model,
-        "name": one.name,
-        "layer": one.layer,
-        "op": one.op,
-        "change": one.change,
-        "channels": [round(float(value), 6) for value in one.channels],
-        "identity": one.still,
+        **{name: getattr(change, name) for name in ("name", "layer", "op", "change")},
+        "channels": [round(float(value), 6) for value in change.channels],
+        "identity": change.still,
     }

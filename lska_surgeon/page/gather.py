@@ -33,7 +33,7 @@ from .render import render
 from .words import WORDS
 
 if TYPE_CHECKING:
-    from ..insight.receptive_field import ReceptiveField
+    from ..insight.measure import ReceptiveField
 
 _TRAINS = "lska-surgeon templates show ablation"
 _UNTRAINED = "the recipe does not train, as the one that this shows does"
@@ -266,7 +266,8 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path
     read = {name: read_checkpoint(run.folder / _BEST) for name, run in checkpoints.items()}
     step = max(32, *(stride_of(checkpoint.needed_model()) for checkpoint in read.values()))
     side = step * -(-int(max(asked) if isinstance(asked, list) else asked) // step)
-    insights = {name: look([checkpoint], images=images, imgsz=side) for name, checkpoint in read.items()}
+    blocks = ablation.recipe.blocks
+    insights = {name: look([checkpoint], blocks=blocks, images=images, imgsz=side) for name, checkpoint in read.items()}
     fields = tuple(_image(name, field) for name, insight in insights.items() for field in insight.fields)
     count = max(len(insight.images) for insight in insights.values())
     seeds = sorted({run.seed for run in checkpoints.values()})
@@ -275,7 +276,7 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path
 
 def _image(name: str, field: ReceptiveField) -> FieldImage:
     from ..drawing.heat_maps import heat_png
-    from ..insight.receptive_field import SHARES
+    from ..insight.measure import SHARES
 
     squares = {share: field.square(share) for share in SHARES}
     url = f"data:image/png;base64,{base64.b64encode(heat_png(field.readable())).decode()}"

@@ -15,7 +15,7 @@ import lska_surgeon
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.cli.main import main
 from lska_surgeon.insight.images import Image, noise
-from lska_surgeon.insight.receptive_field import ReceptiveField, receptive_fields, smallest_square
+from lska_surgeon.insight.measure import ReceptiveField, receptive_fields, smallest_square
 
 SIDE = 64
 
