@@ -144,12 +144,14 @@ def _is_path(parameter: inspect.Parameter) -> bool:
 
 
 def _sentences(verb: Callable[..., Any]) -> dict[str, str]:
-    """Parameter -> the first sentence that the verb's docstring says of it."""
+    """Parameter -> the first sentence that the verb's docstring says of it, with options for other parameters."""
+    names = inspect.signature(verb).parameters
     _, _, args = inspect.cleandoc(verb.__doc__ or "").partition("Args:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", args.partition("\n\n")[0], re.MULTILINE)
     sentences = {}
     for name, text in entries:
         sentence = re.split(r"\.(?=\s|$)", " ".join(text.split()), maxsplit=1)[0]
+        sentence = re.sub(r"`(\w+)`", lambda quoted: f"--{quoted[1]}" if quoted[1] in names else quoted[0], sentence)
         sentences[name] = f"{sentence[0].upper()}{sentence[1:]}."
     return sentences
 
