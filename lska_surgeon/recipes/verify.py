@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.blocks import BlockTable
+from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.shapes import channels_in
 from ..cost.cache import ModelText
 from ..declarations.find import announce, building_with, telling_children
@@ -69,7 +69,7 @@ def verify(variants: Sequence[Variant], jobs: int, blocks: BlockTable) -> Iterat
         announce(named, declarations.path)
     context = multiprocessing.get_context("spawn")
     with telling_children(blocks), ProcessPoolExecutor(jobs, context, _alone) as pool:
-        waiting = {pool.submit(_problem_elsewhere, task, blocks): task for task in tasks}
+        waiting = {pool.submit(_problem_elsewhere, task, declarations): task for task in tasks}
         try:
             for done in as_completed(waiting):
                 yield waiting[done].file, done.result()
@@ -85,9 +85,9 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _problem_elsewhere(task: _Task, blocks: BlockTable) -> str | None:
+def _problem_elsewhere(task: _Task, declarations: Declarations) -> str | None:
     """The same as `_problem` in a process of the pool, with the custom modules of the first."""
-    with building_with(blocks):
+    with building_with(STOCK.with_blocks(declarations)):
         return _problem(task)
 
 
