@@ -437,7 +437,7 @@ def _mode(path: Path) -> int:
 
 _OLD = 24 * 3600  # seconds after which a temporary file is removed, whoever has left it
 #: A temporary file's name: `.NAME.MACHINE-PID.RANDOM.tmp`.
-_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp")
+_TEMPORARY = r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp"
 
 
 def _new_temporary(target: Path) -> tuple[int, str]:
@@ -465,7 +465,7 @@ def remove_temporary(folder: Path) -> None:
     """
     with suppress(OSError):
         for entry in os.scandir(folder):
-            name = _TEMPORARY.fullmatch(entry.name)
+            name = re.fullmatch(_TEMPORARY, entry.name)
             if name is None:
                 continue
             with suppress(OSError):

@@ -228,12 +228,12 @@ _HOSTS = (
 _GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
 # Of a name that is not in the table, what it speaks of; tried in this order.
 _ROLES_BY_NAME = (
-    ("up", re.compile(r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$", re.IGNORECASE)),
-    ("psa", re.compile(r"psa", re.IGNORECASE)),
-    ("pool", re.compile(r"spp|^rfb|aifi", re.IGNORECASE)),
-    ("block", re.compile(r"c2|c3|csp|elan|vov|bottleneck|hgblock|^c1$|resnetlayer|repblock", re.IGNORECASE)),
-    ("down", re.compile(r"down|aconv|focus|stem|spd|patchmerging|patchembed", re.IGNORECASE)),
-    ("conv", re.compile(r"conv", re.IGNORECASE)),
+    ("up", r"upsample|carafe|dysample|dy_sample|eucb|transpose2?d?$|^up|up$"),
+    ("psa", r"psa"),
+    ("pool", r"spp|^rfb|aifi"),
+    ("block", r"c2|c3|csp|elan|vov|bottleneck|hgblock|^c1$|resnetlayer|repblock"),
+    ("down", r"down|aconv|focus|stem|spd|patchmerging|patchembed"),
+    ("conv", r"conv"),
 )
 
 
@@ -450,7 +450,7 @@ class BlockTable:
 
 
 def _role_by_name(name: str) -> str:
-    return next((role for role, pattern in _ROLES_BY_NAME if pattern.search(name)), "other")
+    return next((role for role, pattern in _ROLES_BY_NAME if re.search(pattern, name, re.IGNORECASE)), "other")
 
 
 def _stock() -> Iterator[Block]:

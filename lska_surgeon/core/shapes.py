@@ -361,7 +361,7 @@ def _number(args: tuple[Any, ...], at: int, default: float) -> float:
 #: Settings that a size is made of.
 _SIZES = ("nc", "channels", "ch", "kpt_shape", "reg_max")
 #: A value with words behind it, as it is left by a comment that lost its #.
-_WORDS_BEHIND = re.compile(r"(-?[\d.]+|True|true|False|false|\[.*\]) +\w.*")
+_WORDS_BEHIND = r"(-?[\d.]+|True|true|False|false|\[.*\]) +\w.*"
 
 
 def settings_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -382,7 +382,7 @@ def settings_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _remedy(key: str, value: Any, example: str) -> str:
     """What to write: where a # was lost what was meant, else an example."""
-    meant = _WORDS_BEHIND.fullmatch(value) if isinstance(value, str) else None
+    meant = re.fullmatch(_WORDS_BEHIND, value) if isinstance(value, str) else None
     if meant is None:
         return f", such as {key}: {example}"
     return f": write {key}: {clean(meant[1], 20)} # {clean(value[meant.end(1) :].strip(), 20)}"

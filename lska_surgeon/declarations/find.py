@@ -30,7 +30,6 @@ from ..core.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Decl
 from ..core.operators import CBAM, OP_BLOCKS
 from ..errors import DeclarationError, needs
 from ..files import no_file, read_within
-from ..installed.names import parsed_names, stock_modules
 from ..wording import clean, did_you_mean, one_line, shown
 
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
@@ -55,14 +54,14 @@ _PARSERS_WORDS = frozenset(
     "layers legacy m m_ max_channels n n_ nc reg_max repeat_modules restricted save scale scales t verbose "
     "width x".split()
 )
-_COMMENT = re.compile(r"""\A((?:[^#"']|"[^"]*"|'[^']*')*)#.*""")
+_COMMENT = r"""\A((?:[^#"']|"[^"]*"|'[^']*')*)#.*"""
 #: A project has some dozen blocks; Python's reader of TOML takes memory by the square of a key's parts.
 _MOST_BYTES = 2**17
 _MOST_PARTS = 50
-_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}""")
-_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
-_MODULE_CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
-_FILE_CLASS = re.compile(r"(?P<file>[^:]+\.py):(?P<cls>[A-Za-z_]\w*)\Z", re.ASCII)
+_LONG_KEY = rf"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}"""
+_NAME = r"[A-Za-z_]\w*\Z"
+_MODULE_CLASS = r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<cls>[A-Za-z_]\w*)\Z"
+_FILE_CLASS = r"(?P<file>[^:]+\.py):(?P<cls>[A-Za-z_]\w*)\Z"
 
 
 def read_declarations(path: Path, *, trusted: bool) -> Declarations:
@@ -100,7 +99,7 @@ def parse_declarations(path: Path, text: str) -> dict[str, CustomModule]:
 
 def name_problem(name: str) -> str | None:
     """Why no declaration can be of a block of this name; None where one can."""
-    if not _NAME.match(name):
+    if not re.match(_NAME, name, re.ASCII):
         return "that is no name of a class: it is one word of letters (a-z), digits and _, such as C2f_EMA"
     if STOCK[name].is_attention:
         return "that is a block of lska-surgeon: give yours another name"
@@ -108,6 +107,8 @@ def name_problem(name: str) -> str | None:
         return "that is an operator of --op: give yours another name"
     if keyword.iskeyword(name) or name in _PARSERS_WORDS:
         return "that is a word of Python's or of Ultralytics' parser, which reads rows: give yours another name"
+    from ..installed.names import parsed_names, stock_modules  # here, for only a declaration needs it
+
     stock = parsed_names()
     if name in (LIKES if stock is None else stock | stock_modules()):
         return "the installed ultralytics has a block of that name: give yours another, such as My" + name
@@ -179,8 +180,8 @@ class _Reader:
 
     def _target(self, name: str, fields: Mapping[str, Any]) -> str:
         target = self._word(name, fields, "class", 'such as "my_blocks:EMA" or "path/to/file.py:EMA"')
-        found = _FILE_CLASS.match(target.replace("\\", "/"))
-        if found is None and _MODULE_CLASS.match(target):
+        found = re.match(_FILE_CLASS, target.replace("\\", "/"), re.ASCII)
+        if found is None and re.match(_MODULE_CLASS, target, re.ASCII):
             return target
         if found is None:
             problem = f"{clean(target)!r} is neither module:Class nor path/to/file.py:Class"
@@ -190,7 +191,7 @@ class _Reader:
         if file.is_absolute() or ".." in file.parts or not _is_below((folder / file).resolve(), folder):
             problem = f"{clean(target)!r} leaves the folder of {self.path.name}: name a file in it, or module:Class"
             raise self._bad(name, "class", problem)
-        if not all(map(_NAME.match, file.with_suffix("").parts)):
+        if not all(re.match(_NAME, part, re.ASCII) for part in file.with_suffix("").parts):
             problem = f"{clean(target)!r} can't be imported: name its folders and file as Python names modules"
             raise self._bad(name, "class", problem)
         return f"{file}:{found['cls']}"
@@ -246,7 +247,7 @@ def _read_toml(text: str) -> dict[str, Any]:
             import tomli as tomllib
         except ModuleNotFoundError as error:
             raise needs("tomli", what="to read declared blocks, this Python") from error
-    if _LONG_KEY.search(text):
+    if re.search(_LONG_KEY, text):
         raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
     return tomllib.loads(text)
 
@@ -257,7 +258,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 def _line_of(text: str, block: str, key: str) -> int:
     """The line of a field, from 1; of its table where the field can't be found. TOML readers keep no places."""
-    lines = [_COMMENT.sub(r"\1", line) for line in text.splitlines()]
+    lines = [re.sub(_COMMENT, r"\1", line) for line in text.splitlines()]
     start = 0
     if block:
         header = re.compile(rf"""^\s*(?:\[.*\bblocks\s*\.\s*)?["']?{re.escape(block)}["']?\s*[\]=.]""")

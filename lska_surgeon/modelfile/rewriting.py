@@ -222,10 +222,8 @@ def splice(text: str, changes: list[tuple[Span, str]]) -> str:
 
 _MARK = "# lska-surgeon:"
 _EOL = rf"(?:\r\n|[{BREAKS}])\Z"
-_FRONT = re.compile(rf"{_MARK} (\S+) stands first, so that a name without a scale builds it \(was ([^\r\n]+)\){_EOL}")
-_ALIAS = re.compile(
-    rf"{_MARK} (\S+) holds the values of (\S+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
-)
+_FRONT = rf"{_MARK} (\S+) stands first, so that a name without a scale builds it \(was ([^\r\n]+)\){_EOL}"
+_ALIAS = rf"{_MARK} (\S+) holds the values of (\S+), the scale of this file; its name says \1 \(was ([^\r\n]+)\){_EOL}"
 
 
 class Pinned(NamedTuple):
@@ -270,7 +268,7 @@ def pinned_scale(document: Document) -> str | None:
     """The scale that `pin_scale` put first, for the file's name says none; None where it did not."""
     if not document.scales:
         return None
-    front = _FRONT.search(document.text[: _mark_place(document).start])
+    front = re.search(_FRONT, document.text[: _mark_place(document).start])
     return front.group(1) if front and front.group(1) == next(iter(document.scales)) else None
 
 
@@ -279,7 +277,7 @@ def unpin_scale(document: Document) -> str:
     if not document.scales:
         return document.text
     above = document.text[: _mark_place(document).start]
-    front, alias = _FRONT.search(above), _ALIAS.search(above)
+    front, alias = re.search(_FRONT, above), re.search(_ALIAS, above)
     if front:
         order = front.group(2).split(", ")
         if sorted(order) != sorted(document.scales):
