@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support import builds
 
 from lska_surgeon.core.graph import Graph, scaling_of
 from lska_surgeon.core.operators import resolve_kernel
@@ -84,7 +85,7 @@ def test_each_name_says_who_reads_the_new_layer() -> None:
     assert {(s.consumer, s.inside) for name in ("residual", "sppf-inner") for s in named[name]} == {(None, True)}
 
 
-@pytest.mark.parametrize("model", sorted(stock_models()))
+@pytest.mark.parametrize("model", builds.SOME)
 def test_sites_follow_the_structure_and_not_the_numbers(model: str) -> None:
     graph, shapes = open_stock(model)
     first = next((i for i in range(len(graph)) if graph.consumers(i) and graph[i].block != "TorchVision"), None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import builds
 from support.insertions import plan_insert
 
 from lska_surgeon.core.attention import params_added
@@ -15,7 +16,7 @@ from lska_surgeon.cost.closed_form import closed_form_costs
 from lska_surgeon.modelfile.diff import Rewiring, RowDifference, compare
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.model import Model, load, model_of
-from lska_surgeon.modelfile.sources import Source, stock_models
+from lska_surgeon.modelfile.sources import Source
 
 HEADER = "nc: 80\nscales:\n  s: [0.33, 0.50, 1024]\n"
 ROWS = """\
@@ -46,7 +47,7 @@ def inserted(base: Model, at: list[str], k: int = 23) -> tuple[Model, Rewrite]:
     return replace(base, graph=rewrite.after), rewrite
 
 
-@pytest.mark.parametrize("name", stock_models())
+@pytest.mark.parametrize("name", builds.SOME)
 def test_index_map_and_costs_of_every_insertion_are_exact(name: str) -> None:
     base = load(name)
     names = list(named_sites(base.graph, base.shapes))

@@ -212,7 +212,7 @@ def test_names_are_read_as_ultralytics_reads_them(name: str, letter: str | None,
     assert without_scale(name) == unified
 
 
-@pytest.mark.parametrize("model", SCALED)
+@pytest.mark.parametrize("model", [model for model in SCALED if model in builds.SOME])
 def test_stock_names_lead_to_the_scale_that_ultralytics_takes(model: str) -> None:
     tasks = import_offline()
     for scaling in builds.scalings_of(model):

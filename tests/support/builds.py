@@ -31,6 +31,15 @@ from lska_surgeon.yolo.environment import import_offline, quiet
 from support.insertions import plan_insert
 
 MODELS = sorted(stock_models())
+#: About ten of them, each with parts that the others have not; all of them are for the contracts.
+SOME = [
+    name
+    for name in (
+        *("yolov3-spp.yaml", "yolov5-p6.yaml", "yolov8.yaml", "yolov8-cls.yaml", "yolov8-worldv2.yaml", "yolov9e.yaml"),
+        *("yolov9t-seg.yaml", "yolov10n.yaml", "yolo11-obb.yaml", "yolo12.yaml", "yoloe-11-seg.yaml", "rtdetr-l.yaml"),
+    )
+    if name in MODELS
+]
 torch.set_num_threads(1)  # networks and images are small: to wake other threads takes longer than the work
 Map = tuple[int, int]
 
