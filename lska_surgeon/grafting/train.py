@@ -145,10 +145,10 @@ def run_trainer(
             prepare(network)
             network.train(trainer=adapt(TRAINERS[network.task]), **with_settings(options))
     except Exception as error:
-        told = None if isinstance(error, SurgeonError) else user_error(error)
-        if told is None:
+        reason = None if isinstance(error, SurgeonError) else user_error(error)
+        if reason is None:
             raise
-        raise TrainingError(f"ultralytics: {told}") from error
+        raise TrainingError(f"ultralytics: {reason}") from error
     return network.trainer
 
 
@@ -204,9 +204,9 @@ def check_options(given: Mapping[str, Any], folder: Path = Path()) -> dict[str, 
 
     named = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
     options = with_settings(named, folder)
-    found = [key for key in _ELSEWHERE if options.get(key) is not None]
-    if found:
-        raise TrainingError(f"{found[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
+    misplaced = [key for key in _ELSEWHERE if options.get(key) is not None]
+    if misplaced:
+        raise TrainingError(f"{misplaced[0]}= has no place here: lska-surgeon train MODEL data=FILE epochs=N")
     try:
         with quiet():
             cfg.get_cfg(cfg.DEFAULT_CFG, options)
@@ -236,8 +236,8 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
         )
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
-    found = find_source(source)
-    return build(found.path, named=found.scale)
+    model = find_source(source)
+    return build(model.path, named=model.scale)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:
@@ -280,9 +280,9 @@ def _refuse_links(checkpoint: Path) -> None:
 
     folder = run_of(checkpoint)
     parts = () if folder is None else (folder, folder / "weights")
-    found = next((one for part in parts for one in sorted(part.iterdir()) if one.is_symlink()), None)
-    if found:
-        raise TrainingError(f"{found} is a symbolic link, and no training leaves one: move it away")
+    link = next((path for part in parts for path in sorted(part.iterdir()) if path.is_symlink()), None)
+    if link:
+        raise TrainingError(f"{link} is a symbolic link, and no training leaves one: move it away")
 
 
 def _check_data(model: nn.Module, options: Mapping[str, Any]) -> None:

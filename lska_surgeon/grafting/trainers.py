@@ -16,9 +16,10 @@ import os
 import pickle
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy
 import torch
@@ -41,14 +42,12 @@ from ..yolo.environment import first_paragraph
 from .into import find_target
 from .transplant import moved_name
 
-#: What the labels' cache of a data set is made of, besides plain values, by NumPy's release.
-_NUMBERS = frozenset(
-    [
-        *(("numpy", name) for name in ("dtype", "ndarray")),
-        *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-        *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    ]
-)
+#: What the labels' cache of a data set is made of, besides plain values; NumPy's releases have two names for its core.
+_NUMBERS = {"numpy.dtype", "numpy.ndarray"} | {
+    f"numpy.{core}.{name}"
+    for core in ("core", "_core")
+    for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
+}
 
 
 @contextmanager
@@ -69,22 +68,11 @@ def sealed() -> Iterator[None]:
         *((module, "check_det_dataset", _here(module.check_det_dataset)) for module in (trainer, validator)),
         (dataset, "load_dataset_cache_file", _numbers_in),
     ]
-    before = [getattr(module, name) for module, name, _ in changes]
-    environment = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    environment_before = {name: os.environ.get(name) for name in environment}
-    for module, name, value in changes:
-        setattr(module, name, value)
-    os.environ.update(environment)
-    try:
+    with ExitStack() as stack:
+        for module, name, value in changes:
+            stack.enter_context(mock.patch.object(module, name, value))
+        stack.enter_context(mock.patch.dict(os.environ, {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}))
         yield
-    finally:
-        for (module, name, _), value in zip(changes, before):
-            setattr(module, name, value)
-        for name, value in environment_before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _refuse(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,14 +120,14 @@ class _Numbers(pickle.Unpickler):
     """Reads plain values and NumPy's."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _NUMBERS:
+        if f"{module}.{name}" not in _NUMBERS:
             raise pickle.UnpicklingError(f"{module}.{name} is no number")
         return super().find_class(module, name)
 
 
 #: What Ultralytics never trains: the bins of the box distribution, which are no weights.
 _CONSTANT = ".dfl."
-_SHOWN = 4
+_MOST_LISTED = 4
 
 
 def frozen_parts(model: nn.Module, fresh: Collection[str] = ()) -> list[int | str]:
@@ -175,12 +163,12 @@ def starts_anew(names: Sequence[str], trained: bool = True) -> str:
     layers: dict[str, list[str]] = {}
     for name in names:
         layers.setdefault(".".join(name.split(".")[:2]), []).append(name)
-    shown = ", ".join(f"{prefix} ({len(found)}: {found[0]})" for prefix, found in list(layers.items())[:_SHOWN])
-    more = f" and {len(layers) - _SHOWN} more layers" if len(layers) > _SHOWN else ""
+    listed = ", ".join(f"{layer} ({len(those)}: {those[0]})" for layer, those in list(layers.items())[:_MOST_LISTED])
+    more = f" and {len(layers) - _MOST_LISTED} more layers" if len(layers) > _MOST_LISTED else ""
     then = "they train in every stage" if trained else "freeze= may keep them so"
     return (
         f"lska-surgeon: {len(names)} tensor{plural(names)} could not be carried over into the model that these data "
-        f"ask for and start{'' if len(names) > 1 else 's'} anew; {then}: {shown}{more}"
+        f"ask for and start{'' if len(names) > 1 else 's'} anew; {then}: {listed}{more}"
     )
 
 
@@ -238,15 +226,15 @@ def rows_moved(model: nn.Module, weights: nn.Module, names: tuple[str, str]) -> 
         return None
     into, trained = model.state_dict(), weights.state_dict()
     loaded = [name for name, tensor in trained.items() if _equal(into.get(name), tensor)]
-    said = f"lska-surgeon: {names[1]} has other rows than {names[0]}, and Ultralytics matches tensors by row number:"
+    reason = f"lska-surgeon: {names[1]} has other rows than {names[0]}, and Ultralytics matches tensors by row number:"
     places = _places(weights, names)
     if places is None:
-        return f"{said} {len(loaded)} of {len(trained)} tensors were taken over"
+        return f"{reason} {len(loaded)} of {len(trained)} tensors were taken over"
     own = [name for name in loaded if moved_name(name, places) == name]
     wrong = f", {len(loaded) - len(own)} in another layer of the same shape" if len(loaded) > len(own) else ""
     model_file, checkpoint = (shlex.quote(name) for name in names)
     return (
-        f"{said} {len(own)} of {len(trained)} tensors are where they belong{wrong}, the rest is lost; "
+        f"{reason} {len(own)} of {len(trained)} tensors are where they belong{wrong}, the rest is lost; "
         f"to keep all of them: lska-surgeon train {model_file} --graft {checkpoint}, "
         f"or lska-surgeon graft {checkpoint} --into {model_file}, and train the file that this writes"
     )
@@ -311,7 +299,7 @@ class SurgeonTrainer:
         return super().get_dataset()  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
-        """The model that the data ask for, with the trained weights where they fit; the rest is told, and trains."""
+        """The model that the data ask for, with the trained weights that fit; a warning names the rest, which trains."""
         model: nn.Module = super().get_model(cfg=cfg, weights=weights, verbose=verbose)  # type: ignore[misc]
         fresh = not_carried(model, weights) if weights is not None else []
         if fresh:
@@ -412,7 +400,7 @@ def refuse_expression(size: Any) -> None:
         if isinstance(size, str):
             ast.literal_eval(size)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise TrainingError(f"imgsz={clean(size)} is no size: give a number of pixels, such as imgsz=640") from error
+        raise TrainingError(f"imgsz={clean(size)} is not a number of pixels: give one, such as imgsz=640") from error
 
 
 @contextmanager

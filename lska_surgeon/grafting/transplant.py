@@ -23,7 +23,7 @@ from ..core.shapes import channels_in
 from ..core.surgery import Rewrite
 from ..errors import BuildError
 from ..nn import Gated, attach, build_operator, named_operators
-from ..nn.blocks import HOST_CLASSES
+from ..nn.blocks import HOST_CLASSES, AttentionHost
 from ..wording import number_in
 from ..yolo.build import layers_of
 
@@ -83,7 +83,7 @@ def excise_(model: nn.Module, rewrite: Rewrite) -> None:
     """Apply a removal (`surgery.remove`) to a built model, in place: operator rows go, hosts become plain again.
 
     Raises:
-        BuildError: a host that has no plain form (C2f_LSKA_Attention has other blocks inside than C2f).
+        BuildError: a host that has no plain form, for it has attention blocks where that has bottlenecks.
     """
     layers = list(model.model)
     new = []
@@ -193,8 +193,9 @@ def _make_plain(layer: nn.Module) -> None:
         plain = getattr(type(part), "plain_block", None)
         if plain is None:
             continue
-        if type(part).__name__ == "C2f_LSKA_Attention":
-            raise BuildError("C2f_LSKA_Attention has attention blocks where C2f has bottlenecks: it has no plain form")
+        if isinstance(part, AttentionHost):
+            name = type(part).__name__
+            raise BuildError(f"{name} has attention blocks where {plain().__name__} has bottlenecks: it stays as it is")
         part._modules.pop("lska", None)
         part.__class__ = plain()
 
