@@ -299,7 +299,7 @@ class SurgeonTrainer:
         return super().get_dataset()  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
-        """The model that the data ask for, with the trained weights that fit; a warning names the rest, which trains."""
+        """The model that the data ask for, with the weights that fit; a warning names the rest, which trains."""
         model: nn.Module = super().get_model(cfg=cfg, weights=weights, verbose=verbose)  # type: ignore[misc]
         fresh = not_carried(model, weights) if weights is not None else []
         if fresh:

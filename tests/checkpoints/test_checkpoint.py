@@ -322,12 +322,6 @@ def test_names_other_files(kind: str, tmp_path: Path) -> None:
     assert said in str(refusal(write(tmp_path / "x.pt")))
 
 
-def test_names_a_yaml(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("nc: 80\n")
-    assert "and this takes a trained checkpoint: give its .pt" in str(refusal(path))
-
-
 def test_names_a_missing_file_and_fetches_nothing(
     offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

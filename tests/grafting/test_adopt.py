@@ -26,6 +26,7 @@ from lska_surgeon.checkpoints.allowlist import adopting
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
+from lska_surgeon.grafting.certificate import image_from
 from lska_surgeon.yolo.build import build
 
 PAPER = {7: (3, 3, 2), 11: (3, 5, 2), 23: (5, 7, 3), 35: (5, 11, 3)}
@@ -278,20 +279,6 @@ def test_a_block_of_another_name_is_adopted_by_what_it_holds(tmp_path: Path, mon
     assert found["models.common.LSKBlock"] == ("lska-attention", 11)
 
 
-def test_a_image_is_compared_as_ultralytics_reads_it(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lska_surgeon.grafting.certificate import image_from
-
-    monkeypatch.chdir(pasted.parent)
-    cv2.imwrite("image.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
-    model = lska_surgeon.adopt("tutorial.pt").checkpoint().float_model()
-    with torch.no_grad():
-        torch.save(model(image_from(Path("image.png"), model))[0], "of-image.pt")
-    words = ["adopt", "tutorial.pt", "--image", "image.png", "--against", "of-image.pt"]
-    result = CliRunner().invoke(main, words)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
-
-
 def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pasted.parent)
     words = ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "outputs.pt"]
@@ -299,6 +286,12 @@ def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypat
     assert result.exit_code == 0, result.output
     assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layer 2); assumed: x + operator" in result.stdout
     assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
+    cv2.imwrite("image.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
+    model = lska_surgeon.adopt("tutorial.pt").checkpoint().float_model()
+    with torch.no_grad():
+        torch.save(model(image_from(Path("image.png"), model))[0], "of-image.pt")
+    words = ["adopt", "tutorial.pt", "--image", "image.png", "--against", "of-image.pt", "--force"]
+    assert CliRunner().invoke(main, words).stdout.endswith("max |Δ| to the original's outputs: 0\n")
     torch.save(torch.load("outputs.pt") + 1, "other.pt")
     result = CliRunner().invoke(
         main, ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "other.pt", "-o", "b.pt"]

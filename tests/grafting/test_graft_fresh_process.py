@@ -16,6 +16,7 @@ from support.light import plain_environment
 from support.shapes import QUICK, graft, surgeon, write_checkpoint, write_data, write_network
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.declarations.find import VARIABLE
 from lska_surgeon.nn import named_operators
 
 TRAIN = """
@@ -121,24 +122,57 @@ def grafted(folder: Path) -> Path:
 
 
 def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
     offline = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder / "config")}
-    return {**os.environ, **offline, "OMP_NUM_THREADS": "1"}
+    return {**kept, **offline, "OMP_NUM_THREADS": "1"}
 
 
-def run(code: str, *words: object, folder: Path, variables: Mapping[str, str] | None = None) -> str:
-    """Run code in a fresh process; returns what it printed."""
+def python(folder: Path, *words: object, code: int = 0, variables: Mapping[str, str] | None = None) -> str:
+    """Run Python in a fresh process; what it printed, errors too."""
     (folder / "config").mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
+        [sys.executable, *map(str, words)],
         cwd=folder,
         env={**environment(folder), **(variables or {})},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == code, done.stdout[-3000:]
     return done.stdout
+
+
+def run(code: str, *words: object, folder: Path, variables: Mapping[str, str] | None = None) -> str:
+    """Run code in a fresh process."""
+    return python(folder, "-c", code, *words, variables=variables)
+
+
+def train_in_step(start: Path, folder: Path, **left: str) -> None:
+    """Run a start file as two processes, with what the command that started them has left in the environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(start)],
+            cwd=folder,
+            env={**environment(folder), **left, **place, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n\n".join(text[-3000:] for text in said)
+    assert all("STEP IN COMMON 2" in text for text in said)
 
 
 def operators_in(path: Path) -> int:
@@ -206,27 +240,5 @@ def test_start_file_of_a_variant_trains_it_after_a_plain_install(data: Path, tmp
 
 def test_two_processes_train_a_graft_in_step(start_of_graft: tuple[Path, Path]) -> None:
     folder, start = start_of_graft
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    processes = []
-    for rank in ("0", "1"):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(start)],
-                cwd=folder,
-                env={**environment(folder), **place},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    try:
-        said = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n\n".join(text[-3000:] for text in said)
-    assert all("STEP IN COMMON 2" in text for text in said)
+    train_in_step(start, folder)
     assert operators_in(trained_in(folder)) == 5

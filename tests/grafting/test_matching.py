@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.checkpoints.contents import Checkpoint
 from lska_surgeon.core.surgery import Placement
-from lska_surgeon.errors import BuildError, CheckpointError, DocumentError, KernelError, SurgeonError
+from lska_surgeon.errors import BuildError, CheckpointError, KernelError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.into import plan_graft_into
 from lska_surgeon.grafting.plan import plan_graft
@@ -146,7 +146,7 @@ def check(base: Checkpoint, done: Graft, shift_at: int | None = None) -> nn.Modu
 # Variants with LSKA.
 
 
-@pytest.mark.parametrize("task", t.TASKS)
+@pytest.mark.parametrize("task", ["pose", "classify"])
 def test_into_a_variant_by_insert_is_the_graft_at_that_position(tmp_path: Path, task: str) -> None:
     source = write(tmp_path, stock(f"yolov8{t.TASKS[task]}"), "yolov8n.yaml")
     at = ("residual:4", "head") if task == "classify" else ("backbone:p3", "head", "sppf-inner@11", "residual:4")
@@ -402,16 +402,6 @@ def test_a_variant_that_does_not_build(base: Checkpoint, tmp_path: Path, row: li
     with pytest.raises(SurgeonError, match=says) as caught:
         grafted_into(base, write(tmp_path, inserted(stock(), row)))
     assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_no_variant(base: Checkpoint, tmp_path: Path) -> None:
-    for name, content in {"empty.yaml": "", "list.yaml": "- 1\n", "broken.yaml": "a: [1\n", "x.pt": "nc: 1\n"}.items():
-        (tmp_path / name).write_text(content)
-        with pytest.raises(SurgeonError, match=name) as caught:
-            grafted_into(base, str(tmp_path / name))
-        assert "\n" not in str(caught.value)
-    with pytest.raises(DocumentError):
-        grafted_into(base, str(tmp_path))
 
 
 # A state dict alone.

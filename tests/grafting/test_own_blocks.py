@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from grafting.test_graft_fresh_process import OURS, WORKER
+import torch
+from grafting.test_graft_fresh_process import OURS, python, train_in_step
+from support.custom import using
 from support.shapes import QUICK, write_data
 
-from lska_surgeon.declarations.find import VARIABLE
+import lska_surgeon as ls
+from lska_surgeon.core.blocks import Declarations
+from lska_surgeon.declarations.find import VARIABLE, read_declarations
+from lska_surgeon.yolo.build import build
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 MAKE = """
@@ -46,28 +48,6 @@ session = onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProv
 difference = float((torch.from_numpy(found) - expected).abs().max())
 assert difference < 1e-3, difference
 """
-
-
-def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    offline = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder / "config")}
-    return {**kept, **offline, "OMP_NUM_THREADS": "1"}
-
-
-def python(folder: Path, *words: object, code: int = 0) -> str:
-    """Run Python in a folder; what it printed, errors too."""
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout[-3000:]
-    return done.stdout
 
 
 def surgeon(folder: Path, *words: object, code: int = 0) -> str:
@@ -177,31 +157,55 @@ def test_two_processes_train_it_in_step(project: Path) -> None:
     out = python(project, "-c", OURS, project / "best.pt", *words)
     (line,) = (line for line in out.splitlines() if line.startswith("START FILE"))
     start = line.split(maxsplit=2)[2]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    # What the command that started them has left in the environment.
-    left = {
-        VARIABLE: str(project / "lska-surgeon.toml"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")])),
-    }
-    processes = []
-    for rank in ("0", "1"):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER, start],
-                cwd=project.parent,
-                env={**environment(project), **left, **place},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    try:
-        said = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n\n".join(text[-3000:] for text in said)
-    assert all("STEP IN COMMON 2" in text for text in said)
+    path = os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")]))
+    train_in_step(Path(start), project.parent, **{VARIABLE: str(project / "lska-surgeon.toml"), "PYTHONPATH": path})
+
+
+# Where custom modules are declared stands in the record of a graft, wherever one of them is in the network.
+
+DECLARATION = "lska-surgeon.toml"
+ROWS = {
+    "nc": 1,
+    "backbone": [
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "C2f", [16, True]],
+        [-1, 1, "SimAM", []],
+        [-1, 1, "SPPF", [16, 5]],
+    ],
+    "head": [[[3], 1, "Detect", ["nc"]]],
+}
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(PROJECT, tmp_path, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_checkpoint(project: Path, own: bool) -> Path:
+    backbone = [row for row in ROWS["backbone"] if row[2] != "SimAM" or own]
+    yaml = {**ROWS, "backbone": backbone, "head": [[[len(backbone) - 1], *ROWS["head"][0][1:]]]}
+    with using(read_declarations(project / DECLARATION, trusted=True) if own else Declarations()):
+        model = build(yaml)
+    model.names = {0: "a"}
+    torch.serialization.save({"epoch": -1, "model": model, "train_args": {"imgsz": 64}}, project / "base.pt")
+    return project / "base.pt"
+
+
+@pytest.mark.parametrize(
+    ("own", "at", "op", "said"),
+    [
+        (True, "sppf", "lska", True),
+        (False, "sppf", "SimAM", True),  # behind a gate
+        (False, "residual", "SimAM", True),  # inside a host
+        (False, "sppf", "lska", False),
+    ],
+)
+def test_the_record_says_where_they_are_declared(own: bool, at: str, op: str, said: bool, copied: Path) -> None:
+    product = ls.graft(write_checkpoint(copied, own), at, op=op, k=7 if op == "lska" else None).write("grafted.pt")
+    checkpoint = ls.load_checkpoint(product)
+    expected = str(copied / DECLARATION) if said else None
+    assert checkpoint.surgery.get("blocks") == expected
+    assert (checkpoint.yaml or {})["lska_surgeon"].get("blocks") == expected  # what is left after a training
+    assert (f"blocks declared in {copied / DECLARATION}" in str(checkpoint)) is said

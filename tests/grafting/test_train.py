@@ -73,6 +73,7 @@ def test_stage_all_trains_operators_and_base_alike(grafted: Path, data: Path) ->
     assert in_operators
     assert {name for name in moved - in_operators if name.endswith("conv.weight")}
     assert {name for name in moved if name.endswith("running_mean")}
+    assert read_checkpoint(last_of("run")).yaml["lska_surgeon"] == read_checkpoint(grafted).yaml["lska_surgeon"]
 
 
 def test_stage_attention_moves_the_operators_alone(grafted: Path, data: Path) -> None:
@@ -203,11 +204,6 @@ def test_a_stage_says_how_much_trains_and_names_no_frozen_tensor(grafted: Path, 
         assert done.stdout == f"Trained all: {Path.cwd() / 'out' / 'last'}\n"
     finally:
         LOGGER.removeHandler(handler)
-
-
-def test_record_of_the_graft_survives_training(grafted: Path, data: Path) -> None:
-    train(grafted, data)
-    assert read_checkpoint(last_of("run")).yaml["lska_surgeon"] == read_checkpoint(grafted).yaml["lska_surgeon"]
 
 
 def test_variant_yaml_trains(data: Path, tmp_path: Path) -> None:

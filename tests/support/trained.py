@@ -102,6 +102,12 @@ def load(path: Path) -> dict[str, Any]:
     return data
 
 
+def loaded(path: Path) -> Any:
+    """Ultralytics' `YOLO` of a file."""
+    with quiet():
+        return ultralytics.YOLO(str(path))
+
+
 def outputs(model: nn.Module, mode: str = "eval", size: tuple[int, int] = (64, 64)) -> list[Tensor]:
     """Every tensor that comes out of a copy of a model in float32, for one fixed image."""
     model = deepcopy(model).float().train(mode == "train")
