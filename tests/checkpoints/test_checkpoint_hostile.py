@@ -395,6 +395,8 @@ def test_refuses_a_yaml_that_would_run_more_than_layers(kind: str, marker: Path,
     assert [found for found in error.refused if found.startswith(said)]
     assert not marker.exists()
     assert read_checkpoint(path, trust=True).yaml == model.yaml
+    averaged = save(tmp_path / "averaged.pt", {**finished(model), "model": None, "ema": model})
+    assert refusal(averaged).refused == error.refused
 
 
 @pytest.mark.parametrize(

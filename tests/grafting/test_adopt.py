@@ -305,7 +305,7 @@ def test_json_and_dry_run(pasted: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(pasted.parent)
     result = CliRunner().invoke(main, ["adopt", "tutorial.pt", "--dry-run", "--json"])
     found = json.loads(result.stdout)
-    assert (found["output"], found["max_delta"], found["schema"]) == (None, None, 1)
+    assert (found["output"], found["max_delta"], found["schema"]) == ("tutorial-adopted.pt", None, 1)
     assert {one["class"] for one in found["adopted"]} >= {"ultralytics.nn.LSKA.SPPF_LSKA"}
     assert not Path("tutorial-adopted.pt").exists()
 
@@ -364,9 +364,9 @@ def test_nothing_of_the_file_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--check", "input.pt"], "--check IMAGE and --against FILE go together"),
-        (["--check", "no.pt", "--against", "outputs.pt"], "no file no.pt: give one that is here"),
-        (["--check", "input.pt", "--against", "input.pt"], "outputs of shape (1, 3, 64, 64), the model gives"),
+        (["--image", "input.pt"], "--image and --against go together"),
+        (["--image", "no.pt", "--against", "outputs.pt"], "no file no.pt: give one that is here"),
+        (["--image", "input.pt", "--against", "input.pt"], "outputs of shape (1, 3, 64, 64), the model gives"),
         (["-o", "no/out.pt"], "can't write no/out.pt: there is no directory no"),
     ],
 )

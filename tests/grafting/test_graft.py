@@ -318,7 +318,7 @@ def test_other_families(tmp_path: Path, stock: str) -> None:
 # Certificates.
 
 
-def test_a_image_is_one_more_run(files: Files, tmp_path: Path) -> None:
+def test_an_image_is_one_more_run(files: Files, tmp_path: Path) -> None:
     import cv2
     import numpy
 
@@ -422,7 +422,7 @@ def test_ungraft_of_trained_operators_costs_something(files: Files, tmp_path: Pa
     assert t.assert_carried(t.load(path)["model"], model_of(done.data)) == []
 
 
-def test_a_image_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
+def test_an_image_is_refused_by_a_model_of_other_channels(tmp_path: Path) -> None:
     yaml = t.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
     model = import_offline().DetectionModel(yaml, ch=4, verbose=False)
     model.args, model.task = t.trained_model(yaml).args, "detect"
@@ -497,7 +497,7 @@ def test_nothing_to_ungraft(files: Files) -> None:
         ("neck", 9, KernelError, "--dilation"),
     ],
 )
-def test_a_error_is_one_line(files: Files, at: str, k: int, error: type[SurgeonError], says: str) -> None:
+def test_an_error_is_one_line(files: Files, at: str, k: int, error: type[SurgeonError], says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         grafted(read_checkpoint(files("yolov8", "detect")), at, k=k)
     assert "\n" not in str(caught.value)
