@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from ultralytics import cfg
 from ultralytics.nn import tasks
-from ultralytics.nn.modules import block as plain
 
 import lska_surgeon.nn as blocks
 from lska_surgeon.core.operators import resolve_kernel
@@ -488,12 +487,6 @@ def test_errors_are_one_line(source: Any, scale: str | None, error: type[Excepti
     with pytest.raises(error, match=message) as caught:
         build(source, scale=scale)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.skipif(not hasattr(plain, "A2C2f"), reason="this ultralytics has no A2C2f")
-def test_area_attention_is_named_with_its_layer() -> None:
-    with pytest.raises(BuildError, match=r"layer 2 \(A2C2fLSKA\): A2C2f has no bottleneck"):
-        build(model_of([-1, 2, "A2C2fLSKA", [256, True, 1, {"k": 7}]]))
 
 
 # -------------------------------------------------------------------------------------- quiet, offline, yolo, doctor
