@@ -214,12 +214,12 @@ PEOPLES_OWN = (
 @pytest.mark.parametrize(
     "name", ["DSConv", "C2f_Faster", "C3k2_X", "RepConvN", "Detect_X", "SPPF2", "LSK", "Zoom_cat", *PEOPLES_OWN]
 )
-def test_a_module_of_ones_own_is_no_slip(name: str) -> None:
+def test_a_module_of_the_users_is_no_slip(name: str) -> None:
     near = nearest(name)
     assert near is None or not is_slip(name, near)
 
 
-def test_an_unknown_name_is_told_once_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_name_is_reported_once_with_the_nearest(tmp_path: Path) -> None:
     text = variant("yolov8s.yaml", "neck").replace("LSKA", "LSKATrivia")
     (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
     (finding,) = check_file(str(tmp_path / "my.yaml")).findings
@@ -313,7 +313,7 @@ def test_exit_codes(wrong: str) -> None:
     assert run("stale.yaml", "--strict").exit_code == 1
 
 
-def test_a_file_that_is_no_model_is_a_error_of_its_user(wrong: str) -> None:
+def test_a_file_that_is_no_model_is_an_error_of_its_user(wrong: str) -> None:
     Path("data.yaml").write_text("train: images\n", encoding="utf-8")
     Path("empty.yaml").write_text("backbone: []\nhead: []\n", encoding="utf-8")
     for name, message in [("data.yaml", "needs the keys backbone and head"), ("empty.yaml", "has no rows")]:

@@ -1,4 +1,4 @@
-"""Lines are counted, and files put right, whichever line endings a file has, all those of PyYAML included."""
+"""Lines are counted, and files fixed, whichever line endings a file has, all those of PyYAML included."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def with_stale(layers: Sequence[Layer], stale: Sequence[tuple[int, int, int]]) -
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", STOCK)
-def test_stale_numbers_are_put_right_and_right_ones_left_alone(name: str, seed: int, tmp_path: Path) -> None:
+def test_stale_numbers_are_fixed_and_right_ones_left_alone(name: str, seed: int, tmp_path: Path) -> None:
     chance = random.Random(f"{name}{seed}")
     edited = Edited(name, chance)
     assert checked(tmp_path, edited.layers).ok
@@ -116,11 +116,11 @@ def test_stale_numbers_are_put_right_and_right_ones_left_alone(name: str, seed: 
     some = [one for one in edited.stale if chance.random() < 0.5]
     for stale in (edited.stale, [one for one in edited.stale if one[0] == output], some):
         found = checked(tmp_path, with_stale(edited.layers, stale))
-        put_right = {(fix.row, fix.slot) for x in found.findings if x.severity == ERROR for fix in x.corrections}
-        assert put_right <= {(row, tap) for row, tap, _ in stale}
-        told = {(x.row, x.rule) for x in found.findings}
+        fixed = {(fix.row, fix.slot) for x in found.findings if x.severity == ERROR for fix in x.corrections}
+        assert fixed <= {(row, tap) for row, tap, _ in stale}
+        reported = {(x.row, x.rule) for x in found.findings}
         after = checked(tmp_path, found.fixed_text)
-        assert {(x.row, x.rule) for x in after.findings if x.severity == ERROR} <= told
+        assert {(x.row, x.rule) for x in after.findings if x.severity == ERROR} <= reported
 
 
 # Necks of people's own.
@@ -163,7 +163,7 @@ def own_neck(chance: random.Random) -> list[Layer]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_right_neck_of_ones_own_is_right_and_its_output_layer_put_right_as_a_whole(seed: int, tmp_path: Path) -> None:
+def test_a_right_neck_of_the_users_is_right_and_its_output_layer_fixed_as_a_whole(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     right = own_neck(chance)
     assert checked(tmp_path, right).ok

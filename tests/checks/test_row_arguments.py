@@ -64,13 +64,13 @@ def test_the_parser_is_followed_for_every_stock_block(block: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "right"), [*CUT, *(pytest.param(*one, marks=pytest.mark.slow) for one in MORE_CUT)]
 )
-def test_what_is_told_does_not_build_and_what_is_written_does(
+def test_what_is_reported_does_not_build_and_what_is_written_does(
     name: str, old: str, new: str, right: str | None, tmp_path: Path
 ) -> None:
     path = changed(tmp_path, name, old, new)
     checked = check_file(str(path))
-    told = [finding for finding in checked.findings if finding.severity == ERROR]
-    assert "arguments" in {finding.rule for finding in told}
+    reported = [finding for finding in checked.findings if finding.severity == ERROR]
+    assert "arguments" in {finding.rule for finding in reported}
     with pytest.raises(BuildError):
         build(path)
     if right is None:
@@ -81,7 +81,7 @@ def test_what_is_told_does_not_build_and_what_is_written_does(
     build(path)
 
 
-def test_repeats_in_the_place_of_an_argument_are_told_though_they_build(tmp_path: Path) -> None:
+def test_repeats_in_the_place_of_an_argument_are_reported_though_they_build(tmp_path: Path) -> None:
     path = changed(tmp_path, "rtdetr-l.yaml", "HGBlock, [48, 128, 3]", "HGBlock, [48, 128]")
     (finding,) = check_file(str(path)).findings
     assert (finding.severity, finding.rule, finding.corrections) == ("warning", "arguments", ())
@@ -232,7 +232,7 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize("text", ACTIVATIONS)
-def test_an_activation_is_told_exactly_where_it_is_not_built(text: str) -> None:
+def test_an_activation_is_reported_exactly_where_it_is_not_built(text: str) -> None:
     problem = activation_problem(text)
     assert (problem is not None) == bool(unsafe_architecture({"activation": text, "backbone": [], "head": []}))
     assert (problem and (problem[2] or "")) == ACTIVATIONS[text]
@@ -241,9 +241,7 @@ def test_an_activation_is_told_exactly_where_it_is_not_built(text: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["ReLU", '"ReLU"', "'ReLU'"])
-def test_an_activation_is_put_right_as_it_is_quoted(
-    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_activation_is_fixed_as_it_is_quoted(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = "backbone:\n- [-1, 1, Conv, [16, 3, 2]]\nhead:\n- [[0], 1, Detect, [nc]]\n"
     Path("my.yaml").write_text(f"activation: {written} # mine\nnc: 1\n{rows}", encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.shapes import NETWORK, surgeon
 
-#: A setting as it is written -> what is said of it.
+#: A setting as it is written -> what is expected of it.
 WRONG = {
     "nc: 1000 classes": "nc is '1000 classes', and has to be the number of classes: write nc: 1000 # classes",
     "nc: '80'": "nc is '80', and has to be the number of classes, such as nc: 80",
@@ -64,12 +64,12 @@ def test_check_says_what_to_write(setting: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_it_in_one_line(command: str) -> None:
-    for setting, said in WRONG.items():
+    for setting, expected in WRONG.items():
         odd(setting)
         done = surgeon(*COMMANDS[command])
         assert done.exit_code == 2, (setting, done.exception)
         (line,) = done.stderr.splitlines()
-        assert said in line
+        assert expected in line
 
 
 def test_what_is_written_instead_is_right() -> None:
@@ -82,12 +82,12 @@ def test_what_is_written_instead_is_right() -> None:
 
 def test_a_model_without_an_output_layer() -> None:
     Path("odd.yaml").write_text(f"{NETWORK.partition('head:')[0]}head: []\n", encoding="utf-8")
-    said = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
+    expected = "has no rows under head: its last row is the output layer, such as [[15, 18, 21], 1, Detect, [nc]]"
     done = surgeon("check", "odd.yaml")
     assert done.exit_code == 1
-    assert f"odd.yaml:9: error[row]: the file {said}\n" in done.output
+    assert f"odd.yaml:9: error[row]: the file {expected}\n" in done.output
     built = surgeon("flops", "odd.yaml", "--imgsz", "64")
-    assert (built.exit_code, built.stderr) == (2, f"Error: odd.yaml {said}\n")
+    assert (built.exit_code, built.stderr) == (2, f"Error: odd.yaml {expected}\n")
 
 
 @pytest.mark.parametrize("block", ["5", "null", "[Conv]", "2001-01-01"])

@@ -129,7 +129,7 @@ NotAModule = 7
 
 
 @pytest.mark.parametrize(
-    ("cls", "stride", "kind", "said"),
+    ("cls", "stride", "kind", "expected"),
     [
         ("Wide", None, DeclarationError, "layer 1 (Mine) does not do what its declaration says: declared like "
          "attention it makes 1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32"),
@@ -144,7 +144,11 @@ NotAModule = 7
     ],
 )  # fmt: skip
 def test_a_class_that_does_not_keep_its_word_is_named(
-    tmp_path_factory: pytest.TempPathFactory, cls: str, stride: float | None, kind: type[Exception] | None, said: str
+    tmp_path_factory: pytest.TempPathFactory,
+    cls: str,
+    stride: float | None,
+    kind: type[Exception] | None,
+    expected: str,
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "bad"
     folder.mkdir(exist_ok=True)
@@ -160,10 +164,10 @@ def test_a_class_that_does_not_keep_its_word_is_named(
         if kind is None:
             build(yaml)
             return
-        with pytest.raises(kind) as told:
+        with pytest.raises(kind) as refused:
             build(yaml)
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_stock_name_is_refused(likes: Declarations) -> None:
@@ -194,14 +198,14 @@ def test_what_is_not_trusted_is_read_and_never_imported(tmp_path: Path) -> None:
             [sys.executable, "-m", "lska_surgeon", *words], cwd=work, capture_output=True, text=True, check=False
         )
         assert done.returncode in (1, 2), done.stderr
-        said = done.stdout + done.stderr
-        assert f"SPDDown is declared in {download / 'lska-surgeon.toml'}" in said
-        assert "add --blocks" in said
-        assert "Traceback" not in said
+        output = done.stdout + done.stderr
+        assert f"SPDDown is declared in {download / 'lska-surgeon.toml'}" in output
+        assert "add --blocks" in output
+        assert "Traceback" not in output
     assert not trace.exists()
 
 
-def test_what_is_imported_is_said_once_and_for_children_too() -> None:
+def test_what_is_imported_is_announced_once_and_for_children_too() -> None:
     code = (
         "import subprocess, sys\nfrom lska_surgeon.cli.main import main\n"
         "for _ in range(2):\n    main(['flops', 'yolov8n-own.yaml', '--imgsz', '64'], standalone_mode=False)\n"
@@ -249,20 +253,20 @@ def test_a_module_of_another_project_is_not_taken_for_ones_own(tmp_path: Path) -
     second = a_project(tmp_path / "second", EMA_OF.format(k=3))
     with using(first):
         assert build(SMALL).model[1].conv.kernel_size == (1, 1)
-    with using(second), pytest.raises(DeclarationError) as told:
+    with using(second), pytest.raises(DeclarationError) as refused:
         build(SMALL)
-    assert f"the name its_blocks stands for {tmp_path / 'first' / 'its_blocks.py'} here" in str(told.value)
+    assert f"the name its_blocks stands for {tmp_path / 'first' / 'its_blocks.py'} here" in str(refused.value)
     with using(first):
         assert build(SMALL).model[1].conv.kernel_size == (1, 1)
 
 
 def test_a_module_with_a_name_of_pythons_is_named_with_both_files(tmp_path: Path) -> None:
-    with using(a_project(tmp_path / "own", EMA_OF.format(k=1), "types")), pytest.raises(DeclarationError) as told:
+    with using(a_project(tmp_path / "own", EMA_OF.format(k=1), "types")), pytest.raises(DeclarationError) as refused:
         build(SMALL)
     import types
 
     assert f"the name types stands for {types.__file__} here, not for {tmp_path / 'own' / 'types.py'}" in str(
-        told.value
+        refused.value
     )
 
 
@@ -300,19 +304,19 @@ def test_a_class_that_only_a_checkpoint_names_is_found(tmp_path: Path) -> None:
         assert project_class("its_blocks", "Helper", declarations) is sys.modules["its_blocks"].Helper
 
 
-def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(
+def test_what_a_module_of_the_users_prints_stays_out_of_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loud = EMA_OF.format(k=1).replace("super()", "print('made'); super()").replace("return", "print('run'); return")
     with using(a_project(tmp_path / "own", loud + "print('imported')\n")):
         build(SMALL)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert {"imported", "made", "run"} <= set(said.err.split())
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert {"imported", "made", "run"} <= set(output.err.split())
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "expected"),
     [
         ("import sys\nsys.exit(3)\n", "importing its_blocks fails: it ends the process, with 3: "),
         (EMA_OF.format(k=1).replace("super()", "sys.exit(3); super()"), "EMA(16) fails: it ends the process, with 3: "),
@@ -322,7 +326,7 @@ def test_what_a_module_of_ones_own_prints_stays_out_of_standard_output(
         ),
     ],
 )
-def test_a_module_of_ones_own_that_ends_the_process_is_a_error(tmp_path: Path, source: str, said: str) -> None:
-    with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as told:
+def test_a_module_of_the_users_that_ends_the_process_is_an_error(tmp_path: Path, source: str, expected: str) -> None:
+    with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as refused:
         build(SMALL)
-    assert said in str(told.value)
+    assert expected in str(refused.value)

@@ -231,7 +231,7 @@ def test_operators_by_other_peoples_names(row: list[Any], cls: str) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_known_is_said_in_one_sentence(row: list[Any], message: str) -> None:
+def test_what_cannot_be_known_is_announced_in_one_sentence(row: list[Any], message: str) -> None:
     with pytest.raises(UnknownOperatorError, match=message):
         build(model_of(row), scale="s")
 

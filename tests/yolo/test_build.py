@@ -76,7 +76,7 @@ ERRORS = {
 }
 
 
-def test_what_needs_no_torch_is_told_without_it() -> None:
+def test_what_needs_no_torch_is_reported_without_it() -> None:
     code = f"""if True:
         import sys
         from click.testing import CliRunner
@@ -93,10 +93,10 @@ def test_what_needs_no_torch_is_told_without_it() -> None:
     assert len(done.stdout.splitlines()) == len(ERRORS)
 
 
-def test_a_source_that_looks_forward_is_told_as_positions_tells_it() -> None:
-    said = [surgeon(*words.split()).output for words in ("flops forward.yaml", "positions forward.yaml")]
+def test_a_source_that_looks_forward_is_reported_as_positions_tells_it() -> None:
+    output = [surgeon(*words.split()).output for words in ("flops forward.yaml", "positions forward.yaml")]
     problem = "row 3 (Concat) reads layer 9, which looks forward: a row may read 0-2"
-    assert said == [f"Error: forward.yaml: {problem}\n"] * 2
+    assert output == [f"Error: forward.yaml: {problem}\n"] * 2
 
 
 @pytest.mark.parametrize("name", ["repeats", "wide", "forward"])
@@ -128,9 +128,9 @@ def of_yolov5(tmp_path: Path) -> Path:
 
 def test_a_file_of_yolov5_is_reported_where_it_is_built(of_yolov5: Path) -> None:
     for building in (build, ls.flops):
-        with pytest.raises(BuildError) as told:
+        with pytest.raises(BuildError) as refused:
             building(of_yolov5)  # type: ignore[operator]
-        assert SENTENCE in str(told.value)
+        assert SENTENCE in str(refused.value)
 
 
 def test_a_file_of_yolov5_is_reported_by_positions(of_yolov5: Path) -> None:

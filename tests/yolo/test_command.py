@@ -61,9 +61,9 @@ def test_yolo_tells_an_error_in_one_line(
     with pytest.raises(SystemExit) as stop:
         main(["yolo", *words.split(), f"project={Path.cwd()}"])
     assert stop.value.code == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith(f"Error: ultralytics: {message}"), said
-    assert sum("Error: " in line for line in said) == 1
+    output = capsys.readouterr().err.splitlines()
+    assert output[-1].startswith(f"Error: ultralytics: {message}"), output
+    assert sum("Error: " in line for line in output) == 1
 
 
 def offline(*args: Any, **kwargs: Any) -> None:
@@ -126,7 +126,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def said_by_yolo(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def errors_of_yolo(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stop:
         main(["yolo", *words])
     assert stop.value.code == 2
@@ -134,10 +134,10 @@ def said_by_yolo(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_a_model_whose_declaration_is_not_here(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = said_by_yolo(capsys, "detect", "predict", f"model={project / 'yolov8n-own.yaml'}", "source=x.jpg")
+    output = errors_of_yolo(capsys, "detect", "predict", f"model={project / 'yolov8n-own.yaml'}", "source=x.jpg")
     declaration = project / "lska-surgeon.toml"
-    assert f"SPDDown is declared in {declaration}" in said
-    assert f"set {VARIABLE} to that file" in said
+    assert f"SPDDown is declared in {declaration}" in output
+    assert f"set {VARIABLE} to that file" in output
 
 
 def test_a_checkpoint_whose_declaration_is_not_here(
@@ -147,19 +147,19 @@ def test_a_checkpoint_whose_declaration_is_not_here(
     with using(read_declarations(declaration, trusted=True)):
         torch.serialization.save({"epoch": -1, "model": build(project / "yolov8n-own.yaml"), "train_args": {}}, file)
     monkeypatch.delenv(VARIABLE, raising=False)
-    said = said_by_yolo(capsys, "predict", f"model={file}", "source=x.jpg")
-    assert f"declared in {declaration}" in said
-    assert "my_blocks.EMA" in said
-    assert "requirements" not in said  # nothing is looked for in an index of packages
+    output = errors_of_yolo(capsys, "predict", f"model={file}", "source=x.jpg")
+    assert f"declared in {declaration}" in output
+    assert "my_blocks.EMA" in output
+    assert "requirements" not in output  # nothing is looked for in an index of packages
     monkeypatch.setenv(VARIABLE, str(declaration))
-    assert "x.jpg does not exist" in said_by_yolo(capsys, "predict", f"model={file}", "source=x.jpg")
+    assert "x.jpg does not exist" in errors_of_yolo(capsys, "predict", f"model={file}", "source=x.jpg")
 
 
 def test_a_module_that_is_missing_is_not_to_be_installed_blindly() -> None:
-    told = user_error(ModuleNotFoundError("No module named 'my_blocks'", name="my_blocks"))
-    assert told is not None
-    assert told.startswith("this needs the module my_blocks, which is not here: if it is yours, name the file")
-    assert "pip install" not in told
+    reported = user_error(ModuleNotFoundError("No module named 'my_blocks'", name="my_blocks"))
+    assert reported is not None
+    assert reported.startswith("this needs the module my_blocks, which is not here: if it is yours, name the file")
+    assert "pip install" not in reported
 
 
 # `graft --download`.

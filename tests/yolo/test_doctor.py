@@ -91,7 +91,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_torchvision_that_does_not_match_is_told_with_its_remedy(site: Site) -> None:
+def test_torchvision_that_does_not_match_is_reported_with_its_remedy(site: Site) -> None:
     site.install("numpy", "2.0.0")
     done = site.doctor(YOLO_AUTOINSTALL="false")
     assert done.returncode == 1
@@ -117,12 +117,12 @@ def test_old_package_however_its_name_is_written(site: Site, package: str, name:
     )
 
 
-@pytest.mark.parametrize(("version", "told"), [("2.3.5", False), ("2.4.0", True), ("2.10.1", True)])
-def test_numpy_without_trapz(site: Site, version: str, told: bool) -> None:
+@pytest.mark.parametrize(("version", "reported"), [("2.3.5", False), ("2.4.0", True), ("2.10.1", True)])
+def test_numpy_without_trapz(site: Site, version: str, reported: bool) -> None:
     site.install("numpy", version)
     found = site.traps()
-    assert list(found) == ["numpy"] * told
-    if told:
+    assert list(found) == ["numpy"] * reported
+    if reported:
         assert found["numpy"] == (
             f"ultralytics 8.4.0 calls numpy.trapz, which numpy {version} no longer has: validation fails",
             "pip install 'numpy<2.4', or pip install -U ultralytics",
@@ -169,7 +169,7 @@ def test_automatic_installation_is_a_note(site: Site) -> None:
         assert any("YOLO_AUTOINSTALL=false" in note for note in notes) == (allowed == "true")
 
 
-def test_this_environment_is_told_as_it_is() -> None:
+def test_this_environment_is_reported_as_it_is() -> None:
     result = CliRunner().invoke(main, ["doctor", "--json"])
     report = json.loads(result.stdout)
     assert result.exit_code == (0 if report["ok"] else 1)
@@ -208,8 +208,8 @@ def test_only_the_extras_that_are_missing_are_named(
         return None if name in missing else "1.0"
 
     monkeypatch.setattr(doctor, "_version", version)
-    told = [note for note in doctor.diagnose().notes if "ONNX" in note]
-    assert told == ([str(needs(*missing, what="export to ONNX"))] if missing else [])
+    reported = [note for note in doctor.diagnose().notes if "ONNX" in note]
+    assert reported == ([str(needs(*missing, what="export to ONNX"))] if missing else [])
 
 
 @pytest.fixture
