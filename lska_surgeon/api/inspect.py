@@ -212,7 +212,7 @@ def _counted_here(count: Callable[[str], Cost], scale: str | None, table: BlockT
     from ..cost.cost import Costs
     from ..cost.folder import models_in
 
-    here = models_in(Path())
+    here = models_in(Path(), table)
     costs, problems = [], dict(here.unread)
     for model in here.models:
         try:

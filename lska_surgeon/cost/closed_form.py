@@ -254,13 +254,13 @@ _Alike = tuple[Operators, "tuple[int, int] | None"]
 
 def _operators(model: Model, imgsz: tuple[int, int]) -> Counter[_Alike] | None:
     """How many rows hold which operators; None when a width is not known."""
-    found: Counter[_Alike] = Counter()
+    held: Counter[_Alike] = Counter()
     for layer in filter(_holds_operator, model.graph):
         operators = operators_in(model.graph, layer.index, model.shapes, model.scaling)
         if operators is None:
             return None
-        found[operators, _sides(model.shapes[layer.index], imgsz)] += 1
-    return found
+        held[operators, _sides(model.shapes[layer.index], imgsz)] += 1
+    return held
 
 
 def _amounts(rows: Counter[_Alike]) -> tuple[int | None, int | None]:

@@ -137,11 +137,11 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
 
 
 def _build(source: str, scale: str | None, called: str | None) -> tuple[nn.Module, tuple[str, ...]]:
-    found = find_source(source)
+    file = find_source(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
-    named = None if found.path.name == found.name else found.scale
+    named = None if file.path.name == file.name else file.scale
     with ShapesOnly():
-        model = build(os.fspath(found.path), scale=scale, named=named, called=called)
+        model = build(os.fspath(file.path), scale=scale, named=named, called=called)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)

@@ -386,5 +386,5 @@ def _clock(device: torch.device) -> int | None:
             return int(torch.cuda.clock_rate(device))
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return round(float(next(line.partition(":")[2] for line in lines if line.startswith("cpu MHz"))))
-    except Exception:  # no permission, no such file, no NVML: then it is not told
+    except Exception:  # no permission, no such file, no NVML: then it is left out
         return None

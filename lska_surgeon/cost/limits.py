@@ -34,7 +34,7 @@ def batch_of(batch: int) -> int:
         SurgeonError: it is no whole number of 1 to `LARGEST_BATCH`.
     """
     if not isinstance(batch, int) or not 1 <= batch <= LARGEST_BATCH:
-        raise SurgeonError(f"batch {batch!r} is no number of images: give 1 to {LARGEST_BATCH}")
+        raise SurgeonError(f"batch {batch!r} is out of range: give 1 to {LARGEST_BATCH} images")
     return batch
 
 
@@ -47,7 +47,7 @@ def size_of(imgsz: int | tuple[int, int]) -> tuple[int, int]:
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz)
     if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in sides):
         raise SurgeonError(
-            f"imgsz {imgsz!r} is no size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
+            f"imgsz {imgsz!r} is not a size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
         )
     return sides[0], sides[1]
 
@@ -75,8 +75,8 @@ def parse_amount(text: str) -> Fraction | None:
     """Read `30`, `11,000`, `40M`, `1.5k`; None where it is none of these."""
     from fractions import Fraction  # here and below, for most commands count nothing
 
-    found = _AMOUNT.fullmatch(text.strip().replace(",", ""))
-    return Fraction(found[1]) * _UNITS[found[2].lower()] if found else None
+    amount = _AMOUNT.fullmatch(text.strip().replace(",", ""))
+    return Fraction(amount[1]) * _UNITS[amount[2].lower()] if amount else None
 
 
 def parse_limit(text: str) -> Limit:

@@ -80,10 +80,10 @@ def images(value: Any) -> int:
     Args:
         value: a `torch._C.Value` with a complete 4-D tensor type, (N, C, H, W).
     """
-    found: int = value.type().sizes()[0]
-    if found == 0 and value.node().kind() == "aten::slice":
-        found = next(value.node().inputs()).type().sizes()[0]
-    return found
+    count: int = value.type().sizes()[0]
+    if count == 0 and value.node().kind() == "aten::slice":
+        count = next(value.node().inputs()).type().sizes()[0]
+    return count
 
 
 def _on_no_image(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], first: torch.Tensor) -> Any:
@@ -142,13 +142,13 @@ def trained_model(checkpoint: Checkpoint, blocks: BlockTable) -> Model:
 
 def _measured(model: nn.Module, rows: int) -> list[Shape | None]:
     """What each layer of a model gives for one image; None where that is no map, or where the model does not run."""
-    found: list[Shape | None] = [None] * rows
+    shapes: list[Shape | None] = [None] * rows
     channels = next((one.in_channels for one in model.modules() if isinstance(one, nn.Conv2d)), 3)
 
     def note(index: int) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor) and output.dim() == 4:
-                found[index] = Shape(output.shape[1], _SIDE / output.shape[2])
+                shapes[index] = Shape(output.shape[1], _SIDE / output.shape[2])
 
         return hook
 
@@ -161,4 +161,4 @@ def _measured(model: nn.Module, rows: int) -> list[Shape | None]:
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return shapes

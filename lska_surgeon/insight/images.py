@@ -1,6 +1,6 @@
 """Images to look through a network with, those of a folder or noise, and what may be asked of them; no network.
 
-Importing this imports no torch, so that what is wrong with a folder or a size is told first.
+Importing this imports no torch, so that what is wrong with a folder or a size is said first.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def check_asked(*, levels: Collection[str], layers: Collection[int], imgsz: int,
         PositionError: places are named, and gates are looked at wherever they are.
     """
     if not SMALLEST_SIDE <= imgsz <= LARGEST_SIDE:
-        raise SurgeonError(f"imgsz {imgsz} is no side of an image: give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
+        raise SurgeonError(f"imgsz {imgsz} is out of range: give a side of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     if most < 1:
-        raise SurgeonError(f"most {most} is no number of images: give 1 or more")
+        raise SurgeonError(f"most {most} is out of range: give 1 or more images")
     if gates and (levels or layers):
         raise PositionError("--gates shows every operator, wherever it is: leave --level and --layer out")
 

@@ -37,7 +37,7 @@ class Insight(Result):
         images: the images that were looked through, by any of the networks.
         fields: the effective receptive fields, network after network.
         changes: network -> its operators; empty unless the gates were asked for.
-        notes: what the user should be told.
+        notes: what one has to know to read it.
     """
 
     imgsz: int

@@ -150,7 +150,7 @@ def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: i
         (["yolov8n.yaml", "--imgsz", "640x480"], "give one number for a square, or H,W (480,640)"),
         (["yolov8n.yaml", "--max-params", "40MB"], "'40MB' is not an amount"),
         (["yolov8n.yaml", "--max-params", "-1"], "'-1' is not an amount"),
-        (["yolov8n.yaml", "--batch", "0"], "batch 0 is no number of images"),
+        (["yolov8n.yaml", "--batch", "0"], "batch 0 is out of range"),
         (["yolov8n.yaml", "--top", "0"], "--top"),
         (["yolov8n.yaml", "--format", "xml"], "--format"),
         (["missing.pt"], "missing.pt"),

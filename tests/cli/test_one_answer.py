@@ -135,8 +135,8 @@ ANSWERS = {
     "graft base.pt --at neck -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
     "ungraft base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
     "adopt base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
-    "flops yolov8n.yaml --batch 99999999": "batch 99999999 is no number of images: give 1 to 65536",
-    "latency yolov8n.yaml --batch 99999999": "batch 99999999 is no number of images: give 1 to 65536",
+    "flops yolov8n.yaml --batch 99999999": "batch 99999999 is out of range: give 1 to 65536 images",
+    "latency yolov8n.yaml --batch 99999999": "batch 99999999 is out of range: give 1 to 65536 images",
     "flops yolov8n.yaml --batch 65536 --imgsz 16384": "yolov8n.yaml can't be counted at 16384x16384 with batch 65536, "
     "for there is not enough memory: give a smaller imgsz or batch",
     "templates copy github -o nowhere/x.yml": "can't write nowhere/x.yml: there is no directory nowhere",

@@ -74,6 +74,9 @@ def test_each_is_warm_before_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_drift_cancels_and_noise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     timed(monkeypatch, lambda name, number: (1 + 0.01 * number) * (2 if name[0] == "B" else 1))
     assert measure([("A", "A"), ("B", "B")], Setting(rounds=40)).rows[1].ratio == pytest.approx(2.0, rel=1e-6)  # type: ignore[list-item]
+    timed(monkeypatch, lambda name, number: 9.0 if number % 10 == 0 else 1.0)
+    (spiky,) = measure([("A", "A")], Setting(rounds=100)).rows  # type: ignore[list-item]
+    assert (spiky.median, spiky.p95) == (1.0, 9.0)
     timed(monkeypatch, lambda name, number: 1.05 if name.endswith("again") else 1.0)
     noisy = measure([("A", "A")], Setting(rounds=4))  # type: ignore[list-item]
     assert not noisy.quiet

@@ -9,12 +9,10 @@ import cv2
 import numpy
 import pytest
 import torch
-from click.testing import CliRunner
 from support import shapes
 
 import lska_surgeon
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from lska_surgeon.cli.main import main
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline
@@ -84,10 +82,10 @@ GATES = "gates=True shows every operator, wherever it is: leave level= and layer
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"imgsz": 0}, "imgsz 0 is no side of an image: give 32 to 4096 pixels"),
-        ({"imgsz": 10**9}, "imgsz 1000000000 is no side of an image: give 32 to 4096 pixels"),
-        ({"most": 0}, "most 0 is no number of images: give 1 or more"),
-        ({"most": -1}, "most -1 is no number of images: give 1 or more"),
+        ({"imgsz": 0}, "imgsz 0 is out of range: give a side of 32 to 4096 pixels"),
+        ({"imgsz": 10**9}, "imgsz 1000000000 is out of range: give a side of 32 to 4096 pixels"),
+        ({"most": 0}, "most 0 is out of range: give 1 or more images"),
+        ({"most": -1}, "most -1 is out of range: give 1 or more images"),
         ({"gates": True, "level": "p9"}, GATES),
         ({"gates": True, "layer": 2}, GATES),
     ],
@@ -139,6 +137,7 @@ def test_a_network_of_one_channel_sees_images_in_grey(tmp_path: Path) -> None:
     found = lska_surgeon.erf(grey, images=colours(tmp_path), imgsz=64)
     (image,) = found.images
     assert found.notes == ()
+    assert repr(found) == "<Insight reading.pt, seen through 1 images of 64x64>"
     assert image.tensor.shape == (1, 1, 64, 64)
     left, right = (float(image.tensor[..., 32, column]) for column in (8, 56))
     assert (left, right) == pytest.approx((0.114, 0.299), abs=0.01)  # what ITU-R BT.601 makes of blue and of red
@@ -185,11 +184,55 @@ def test_levels_have_their_names_whatever_the_output_layer(text: str, levels: li
 def test_places_add_up_however_they_are_given(tmp_path: Path) -> None:
     path = shapes.write_checkpoint(tmp_path)
     words = ["--level", "p2", "--level", "p3,p2", "--layer", "2", "--imgsz", "64", "--json"]
-    result = CliRunner().invoke(main, ["erf", str(path), *words])
+    result = shapes.surgeon("erf", path, *words)
     assert result.exit_code == 0, result.output
     assert [line.split('"')[3] for line in result.stdout.split("\n") if '"at":' in line] == ["p2", "p3", "layer 2"]
 
 
-def test_what_was_seen_has_a_short_name(tmp_path: Path) -> None:
-    found = lska_surgeon.erf(shapes.write_checkpoint(tmp_path), imgsz=64)
-    assert repr(found) == "<Insight base.pt, seen through 8 images of 64x64>"
+def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shapes.graft(shapes.write_checkpoint(tmp_path), "neck")
+    shapes.write_data(tmp_path)
+    words = ["erf", "graft.pt", "--gates", "--images", "images/train", "--imgsz", "64", "-o", "gates.svg"]
+    result = shapes.surgeon(*words)
+    assert result.exit_code == 0, result.output
+    assert "lska model.9" in result.stdout
+    assert result.stdout.endswith("Wrote gates.svg\n")
+    text = Path("gates.svg").read_text(encoding="utf-8")
+    assert "0.png" in text
+    assert "lska, layer 9" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--level", "p7"], "no level p7: its output layer reads p2, p3"),
+        (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
+        (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
+        (["--gates"], "base.pt has no operator to look at: graft one in first"),
+        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give -o such a name"),
+        (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
+    ],
+)
+def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shapes.write_checkpoint(tmp_path)
+    result = shapes.surgeon("erf", "base.pt", "--imgsz", 64, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_images_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shapes.write_checkpoint(tmp_path)
+    shapes.write_data(tmp_path)
+    folder = tmp_path / "images" / "train"
+    (folder / "notes.txt").write_text("no image")
+    found = lska_surgeon.erf("base.pt", images=folder, imgsz=64, most=3)
+    assert [image.name for image in found.images] == ["0.png", "1.png", "2.png"]
+    assert found.notes == ()
+    (folder / "0.png").write_bytes(b"broken")
+    result = shapes.surgeon("erf", "base.pt", "--imgsz", 64, "--images", folder)
+    assert result.exit_code == 2
+    assert "0.png can't be read as an image" in result.stderr

@@ -1,4 +1,4 @@
-"""The effective receptive field: against networks whose field is known in closed form, and the published method."""
+"""What is measured: fields against closed forms and the published method, gates against what their weights say."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from click.testing import CliRunner
 from support import shapes
 from torch import Tensor, nn
 
 import lska_surgeon
-from lska_surgeon.checkpoints.checkpoint import read_checkpoint
-from lska_surgeon.cli.main import main
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from lska_surgeon.core.operators import OP_BLOCKS
+from lska_surgeon.errors import CheckpointError
 from lska_surgeon.insight.images import Image, noise
 from lska_surgeon.insight.measure import ReceptiveField, receptive_fields, smallest_square
+from lska_surgeon.nn import named_operators
 
 SIDE = 64
 
@@ -61,7 +62,7 @@ def test_two_convolutions_see_the_convolution_of_their_kernels() -> None:
 
 
 def test_stride_and_dilation_spread_the_field() -> None:
-    """Stride 2, then dilation 3: taps at -6, 0, 6 pixels around the centre cell's pixel, each a 3x3."""
+    """Stride 2, then dilation 3: taps at -6, 0, 6 pixels around the centre pixel's place, each a 3x3."""
     found = field(ones(3, stride=2), ones(3, dilation=3)).contribution
     seen = numpy.flatnonzero(found.sum(0))
     assert list(seen) == [25, 26, 27, 31, 32, 33, 37, 38, 39]
@@ -79,9 +80,25 @@ def test_squares_of_a_known_field() -> None:
     assert smallest_square(numpy.zeros((8, 8)), 0.5) is None
 
 
+class Squared(nn.Module):
+    """x * x, of which the gradient is no number where x is none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x
+
+
+def test_an_image_without_a_gradient_is_passed_over() -> None:
+    images = [*noise(1, SIDE, 2), Image("broken", torch.full((1, 1, SIDE, SIDE), float("nan")))]
+    (passed,) = receptive_fields(Chain(Squared()), "chain", {"p0": 0}, images)
+    assert (passed.images, passed.skipped) == (2, 1)
+    assert numpy.count_nonzero(passed.contribution) == 1
+    with pytest.raises(CheckpointError, match="chain gives no finite number behind p0"):
+        receptive_fields(Chain(Squared()), "chain", {"p0": 0}, images[2:])
+
+
 def published(model: nn.Module, layer: int, images: list[Image]) -> numpy.ndarray:
     """The method as Ding et al. describe it in arXiv 2203.06717, written down once more and in another way: one
-    channel of the centre cell after the other, which is slow."""
+    channel of the centre pixel after the other, which is slow."""
     maps = []
     for image in images:
         x = image.tensor.clone().requires_grad_()
@@ -109,19 +126,6 @@ def test_it_is_the_published_method_on_a_real_network(tmp_path: Path) -> None:
         numpy.testing.assert_allclose(one.contribution, expected, rtol=1e-4, atol=1e-9)
 
 
-def test_a_larger_kernel_sees_more(tmp_path: Path) -> None:
-    """Two default-init grafts of the same network at the same place, k 7 and k 35."""
-    base = shapes.write_checkpoint(tmp_path)
-    areas = []
-    for k in (7, 35):
-        target = tmp_path / f"k{k}.pt"
-        words = ["graft", str(base), "--at", "after:2", "--k", str(k), "--init", "default", "-o", str(target)]
-        assert CliRunner().invoke(main, words).exit_code == 0
-        (found,) = lska_surgeon.erf(target, level="p2", imgsz=256).fields
-        areas.append(numpy.count_nonzero(found.contribution))
-    assert areas[1] > areas[0]
-
-
 def test_layers_levels_and_names(tmp_path: Path) -> None:
     path = shapes.write_checkpoint(tmp_path)
     found = lska_surgeon.erf([path, path], level="P3", layer=[2], imgsz=64)
@@ -137,45 +141,38 @@ def test_layers_levels_and_names(tmp_path: Path) -> None:
     assert [one.model for one in found.fields] == ["one/…/base.pt", "two/…/base.pt"]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--level", "p7"], "no level p7: its output layer reads p2, p3"),
-        (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
-        (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
-        (["--gates"], "base.pt has no operator to look at: graft one in first"),
-        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give -o such a name"),
-        (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
-    ],
-)
-def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    shapes.write_checkpoint(tmp_path)
-    result = CliRunner().invoke(main, ["erf", "base.pt", "--imgsz", "64", *words])
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
+@pytest.mark.parametrize(("at", "op"), [*(("neck", op) for op in OP_BLOCKS), ("residual", "lska")])
+def test_a_fresh_graft_is_at_the_identity(at: str, op: str, tmp_path: Path) -> None:
+    grafted = shapes.graft(shapes.write_checkpoint(tmp_path), at, op=op)
+    found = lska_surgeon.erf(grafted, gates=True, imgsz=64)
+    (changes,) = found.changes.values()
+    assert changes
+    assert all(one.change == 0.0 and one.still for one in changes)
+    names = ", ".join(one.name for one in changes)
+    assert f"graft.pt: training has left {names} at the identity; lska-surgeon ungraft" in found.notes[-1]
 
 
-def test_images_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    shapes.write_checkpoint(tmp_path)
-    shapes.write_data(tmp_path)
-    folder = tmp_path / "images" / "train"
-    (folder / "notes.txt").write_text("no image")
-    found = lska_surgeon.erf("base.pt", images=folder, imgsz=64, most=3)
-    assert [image.name for image in found.images] == ["0.png", "1.png", "2.png"]
-    assert found.notes == ()
-    (folder / "0.png").write_bytes(b"broken")
-    result = CliRunner().invoke(main, ["erf", "base.pt", "--imgsz", "64", "--images", str(folder)])
-    assert result.exit_code == 2
-    assert "0.png can't be read as an image" in result.stderr
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_heat_maps_are_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None:
-    path = shapes.write_checkpoint(tmp_path)
-    found = lska_surgeon.erf(path, imgsz=64)
-    one, two = found.write(tmp_path / f"a{suffix}"), found.write(tmp_path / f"b{suffix}")
-    assert one.read_bytes() == two.read_bytes()
-    assert len(one.read_bytes()) > 2000
+def test_a_gate_that_was_moved_is_measured_per_channel(tmp_path: Path) -> None:
+    """x * gate with the gate 1 everywhere but 1.5 in channel 3 and 0 in channel 5."""
+    grafted = shapes.graft(shapes.write_checkpoint(tmp_path), "after:2")
+    data = read_checkpoint(grafted).data
+    ((_, operator),) = named_operators(data["model"])
+    with torch.no_grad():
+        operator.conv1.bias[3], operator.conv1.bias[5] = 1.5, 0.0
+    write_checkpoint(tmp_path / "trained.pt", data)
+    found = lska_surgeon.erf(tmp_path / "trained.pt", gates=True, imgsz=64)
+    ((one,),) = found.changes.values()
+    assert (one.layer, one.op, one.still) == (3, "lska", False)
+    expected = numpy.zeros(16)
+    expected[3], expected[5] = 0.5, 1.0
+    numpy.testing.assert_allclose(one.channels, expected, atol=1e-4)
+    reads: list[Tensor] = []
+    model = read_checkpoint(tmp_path / "trained.pt").float_model()
+    model.model[3].register_forward_hook(lambda module, inputs, output: reads.append(inputs[0].abs().mean((0, 2, 3))))
+    with torch.no_grad():
+        for image in found.images:
+            model(image.tensor)
+    read = torch.stack(reads).sum(0).numpy()
+    assert one.change == pytest.approx((expected * read).sum() / read.sum(), rel=1e-3)  # a part of all that it reads
+    assert {change.shape for change in one.maps.values()} == {(16, 16)}
+    assert not any("training has left" in note for note in found.notes)
