@@ -10,30 +10,6 @@ from collections.abc import Sequence
 
 from .wording import as_parameters, message
 
-__all__ = [
-    "AblationError",
-    "BrokenBaseError",
-    "BuildError",
-    "ChangedOutputsError",
-    "CheckpointError",
-    "DamagedError",
-    "DeclarationError",
-    "DocumentError",
-    "EncodingError",
-    "EndlessError",
-    "GraphError",
-    "KernelError",
-    "MissingPackageError",
-    "NotAModelError",
-    "PositionError",
-    "RecipeError",
-    "SurgeonError",
-    "TargetError",
-    "TrainingError",
-    "UnknownOperatorError",
-    "UnsafeCheckpointError",
-]
-
 #: This distribution's name. It is installed, so pip looks for it nowhere and adds what it asks for and is missing.
 DISTRIBUTION = "lska-surgeon"
 

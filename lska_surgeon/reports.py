@@ -309,10 +309,6 @@ def markup_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
-def _in_one_line(line: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda self: printable(line(self))
-
-
 def _worded_in_python(write: Callable[..., Any]) -> Callable[..., Any]:
     """What a result refuses to write is worded as its verb would."""
 
@@ -535,34 +531,6 @@ class Result:
         report = self.report()
         notes = "\n".join(message(f"Note: {note}") for note in report.notes)
         return [notes, *report.shown] if notes else list(report.shown)
-
-
-class Shown(Result):
-    """A result of before there were reports: `line`, `parts`, `to_dict` and `notes` make its report. It goes."""
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        """Every `line` stays one, whatever names stand in it."""
-        super().__init_subclass__(**more)
-        said = cls.__dict__.get("line")
-        if isinstance(said, property) and said.fget:
-            cls.line = property(_in_one_line(said.fget), doc=said.__doc__)  # type: ignore[assignment, method-assign]
-
-    @property
-    def done(self) -> str:
-        """The same where a command has done it; a few lines where one is not enough."""
-        return self.line
-
-    def parts(self) -> Sequence[Part]:
-        """What it shows, in order."""
-        return (self.line,)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {}
-
-    def report(self) -> Report:
-        """What it has to show."""
-        return Report(self.line, tuple(self.parts()), tuple(getattr(self, "notes", ())), self.to_dict())
 
 
 def live() -> Any:

@@ -175,6 +175,11 @@ def changed(change: Callable[[Any], object]) -> Put:
     return put
 
 
+def recoded(encoding: str) -> Put:
+    """The text that belongs there, in another encoding."""
+    return lambda at, marker: at.write_bytes(at.read_text(encoding="utf-8").encode(encoding))
+
+
 def in_place(make: Callable[[Path], object]) -> Put:
     """Something that is no file."""
 
@@ -272,6 +277,15 @@ ATTACKS = {
     "notes of lists": Attack(("cell",), changed(lambda value: value.update(notes={"early stop": ["a"]}))),
     "attempts of texts": Attack(("cell",), changed(lambda value: value.update(attempts="many"))),
     "endless attempt": Attack(("cell",), changed(lambda value: value.update(attempts=[{"seconds": math.inf}]))),
+    # YAML in another encoding, or none at all.
+    "a model in UTF-16": Attack(
+        ("model", "recipe"), recoded("utf-16"), "is UTF-16, and has to be UTF-8: save it as UTF-8"
+    ),
+    "a model in UTF-32": Attack(
+        ("model",), recoded("utf-32-be"), r"is UTF-16 or UTF-32 without a mark \(it is full of zero"
+    ),
+    "two documents": Attack(("model",), content("nc: 80\n---\nnc: 1\n"), None),
+    "a zip": Attack(("model",), content(b"PK\x03\x04\nnc: 1\n\tx\n"), None),
     # Tables of epochs.
     "UTF-16": Attack(("epochs",), content("epoch,time,metrics/mAP50-95(B)\n1,1,0.5\n".encode("utf-16"))),
     "Latin-1": Attack(("epochs",), content("epoch,caf\xe9\n".encode("latin-1"))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from ..errors import BuildError, SurgeonError, missing_package
 from ..yolo import command
 from ..yolo.autoload import AutoloadStatus, disable, enable, status
 from ..yolo.doctor import Diagnosis, diagnose
-from .verb import Blocks, PathLike, name_or_none, table_of, verb, warn
+from .verb import Blocks, PathLike, log_warning, name_or_none, table_of, verb
 
 
 @verb
@@ -36,7 +36,7 @@ def blocks(source: PathLike | None = None, *, blocks: Blocks = None) -> Inventor
 
 
 @verb
-def run_yolo(words: Sequence[str] = ()) -> int:
+def run_yolo(words: Sequence[str] = (), *, warn: Callable[[str], object] | None = None) -> int:
     """Run Ultralytics' own command with the LSKA blocks registered, as `lska-surgeon yolo` does.
 
     Custom modules are known by the nearest lska-surgeon.toml, or by the file that $LSKA_SURGEON_BLOCKS names. Weights
@@ -44,6 +44,7 @@ def run_yolo(words: Sequence[str] = ()) -> int:
 
     Args:
         words: what stands behind `yolo`: ["detect", "train", "model=variant.yaml", "data=my.yaml"].
+        warn: is called with a warning; by default it goes to the log, which is standard error.
 
     Returns:
         The exit code.
@@ -55,7 +56,7 @@ def run_yolo(words: Sequence[str] = ()) -> int:
     table = find_blocks(near=models)
     warning = command.moved_rows_note(models[-1], starts[-1], table) if models and starts else None
     if warning:
-        warn(warning)
+        (warn or log_warning)(warning)
     try:
         with building_with(table), telling_children(table):
             if table.declarations:

@@ -14,7 +14,7 @@ from ..errors import DocumentError, SurgeonError
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN, find_source, is_checkpoint
 from ..wording import a_value
-from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, look_at, split, table_of, verb, warn
+from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, log_warning, look_at, split, table_of, verb
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,11 +109,12 @@ def _refuse_second_reading(models: Sequence[Any]) -> None:
 
 
 @verb
-def canonical(model: PathLike, *, blocks: Blocks = None) -> str:
+def canonical(model: PathLike, *, warn: Callable[[str], object] | None = None, blocks: Blocks = None) -> str:
     """A model's rows without their indices, for `git diff` to compare; what is no model, as it is.
 
     Args:
         model: path of a model YAML, or a stock Ultralytics name.
+        warn: is called with a warning; by default it goes to the log.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Raises:
@@ -132,7 +133,7 @@ def canonical(model: PathLike, *, blocks: Blocks = None) -> str:
         if not path.is_file():
             raise
         if not isinstance(error, NotAModelError):
-            warn(f"shown as it is: {error.as_typed}")
+            (warn or log_warning)(f"shown as it is: {error.as_typed}")
         return read_within(path).decode("utf-8", errors="surrogateescape")
 
 

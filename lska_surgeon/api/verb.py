@@ -146,7 +146,7 @@ def split(words: str | Iterable[str]) -> list[str]:
     return [word.strip() for text in listed(words) for word in text.split(",") if word.strip()]
 
 
-def warn(text: str) -> None:
+def log_warning(text: str) -> None:
     """Say on standard error what is no part of the result."""
     import logging  # here, for quick commands seldom warn
 

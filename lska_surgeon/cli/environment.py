@@ -52,7 +52,7 @@ def yolo(how: Presentation, words: tuple[str, ...]) -> int:
     if words in (("-h",), ("--help",)):
         say.report(click.get_current_context().get_help())
         return 0
-    return api.run_yolo(words)
+    return api.run_yolo(words, warn=say.note)
 
 
 @command(api.autoload)

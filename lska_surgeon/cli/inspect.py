@@ -62,7 +62,7 @@ def diff(how: Presentation, before: str, after: str | None, **asked: Any) -> int
     if how.textconv:
         if after is not None:
             raise click.UsageError("--textconv takes one model: drop the other")
-        text = api.canonical(before, blocks=asked["blocks"])
+        text = api.canonical(before, warn=say.note, blocks=asked["blocks"])
         say.content(text.encode("utf-8", errors="surrogateescape"))
         return 0
     if after is None:

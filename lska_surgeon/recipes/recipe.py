@@ -253,9 +253,8 @@ def open_recipe(path: Path) -> Fields:
     try:
         fields = Fields(path, read_mapping(path), RecipeError)
     except UnusableYaml as error:
-        remedy = (
-            "" if error.line or ": " in error.problem else ": give a recipe, such as one of `lska-surgeon templates`"
-        )
+        has_remedy = error.line or "save it as" in error.problem
+        remedy = "" if has_remedy else ": give a recipe, such as one of `lska-surgeon templates`"
         raise RecipeError(f"{error.of(path)}{remedy}") from error
     if {"backbone", "head"} <= fields.values.keys():
         raise RecipeError(
