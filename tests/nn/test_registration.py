@@ -450,7 +450,7 @@ def test_a_renamed_output_layer_counts_as_what_it_extends(monkeypatch: pytest.Mo
 
 
 def test_the_scale_can_be_chosen() -> None:
-    small, large = (build("yolov8n.yaml", scale=scale) for scale in (None, "s"))
+    small, large = (build("yolov8n.yaml", scale=scale, named="n") for scale in (None, "s"))
     assert [model.model[0].conv.out_channels for model in (small, large)] == [16, 32]
 
 
