@@ -15,6 +15,7 @@ WRONG = {
     "nc: [2, 3]": "nc is [2, 3], and has to be the number of classes, such as nc: 80",
     "nc: true": "nc is True, and has to be the number of classes, such as nc: 80",
     "nc: -1": "nc is -1, and has to be the number of classes, such as nc: 80",
+    "nc: 0": "nc is 0, and has to be the number of classes, such as nc: 80",
     "scales: n": "scales is 'n', and has to be a mapping of letters, such as scales: {n: [0.33, 0.25, 1024]}",
     "depth_multiple: x": "depth_multiple is 'x', and has to be a number, such as depth_multiple: 0.33",
     "width_multiple: [1]": "width_multiple is [1], and has to be a number, such as width_multiple: 0.25",
