@@ -454,6 +454,11 @@ def test_the_scale_can_be_chosen() -> None:
     assert [model.model[0].conv.out_channels for model in (small, large)] == [16, 32]
 
 
+def test_the_activation_of_a_model_is_none_of_the_next() -> None:
+    acts = [type(build(model_of(**more)).model[0].act) for more in ({"activation": "nn.ReLU()"}, {})]
+    assert acts == [nn.ReLU, nn.SiLU]
+
+
 def test_torchvision_rows_are_built_without_downloading() -> None:
     row = [-1, 1, "TorchVision", [512, "resnet18", "DEFAULT", True, 2]]
     content = {"nc": 3, "backbone": [row], "head": [[-1, 1, "Classify", ["nc"]]]}
