@@ -1,15 +1,16 @@
-"""A network's image as a result: drawn of whatever holds a model, written in any format; it places nothing."""
+"""A network's image as a result: of whatever holds a model, alone or beside another; it places nothing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import BlockTable
+from ..core.graph import IMAGE
 from ..cost.limits import size_of
 from ..errors import SurgeonError, TargetError
 from ..files import as_path, check_target, write_whole
@@ -17,7 +18,7 @@ from ..modelfile.model import Model, load
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_source, is_checkpoint
 from ..reports import Report, Result
 from ..wording import clean, did_you_mean
-from .content import Content, Figure
+from .content import NEW, REWIRED, Content, Edge, Figure, Node
 from .images import svg_of
 from .scene import Scene, scene_of
 
@@ -162,11 +163,6 @@ def draw(
 
     Args:
         sources: one or two: paths, stock names, Checkpoints or Insertions.
-        positions: mark every position.
-        imgsz: size of the image in pixels, one number for a square or (height, width).
-        scale: scale of model YAMLs, where their names do not say it.
-        output: the file to be; None for one named after what is drawn, "-" for none.
-        trust: load a checkpoint even if it names code that is not on the allow-list.
         blocks: the table that says what the rows' blocks are.
 
     Raises:
@@ -183,7 +179,7 @@ def draw(
         if isinstance(source, (str, os.PathLike)) and os.fspath(source) != STDIN:
             find_source(os.fspath(source), "either")
     contents = [Content(_model_of(source, scale, trust, blocks), size) for source in sources]
-    figure = contents[0].figure(positions) if len(contents) == 1 else _compared(*contents)
+    figure = contents[0].figure(positions) if len(contents) == 1 else Comparison(*contents).figure()
     notes = dict.fromkeys(note for content in contents for note in (*content.model.notes, *content.notes))
     return Drawing(figure, None if os.fspath(target) == STDIN else target, tuple(notes))
 
@@ -196,13 +192,7 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: in
         imgsz: height and width of the image whose maps are described, pixels.
         classes: how many it is trained for; None for what the model says.
     """
-    return Drawing(_compared(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))))
-
-
-def _compared(before: Content, after: Content) -> Figure:
-    from .comparison import Comparison  # here, for one model needs none of it
-
-    return Comparison(before, after).figure()
+    return Drawing(Comparison(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))).figure())
 
 
 def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -> Model:
@@ -225,6 +215,82 @@ def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -
     if isinstance(checkpoint, Checkpoint):
         return trained_model(checkpoint, blocks)
     raise SurgeonError(f"{type(source).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
+
+
+class Comparison:
+    """The words of the image of what sets the second of two models apart.
+
+    Args:
+        before, after: the two, for images of one size.
+    """
+
+    def __init__(self, before: Content, after: Content) -> None:
+        from ..modelfile.diff import compare  # here, for one model needs none of it
+
+        self.before, self.after = before, after
+        self.difference = compare(before.model, after.model)
+        self._old = {new: old for old, new in self.difference.index_map.items()}
+        self._changed = {change.after.index: change for change in self.difference.changed}
+        self._rewired = {
+            (change.row[1], change.slot): change for change in self.difference.rewired if change.after is not None
+        }
+
+    def figure(self) -> Figure:
+        """All that stands in the image."""
+        plain = self.after.figure()
+        return plain._replace(
+            subtitle=", ".join([f"beside {self.before.name}", self.after.subtitle(), *self._costs()]),
+            nodes=tuple(map(self._node, plain.nodes)),
+            edges=tuple(map(self._edge, plain.edges)),
+            captions=(*self._captions(), *plain.captions),
+        )
+
+    def _costs(self) -> Iterator[str]:
+        """What the second has more; where the first has no operators, that is said already."""
+        if not any(map(self.before.holds_operator, self.before.graph)):
+            return
+        from ..cost.closed_form import closed_form_costs
+
+        costs = closed_form_costs(self.difference, self.after.imgsz)
+        if costs.params is not None:
+            yield f"{costs.params:+,} parameters"
+
+    def _node(self, node: Node) -> Node:
+        if node.index == IMAGE:
+            return replace(node, kind="kept")
+        old = self._old.get(node.index)
+        if old is None:
+            kind = node.kind if node.kind == "operator" else "new"
+            return replace(node, kind=kind, title=f"{node.title}\nnot in {self.before.name}")
+        title = f"{node.title}\nrow {old} of {self.before.name}"
+        change = self._changed.get(node.index)
+        if change is None:
+            return replace(node, kind="kept", title=title)
+        kind = node.kind if node.kind == "operator" else "changed"
+        was = f"{self.before.words(old)}, {self.before.map_of(self.before.graph[old])}"
+        return replace(node, kind=kind, title=f"{title}, there {was} ({', '.join(change.fields)} changed)")
+
+    def _edge(self, edge: Edge) -> Edge:
+        if edge.consumer not in self._old:
+            return edge._replace(state=NEW)
+        change = self._rewired.get((edge.consumer, edge.slot))
+        if change is None:
+            return edge
+        read = "one source less" if change.before is None else self.before.words(change.before)
+        return edge._replace(state=REWIRED, title=f"{edge.title}; in {self.before.name} it read {read}")
+
+    def _captions(self) -> Iterator[str]:
+        if not self.difference:
+            yield f"The two have the same architecture: nothing sets it apart from {self.before.name}."
+        if self.difference.removed:
+            yield f"Gone from {self.before.name}: {', '.join(map(self.before.words, self.difference.removed))}."
+        for change in self.difference.rewired:
+            if change.after is None and change.before is not None:
+                row, source = self.after.words(change.row[1]), self.before.words(change.before)
+                yield f"{row} no longer reads what {source} gave."
+        for setting in self.difference.settings:
+            old, new = ("none" if value is None else clean(str(value), 40) for value in (setting.before, setting.after))
+            yield clean(f"{setting.key}: {old} before, {new} now.")
 
 
 def default_target(source: Any, positions: bool = False, form: str = "svg") -> Path:

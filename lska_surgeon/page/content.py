@@ -1,14 +1,18 @@
-"""What a page on a recipe shows, as plain values; it knows neither recipes nor HTML."""
+"""What a page on a recipe shows: its networks as plain values, and its plots; it knows no HTML and draws nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cost.closed_form import CurvePoint
 from ..drawing.curves import Curves
+from ..drawing.plots import Plot, Point, Series
 from ..recipes.variants import Kind
 from ..reports import Table
+from ..wording import decimals
 
 if TYPE_CHECKING:
     from ..ablation.table import Summary
@@ -159,3 +163,163 @@ class Page:
         ordered = [one for base in self.bases for one in self.networks if one.base == base and not one.is_base]
         ordered.sort(key=lambda network: not network.edits)
         return {name: number for number, name in enumerate(dict.fromkeys(network.series for network in ordered))}
+
+
+#: What a network costs, as a number and in words; None where that is not known.
+Cost = Callable[[Network], "tuple[float, str] | None"]
+
+
+class Charts:
+    """The plots of one page.
+
+    Args:
+        page: the page.
+        words: in the page's language.
+        anchors: name of a network -> the id of its place on the page.
+    """
+
+    def __init__(self, page: Page, words: Mapping[str, str], anchors: Mapping[str, str]) -> None:
+        self.page, self.words, self.anchors = page, words, anchors
+        self.labels = page.results.labels if page.results else {}
+        self.numbers = page.series
+
+    def networks(self) -> Iterator[Plot]:
+        """For each base accuracy against cost and kernel size; parameters against GFLOPs where nothing was trained."""
+        for base in self.page.bases:
+            networks = [network for network in self.page.networks if network.base == base]
+            if not self.page.results:
+                yield from self._params(base, networks)
+            for data in self.page.data:
+                scored = [network for network in networks if data in network.scores]
+                unit, cost = ("gflops", _gflops) if _all_known(scored) else ("gflops_more", _gflops_added)
+                yield from self._scores("plot", unit, cost, base, data, scored)
+                yield from self._scores("time_plot", "latency", _milliseconds, base, data, scored)
+                yield from self._sizes(base, data, scored)
+
+    def curves(self) -> Iterator[Plot]:
+        """What operators cost against their kernel size: parameters, and GFLOPs."""
+        there = {network.kind: network.name for network in self.page.networks if network.kind}
+        words = (self.words["kernel"], f"{self.words['params_more']} (M)", self.words["gflops_more"])
+        for curves in self.page.curves:
+
+            def place(point: CurvePoint, height: float, curves: Curves = curves) -> Point:
+                name = there.get(Kind(curves.model, curves.at, point.op, point.k))
+                label = _more(name or f"{point.op}, k {point.k}", point.params, point.gflops)
+                return Point(point.k, height, label, self.anchors[name] if name else None)
+
+            yield from curves.plots(place, self._numbers_of(curves), words)
+
+    def _params(self, base: str, networks: Sequence[Network]) -> Iterator[Plot]:
+        """Of whole networks where these are known, else of what each has more than its base."""
+        whole = _all_known(networks)
+
+        def place(network: Network) -> Point | None:
+            params, gflops = network.params, network.gflops
+            if not whole:
+                params, gflops = network.params_added, network.gflops_added
+            if params is None or gflops is None:
+                return None
+            label = (
+                f"{network.name}: {params:,}, {giga(gflops)} GFLOPs" if whole else _more(network.name, params, gflops)
+            )
+            return Point(gflops, params / 1e6, label, self.anchors[network.name])
+
+        x, y = ("gflops", "params") if whole else ("gflops_more", "params_more")
+        series = self._grouped(networks, place)
+        yield from self._plot("plot_costs", base, "", series, self.words[x], f"{self.words[y]} (M)")
+
+    def _scores(
+        self, title: str, unit: str, cost: Cost, base: str, data: str, networks: Sequence[Network]
+    ) -> Iterator[Plot]:
+        def place(network: Network) -> Point | None:
+            known = cost(network)
+            return None if known is None else self._scored(network, data, *known)
+
+        yield from self._plot(title, base, data, self._grouped(networks, place), self.words[unit])
+
+    def _sizes(self, base: str, data: str, networks: Sequence[Network]) -> Iterator[Plot]:
+        """Accuracy against kernel size, a line for each operator at each position."""
+        lines: dict[str, list[tuple[int, Network]]] = {}
+        for network in networks:
+            if network.kind:
+                lines.setdefault(network.kind.family, []).append((network.kind.k, network))
+        lines = {name: sorted(line, key=lambda pair: pair[0]) for name, line in lines.items() if len(line) > 1}
+        sizes = sorted({k for line in lines.values() for k, _ in line})
+        if not sizes:
+            return
+        beside = sizes[0] - 0.12 * (sizes[-1] - sizes[0])  # a base has no size: it stands before the first
+        name = self.words["base_row"]
+        own = [self._scored(network, data, beside, name) for network in networks if network.is_base]
+        series = [Series(name, own, base=True)]
+        for name, line in lines.items():
+            points = [self._scored(network, data, k, f"k {k}") for k, network in line]
+            series.append(Series(self.labels.get(name, name), points, self.numbers[line[0][1].series], joined=True))
+        yield from self._plot("kernel_plot", base, data, series, self.words["kernel"], ticks=sizes)
+
+    def _grouped(self, networks: Sequence[Network], place: Callable[[Network], Point | None]) -> list[Series]:
+        """The base, then what has the same operator at the same positions."""
+        placed = [(network, point) for network in networks if (point := place(network)) is not None]
+        series = [Series(self.words["base_row"], [point for network, point in placed if network.is_base], base=True)]
+        for key in dict.fromkeys(network.series for network, _ in placed if not network.is_base):
+            mine = [(network, point) for network, point in placed if network.series == key and not network.is_base]
+            first = mine[0][0]
+            name = first.kind.family if first.kind else first.edits or self.words["larger"]
+            series.append(Series(self.labels.get(name, name), [point for _, point in mine], self.numbers[key]))
+        return series
+
+    def _numbers_of(self, curves: Curves) -> dict[str, int]:
+        """The numbers of what stands on the page too, and of the other operators the next ones."""
+        others = count(max(self.numbers.values(), default=-1) + 1)
+        families = {point.op: Kind(curves.model, curves.at, point.op, 0).family for point in curves.points}
+        known = {op: self.numbers.get((curves.model, family)) for op, family in families.items()}
+        return {op: next(others) if number is None else number for op, number in known.items()}
+
+    def _scored(self, network: Network, data: str, x: float, where: str) -> Point:
+        score = network.scores[data]
+        spread = "" if score.sd is None else f" ± {score.sd:.4f}"
+        label = f"{network.name}: {score.mean:.4f}{spread} (n = {score.n}), {where}"
+        return Point(x, score.mean, label, self.anchors[network.name], score.sd)
+
+    def _plot(
+        self,
+        title: str,
+        base: str,
+        data: str,
+        series: Sequence[Series],
+        x: str,
+        y: str | None = None,
+        ticks: Sequence[float] = (),
+    ) -> Iterator[Plot]:
+        """The plot, with the base's name and the data's where there are several; none for no points."""
+        names = [*([base] if len(self.page.bases) > 1 else []), *([data] if len(self.page.data) > 1 else [])]
+        metric = self.page.results.metric if self.page.results else ""
+        shown = [one for one in series if one.points]
+        if shown:
+            whole = ": ".join([self.words[title], *([", ".join(names)] if names else [])])
+            yield Plot(whole, shown, x, metric if y is None else y, ticks)
+
+
+def giga(value: float, sign: str = "") -> str:
+    """GFLOPs with three digits behind the point; small ones with three that count."""
+    return f"{value:{sign}.{decimals([value], 3, least=3)}f}"
+
+
+def _gflops(network: Network) -> tuple[float, str] | None:
+    return None if network.gflops is None else (network.gflops, f"{giga(network.gflops)} GFLOPs")
+
+
+def _gflops_added(network: Network) -> tuple[float, str] | None:
+    gflops = 0.0 if network.is_base else network.gflops_added
+    return None if gflops is None else (gflops, f"{giga(gflops, '+')} GFLOPs")
+
+
+def _milliseconds(network: Network) -> tuple[float, str] | None:
+    return None if network.latency is None else (1e3 * network.latency, f"{1e3 * network.latency:.2f} ms")
+
+
+def _all_known(networks: Sequence[Network]) -> bool:
+    return all(network.params is not None and network.macs is not None for network in networks)
+
+
+def _more(name: str, params: int, gflops: float) -> str:
+    return f"{name}: {params:+,}, {giga(gflops, '+')} GFLOPs"

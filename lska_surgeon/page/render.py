@@ -14,8 +14,7 @@ from ..drawing.plots import page_svg
 from ..drawing.style import SERIES
 from ..reports import Strong, Table, latex, markdown
 from ..wording import decimals, printable_lines
-from .charts import Charts
-from .content import Network, Page
+from .content import Charts, Network, Page
 from .words import WORDS
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from support import builds, images
 from lska_surgeon.core.graph import Scaling
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement
-from lska_surgeon.drawing.comparison import Comparison
 from lska_surgeon.drawing.content import Content
+from lska_surgeon.drawing.drawing import Comparison
 from lska_surgeon.drawing.images import svg_of
 from lska_surgeon.drawing.scene import scene_of
 from lska_surgeon.drawing.style import TYPES
