@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
-import math
 import os
 import platform
 import re
@@ -180,11 +178,9 @@ def parse_json(content: str | bytes, kind: type[Kind]) -> Kind:
     import msgspec  # here, for most commands read none
 
     try:
-        value = json.loads(content, parse_constant=_finite, parse_float=_finite)
+        value = msgspec.json.decode(content)  # strict: no number that is none, none beyond the largest
         _refuse_depth(value, _MOST_DEEP)
         msgspec.convert(value, kind)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     return cast(Kind, value)
@@ -197,13 +193,6 @@ def _refuse_depth(value: Any, most: int) -> None:
             raise RecursionError
         for part in value.values() if isinstance(value, dict) else value:
             _refuse_depth(part, most - 1)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"it has the number {clean(text, 24)}")
-    return number
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, force: bool = False) -> None:

@@ -99,7 +99,7 @@ def test_standard_output_gets_the_image_alone() -> None:
         ("", "Missing argument 'MODEL'"),
     ],
 )
-def test_a_error_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
+def test_an_error_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
     result = run(f"draw {words}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {message}")
