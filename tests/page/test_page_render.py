@@ -11,7 +11,7 @@ import pytest
 from support.reports import EVIL, FIELDS, NETWORKS, PAGE
 
 from lska_surgeon.ablation.table import Summary
-from lska_surgeon.page.content import Network, Page
+from lska_surgeon.page.content import Charts, Network, Page
 from lska_surgeon.page.render import anchors, render, results_table
 from lska_surgeon.page.words import LANGUAGES, WORDS
 
@@ -126,6 +126,13 @@ def test_error_bars_are_as_long_as_the_deviation() -> None:
     lengths = [float(low) - float(high) for low, high in bars]
     assert len(lengths) == 2
     assert lengths[1] / lengths[0] == pytest.approx(1.5, abs=0.02)
+
+
+def test_a_line_over_kernel_sizes_runs_from_small_to_large() -> None:
+    """In whatever order the recipe has them: here the larger one comes first."""
+    plots = Charts(PAGE, WORDS["en"], anchors(NETWORKS)).networks()
+    (plot,) = [plot for plot in plots if plot.title == "Accuracy against kernel size"]
+    assert [[point.x for point in series.points] for series in plot.series if series.joined] == [[7, 23]]
 
 
 def test_scores_of_nothing_have_an_axis_from_nothing_up() -> None:
