@@ -340,11 +340,6 @@ class Block:
         return "text" in self.traits
 
     @property
-    def concatenates(self) -> bool:
-        """Whether it is Ultralytics' own fusion, which joins maps of one size by their channels."""
-        return self.width == "sum" and self.custom is None
-
-    @property
     def is_output(self) -> bool:
         """Whether it is an output layer: what it gives is no feature map."""
         return self.role == "output"

@@ -150,7 +150,7 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
 #: What a row may hold that is not one of the paper's -> its block.
 _BLOCKS = {block.other: block.name for block in STOCK if block.other}
 CBAM, TIMM = "cbam", "timm:"
-TIMM_BLOCK, GATED = _BLOCKS["timm"], _BLOCKS["gated"]
+GATED = _BLOCKS["gated"]
 #: timm's attention modules that are built from a width alone, take (N, C, H, W) of any size and keep it: by the names
 #: that its `create_attn` has for them, then those that it has none for. Its ge, bottleneck, halo, bat and Attention2d
 #: want more: the map's size, sides that are multiples of a block, or widths that are multiples of 32.

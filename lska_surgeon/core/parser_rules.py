@@ -1,6 +1,6 @@
 """How Ultralytics' parser treats the blocks that it speaks of, as `installed.probing` read it.
 
-Written by `pytest tests/installed/test_parse_model.py --update-blocks`; `ParserRule` says what the columns are.
+Written by `pytest tests/installed/test_parse_model.py --update-blocks`; its support says what the columns are.
 """
 
 from __future__ import annotations

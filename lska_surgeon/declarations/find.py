@@ -348,11 +348,6 @@ def building_with(blocks: BlockTable) -> Iterator[None]:
         _ACTIVE.reset(token)
 
 
-def is_building() -> bool:
-    """Whether a verb, or a command, is at work in this thread."""
-    return _ACTIVE.get() is not None
-
-
 def active_declarations() -> Declarations:
     """The declarations that hold for what is built now: those of the verb that is at work, else the nearest."""
     given = _ACTIVE.get()

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from support.parser_rules import blocks_of, rules_of
 
 from lska_surgeon.core import parser_rules
 from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.installed.parse_model import UNKNOWN, ParserSource, UnreadableParser
-from lska_surgeon.installed.probing import blocks_of, rules_of
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yolo.environment import import_offline
 
 NEW = '''"""How Ultralytics' parser treats the blocks that it speaks of, as `installed.probing` read it.
 
-Written by `pytest tests/installed/test_parse_model.py --update-blocks`; `ParserRule` says what the columns are.
+Written by `pytest tests/installed/test_parse_model.py --update-blocks`; its support says what the columns are.
 """
 
 from __future__ import annotations
