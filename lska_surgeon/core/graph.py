@@ -57,7 +57,11 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     if letter not in entries:
         raise GraphError(f"no scale {letter}: this model has {', '.join(entries)}")
     entry = entries[letter]
-    if not isinstance(entry, list) or len(entry) != 3 or not (all(map(_is_factor, entry[:2])) and _is_most(entry[2])):
+    if (
+        not isinstance(entry, list)
+        or len(entry) != 3
+        or not (all(map(_is_factor, entry[:2])) and isinstance(entry[2], (int, float)) and entry[2] > 0)
+    ):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
     _refuse_absurd(f"scale {letter}", entry[:2])
     return Scaling(letter, *map(float, entry))
@@ -79,10 +83,6 @@ def _refuse_absurd(what: str, factors: Sequence[float]) -> None:
 
 def _is_factor(value: Any) -> bool:
     return isinstance(value, (int, float)) and 0 <= value < math.inf
-
-
-def _is_most(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value > 0
 
 
 #: What row 0 reads: the image itself.

@@ -232,10 +232,6 @@ def _is_block(layer: Layer, first: bool) -> bool:
     return not (first and _only_makes_smaller(layer))
 
 
-def _sppf(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(Site("sppf", "sppf", layer.index) for layer in graph if layer.kind.is_pooling)
-
-
 def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     """Behind the block that a fusion feeds; behind the fusion itself where its own module is all there is."""
     found: set[int] = set()
@@ -265,17 +261,6 @@ def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
     return tuple(Site("head", "head", source, consumer=output.index) for source in sorted(maps))
 
 
-def _residual(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    return tuple(
-        Site("residual", "residual", layer.index, inside=True) for layer in graph if _adds_its_input(layer, shapes)
-    )
-
-
-def _sppf_inner(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    hosts = (layer for layer in graph if layer.kind.may_hold and layer.kind.is_pooling)
-    return tuple(Site("sppf-inner", "sppf-inner", layer.index, inside=True) for layer in hosts)
-
-
 def _adds_its_input(layer: Layer, shapes: Sequence[Shape]) -> bool:
     """Whether a row has bottlenecks that add their input."""
     host, source = layer.kind.host, layer.sources[0]
@@ -286,13 +271,23 @@ def _adds_its_input(layer: Layer, shapes: Sequence[Shape]) -> bool:
     return host.has(row) and host.adds(row)
 
 
-NAMES: dict[str, Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]] = {
+Finder = Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]
+
+
+def _each(name: str, is_site: Callable[[Layer, Sequence[Shape]], bool], inside: bool = False) -> Finder:
+    """Every row of which something is true, whatever stands around it."""
+    return lambda graph, shapes: tuple(
+        Site(name, name, layer.index, inside=inside) for layer in graph if is_site(layer, shapes)
+    )
+
+
+NAMES: dict[str, Finder] = {
     "backbone": _backbone,
-    "sppf": _sppf,
+    "sppf": _each("sppf", lambda layer, _: layer.kind.is_pooling),
     "neck": _neck,
     "head": _head,
-    "residual": _residual,
-    "sppf-inner": _sppf_inner,
+    "residual": _each("residual", _adds_its_input, inside=True),
+    "sppf-inner": _each("sppf-inner", lambda layer, _: layer.kind.is_pooling and layer.kind.may_hold, inside=True),
 }
 
 

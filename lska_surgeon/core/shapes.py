@@ -83,7 +83,8 @@ class _Strides:
             for layer, effect in zip(self.layers, self.effects):
                 self._set(layer.index, self._forwards(layer, effect, ratios.get(layer.index)))
                 if effect.ratio is None and len(layer.raw_sources) > 1:
-                    self._set(layer.index, self._one([self._of(source) for source in layer.sources]))
+                    read = {self._of(source) for source in layer.sources}
+                    self._set(layer.index, read.pop() if len(read) == 1 else None)
             for layer, effect in zip(reversed(self.layers), reversed(self.effects)):
                 self._backwards(layer, effect)
             if not self.changed and not self._learn(ratios) and not self._usual():
@@ -148,9 +149,6 @@ class _Strides:
 
     def _of(self, source: int) -> float | None:
         return 1.0 if source == IMAGE else self.stride[source]
-
-    def _one(self, strides: Sequence[float | None]) -> float | None:
-        return strides[0] if len(set(strides)) == 1 else None
 
     def _set(self, index: int, stride: float | None) -> None:
         if index == IMAGE or stride is None or stride < 1 or not self.effects[index].is_map:
@@ -238,7 +236,7 @@ def size_problem(layer: Layer, scaling: Scaling) -> str | None:
         return f"is {width} channels wide: it may be 1 to {MOST_CHANNELS}"
     if block.is_operator or block.custom or not block.is_known:
         return None
-    absurd = next(filter(_is_absurd, numbers_in(args[has_width:])), None)
+    absurd = next((one for one in numbers_in(args[has_width:]) if not abs(one) <= MOST_CHANNELS), None)
     return None if absurd is None else f"has the argument {absurd}: it may be at most {MOST_CHANNELS}"
 
 
@@ -306,10 +304,6 @@ def _begins_with_a_width(layer: Layer) -> bool:
     """A number, or a word that the parser evaluates."""
     first = layer.args[0] if layer.args else None
     return isinstance(first, (int, float, str)) and not isinstance(first, bool)
-
-
-def _is_absurd(number: float) -> bool:
-    return not abs(number) <= MOST_CHANNELS
 
 
 def _channels(
@@ -396,10 +390,6 @@ def _is_factor(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def _is_scales(value: Any) -> bool:
-    return not value or isinstance(value, Mapping)
-
-
 def _is_keypoints(value: Any) -> bool:
     return value is None or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_whole, value)))
 
@@ -419,7 +409,7 @@ def _or_empty(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 #: What Ultralytics reads -> whether it is that, what it is, and an example.
 _SETTINGS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "nc": (_is_whole, "the number of classes", "80"),
-    "scales": (_is_scales, "a mapping of letters", "{n: [0.33, 0.25, 1024]}"),
+    "scales": (_or_empty(lambda value: isinstance(value, Mapping)), "a mapping of letters", "{n: [0.33, 0.25, 1024]}"),
     "scale": (_or_empty(lambda value: isinstance(value, str)), "one letter of scales", "n"),
     "depth_multiple": (_is_factor, "a number", "0.33"),
     "width_multiple": (_is_factor, "a number", "0.25"),

@@ -188,7 +188,7 @@ class _Reader:
             raise self._bad(name, "class", problem)
         file = PurePosixPath(found["file"])
         folder = self.path.resolve().parent
-        if file.is_absolute() or ".." in file.parts or not _is_below((folder / file).resolve(), folder):
+        if file.is_absolute() or ".." in file.parts or folder not in (folder / file).resolve().parents:
             problem = f"{clean(target)!r} leaves the folder of {self.path.name}: name a file in it, or module:Class"
             raise self._bad(name, "class", problem)
         if not all(re.match(_NAME, part, re.ASCII) for part in file.with_suffix("").parts):
@@ -250,10 +250,6 @@ def _read_toml(text: str) -> dict[str, Any]:
     if re.search(_LONG_KEY, text):
         raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
     return tomllib.loads(text)
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return folder in path.parents
 
 
 def _line_of(text: str, block: str, key: str) -> int:

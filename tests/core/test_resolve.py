@@ -63,6 +63,13 @@ def test_resolved_variant_under_another_letter_is_the_same_or_refused(model: str
     assert builds.tensor_shapes(layers) == builds.full_variant(model, scaling, variants).tensors
 
 
+@pytest.mark.parametrize(
+    ("n", "depth", "repeats"), [(3, 0.33, 1), (6, 0.33, 2), (3, 0.67, 2), (9, 0.5, 4), (1, 9.0, 1)]
+)
+def test_repeats_are_rounded_as_ultralytics_rounds_them(n: int, depth: float, repeats: int) -> None:
+    assert Scaling("m", depth).repeats(n) == repeats == (max(round(n * depth), 1) if n > 1 else n)
+
+
 def resolved(tmp_path: Path, text: str, scale: str | None = None) -> str:
     path = tmp_path / "my.yaml"
     path.write_text(text, encoding="utf-8")
