@@ -29,6 +29,7 @@ from ultralytics.utils.torch_utils import init_seeds
 
 from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.contents import RECORD, Checkpoint, checkpoint_of
+from ..core.blocks import BlockTable
 from ..declarations.find import active_blocks
 from ..errors import AblationError, ChangedOutputsError, CheckpointError, SurgeonError, without_trust
 from ..grafting.graft import graft
@@ -96,7 +97,7 @@ class _Training:
             Unusable: not from this state.
             SurgeonError: as `train_run`.
         """
-        start = Start.of(self.folder, self.record.role, self.record.task)
+        start = Start.of(self.folder, self.record.role, self.record.task, active_blocks())
 
         def prepare(network: Any) -> None:
             network.add_callback("on_train_start", lambda trainer: self._begin(trainer, start))
@@ -213,6 +214,7 @@ class Start:
         is_variant: whether it has operators that the base has not.
         init: how these start in a checkpoint, "identity" or "default".
         checkpoint: the trained base; None from scratch.
+        blocks: the table of blocks that the model is read by.
         places: index of a layer in the base -> in the variant, once that has been carried; empty where none moves.
     """
 
@@ -221,16 +223,25 @@ class Start:
     is_variant: bool
     init: str
     checkpoint: Checkpoint | None
+    blocks: BlockTable
     places: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, role: str, task: Task, read: Callable[[str], Checkpoint] = read_checkpoint) -> Start:
+    def of(
+        cls,
+        folder: Path,
+        role: str,
+        task: Task,
+        blocks: BlockTable,
+        read: Callable[[str], Checkpoint] = read_checkpoint,
+    ) -> Start:
         """The start of a run.
 
         Args:
             folder: where its YAMLs lie.
             role: of its network.
             task: what its record says of its training.
+            blocks: the table of blocks that its network is read by.
             read: reads a checkpoint.
 
         Raises:
@@ -242,7 +253,7 @@ class Start:
         difference = other_network(checkpoint, base) if checkpoint else None
         if checkpoint and difference:
             raise AblationError(f"{checkpoint.path} is no start for {base.stem}: {difference}")
-        return cls(base, model, is_variant, task.init, checkpoint)
+        return cls(base, model, is_variant, task.init, checkpoint, blocks)
 
     @property
     def source(self) -> Path:
@@ -267,7 +278,7 @@ class Start:
             base = replace(base, path=self.checkpoint.path, sha256=self.checkpoint.sha256)
         identity = self.init == IDENTITY if self.checkpoint else None
         try:
-            grafted = graft(plan_graft_into(base, str(self.model), active_blocks()), identity=identity, seed=seed)
+            grafted = graft(plan_graft_into(base, str(self.model), self.blocks), identity=identity, seed=seed)
         except ChangedOutputsError as error:
             gate = "gated: true in the matrix (or under include)" if error.bare else ""
             remedy = " or ".join(filter(None, [gate, f"init: {DEFAULT} under train"]))
@@ -318,7 +329,7 @@ def check_starts(ablation: Ablation, runs: Sequence[Run]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             run.write_models(Path(folder))
             try:
-                start = Start.of(Path(folder), run.network.role, run.task, read)
+                start = Start.of(Path(folder), run.network.role, run.task, ablation.recipe.blocks, read)
                 start.carried(start.checkpoint.float_model() if start.checkpoint else build(start.base), run.seed)
             except SurgeonError as error:
                 raise ablation.recipe.bad("train.start", str(error).replace(f"{folder}{os.sep}", "")) from error

@@ -25,6 +25,7 @@ import lska_surgeon as ls
 from lska_surgeon.ablation.records import Task
 from lska_surgeon.ablation.runs import Run, plan_ablation
 from lska_surgeon.ablation.training import Start, _paired, train_run
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.grafting.trainers import TRAINERS
 from lska_surgeon.grafting.transplant import moved_name
 from lska_surgeon.yolo.build import build
@@ -123,7 +124,7 @@ FAMILIES = [
 def started(base: Path, model: Path, checkpoint: Path | None, seed: int, *, classes: int = 3) -> dict[str, Tensor]:
     """What a training would begin with, by its own trainer."""
     task = Task(model.name, "", {}, base.name, str(checkpoint) if checkpoint else None)
-    start = Start.of(base.parent, "base" if base == model else "variant", task)
+    start = Start.of(base.parent, "base" if base == model else "variant", task, STOCK)
     network = YOLO(str(start.source))
     trainer: Any = object.__new__(_paired(TRAINERS[network.task], start))
     trainer.args = SimpleNamespace(**{**DEFAULT_CFG_DICT, "seed": seed, "save_dir": str(base.parent)})

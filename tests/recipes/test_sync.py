@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,7 +19,11 @@ from support.releases import published_head
 import lska_surgeon as ls
 from lska_surgeon import files
 from lska_surgeon.cli.main import main
+from lska_surgeon.cost.cache import ModelText
 from lska_surgeon.declarations.find import VARIABLE
+from lska_surgeon.recipes import verify
+from lska_surgeon.recipes.recipe import Recipe, read_recipe
+from lska_surgeon.recipes.variants import plan_variants
 
 RECIPE = """\
 base: [yolov8n.yaml, yolov8s.yaml]
@@ -67,6 +72,11 @@ def refused(words: str) -> str:
     assert (out, error[:7], error.count("\n")) == ("", "Error: ", 1)
     assert content() == before
     return error[7:-1]
+
+
+def recipe_of(text: str) -> Recipe:
+    write(text)
+    return read_recipe(Path("recipe.yaml"))
 
 
 def content(folder: Path = Path()) -> dict[str, bytes]:
@@ -484,6 +494,14 @@ def test_verify_names_what_does_not_build_and_nothing_is_written() -> None:
     assert "Nonsense" in done
     assert done.endswith("recipe.yaml: 1 variant, nothing written, 1 broken\n")
     assert not Path("variants").exists()
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_verify_names_a_variant_of_other_parameters_than_planned(off: int) -> None:
+    (variant,) = plan_variants(recipe_of("base: yolov8n.yaml\nmatrix: {at: sppf, k: 7}\n"))
+    added = (variant.plan.params_added or 0) + off
+    task = verify._Task(variant.file, ModelText(Path(variant.file).name, variant.text, None), variant.base_text, added)
+    assert re.fullmatch(r"has [\d,]+ parameters, and [\d,]+ were planned", verify._problem(task) or "")
 
 
 SLOW = """

@@ -1,4 +1,4 @@
-"""Ablations on a real Ray cluster of two nodes, one of which dies in the middle."""
+"""Ablations on a real Ray cluster of two nodes, one of which dies in the middle; and what a Slurm script says."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.errors import AblationError, MissingPackageError
 
 TEXT = RECIPE.replace("epochs: 3", "epochs: 6").replace("[neck, sppf]", "sppf").replace("[0, 1, 2]", "[0, 1]")
+
+
+def test_a_slurm_script_quotes_its_folders(tmp_path: Path) -> None:
+    ablation = plan_ablation(write_recipe(tmp_path / "a b"))
+    text = clusters.script(ablation, ablation.runs, "-p gpu")
+    assert f"#SBATCH --chdir='{tmp_path / 'a b'}'\n" in text
+    assert f"#SBATCH --output='{tmp_path / 'a b' / 'ablation' / 'recipe' / 'slurm' / '%A-%a.txt'}'\n" in text
 
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
