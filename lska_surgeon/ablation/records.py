@@ -132,7 +132,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
     identity: Annotated[str, Meta(pattern=r"^\w+$")]
     asked: dict[str, Any]
     task: Task
-    state: Literal["waiting", "running", "done", "failed", "unreadable"] = "waiting"
+    state: Literal["waiting", "running", "done", "failed", "unreadable"]
     attempts: tuple[Attempt, ...] = ()
     error: _Failure = None
     transferred: _Transferred = None

@@ -124,7 +124,9 @@ class Run:
         """The record of a run that nobody has begun: all that a process needs to train it."""
         asked, network = self.asked, self.network
         identity, task = digest(asked), self.task
-        return Record(1, network.name, network.role, network.base, self.data, self.seed, identity, asked, task)
+        return Record(
+            1, network.name, network.role, network.base, self.data, self.seed, identity, asked, task, "waiting"
+        )
 
     @property
     def task(self) -> Task:

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import AblationError, SurgeonError
 from ..files import target_path
-from ..recipes.sync import SyncOptions, Variants
-from ..recipes.templates import Templates
-from ..recipes.templates import templates as shipped
 from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
 
 if TYPE_CHECKING:
@@ -19,6 +16,8 @@ if TYPE_CHECKING:
     from ..ablation.results import Results
     from ..ablation.status import AblationStatus
     from ..page.gather import ReportPage
+    from ..recipes.sync import Variants
+    from ..recipes.templates import Templates
 
 
 @verb
@@ -29,6 +28,8 @@ def templates() -> Templates:
     >>> ls.templates()["kernel-ablation"].write("recipe.yaml")
     PosixPath('recipe.yaml')
     """
+    from ..recipes.templates import templates as shipped
+
     return shipped()
 
 
@@ -74,7 +75,7 @@ def variants(
         RecipeError: the recipe, a base or the index can't be read or followed; with file and line.
         TargetError: a file is in the way and `force` is off; nothing was written.
     """
-    from ..recipes.sync import sync
+    from ..recipes.sync import SyncOptions, sync
 
     if jobs < 1:
         raise SurgeonError(f"jobs {jobs} is not a number of processes: give 1 or more")
@@ -291,7 +292,7 @@ def report(
         TargetError: `output` does not end in .html.
     """
     from ..insight.images import images_in
-    from ..recipes.sync import sync
+    from ..recipes.sync import SyncOptions, sync
 
     target = report_target(recipe, output)
     folder = None if images is None else Path(images)

@@ -260,6 +260,24 @@ def test_states_come_from_files_and_the_lock(tmp_path: Path) -> None:
     assert run.state == "failed"
 
 
+def test_a_record_of_before_is_read_on_and_done_with(tmp_path: Path) -> None:
+    """What is called `cell.json` there, and has keys that are written no more."""
+    ablation = planned(tmp_path / "a")
+    finish(ablation)
+    done, waiting = ablation.runs[:2]
+    write_record(waiting.folder, waiting.record())
+    for run in (done, waiting):
+        record = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+        assert record["state"] == ("done" if run is done else "waiting")  # whatever is usual, it stands there
+        (run.folder / "run.json").unlink()
+        former = {**record, "timed": False, "asked_batch": 2, "notes": {}}
+        (run.folder / "cell.json").write_text(json.dumps(former), encoding="utf-8")
+    assert (done.state, waiting.state) == ("done", "waiting")
+    assert to_train(ablation) == [waiting]
+    write_record(waiting.folder, record_of(waiting).but(state="running"))
+    assert sorted(path.name for path in waiting.folder.glob("*.json")) == ["run.json"]
+
+
 def test_a_run_that_failed_is_tried_again_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = planned(tmp_path / "a").runs[0]
     assert run.prepare()

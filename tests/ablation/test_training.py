@@ -204,7 +204,9 @@ def test_what_one_has_to_know_of_a_training_is_noted(
     write_checkpoint(tmp_path).rename(tmp_path / "weights" / "last.pt")
     pretend(tmp_path, None, [{"train/box_loss": loss} for loss in epochs])
     task = Task("tiny.yaml", "data.yaml", {"batch": 8})
-    record = Record(1, "tiny", "base", "tiny", "data", 0, "a", {}, task, transferred=Transferred(transferred, 90))
+    record = Record(
+        1, "tiny", "base", "tiny", "data", 0, "a", {}, task, "running", transferred=Transferred(transferred, 90)
+    )
     finished = training._Training(tmp_path, record).finished(trainer)
     assert finished.notes == ({kind: text} if kind else {})
     assert finished.epochs == Epochs(3, len(epochs))
