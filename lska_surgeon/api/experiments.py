@@ -204,9 +204,7 @@ def results(
         SurgeonError: there is nothing to tabulate, or no such metric or column.
     """
     if effect is not None and effect <= 0:
-        raise AblationError(
-            f"no number of seeds shows a difference of {effect:g}: give --effect above 0, such as 0.005"
-        )
+        raise AblationError(f"effect {effect:g} is out of range: give a difference above 0, such as 0.005")
     sources = [Path(path) for path in listed(source)]
     if not sources:
         raise AblationError("give a recipe, or folders with runs")

@@ -1,1 +1,1 @@
-"""The command line: a module a command, which parses, calls its verb, and shows or writes what that gave."""
+"""The command line: a module of commands for each group of `--help`, each made from its verb."""

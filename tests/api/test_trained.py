@@ -118,6 +118,8 @@ def test_flops_are_those_of_the_file(given: str) -> None:
     assert (counted.params, counted.macs, counted.layers) == (from_file.params, from_file.macs, from_file.layers)
     assert counted.name == ("DetectionModel" if given == "module" else counted.name)
     assert Path(counted.name).name == ("DetectionModel" if given == "module" else "things.pt")
+    if given == "module":
+        assert ls.flops(source, imgsz=64, fuse=False).layers > counted.layers
     if given in ("yolo", "module"):
         assert not (source.model if given == "yolo" else source).is_fused()
 
