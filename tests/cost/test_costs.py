@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lska_surgeon.cost.cost import FROZEN, Cost, Costs, ModuleCost
+from lska_surgeon.cost.limits import Budget, parse_amount, parse_limit
 from lska_surgeon.reports import FORMATS, render
 
 CONV = ModuleCost("0", "Conv", 900, 2_000_000, {}, (ModuleCost("conv", "Conv2d", 900, 2_000_000, {"conv": 2_000_000}),))
@@ -182,3 +183,14 @@ def test_github_has_a_notice_for_each_model_and_an_error_for_each_limit() -> Non
         ("error", LARGE.name, "a-larger-one.yaml has 1,005,000 parameters, above the limit of 5,000"),
     ]
     assert Costs((SMALL, LARGE)).above() == []
+
+
+def test_limits_are_read_exactly_and_what_reaches_one_is_not_above_it() -> None:
+    texts = ("30", "11,000", "40M", "1.5k", ".5g")
+    assert [parse_amount(text) for text in texts] == [30, 11_000, 40_000_000, 1_500, 500_000_000]
+    budget = Budget(gflops=parse_limit("1.1x"), params=parse_limit("40M"))
+    assert budget.excess(40_000_000, 1_100_000_000, 1, 1_000_000_000) == []
+    assert budget.excess(40_000_001, 1_100_000_001, 1, 1_000_000_000) == [
+        "2.200 GFLOPs are above 2.200, 1.1x of the base",
+        "40,000,001 parameters are above the limit of 40M",
+    ]
