@@ -74,9 +74,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
     with container.opened(path) as file:
         kind = container.kind_of(path, file)
         names, damage = _audited(path, kind, file, allowlist.lookup_with_stand_ins if stand_ins else allowlist.lookup)
-        _refuse_yolov5(path, names)
+        _refuse_names(path, names, trust)
         if not trust:
-            _refuse_names(path, names)
             _refuse_damage(path, kind, damage)
         if names.missing:
             packages = " ".join(sorted({name.partition(".")[0] for name in names.missing}))
@@ -114,7 +113,6 @@ def refuse_unsafe(path: str | os.PathLike[str], *, besides: Collection[str] = ()
     path = Path(path)
     kind, names, damage = _scan(path)
     names = replace(names, refused=tuple(name for name in names.refused if name not in besides))
-    _refuse_yolov5(path, names)
     _refuse_names(path, names)
     _refuse_damage(path, kind, damage)
     _refuse_format(path, kind, names, trust=False)
@@ -272,14 +270,6 @@ def _audited(
     return Globals(tuple(allowed), tuple(map(clean, refused)), tuple(map(clean, missing)), protocol), damage
 
 
-def _refuse_yolov5(path: Path, names: Globals) -> None:
-    if names.refused and all(name.startswith(_YOLOV5) for name in names.refused):
-        raise CheckpointError(
-            f"{path} is a checkpoint of the YOLOv5 repository, whose layers are not those of ultralytics: "
-            "use one that ultralytics trained, such as yolov5su.pt"
-        )
-
-
 def _refuse_damage(path: Path, kind: str, damage: Exception | None) -> None:
     if damage is not None and kind == container.ZIP:
         raise _damaged(path, first_line(damage)) from damage
@@ -289,9 +279,14 @@ def _damaged(path: Path, reason: object) -> CheckpointError:
     return CheckpointError(f"{path} is damaged ({reason}): copy or download it again")
 
 
-def _refuse_names(path: Path, names: Globals) -> None:
-    """Raise for what must not be loaded without trust."""
-    if not names.refused:
+def _refuse_names(path: Path, names: Globals, trust: bool = False) -> None:
+    """Raise for what can't be loaded, and, without trust, for what must not."""
+    if names.refused and all(name.startswith(_YOLOV5) for name in names.refused):
+        raise CheckpointError(
+            f"{path} is a checkpoint of the YOLOv5 repository, whose layers are not those of ultralytics: "
+            "use one that ultralytics trained, such as yolov5su.pt"
+        )
+    if trust or not names.refused:
         return
     if all(name.startswith("__main__.") for name in names.refused):
         raise UnsafeCheckpointError(

@@ -177,7 +177,8 @@ class Checkpoint(Result):
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
+    numbers = tensor.float() if tensor.element_size() < 4 else tensor  # older releases find no ends of smaller numbers
+    return bool(torch.stack(torch.aminmax(numbers)).isfinite().all())
 
 
 def _if(kind: type, value: Any) -> Any:
