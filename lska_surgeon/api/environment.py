@@ -81,9 +81,9 @@ def _import_custom_modules(models: Sequence[str]) -> None:
     """Before Ultralytics reads the models: it would look in a package index for what it can't import."""
     for file in models:
         if file.endswith(".pt") and Path(file).is_file():
-            from ..checkpoints.checkpoint import import_own_blocks
+            from ..checkpoints.checkpoint import import_custom_modules
 
-            import_own_blocks(file)
+            import_custom_modules(file)
 
 
 @verb

@@ -131,7 +131,7 @@ def globals_of(path: str | os.PathLike[str]) -> Globals:
     return names
 
 
-def import_own_blocks(path: str | os.PathLike[str]) -> None:
+def import_custom_modules(path: str | os.PathLike[str]) -> None:
     """Import the declared classes that a file names, for a reader that looks at no declaration (Ultralytics' own).
 
     A file that can't be read is passed over: its reader says why.

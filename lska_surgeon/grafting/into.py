@@ -148,8 +148,8 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
     makes = _makes_of(base, base_yaml, layers)
     targets: list[Target] = []
     problem: SurgeonError | None = None
-    for letter in _letters(source.scale, base_yaml, document.settings):
-        yaml = _yaml_at(document, base_yaml, letter)
+    for scale in _scales(source.scale, base_yaml, document.settings):
+        yaml = _yaml_at(document, base_yaml, scale)
         try:
             targets.append(_align(base, makes, graph_of(yaml, document.name, base.blocks), yaml))
         except SurgeonError as error:
@@ -196,17 +196,17 @@ def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], ch
     return (f"{source.name} asks by its name for scale {source.scale}, {so}{advice}",)
 
 
-def _letters(named: str | None, base_yaml: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str | None]:
+def _scales(named: str | None, base_yaml: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str | None]:
     """Scales to try: the checkpoint's, the file name's, then every other of the file."""
     scales = settings.get("scales")
     if not isinstance(scales, Mapping):
         return [None]
-    return [letter for letter in dict.fromkeys([base_yaml.get("scale"), named, *scales]) if letter in scales]
+    return [scale for scale in dict.fromkeys([base_yaml.get("scale"), named, *scales]) if scale in scales]
 
 
-def _yaml_at(document: Document, base_yaml: Mapping[str, Any], letter: str | None) -> dict[str, Any]:
+def _yaml_at(document: Document, base_yaml: Mapping[str, Any], scale: str | None) -> dict[str, Any]:
     kept = {key: base_yaml[key] for key in _OF_THE_CHECKPOINT if key in base_yaml}
-    return {**yaml_of(document.graph, {**document.settings, **kept}), **({"scale": letter} if letter else {})}
+    return {**yaml_of(document.graph, {**document.settings, **kept}), **({"scale": scale} if scale else {})}
 
 
 def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> list[Make]:
@@ -314,8 +314,8 @@ def _with_model(checkpoint: Checkpoint, variant: str, blocks: BlockTable) -> Che
     # The class branch of a detection head, or the last layer of a classifier.
     classes = [shapes[name][0] for name in tensors if re.search(r"\.cv3\.0\.2\.bias$|\.linear\.bias$", name)]
     problems = []
-    for letter in [source.scale, *document.scales] if document.scales else [None]:
-        changed = {**({"nc": classes[0]} if classes else {}), **({"scale": letter} if letter else {})}
+    for scale in [source.scale, *document.scales] if document.scales else [None]:
+        changed = {**({"nc": classes[0]} if classes else {}), **({"scale": scale} if scale else {})}
         model = build({**yaml_of(base, document.settings), **changed})
         wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
         wrong = [name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name)]
