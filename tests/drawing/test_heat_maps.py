@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+
+import numpy
+import pytest
+from PIL import Image
+
+from lska_surgeon.drawing.heat_maps import heat_png
 
 CODE = """
 import hashlib, sys
@@ -36,3 +43,12 @@ def test_heat_maps_are_the_same_bytes_in_every_process_and_need_no_torch(tmp_pat
     assert run(PYTHONHASHSEED="7", TZ="Asia/Tokyo", SOURCE_DATE_EPOCH="1700000000") == first
     assert len(first.splitlines()) == 3
     assert first.endswith(" False\n")
+
+
+def test_one_bright_pixel_of_a_large_map_stays_bright() -> None:
+    values = numpy.zeros((400, 400))
+    values[201, 77] = 1.0
+    with Image.open(io.BytesIO(heat_png(values))) as image:
+        assert image.size == (133, 133)
+        brightest = max(colour[:3] for _, colour in image.getcolors(1 << 16))
+    assert brightest == pytest.approx((253, 231, 37), abs=1)  # the end of viridis
