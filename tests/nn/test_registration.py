@@ -20,10 +20,10 @@ from ultralytics.nn import tasks
 
 import lska_surgeon.nn as blocks
 from lska_surgeon.core.operators import resolve_kernel
-from lska_surgeon.errors import BuildError, KernelError, UnknownOperatorError
+from lska_surgeon.errors import BuildError, GraphError, KernelError, UnknownOperatorError
 from lska_surgeon.nn import LKA, LSKA, named_operators
 from lska_surgeon.nn.parsing import conflicts, owned_names, register
-from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.command import run_yolo
 from lska_surgeon.yolo.environment import quiet
 
@@ -452,6 +452,17 @@ def test_a_renamed_output_layer_counts_as_what_it_extends(monkeypatch: pytest.Mo
 def test_the_scale_can_be_chosen() -> None:
     small, large = (build("yolov8n.yaml", scale=scale, named="n") for scale in (None, "s"))
     assert [model.model[0].conv.out_channels for model in (small, large)] == [16, 32]
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_what_comes_to_the_parser_by_any_way_has_sizes_that_end(trusted: bool) -> None:
+    absurd = model_of([-1, 2000, "Conv", [8, 1, 1]], scale="x")
+    if trusted:
+        assert len(layers_of(absurd, "absurd", trust=True)[2]) == 2000
+        return
+    for way in (build, lambda yaml: layers_of(yaml, "absurd")):
+        with pytest.raises(GraphError, match="has 2000 repeats: it may have 1 to 1000"):
+            way(absurd)
 
 
 def test_the_activation_of_a_model_is_none_of_the_next() -> None:
