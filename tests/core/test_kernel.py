@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lska_surgeon.core.attention import operators_in
+from lska_surgeon.core.graph import Graph, Layer, Scaling
 from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
+from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.errors import KernelError
 
 #: Table 1 of the paper's code: k, length of the first pair, length of the dilated pair, dilation.
@@ -94,6 +97,33 @@ def test_what_does_not_exist_is_refused_with_what_does(op: str, k: int, dilation
     with pytest.raises(KernelError) as refused:
         resolve_kernel(op, k, dilation)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("block", "args", "letter", "inside"),
+    [
+        ("C2f", [64], "n", (32, 2)),
+        ("C3", [64, True, 1, 0.25], "n", (16, 2)),
+        ("C3k2", [64, False, 0.5], "n", (32, 2)),
+        ("C3k2", [64, False, 0.5], "m", (16, 4)),
+        ("C3k2", [64, True], "n", (16, 4)),
+        ("C3k2", [64, True, 0.5, True], "x", (32, 2)),
+        ("A2C2f", [64, False, -1], "n", (16, 4)),
+        ("RepNCSPELAN4", [64, 32, 16, 3], "n", (8, 6)),
+        ("Bottleneck", [64], "n", (64, 2)),
+        ("SPP", [64, [5, 9]], "n", (96, 2)),
+        ("SPPF", [64, 5], "n", (128, 2)),
+        ("SPPELAN", [64, 32], "n", (128, 2)),
+    ],
+)
+def test_hosts_hold_so_many_operators_of_such_a_width(
+    block: str, args: list[object], letter: str, inside: tuple[int, int]
+) -> None:
+    host = Layer(1, "backbone", -1, 2, f"{block}LSKA", (*args, {"k": 7}))
+    graph = Graph((Layer(0, "backbone", -1, 1, "Conv", (64,)), host, Layer(2, "head", -1, 1, "Detect", ())))
+    held = operators_in(graph, 1, shapes_of(graph, Scaling(letter)), Scaling(letter))
+    assert held is not None
+    assert (held.channels, held.count) == inside
 
 
 def test_every_operator_has_a_block_of_its_own() -> None:
