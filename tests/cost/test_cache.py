@@ -71,6 +71,9 @@ def test_whatever_a_count_depends_on_is_another_file(
     assert again(imgsz=(64, 96)) == 2
     assert again(batch=2) == 3
     assert again(fuse=False) == 4
+    small, large = (cost_of("yolov8.yaml", SIZE, blocks=STOCK, scale=letter).params for letter in "ns")
+    assert small < large
+    del counted[4:]
     path.write_bytes(path.read_bytes().replace(b"16, True", b"24, True"))
     assert again() == again() == 5
     releases = dict(cache._releases())
