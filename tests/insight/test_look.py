@@ -143,6 +143,12 @@ def test_a_network_of_one_channel_sees_images_in_grey(tmp_path: Path) -> None:
     assert (left, right) == pytest.approx((0.114, 0.299), abs=0.01)  # what ITU-R BT.601 makes of blue and of red
 
 
+def test_a_network_of_three_channels_sees_red_first(tmp_path: Path) -> None:
+    (image,) = lska_surgeon.erf(reading(tmp_path, 3), images=colours(tmp_path), imgsz=64).images
+    assert image.tensor[0, :, 32, 8].tolist() == [0, 0, 1]
+    assert image.tensor[0, :, 32, 56].tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("first", ["many", "graft"])
 def test_noise_beside_images_is_said_and_drawn(first: str, tmp_path: Path) -> None:
     shapes.write_checkpoint(tmp_path)
@@ -161,6 +167,7 @@ def test_a_layer_that_gives_several_maps_sees_what_they_see(tmp_path: Path) -> N
     path = save(tmp_path, LISTS, "lists.pt")
     found = lska_surgeon.erf(path, layer=[0, 1], imgsz=64)
     first, lists = found.fields
+    assert [field.layer for field in lska_surgeon.erf(path, imgsz=64).fields] == [3]  # what -1 is in its last row
     assert (
         numpy.flatnonzero(lists.contribution.sum(0)).tolist() == numpy.flatnonzero(first.contribution.sum(0)).tolist()
     )
