@@ -20,7 +20,7 @@ from support.light import brought_by, canonical, light_environment, plain_enviro
 
 import lska_surgeon
 from lska_surgeon.cli.main import COMMANDS, main
-from lska_surgeon.errors import needs
+from lska_surgeon.errors import missing_package, needs
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "templates"
@@ -116,6 +116,13 @@ def test_every_missing_package_has_the_same_words_and_a_remedy_that_brings_it() 
     assert str(needs("onnx", "onnxruntime", what="--onnx")) == (
         '--onnx needs onnx and onnxruntime, which are not installed: pip install "lska-surgeon[onnx]"'
     )
+
+
+@pytest.mark.parametrize(("module", "is_ours"), [("lska_surgeon.somewhere", True), ("their_blocks", False)])
+def test_a_module_that_their_code_misses_is_not_one_that_we_need(module: str, is_ours: bool) -> None:
+    with pytest.raises(ModuleNotFoundError) as missing:
+        exec("import nowhere_at_all", {"__name__": module})
+    assert (missing_package(missing.value) is not None) is is_ours
 
 
 # The light install: every command works, or says in one line what it needs.
