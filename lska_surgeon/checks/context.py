@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer, Scaling, consumers_of, packed_row, role_of, scaling_of
-from ..core.shapes import Shape
+from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
-from .alignment import Alignment, Moved, align, is_whole, moved_sources, rewired, shapes_or_none
+from .alignment import Alignment, align, clashes, ratios_of, shapes_or_none
 from .findings import Correction, Finding
+from .wiring.decision import Verdict, infer
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
@@ -77,26 +79,52 @@ class Context:
         alignment = align(self.layers) if self.packed_row is None else None
         return alignment if alignment and alignment.confidence >= _ENOUGH else None
 
-    @cached_property
-    def moved(self) -> list[Moved]:
-        """The sources that are another layer than the stock model's."""
-        if self.alignment is None:
-            return []
-        moved = moved_sources(self.layers, self.alignment)
-        return [one for one in moved if one.around] if self._is_a_neck_of_its_own(self.alignment) else moved
+    @property
+    def stock_name(self) -> str | None:
+        """The name of the stock model that it was made from."""
+        return self.alignment.stock.name if self.alignment else None
 
-    def _is_a_neck_of_its_own(self, alignment: Alignment) -> bool:
-        """Whether fusions came or went and the whole fits as it stands: then its author meant every number of it."""
-        last = len(alignment.stock) - 1
-        came = {self.role(layer.index) for layer in self.layers if layer.index not in alignment.stock_row}
-        went = {role_of(layer, last) for layer in alignment.stock if layer.index not in alignment.rows}
-        shapes = shapes_or_none(self.layers) if {"fuse", "up"} & (came | went) else None
-        return shapes is not None and is_whole(self.layers, shapes)
+    @cached_property
+    def slow_rows(self) -> dict[int, tuple[int, Any]]:
+        """Down-sampling rows with another stride than the stock model's, where that alone makes strides clash.
+
+        Each with the place of its stride among its arguments, and the stock model's.
+        """
+        alignment = self.alignment
+        shapes = shapes_or_none(self.layers, alignment) if alignment and not self.bad_rows else None
+        if alignment is None or shapes is None or not clashes(self.layers, shapes):
+            return {}
+        layers, slow = list(self.layers), {}
+        for old, new in alignment.rows.items():
+            stock, ours = alignment.stock[old], layers[new]
+            at = stride_argument(ours.kind)
+            if at is None or stock.block != ours.block or len(stock.args) <= at or len(ours.args) < at:
+                continue
+            if (ours.args[at] if len(ours.args) > at else 1) != stock.args[at]:
+                slow[new] = (at, stock.args[at])
+                layers[new] = replace(ours, args=(*ours.args[:at], stock.args[at], *ours.args[at + 1 :]))
+        corrected = shapes_or_none(layers, alignment) if slow else None
+        return slow if corrected is not None and not clashes(layers, corrected) else {}
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What is wrong with its numbers, and what they should be."""
+        is_readable = not self.bad_rows and self.packed_row is None and all(layer.raw_sources for layer in self.layers)
+        if not is_readable or self.slow_rows:
+            return Verdict()
+        comments = {layer.index: self.document.comment_index(layer.index) for layer in self.layers}
+        numbers = {index: comment[0] for index, comment in comments.items() if comment}
+        return infer(self.layers, numbers, self.alignment, ratios_of(self.alignment) if self.alignment else {})
 
     @cached_property
     def corrected_layers(self) -> list[Layer]:
-        """The layers with the sources fixed that are another layer, not those that read around one."""
-        return rewired(self.layers, [moved for moved in self.moved if not moved.around])
+        """The layers with the numbers that they should have, as far as these are known."""
+        layers = list(self.layers)
+        for (row, slot), source in self.verdict.fixes.items():
+            numbers = layers[row].raw_sources
+            numbers = (*numbers[:slot], source, *numbers[slot + 1 :])
+            layers[row] = replace(layers[row], frm=numbers if isinstance(layers[row].frm, tuple) else numbers[0])
+        return layers
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...] | None:

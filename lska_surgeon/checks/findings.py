@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import TargetError
+from ..errors import DocumentError, TargetError
 from ..files import planned_target, write_text
 from ..modelfile.document import MARKS, Document
 from ..modelfile.rewriting import changes_of_args, splice
@@ -115,6 +115,8 @@ class CheckedFile(Result):
         stock: the stock model that its sources were compared with; None when it resembles none.
         scale: the scale that the file was asked for by, or None.
         notes: what the user should know.
+        choices: the texts between which a person has to choose where the numbers fit several readings, likeliest first.
+        choice: which of them `fixed_text` is, from 1; 0 for what is sure alone.
     """
 
     schema = 2
@@ -124,6 +126,8 @@ class CheckedFile(Result):
     stock: str | None
     scale: str | None
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    choice: int = 0
 
     def count(self, severity: str) -> int:
         """How many findings are of a severity."""
@@ -140,8 +144,19 @@ class CheckedFile(Result):
 
     @property
     def fixed_text(self) -> str:
-        """The text with every number fixed that has one right answer; else as it is."""
-        return corrected_text(self.document, self.findings)
+        """The text with every number fixed that has one right answer, or as it was chosen; else as it is."""
+        return self.choices[self.choice - 1] if self.choice else corrected_text(self.document, self.findings)
+
+    def chosen(self, choice: int) -> CheckedFile:
+        """The same with one of the choices for its fixed text.
+
+        Raises:
+            DocumentError: there is no such choice.
+        """
+        if not 0 <= choice <= len(self.choices):
+            there = f"{counted(len(self.choices), 'reading')} to choose from" if self.choices else "nothing to choose"
+            raise DocumentError(f"--fix={choice}: {self.path} has {there}; --fix alone shows what is sure")
+        return replace(self, choice=choice)
 
     @property
     def patch(self) -> str:

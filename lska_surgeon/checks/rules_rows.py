@@ -114,16 +114,20 @@ def scale(subject: Context) -> Iterator[Finding]:
 
 
 def comments(subject: Context) -> Iterator[Finding]:
-    """The number in an index comment is the row's index."""
-    document = subject.document
+    """The number in an index comment is the row's index.
+
+    Comments that are stale may be the last that tells what an author meant, so they are corrected together with the
+    sources, and only where they tell the same edit or none.
+    """
+    document, renumbered = subject.document, subject.verdict.renumber
     for layer in subject.layers if subject.packed_row is None else ():
         number, span = document.comment_index(layer.index) or (layer.index, None)
         # A number larger than any index is a width or a size, and so is the first of several.
         is_index = number <= len(subject.layers) + 9 and span and not _ANOTHER_NUMBER.match(document.text, span.end)
         if number != layer.index and is_index:
             message = f"the comment says {number}, the row's index is {layer.index}"
-            fix = Correction(layer.index, None, layer.index)
-            yield subject.finding(layer.index, message, f"write {layer.index}", fix)
+            fixes = (Correction(layer.index, None, layer.index),) if renumbered else ()
+            yield subject.finding(layer.index, message, f"write {layer.index}", *fixes)
 
 
 def modules(subject: Context) -> Iterator[Finding]:

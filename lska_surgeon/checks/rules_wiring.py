@@ -6,117 +6,113 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.graph import IMAGE, MAY_BE_ATTENTION, packed_problem
-from ..core.shapes import stride_argument
-from .alignment import Alignment, Moved, clashes, input_shapes, shapes_or_none
+from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of, packed_problem
+from ..wording import counted, numbers
+from .alignment import input_shapes
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
+from .wiring.network import Slot
 
+#: How many readings a person is shown to choose from.
+MOST_CHOICES = 3
+#: A term that a row may break -> how that is told of one of its numbers.
+_BROKEN = {
+    "twice": "the row reads it twice",
+    "clash": "its stride is not that of the other inputs",
+    "named_clash": "its stride is not that of the other inputs",
+    "output_clash": "the strides of the inputs do not double",
+    "output_inside": "it is not the end of a level",
+    "reads_fusion": "the block behind it refines it",
+    "reads_upsample": "it is on its way to the next fusion",
+}
 #: What `insert` writes behind an operator that one consumer alone is to read.
 _FOR_ONE_CONSUMER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
 
 def sources(subject: Context) -> Iterator[Finding]:
     """A warning for a backbone in one row, which the numbers count as several."""
-    packed = subject.packed_row
+    packed, verdict = subject.packed_row, subject.verdict
     if packed is not None:
         yield subject.finding(packed, packed_problem(subject.layers, packed), severity=WARNING)
         return
-    intended = {(moved.row, moved.slot): moved.expected for moved in subject.moved}
     for layer in subject.layers:
         if not layer.raw_sources:
             yield subject.finding(layer.index, str(layer.problem()))
         for slot, number in enumerate(layer.raw_sources):
-            problem = replace(layer, frm=number).problem()
-            expected = intended.get((layer.index, slot))
-            if problem and expected is None:
+            place, problem = (layer.index, slot), replace(layer, frm=number).problem()
+            if place in verdict.fixes:
+                yield _wrong(subject, place, problem)
+            elif place in verdict.wrong:
+                yield _undecided(subject, place, problem)
+            elif problem:
                 yield subject.finding(layer.index, problem)
-            elif problem and expected is not None:
-                suggestion = f"write {expected} ({subject.layers[expected].block})"
-                yield subject.finding(layer.index, problem, suggestion, Correction(layer.index, slot, expected))
 
 
-def wiring(subject: Context) -> Iterator[Finding]:
-    """A warning where the author may have chosen the source."""
-    if subject.alignment is None:
-        return
-    wrong = _rows_for_sure_wrong(subject, subject.alignment)
-    for moved in subject.moved:
-        if _is_there(moved) and (not moved.around or _is_stale_bypass(subject, subject.alignment, moved)):
-            yield _moved(subject, subject.alignment, moved, meant=not moved.around and moved.row not in wrong)
+def _wrong(subject: Context, place: Slot, problem: str | None) -> Finding:
+    row, slot = place
+    layer, right = subject.layers[row], subject.verdict.fixes[place]
+    story = _story(subject, place)
+    message = (
+        f"{problem} ({story})" if problem else f"{layer.block} reads {subject.named(layer.sources[slot])}: {story}"
+    )
+    suggestion = f"write {right} ({subject.layers[right].block})"
+    return subject.finding(row, message, suggestion, Correction(row, slot, right))
+
+
+def _undecided(subject: Context, place: Slot, problem: str | None) -> Finding:
+    """A number that is wrong in every likely reading, where these differ in what it should be."""
+    row, slot = place
+    layer = subject.layers[row]
+    reads = f"{layer.block} reads {subject.named(layer.sources[slot])}"
+    message = problem or f"{reads}: {_what_is_broken(subject, place)}"
+    choices = dict.fromkeys(reading.wiring[row][slot] for reading in subject.verdict.rivals[:MOST_CHOICES])
+    listed = " or ".join(f"{choice} ({subject.layers[choice].block})" for choice in choices)
+    return subject.finding(row, message, f"write {listed}")
+
+
+def _story(subject: Context, place: Slot) -> str:
+    """Why a number is wrong, by the reading that explains all numbers best."""
+    best = subject.verdict.best
+    story = best.story if best and best.story and place in best.old and len(best.old) > 1 else None
+    if best is None or story is None:
+        return _what_is_broken(subject, place)
+    edit = story.edit
+    if edit.inserted:
+        blocks = ", ".join(dict.fromkeys(subject.layers[row].block for row in edit.inserted))
+        rows, were = ("row", "was") if len(edit.inserted) == 1 else ("rows", "were")
+        return f"the number from before {rows} {numbers(edit.inserted)} ({blocks}) {were} inserted"
+    if edit.gone:
+        return f"the number from before {counted(edit.gone[0], 'row')} behind {edit.gone[1] - 1} went"
+    if edit.head:
+        more = "longer" if edit.head > 0 else "shorter"
+        return f"the number in a head for a backbone that is {counted(abs(edit.head), 'row')} {more}"
+    if edit.evidence == "stock" and subject.alignment:
+        return f"{subject.alignment.stock.name}'s number, from before rows came or went"
+    return "the number that the comments count by"
+
+
+def _what_is_broken(subject: Context, place: Slot) -> str:
+    broken = {term for term, where, _ in subject.verdict.broken if where == place[0]}
+    right = subject.verdict.fixes.get(place)
+    if right is not None and not subject.consumers.get(right):
+        return f"nobody would read {subject.named(right)}"
+    return next((words for term, words in _BROKEN.items() if term in broken), "the rest of the network says otherwise")
 
 
 def bypass(subject: Context) -> Iterator[Finding]:
     """Attention that is read around, where no comment says that it is for one consumer alone."""
-    if subject.alignment is None:
-        return
-    for moved in subject.moved:
-        is_read = all(subject.consumers.get(index) for index in moved.around)
-        stale = _is_stale_bypass(subject, subject.alignment, moved)
-        if not _is_there(moved) or not moved.around or not is_read or stale:
+    alignment, verdict = subject.alignment, subject.verdict
+    for (row, slot), expected in verdict.expected.items():
+        reads, layer = subject.layers[row].sources[slot], subject.layers[row]
+        around = sorted(index for index in expected.rows if index > reads)
+        if alignment is None or (row, slot) in verdict.fixes or reads not in expected.rows or not around:
             continue
-        attention = [index for index in moved.around if subject.role(index) in MAY_BE_ATTENTION]
-        if any(not _FOR_ONE_CONSUMER.search(subject.comment(index)) for index in attention):
-            reads, around = subject.named(moved.reads), " and ".join(map(subject.named, moved.around))
-            message = f"{subject.layers[moved.row].block} reads {reads} around {around}, inserted behind it"
-            suggestion = f"write {moved.expected} if that is not meant"
-            yield subject.finding(moved.row, message, suggestion)
-
-
-def _is_there(moved: Moved) -> bool:
-    """Whether what it reads exists; rule `source` reports what does not."""
-    return 0 <= moved.reads < moved.row
-
-
-def _rows_for_sure_wrong(subject: Context, alignment: Alignment) -> set[int]:
-    return {moved.row for moved in subject.moved if not moved.around and not _may_be_meant(subject, alignment, moved)}
-
-
-def _is_stale_bypass(subject: Context, alignment: Alignment, moved: Moved) -> bool:
-    """Whether an inserted row is read around because the stock model's number was kept, as others were."""
-    if not (moved.around and moved.stale):
-        return False
-    wrong = _rows_for_sure_wrong(subject, alignment)
-    kept = any(one.stale and not one.around and one.row in wrong for one in subject.moved)
-    return moved.row in wrong or (kept and not _renumbered(subject, alignment))
-
-
-def _moved(subject: Context, alignment: Alignment, moved: Moved, *, meant: bool) -> Finding:
-    stock = alignment.stock.name
-    block, reads, expected = subject.layers[moved.row].block, subject.named(moved.reads), subject.named(moved.expected)
-    if moved.stale:
-        message = f"{block} reads {reads}: {stock}'s number, from before rows were inserted; here that is {expected}"
-    else:
-        message = f"{block} reads {reads}, where {stock} reads what is {expected} here"
-    if meant:
-        return subject.finding(moved.row, message, f"write {moved.expected} if that is not meant", severity=WARNING)
-    fix = Correction(moved.row, moved.slot, moved.expected)
-    return subject.finding(moved.row, message, f"write {moved.expected}", fix)
-
-
-def _may_be_meant(subject: Context, alignment: Alignment, moved: Moved) -> bool:
-    """True for a source that its author may have chosen.
-
-    That is a source of a fusion block in a Concat's place, or an inserted layer that nobody would read if it were
-    corrected.
-    """
-    if not _is_there(moved):
-        return False
-    old, new = alignment.stock[alignment.stock_row.get(moved.row, 0)], subject.layers[moved.row]
-    other_fusion = subject.role(new.index) == "fuse" and new.block != old.block and not moved.stale
-    is_read = any(moved.reads in layer.sources for layer in subject.corrected_layers)
-    return other_fusion or (moved.reads not in alignment.stock_row and not is_read)
-
-
-def _renumbered(subject: Context, alignment: Alignment) -> bool:
-    """True where the author changed at least one of the stock model's numbers, and rightly."""
-    moved = {(moved.row, moved.slot) for moved in subject.moved}
-    pairs = [(alignment.stock[old], subject.layers[new]) for old, new in alignment.rows.items()]
-    return any(
-        min(number, usual) >= 0 and number != usual and (new.index, slot) not in moved
-        for old, new in pairs
-        for slot, (usual, number) in enumerate(zip(old.raw_sources, new.raw_sources))
-    )
+        attention = [index for index in around if subject.role(index) in MAY_BE_ATTENTION]
+        is_read = all(subject.consumers.get(index) for index in around)
+        if is_read and any(not _FOR_ONE_CONSUMER.search(subject.comment(index)) for index in attention):
+            message = f"{layer.block} reads {subject.named(reads)} around {' and '.join(map(subject.named, around))}"
+            suggestion = f"write {around[-1]} if that is not meant"
+            yield subject.finding(row, f"{message}, inserted behind it", suggestion)
 
 
 def inputs(subject: Context) -> Iterator[Finding]:
@@ -159,20 +155,12 @@ def unread(subject: Context) -> Iterator[Finding]:
     """Every layer but the output layer has a consumer, unless the stock model's has none either."""
     if subject.bad_rows or subject.packed_row is not None:
         return
-    explained = {moved.expected for moved in subject.moved if not moved.around}
+    consumers = consumers_of(subject.corrected_layers)
     for layer in subject.layers[:-1]:
-        index = layer.index
-        if subject.consumers.get(index) or index in explained or _unread_in_stock(subject, index):
-            continue
-        severity = WARNING if layer.kind.same else ERROR
-        message = f"nobody reads {subject.named(index)}: it feeds nothing"
-        fix = _consumer_to_be(subject, index)
-        if fix is None or fix.row is None:
-            yield subject.finding(index, message, severity=severity)
-        else:
-            reads = subject.layers[fix.row].sources[fix.slot or 0]
-            suggestion = f"{subject.named(fix.row)} reads {reads}: write {index} there"
-            yield subject.finding(index, message, suggestion, fix, severity=severity)
+        if not consumers.get(layer.index) and not _unread_in_stock(subject, layer.index):
+            severity = WARNING if layer.kind.same else ERROR
+            message = f"nobody reads {subject.named(layer.index)}: it feeds nothing"
+            yield subject.finding(layer.index, message, severity=severity)
 
 
 def _unread_in_stock(subject: Context, index: int) -> bool:
@@ -181,74 +169,42 @@ def _unread_in_stock(subject: Context, index: int) -> bool:
     return alignment is not None and old is not None and not alignment.stock.consumers(old)
 
 
-def _consumer_to_be(subject: Context, index: int) -> Correction | None:
-    """The slot that should read an unread layer: one that reads around it, or the output layer's on what it reads."""
-    for moved in subject.moved:
-        if index in moved.around:
-            return Correction(moved.row, moved.slot, index)
-    output = subject.output
-    slots = [slot for slot, source in enumerate(output.sources) if source in subject.layers[index].sources]
-    return Correction(output.index, slots[0], index) if len(slots) == 1 else None
-
-
 def strides(subject: Context) -> Iterator[Finding]:
-    """Wherever strides are known for sure and no moved source explains them."""
-    slow = _left_at_stride_1(subject)
-    yield from slow
-    for index, known in [] if slow else _known_strides(subject):
+    """Wherever strides are known for sure and no wrong number explains them."""
+    for index, (at, usual) in subject.slow_rows.items():
+        layer = subject.layers[index]
+        written = layer.args[at] if len(layer.args) > at else 1
+        message = f"{layer.block} has stride {written}, where {subject.stock_name} has {usual}"
+        yield subject.finding(index, message, f"write {usual} in its arguments")
+    broken = {(one.row, one.term) for one in subject.verdict.broken}
+    for index, known in [] if subject.slow_rows else _known_strides(subject):
         layer = subject.corrected_layers[index]
         if layer.kind.is_fusion and len(set(known)) > 1:
             listed = _listed(layer.sources, known)
             message = f"{layer.block} needs one stride, but its inputs have different ones: {listed}"
             yield subject.finding(index, message, _with_stride(subject, index, known[0]))
+        elif (index, "own_clash") in broken or (index, "named_clash") in broken:
+            message = f"{layer.block} reads {' and '.join(f'stride {stride:g}' for stride in sorted(set(known)))}"
+            listed = _listed(layer.sources, known)
+            yield subject.finding(index, f"{message}: {listed}", "right if it resizes one of them", severity=WARNING)
 
 
 def outputs(subject: Context) -> Iterator[Finding]:
     """Coarse to fine works, and so may heads of other people's that read every level twice."""
     output = subject.output
-    for index, known in [] if _left_at_stride_1(subject) else _known_strides(subject):
+    for index, known in [] if subject.slow_rows or subject.verdict.wrong else _known_strides(subject):
         if index == output.index and known != sorted(set(known)):
             yield from _out_of_order(subject, known)
-    explained = {(moved.row, moved.slot) for moved in subject.moved if not moved.around}
-    for slot, source in enumerate(output.sources if subject.packed_row is None else ()):
-        behind = source + 1
-        if source == IMAGE or behind >= output.index or (output.index, slot) in explained:
-            continue
-        is_fused = subject.layers[source].kind.is_fusion and subject.layers[behind].sources == (source,)
-        if is_fused and subject.role(behind) in ("block", *MAY_BE_ATTENTION):
-            message = f"{output.block} reads {subject.named(source)}, not {subject.named(behind)} behind it"
-            yield subject.finding(output.index, message, f"write {behind}", Correction(output.index, slot, behind))
 
 
 def _known_strides(subject: Context) -> Iterator[tuple[int, list[float]]]:
-    """Each row whose inputs' strides are all known for sure and that no moved source explains, and those strides."""
-    explained = {moved.row for moved in subject.moved if not moved.around}
+    """Each row whose inputs' strides are all known for sure and that no wrong number explains, and those strides."""
+    explained = {row for row, _ in subject.verdict.wrong}
     for layer in subject.corrected_layers if subject.shapes is not None else ():
         shapes = input_shapes(layer, subject.shapes or ())
         known = [shape.stride for shape in shapes if shape.stride is not None and not shape.guessed]
         if layer.index not in explained and len(known) == len(shapes):
             yield layer.index, known
-
-
-def _left_at_stride_1(subject: Context) -> list[Finding]:
-    """The down-sampling rows with another stride than the stock model's, where that alone makes strides clash."""
-    alignment, shapes = subject.alignment, subject.shapes
-    if alignment is None or shapes is None or not clashes(subject.corrected_layers, shapes):
-        return []
-    layers, findings = list(subject.corrected_layers), []
-    for old, new in alignment.rows.items():
-        stock, ours = alignment.stock[old], layers[new]
-        at = stride_argument(ours.kind)
-        if at is None or stock.block != ours.block or len(stock.args) <= at or len(ours.args) < at:
-            continue
-        usual, written = stock.args[at], ours.args[at] if len(ours.args) > at else 1
-        if usual == written:
-            continue
-        layers[new] = replace(ours, args=(*ours.args[:at], usual, *ours.args[at + 1 :]))
-        message = f"{ours.block} has stride {written}, where {alignment.stock.name} has {usual}"
-        findings.append(subject.finding(new, message, f"write {usual} in its arguments"))
-    corrected = shapes_or_none(layers, alignment) if findings else None
-    return findings if corrected is not None and not clashes(layers, corrected) else []
 
 
 def _out_of_order(subject: Context, known: list[float]) -> Iterator[Finding]:

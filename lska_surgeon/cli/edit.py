@@ -62,9 +62,10 @@ def remove(how: Presentation, **asked: Any) -> None:
 def check(how: Presentation, **asked: Any) -> int:
     """Find the errors that people make in model YAMLs by hand, before training does.
 
-    Each MODEL is compared with the stock model that it resembles most: every source that moved to another layer than
-    its insertions explain is named, with the number that it should have. A MODEL - is standard input. Exit code 1 when
-    there are errors, 2 when a file can't be read; the others are checked all the same.
+    All numbers of a MODEL are explained at once, by what people do without renumbering: rows inserted, taken out or
+    copied. A number that no likely edit explains is named, with the one that it should be; where two readings are as
+    likely, --fix=1 and --fix=2 show both. A MODEL - is standard input. Exit code 1 when there are errors, 2 when a
+    file can't be read; the others are checked all the same.
 
     \b
     RULES
@@ -76,7 +77,10 @@ def check(how: Presentation, **asked: Any) -> int:
       lska-surgeon check --models-only *.yaml
     """
     files: Any = api.check(**asked)
-    checked = replace(files, strict=how.strict, with_diffs=how.fix)
+    fix = how.fix is not None
+    alone = len(files.files) == 1
+    chosen = [file.chosen(how.fix or 0) if alone or file.choices else file for file in files.files]
+    checked = replace(files, files=chosen, strict=how.strict, with_diffs=fix)
     report = checked.report()
     if how.form == "json":
         how.show(report)
@@ -84,12 +88,12 @@ def check(how: Presentation, **asked: Any) -> int:
         if how.form == "text":  # why a file can't be read is an error of the command's
             report = replace(report, annotations=[one for one in report.annotations if one.line])
         if report.annotations:
-            say.report(render(report, "lines" if how.form == "text" else how.form), err=how.fix)
+            say.report(render(report, "lines" if how.form == "text" else how.form), err=fix)
         how.tell(report.notes)
-        for file in checked.files if how.fix else ():
+        for file in checked.files if fix else ():
             say.content(f"{file.patch}\n".encode("utf-8", errors="surrogateescape") if file.patch else b"")
         if not how.quiet and (checked.files or checked.passed_over):
-            say.line(report.summary, err=how.fix)
+            say.line(report.summary, err=fix)
     for problem in checked.unread.values() if how.form != "github" else ():
         say.error(problem)
     return 2 if checked.unread else int(checked.failed)

@@ -74,6 +74,11 @@ class VerbCommand(click.Command):
         super().__init__(*args, **settings)
         self.placeholders: dict[str, Callable[[], str]] = {}
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give options their value that may stand without one; click would take the next word for it."""
+        bare = {f"--{one.name}": one.bare for one in self.params if isinstance(one, PresentationOption) and one.bare}
+        return super().parse_args(ctx, [f"{word}={bare[word]}" if word in bare else word for word in args])
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help with what stands for its placeholders."""
         for word, text in self.placeholders.items():

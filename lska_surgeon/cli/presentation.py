@@ -17,7 +17,13 @@ from . import completion, say
 
 
 class PresentationOption(click.Option):
-    """An option that is no parameter of the verb."""
+    """An option that is no parameter of the verb.
+
+    Attributes:
+        bare: the value that it has where the command line gives it none; None where it has to have one.
+    """
+
+    bare: str | None = None
 
 
 def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -83,7 +89,13 @@ DRAW_FORM = PresentationOption(
     help="What to draw, where -o FILE does not say it.",
 )
 STRICT = _flag("--strict", help="Count warnings as errors.")
-FIX = _flag("--fix", help="Print a diff that fixes what is sure (for `patch -p1`); findings go to stderr.")
+FIX = PresentationOption(
+    ["--fix"],
+    type=click.IntRange(min=0),
+    metavar="[=N]",
+    help="Print a diff that fixes what is sure (for `patch -p1`), or the Nth reading; findings go to stderr.",
+)
+FIX.bare = "0"
 EXIT_CODE = _flag("--exit-code", help="Exit 1 if they differ, as `git diff` does.")
 TEXTCONV = _flag("--textconv", help="Print one model without its indices, for git to compare.")
 PER_LAYER = _flag("--per-layer", help="Show every layer, down to its convolutions, with its share.")

@@ -310,6 +310,8 @@ def packed_row(layers: Sequence[Layer]) -> int | None:
     at = next((layer.index for layer in layers if not layer.kind.same), None)
     if at is None or layers[at].kind.is_known or layers[at].problem():
         return None
+    if any(layer.section == SECTIONS[0] and role_of(layer, len(layers) - 1) == "down" for layer in layers[at + 1 :]):
+        return None  # a whole backbone leaves nothing to sample down
     shifted = [replace(layer, index=layer.index + PACKED_LAYERS - 1) for layer in layers[at + 1 :]]
     return None if any(layer.problem() for layer in shifted) else at
 

@@ -194,7 +194,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    strides = strides_of(graph.layers, [_effect_of(layer) for layer in graph], ratios or {})
+    strides = strides_of(graph.layers, [effect_of(layer) for layer in graph], ratios or {})
     shapes: list[Shape] = []
     image = Shape(channels_in(graph.settings), 1.0)
     previous = image
@@ -292,7 +292,7 @@ def numbers_in(value: Any) -> Iterator[float]:
 
 def stride_ratio(layer: Layer) -> float | None:
     """Stride out over stride in of a row, whatever it reads; None when not known, or when it gives no map."""
-    effect = _effect_of(layer)
+    effect = effect_of(layer)
     return (1.0 if effect.joins else effect.ratio) if effect.is_map else None
 
 
@@ -327,7 +327,7 @@ def _channels(
     return channels.get(rule)
 
 
-def _effect_of(layer: Layer) -> Effect:
+def effect_of(layer: Layer) -> Effect:
     """What a row does to the size of its map, by the rule of its block."""
     args, (rule, number) = layer.plain_args, layer.kind.stride
     if rule == "fixed":

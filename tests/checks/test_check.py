@@ -165,7 +165,7 @@ def check_mutants(name: str, path: Path, chosen: list[Mutant]) -> None:
         path.write_text(mutant.text, encoding="utf-8")
         checked = check_file(str(path))
         if wired == right:
-            assert {f.rule for f in checked.findings if f.severity == ERROR} <= {"unread"}, mutant.what
+            assert {f.rule for f in checked.findings if f.severity == ERROR} <= {"source", "unread"}, mutant.what
             continue
         assert checked.failed(), mutant.what
         found += 1
@@ -351,7 +351,7 @@ def test_json(wrong: str) -> None:
     assert (report["schema"], report["ok"]) == (2, False)
     mine, stock = report["files"]
     assert (mine["file"], mine["stock"], mine["errors"], mine["warnings"]) == (wrong, "yolov8.yaml", 1, 1)
-    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("wiring", 23)]
+    assert [(f["rule"], f["row"]) for f in mine["findings"]] == [("comment", 13), ("source", 23)]
     lines = Path(wrong).read_text(encoding="utf-8").splitlines()
     assert lines[mine["findings"][0]["line"] - 1].endswith("# 12")
     assert "1, Detect, [nc]" in lines[mine["findings"][1]["line"] - 1]
@@ -374,7 +374,7 @@ def test_an_alias_is_never_rewritten(wrong: str) -> None:
     text = variant("yolov8s.yaml", "sppf").replace("[-1, 4]", "&both [-1, 4]").replace("[-1, 6]", "[-1, 6]")
     Path("my.yaml").write_text(text.replace("[-1, 13]", "*both"), encoding="utf-8")
     checked = check_file("my.yaml")
-    assert [finding.rule for finding in checked.findings] == ["wiring"]
+    assert [finding.rule for finding in checked.findings] == ["source"]
     assert corrected_text(checked.document, checked.findings) == checked.document.text
 
 

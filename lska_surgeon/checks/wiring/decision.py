@@ -1,0 +1,188 @@
+"""What a search tells: the numbers that are wrong in every likely reading, and the right ones where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...core.graph import Layer, role_of
+from ..alignment import Alignment
+from .cost import HARD, WEIGHTS, Broken, Cost, Expected, Fitted, expected_numbers
+from .network import Network, Slot, Wiring
+from .search import Reading, Search, first_ratios, guess_with_stock
+from .stories import Comments
+
+#: How much cheaper a reading has to be than the rows as written; than the next reading, and than one within a run; and
+#: how near to the best a reading is that has to agree on what is wrong.
+CLEARLY, NEXT, IN_RUN, LIKELY = 1.2, 0.6, 0.3, 1.0
+_WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
+_SOME = frozenset(("unread", "output_inside", "unlike_same_stock", "unlike_sure_stock", "reads_upsample"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong with the wiring of a network.
+
+    Attributes:
+        facts: what is broken in the rows as written, whatever was meant.
+        wrong: the numbers that are wrong in every likely reading.
+        fixes: number -> what it should be; empty where there is no one right answer.
+        best: the cheapest reading.
+        written: the rows as written.
+        rivals: readings between which a person has to choose, the cheapest first; empty where `fixes` is not.
+        expected: what numbers would be if the file were the stock model with rows inserted.
+        broken: all that speaks against the rows as written.
+        renumber: whether index comments may be corrected with the numbers: they tell the same edit, or none.
+    """
+
+    facts: tuple[Broken, ...] = ()
+    wrong: tuple[Slot, ...] = ()
+    fixes: Mapping[Slot, int] = field(default_factory=dict)
+    best: Reading | None = None
+    written: Reading | None = None
+    rivals: tuple[Reading, ...] = ()
+    expected: Mapping[Slot, Expected] = field(default_factory=dict)
+    broken: tuple[Broken, ...] = ()
+    renumber: bool = False
+
+
+def infer(
+    layers: Sequence[Layer],
+    comments: Mapping[int, int],
+    alignment: Alignment | None,
+    of_stock: Mapping[int, float],
+    weights: Mapping[str, float] = WEIGHTS,
+) -> Verdict:
+    """The verdict on a network.
+
+    Args:
+        layers: its rows.
+        comments: row -> the number in its index comment.
+        alignment: the stock model that the rows resemble, or None.
+        of_stock: row -> the stride ratio of the stock model's row in whose place it stands.
+        weights: term -> what it costs.
+    """
+    net = Network(layers, comments, alignment)
+    if net.size < 4 or not net.slots:
+        return Verdict()
+    expected = expected_numbers(net)
+    cost = Cost(net, expected, weights)
+    right = as_it_stands(cost, of_stock)
+    if right is not None:
+        return Verdict(best=right, written=right, expected=expected, broken=_broken(cost, right))
+    ratios = first_ratios(cost, of_stock)
+    if _is_rebuilt(cost, min(ratios, key=lambda fitted: cost.of(net.written, fitted.ratios) + fitted.cost).ratios):
+        cost = Cost(net, {}, weights)
+    search = Search(cost, ratios)
+    if search.as_written.cost < CLEARLY:
+        as_is = search.as_written
+        return Verdict(best=as_is, written=as_is, expected=expected, broken=_broken(cost, as_is))
+    search.run()
+    return replace(_decide(search), expected=expected)
+
+
+def as_it_stands(cost: Cost, of_stock: Mapping[int, float]) -> Reading | None:
+    """The rows as written, where they are right by the first guesses of what unknown rows do: most files are."""
+    net = cost.net
+    for ratios in dict.fromkeys((guess_with_stock(net, of_stock), net.guess)):
+        price = cost.of(net.written, ratios)
+        if price < CLEARLY:
+            return Reading(price, 0.0, net.written, Fitted(ratios, 0.0))
+    return None
+
+
+def _broken(cost: Cost, reading: Reading) -> tuple[Broken, ...]:
+    return tuple(cost.terms(reading.wiring, reading.ratios.ratios))
+
+
+def _is_rebuilt(cost: Cost, ratios: tuple[float | str, ...]) -> bool:
+    """Whether fusions or upsamples came or went, with nothing hard wrong: then the stock model tells nothing."""
+    net, alignment = cost.net, cost.net.alignment
+    if alignment is None or not cost.expected:
+        return False
+    came = {net.roles[i] for i in range(net.size) if i not in alignment.stock_row}
+    went = {role_of(row, len(alignment.stock) - 1) for row in alignment.stock if row.index not in alignment.rows}
+    terms = {term for term, _, _ in cost.terms(net.written, ratios)}
+    return bool((came | went) & {"fuse", "up"}) and not terms & (HARD | {"unread", "absurd_stride"})
+
+
+def _decide(search: Search) -> Verdict:
+    net = search.net
+    ranked = search.ranked()
+    written, best = search.as_written, ranked[0]
+    terms = search.cost.terms(net.written, written.ratios.ratios)
+    facts = tuple(_facts(net, terms))
+    unexplained = Verdict(facts, best=best, written=written, broken=tuple(terms))
+    if written.cost - best.cost < CLEARLY:
+        return unexplained
+    as_is, as_best = net.modulo_runs(net.written), net.modulo_runs(best.wiring)
+    likely = [
+        net.modulo_runs(reading.wiring)
+        for reading in ranked
+        if reading.cost <= best.cost + LIKELY and reading.cost < written.cost - 0.3
+    ]
+    numbers = (*net.slots, *net.relative)
+    wrong = tuple((i, j) for i, j in numbers if all(wiring[i][j] != as_is[i][j] for wiring in likely))
+    rivals = [reading for reading in ranked[1:] if _is_rival(net, reading, best, as_best)]
+    broken = {term for term, _, _ in terms}
+    if rivals or not _is_whole(search, best) or not _explains_enough(best, written):
+        evident = any(term in _SOME for term in broken) or facts
+        return Verdict(
+            facts, wrong if evident else (), best=best, written=written, rivals=(best, *rivals) if evident else ()
+        )
+    if not broken & (HARD | _SOME | {"reads_fusion"}):
+        return unexplained
+    best = _least_change(search, best, as_best, ranked)
+    fixes = {(i, j): best.wiring[i][j] for i, j in numbers if best.wiring[i][j] != net.written[i][j]}
+    renumber = bool(best.story and best.story.edit.commented) or not Comments(net).tell
+    return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=best, renumber=renumber)
+
+
+def _facts(net: Network, terms: Sequence[Broken]) -> list[Broken]:
+    """What is wrong whatever was meant: forward reads, and clashes between strides that are sure."""
+    sure = [False] * net.size
+    for i, layer in enumerate(net.layers):
+        known = net.effects[i].ratio is not None or net.effects[i].joins or i == net.last
+        fused = len(layer.sources) > 1 and net.fusion[i] not in ("joins", None)
+        sure[i] = known and not fused and all(x == -1 or (0 <= x < i and sure[x]) for x in net.written[i])
+    facts = []
+    for one in terms:
+        sources_are_sure = all(sure[x] for x in net.written[one.row] if 0 <= x < one.row)
+        if one.term == "forward" or (one.term in ("clash", "no_map", "output_clash") and sources_are_sure):
+            facts.append(one)
+    return facts
+
+
+def _is_rival(net: Network, reading: Reading, best: Reading, as_best: Wiring) -> bool:
+    if reading.cost >= best.cost + NEXT or net.modulo_runs(reading.wiring) == as_best:
+        return False
+    pairs = ((x, y) for a, b in zip(reading.wiring, best.wiring) for x, y in zip(a, b))
+    return reading.cost < best.cost + IN_RUN or not all(net.in_one_run(x, y) for x, y in pairs)
+
+
+def _is_whole(search: Search, reading: Reading) -> bool:
+    return not any(term in HARD for term, _, _ in search.cost.terms(reading.wiring, reading.ratios.ratios))
+
+
+def _explains_enough(best: Reading, written: Reading) -> bool:
+    share = _LESS_OF_WRITTEN if best.cost > _WHOLE_COST else _MOST_OF_WRITTEN
+    return best.cost <= share * written.cost
+
+
+def _least_change(search: Search, best: Reading, as_best: Wiring, ranked: Sequence[Reading]) -> Reading:
+    """Of the insertions that are one but for runs of attention, the one that changes the fewest numbers."""
+    net = search.net
+
+    def inserts(reading: Reading) -> bool:
+        return reading.story is not None and bool(reading.story.edit.inserted)
+
+    if not inserts(best):
+        return best
+    alike = [
+        reading
+        for reading in ranked
+        if inserts(reading) and reading.cost <= best.cost + 0.85 and net.modulo_runs(reading.wiring) == as_best
+    ]
+    return min(
+        alike, key=lambda one: (sum(a != b for a, b in zip(sum(one.wiring, ()), sum(net.written, ()))), one.cost)
+    )

@@ -1,0 +1,96 @@
+"""`check` on networks that were right before people edited them: what it finds, restores, and leaves alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.damages import Damaged, damages, renamed, right
+
+import lska_surgeon as ls
+from lska_surgeon.cli.main import main
+from lska_surgeon.modelfile.document import Document
+from lska_surgeon.modelfile.sources import stock_models
+
+#: Families that differ in their heads, their levels and their blocks.
+MODELS = (
+    "yolov5.yaml", "yolov8.yaml", "yolov8-p2.yaml", "yolov8-p6.yaml", "yolov8-pose.yaml", "yolov9c.yaml",
+    "yolov10s.yaml", "yolo11.yaml", "yolo12.yaml", "yolo26-seg.yaml", "rtdetr-l.yaml",
+)  # fmt: skip
+
+
+def checked(net: Damaged, path: Path) -> ls.api.CheckedFile:  # type: ignore[name-defined]
+    path.write_text(net.text, encoding="utf-8")
+    return ls.check(path)
+
+
+def sources_in(text: str) -> list[tuple[int, ...]]:
+    return [layer.sources for layer in Document(text, "fixed.yaml", []).layers]
+
+
+def test_what_people_break_is_found_and_restored(tmp_path: Path) -> None:
+    kinds: dict[str, Counter[str]] = {}
+    for net in damages(MODELS, seed=1):
+        file = checked(net, tmp_path / "net.yaml")
+        wrong = net.wrong(sources_in(file.fixed_text))
+        seen = kinds.setdefault(net.kind, Counter())
+        seen.update(all=1, found=not file.ok, exact=not wrong, worse=wrong > net.wrong_as_written)
+    total = sum(kinds.values(), Counter())
+    assert total["worse"] == 0, kinds
+    assert total["found"] >= 0.98 * total["all"], kinds
+    assert total["exact"] >= 0.95 * total["all"], kinds
+    for kind, seen in kinds.items():
+        assert seen["exact"] >= 0.8 * seen["all"], (kind, seen)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["as it is", "blocks of unknown names"])
+def test_right_networks_are_left_alone(own: bool, tmp_path: Path) -> None:
+    from random import Random
+
+    for name in stock_models():
+        net = renamed(right(name), Random(name)) if own else right(name)
+        file = checked(net, tmp_path / "net.yaml")
+        assert file.ok, (name, file.findings)
+        assert file.fixed_text == net.text
+
+
+AMBIGUOUS = """\
+nc: 80
+backbone:
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [-1, 1, Conv, [128, 3, 2]]
+  - [-1, 1, Conv, [128, 3, 2]]
+  - [-1, 3, C2f, [128]]
+  - [3, 1, C2f, [128]]
+  - [3, 1, C2f, [128]]
+  - [[4, 5], 1, Concat, [1]]
+  - [-1, 1, Conv, [256, 3, 2]]
+  - [-1, 3, C2f, [256]]
+head:
+  - [-1, 1, nn.Upsample, [None, 2, nearest]]
+  - [[-1, 8], 1, Concat, [1]]
+  - [-1, 3, C2f, [256]]
+  - [-1, 1, Conv, [256, 3, 2]]
+  - [[-1, 8], 1, Concat, [1]]
+  - [-1, 3, C2f, [256]]
+  - [[11, 14], 1, Detect, [nc]]
+"""
+
+
+def test_where_several_readings_are_as_likely_a_person_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.yaml").write_text(AMBIGUOUS, encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", "net.yaml"])
+    assert result.exit_code == 1
+    assert "write 6 (Concat) or 5 (C2f) or 4 (C2f)" in result.stdout
+    assert "3 readings explain the numbers: --fix=1 to --fix=3 show each" in result.stderr
+    assert "\n+" not in CliRunner().invoke(main, ["check", "net.yaml", "--fix"]).stdout
+    for choice, source in enumerate((6, 5, 4), 1):
+        result = CliRunner().invoke(main, ["check", "--fix=" + str(choice), "net.yaml"])
+        assert f"-  - [[-1, 8], 1, Concat, [1]]\n+  - [[-1, {source}], 1, Concat, [1]]\n" in result.stdout
+        assert ls.check("net.yaml").chosen(choice).fixed_text in AMBIGUOUS.replace("-1, 8", f"-1, {source}", 1)
+    result = CliRunner().invoke(main, ["check", "--fix=9", "net.yaml"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--fix=9: net.yaml has 3 readings to choose from; --fix alone shows what is sure" in result.stderr
