@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.attention import Operators, operators_in
 from ..core.graph import Layer, Scaling
@@ -132,6 +132,7 @@ class Insertion(Result):
         notes: what the user should be told.
     """
 
+    schema: ClassVar[int] = 2
     base: Model
     placement: Placement
     resolved: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.graph import Graph, yolov5_problem
 from ..core.positions import Site, named_sites
@@ -28,6 +28,7 @@ class Positions(Result):
         model: the model, read at a scale.
     """
 
+    schema: ClassVar[int] = 2
     model: Model
 
     @property

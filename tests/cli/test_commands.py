@@ -88,7 +88,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing() -> None:
 
 def test_json_is_the_plan() -> None:
     plan = json.loads(run("insert yolov8s.yaml --at sppf --json").output)
-    assert plan["schema"] == 1
+    assert plan["schema"] == 2
     assert plan["params_added"] == plan["sites"][0]["params"] == 512**2 + 512 * (2 * 5 + 2 * 7 + 5)
     assert plan["index_map"]["9"] == 9
     assert plan["index_map"]["10"] == 11
