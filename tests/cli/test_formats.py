@@ -119,7 +119,7 @@ def test_findings_stand_at_their_lines_on_github() -> None:
     lines = marked.stdout.splitlines()
     finding = text.stdout.splitlines()[0]
     line, message = finding.split(":")[1], finding.partition("]: ")[2]
-    assert lines[0] == f"::error file=wrong.yaml,line={line},title=lska-surgeon check%3A wiring::{message}"
+    assert lines[0] == f"::error file=wrong.yaml,line={line},title=lska-surgeon check%3A source::{message}"
     assert lines[1].startswith("::error file=missing.yaml,title=lska-surgeon check%3A can't be read::no file missing")
     assert marked.stderr == ""
 
