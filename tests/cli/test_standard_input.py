@@ -57,7 +57,7 @@ def test_check_tells_lines_and_a_patch() -> None:
     found = given(wrong, "check -")
     assert found.exit_code == 1
     line = wrong.splitlines().index(b"  - [[15, 18, 20], 1, Detect, [nc]] # Detect(P3, P4, P5)") + 1
-    assert found.stdout.startswith(f"-:{line}: error[wiring]: ")
+    assert found.stdout.startswith(f"-:{line}: error[source]: ")
     assert "+  - [[15, 18, 21], 1, Detect, [nc]]" in given(wrong, "check - --fix").stdout
     assert json.loads(given(wrong, "check - --json").stdout)["files"][0]["file"] == "-"
 
