@@ -126,10 +126,9 @@ def _decide(search: Search) -> Verdict:
     rivals = [reading for reading in ranked[1:] if _is_rival(net, reading, best, as_best)]
     broken = {term for term, _, _ in terms}
     if rivals or not _is_whole(search, best) or not _explains_enough(best, written):
-        evident = any(term in _SOME for term in broken) or facts
-        return Verdict(
-            facts, wrong if evident else (), best=best, written=written, rivals=(best, *rivals) if evident else ()
-        )
+        if not facts and not broken & _SOME:
+            return unexplained
+        return replace(unexplained, wrong=wrong, rivals=(best, *rivals))
     if not broken & (HARD | _SOME | {"reads_fusion"}):
         return unexplained
     best = _least_change(search, best, as_best, ranked)
