@@ -41,15 +41,25 @@ def test_stock_models_read_as_ultralytics_reads_them(name: str) -> None:
     assert document.settings == {key: value for key, value in expected.items() if key not in ("backbone", "head")}
 
 
-PLAIN = st.sampled_from(
+SCALARS = (
     "0 1 -1 +3 017 0o17 08 0129 0b101 0x1F 1_000 1e5 1.5e+3 1.5e3 .5 5. . -.inf .INF .NaN nan inf ~ null "
     "NULL Null none None yes Yes YES yEs no n N y Y true TRUE tRue on On off OFF nc c2 nearest "
-    "torch.nn.SiLU() 3.8.1 1.2.3 - _ 1__0 -0".split()
-) | st.from_regex(r"[-+.0-9_eExXbaAoO]{1,8}", fullmatch=True)
+    "torch.nn.SiLU() 3.8.1 1.2.3 - _ 1__0 -0"
+).split()
+PLAIN = st.sampled_from(SCALARS) | st.from_regex(r"[-+.0-9_eExXbaAoO]{1,8}", fullmatch=True)
+
+
+def test_each_kind_of_plain_scalar_reads_as_pyyaml_reads_it() -> None:
+    for text in SCALARS:
+        expect_as_pyyaml(text)
 
 
 @given(PLAIN)
 def test_plain_scalars_read_as_pyyaml_reads_them(text: str) -> None:
+    expect_as_pyyaml(text)
+
+
+def expect_as_pyyaml(text: str) -> None:
     try:
         expected = yaml.safe_load(f"[{text}]")
     except (yaml.YAMLError, ValueError):
