@@ -111,7 +111,7 @@ def test_no_message_of_the_library_names_an_option_that_python_does_not_spell() 
     for path in Path(ls.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        if "cli" in path.parts or path.name == "wording.py":
+        if "cli" in path.parts or path.name in ("wording.py", "render.py"):  # render.py: variables of CSS
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):

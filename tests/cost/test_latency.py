@@ -193,9 +193,9 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch
     [
         (["tiny.yaml", "--half"], "half precision is for GPUs"),
         (["tiny.yaml", "--device", "77"], "no device '77' here: there are "),
-        (["tiny.yaml", "--batch", "0"], "'0' is no number of images: give one, or several as 1,16"),
+        (["tiny.yaml", "--batch", "0"], "batch 0 is out of range: give 1 to 65536 images"),
         (["tiny.yaml", "--imgsz", "60"], "tiny.yaml can't be run on cpu: "),
-        ([], "give MODELs to measure, or --recipe FILE: one of the two"),
+        ([], "give models to measure, or --recipe FILE: one of the two"),
         (["nope.yaml"], "no file nope.yaml"),
     ],
 )
@@ -218,7 +218,7 @@ def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None
     assert measured["measurements"][0]["how"]["imgsz"] == [64, 64]  # as the recipe says
     names = {row["name"]: row["median"] for row in measured["measurements"][0]["rows"]}
     assert {row.network: row.seconds for row in ls.results(recipe).rows} == names
-    assert " ms " in str(ls.results(recipe)).splitlines()[0]
+    assert any(" ms " in line for line in str(ls.results(recipe)).splitlines() if not line.startswith("Note"))
     ls.results(recipe).write(tmp_path / "times.svg")
     assert "ms for one image" in (tmp_path / "times.svg").read_text(encoding="utf-8")
     assert "\nNote: ms: median for one image, " in str(ls.results(recipe))
@@ -246,7 +246,7 @@ def test_cells_that_lie_elsewhere_have_their_times_there(tmp_path: Path) -> None
     alone = surgeon("latency", tmp_path / "a" / "tiny.yaml", "--folder", folder)
     assert (alone.exit_code, alone.output.count("\n")) == (2, 1)
     assert "add --recipe FILE, or drop it" in alone.output
-    with pytest.raises(SurgeonError, match="a folder belongs to a recipe"):
+    with pytest.raises(SurgeonError, match="add recipe=FILE, or drop it"):
         ls.latency(tmp_path / "a" / "tiny.yaml", folder=folder)
 
 
@@ -258,7 +258,7 @@ def test_flops_tells_it_too(tmp_path: Path) -> None:
 
 
 def test_nothing_and_too_few_rounds() -> None:
-    with pytest.raises(SurgeonError, match="give models to measure, or a recipe"):
+    with pytest.raises(SurgeonError, match="give models to measure, or recipe=FILE"):
         ls.latency([])
     with pytest.raises(SurgeonError, match="1 rounds are too few"):
         ls.latency("yolov8n.yaml", rounds=1)

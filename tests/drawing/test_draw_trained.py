@@ -96,5 +96,5 @@ def test_what_holds_no_network_is_told(tmp_path: Path) -> None:
         ls.draw(path, scale="s")
     with pytest.raises(SurgeonError, match="int can't be drawn"):
         ls.draw(3)
-    with pytest.raises(SurgeonError, match="no size"):
+    with pytest.raises(SurgeonError, match="is not a size"):
         ls.draw("yolov8s.yaml", imgsz=(64, 0))
