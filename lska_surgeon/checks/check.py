@@ -101,7 +101,9 @@ def check_source(source: Source, text: str | None = None, blocks: BlockTable = S
     stock = subject.stock_name
     note = scale_note(source, subject.document)
     choices = tuple(dict.fromkeys(_choices(subject, findings)))
-    several = f"{len(choices)} readings explain the numbers: --fix=1 to --fix={len(choices)} show each"
+    several = (
+        f"{len(choices)} readings explain the numbers: lska-surgeon check --fix=1 to --fix={len(choices)} show each"
+    )
     notes = [*([note] if note else []), *([several] if len(choices) > 1 else [])]
     return CheckedFile(source.path, subject.document, tuple(findings), stock, source.scale, tuple(notes), choices)
 

@@ -155,7 +155,9 @@ class CheckedFile(Result):
         """
         if not 0 <= choice <= len(self.choices):
             there = f"{counted(len(self.choices), 'reading')} to choose from" if self.choices else "nothing to choose"
-            raise DocumentError(f"--fix={choice}: {self.path} has {there}; --fix alone shows what is sure")
+            raise DocumentError(
+                f"no reading {choice}: {self.path} has {there}; lska-surgeon check --fix shows what is sure"
+            )
         return replace(self, choice=choice)
 
     @property

@@ -85,7 +85,7 @@ def test_where_several_readings_are_as_likely_a_person_chooses(tmp_path: Path, m
     result = CliRunner().invoke(main, ["check", "net.yaml"])
     assert result.exit_code == 1
     assert "write 6 (Concat) or 5 (C2f) or 4 (C2f)" in result.stdout
-    assert "3 readings explain the numbers: --fix=1 to --fix=3 show each" in result.stderr
+    assert "3 readings explain the numbers: lska-surgeon check --fix=1 to --fix=3 show each" in result.stderr
     assert "\n+" not in CliRunner().invoke(main, ["check", "net.yaml", "--fix"]).stdout
     for choice, source in enumerate((6, 5, 4), 1):
         result = CliRunner().invoke(main, ["check", "--fix=" + str(choice), "net.yaml"])
@@ -93,4 +93,7 @@ def test_where_several_readings_are_as_likely_a_person_chooses(tmp_path: Path, m
         assert ls.check("net.yaml").chosen(choice).fixed_text in AMBIGUOUS.replace("-1, 8", f"-1, {source}", 1)
     result = CliRunner().invoke(main, ["check", "--fix=9", "net.yaml"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--fix=9: net.yaml has 3 readings to choose from; --fix alone shows what is sure" in result.stderr
+    assert (
+        "no reading 9: net.yaml has 3 readings to choose from; lska-surgeon check --fix shows what is sure"
+        in result.stderr
+    )
