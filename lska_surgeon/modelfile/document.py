@@ -228,7 +228,7 @@ class Document:
         node = self._sections.get("scales")
         if not isinstance(node, MappingNode) or "scales" not in self.settings:
             return {}
-        on_lines = not node.flow_style
+        on_lines = node.style is None
         keys = [(k, v) for k, v in node.value if isinstance(k, ScalarNode)]
         return {str(value_of(k)): Scale(span_of(k), span_of(v), on_lines) for k, v in keys}
 
@@ -283,7 +283,7 @@ class Document:
 
     def _read(self) -> None:
         keys = [(key, value) for key, value in self._compose().value if isinstance(key, ScalarNode)]
-        self._key_starts: dict[str, int] = {key.value: key.start_mark.index for key, _ in keys}
+        self._key_starts: dict[str, int] = {key.value: key.start for key, _ in keys}
         self._sections = {key.value: value for key, value in keys}
         for section in SECTIONS:
             self._read_section(section)
@@ -311,7 +311,7 @@ class Document:
             line, problem = first_look_alike(self.text) or (error.line, f"is not YAML: {error}")
             where = f", line {line}" if line else ""
             raise self._unreadable(f"{self.name}{where} {problem}") from error
-        mapping = root if isinstance(root, MappingNode) else MappingNode("", [])
+        mapping = root if isinstance(root, MappingNode) else MappingNode([], Span(0, 0), 1, 0)
         keys = [k.value for k, _ in mapping.value if isinstance(k, ScalarNode)]
         strange = None if set(keys).issuperset(SECTIONS) else first_look_alike(self.text)
         if strange and all(section in self.text for section in SECTIONS):
@@ -333,7 +333,7 @@ class Document:
         seen: set[int] = set()
         rows = []
         for row in node.value:
-            dash = None if node.flow_style else node.start_mark.column
+            dash = None if node.style else node.column
             try:
                 rows.append(self._read_row(section, row, dash, seen))
             except RowError as error:
@@ -347,7 +347,7 @@ class Document:
         index = len(self._layers)
 
         def bad(problem: str, is_huge: bool = False) -> RowError:
-            return RowError(self.name, node.start_mark.line + 1, index, problem, is_huge)
+            return RowError(self.name, node.line, index, problem, is_huge)
 
         strange = look_alike(_source(node, self.text))
         if strange:
@@ -379,7 +379,7 @@ class Document:
             args=span_of(args_node),
             each_arg=tuple(map(span_of, args_node.value)),
             dash=dash,
-            args_column=None if args_node.flow_style else args_node.start_mark.column,
+            args_column=None if args_node.style else args_node.column,
         )
 
     def _stand_in(self, section: str, node: Node, dash: int | None) -> Row:

@@ -1,27 +1,21 @@
-"""YAML as text: bytes, lines, nodes with places, values as PyYAML reads them; the one importer of ruamel.yaml.
+"""YAML as text: bytes, lines, nodes with places, values as PyYAML reads them.
 
 Ultralytics loads its YAMLs with PyYAML. ruamel.yaml follows YAML 1.2 (`no` is a string) or all of 1.1 (the scale key
-`n` becomes False); PyYAML does neither.
+`n` becomes False); PyYAML does neither. It reads here what is not written as model YAMLs usually are.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import Reader
-from ruamel.yaml.scanner import Scanner
-
 from ..errors import DocumentError, EncodingError, EndlessError
 from ..files import open_to_read
-from ..wording import clean, one_line, printable
+from ..wording import clean, printable
+from .nodes import UNPRINTABLE, EndlessYaml, MappingNode, Node, ScalarNode, SequenceNode, Span, UnreadableYaml
 
 #: How a file begins -> its encoding. The mark of UTF-32 begins with that of UTF-16, so it comes first.
 _MARKS = (
@@ -149,12 +143,6 @@ __all__ = [
     "walk",
 ]
 
-#: What PyYAML does not call printable. As a set of what it matches, for ruamel.yaml's, of what it does not match, takes
-#: ten times as long to compile, in every process that reads one letter beyond ASCII.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-#: Line ends for PyYAML, which ruamel.yaml takes for blanks or letters; one character each, so that places stay.
-#: A CR before one of them is a line end of its own, and must not become half of a CR LF.
-_PYYAML_LINE_END = re.compile("[\x85\u2028\u2029]|\r(?=[\x85\u2028\u2029])")
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
@@ -197,12 +185,6 @@ def _int(text: str) -> int:
 LARGEST = 10**18
 
 
-#: The largest stock model is a thousand nodes; a few aliases of aliases stand for billions.
-_MOST_NODES = 1_000_000
-#: Five levels are usual.
-_MOST_DEPTH = 100
-
-
 class HugeNumber(DocumentError):
     """A whole number that is too large to mean anything.
 
@@ -217,55 +199,6 @@ class HugeNumber(DocumentError):
         super().__init__(f"line {line} {self.problem}")
 
 
-class Span(NamedTuple):
-    """A half-open range of characters."""
-
-    start: int
-    end: int
-
-
-class UnreadableYaml(Exception):
-    """Text that is no YAML.
-
-    Attributes:
-        line: line number, from 1; None where the reader names none.
-    """
-
-    def __init__(self, problem: str, line: int | None) -> None:
-        super().__init__(problem)
-        self.line = line
-
-
-class EndlessYaml(UnreadableYaml):
-    """Text whose aliases stand for more than anybody could read."""
-
-
-class _QuickReader(Reader):
-    """ruamel.yaml's own, with a set that is compiled sooner."""
-
-    NON_PRINTABLE: Any = UNPRINTABLE
-
-
-class _BoundedScanner(Scanner):
-    """ruamel.yaml's own, which takes time by the square of the depth, and stops where nobody nests as deep."""
-
-    def fetch_more_tokens(self) -> Any:
-        if self.flow_level + len(self.indents) > _MOST_DEPTH:
-            raise RecursionError
-        return super().fetch_more_tokens()
-
-    def need_more_tokens(self) -> bool:
-        """At once where no key is open, as in most of a row."""
-        return not (self.tokens and not self.possible_simple_keys) and bool(super().need_more_tokens())
-
-
-class _QuickComposer(Composer):
-    """ruamel.yaml's own, which looks up its parser and its resolver thousands of times."""
-
-    parser = cached_property(lambda self: self.loader.parser)
-    resolver = cached_property(lambda self: self.loader.resolver)
-
-
 def compose(text: str) -> Node | None:
     """The root node of a text; None for an empty one.
 
@@ -274,19 +207,124 @@ def compose(text: str) -> Node | None:
         EndlessYaml: its aliases stand for too much.
         RecursionError: it is nested too deep, or contains itself.
     """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Reader, yaml.Scanner, yaml.Composer = _QuickReader, _BoundedScanner, _QuickComposer
-    try:
-        root: Node | None = yaml.compose(_PYYAML_LINE_END.sub("\n", text))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = one_line(error.problem or error.context or "unreadable")
-        raise UnreadableYaml(problem, mark.line + 1 if mark else None) from error
-    except YAMLError as error:
-        raise UnreadableYaml(one_line(error) or "unreadable", None) from error
-    if root is not None and "*" in text and _written_out(root, {}) > _MOST_NODES:
-        raise EndlessYaml("it has aliases that stand for too much: write it out plainly", None)
-    return root
+    root = _compose_usual(text)
+    if root is not None:
+        return root
+    from .any_yaml import compose_any  # here, for few files need ruamel.yaml
+
+    return compose_any(text)
+
+
+#: What is left to ruamel.yaml wherever it stands: tabs, what is not printable, and line ends beside LF and CR LF.
+_UNUSUAL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)")
+_WORD = r"-?[A-Za-z0-9_.][A-Za-z0-9_.()=+/-]*"
+_NOTHING = re.compile(r" *\r?(?:#|$)")
+_OPENING = re.compile(r" *(?:(-) +|([A-Za-z0-9_]{1,64}):(?: +|(?=\r?$)))", re.MULTILINE)
+_SCALAR = re.compile(_WORD)
+_REST = re.compile(r" *\r?$| +#", re.MULTILINE)
+_TOKEN = re.compile(rf""" *(?:([\[\],])|({_WORD})(?= *[,\]])|"([ !#-\[\]-~]*)"(?= *[,\]])|'([ -&(-~]*)'(?= *[,\]]))""")
+_QUOTES = {2: None, 3: '"', 4: "'"}
+_MOST_LEVELS = 20
+
+
+class _Entry(NamedTuple):
+    """A line with a dash or a key, and what stands behind it there."""
+
+    start: int
+    line: int
+    column: int
+    key: ScalarNode | None
+    item: Node | None
+
+
+def _compose_usual(text: str) -> MappingNode | None:
+    """The root node of a text in the usual form; None for all others.
+
+    That form is: keys with a word or with a list in flow style on their line, or with lines of such below them, which
+    begin with dashes or with keys of their own; and comments. ruamel.yaml, which reads all of YAML, takes ten times as
+    long.
+    """
+    groups: list[tuple[_Entry, list[_Entry]]] = []
+    for entry in [] if _UNUSUAL.search(text) else _entries(text):
+        if entry.key is not None and not entry.column:
+            groups.append((entry, []))
+        elif groups and groups[-1][0].item is None:
+            groups[-1][1].append(entry)
+        else:
+            return None
+    return _mapping([entry._replace(item=entry.item or _block(below)) for entry, below in groups])
+
+
+def _block(entries: Sequence[_Entry]) -> Node | None:
+    """The collection that the lines below a key make."""
+    if len({(entry.column, entry.key is None) for entry in entries}) != 1:
+        return None
+    first, items = entries[0], [entry.item for entry in entries if entry.item is not None]
+    if first.key is not None:
+        return _mapping(entries)
+    if len(items) < len(entries):
+        return None
+    return SequenceNode(items, Span(first.start, items[-1].end), first.line, first.column)
+
+
+def _mapping(entries: Sequence[_Entry]) -> MappingNode | None:
+    """A block mapping; None where a key has no value, or stands there twice."""
+    pairs = {entry.key.value: (entry.key, entry.item) for entry in entries if entry.key and entry.item}
+    if not pairs or len(pairs) < len(entries):
+        return None
+    first, end = entries[0], max(item.end for _, item in pairs.values())
+    return MappingNode(list(pairs.values()), Span(first.start, end), first.line, first.column)
+
+
+def _entries(text: str) -> list[_Entry]:
+    """The lines that say something; none where one of them is not in the usual form."""
+    entries, start = [], 0
+    for line, written in enumerate(text.split("\n"), start=1):
+        if not _NOTHING.match(written):
+            opening = _OPENING.match(text, start)
+            if opening is None:
+                return []
+            at = opening.start(opening.lastindex or 0)
+            key = ScalarNode(opening[2], Span(*opening.span(2)), line, at - start) if opening[2] else None
+            item = _item(text, opening.end(), line, start)
+            if not _REST.match(text, item.end if item else at + len(opening[2] or "-") + bool(key)):
+                return []
+            entries.append(_Entry(at, line, at - start, key, item))
+        start += len(written) + 1
+    return entries
+
+
+def _item(text: str, at: int, line: int, line_start: int) -> Node | None:
+    """The word, or the list in flow style, that begins there; None where neither does."""
+    word = _SCALAR.match(text, at)
+    if word:
+        return ScalarNode(word[0], Span(*word.span()), line, at - line_start)
+    opened: list[tuple[int, list[Node]]] = []
+    between = False  # behind an item, where a comma or a bracket has to come
+    while len(opened) < _MOST_LEVELS:
+        token = _TOKEN.match(text, at)
+        if token is None:
+            return None
+        at, kind = token.end(), token.lastindex or 0
+        start, word_or_mark = token.start(kind), token[kind]
+        if kind > 1 and opened and not between:
+            span = Span(start, at) if kind == 2 else Span(start - 1, at)
+            opened[-1][1].append(ScalarNode(word_or_mark, span, line, span.start - line_start, _QUOTES[kind]))
+            between = True
+        elif kind == 1 and word_or_mark == "[" and not between:
+            opened.append((start, []))
+        elif kind == 1 and word_or_mark == "]" and opened and (between or not opened[-1][1]):
+            start, items = opened.pop()
+            node = SequenceNode(items, Span(start, at), line, start - line_start, "[")
+            if not opened:
+                return node
+            opened[-1][1].append(node)
+            between = True
+        elif kind == 1 and word_or_mark == "," and between:
+            between = False
+        else:
+            return None
+    return None
 
 
 def plain_value(node: ScalarNode) -> Any:
@@ -300,7 +338,7 @@ def plain_value(node: ScalarNode) -> Any:
     value = read_plain(node.value)
     is_huge = abs(value) >= LARGEST if isinstance(value, int) else len(node.value) > 18 and _INT.match(node.value)
     if is_huge:
-        raise HugeNumber(node.value, node.start_mark.line + 1)
+        raise HugeNumber(node.value, node.line)
     return value
 
 
@@ -317,20 +355,7 @@ def value_of(node: Node) -> Any:
         return [value_of(part) for part in node.value]
     if isinstance(node, MappingNode) and all(isinstance(key, ScalarNode) for key, _ in node.value):
         return {value_of(key): value_of(part) for key, part in node.value}
-    raise DocumentError(f"line {node.start_mark.line + 1}: a key is a list or a mapping, and has to be a word")
-
-
-def _written_out(node: Node, known: dict[int, int]) -> int:
-    """How many nodes a node is with every alias written out; RecursionError when it contains itself."""
-    if isinstance(node, ScalarNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = -1
-        inside = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
-        known[id(node)] = 1 + sum([_written_out(part, known) for part in inside])
-    elif known[id(node)] < 0:
-        raise RecursionError
-    return known[id(node)]
+    raise DocumentError(f"line {node.line}: a key is a list or a mapping, and has to be a word")
 
 
 def walk(node: Node) -> list[Node]:
@@ -342,8 +367,4 @@ def walk(node: Node) -> list[Node]:
 
 def span_of(node: Node) -> Span:
     """Where a node's text stands."""
-    # A block collection's own end mark stands at the next token, so the last leaf tells where its text ends.
-    last = node
-    while isinstance(last, (SequenceNode, MappingNode)) and not last.flow_style and last.value:
-        last = last.value[-1] if isinstance(last, SequenceNode) else last.value[-1][1]
-    return Span(node.start_mark.index, last.end_mark.index)
+    return Span(node.start, node.end)

@@ -91,7 +91,7 @@ class Fields:
 
     def __init__(self, path: Path, root: MappingNode, error: type[SurgeonError]) -> None:
         self.path, self.error = path, error
-        self.lines = {"": root.start_mark.line + 1}
+        self.lines = {"": root.line}
         self._nodes: dict[str, Node] = {}
         self._values: dict[str, Any] = {}
         self.values: dict[str, Any] = self._value(root, "")
@@ -144,13 +144,13 @@ class Fields:
                 raise self.bad(field, f"it {error.problem}") from error
         if isinstance(node, SequenceNode):
             for number, item in enumerate(node.value):
-                self.lines[f"{field}[{number}]"] = item.start_mark.line + 1
+                self.lines[f"{field}[{number}]"] = item.line
             return [self._value(item, f"{field}[{number}]") for number, item in enumerate(node.value)]
         values: dict[str, Any] = {}
         for key, part in node.value:
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             inner = f"{field}.{name}".lstrip(".")
-            self.lines[inner] = key.start_mark.line + 1
+            self.lines[inner] = key.line
             if name in values:
                 raise self.bad(inner, f"it has {name} twice: keep one", inside=field)
             values[name] = self._value(part, inner)
