@@ -70,6 +70,8 @@ def align(layers: Sequence[Layer]) -> Alignment | None:
         alignment = _align_with(stock, layers) if stock else None
         if alignment and (best is None or alignment.confidence > best.confidence):
             best = alignment
+        if best and best.confidence == 1.0:  # none is better
+            break
     return best
 
 

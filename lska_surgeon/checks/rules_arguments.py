@@ -42,11 +42,13 @@ _SMALLEST_WIDTH = 16
 
 def arguments(subject: Context) -> Iterator[Finding]:
     """An error where the row can't be built; a warning where it can, with what the parser adds in a wrong place."""
+    stock = subject.alignment.stock if subject.alignment else ()
+    known = {(layer.block, len(layer.args)) for layer in stock}  # what Ultralytics' own model has, its parser takes
     for layer in subject.layers:
         # Other rules say what a row needs that lacks a text, or has anchors.
         elsewhere = lacks_text(subject, layer) or yolov5_problem(layer.block, layer.args) is not None
         block, args = (None, ()) if elsewhere else _as_parsed(layer)
-        if block is None:
+        if block is None or (block, len(args)) in known:
             continue
         faults = {letter: fault_in(block, len(args), letter) for letter in subject.letters}
         letter, fault = next(filter(itemgetter(1), faults.items()), (None, None))
@@ -197,9 +199,10 @@ def _width_written(layer: Layer) -> int | None:
         except KernelError:
             return None
         first = attention.channels if attention else None
-    elif not begins_with_source(layer.block) and not _is_attention_of_ones_own(layer):
+    if type(first) is not int:
         return None
-    return first if type(first) is int else None
+    is_of_source = layer.kind.is_operator or begins_with_source(layer.block) or _is_attention_of_ones_own(layer)
+    return first if is_of_source else None
 
 
 def _is_attention_of_ones_own(layer: Layer) -> bool:

@@ -15,8 +15,8 @@ _MODULE = re.compile(r"^[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*
 _DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 _DEEPEST = 20  # imports and base classes that are followed
-#: From a definition at the top of a module to the next one there, or to its end.
-_TO_THE_NEXT = r"\b.*?(?=^(?:class|def|async)\b|^@|\Z)"
+#: What ends a definition at the top of a module. It begins with a plain character, which is looked for fast.
+_NEXT = re.compile(r"\n(?:class\b|def\b|async\b|@)")
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,26 @@ def torch_layers() -> frozenset[str] | None:
     return _names(layers, None) if layers and layers.is_file() else None
 
 
-def definitions(kind: str, name: str, text: str) -> list[re.Match[str]]:
-    """The text of each `class` or `def` of that name at the top of a module."""
-    return [*re.finditer(rf"^{kind}[ \t]+{re.escape(name)}{_TO_THE_NEXT}", text, re.M | re.S)]
+def definitions(kind: str, name: str, text: str) -> list[tuple[int, str]]:
+    """Each `class` or `def` of that name at the top of a module: where it begins, and its text."""
+    found = []
+    for match in re.finditer(rf"\n{kind}[ \t]+{re.escape(name)}\b", f"\n{text}"):
+        start = match.start()  # in the text, which has one line end less in front
+        end = _NEXT.search(text, start)
+        found.append((start, text[start : end.start() + 1 if end else len(text)]))
+    return found
 
 
-def imports(text: str) -> Iterator[tuple[str, str, str]]:
+@cache
+def imports(text: str) -> tuple[tuple[str, str, str], ...]:
     """Every name that a module imports from another: that module, the name there, and here; `*` for all."""
+    found = []
     for module, imported in _IMPORT.findall(text):
         for part in _COMMENT.sub("", imported).strip("() \t\n").split(","):
             name, _, bound = part.strip().partition(" as ")
             if name:
-                yield module, name.strip(), (bound or name).strip()
+                found.append((module, name.strip(), (bound or name).strip()))
+    return tuple(found)
 
 
 def modules(text: str) -> Iterator[tuple[str, str]]:
@@ -139,7 +147,7 @@ def _constructor(name: str, file: Path, root: Path, depth: int = 0) -> Construct
         imported = _imported_from(name, file, root)
         return _constructor(name, imported, root, depth + 1) if imported else None
     try:
-        node = ast.parse(bodies[-1].group()).body[0]
+        node = ast.parse(bodies[-1][1]).body[0]
     except (SyntaxError, ValueError):
         return None
     assert isinstance(node, ast.ClassDef)

@@ -168,9 +168,9 @@ class ParserSource:
         if not found:
             raise UnreadableParser(f"{tasks} has no parse_model")
         #: Lines in front of it.
-        self.above = text.count("\n", 0, found[-1].start())
+        self.above = text.count("\n", 0, found[-1][0])
         try:
-            function = ast.parse(found[-1].group()).body[0]
+            function = ast.parse(found[-1][1]).body[0]
         except (SyntaxError, ValueError) as error:
             raise UnreadableParser(f"{tasks}: {error}") from error
         assert isinstance(function, ast.FunctionDef)
