@@ -95,9 +95,10 @@ def _all(net: Network, comments: Comments, costs: Mapping[str, float], numbers: 
         adjacent = costs["adjacent in"] if len(rows) > 1 and not all(net.refines[i] for i in rows) else 0
         cost = _cost_of_insertion(net, rows, costs) + costs["in stock too"] * len(there.intersection(rows))
         yield cost + adjacent, _by_insertion(net, rows), Edit(tuple(rows))
+    highest = min(max(net.size, numbers[-1]), net.size + _MOST_GONE)  # that a row had with those that are gone
     for count in range(1, _MOST_GONE + 1):
         cost = costs["row gone"] + costs["more gone"] * (count - 1)
-        for before in range(1, max(net.size, numbers[-1]) + 1):
+        for before in range(1, highest + 1):
             yield cost, _by_deletion(before, count), Edit(gone=(count, before))
     if net.alignment is not None:
         yield costs["sure stock" if net.alignment.is_sure else "stock"], _by_stock(net), Edit(evidence="stock")
