@@ -6,7 +6,6 @@ Every renderer escapes whatever stands in the texts and cells, and knows no cont
 from __future__ import annotations
 
 import io
-import json
 import math
 import re
 import sys
@@ -147,8 +146,12 @@ def _no_formula(text: str) -> str:
 
 def dump(data: Any) -> str:
     """JSON as all reports write it: what is no number becomes null, and what is not to be seen is escaped."""
+    import json  # here, for few reports are written as that
+
     text = json.dumps(_finite(data), indent=2, ensure_ascii=False).replace("##", "#\\u0023")
-    return text if text.replace("\n", "").isprintable() else "".join(map(_visible_in_json, text))
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(char if _stays_in_json(char) else json.dumps(char)[1:-1] for char in text)
 
 
 def _finite(value: Any) -> Any:
@@ -159,9 +162,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _visible_in_json(char: str) -> str:
-    stays = char == "\n" or char.isprintable() or "\udc80" <= char <= "\udcff"  # a byte of a path, given back
-    return char if stays else json.dumps(char)[1:-1]
+def _stays_in_json(char: str) -> bool:
+    return char == "\n" or char.isprintable() or "\udc80" <= char <= "\udcff"  # a byte of a path, given back
 
 
 def _plain(table: Table) -> str:

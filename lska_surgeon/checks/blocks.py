@@ -5,11 +5,9 @@ The installed Ultralytics and torch are read as source text; nothing is built.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -64,6 +62,8 @@ def nearest(block: str) -> str | None:
     slips = sorted(known for known in candidates.values() if is_slip(name, known))
     if slips:
         return slips[0]
+    from difflib import get_close_matches  # here, for only an error needs it
+
     near = get_close_matches(name.lower(), candidates, n=1, cutoff=_NEAR)
     return candidates[near[0]] if near else None
 
@@ -223,6 +223,8 @@ def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:
 
 
 def _table(block: CustomModule, prefix: str) -> str:
+    import json  # here, for only a draft needs it
+
     means = _SAYS.get(block.like, f"built and scaled as {block.like} is")
     lines = [
         f"[{prefix}blocks.{block.name}]",

@@ -6,11 +6,9 @@ How many a block's row takes, and which, is what the installed parser reads of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cache
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.alignment import is_width
 from ..core.attention import read_attention
@@ -19,8 +17,6 @@ from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
 from ..installed.names import Constructor, constructor, is_installed, parsed_names
-from ..installed.parse_model import UnreadableParser, installed_parser
-from ..installed.probing import Probe, probes
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted
 from .alignment import stock_blocks, stock_graph
@@ -29,6 +25,9 @@ from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .rules_rows import lacks_text
 
+if TYPE_CHECKING:
+    from ..installed.probing import Probe
+
 #: What is wrong with the number of a row's arguments; SHIFTED where it builds, with a value that the parser adds in the
 #: place of one that is missing.
 FEW, MANY, SHIFTED = "few", "many", "shifted"
@@ -36,6 +35,8 @@ _REFUSED, _NOT_KNOWN = "refused", "not known"
 _MOST = 24  # more than any block takes
 _SOURCES_WIDTH, _UNNAMED = "width of its source", "?"
 _IN_WORDS = {"c1": _SOURCES_WIDTH, "c2": "width"}
+#: Rules of width by which the parser gives a block the widths of its sources itself, or needs none.
+_OWN_WIDTH_FIRST = ("scaled", "sum")
 #: Below, a number that stands in the place of a width is a kernel size, or another number.
 _SMALLEST_WIDTH = 16
 
@@ -116,6 +117,8 @@ def _example(subject: Context, layer: Layer, block: str) -> tuple[str, tuple[Any
         return alignment.stock.name, alignment.stock[old].args
     own = alignment.stock.name if alignment else subject.source.path.name
     names = [name for name in _stock_with(block) if _rows_of(name, block)]
+    from difflib import SequenceMatcher  # here, for only an error needs it
+
     name = max(names, key=lambda name: SequenceMatcher(None, own, name).ratio(), default=None)
     return (name, _rows_of(name, block)[0]) if name else None
 
@@ -199,7 +202,7 @@ def _width_written(layer: Layer) -> int | None:
         except KernelError:
             return None
         first = attention.channels if attention else None
-    if type(first) is not int:
+    if type(first) is not int or layer.kind.width in _OWN_WIDTH_FIRST:
         return None
     is_of_source = layer.kind.is_operator or begins_with_source(layer.block) or _is_attention_of_ones_own(layer)
     return first if is_of_source else None
@@ -213,8 +216,7 @@ def _is_attention_of_ones_own(layer: Layer) -> bool:
     return len(layer.raw_sources) == 1 and is_unknown(layer.kind) and names_attention(layer.block)
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """The arguments that a block's row takes.
 
     Attributes:
@@ -292,6 +294,9 @@ def _built_at(block: str, given: int, letter: str | None) -> tuple[Probe, ...] |
 
 def _probes(block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...] | None:
     """What the parser makes of rows with such arguments; None where that is not known."""
+    from ..installed.parse_model import UnreadableParser, installed_parser  # here, for few rows need it
+    from ..installed.probing import probes
+
     parser = installed_parser()
     try:
         return probes(parser, block, args, letter) if parser else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from textwrap import wrap
 from typing import Any
 
 from ..api import edit as api
@@ -100,6 +99,8 @@ def check(how: Presentation, **asked: Any) -> int:
 
 
 def _rules() -> str:
+    from textwrap import wrap  # here, for only the help needs it
+
     rules = ((code, wrap(text, 100)) for code, text in api.rules_of_check())
     lines = [f"  {'' if at else code:<11}{text}" for code, texts in rules for at, text in enumerate(texts)]
     return "\n".join(["Rules (errors, unless the word warning stands behind them):", *lines])

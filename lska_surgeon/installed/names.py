@@ -6,9 +6,9 @@ import ast
 import importlib.util
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
 _MODULE = re.compile(r"^[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -19,8 +19,7 @@ _DEEPEST = 20  # imports and base classes that are followed
 _NEXT = re.compile(r"\n(?:class\b|def\b|async\b|@)")
 
 
-@dataclass(frozen=True)
-class Constructor:
+class Constructor(NamedTuple):
     """What a class is built from.
 
     Attributes:

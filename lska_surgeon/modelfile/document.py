@@ -5,7 +5,6 @@ It knows where things stand in the text and nothing about positions, operators o
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from bisect import bisect_right
@@ -394,7 +393,11 @@ def format_value(value: Any) -> str:
         return "null"
     if isinstance(value, str):
         plain = read_plain(value) == value and re.fullmatch(r"[\w.]+", value)
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        if plain:
+            return value
+        import json  # here, for few rows have such texts
+
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {format_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, Sequence):

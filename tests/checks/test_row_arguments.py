@@ -9,8 +9,9 @@ from test_check import fork, fresh, run
 
 from lska_surgeon.checks import ERROR, check_file
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
-from lska_surgeon.checks.rules_arguments import built_from, fault_in, taken_by
+from lska_surgeon.checks.rules_arguments import begins_with_source, built_from, fault_in, taken_by
 from lska_surgeon.checks.rules_rows import activation_problem
+from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.errors import BuildError
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yolo.build import build
@@ -258,3 +259,9 @@ def test_an_activation_behind_an_anchor_is_left_alone(tmp_path: Path) -> None:
     checked = check_file(str(tmp_path / "my.yaml"))
     assert checked.failed()
     assert checked.fixed_text == text
+
+
+def test_no_block_whose_widths_the_parser_gives_believes_its_first_argument_to_be_its_sources() -> None:
+    believing = {block.name for block in STOCK if begins_with_source(block.name)}
+    assert believing
+    assert not believing & {block.name for block in STOCK if block.width in ("scaled", "sum")}
