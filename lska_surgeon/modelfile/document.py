@@ -40,7 +40,6 @@ from .text import (
     read_plain,
     span_of,
     value_of,
-    walk,
 )
 
 _NAMES = {
@@ -89,6 +88,8 @@ def first_look_alike(text: str) -> tuple[int, str] | None:
 _INDEX_COMMENT = re.compile(r"#\s*(?:[A-Z]\d \()?(\d+)(?=$|[\s,():;-])")
 #: What a value begins with that is an anchor, an alias or has a tag.
 MARKS = "&*!"
+#: What a row does that can be read, but has no text of its own to be changed.
+IS_ALIAS = "uses a YAML alias"
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
 AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
@@ -150,7 +151,8 @@ class Document:
         name: what messages call it.
         bad_rows: takes the rows that can't be read, where the caller wants them all; each leaves a layer of the block
             `BAD_ROW` that reads the row before, so that the other rows keep their indices; a setting that can't be read
-            is left out. Rows that use a YAML alias can be read, but not changed; they pass then.
+            is left out. A row that is a YAML alias as a whole passes then; parts of a row that are may be read, and
+            not changed.
         blocks: the table that says what the rows' blocks are.
 
     Raises:
@@ -354,10 +356,9 @@ class Document:
         if not isinstance(node, SequenceNode) or len(node.value) != 4:
             found = f"{len(node.value)} columns" if isinstance(node, SequenceNode) else "no list"
             raise bad(f"has {found}: a row is [from, repeats, module, args]")
-        shared = {id(part) for part in walk(node)}
-        if shared & seen and self._bad_rows is None:
-            raise bad("uses a YAML alias: write the row out")  # to change it here would change it there
-        seen |= shared
+        if id(node) in seen and self._bad_rows is None:
+            raise bad(f"{IS_ALIAS}: write the row out")  # what stands here stands there
+        seen.add(id(node))
         frm_node, repeats_node, block_node, args_node = node.value
         try:
             first, repeats, block, args = map(value_of, node.value)

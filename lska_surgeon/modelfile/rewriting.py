@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..core.graph import Graph, Layer
 from ..core.surgery import Rewrite
 from ..errors import DocumentError, TargetError
-from .document import AFTER_ROW, Document, format_row, format_value
+from .document import AFTER_ROW, IS_ALIAS, Document, format_row, format_value
 from .sources import scale_in_name
 from .text import BREAKS, Span, line_end, line_start, newline_at
 
@@ -84,15 +84,16 @@ class _Writer:
         row = self.document.rows[before.index]
         for span, old, new in zip(row.raw_sources, before.raw_sources, after.raw_sources):
             if old != new:
-                self._put(span, str(new))
+                self._put(span, str(new), before.index)
         if before.repeats != after.repeats:
-            self._put(row.repeats, str(after.repeats))
+            self._put(row.repeats, str(after.repeats), before.index)
         if before.block != after.block:
             quote = self.document.text[row.block.start]
             quote = quote if quote in "'\"" else ""
-            self._put(row.block, f"{quote}{after.block}{quote}")
+            self._put(row.block, f"{quote}{after.block}{quote}", before.index)
         if before.args != after.args:
-            self.changes += changes_of_args(self.document, before.index, before.args, after.args)
+            for span, text in changes_of_args(self.document, before.index, before.args, after.args):
+                self._put(span, text, before.index)
         self._renumber(before.index, after.index)
 
     def _renumber(self, old: int, new: int) -> None:
@@ -162,7 +163,14 @@ class _Writer:
 
     # Where things are.
 
-    def _put(self, span: Span, text: str) -> None:
+    def _put(self, span: Span, text: str, index: int | None = None) -> None:
+        """Replace a span; of a row, where one is given, unless a YAML alias has it stand elsewhere."""
+        document = self.document
+        if index is not None:
+            whole = document.rows[index].whole
+            if not whole.start < span.start <= span.end <= whole.end:
+                where = f"{document.name}, line {document.line_of(index)} (row {index})"
+                raise DocumentError(f"{where} {IS_ALIAS} where it would have to change: write the row out")
         self.changes.append((span, text))
 
     def _inline(self, index: int) -> bool:
