@@ -112,10 +112,11 @@ def _read_host(kind: Block, args: list[Any], blocks: BlockTable) -> Attention:
     spec: Mapping[str, Any] = args.pop() if args and isinstance(args[-1], Mapping) else {}
     if isinstance(spec.get("op"), str) and spec["op"] not in OP_BLOCKS and set(spec) <= {"op", "gated"}:
         return Attention(_other_of_host(kind.name, spec, blocks), kind.plain, tuple(args))
-    unknown = set(spec) - {"op", "k", "d"}
-    if unknown or "k" not in spec:
-        found = f"{{{', '.join(f'{k}: {v}' for k, v in spec.items())}}}" if spec else "none"
-        raise KernelError(f"{kind.name} ends in a mapping such as {{k: 35}} (keys op, k, d), found {found}")
+    wanted = f"{kind.name} ends in a mapping such as {{k: 35}} (keys op, k, d), found"
+    if not spec:
+        raise UnknownOperatorError(f"{wanted} none: it is read as a class of your own with that name")
+    if set(spec) - {"op", "k", "d"} or "k" not in spec:
+        raise KernelError(f"{wanted} {{{', '.join(f'{k}: {v}' for k, v in spec.items())}}}")
     op = spec.get("op", "lska")
     kernel = _kernel_of_row(kind.name, op if isinstance(op, str) else str(op), spec["k"], spec.get("d"))
     return Attention(kernel, kind.plain, tuple(args))

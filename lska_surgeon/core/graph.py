@@ -44,7 +44,7 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     """The scaling that Ultralytics takes for a scale; without a letter, the first of `scales`.
 
     Raises:
-        GraphError: the model has no such scale, or its entry is not three numbers.
+        GraphError: the model has no such scale, or its entry does not begin with three numbers.
         AbsurdScaleError: they are three numbers by which no network is scaled.
     """
     scales = settings.get("scales")
@@ -59,12 +59,12 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
     entry = entries[letter]
     if (
         not isinstance(entry, list)
-        or len(entry) != 3
+        or len(entry) < 3
         or not (all(map(_is_factor, entry[:2])) and isinstance(entry[2], (int, float)) and entry[2] > 0)
     ):
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
     _refuse_absurd(f"scale {letter}", entry[:2])
-    return Scaling(letter, *map(float, entry))
+    return Scaling(letter, *map(float, entry[:3]))
 
 
 def _multiple(settings: Mapping[str, Any], key: str) -> float:
