@@ -153,8 +153,8 @@ class Context:
 
     @cached_property
     def shapes_by_scale(self) -> dict[str | None, tuple[Shape, ...]]:
-        """What each layer gives at each scale that the file may be built at; empty where that is not known."""
-        by_scale = {scaling.letter: shapes_or_none(self.layers, None, scaling) for scaling in self.scalings}
+        """What each layer gives at each scale, its numbers as they should be; empty where that is not known."""
+        by_scale = {scaling.letter: shapes_or_none(self.corrected_layers, None, scaling) for scaling in self.scalings}
         return {letter: shapes for letter, shapes in by_scale.items() if shapes is not None}
 
     @cached_property

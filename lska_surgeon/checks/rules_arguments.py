@@ -18,7 +18,7 @@ from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
 from ..installed.names import Constructor, constructor, is_installed, parsed_names
 from ..modelfile.document import BAD_ROW, format_value
-from ..wording import clean, counted
+from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
 from .blocks import is_unknown
 from .context import Context
@@ -146,10 +146,11 @@ def channels(subject: Context) -> Iterator[Finding]:
     """A width that a row repeats of its source is that, whatever the scale.
 
     An error where its class believes the number, and no scale has that width. A warning where a scale has; of the
-    operators here, which take the width of their source, though the paper's own class believes the number; and of
-    attention whose class is not known.
+    operators here, which take the width of their source, though the paper's own class believes the number; and, once
+    for each block, of attention whose class is not known.
     """
-    for layer in subject.layers:
+    unknown: dict[str, list[tuple[int, str, str]]] = {}
+    for layer in subject.corrected_layers:
         width = None if layer.sources[:1] in ((), (IMAGE,)) else _width_written(layer)
         if width is None:
             continue
@@ -167,7 +168,16 @@ def channels(subject: Context) -> Iterator[Finding]:
         else:
             many = layer.args.count(width) > 1
             suggestion = f"write c2 in place of {f'each {width}' if many else 'the number'}"
-            yield subject.finding(layer.index, message, suggestion, severity=WARNING)
+            if layer.kind.is_operator:
+                yield subject.finding(layer.index, message, suggestion, severity=WARNING)
+            else:
+                unknown.setdefault(layer.block, []).append((layer.index, message, suggestion))
+    for (index, message, suggestion), *others in unknown.values():
+        if others:
+            rows = numbers([row for row, _, _ in others])
+            message += f"; so with row{'s' * (len(others) > 1)} {rows}"
+        suggestion += " unless its class takes it for something else"
+        yield subject.finding(index, message, suggestion, severity=WARNING)
 
 
 def _believed(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 
 from ..core.attention import is_like_attention, read_attention
 from ..core.blocks import STOCK, BlockTable
@@ -13,8 +15,9 @@ from ..core.operators import read_row_of_users
 from ..core.shapes import custom_row_problem, settings_problems, size_problem, width_problem
 from ..errors import GraphError, KernelError, UnknownOperatorError
 from ..installed.names import constructor, parsed_names, torch_activations, torch_layers
-from ..modelfile.document import BAD_ROW
+from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean
+from ..wording import numbers as listed
 from .blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
@@ -39,7 +42,7 @@ def head(subject: Context) -> Iterator[Finding]:
 
 def sizes(subject: Context) -> Iterator[Finding]:
     """Its repeats, its width and its inputs' make a layer, at each scale."""
-    for layer in subject.layers:
+    for layer in subject.corrected_layers:
         problems = [size_problem(layer, scaling) for scaling in subject.scalings]
         problems += [width_problem(layer, shapes) for shapes in subject.shapes_by_scale.values()]
         problem = next(filter(None, problems), None)
@@ -59,13 +62,21 @@ def texts(subject: Context) -> Iterator[Finding]:
     """A block that reads a text besides its map has one, which YOLO-World's output layer goes with."""
     output = subject.output
     for layer in subject.layers:
-        if lacks_text(subject, layer):
+        if not lacks_text(subject, layer):
+            continue
+        if any(isinstance(arg, (str, bool)) for arg in layer.args[1:3]):
+            message = (
+                f"{layer.block} has {format_value(layer.args)}: Ultralytics' own block of that name takes [width, "
+                f"embedding channels, heads] and reads a text, so this has to be a class of your own"
+            )
+            yield subject.finding(layer.index, message, "register it before the model is built", severity=WARNING)
+        else:
             message = (
                 f"{layer.block} reads a text besides its map: it needs [width, embedding channels, heads], such as "
                 f"[512, 256, 8], in a network that ends in WorldDetect; found {list(layer.args)} and {output.block}"
             )
             yield subject.finding(layer.index, message)
-            return
+        return
 
 
 def lacks_text(subject: Context, layer: Layer) -> bool:
@@ -98,7 +109,7 @@ def settings(subject: Context) -> Iterator[Finding]:
 
 
 def scale(subject: Context) -> Iterator[Finding]:
-    """The scale that the file's name asks for is there, and is three numbers."""
+    """The scale that the file's name asks for is there, and is three numbers; a warning where it is more."""
     document, asked = subject.document, subject.source.scale
     if not document.settings.get("scales"):
         return
@@ -111,31 +122,51 @@ def scale(subject: Context) -> Iterator[Finding]:
             scaling_of(document.settings, letter)
     except GraphError as error:
         yield subject.of_setting("scales", str(error))
+        return
+    longer = [letter for letter, entry in document.settings["scales"].items() if len(entry) > 3]
+    if longer:
+        entry = document.settings["scales"][longer[0]]
+        message = (
+            f"scale {longer[0]} is {entry}: plain Ultralytics takes [depth, width, max_channels], and refuses more"
+        )
+        yield subject.of_setting("scales", message, "right for a fork that reads them", severity=WARNING)
 
 
 def comments(subject: Context) -> Iterator[Finding]:
     """The number in an index comment is the row's index.
 
     Comments that are stale may be the last that tells what an author meant, so they are corrected together with the
-    sources, and only where they tell the same edit or none.
+    sources, and only where they surely tell the same edit. Those that are stale by as much are one finding.
     """
     document, renumbered = subject.document, subject.verdict.renumber
+    numbers: dict[int, int] = {}
     for layer in subject.layers if subject.packed_row is None else ():
         number, span = document.comment_index(layer.index) or (layer.index, None)
         # A number larger than any index is a width or a size, and so is the first of several.
-        is_index = number <= len(subject.layers) + 9 and span and not _ANOTHER_NUMBER.match(document.text, span.end)
-        if number != layer.index and is_index:
-            message = f"the comment says {number}, the row's index is {layer.index}"
-            fixes = (Correction(layer.index, None, layer.index),) if renumbered else ()
-            yield subject.finding(layer.index, message, f"write {layer.index}", *fixes)
+        if number <= len(subject.layers) + 9 and span and not _ANOTHER_NUMBER.match(document.text, span.end):
+            numbers[layer.index] = number
+    times = Counter(numbers.values())
+    stale: dict[int, list[int]] = {}
+    for index, number in numbers.items():
+        if number != index and times[number] == 1:  # what several rows have is the number of a stage
+            stale.setdefault(index - number, []).append(index)
+    for offset, (index, *others) in stale.items():
+        message = f"the comment says {index - offset}, the row's index is {index}"
+        if others:
+            theirs = "that of row {} is" if len(others) == 1 else "those of rows {} are"
+            by = f"too {'low' if offset > 0 else 'high'} by {abs(offset)}"
+            message += f", and {theirs.format(listed(others))} {by} as well"
+        fixes = (Correction(row, None, row) for row in (index, *others) if renumbered)
+        yield subject.finding(index, message, f"write {listed([index, *others])}", *fixes)
 
 
 def modules(subject: Context) -> Iterator[Finding]:
     """A block's name is known; each name is reported once.
 
-    A name that is surely misspelt is an error, and so is a path in its place. Any other is a warning: it may be a class
-    of the user's own that is put into Ultralytics before the model is built.
+    A name that is surely misspelt is an error, and so is a path in its place. The others are one warning: they may be
+    classes of the user's own that are put into Ultralytics before the model is built.
     """
+    unknown = []
     first = {layer.block: layer.index for layer in reversed(subject.layers) if not _is_as_inserted(layer)}
     for block, index in first.items():
         if block == BAD_ROW or (subject.packed_row is not None and index <= subject.packed_row):
@@ -147,7 +178,19 @@ def modules(subject: Context) -> Iterator[Finding]:
             )
             yield subject.finding(index, message, f"write {name}")
         elif is_unknown(subject.layers[index].kind):
-            yield _unknown(subject, index, block)
+            finding = _unknown(subject, index, block)
+            if finding:
+                yield finding
+            else:
+                unknown.append((index, block))
+    if unknown:
+        names, them, declarations = ", ".join(block for _, block in sorted(unknown)), "it", "its declaration"
+        if len(unknown) > 1:
+            them, declarations = "they", "their declarations"
+        file = clean("FILE" if subject.source.is_stdin else subject.source.name)
+        message = f"the installed ultralytics knows no block {names}"
+        suggestion = f"{them} must be registered before the model is built; lska-surgeon blocks {file} drafts "
+        yield subject.finding(min(unknown)[0], message, f"{suggestion}{declarations}", severity=WARNING)
 
 
 def _is_as_inserted(layer: Layer) -> bool:
@@ -156,7 +199,8 @@ def _is_as_inserted(layer: Layer) -> bool:
     return operator is not None and operator.row_args == layer.args
 
 
-def _unknown(subject: Context, index: int, block: str) -> Finding:
+def _unknown(subject: Context, index: int, block: str) -> Finding | None:
+    """What is known of a block that can't be built here; None for nothing."""
     message = f"the installed ultralytics knows no block {block}"
     near = nearest(block)
     if near and is_slip(block, near):
@@ -166,11 +210,23 @@ def _unknown(subject: Context, index: int, block: str) -> Finding:
         return subject.finding(index, message, "lska-surgeon yolo, train and autoload register it", severity=WARNING)
     if is_like_attention(subject.layers[index].kind):
         message = f"what {block} does is not known: people call more than one block by such a name"
+    elif near is None or not _differ_in_small_letters(block, near):
+        return None
     hint = f"; the nearest name is {near}" if near else ""
     file = clean("FILE" if subject.source.is_stdin else subject.source.name)
     declare = f"lska-surgeon blocks {file} drafts its declaration"
     suggestion = f"it must be registered before the model is built{hint}; {declare}"
     return subject.finding(index, message, suggestion, severity=WARNING)
+
+
+def _differ_in_small_letters(name: str, known: str) -> bool:
+    """Whether a name may be another one misspelt: people name modules of their own with capitals and digits."""
+    opcodes = SequenceMatcher(None, name, known).get_opcodes()
+    return all(
+        (name[a:b] + known[c:d]).isalpha() and (name[a:b] + known[c:d]).islower()
+        for what, a, b, c, d in opcodes
+        if what != "equal"
+    )
 
 
 def kernels(subject: Context) -> Iterator[Finding]:

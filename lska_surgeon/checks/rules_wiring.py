@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from .wiring.network import Slot
 
 #: How many readings a person is shown to choose from.
 MOST_CHOICES = 3
+#: From as many on, rows of one block that read around rows of another do so on purpose: at each level alike.
+MANY_ARE_MEANT = 3
 #: A term that a row may break -> how that is told of one of its numbers.
 _BROKEN = {
     "twice": "the row reads it twice",
@@ -67,7 +70,7 @@ def _undecided(subject: Context, place: Slot, problem: str | None) -> Finding:
     message = problem or f"{reads}: {_what_is_broken(subject, place)}"
     choices = dict.fromkeys(reading.wiring[row][slot] for reading in subject.verdict.rivals[:MOST_CHOICES])
     listed = " or ".join(f"{choice} ({subject.layers[choice].block})" for choice in choices)
-    return subject.finding(row, message, f"write {listed}")
+    return subject.finding(row, message, f"write {listed}" if choices else None)
 
 
 def _story(subject: Context, place: Slot) -> str:
@@ -100,7 +103,14 @@ def _what_is_broken(subject: Context, place: Slot) -> str:
 
 
 def bypass(subject: Context) -> Iterator[Finding]:
-    """Attention that is read around, where no comment says that it is for one consumer alone."""
+    """Attention that is read around, where neither a comment says nor a pattern that it is for one consumer alone."""
+    findings = list(_bypasses(subject))
+    kinds = Counter(kind for kind, _ in findings)
+    yield from (finding for kind, finding in findings if kinds[kind] < MANY_ARE_MEANT)
+
+
+def _bypasses(subject: Context) -> Iterator[tuple[tuple[str, ...], Finding]]:
+    """Each, with the consumer's block and those that it reads around."""
     alignment, verdict = subject.alignment, subject.verdict
     for (row, slot), expected in verdict.expected.items():
         reads, layer = subject.layers[row].sources[slot], subject.layers[row]
@@ -112,16 +122,19 @@ def bypass(subject: Context) -> Iterator[Finding]:
         if is_read and any(not _FOR_ONE_CONSUMER.search(subject.comment(index)) for index in attention):
             message = f"{layer.block} reads {subject.named(reads)} around {' and '.join(map(subject.named, around))}"
             suggestion = f"write {around[-1]} if that is not meant"
-            yield subject.finding(row, f"{message}, inserted behind it", suggestion)
+            kind = (layer.block, *(subject.layers[index].block for index in around))
+            yield kind, subject.finding(row, f"{message}, inserted behind it", suggestion)
 
 
 def inputs(subject: Context) -> Iterator[Finding]:
-    """A warning for the output layer: it may be meant to have fewer levels."""
+    """A warning for the output layer, where a row is unread: with fewer levels on purpose all rows are read."""
+    consumers = consumers_of(subject.corrected_layers)
+    all_are_read = all(consumers.get(layer.index) for layer in subject.layers[:-1])
     for layer in subject.layers:
         count, usual = len(layer.raw_sources), _usual_inputs(subject, layer.index)
         if usual is None and (not _is_stock_fusion(subject, layer.index) or _may_give_several(subject, layer.sources)):
             continue
-        if count < (usual or 2):
+        if count < (usual or 2) and not (layer is subject.output and count > 1 and all_are_read):
             where = f", where {subject.alignment.stock.name} has {usual}" if subject.alignment and usual else ""
             message = f"{layer.block} has {count} input{'s' if count > 1 else ''}{where}"
             severity = WARNING if layer is subject.output else ERROR
@@ -170,23 +183,38 @@ def _unread_in_stock(subject: Context, index: int) -> bool:
 
 
 def strides(subject: Context) -> Iterator[Finding]:
-    """Wherever strides are known for sure and no wrong number explains them."""
+    """Wherever strides are known for sure and no wrong number explains them.
+
+    A warning for a fusion of a name that does not say what it does, where the file has it join maps of one stride too.
+    """
     for index, (at, usual) in subject.slow_rows.items():
         layer = subject.layers[index]
         written = layer.args[at] if len(layer.args) > at else 1
         message = f"{layer.block} has stride {written}, where {subject.stock_name} has {usual}"
         yield subject.finding(index, message, f"write {usual} in its arguments")
     broken = {(one.row, one.term) for one in subject.verdict.broken}
-    for index, known in [] if subject.slow_rows else _known_strides(subject):
+    rows = [] if subject.slow_rows else list(_known_strides(subject))
+    joining = _joining_blocks(subject)
+    for index, known in rows:
         layer = subject.corrected_layers[index]
         if layer.kind.is_fusion and len(set(known)) > 1:
             listed = _listed(layer.sources, known)
             message = f"{layer.block} needs one stride, but its inputs have different ones: {listed}"
             yield subject.finding(index, message, _with_stride(subject, index, known[0]))
-        elif (index, "own_clash") in broken or (index, "named_clash") in broken:
+        elif (index, "named_clash") in broken or ((index, "own_clash") in broken and layer.block in joining):
             message = f"{layer.block} reads {' and '.join(f'stride {stride:g}' for stride in sorted(set(known)))}"
             listed = _listed(layer.sources, known)
             yield subject.finding(index, f"{message}: {listed}", "right if it resizes one of them", severity=WARNING)
+
+
+def _joining_blocks(subject: Context) -> set[str]:
+    """Blocks of which some row reads several maps that have one stride, as far as is known or guessed."""
+    joining = set()
+    for layer in subject.corrected_layers if subject.shapes is not None else ():
+        strides = {shape.stride for shape in input_shapes(layer, subject.shapes or ())}
+        if len(layer.sources) > 1 and len(strides) == 1 and None not in strides:
+            joining.add(layer.block)
+    return joining
 
 
 def outputs(subject: Context) -> Iterator[Finding]:

@@ -10,11 +10,12 @@ from ..alignment import Alignment
 from .cost import HARD, WEIGHTS, Broken, Cost, Expected, Fitted, expected_numbers
 from .network import Network, Slot, Wiring
 from .search import Reading, Search, first_ratios, guess_with_stock
-from .stories import Comments
 
 #: How much cheaper a reading has to be than the rows as written; than the next reading, and than one within a run; and
 #: how near to the best a reading is that has to agree on what is wrong.
 CLEARLY, NEXT, IN_RUN, LIKELY = 1.2, 0.6, 0.3, 1.0
+#: The same two for the next reading, where comments are to be corrected as well.
+NEAR_FOR_COMMENTS, NEAR_IN_RUN = 1.25, 0.25
 _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
 _SOME = frozenset(("unread", "output_inside", "unlike_same_stock", "unlike_sure_stock", "reads_upsample"))
 
@@ -32,7 +33,8 @@ class Verdict:
         rivals: readings between which a person has to choose, the cheapest first; empty where `fixes` is not.
         expected: what numbers would be if the file were the stock model with rows inserted.
         broken: all that speaks against the rows as written.
-        renumber: whether index comments may be corrected with the numbers: they tell the same edit, or none.
+        renumber: whether index comments may be corrected with the numbers: they tell the same edit, and no other
+            reading comes near it.
     """
 
     facts: tuple[Broken, ...] = ()
@@ -128,13 +130,30 @@ def _decide(search: Search) -> Verdict:
     if rivals or not _is_whole(search, best) or not _explains_enough(best, written):
         if not facts and not broken & _SOME:
             return unexplained
-        return replace(unexplained, wrong=wrong, rivals=(best, *rivals))
+        choices = tuple(reading for reading in (best, *rivals) if _mends(search, reading, terms))
+        return replace(unexplained, wrong=wrong, rivals=choices)
     if not broken & (HARD | _SOME | {"reads_fusion"}):
         return unexplained
     best = _least_change(search, best, as_best, ranked)
     fixes = {(i, j): best.wiring[i][j] for i, j in numbers if best.wiring[i][j] != net.written[i][j]}
-    renumber = bool(best.story and best.story.edit.commented) or not Comments(net).tell
+    renumber = _is_told_by_comments(net, best, ranked)
     return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=best, renumber=renumber)
+
+
+def _is_told_by_comments(net: Network, best: Reading, ranked: Sequence[Reading]) -> bool:
+    """Whether the comments tell the edit of the best reading, or all but one are right, and no other comes near it.
+
+    A comment that is corrected for the wrong edit no longer tells the right one.
+    """
+    stale = sum(number != row for row, number in net.comments.items())
+    if stale > 1 and not (best.story and best.story.edit.commented):
+        return False
+    others = [reading for reading in ranked if reading.wiring != best.wiring]
+    near = [reading for reading in others if reading.cost < best.cost + NEAR_FOR_COMMENTS]
+    as_best = net.modulo_runs(best.wiring)
+    return all(
+        reading.cost >= best.cost + NEAR_IN_RUN and net.modulo_runs(reading.wiring) == as_best for reading in near
+    )
 
 
 def _facts(net: Network, terms: Sequence[Broken]) -> list[Broken]:
@@ -157,6 +176,15 @@ def _is_rival(net: Network, reading: Reading, best: Reading, as_best: Wiring) ->
         return False
     pairs = ((x, y) for a, b in zip(reading.wiring, best.wiring) for x, y in zip(a, b))
     return reading.cost < best.cost + IN_RUN or not all(net.in_one_run(x, y) for x, y in pairs)
+
+
+def _mends(search: Search, reading: Reading, terms: Sequence[Broken]) -> bool:
+    """Whether a reading breaks nothing that is not broken as written, and mends every row that it changes."""
+    before = {(one.term, one.row) for one in terms}
+    changed = {row for row, sources in enumerate(reading.wiring) if sources != search.net.written[row]}
+    left = search.cost.terms(reading.wiring, reading.ratios.ratios)
+    hard = {(one.term, one.row) for one in left if one.term in HARD or one.term == "unread"}
+    return hard <= before and not any(row in changed and term in HARD for term, row in hard)
 
 
 def _is_whole(search: Search, reading: Reading) -> bool:
