@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from ..api.verb import listed
 from ..core.operators import PAPER_DILATIONS, all_ops
-from ..core.positions import NAMES
+from ..core.parts import NAMES
 from ..declarations.find import find_blocks
 from ..errors import SurgeonError
 from ..modelfile.sources import find_source, stock_models

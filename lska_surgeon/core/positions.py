@@ -1,4 +1,4 @@
-"""The grammar of `--at` and how each name finds its sites in a graph; it edits nothing and knows no kernel's inside.
+"""The grammar of `--at`, and the sites of what it names; what the named parts are stands in `parts`.
 
 AT     = NAME [":" PICK ("," PICK)*] ["@" K]       NAME = backbone | sppf | neck | head | residual | sppf-inner
        | ("after" | "before") ":" SEL ["@" K]      PICK = a pyramid level (p3) or a layer index (15)
@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ..errors import PositionError
 from ..wording import did_you_mean, few
-from .blocks import HostRow
-from .graph import IMAGE, Graph, Layer, role_of
+from .graph import Graph
+from .parts import NAMES, Parts, Site
 from .shapes import Shape
 
 #: What an input method types for a sign of the grammar, beside the full-width forms that Unicode itself can undo.
@@ -65,26 +65,6 @@ def meant(text: str, names: Collection[str], selecting: Collection[str]) -> list
 
 _AT = re.compile(r"(?P<name>[A-Za-z-]+)(?::(?P<rest>[^@]+))?(?:@(?P<k>\d{1,9}))?\Z", re.ASCII)
 _SEL = re.compile(r"(?P<index>-?\d{1,9})\Z|(?P<block>[A-Za-z_][\w.]*)(?:#(?P<nth>\d{1,9}))?\Z", re.ASCII)
-
-
-class Site(NamedTuple):
-    """One resolved place.
-
-    Attributes:
-        asked: the `--at` value that it came from, "neck:p3@11".
-        name: the position, "neck".
-        layer: the source that the operator goes behind, or the host that it goes into.
-        consumer: the one layer that reads the operator; None for every consumer of the source.
-        inside: True when the operator goes into the layer.
-        k: the kernel size given with `@`, or None.
-    """
-
-    asked: str
-    name: str
-    layer: int
-    consumer: int | None = None
-    inside: bool = False
-    k: int | None = None
 
 
 class At(NamedTuple):
@@ -145,9 +125,11 @@ def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...
     """
     if at.name in _SELECTING:
         return (_SELECTING[at.name](at, graph),)
-    sites = NAMES[at.name](graph, shapes)
+    parts = Parts(graph, shapes)
+    sites = NAMES[at.name](parts)
     if not sites:
-        raise PositionError(f"--at {at.asked} matches nothing in {graph.name}: {_has(graph, shapes)}")
+        reasons = "".join(f"; {note}" for note in parts.left_out([at.name]))
+        raise PositionError(f"--at {at.asked} matches nothing in {graph.name}: {_has(graph, shapes)}{reasons}")
     picked = _narrow(at, sites, graph, shapes)
     for site in picked:
         _must_give_a_map(at.asked, graph, site.layer)
@@ -156,7 +138,8 @@ def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...
 
 def named_sites(graph: Graph, shapes: Sequence[Shape]) -> dict[str, tuple[Site, ...]]:
     """Every position name with its sites in this graph; names that match nothing are left out."""
-    found = {name: find(graph, shapes) for name, find in NAMES.items()}
+    parts = Parts(graph, shapes)
+    found = {name: find(parts) for name, find in NAMES.items()}
     return {name: sites for name, sites in found.items() if sites}
 
 
@@ -189,106 +172,6 @@ def _has(graph: Graph, shapes: Sequence[Shape]) -> str:
     named = named_sites(graph, shapes)
     names = ", ".join(f"{name} ({', '.join(str(s.layer) for s in sites)})" for name, sites in named.items())
     return f"it has {names or 'no named position'}; or name a layer with after:0-{len(graph) - 2}"
-
-
-def _backbone(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    sites = []
-    rows = [layer for layer in graph if layer.section == "backbone" and not layer.kind.is_beside]
-    for run in _stages(rows, shapes):
-        last = None
-        for position, layer in enumerate(run):
-            if layer.kind.is_pooling:
-                break
-            if _is_block(layer, first=position == 0) and layer != graph.output:
-                last = layer
-        if last is not None:
-            sites.append(Site("backbone", "backbone", last.index))
-    return tuple(sites)
-
-
-def _stages(rows: Sequence[Layer], shapes: Sequence[Shape]) -> list[list[Layer]]:
-    """The rows by size of map; where that is not known, each down-sampling block starts a stage."""
-    stages: list[list[Layer]] = []
-    for layer in rows:
-        stride = shapes[layer.index].stride
-        known = stages and stride is not None and shapes[stages[-1][-1].index].stride is not None
-        same = stride == shapes[stages[-1][-1].index].stride if known else not _only_makes_smaller(layer)
-        if stages and same:
-            stages[-1].append(layer)
-        else:
-            stages.append([layer])
-    return stages
-
-
-def _only_makes_smaller(layer: Layer) -> bool:
-    """Whether a row is plain down-sampling: a stage that has nothing else has no block to stand behind."""
-    return layer.kind.is_known and layer.kind.role in ("conv", "down")
-
-
-def _is_block(layer: Layer, first: bool) -> bool:
-    kind = layer.kind
-    if kind.plain.startswith("nn.") or kind.gives or kind.stride[0] == "last":
-        return False
-    return not (first and _only_makes_smaller(layer))
-
-
-def _neck(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    """Behind the block that a fusion feeds; behind the fusion itself where its own module is all there is."""
-    found: set[int] = set()
-    for fusion in graph:
-        if not is_fusion(fusion, graph, shapes):
-            continue
-        fed = [graph[consumer] for consumer in graph.consumers(fusion.index) if len(graph[consumer].raw_sources) == 1]
-        if fusion.kind.width != "sum":
-            fed = [layer for layer in fed if role_of(layer, len(graph) - 1) == "block"] or [fusion]
-        found.update(layer.index for layer in fed if layer != graph.output and not layer.kind.is_beside)
-    return tuple(Site("neck", "neck", index) for index in sorted(found) if graph[index].section == "head")
-
-
-def is_fusion(layer: Layer, graph: Graph, shapes: Sequence[Shape]) -> bool:
-    """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
-    if layer == graph.output or layer.kind.gives:
-        return False
-    if layer.kind.is_fusion:
-        return True
-    read = {shapes[source].stride if source >= 0 else 1.0 for source in layer.sources}
-    return len(set(layer.sources)) > 1 and len(read) == 1 and None not in read
-
-
-def _head(graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...]:
-    output = graph.output
-    maps = [s for s in dict.fromkeys(output.sources) if s >= 0 and not graph[s].kind.gives_a_list]
-    return tuple(Site("head", "head", source, consumer=output.index) for source in sorted(maps))
-
-
-def _adds_its_input(layer: Layer, shapes: Sequence[Shape]) -> bool:
-    """Whether a row has bottlenecks that add their input."""
-    host, source = layer.kind.host, layer.sources[0]
-    if host is None or host.adds is None or not layer.kind.may_hold:
-        return False
-    width_in = -1 if source == IMAGE else shapes[source].channels
-    row = HostRow(layer.args, width_in, shapes[layer.index].channels, layer.repeats)
-    return host.has(row) and host.adds(row)
-
-
-Finder = Callable[[Graph, Sequence[Shape]], tuple[Site, ...]]
-
-
-def _each(name: str, is_site: Callable[[Layer, Sequence[Shape]], bool], inside: bool = False) -> Finder:
-    """Every row of which something is true, whatever stands around it."""
-    return lambda graph, shapes: tuple(
-        Site(name, name, layer.index, inside=inside) for layer in graph if is_site(layer, shapes)
-    )
-
-
-NAMES: dict[str, Finder] = {
-    "backbone": _backbone,
-    "sppf": _each("sppf", lambda layer, _: layer.kind.is_pooling),
-    "neck": _neck,
-    "head": _head,
-    "residual": _each("residual", _adds_its_input, inside=True),
-    "sppf-inner": _each("sppf-inner", lambda layer, _: layer.kind.is_pooling and layer.kind.may_hold, inside=True),
-}
 
 
 def _after(at: At, graph: Graph) -> Site:

@@ -25,7 +25,8 @@ from .attention import host_spec, is_like_attention
 from .blocks import STOCK, BlockTable
 from .graph import IMAGE, From, Graph, Layer, Scaling
 from .operators import DEFAULT_KERNEL, OP_BLOCKS, AnyOperator, OtherOperator, resolve_operator
-from .positions import Site, parse_at, resolve_at
+from .parts import Site
+from .positions import parse_at, resolve_at
 from .shapes import MOST_CHANNELS, Shape
 
 

@@ -29,7 +29,7 @@ from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import IMAGE, Graph, Layer, graph_of, scaling_of, yaml_of
-from ..core.positions import Site
+from ..core.parts import Site
 from ..core.surgery import Edit, Rewrite, remove
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..core.attention import Operators, operators_in
 from ..core.graph import Layer, Scaling
 from ..core.operators import AnyOperator
-from ..core.positions import Site
+from ..core.parts import Parts, Site
 from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale, stacking_notes
 from ..errors import TargetError
@@ -251,6 +251,7 @@ def plan_insert(
     name = output or (STDIN if base.source.is_stdin else default_name(base, placement, resolve=resolve))
     target = None if name == STDIN else target_path(name, ".yaml")
     notes += [*family_notes(base.graph, target), *stacking_notes(rewrite)]
+    notes += Parts(base.graph, base.shapes).left_out({edit.site.name for edit in edits})
     label = _labels(rewrite, after)
     if resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, target)

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ..core.graph import Graph, yolov5_problem
-from ..core.positions import Site, named_sites
+from ..core.parts import NAMES, Parts, Site
+from ..core.positions import named_sites
 from ..core.shapes import Shape
 from ..reports import Report, Result, Table
 from ..wording import clean, few, numbers
@@ -50,7 +51,8 @@ class Positions(Result):
     def notes(self) -> tuple[str, ...]:
         """What the user should be told."""
         problem = yolov5_problem(self.graph.output.block, self.graph.output.args)
-        return (*self.model.notes, *([problem] if problem else []))
+        left_out = Parts(self.graph, self.shapes).left_out(NAMES)
+        return (*self.model.notes, *([problem] if problem else []), *left_out)
 
     def report(self) -> Report:
         """A table of the layers, and one of the positions."""

@@ -2,8 +2,7 @@
 
 A *kind* is a group of rows whose stride ratio (stride out over stride in) is not known and has to be one number: rows
 of one block that differ in nothing but their width. Such a ratio is a variable beside the numbers; see `fit` in
-`cost.py`. The guess is what names and arguments say: `up` in a name halves the stride; `[128, 3, 2]` doubles it, as
-does an argument that is 1 in some rows of a block and 2 in others.
+`cost.py`. The guess is what names and arguments say, see `core.guesses`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from ...core.graph import IMAGE, MAY_BE_ATTENTION, Layer, role_of
+from ...core.guesses import guessed_ratio
 from ...core.shapes import Effect, effect_of
 from ..alignment import Alignment
 
@@ -25,11 +25,7 @@ Ratios = tuple[Ratio, ...]
 Slot = tuple[int, int]
 Kind = tuple[Any, ...]
 
-_UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
-_DOWN = re.compile(r"down|stem|^spd|patch(merg|emb)", re.IGNORECASE)
 _FUSION = re.compile(r"concat|bifpn|add|^sdi$|fpn", re.IGNORECASE)
-_KERNELS = (1, 2, 3, 5, 7)
-_WIDTH = 8  # the least that is a number of channels and not a kernel size or a stride
 
 
 class Network:
@@ -138,48 +134,7 @@ class Network:
         known = self.effects[layer.index].ratio
         if len(layer.raw_sources) > 1 or layer.index == self.last:
             return 1.0
-        return self._guessed(layer) if known is None else known
-
-    def _guessed(self, layer: Layer) -> float:
-        args = layer.args
-        numbers = [x for x in args if isinstance(x, (int, float)) and not isinstance(x, bool)]
-        if _UP.search(layer.block):
-            return 0.5
-        if len(numbers) > 2 and numbers[0] >= _WIDTH and numbers[1] in _KERNELS and numbers[2] == 2:
-            return 2.0
-        at = self._stride_argument(layer)
-        if at is not None:
-            return float(args[at])
-        if (
-            len(numbers) > 1
-            and layer.section == "backbone"
-            and numbers[1] == 2
-            and numbers[0] > self._width_before(layer)
-        ):
-            return 2.0
-        return 2.0 if _DOWN.search(layer.block) or layer.index == 0 else 1.0
-
-    def _stride_argument(self, layer: Layer) -> int | None:
-        """Where rows of this block keep a stride: the one argument that is 1 in some of them and 2 in others."""
-        if layer.section != "backbone":
-            return None
-        rows = [
-            other.args
-            for other in self.layers
-            if (other.block, other.section, len(other.args)) == (layer.block, "backbone", len(layer.args))
-        ]
-        if len(rows) < 2:
-            return None
-        places = [
-            at
-            for at in range(1, len(layer.args))
-            if {type(args[at]) for args in rows} == {int} and {args[at] for args in rows} == {1, 2}
-        ]
-        return places[0] if len(places) == 1 else None
-
-    def _width_before(self, layer: Layer) -> int:
-        before = (arg for other in reversed(self.layers[: layer.index]) for arg in other.args[:1])
-        return next((arg for arg in before if isinstance(arg, int) and arg >= _WIDTH), 0)
+        return guessed_ratio(layer, self.layers) if known is None else known
 
 
 def is_forward(wiring: Wiring) -> bool:
