@@ -24,16 +24,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def neck(**asked: object) -> list[int]:
-    found: list[int] = ls.positions(YAML, **asked).to_dict()["positions"]["neck"]  # type: ignore[arg-type]
+def backbone(**asked: object) -> list[int]:
+    found: list[int] = ls.positions(YAML, **asked).to_dict()["positions"]["backbone"]  # type: ignore[arg-type]
     return found
 
 
 def test_the_nearest_declaration_holds_without_a_word(project: Path) -> None:
-    assert neck() == [12, 16]
+    assert backbone() == [2, 4, 7]
     (project / "lska-surgeon.toml").rename(project / "away.toml")
-    assert neck() == [16]
-    assert neck(blocks=project / "away.toml") == [12, 16]
+    assert backbone() == [2, 5, 7]
+    assert backbone(blocks=project / "away.toml") == [2, 4, 7]
 
 
 def test_a_error_in_it_is_told(project: Path) -> None:
