@@ -15,6 +15,7 @@ from .shapes import Shape, effect_of, strides_of
 _UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
 _DOWN = re.compile(r"down|stem|^spd|to_?depth|patch(merg|emb)", re.IGNORECASE)
 _KERNELS = (1, 2, 3, 5, 7)
+_MOST_GUESSES = 64  # for each, all strides are worked out anew
 LEAST_WIDTH = 8  # the least that is a number of channels and not a kernel size or a stride
 
 
@@ -111,7 +112,7 @@ def believed_strides(graph: Graph, shapes: Sequence[Shape]) -> tuple[float | Non
         found = strides_of(layers, effects, guessed)
         return [stride or guess for stride, (guess, _) in zip(known, found)]
 
-    while True:
+    for _ in range(_MOST_GUESSES):
         rows = (
             row
             for row in layers[:-1]
@@ -119,7 +120,7 @@ def believed_strides(graph: Graph, shapes: Sequence[Shape]) -> tuple[float | Non
         )
         first = next(rows, None)
         if first is None:
-            return tuple(strides) if _fit_together(graph, strides) else known
+            break
         if len(first.raw_sources) == 1:
             choices = [guessed_ratio(first, layers)]
         else:
@@ -128,6 +129,7 @@ def believed_strides(graph: Graph, shapes: Sequence[Shape]) -> tuple[float | Non
         readings = [{**ratios, first.index: ratio} for ratio in choices]
         ratios = max(readings, key=lambda reading: _agreeing(graph, fitted(reading))) if choices[1:] else readings[0]
         strides = fitted(ratios)
+    return tuple(strides) if _fit_together(graph, strides) else known
 
 
 def _agreeing(graph: Graph, strides: Sequence[float | None]) -> int:
