@@ -118,3 +118,13 @@ def test_where_several_readings_are_as_likely_a_person_chooses(tmp_path: Path, m
         "no reading 9: net.yaml has 3 readings to choose from; lska-surgeon check --fix shows what is sure"
         in result.stderr
     )
+
+
+def test_the_row_that_is_named_is_the_one_that_came(tmp_path: Path) -> None:
+    lines = stock_models()["yolov8.yaml"].read_text(encoding="utf-8").splitlines()
+    behind = next(at for at, line in enumerate(lines) if "SPPF" in line and not line.startswith("#"))
+    lines.insert(behind + 1, "  - [-1, 1, LSKA, [1024, 7]]")
+    (tmp_path / "net.yaml").write_text("\n".join(lines), encoding="utf-8")
+    reasons = [one.message for one in ls.check(tmp_path / "net.yaml").findings if one.rule == "source"]
+    assert reasons
+    assert all("before row 10 (LSKA) was inserted" in reason for reason in reasons), reasons

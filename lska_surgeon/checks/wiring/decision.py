@@ -134,10 +134,11 @@ def _decide(search: Search) -> Verdict:
         return replace(unexplained, wrong=wrong, rivals=choices)
     if not broken & (HARD | _SOME | {"reads_fusion"}):
         return unexplained
-    best = _least_change(search, best, as_best, ranked)
-    fixes = {(i, j): best.wiring[i][j] for i, j in numbers if best.wiring[i][j] != net.written[i][j]}
-    renumber = _is_told_by_comments(net, best, ranked)
-    return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=best, renumber=renumber)
+    least = _least_change(search, best, as_best, ranked)
+    fixes = {(i, j): least.wiring[i][j] for i, j in numbers if least.wiring[i][j] != net.written[i][j]}
+    renumber = _is_told_by_comments(net, least, ranked)
+    told = least._replace(story=best.story)  # what was done is told by the likeliest
+    return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=told, renumber=renumber)
 
 
 def _is_told_by_comments(net: Network, best: Reading, ranked: Sequence[Reading]) -> bool:
