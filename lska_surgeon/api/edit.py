@@ -57,8 +57,8 @@ def insert(
         base: path of a model YAML, or a stock Ultralytics name with its scale.
         at: where; may be given several times. Each as `--at` takes it: "neck", "head:p4,p5@11", "after:9",
             "edge:15->22".
-        k: kernel size of LSKA and its kin, in pixels of the map; 23 by default. 7, 11, 23, 35, 41, 53 as in the paper
-            (Lau et al., "Large Separable Kernel Attention", 2023, table 1); any odd one with `dilation`. Other
+        k: kernel size of LSKA and its kin, in pixels of the map: 7, 11, 23, 35, 41 or 53, any odd one with `dilation`;
+            23 by default. These are the paper's (Lau et al., "Large Separable Kernel Attention", 2023, table 1). Other
             operators have no kernel size.
         op: one of lska, lska-trivial, lka, lka-trivial, lska-attention; cbam, timm:NAME, or an attention that you
             declare.

@@ -67,7 +67,7 @@ def variants(
         check: write nothing; tell whether the files are up to date, with a diff. It never counts.
         dry_run: False writes at once, as the command does.
         force: with that, overwrite files that were edited by hand, or that somebody else wrote.
-        unchecked: go on where `check` finds errors in a base.
+        unchecked: go on where `lska-surgeon check` finds errors in a base.
         track: shows how far it is: gets what is iterated, what is done, and how many; gives the same items.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 

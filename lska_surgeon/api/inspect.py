@@ -269,7 +269,7 @@ def curves(
     Args:
         model: a path, or a stock name with its scale.
         at: where; may be given several times. As `insert` takes them, without kernel sizes.
-        op: which operators; may be given several times.
+        op: which operators, of lska, lska-trivial, lka, lka-trivial, lska-attention; may be given several times.
         k: which kernel sizes; may be given several times.
         imgsz: size of the image in pixels, one number for a square or (height, width).
         scale: scale, where the model's name does not say it.
@@ -324,7 +324,7 @@ def latency(
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
         imgsz: size of the image in pixels, or (height, width); by default the recipe's, or 640.
         batch: images in the input; one number, or several, one after the other.
-        device: cpu, or a GPU's number.
+        device: where, cpu or a GPU's number.
         half: half precision, on a GPU.
         threads: threads on a CPU. None for torch's own choice.
         onnx: export, and run in onnxruntime on the CPU.

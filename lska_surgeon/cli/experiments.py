@@ -14,7 +14,7 @@ from ..reports import render
 from . import completion, say
 from .main import NamingGroup
 from .options import command
-from .presentation import DELIVERY, DRY_RUN, FORCE, GATE, PLOT, QUIET, Presentation, formats
+from .presentation import DELIVERY, DRY_RUN, FORCE, FORCE_ALL, GATE, PLOT, QUIET_BUT_DRY, Presentation, formats
 from .progress import Progress, bar
 
 
@@ -81,7 +81,7 @@ def copy(name: str, output: Path | None, force: bool) -> None:
         say.note(f"name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}")
 
 
-@command(api.variants, *DELIVERY, *formats("text", "table", "md", "csv", "json", "github"))
+@command(api.variants, FORCE_ALL, DRY_RUN, QUIET_BUT_DRY, *formats("text", "table", "md", "csv", "json", "github"))
 def variants(how: Presentation, **asked: Any) -> int:
     """Write all variants that RECIPE asks for, with an index of what each is and costs.
 
@@ -123,7 +123,7 @@ def variants(how: Presentation, **asked: Any) -> int:
     return int(done.failed)
 
 
-@command(api.ablate, DRY_RUN, QUIET, *formats("text", "json"))
+@command(api.ablate, DRY_RUN, QUIET_BUT_DRY, *formats("text", "json"))
 def ablate(how: Presentation, recipe: str, **asked: Any) -> int:
     """Train every variant of RECIPE, and its bases, with every seed, and go on where an earlier call stopped.
 

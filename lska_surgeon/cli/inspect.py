@@ -14,6 +14,7 @@ from .presentation import (
     EXIT_CODE,
     FIGURE,
     FORCE,
+    HEAT_MAPS,
     LOG,
     MAX_GFLOPS,
     MAX_PARAMS,
@@ -183,7 +184,7 @@ def inspect(how: Presentation, **asked: Any) -> None:
     how.show(api.load_checkpoint(**asked).report())
 
 
-@command(api.erf, FIGURE, FORCE, *formats("table", "json"), metavars={"models": "CHECKPOINT..."})
+@command(api.erf, HEAT_MAPS, FORCE, *formats("table", "json"), metavars={"models": "CHECKPOINT..."})
 def erf(how: Presentation, **asked: Any) -> None:
     """Show the effective receptive field at each input of the output layer of each CHECKPOINT.
 

@@ -74,10 +74,13 @@ def formats(*forms: str) -> tuple[PresentationOption, PresentationOption]:
 
 
 FORCE = _flag("--force", help="Overwrite the file if it is there.")
+FORCE_ALL = _flag("--force", help="Overwrite files that were edited by hand, or that somebody else wrote.")
 DRY_RUN = _flag("--dry-run", help="Show what would be done; write nothing.")
-QUIET = _flag("-q", "--quiet", help="Say nothing when all went well; a dry run still shows what it would do.")
+QUIET = _flag("-q", "--quiet", help="Say nothing when all went well.")
+QUIET_BUT_DRY = _flag("-q", "--quiet", help="Say nothing when all went well; a dry run still shows what it would do.")
 #: Of a command whose result is a file.
-DELIVERY = (FORCE, DRY_RUN, QUIET)
+DELIVERY = (FORCE, DRY_RUN, QUIET_BUT_DRY)
+HEAT_MAPS = _file("-o", "--output", help="Draw heat maps: .png, .svg or .pdf.")
 FIGURE = _file("-o", "--output", help="Draw the figure: .png, .svg or .pdf.")
 PLOT = _file("--plot", help="Also write the figure: .png, .svg or .pdf.")
 LOG = _flag("--log", help="Draw costs on logarithmic axes.")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -255,6 +256,26 @@ def test_a_file_that_is_there_is_kept_unless_forced() -> None:
 def test_help_ends_in_an_example(command: str) -> None:
     text = run(f"{command} --help").output
     assert re.search(rf"Examples?:\n +lska-surgeon {command}", text), text
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "yolo"])
+def test_help_of_options_speaks_of_no_other(command: str) -> None:
+    made = main.get_command(click.Context(main), command)
+    assert made is not None
+    words = {word for parameter in made.params for word in (*parameter.opts, *parameter.secondary_opts)}
+    for option in made.params:
+        if isinstance(option, click.Option):
+            text = option.help or ""
+            assert set(re.findall(r"--[a-z-]+", text)) - {option.opts[0]} <= words, text
+            assert "--check finds" not in text
+            assert "dry run" not in text or "--dry-run" in words, text
+
+
+@pytest.mark.parametrize("command", ["insert", "graft"])
+def test_help_says_which_kernel_sizes_and_operators(command: str) -> None:
+    text = " ".join(run(f"{command} --help").output.replace("lska- ", "lska-").split())
+    assert "7, 11, 23, 35, 41 or 53, any odd one with --dilation; 23 by default" in text
+    assert "lska-attention; cbam, timm:NAME, or an attention that you declare" in text.replace("lska- a", "lska-a")
 
 
 @pytest.mark.parametrize("command", ["insert", "positions", "remove", "flops", "diff"])
