@@ -193,7 +193,7 @@ def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
         required=default is parameter.empty,
         show_default=default not in (None, (), parameter.empty),
         metavar=None if choices_of(parameter) else _METAVARS.get(name, "FILE" if path else "N" if number else None),
-        callback=_numbers if several and number else None if several or number or name in _MAY_BE_EMPTY else not_empty,
+        callback=_numbers if several and number else None if number or name in _MAY_BE_EMPTY else not_empty,
         shell_complete=_COMPLETIONS.get(name, completion.files if path else None),
         help=sentence,
         **settings,

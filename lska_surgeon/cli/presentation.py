@@ -26,9 +26,9 @@ class PresentationOption(click.Option):
     bare: str | None = None
 
 
-def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def not_empty(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """A callback for an option that has no meaning when it is given empty, as an unset shell variable gives it."""
-    if isinstance(value, str) and not value.strip():
+    if any(isinstance(one, str) and not one.strip() for one in (value if isinstance(value, tuple) else (value,))):
         raise click.BadParameter("it is empty")
     return value
 

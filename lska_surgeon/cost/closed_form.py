@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from ..core.attention import Operators, operators_in, read_any_attention
 from ..core.blocks import BlockTable
 from ..core.graph import Graph, Layer
+from ..core.operators import OP_BLOCKS
 from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Placement, edits_for, insert, remove
 from ..errors import KernelError, PositionError
@@ -69,6 +70,9 @@ def curve_points(
         PositionError: a position matches nothing, or a width or a map's size is not known there.
         KernelError: an operator does not have a size.
     """
+    other = next((op for op in ops if op not in OP_BLOCKS), None)
+    if other is not None:
+        raise KernelError(f"--op {other}: a curve shows operators with a kernel size: {', '.join(OP_BLOCKS)}")
     fixed = next((text for text in at if "@" in text), None)
     if fixed:
         raise PositionError(f"--at {fixed}: the kernel size is what varies here; leave {fixed[fixed.index('@') :]} out")

@@ -240,7 +240,7 @@ def check_figure(path: Path, *, force: bool) -> None:
         MissingPackageError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
-        raise TargetError(f"{path} does not end in {', '.join(FORMATS)}: give -o such a name")
+        raise TargetError(f"{path} does not end in {', '.join(FORMATS)}: give such a name")
     check_target(path, force=force)
     check_matplotlib(f"a {path.suffix.lower()}")
 

@@ -197,6 +197,14 @@ def test_positions_lists_layers_and_names() -> None:
             "Invalid value for '-o' / '--output': it is empty (see lska-surgeon insert --help)",
         ),
         (
+            "insert yolov8s.yaml --at neck --at ''",
+            "Invalid value for '--at': it is empty (see lska-surgeon insert --help)",
+        ),
+        (
+            "results recipe.yaml --columns ''",
+            "Invalid value for '--columns': it is empty (see lska-surgeon results --help)",
+        ),
+        (
             "positions yolov8s.yaml --scale ''",
             "Invalid value for '--scale': it is empty (see lska-surgeon positions --help)",
         ),

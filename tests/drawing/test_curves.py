@@ -103,8 +103,10 @@ def test_formats(tmp_path: Path) -> None:
         (["--at", "neck@11"], "--at neck@11: the kernel size is what varies here; leave @11 out"),
         (["--at", "nek"], "did you mean neck"),
         (["--at", "neck", "--k", "8"], "kernel size 8"),
+        (["--at", "neck", "--op", "cbam"], "--op cbam: a curve shows operators with a kernel size: lska, "),
+        (["--at", "neck", "--op", "lsk"], "--op lsk: a curve shows operators with a kernel size: lska, "),
         (["--at", "neck", "--imgsz", "100"], "is no multiple of the stride"),
-        (["--at", "neck", "-o", "x.jpg"], "x.jpg does not end in .png, .svg, .pdf: give -o such a name"),
+        (["--at", "neck", "-o", "x.jpg"], "x.jpg does not end in .png, .svg, .pdf: give such a name"),
     ],
 )
 def test_errors_are_one_line(words: list[str], message: str) -> None:

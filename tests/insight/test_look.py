@@ -217,7 +217,7 @@ def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.M
         (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
         (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
         (["--gates"], "base.pt has no operator to look at: graft one in first"),
-        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give -o such a name"),
+        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give such a name"),
         (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
     ],
 )
