@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-_IMPORT = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)
-_MODULE = re.compile(r"^[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*(?:#.*)?$", re.MULTILINE)
-_DEFINED = re.compile(r"^(?:class|def)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=", re.MULTILINE)
+# Those that take a whole module begin with a plain character, which is looked for fast: the end of the line before.
+_IMPORT = re.compile(r"\n[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)")
+_MODULE = re.compile(r"\n[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*(?:#.*)?$", re.MULTILINE)
+_DEFINED = re.compile(r"\n(?:(?:class|def)[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=)")
 _COMMENT = re.compile(r"#[^\n]*")
 _DEEPEST = 20  # imports and base classes that are followed
-#: What ends a definition at the top of a module. It begins with a plain character, which is looked for fast.
+#: What ends a definition at the top of a module.
 _NEXT = re.compile(r"\n(?:class\b|def\b|async\b|@)")
 
 
@@ -65,7 +66,7 @@ def torch_activations() -> frozenset[str] | None:
     layers = torch_layers()
     if root is None or layers is None:
         return None
-    return layers & {first for first, _ in _DEFINED.findall(_read(root / "nn" / "modules" / "activation.py"))}
+    return layers & {first for first, _ in _DEFINED.findall("\n" + _read(root / "nn" / "modules" / "activation.py"))}
 
 
 def parsed_names() -> frozenset[str] | None:
@@ -110,7 +111,7 @@ def definitions(kind: str, name: str, text: str) -> list[tuple[int, str]]:
 def imports(text: str) -> tuple[tuple[str, str, str], ...]:
     """Every name that a module imports from another: that module, the name there, and here; `*` for all."""
     found = []
-    for module, imported in _IMPORT.findall(text):
+    for module, imported in _IMPORT.findall(f"\n{text}"):
         for part in _COMMENT.sub("", imported).strip("() \t\n").split(","):
             name, _, bound = part.strip().partition(" as ")
             if name:
@@ -120,7 +121,7 @@ def imports(text: str) -> tuple[tuple[str, str, str], ...]:
 
 def modules(text: str) -> Iterator[tuple[str, str]]:
     """Every module that a module imports by itself: its name, and the name here."""
-    for module, here in _MODULE.findall(text):
+    for module, here in _MODULE.findall(f"\n{text}"):
         yield (module, here) if here else (module.partition(".")[0],) * 2
 
 
@@ -185,7 +186,7 @@ def _names(file: Path, root: Path | None, seen: frozenset[Path] = frozenset()) -
     if file in seen or not file.is_file():
         return frozenset()
     text = _read(file)
-    names = {first or second for first, second in _DEFINED.findall(text)}
+    names = {first or second for first, second in _DEFINED.findall(f"\n{text}")}
     for module, there, here in imports(text):
         names.add(here)
         if there == "*" and root:
