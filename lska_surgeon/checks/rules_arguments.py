@@ -191,7 +191,9 @@ def _believed(
     is_left_out = is_own or width < _SMALLEST_WIDTH
     if is_left_out:
         named = subject.named(source)
-        message = f"{layer.block} takes its input's width first, so {width} is one, but {named} gives {where}"
+        message = (
+            f"{layer.block} takes {width}, its first argument, for the width of its source, but {named} gives {where}"
+        )
     if source != layer.index - 1:
         hint = f"put the row right behind layer {source}, where c2 is its width"
         return subject.finding(layer.index, message, hint, severity=severity)

@@ -40,7 +40,7 @@ def sources(subject: Context) -> Iterator[Finding]:
         return
     for layer in subject.layers:
         if not layer.raw_sources:
-            yield subject.finding(layer.index, str(layer.problem()))
+            yield subject.finding(layer.index, f"{layer.block} {layer.problem()}")
         for slot, number in enumerate(layer.raw_sources):
             place, problem = (layer.index, slot), replace(layer, frm=number).problem()
             if place in verdict.fixes:
@@ -48,7 +48,7 @@ def sources(subject: Context) -> Iterator[Finding]:
             elif place in verdict.wrong:
                 yield _undecided(subject, place, problem)
             elif problem:
-                yield subject.finding(layer.index, problem)
+                yield subject.finding(layer.index, f"{layer.block} {problem}")
 
 
 def _wrong(subject: Context, place: Slot, problem: str | None) -> Finding:
@@ -56,7 +56,9 @@ def _wrong(subject: Context, place: Slot, problem: str | None) -> Finding:
     layer, right = subject.layers[row], subject.verdict.fixes[place]
     story = _story(subject, place)
     message = (
-        f"{problem} ({story})" if problem else f"{layer.block} reads {subject.named(layer.sources[slot])}: {story}"
+        f"{layer.block} {problem} ({story})"
+        if problem
+        else f"{layer.block} reads {subject.named(layer.sources[slot])}: {story}"
     )
     suggestion = f"write {right} ({subject.layers[right].block})"
     return subject.finding(row, message, suggestion, Correction(row, slot, right))
@@ -67,7 +69,7 @@ def _undecided(subject: Context, place: Slot, problem: str | None) -> Finding:
     row, slot = place
     layer = subject.layers[row]
     reads = f"{layer.block} reads {subject.named(layer.sources[slot])}"
-    message = problem or f"{reads}: {_what_is_broken(subject, place)}"
+    message = f"{layer.block} {problem}" if problem else f"{reads}: {_what_is_broken(subject, place)}"
     choices = dict.fromkeys(reading.wiring[row][slot] for reading in subject.verdict.rivals[:MOST_CHOICES])
     listed = " or ".join(f"{choice} ({subject.layers[choice].block})" for choice in choices)
     return subject.finding(row, message, f"write {listed}" if choices else None)
@@ -83,15 +85,16 @@ def _story(subject: Context, place: Slot) -> str:
     if edit.inserted:
         blocks = ", ".join(dict.fromkeys(subject.layers[row].block for row in edit.inserted))
         rows, were = ("row", "was") if len(edit.inserted) == 1 else ("rows", "were")
-        return f"the number from before {rows} {numbers(edit.inserted)} ({blocks}) {were} inserted"
+        return f"the number dates from before {rows} {numbers(edit.inserted)} ({blocks}) {were} inserted"
     if edit.gone:
-        return f"the number from before {counted(edit.gone[0], 'row')} behind {edit.gone[1] - 1} went"
+        went = f"{counted(edit.gone[0], 'row')} behind row {edit.gone[1] - 1}"
+        return f"the number dates from before {went} {'was' if edit.gone[0] == 1 else 'were'} removed"
     if edit.head:
         more = "longer" if edit.head > 0 else "shorter"
-        return f"the number in a head for a backbone that is {counted(abs(edit.head), 'row')} {more}"
+        return f"the head was written for a backbone that is {counted(abs(edit.head), 'row')} {more}"
     if edit.evidence == "stock" and subject.alignment:
-        return f"{subject.alignment.stock.name}'s number, from before rows came or went"
-    return "the number that the comments count by"
+        return f"it is {subject.alignment.stock.name}'s number, from before rows were inserted or removed"
+    return "the number counts rows as the stale comments do"
 
 
 def _what_is_broken(subject: Context, place: Slot) -> str:
@@ -99,7 +102,10 @@ def _what_is_broken(subject: Context, place: Slot) -> str:
     right = subject.verdict.fixes.get(place)
     if right is not None and not subject.consumers.get(right):
         return f"nobody would read {subject.named(right)}"
-    return next((words for term, words in _BROKEN.items() if term in broken), "the rest of the network says otherwise")
+    return next(
+        (words for term, words in _BROKEN.items() if term in broken),
+        "all other numbers together speak for another source",
+    )
 
 
 def bypass(subject: Context) -> Iterator[Finding]:
