@@ -104,8 +104,9 @@ def _width_factor(stock: Layer, ours: Layer) -> float:
     return float(ours.args[0] / stock.args[0])
 
 
-_ROW = re.compile(r"^[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
-_BLOCK = re.compile(r"^[ \t]*- \[(?:\[[^\]]*\]|[^,\[]+),[ \t]*\d+,[ \t]*([\w.]+)", re.MULTILINE)
+# A row begins with the end of the line before: a plain character, which is looked for fast.
+_ROW = re.compile(r"\n[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
+_BLOCK = re.compile(r"\n[ \t]*- \[(?:\[[^\]]*\]|[^,\[]+),[ \t]*\d+,[ \t]*([\w.]+)")
 _SECTION = re.compile(r"^(backbone|head):", re.MULTILINE)
 _TOKEN = re.compile(r"""[ \t]*(\[|\]|,|"[^"]*"|'[^']*'|[^\[\],]+)""")
 

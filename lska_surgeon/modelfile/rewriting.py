@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..core.graph import Graph, Layer
@@ -52,12 +51,10 @@ def reread(text: str, graph: Graph) -> Document:
     return document
 
 
-@dataclass
 class _Writer:
-    document: Document
-    rewrite: Rewrite
-    labels: Mapping[int, str]
-    changes: list[tuple[Span, str]] = field(default_factory=list)
+    def __init__(self, document: Document, rewrite: Rewrite, labels: Mapping[int, str]) -> None:
+        self.document, self.rewrite, self.labels = document, rewrite, labels
+        self.changes: list[tuple[Span, str]] = []
 
     def text(self) -> str:
         removed = set(range(len(self.rewrite.before))) - set(self.rewrite.index_map)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core.graph import MAY_BE_ATTENTION
@@ -61,7 +60,6 @@ class Reading(NamedTuple):
     slips: tuple[str, ...] = ()
 
 
-@dataclass
 class Search:
     """All readings of a network that were looked at.
 
@@ -71,13 +69,11 @@ class Search:
         readings: wiring -> the cheapest reading that gives it.
     """
 
-    cost: Cost
-    ratios: list[Fitted]
-    readings: dict[Wiring, Reading] = field(default_factory=dict)
-    _prices: dict[Wiring, tuple[float, Fitted]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.net: Network = self.cost.net
+    def __init__(self, cost: Cost, ratios: list[Fitted]) -> None:
+        self.cost, self.ratios = cost, ratios
+        self.readings: dict[Wiring, Reading] = {}
+        self._prices: dict[Wiring, tuple[float, Fitted]] = {}
+        self.net: Network = cost.net
         self._least = math.inf
         self.see(self.net.written, 0.0)
 
