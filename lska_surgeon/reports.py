@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ClassVar, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
 
 from .errors import SurgeonError
 from .wording import as_parameters, message, printable, printable_lines
@@ -517,6 +517,14 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data, as `--json` writes it."""
         return dict(self.report().data)
+
+    if not TYPE_CHECKING:  # a property would be taken for the default of the field that some results have
+
+        def __getattr__(self, name: str) -> tuple[str, ...]:
+            """The notes of a result that keeps none itself are those of its report."""
+            if name != "notes":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return tuple(self.report().notes)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.line}>"

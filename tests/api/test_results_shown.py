@@ -290,10 +290,18 @@ def test_every_result_has_a_short_name() -> None:
     """A dataclass makes a `repr` of all that it holds, tensors and texts, unless told not to."""
     package = Path(ls.__file__).parent
     for path in sorted(package.rglob("*.py")):
-        if "(Result)" in path.read_text(encoding="utf-8"):
+        if "def report(self) -> Report:" in path.read_text(encoding="utf-8") and path.name != "reports.py":
             importlib.import_module(".".join(["lska_surgeon", *path.relative_to(package).with_suffix("").parts]))
     kinds: list[type] = [Result]
     for kind in kinds:
         kinds += kind.__subclasses__()
     assert {"Curves", "Graft", "Insertion", "Insight"} <= {kind.__name__ for kind in kinds}
     assert {kind.__name__ for kind in kinds if "__repr__" in vars(kind)} == {"Result"}
+
+
+def test_every_result_has_notes(tmp_path: Path) -> None:
+    assert ls.templates().notes == ()
+    text = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    assert any("names no scale" in note for note in ls.check([tmp_path / "mine.yaml"]).notes)
+    assert not hasattr(ls.templates(), "note")
