@@ -55,7 +55,12 @@ RULES = (
         "a literal width that its source does not have (warning, unless the block believes it at every scale)",
         (rules_arguments.channels,),
     ),
-    Rule("scale", ERROR, "the scale that the file's name asks for is not there", (rules_rows.scale,)),
+    Rule(
+        "scale",
+        ERROR,
+        "the scale that the file's name asks for is not there, or has more than three numbers (warning)",
+        (rules_rows.scale,),
+    ),
     Rule("comment", WARNING, "an index comment is stale", (rules_rows.comments,)),
     Rule("bypass", WARNING, "a source is read around an inserted attention", (rules_wiring.bypass,)),
     Rule(

@@ -28,6 +28,8 @@ _BROKEN = {
     "reads_fusion": "the block behind it refines it",
     "reads_upsample": "it is on its way to the next fusion",
 }
+#: The same where it breaks none by itself.
+_OTHERWISE = "all other numbers together speak for another source"
 #: What `insert` writes behind an operator that one consumer alone is to read.
 _FOR_ONE_CONSUMER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
@@ -55,8 +57,9 @@ def _wrong(subject: Context, place: Slot, problem: str | None) -> Finding:
     row, slot = place
     layer, right = subject.layers[row], subject.verdict.fixes[place]
     story = _story(subject, place)
+    because = "" if story == _OTHERWISE else f" ({story})"
     message = (
-        f"{layer.block} {problem} ({story})"
+        f"{layer.block} {problem}{because}"
         if problem
         else f"{layer.block} reads {subject.named(layer.sources[slot])}: {story}"
     )
@@ -104,7 +107,7 @@ def _what_is_broken(subject: Context, place: Slot) -> str:
         return f"nobody would read {subject.named(right)}"
     return next(
         (words for term, words in _BROKEN.items() if term in broken),
-        "all other numbers together speak for another source",
+        _OTHERWISE,
     )
 
 
