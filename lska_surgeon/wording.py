@@ -140,7 +140,8 @@ def decimals(values: Iterable[float | None], significant: int, least: int = 0) -
 
 #: Options that are switched on, and the parameters of verbs that have the same names.
 FLAGS = frozenset(
-    "costs download force fuse gated gates half lossy nms onnx prune renew resolve retry trust unchecked".split()
+    "build check costs download force fuse gated gates half lossy nms onnx prune renew resolve retry trust "
+    "unchecked".split()
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(

@@ -486,7 +486,7 @@ def drawing_target(model: Drawable, positions: bool, output: PathLike | None, fo
     if os.fspath(output) == STDIN:
         return None
     if format_of(Path(output)) != (form or format_of(Path(output))):
-        raise SurgeonError(f"-o {os.fspath(output)} and --format {form} do not agree: drop one")
+        raise SurgeonError(f"-o {os.fspath(output)} does not end in .{form}, the format asked for: drop one of the two")
     return Path(output)
 
 

@@ -77,7 +77,7 @@ RULES = (
         (rules_wiring.strides,),
     ),
     Rule("output", ERROR, "the output layer's inputs are unordered or doubled", (rules_wiring.outputs,)),
-    Rule("build", ERROR, "Ultralytics refuses to build it (with --build)"),
+    Rule("build", ERROR, "Ultralytics refuses to build it, where that was asked for"),
 )
 
 

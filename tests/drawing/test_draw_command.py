@@ -92,7 +92,10 @@ def test_standard_output_gets_the_image_alone() -> None:
             "x.jpg ends in .jpg (did you mean png?): a drawing is .svg, .md, .dot, .png, .pdf; try ",
         ),
         ("yolov8s.yaml -o x", "x has no ending: a drawing is .svg"),
-        ("yolov8s.yaml -o x.svg --format md", "-o x.svg and --format md do not agree: drop one"),
+        (
+            "yolov8s.yaml -o x.svg --format md",
+            "-o x.svg does not end in .md, the format asked for: drop one of the two",
+        ),
         ("yolov8s.yaml -o missing/x.svg", "can't write missing/x.svg: there is no directory missing"),
         ("yolov8s.yaml --scale q", "no scale q: this model has n, s, m, l, x"),
         ("yolov8s.yaml --imgsz 0", "imgsz 0 is "),
