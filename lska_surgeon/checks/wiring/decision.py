@@ -16,6 +16,7 @@ from .search import Reading, Search, first_ratios, guess_with_stock
 CLEARLY, NEXT, IN_RUN, LIKELY = 1.2, 0.6, 0.3, 1.0
 #: The same two for the next reading, where comments are to be corrected as well.
 NEAR_FOR_COMMENTS, NEAR_IN_RUN = 1.25, 0.25
+_ALIKE = 0.85
 _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
 _SOME = frozenset(("unread", "output_inside", "unlike_same_stock", "unlike_sure_stock", "reads_upsample"))
 
@@ -198,19 +199,37 @@ def _explains_enough(best: Reading, written: Reading) -> bool:
 
 
 def _least_change(search: Search, best: Reading, as_best: Wiring, ranked: Sequence[Reading]) -> Reading:
-    """Of the insertions that are one but for runs of attention, the one that changes the fewest numbers."""
+    """Of the insertions that are one but for runs of attention, the one that changes the fewest numbers.
+
+    What by its own story was inserted is read all the same: a number that passes it by is an old one.
+    """
     net = search.net
-
-    def inserts(reading: Reading) -> bool:
-        return reading.story is not None and bool(reading.story.edit.inserted)
-
-    if not inserts(best):
+    if best.story is None or not best.story.edit.inserted:
         return best
     alike = [
         reading
         for reading in ranked
-        if inserts(reading) and reading.cost <= best.cost + 0.85 and net.modulo_runs(reading.wiring) == as_best
+        if _inserts(reading, net)
+        and reading.cost <= best.cost + _ALIKE
+        and net.modulo_runs(reading.wiring) == as_best
+        and not _passes_by(net, best, reading)
     ]
-    return min(
-        alike, key=lambda one: (sum(a != b for a, b in zip(sum(one.wiring, ()), sum(net.written, ()))), one.cost)
-    )
+    return min([best, *alike], key=lambda reading: (_changes(reading.wiring, net.written), reading.cost))
+
+
+def _inserts(reading: Reading, net: Network) -> bool:
+    """Whether attention or 1x1 convolutions were inserted, as people do most."""
+    inserted = reading.story.edit.inserted if reading.story else ()
+    return bool(inserted) and all(net.refines[row] or net.narrows[row] for row in inserted)
+
+
+def _passes_by(net: Network, best: Reading, reading: Reading) -> bool:
+    """Whether it keeps a number that reads around a row that by its own story was inserted."""
+    assert reading.story is not None
+    inserted = set(reading.story.edit.inserted)
+    kept = [(i, j) for i, j in net.slots if reading.wiring[i][j] == net.written[i][j] != best.wiring[i][j]]
+    return any(best.wiring[i][j] in inserted for i, j in kept)
+
+
+def _changes(one: Wiring, other: Wiring) -> int:
+    return sum(x != y for a, b in zip(one, other) for x, y in zip(a, b))
