@@ -21,7 +21,6 @@ from ..reports import Report, Result, Table
 from ..wording import numbers, plural, printable
 from .document import Document
 from .model import Model, default_name, family_notes, model_of
-from .remove import tells_its_own
 from .rewriting import names_scale, pin_scale, reread, rewrite_text, without_scaling
 from .sources import STDIN, scale_in_name
 from .text import unified_diff
@@ -272,7 +271,11 @@ def plan_insert(
 def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
     """What to say where the text has no room for the comments by which `remove` knows rows such as CBAM's."""
     theirs = [row for row in rewrite.inserted if not rewrite.after[row].kind.is_attention]
-    if not theirs or tells_its_own(Document(text, rewrite.after.name, blocks=rewrite.after.blocks), theirs):
+    if not theirs:
+        return []
+    from .remove import tells_its_own  # here, for LSKA's own rows need no telling
+
+    if tells_its_own(Document(text, rewrite.after.name, blocks=rewrite.after.blocks), theirs):
         return []
     blocks = ", ".join(sorted({rewrite.after[row].block for row in theirs}))
     return [

@@ -2,7 +2,7 @@
 
 A *kind* is a group of rows whose stride ratio (stride out over stride in) is not known and has to be one number: rows
 of one block that differ in nothing but their width. Such a ratio is a variable beside the numbers; see `fit` in
-`cost.py`. The guess is what names and arguments say, see `core.guesses`.
+`cost.py`. The guess is what names and arguments say, see `core.parts`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from ...core.graph import IMAGE, MAY_BE_ATTENTION, Layer, role_of
-from ...core.guesses import guessed_ratio
+from ...core.parts import guessed_ratio
 from ...core.shapes import Effect, effect_of
 from ..alignment import Alignment
 
