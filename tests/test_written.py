@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import example, given, settings
@@ -413,7 +414,12 @@ def test_what_records_of_cells_say_stays_in_its_line(text: str, tmp_path: Path) 
     recipe = experiment(tmp_path / "a", lambda name, seed: [0.5 + seed / 100], RECIPE, notes={"NaN": text, text: text})
     for name, state in (("neck", "failed"), ("sppf", "done")):
         (cell,) = [one for one in plan_ablation(recipe).runs if name in one.network.name and one.seed == 0]
-        record = {**cell.record(), "state": state, "error": {"text": text * 100}, "notes": {text: text}}
+        record = {
+            **msgspec.to_builtins(cell.record()),
+            "state": state,
+            "error": {"text": text * 100},
+            "notes": {text: text},
+        }
         (cell.folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     for words in (
         "ablate --dry-run",

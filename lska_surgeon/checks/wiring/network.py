@@ -60,7 +60,8 @@ class Network:
         self.slots: list[Slot] = [
             (i, j) for i, j in places if self.numbers[i][j] >= 0 or self.written[i][j] < (0 if i else IMAGE)
         ]
-        self.relative: list[Slot] = [place for place in places if place not in self.slots]
+        absolute = set(self.slots)
+        self.relative: list[Slot] = [place for place in places if place not in absolute]
         self.effects: list[Effect] = [effect_of(layer) for layer in layers]
         self.roles = [role_of(layer, self.last) for layer in layers]
         self.fusion = [self._fusion(layer) for layer in layers]
