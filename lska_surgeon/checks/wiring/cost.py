@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ...core.graph import IMAGE
 from ...core.shapes import strides_of
-from .network import Network, Ratio, Ratios, Slot, Wiring, is_forward
+from .network import Ratio, Ratios, Slot, WiredRows, Wiring, is_forward
 
 WEIGHTS: Mapping[str, float] = {
     # what no network can have
@@ -90,12 +90,12 @@ class Inputs(NamedTuple):
 # --- terms of a row -----------------------------------------------------------------------------------------------
 
 
-def forward(net: Network, has: Inputs) -> float:
+def forward(net: WiredRows, has: Inputs) -> float:
     """A row can only read rows before it."""
     return sum(x >= has.row or x < IMAGE or (x == IMAGE and has.row > 0) for x in has.sources)
 
 
-def no_map(net: Network, has: Inputs) -> float:
+def no_map(net: WiredRows, has: Inputs) -> float:
     """What is no feature map, such as a list of maps, can't be joined or convolved; as written it may be meant."""
     row, effect = has.row, net.effects[has.row]
     others = [x for x in has.sources if 0 <= x < row and not net.effects[x].is_map]
@@ -104,28 +104,28 @@ def no_map(net: Network, has: Inputs) -> float:
     return len(others) if effect.ratio is not None and others and others[0] != net.written[row][0] else 0
 
 
-def absurd_stride(net: Network, has: Inputs) -> float:
+def absurd_stride(net: WiredRows, has: Inputs) -> float:
     """No network has maps larger than its image, or 128 times smaller."""
     return has.stride is not None and not 1 <= has.stride <= _MOST_STRIDE
 
 
-def twice(net: Network, has: Inputs) -> float:
+def twice(net: WiredRows, has: Inputs) -> float:
     """A row that reads one source twice has lost another; output layers may read every level twice."""
     different = len(set(has.sources))
     return different < len(has.sources) and not (has.row == net.last and len(has.sources) == 2 * different)
 
 
-def clash(net: Network, has: Inputs) -> float:
+def clash(net: WiredRows, has: Inputs) -> float:
     """Concat joins maps of one stride."""
     return max(len(has.known) - 1, 0) if net.fusion[has.row] == "joins" else 0
 
 
-def ladder(net: Network, has: Inputs) -> float:
+def ladder(net: WiredRows, has: Inputs) -> float:
     """A fusion of three strides or more resizes them itself: it is built to."""
     return net.fusion[has.row] in ("named", "own") and len(has.known) > 2
 
 
-def output_clash(net: Network, has: Inputs) -> float:
+def output_clash(net: WiredRows, has: Inputs) -> float:
     """An output layer has levels that double or halve, and seldom skip one; or it reads each equally often."""
     strides = has.strides
     if has.row != net.last or _reads_each_level_often(strides):
@@ -134,7 +134,7 @@ def output_clash(net: Network, has: Inputs) -> float:
     return sum(0 if b in (2 * a, a / 2) else 0.25 if b == 4 * a else 1 for a, b in pairs)
 
 
-def output_base(net: Network, has: Inputs) -> float:
+def output_base(net: WiredRows, has: Inputs) -> float:
     """The finest level of an output layer is stride 4 or 8."""
     first = has.strides[0] if has.strides else None
     return has.row == net.last and len(has.strides) > 1 and first is not None and first not in _BASES
@@ -148,7 +148,7 @@ def _reads_each_level_often(strides: Sequence[float | None]) -> bool:
 # --- terms of a number: of a row that is read from afar -------------------------------------------------------------
 
 
-class Reading(NamedTuple):
+class FarRead(NamedTuple):
     """A number that reads another row than the one right before.
 
     Attributes:
@@ -164,28 +164,28 @@ class Reading(NamedTuple):
     behind: Ratio
 
 
-def reads_upsample(net: Network, at: Reading) -> float:
+def reads_upsample(net: WiredRows, at: FarRead) -> float:
     """What a neck reads from afar is a level, not the upsampled map on its way to the next fusion."""
     inner = net.roles[at.source] == "up" and net.taken[at.source] and at.row != net.last
     return (0.25 if net.fusion[at.row] == "own" else 1.0) if inner else 0
 
 
-def reads_fusion(net: Network, at: Reading) -> float:
+def reads_fusion(net: WiredRows, at: FarRead) -> float:
     """A fusion is refined by the block behind it; it is that block which is read."""
     return at.row != net.last and net.roles[at.source] == "fuse" and _is_refined(net, at)
 
 
-def around_attention(net: Network, at: Reading) -> float:
+def around_attention(net: WiredRows, at: FarRead) -> float:
     """Attention is put in to be read; some authors read around it on purpose."""
     return _reads_around(net, at) and net.refines[at.source + 1]
 
 
-def around_block(net: Network, at: Reading) -> float:
+def around_block(net: WiredRows, at: FarRead) -> float:
     """The last block of a stage is read, not one inside of it."""
     return _reads_around(net, at) and not net.refines[at.source + 1]
 
 
-def output_inside(net: Network, at: Reading) -> float:
+def output_inside(net: WiredRows, at: FarRead) -> float:
     """An output layer reads the end of a level: no fusion, upsampling or down-sampling row whose result goes on."""
     if at.row != net.last:
         return 0
@@ -196,34 +196,34 @@ def output_inside(net: Network, at: Reading) -> float:
     return 1.3 if _is_refined(net, at) else 0.5
 
 
-def moved_to_lateral(net: Network, at: Reading) -> float:
+def moved_to_lateral(net: WiredRows, at: FarRead) -> float:
     """A 1x1 convolution before an Upsample makes its input narrow; lateral connections take the wide one."""
     x = at.source
     before_up = net.narrows[x] and x + 1 < net.size and net.roles[x + 1] == "up" and net.taken[x]
     return before_up and at.row != net.last and x != net.written[at.row][at.slot]
 
 
-def _is_down(net: Network, at: Reading) -> bool:
+def _is_down(net: WiredRows, at: FarRead) -> bool:
     ratio, role = at.ratio, net.roles[at.source]
     return role not in ("fuse", "other") and not isinstance(ratio, str) and ratio > 1
 
 
-def _is_refined(net: Network, at: Reading) -> bool:
+def _is_refined(net: WiredRows, at: FarRead) -> bool:
     behind = at.source + 1
     refining = ("block", "psa", "pool", "operator", "other")
     return net.followed[at.source] and net.roles[behind] in refining and at.behind == 1.0
 
 
-def _reads_around(net: Network, at: Reading) -> bool:
+def _reads_around(net: WiredRows, at: FarRead) -> bool:
     inner = net.roles[at.source] in ("up", "fuse") and (net.roles[at.source] == "fuse" or net.taken[at.source])
     down = _is_down(net, at) and net.taken[at.source]
     return not inner and not down and _is_refined(net, at)
 
 
-_ROW_TERMS: tuple[Callable[[Network, Inputs], float], ...] = (
+_ROW_TERMS: tuple[Callable[[WiredRows, Inputs], float], ...] = (
     forward, no_map, absurd_stride, twice, clash, ladder, output_clash, output_base,
 )  # fmt: skip
-_NUMBER_TERMS: tuple[Callable[[Network, Reading], float], ...] = (
+_NUMBER_TERMS: tuple[Callable[[WiredRows, FarRead], float], ...] = (
     reads_upsample, reads_fusion, around_attention, around_block, output_inside, moved_to_lateral,
 )  # fmt: skip
 
@@ -245,7 +245,7 @@ class Expected(NamedTuple):
     stale: int | None
 
 
-def expected_numbers(net: Network) -> dict[Slot, Expected]:
+def expected_numbers(net: WiredRows) -> dict[Slot, Expected]:
     """For each number of a row that the stock model has too, what it would be."""
     alignment = net.alignment
     if alignment is None:
@@ -288,7 +288,7 @@ class _Priced(NamedTuple):
     pattern: tuple[float, ...] | None
 
 
-class Cost:
+class WiringCost:
     """What speaks against wirings of a network.
 
     Rows cost the same wherever they read the same from maps of the same strides, so a row is worked out once for that.
@@ -299,7 +299,9 @@ class Cost:
         weights: term -> what it costs.
     """
 
-    def __init__(self, net: Network, expected: Mapping[Slot, Expected], weights: Mapping[str, float] = WEIGHTS) -> None:
+    def __init__(
+        self, net: WiredRows, expected: Mapping[Slot, Expected], weights: Mapping[str, float] = WEIGHTS
+    ) -> None:
         self.net, self.expected, self.weights = net, expected, weights
         self._memo: list[dict[object, _Priced]] = [{} for _ in net.layers]
         self._written: dict[Ratios, list[_Priced]] = {}
@@ -387,7 +389,7 @@ class Cost:
             cost += sum(weights[term] * times for term, times in self.of_number(i, j, x, ratios))
             if 0 <= x < i and x + 1 != i and i != net.last:
                 laterals += net.layers[x].section == "backbone" and net.layers[i].section == "head"
-                if net.taken[x] and net.roles[x] != "up" and _is_down(net, Reading(i, j, x, ratios[x], ratios[x + 1])):
+                if net.taken[x] and net.roles[x] != "up" and _is_down(net, FarRead(i, j, x, ratios[x], ratios[x + 1])):
                     downs.append(1.0 if len(sources) > 1 else 0.3)
         reads = sum(1 << x for x in set(sources) if 0 <= x < net.size)
         return _Priced(has.stride, cost, reads, tuple(downs), laterals, self._pattern(has))
@@ -425,7 +427,7 @@ class Cost:
         if not 0 <= x < i:
             return
         if x + 1 < i:
-            at = Reading(i, j, x, ratios[x], ratios[x + 1])
+            at = FarRead(i, j, x, ratios[x], ratios[x + 1])
             for term in _NUMBER_TERMS:
                 times = term(net, at)
                 if times:
@@ -500,7 +502,7 @@ class Fitted(NamedTuple):
     cost: float
 
 
-def fit(cost: Cost, wiring: Wiring, start: Fitted) -> tuple[float, Fitted]:
+def fit(cost: WiringCost, wiring: Wiring, start: Fitted) -> tuple[float, Fitted]:
     """The ratios of unknown kinds under which a wiring costs least, by coordinate descent; and what it costs then."""
     net = cost.net
     best, fitted = cost.of(wiring, start.ratios) + start.cost, start
@@ -522,7 +524,7 @@ def fit(cost: Cost, wiring: Wiring, start: Fitted) -> tuple[float, Fitted]:
     return best, fitted
 
 
-def _possible(net: Network, kind: tuple[object, ...], rows: Sequence[int]) -> Iterator[Ratio]:
+def _possible(net: WiredRows, kind: tuple[object, ...], rows: Sequence[int]) -> Iterator[Ratio]:
     if kind[1] == "fusion":
         yield from (1.0, "min", "max")
         return
@@ -533,7 +535,7 @@ def _possible(net: Network, kind: tuple[object, ...], rows: Sequence[int]) -> It
         yield 4.0
 
 
-def solve(net: Network, wiring: Wiring, start: Ratios, weights: Mapping[str, float] = WEIGHTS) -> Fitted | None:
+def solve(net: WiredRows, wiring: Wiring, start: Ratios, weights: Mapping[str, float] = WEIGHTS) -> Fitted | None:
     """The ratios of unknown kinds that follow from their neighbours in a wiring; None where there are none to find."""
     if not net.kinds or is_forward(wiring):
         return None

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from ...core.graph import Layer, role_of
 from ..alignment import Alignment
-from .cost import HARD, WEIGHTS, Broken, Cost, Expected, Fitted, expected_numbers
-from .network import Network, Slot, Wiring
-from .search import Reading, Search, first_ratios, guess_with_stock
+from .cost import HARD, WEIGHTS, Broken, Expected, Fitted, WiringCost, expected_numbers
+from .network import Slot, WiredRows, Wiring
+from .search import Search, WiringReading, first_ratios, guess_with_stock
 
 #: How much cheaper a reading has to be than the rows as written; than the next reading, and than one within a run; and
 #: how near to the best a reading is that has to agree on what is wrong.
@@ -28,11 +28,9 @@ class Verdict:
     """What is wrong with the wiring of a network.
 
     Attributes:
-        facts: what is broken in the rows as written, whatever was meant.
         wrong: the numbers that are wrong in every likely reading.
         fixes: number -> what it should be; empty where there is no one right answer.
         best: the cheapest reading.
-        written: the rows as written.
         rivals: readings between which a person has to choose, the cheapest first; empty where `fixes` is not.
         expected: what numbers would be if the file were the stock model with rows inserted.
         broken: all that speaks against the rows as written.
@@ -40,12 +38,10 @@ class Verdict:
             reading comes near it.
     """
 
-    facts: tuple[Broken, ...] = ()
     wrong: tuple[Slot, ...] = ()
     fixes: Mapping[Slot, int] = field(default_factory=dict)
-    best: Reading | None = None
-    written: Reading | None = None
-    rivals: tuple[Reading, ...] = ()
+    best: WiringReading | None = None
+    rivals: tuple[WiringReading, ...] = ()
     expected: Mapping[Slot, Expected] = field(default_factory=dict)
     broken: tuple[Broken, ...] = ()
     renumber: bool = False
@@ -67,44 +63,43 @@ def infer(
         of_stock: row -> the stride ratio of the stock model's row in whose place it stands.
         weights: term -> what it costs.
     """
-    net = Network(layers, comments, alignment)
+    net = WiredRows(layers, comments, alignment)
     if net.size < 4 or not net.slots:
         return Verdict()
     expected = expected_numbers(net)
-    cost = Cost(net, expected, weights)
-    right = as_it_stands(cost, of_stock)
+    cost = WiringCost(net, expected, weights)
+    right = _as_it_stands(cost, of_stock)
     if right is not None:
-        return Verdict(best=right, written=right, expected=expected, broken=_broken(cost, right))
+        return Verdict(best=right, expected=expected, broken=_broken(cost, right))
     if net.size > _MOST_ROWS:
-        as_is = Reading(cost.of(net.written, net.guess), 0.0, net.written, Fitted(net.guess, 0.0))
-        terms = _broken(cost, as_is)
-        return Verdict(tuple(_facts(net, terms)), best=as_is, written=as_is, expected=expected, broken=terms)
+        as_is = WiringReading(cost.of(net.written, net.guess), 0.0, net.written, Fitted(net.guess, 0.0))
+        return Verdict(best=as_is, expected=expected, broken=_broken(cost, as_is))
     ratios = first_ratios(cost, of_stock)
     if _is_rebuilt(cost, min(ratios, key=lambda fitted: cost.of(net.written, fitted.ratios) + fitted.cost).ratios):
-        cost = Cost(net, {}, weights)
+        cost = WiringCost(net, {}, weights)
     search = Search(cost, ratios)
     if search.as_written.cost < CLEARLY:
         as_is = search.as_written
-        return Verdict(best=as_is, written=as_is, expected=expected, broken=_broken(cost, as_is))
+        return Verdict(best=as_is, expected=expected, broken=_broken(cost, as_is))
     search.run()
     return replace(_decide(search), expected=expected)
 
 
-def as_it_stands(cost: Cost, of_stock: Mapping[int, float]) -> Reading | None:
+def _as_it_stands(cost: WiringCost, of_stock: Mapping[int, float]) -> WiringReading | None:
     """The rows as written, where they are right by the first guesses of what unknown rows do: most files are."""
     net = cost.net
     for ratios in dict.fromkeys((guess_with_stock(net, of_stock), net.guess)):
         price = cost.of(net.written, ratios)
         if price < CLEARLY:
-            return Reading(price, 0.0, net.written, Fitted(ratios, 0.0))
+            return WiringReading(price, 0.0, net.written, Fitted(ratios, 0.0))
     return None
 
 
-def _broken(cost: Cost, reading: Reading) -> tuple[Broken, ...]:
+def _broken(cost: WiringCost, reading: WiringReading) -> tuple[Broken, ...]:
     return tuple(cost.terms(reading.wiring, reading.ratios.ratios))
 
 
-def _is_rebuilt(cost: Cost, ratios: tuple[float | str, ...]) -> bool:
+def _is_rebuilt(cost: WiringCost, ratios: tuple[float | str, ...]) -> bool:
     """Whether fusions or upsamples came or went, with nothing hard wrong: then the stock model tells nothing."""
     net, alignment = cost.net, cost.net.alignment
     if alignment is None or not cost.expected:
@@ -120,8 +115,8 @@ def _decide(search: Search) -> Verdict:
     ranked = search.ranked()
     written, best = search.as_written, ranked[0]
     terms = search.cost.terms(net.written, written.ratios.ratios)
-    facts = tuple(_facts(net, terms))
-    unexplained = Verdict(facts, best=best, written=written, broken=tuple(terms))
+    facts = _facts(net, terms)
+    unexplained = Verdict(best=best, broken=tuple(terms))
     if written.cost - best.cost < CLEARLY:
         return unexplained
     as_is, as_best = net.modulo_runs(net.written), net.modulo_runs(best.wiring)
@@ -148,7 +143,7 @@ def _decide(search: Search) -> Verdict:
     return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=told, renumber=renumber)
 
 
-def _is_told_by_comments(net: Network, best: Reading, ranked: Sequence[Reading]) -> bool:
+def _is_told_by_comments(net: WiredRows, best: WiringReading, ranked: Sequence[WiringReading]) -> bool:
     """Whether the comments tell the edit of the best reading, or all but one are right, and no other comes near it.
 
     A comment that is corrected for the wrong edit no longer tells the right one.
@@ -164,7 +159,7 @@ def _is_told_by_comments(net: Network, best: Reading, ranked: Sequence[Reading])
     )
 
 
-def _facts(net: Network, terms: Sequence[Broken]) -> list[Broken]:
+def _facts(net: WiredRows, terms: Sequence[Broken]) -> list[Broken]:
     """What is wrong whatever was meant: forward reads, and clashes between strides that are sure."""
     sure = [False] * net.size
     for i, layer in enumerate(net.layers):
@@ -179,14 +174,14 @@ def _facts(net: Network, terms: Sequence[Broken]) -> list[Broken]:
     return facts
 
 
-def _is_rival(net: Network, reading: Reading, best: Reading, as_best: Wiring) -> bool:
+def _is_rival(net: WiredRows, reading: WiringReading, best: WiringReading, as_best: Wiring) -> bool:
     if reading.cost >= best.cost + NEXT or net.modulo_runs(reading.wiring) == as_best:
         return False
     pairs = ((x, y) for a, b in zip(reading.wiring, best.wiring) for x, y in zip(a, b))
     return reading.cost < best.cost + IN_RUN or not all(net.in_one_run(x, y) for x, y in pairs)
 
 
-def _mends(search: Search, reading: Reading, terms: Sequence[Broken]) -> bool:
+def _mends(search: Search, reading: WiringReading, terms: Sequence[Broken]) -> bool:
     """Whether a reading breaks nothing that is not broken as written, and mends every row that it changes."""
     before = {(one.term, one.row) for one in terms}
     changed = {row for row, sources in enumerate(reading.wiring) if sources != search.net.written[row]}
@@ -195,16 +190,18 @@ def _mends(search: Search, reading: Reading, terms: Sequence[Broken]) -> bool:
     return hard <= before and not any(row in changed and term in HARD for term, row in hard)
 
 
-def _is_whole(search: Search, reading: Reading) -> bool:
+def _is_whole(search: Search, reading: WiringReading) -> bool:
     return not any(term in HARD for term, _, _ in search.cost.terms(reading.wiring, reading.ratios.ratios))
 
 
-def _explains_enough(best: Reading, written: Reading) -> bool:
+def _explains_enough(best: WiringReading, written: WiringReading) -> bool:
     share = _LESS_OF_WRITTEN if best.cost > _WHOLE_COST else _MOST_OF_WRITTEN
     return best.cost <= share * written.cost
 
 
-def _least_change(search: Search, best: Reading, as_best: Wiring, ranked: Sequence[Reading]) -> Reading:
+def _least_change(
+    search: Search, best: WiringReading, as_best: Wiring, ranked: Sequence[WiringReading]
+) -> WiringReading:
     """Of the insertions that are one but for runs of attention, the one that changes the fewest numbers.
 
     What by its own story was inserted is read all the same: a number that passes it by is an old one.
@@ -223,13 +220,13 @@ def _least_change(search: Search, best: Reading, as_best: Wiring, ranked: Sequen
     return min([best, *alike], key=lambda reading: (_changes(reading.wiring, net.written), reading.cost))
 
 
-def _inserts(reading: Reading, net: Network) -> bool:
+def _inserts(reading: WiringReading, net: WiredRows) -> bool:
     """Whether attention or 1x1 convolutions were inserted, as people do most."""
     inserted = reading.story.edit.inserted if reading.story else ()
     return bool(inserted) and all(net.refines[row] or net.narrows[row] for row in inserted)
 
 
-def _passes_by(net: Network, best: Reading, reading: Reading) -> bool:
+def _passes_by(net: WiredRows, best: WiringReading, reading: WiringReading) -> bool:
     """Whether it keeps a number that reads around a row that by its own story was inserted."""
     assert reading.story is not None
     inserted = set(reading.story.edit.inserted)

@@ -28,7 +28,7 @@ Kind = tuple[Any, ...]
 _FUSION = re.compile(r"concat|bifpn|add|^sdi$|fpn", re.IGNORECASE)
 
 
-class Network:
+class WiredRows:
     """The rows of a file.
 
     Args:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.graph import MAY_BE_ATTENTION
-from .cost import Cost, Fitted, fit, solve
-from .network import Network, Ratios, Slot, Wiring
+from .cost import Fitted, WiringCost, fit, solve
+from .network import Ratios, Slot, WiredRows, Wiring
 from .stories import Story, stories
 
 #: What it takes to believe that an author went on otherwise.
@@ -38,7 +38,7 @@ _EVIDENCE = frozenset(
 )  # fmt: skip
 
 
-class Reading(NamedTuple):
+class WiringReading(NamedTuple):
     """A wiring that may be what the author meant.
 
     Attributes:
@@ -69,20 +69,20 @@ class Search:
         readings: wiring -> the cheapest reading that gives it.
     """
 
-    def __init__(self, cost: Cost, ratios: list[Fitted]) -> None:
+    def __init__(self, cost: WiringCost, ratios: list[Fitted]) -> None:
         self.cost, self.ratios = cost, ratios
-        self.readings: dict[Wiring, Reading] = {}
+        self.readings: dict[Wiring, WiringReading] = {}
         self._prices: dict[Wiring, tuple[float, Fitted]] = {}
-        self.net: Network = cost.net
+        self.net: WiredRows = cost.net
         self._least = math.inf
         self.see(self.net.written, 0.0)
 
     @property
-    def as_written(self) -> Reading:
+    def as_written(self) -> WiringReading:
         """The rows as they stand."""
         return self.readings[self.net.written]
 
-    def ranked(self, most: int | None = None) -> list[Reading]:
+    def ranked(self, most: int | None = None) -> list[WiringReading]:
         """The readings, the cheapest first."""
         return sorted(self.readings.values(), key=lambda reading: reading.cost)[:most]
 
@@ -107,10 +107,10 @@ class Search:
         story: Story | None = None,
         old: Collection[Slot] = (),
         slips: tuple[str, ...] = (),
-    ) -> Reading:
+    ) -> WiringReading:
         """Look at a wiring, and keep it where no cheaper reading gives it."""
         price, fitted = self.price(wiring)
-        reading = Reading(belief + price, belief, wiring, fitted, story, frozenset(old), slips)
+        reading = WiringReading(belief + price, belief, wiring, fitted, story, frozenset(old), slips)
         there = self.readings.get(wiring)
         if there is None or reading.cost < there.cost:
             self.readings[wiring] = reading
@@ -196,7 +196,7 @@ class Search:
                 return
             best = nearest
 
-    def _tell(self, story: Story, wiring: Wiring, changed: Sequence[Slot], old: Collection[Slot]) -> Reading:
+    def _tell(self, story: Story, wiring: Wiring, changed: Sequence[Slot], old: Collection[Slot]) -> WiringReading:
         belief = story.cost + self._switches(changed, old) - self._explained(story, wiring, old)
         return self.see(wiring, belief, story, old)
 
@@ -270,7 +270,7 @@ class Search:
                     if slot[0] in suspects or other[0] in suspects:
                         self._swap(reading, slot, other)
 
-    def _evidence(self, reading: Reading) -> tuple[set[int], set[int]]:
+    def _evidence(self, reading: WiringReading) -> tuple[set[int], set[int]]:
         """Rows in which something is wrong, with the single sources of what clashes; and rows that nobody reads."""
         suspects: set[int] = set()
         unread: set[int] = set()
@@ -286,7 +286,7 @@ class Search:
 
     def _move(
         self,
-        reading: Reading,
+        reading: WiringReading,
         slot: Slot,
         strides: Sequence[float | None],
         suspects: Collection[int],
@@ -322,7 +322,7 @@ class Search:
         levels = ((k, strides[x] if 0 <= x < i else None) for k, x in enumerate(wiring[i]) if k != j)
         return [stride * 2.0 ** (j - k) for k, stride in levels if stride]
 
-    def _swap(self, reading: Reading, one: Slot, other: Slot) -> None:
+    def _swap(self, reading: WiringReading, one: Slot, other: Slot) -> None:
         (i, j), (k, m) = one, other
         x, y = reading.wiring[i][j], reading.wiring[k][m]
         if i == k or x == y or y >= i or x >= k or self.is_hopeless(reading.belief + SLIPS["swapped"]):
@@ -332,7 +332,7 @@ class Search:
         rows[k] = (*rows[k][:m], x, *rows[k][m + 1 :])
         self._slip(reading, tuple(rows), "swapped")
 
-    def _slip(self, reading: Reading, wiring: Wiring, kind: str, doubt: float = 0.0) -> None:
+    def _slip(self, reading: WiringReading, wiring: Wiring, kind: str, doubt: float = 0.0) -> None:
         belief = reading.belief + SLIPS[kind] + doubt
         self.see(wiring, belief, reading.story, reading.old, (*reading.slips, kind))
 
@@ -364,13 +364,13 @@ class Search:
         return min((fit(self.cost, wiring, start) for start in starts), key=lambda pair: pair[0])[1]
 
 
-def guess_with_stock(net: Network, of_stock: Mapping[int, float]) -> Ratios:
+def guess_with_stock(net: WiredRows, of_stock: Mapping[int, float]) -> Ratios:
     """The guess, but for rows of unknown ratio the stock model's where one of its rows stood in their place."""
     unknown = {i for i, effect in enumerate(net.effects) if effect.ratio is None and len(net.numbers[i]) == 1}
     return tuple(of_stock.get(i, ratio) if i in unknown else ratio for i, ratio in enumerate(net.guess))
 
 
-def first_ratios(cost: Cost, of_stock: Mapping[int, float]) -> list[Fitted]:
+def first_ratios(cost: WiringCost, of_stock: Mapping[int, float]) -> list[Fitted]:
     """The ratios to begin with: the guess with the stock model's, the guess alone, both fitted to the rows as written.
 
     Args:

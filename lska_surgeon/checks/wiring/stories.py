@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from .network import Network
+from .network import WiredRows
 
 #: What believing a story costs.
 STORY_COSTS: Mapping[str, float] = {
@@ -37,7 +37,7 @@ _MOST_SHIFT = 12  # rows by which backbones differ in length
 Map = Callable[[int], "int | None"]
 
 
-class Edit(NamedTuple):
+class AuthorEdit(NamedTuple):
     """What was done to a network.
 
     Attributes:
@@ -66,10 +66,10 @@ class Story(NamedTuple):
 
     cost: float
     rows: Mapping[int, int | None]
-    edit: Edit
+    edit: AuthorEdit
 
 
-def stories(net: Network, costs: Mapping[str, float] = STORY_COSTS) -> list[Story]:
+def stories(net: WiredRows, costs: Mapping[str, float] = STORY_COSTS) -> list[Story]:
     """Every story that changes what some number means, the cheapest of those that mean the same."""
     numbers = sorted({net.numbers[i][j] for i, j in net.slots if net.numbers[i][j] >= 0})
     kept: dict[tuple[int | None, ...], Story] = {}
@@ -86,27 +86,27 @@ def stories(net: Network, costs: Mapping[str, float] = STORY_COSTS) -> list[Stor
     return list(kept.values())
 
 
-_Told = tuple[float, Map, Edit]
+_Told = tuple[float, Map, AuthorEdit]
 
 
-def _all(net: Network, comments: Comments, costs: Mapping[str, float], numbers: Sequence[int]) -> Iterator[_Told]:
+def _all(net: WiredRows, comments: Comments, costs: Mapping[str, float], numbers: Sequence[int]) -> Iterator[_Told]:
     there = _in_stock_too(net)
     for rows in _insertions(net):
         adjacent = costs["adjacent in"] if len(rows) > 1 and not all(net.refines[i] for i in rows) else 0
         cost = _cost_of_insertion(net, rows, costs) + costs["in stock too"] * len(there.intersection(rows))
-        yield cost + adjacent, _by_insertion(net, rows), Edit(tuple(rows))
+        yield cost + adjacent, _by_insertion(net, rows), AuthorEdit(tuple(rows))
     highest = min(max(net.size, numbers[-1]), net.size + _MOST_GONE)  # that a row had with those that are gone
     for count in range(1, _MOST_GONE + 1):
         cost = costs["row gone"] + costs["more gone"] * (count - 1)
         for before in range(1, highest + 1):
-            yield cost, _by_deletion(before, count), Edit(gone=(count, before))
+            yield cost, _by_deletion(before, count), AuthorEdit(gone=(count, before))
     if net.alignment is not None:
-        yield costs["sure stock" if net.alignment.is_sure else "stock"], _by_stock(net), Edit(evidence="stock")
+        yield costs["sure stock" if net.alignment.is_sure else "stock"], _by_stock(net), AuthorEdit(evidence="stock")
     yield from _by_comments(net, comments, costs)
     yield from _by_copied_head(net, costs)
 
 
-def _insertions(net: Network) -> Iterator[list[int]]:
+def _insertions(net: WiredRows) -> Iterator[list[int]]:
     """Rows that may have been inserted: any one, up to four adjacent ones, any that refine."""
     rows = [i for i in range(1, net.last) if len(net.numbers[i]) == 1]
     for i in rows:
@@ -135,21 +135,21 @@ def _unique(lists: Iterable[list[int]]) -> list[list[int]]:
     return [list(key) for key in dict.fromkeys(map(tuple, lists))]
 
 
-def _cost_of_insertion(net: Network, rows: Sequence[int], costs: Mapping[str, float]) -> float:
+def _cost_of_insertion(net: WiredRows, rows: Sequence[int], costs: Mapping[str, float]) -> float:
     first = rows[0]
     kind = "attention in" if net.refines[first] else "narrow in" if net.narrows[first] else "block in"
     more = sum(costs["more attention in" if net.refines[i] else "more in"] for i in rows[1:])
     return costs[kind] + more
 
 
-def _in_stock_too(net: Network) -> set[int]:
+def _in_stock_too(net: WiredRows) -> set[int]:
     if net.alignment is None:
         return set()
     pairs = ((net.alignment.stock[old], new) for old, new in net.alignment.rows.items())
     return {new for old, new in pairs if old.block == net.layers[new].block or net.roles[new] != "other"}
 
 
-def _by_insertion(net: Network, rows: Iterable[int]) -> Map:
+def _by_insertion(net: WiredRows, rows: Iterable[int]) -> Map:
     """An inserted attention hands its source's consumers to the end of its run; a 1x1 convolution does not."""
     inserted = set(rows)
     kept = [i for i in range(net.size) if i not in inserted]
@@ -169,7 +169,7 @@ def _by_deletion(before: int, count: int) -> Map:
     return lambda number: number if number < before else number - count if number >= before + count else before - 1
 
 
-def _by_stock(net: Network) -> Map:
+def _by_stock(net: WiredRows) -> Map:
     alignment = net.alignment
     assert alignment is not None
 
@@ -186,17 +186,17 @@ def _by_stock(net: Network) -> Map:
     return row
 
 
-def _by_comments(net: Network, comments: Comments, costs: Mapping[str, float]) -> Iterator[_Told]:
+def _by_comments(net: WiredRows, comments: Comments, costs: Mapping[str, float]) -> Iterator[_Told]:
     """What the comments call rows; between two, the offset of the one before is carried on."""
     if not comments.tell:
         return
     cost = comments.cost(costs)
     for rows in comments.insertions(net):
-        yield cost, _by_insertion(net, rows), Edit(tuple(rows), evidence="comments")
-    yield cost, comments.row, Edit(evidence="comments")
+        yield cost, _by_insertion(net, rows), AuthorEdit(tuple(rows), evidence="comments")
+    yield cost, comments.row, AuthorEdit(evidence="comments")
 
 
-def _by_copied_head(net: Network, costs: Mapping[str, float]) -> Iterator[_Told]:
+def _by_copied_head(net: WiredRows, costs: Mapping[str, float]) -> Iterator[_Told]:
     """A head from a network whose backbone has another length: numbers move by as much, levels stand for levels."""
     start = next((i for i, layer in enumerate(net.layers) if layer.section == "head"), 0)
     highest = max(net.numbers[net.last], default=0)
@@ -207,7 +207,7 @@ def _by_copied_head(net: Network, costs: Mapping[str, float]) -> Iterator[_Told]
         if border < 1 or not 0 < len(below) <= len(ends) or abs(shift) > _MOST_SHIFT:
             continue
         for levels in combinations(ends, len(below)):
-            yield costs["head copied"], _by_levels(dict(zip(below, levels)), shift), Edit(head=shift)
+            yield costs["head copied"], _by_levels(dict(zip(below, levels)), shift), AuthorEdit(head=shift)
 
 
 def _by_levels(levels: Mapping[int, int], shift: int) -> Map:
@@ -222,7 +222,7 @@ class Comments:
         tell: whether they say anything: at least two of them are not their row's number.
     """
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: WiredRows) -> None:
         self.row_of: dict[int, int] = {}
         for i in sorted(net.comments):
             self.row_of.setdefault(net.comments[i], i)
@@ -251,7 +251,7 @@ class Comments:
             yield before, here, here[1] - before[1] - (number - before[0])
             before = here
 
-    def agree(self, edit: Edit, net: Network) -> bool | None:
+    def agree(self, edit: AuthorEdit, net: WiredRows) -> bool | None:
         """Whether an edit is just what they say; None where they say nothing of it, False where they contradict it."""
         if not self.tell or edit.head:
             return None
@@ -270,7 +270,7 @@ class Comments:
             exact = exact and came - went == more
         return True if exact else None
 
-    def insertions(self, net: Network) -> Iterator[list[int]]:
+    def insertions(self, net: WiredRows) -> Iterator[list[int]]:
         """The rows that they say were inserted; among several in a gap, those of a block that came elsewhere too."""
         gaps = [(first, last, more) for (_, first), (_, last), more in self.gaps if more]
         if any(more < 0 for _, _, more in gaps):
