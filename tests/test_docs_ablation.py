@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 from support.ablations import write_recipe
 
-from lska_surgeon.ablation.outcomes import Costs
+from lska_surgeon.ablation.outcomes import KnownCosts
 from lska_surgeon.ablation.results import Results
 from lska_surgeon.ablation.runs import plan_ablation
-from lska_surgeon.ablation.table import Row, Summary
+from lska_surgeon.ablation.table import Summary, TableRow
 from lska_surgeon.cli.main import main
 from lska_surgeon.recipes.recipe import read_recipe
 
@@ -52,8 +52,8 @@ def drawn_from_the_page(folder: Path) -> Path:
     for name, params, gflops, _, accuracy, *_ in (line.split(" | ") for line in lines):
         mean, sd = map(float, accuracy.split(" ± "))
         network, role = (name.split()[0], "base") if name.endswith("(base)") else (name, "variant")
-        costs, metrics = Costs(int(params.replace(",", "")), float(gflops)), {"mAP50-95": Summary(mean, sd, 6)}
-        rows.append(Row(network, "shapes", role, "tiny", costs, unfinished={}, metrics=metrics, values={}))
+        costs, metrics = KnownCosts(int(params.replace(",", "")), float(gflops)), {"mAP50-95": Summary(mean, sd, 6)}
+        rows.append(TableRow(network, "shapes", role, "tiny", costs, unfinished={}, metrics=metrics, values={}))
     assert len(rows) == 5
     table = Results("recipe.yaml", "mAP50-95", tuple(rows), (), kinds=plan_ablation(recipe).kinds)
     return table.write(folder / "ablation.svg")

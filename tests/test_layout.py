@@ -200,6 +200,15 @@ def test_every_module_says_in_one_sentence_what_it_is() -> None:
         assert doc.splitlines()[0].endswith((".", "?", ":")), name
 
 
+def test_one_class_name_is_one_class() -> None:
+    places: dict[str, list[str]] = {}
+    for module, text in TEXTS.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{module}, line {node.lineno}")
+    assert {name: classes for name, classes in places.items() if len(classes) > 1} == {}
+
+
 @pytest.mark.parametrize(
     ("module", "text", "found"),
     [

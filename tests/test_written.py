@@ -27,7 +27,7 @@ import lska_surgeon as ls
 from lska_surgeon import reports
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.cli.main import main
-from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, Node
+from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, FigureNode
 from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
 from lska_surgeon.drawing.images import svg_of
 from lska_surgeon.drawing.scene import scene_of
@@ -227,7 +227,7 @@ def test_an_annotation_is_one_line_of_its_own(message: str, name: str) -> None:
 def figure_of(texts: tuple[str, ...]) -> Figure:
     """A chain of boxes with these texts."""
     nodes = tuple(
-        Node(at, OUTPUT if at == len(texts) - 1 else BACKBONE, 8.0, (text or "x", "detail"), "conv", text)
+        FigureNode(at, OUTPUT if at == len(texts) - 1 else BACKBONE, 8.0, (text or "x", "detail"), "conv", text)
         for at, text in enumerate(texts)
     )
     edges = tuple(Edge(at, at + 1, 0, PLAIN, texts[at]) for at in range(len(texts) - 1))

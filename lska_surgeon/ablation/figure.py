@@ -13,7 +13,7 @@ from typing import Any
 
 from ..drawing.plots import COLOURS, LINES, MARKERS, legible, plotting, save
 from .runs import BASE
-from .table import Row, TableOfRuns
+from .table import TableOfRuns, TableRow
 
 _WIDTH, _HEIGHT = 3.35, 2.3  # inches: of a column, and of a panel
 _POINTS = 8
@@ -58,12 +58,12 @@ class _Drawn:
         drawn.set_size_inches(_WIDTH, _HEIGHT * len(panels) + _LINE * lines)
         return drawn
 
-    def _shown(self, data: str) -> list[Row]:
+    def _shown(self, data: str) -> list[TableRow]:
         """Rows that have the metric, bases first, so that their lines lie below all points."""
         rows = [row for row in self.results.rows if row.data == data and self.results.metric in row.metrics]
         return sorted(rows, key=lambda row: row.role != BASE)
 
-    def _cost(self, row: Row) -> float | None:
+    def _cost(self, row: TableRow) -> float | None:
         if self.by_time:
             return None if row.seconds is None else row.seconds * 1e3
         return row.costs.gflops
@@ -117,9 +117,9 @@ class _Drawn:
         sizes = sorted({kind.k for one in curves for row in one if (kind := self.results.kind(row))})
         axis.set(xlabel="kernel size", ylabel=self._metric(rows), xticks=sizes)
 
-    def _curves(self, data: str) -> Iterator[list[Row]]:
+    def _curves(self, data: str) -> Iterator[list[TableRow]]:
         """What differs in kernel size alone, small ones first; two points or more."""
-        found: dict[tuple[str, str], list[tuple[int, Row]]] = {}
+        found: dict[tuple[str, str], list[tuple[int, TableRow]]] = {}
         for row in self._shown(data):
             kind = self.results.kind(row)
             if kind:
@@ -128,7 +128,7 @@ class _Drawn:
             if len(rows) > 1:
                 yield [row for _, row in sorted(rows, key=lambda one: one[0])]
 
-    def _base(self, axis: Any, row: Row) -> None:
+    def _base(self, axis: Any, row: TableRow) -> None:
         """A line across at what the base comes to, with its name."""
         mean = self.results.metrics_of(row).mean
         axis.axhline(mean, color="black", linewidth=0.8, linestyle="--")
@@ -141,7 +141,7 @@ class _Drawn:
         for handle, name in zip(*axis.get_legend_handles_labels()):
             self.named.setdefault(name, handle)
 
-    def _look(self, row: Row) -> dict[str, Any]:
+    def _look(self, row: TableRow) -> dict[str, Any]:
         number = self._number(row)
         return {
             "color": COLOURS[number % len(COLOURS)],
@@ -151,14 +151,14 @@ class _Drawn:
             "linewidth": 1,
         }
 
-    def _number(self, row: Row) -> int:
+    def _number(self, row: TableRow) -> int:
         return self.numbers[self.results.series_of(row)]
 
-    def _name(self, row: Row) -> str:
+    def _name(self, row: TableRow) -> str:
         own = self.results.labels.get(row.network)
         return own or (f"{row.network} (base)" if row.role == BASE else row.network)
 
-    def _legend(self, row: Row) -> str:
+    def _legend(self, row: TableRow) -> str:
         """The network, or what several have in common that differ in kernel size alone."""
         if row.role == BASE:
             return self._name(row)
@@ -168,7 +168,7 @@ class _Drawn:
         name = self.results.label(one[1]) if len(same) > 1 else self.results.label(row.network)
         return f"{self.results.label(row.base)}: {name}" if several and len(same) > 1 else name
 
-    def _metric(self, rows: Sequence[Row]) -> str:
+    def _metric(self, rows: Sequence[TableRow]) -> str:
         seeds = max((self.results.metrics_of(row).n for row in rows), default=0)
         metric = legible(self.results.metric)
         return f"{metric}\nmean ± s.d. of {seeds} seeds" if seeds > 1 else metric

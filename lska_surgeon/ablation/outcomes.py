@@ -154,20 +154,20 @@ def _fitness(metrics: Mapping[str, float]) -> float:
 
 
 @dataclass(frozen=True)
-class Costs:
+class KnownCosts:
     """What a network costs; None for what is not known."""
 
     params: int | None = None
     gflops: float | None = None
 
 
-def costs_of(ablation: Ablation, *, count: bool) -> dict[str, Costs]:
+def costs_of(ablation: Ablation, *, count: bool) -> dict[str, KnownCosts]:
     """Network -> its costs, at the recipe's image size; what is not known stays unknown where it may not be counted."""
     cache = CostCache(ablation.recipe.imgsz, ablation.recipe.blocks, may_count=count)
     costs = {}
     for network in ablation.networks:
         counted = network.cost(cache)
-        costs[network.name] = Costs(counted.params, 2 * counted.macs / 1e9) if counted else Costs()
+        costs[network.name] = KnownCosts(counted.params, 2 * counted.macs / 1e9) if counted else KnownCosts()
     return costs
 
 

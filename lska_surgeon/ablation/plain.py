@@ -14,7 +14,7 @@ from ..cost.limits import DEFAULT_SIZE, size_of
 from ..errors import AblationError, SurgeonError, without_trust
 from ..modelfile.sources import CHECKPOINT_SUFFIXES
 from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
-from .outcomes import OTHER_NETWORK, Costs, Outcome, weights_of, with_equal_seeds, with_metrics
+from .outcomes import OTHER_NETWORK, KnownCosts, Outcome, weights_of, with_equal_seeds, with_metrics
 from .records import DONE, EPOCHS, RUNNING, UNREADABLE, no_epochs, read_epochs, read_record
 from .runs import BASE, VARIANT
 
@@ -56,9 +56,9 @@ class PlainRuns:
     sizes: Mapping[str, int]
     notes: tuple[str, ...]
 
-    def costs(self, blocks: BlockTable = STOCK) -> tuple[dict[str, Costs], tuple[str, ...]]:
+    def costs(self, blocks: BlockTable = STOCK) -> tuple[dict[str, KnownCosts], tuple[str, ...]]:
         """Network -> its costs at the size that it was trained at, by its first checkpoint; and what is unknown."""
-        costs: dict[str, Costs] = {}
+        costs: dict[str, KnownCosts] = {}
         for one in self.outcomes:
             if one.network not in costs and OTHER_NETWORK not in one.notes:
                 counted = _counted(one.folder, self.sizes[one.network], blocks)
@@ -162,7 +162,7 @@ def _compared(outcome: Outcome, model: Path) -> Outcome:
     return outcome.noting(OTHER_NETWORK, f"args.yaml names {model}, and {difference}")
 
 
-def _counted(folder: Path, size: int, blocks: BlockTable) -> Costs | None:
+def _counted(folder: Path, size: int, blocks: BlockTable) -> KnownCosts | None:
     checkpoint = weights_of(folder)
     if checkpoint is None:
         return None
@@ -170,7 +170,7 @@ def _counted(folder: Path, size: int, blocks: BlockTable) -> Costs | None:
         cost = cost_of(str(checkpoint), size_of(size), blocks=blocks)
     except SurgeonError:
         return None
-    return Costs(cost.params, cost.gflops)
+    return KnownCosts(cost.params, cost.gflops)
 
 
 def _named(runs: Sequence[_PlainRun]) -> list[_PlainRun]:

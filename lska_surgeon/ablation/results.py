@@ -17,11 +17,11 @@ from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
 from ..wording import counted, decimals, did_you_mean
 from . import statistics
-from .outcomes import NO_RESULTS, OTHER_NETWORK, Costs, KnownLatencies, Outcome, main_metric, warnings_of
+from .outcomes import NO_RESULTS, OTHER_NETWORK, KnownCosts, KnownLatencies, Outcome, main_metric, warnings_of
 from .records import DONE
 from .runs import BASE, LARGER, VARIANT
 from .statistics import ALPHA, Comparison
-from .table import Row, Summary, TableOfRuns
+from .table import Summary, TableOfRuns, TableRow
 
 #: What a comparison comes to where the runs themselves say that nothing was compared.
 NOTHING_LEARNED, DOES_NOTHING = _VOID = ("nothing learned", "does nothing")
@@ -35,7 +35,7 @@ _DIGITS = 4  # of the smallest GFLOPs that count
 _TEXTS = ("network", "data", "verdict", "warnings")  # columns that are no numbers
 _GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
 #: Data and network -> row.
-_Rows = dict[tuple[str, str], Row]
+_Rows = dict[tuple[str, str], TableRow]
 
 
 @dataclass(frozen=True, repr=False)
@@ -186,7 +186,7 @@ class Results(TableOfRuns, Result):
             rows.append(cells)
         return header, rows
 
-    def _name(self, row: Row) -> str:
+    def _name(self, row: TableRow) -> str:
         if row.network in self.labels:
             return self.labels[row.network]
         kind = self.kind(row)
@@ -210,7 +210,7 @@ def _metric(summary: Summary | None) -> str:
 def tabulate(
     name: str,
     outcomes: Sequence[Outcome],
-    costs: Mapping[str, Costs],
+    costs: Mapping[str, KnownCosts],
     *,
     metric: str | None = None,
     resolve: float | None = None,
@@ -267,12 +267,12 @@ def left_out(outcome: Outcome, metric: str) -> str | None:
     return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
 
 
-def _row(group: Sequence[Outcome], costs: Mapping[str, Costs], latency: KnownLatencies, metric: str) -> Row:
+def _row(group: Sequence[Outcome], costs: Mapping[str, KnownCosts], latency: KnownLatencies, metric: str) -> TableRow:
     first, done = group[0], [one for one in group if left_out(one, metric) is None]
     names = list(dict.fromkeys(name for one in done for name in one.metrics))
     summaries = {name: _summary([one.metrics.get(name, math.nan) for one in done]) for name in names}
-    return Row(
-        first.network, first.data, first.role, first.base, costs.get(first.network, Costs()),
+    return TableRow(
+        first.network, first.data, first.role, first.base, costs.get(first.network, KnownCosts()),
         unfinished=Counter(why for one in group if (why := left_out(one, metric))),
         metrics={name: summary for name, summary in summaries.items() if summary},
         values={one.seed: one.metrics[metric] for one in done},
@@ -321,7 +321,7 @@ def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:
     return f"{said}: the operator does nothing, or the base was trained in its place" if len(seeds) == of else said
 
 
-def _dominated(row: Row, rows: _Rows, larger_of: Mapping[str, str]) -> str | None:
+def _dominated(row: TableRow, rows: _Rows, larger_of: Mapping[str, str]) -> str | None:
     """How plain scaling does at a variant's GFLOPs: between base and larger base by the straight line.
 
     A variant that costs more than the larger base is compared with that one.
@@ -361,7 +361,7 @@ def _mark_best(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
             rows[ranked[0]] = replace(rows[ranked[0]], best=(*rows[ranked[0]].best, name))
 
 
-def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
+def _resolution(rows: Sequence[TableRow], resolve: float | None) -> dict[str, Any]:
     """What this table can resolve, from the spread of its paired differences."""
     variants = [(row.comparison, row.verdict) for row in rows if row.role == VARIANT and row.comparison]
     spread = [one.sd**2 for one, verdict in variants if one.sd and verdict not in _VOID]
@@ -381,7 +381,9 @@ def _resolution(rows: Sequence[Row], resolve: float | None) -> dict[str, Any]:
     }
 
 
-def _notes(rows: Sequence[Row], outcomes: Sequence[Outcome], resolution: Mapping[str, Any], metric: str) -> list[str]:
+def _notes(
+    rows: Sequence[TableRow], outcomes: Sequence[Outcome], resolution: Mapping[str, Any], metric: str
+) -> list[str]:
     notes = []
     unfinished: Counter[str] = Counter()
     for row in rows:
@@ -403,7 +405,7 @@ def _notes(rows: Sequence[Row], outcomes: Sequence[Outcome], resolution: Mapping
     return notes
 
 
-def _not_learned(rows: Sequence[Row], metric: str) -> list[str]:
+def _not_learned(rows: Sequence[TableRow], metric: str) -> list[str]:
     without = [row.network for row in rows if row.verdict == NOTHING_LEARNED]
     if not without:
         return []
@@ -413,7 +415,7 @@ def _not_learned(rows: Sequence[Row], metric: str) -> list[str]:
     return [f"nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; {remedy}"]
 
 
-def _of_seeds(rows: Sequence[Row], resolution: Mapping[str, Any], metric: str) -> list[str]:
+def _of_seeds(rows: Sequence[TableRow], resolution: Mapping[str, Any], metric: str) -> list[str]:
     """What so many seeds can resolve, and what a question takes."""
     n, comparisons, sd = resolution["n"], resolution["comparisons"], resolution["sd"]
     notes = []

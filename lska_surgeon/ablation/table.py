@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..recipes.variants import Kind
-from .outcomes import Costs, Outcome
+from .outcomes import KnownCosts, Outcome
 from .runs import LARGER, VARIANT
 from .statistics import Comparison
 
@@ -27,7 +27,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One network on one data set.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row:
     data: str
     role: str
     base: str
-    costs: Costs
+    costs: KnownCosts
     unfinished: Mapping[str, int]
     metrics: Mapping[str, Summary]
     values: Mapping[int, float]
@@ -61,11 +61,11 @@ class Row:
     warnings: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def differences(self, base: Row) -> list[float]:
+    def differences(self, base: TableRow) -> list[float]:
         """Of the values of all seeds that both have, seed by seed."""
         return [self.values[seed] - base.values[seed] for seed in self.common_seeds(base)]
 
-    def common_seeds(self, other: Row) -> list[int]:
+    def common_seeds(self, other: TableRow) -> list[int]:
         """The seeds that both have."""
         return sorted(set(self.values) & set(other.values))
 
@@ -98,7 +98,7 @@ class TableOfRuns:
 
     name: str
     metric: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     runs: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
     resolution: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class TableOfRuns:
         known.sort(key=lambda one: (one[2] != own, _METRICS.index(one[1])))
         return tuple(dict.fromkeys([*(name for name, *_ in known), *([self.metric] if self.metric in there else [])]))
 
-    def metrics_of(self, row: Row) -> Summary:
+    def metrics_of(self, row: TableRow) -> Summary:
         """What a row came to in the metric that is compared."""
         return row.metrics[self.metric]
 
@@ -128,14 +128,14 @@ class TableOfRuns:
         """What to call a network, data or a family where it is shown."""
         return self.labels.get(name, name)
 
-    def kind(self, row: Row) -> Kind | None:
+    def kind(self, row: TableRow) -> Kind | None:
         """What a variant has; of plain runs by its name, such as `yolov8s-lska-neck-k35`."""
         named = _KERNEL.match(row.network)
         if row.role != VARIANT or row.network in self.kinds or named is None:
             return self.kinds.get(row.network)
         return Kind(row.base, (named[1] + named[3],), "", int(named[2]))
 
-    def series_of(self, row: Row) -> tuple[str, str]:
+    def series_of(self, row: TableRow) -> tuple[str, str]:
         """What has one colour: all of one base that differ in kernel size alone, or this one network."""
         kind = self.kind(row)
         return row.base, kind.family if kind else row.network

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..modelfile.remove import Removal
 
 
-class Insertion(planned.Insertion):
-    """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.Insertion`."""
+class Insertion(planned.PlannedInsertion):
+    """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.PlannedInsertion`."""
 
     def _repr_html_(self) -> str:
         from ..drawing.drawing import drawing_of  # here, for only a notebook asks

@@ -29,7 +29,7 @@ from ..declarations.find import active_declarations
 from ..nn.declared import project_class
 from ..yolo.code_guard import MODULES
 from ..yolo.environment import module_named
-from .pickle_audit import Missing, Rule, attributes, empty
+from .pickle_audit import GlobalRule, MissingGlobal, attributes, empty
 
 #: Plain classes that are created empty and filled: what a trainer hangs on a model.
 _FILLED = {
@@ -91,38 +91,38 @@ def _elements(args: Any) -> int:
 
 
 _FORWARDS = frozenset({"forward", "forward_fuse"})  # `Segment.detect`, and what `fuse()` puts in place of `forward`
-_MODULE = Rule(new=True, build=attributes, members=_FORWARDS)
-_FILL = Rule(new=True, build=attributes)
-_NAMESPACE = Rule(call=empty, new=True, build=attributes)
-_CALL = Rule(call=_anything)
-_PATH = Rule(call=_texts)
+_MODULE = GlobalRule(new=True, build=attributes, members=_FORWARDS)
+_FILL = GlobalRule(new=True, build=attributes)
+_NAMESPACE = GlobalRule(call=empty, new=True, build=attributes)
+_CALL = GlobalRule(call=_anything)
+_PATH = GlobalRule(call=_texts)
 _MODES = frozenset({"NEAREST", "BILINEAR", "BICUBIC"})
 
-_DATA: dict[str, Rule] = {
+_DATA: dict[str, GlobalRule] = {
     "builtins.set": _CALL,
-    "builtins.getattr": Rule(),  # judged by what it is applied to
-    "collections.OrderedDict": Rule(call=_anything, build=attributes),
-    "_codecs.encode": Rule(call=_bytes_as_text),
+    "builtins.getattr": GlobalRule(),  # judged by what it is applied to
+    "collections.OrderedDict": GlobalRule(call=_anything, build=attributes),
+    "_codecs.encode": GlobalRule(call=_bytes_as_text),
     "torch._utils._rebuild_parameter": _CALL,
-    "torch._utils._rebuild_tensor_v2": Rule(call=_anything, numbers=_elements),
+    "torch._utils._rebuild_tensor_v2": GlobalRule(call=_anything, numbers=_elements),
     "torch.Size": _CALL,
     "torch.device": _CALL,
-    "numpy.dtype": Rule(call=_number_type, build=_number_type_state),
+    "numpy.dtype": GlobalRule(call=_number_type, build=_number_type_state),
     "numpy.core.multiarray.scalar": _CALL,
     "numpy._core.multiarray.scalar": _CALL,
     "argparse.Namespace": _NAMESPACE,
     "types.SimpleNamespace": _NAMESPACE,
     "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
-    "torchvision.transforms.functional.InterpolationMode": Rule(call=_texts, members=_MODES),
+    "torchvision.transforms.functional.InterpolationMode": GlobalRule(call=_texts, members=_MODES),
     **{f"{m}.{c}": _PATH for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath")},
-    **{f"torch.{name}": Rule(value=True) for name in _DTYPES},
-    **{f"torch.{name}Storage": Rule(storage=True) for name in _STORAGES},
+    **{f"torch.{name}": GlobalRule(value=True) for name in _DTYPES},
+    **{f"torch.{name}Storage": GlobalRule(storage=True) for name in _STORAGES},
 }
 #: Those that torch's own list has in every release; everything else has to be handed to it.
 _KNOWN_TO_TORCH = re.compile(r"torch\..*|collections\.OrderedDict")
 
 
-def lookup(name: str) -> Rule | Missing | None:
+def lookup(name: str) -> GlobalRule | MissingGlobal | None:
     """What a file may do with the global `name`; None when it may do nothing with it."""
     current = current_name(name)
     if current in _DATA:
@@ -136,7 +136,7 @@ def lookup(name: str) -> Rule | Missing | None:
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
         cls = None
     if cls is None:
-        return Missing(module.partition(".")[0])
+        return MissingGlobal(module.partition(".")[0])
     if not (isinstance(cls, type) and cls.__module__ == module and cls.__qualname__ == attribute):
         return None
     if issubclass(cls, nn.Module):
@@ -144,10 +144,10 @@ def lookup(name: str) -> Rule | Missing | None:
     return _FILL if filled else None
 
 
-def lookup_with_stand_ins(name: str) -> Rule | Missing | None:
+def lookup_with_stand_ins(name: str) -> GlobalRule | MissingGlobal | None:
     """As `lookup`, but a class of somebody's own, in a place where people put theirs, may be stood in for."""
     use = lookup(name)
-    return use if isinstance(use, Rule) or not may_stand_in(name) else _MODULE
+    return use if isinstance(use, GlobalRule) or not may_stand_in(name) else _MODULE
 
 
 def substitutes(name: str) -> list[Any]:
@@ -162,7 +162,7 @@ def substitutes(name: str) -> list[Any]:
         if _KNOWN_TO_TORCH.fullmatch(current):
             return []
         target, types = _data_target(current)
-    elif isinstance(lookup(name), Rule):
+    elif isinstance(lookup(name), GlobalRule):
         target = project_class(module, attribute, active_declarations()) or getattr(module_named(module), attribute)
         types = []
     else:
@@ -214,7 +214,7 @@ def _number(dtype: Any, data: bytes) -> Any:
 
 
 def _member(owner: Any, name: str) -> Any:
-    """`getattr` for what `Rule.members` lists: a class's function, its enum member, or a module's own method."""
+    """`getattr` for what `GlobalRule.members` lists: a class's function, its enum member, or a module's own method."""
     if name.startswith("_"):
         raise pickle.UnpicklingError(f"getattr of {name!r}")
     if isinstance(owner, type):

@@ -47,7 +47,7 @@ from ..yolo.environment import import_offline
 from . import allowlist, container
 from .allowlist import adopting
 from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
-from .pickle_audit import Budget, Missing, PickleAudit, Rule, TooLarge
+from .pickle_audit import AuditBudget, GlobalRule, MissingGlobal, PickleAudit, TooLarge
 from .typed import WrongTypeError, refuse_wrong_types
 
 _MOST_LISTED = 8  # names in a message; the exception has them all
@@ -241,14 +241,17 @@ def _scan(path: Path) -> tuple[str, Globals, Exception | None]:
 
 
 def _audited(
-    path: Path, kind: str, file: IO[bytes], lookup: Callable[[str], Rule | Missing | None] = allowlist.lookup
+    path: Path,
+    kind: str,
+    file: IO[bytes],
+    lookup: Callable[[str], GlobalRule | MissingGlobal | None] = allowlist.lookup,
 ) -> tuple[Globals, Exception | None]:
     """What the pickles in a file would do, and what kept them from being read to their end, if anything did."""
     names: dict[str, Any] = {}
     problems: dict[str, None] = {}
     protocol = 2
     damage: Exception | None = None
-    budget = Budget(container.most_unfolded_bytes(os.fstat(file.fileno()).st_size))
+    budget = AuditBudget(container.most_unfolded_bytes(os.fstat(file.fileno()).st_size))
     try:
         for stream in container.pickles(kind, file):
             audit = PickleAudit(stream, lookup, budget)
@@ -265,8 +268,8 @@ def _audited(
     except Exception as error:  # whatever bytes that are no pickle make of an unpickler
         damage = error
     refused = [*sorted(name for name, rule in names.items() if rule is None), *problems]
-    missing = sorted(name for name, rule in names.items() if isinstance(rule, Missing))
-    allowed = sorted(name for name, rule in names.items() if isinstance(rule, Rule))
+    missing = sorted(name for name, rule in names.items() if isinstance(rule, MissingGlobal))
+    allowed = sorted(name for name, rule in names.items() if isinstance(rule, GlobalRule))
     return Globals(tuple(allowed), tuple(map(clean, refused)), tuple(map(clean, missing)), protocol), damage
 
 

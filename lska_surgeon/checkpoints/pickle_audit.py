@@ -2,7 +2,7 @@
 
 The stack, the memo and the plain values are those of Python's own unpickler; every global becomes a `Name`, and
 everything that the file would create a `PickledObject`, which remembers how. What a name may be used for comes from
-outside, as `Rule`; this module knows neither torch nor Ultralytics.
+outside, as `GlobalRule`; this module knows neither torch nor Ultralytics.
 
 A file passes when each of these holds:
 
@@ -52,7 +52,7 @@ class TooLarge(CheckpointError):
     """A pickle that has more of something than any checkpoint; it says of what, to stand behind `holds`."""
 
 
-class Budget:
+class AuditBudget:
     """What the pickles of one file may still cost.
 
     Args:
@@ -79,7 +79,7 @@ class Budget:
 class Bounded:
     """A stream of which no more is read than the budget has bytes, whatever length the pickle claims."""
 
-    def __init__(self, stream: IO[bytes], budget: Budget) -> None:
+    def __init__(self, stream: IO[bytes], budget: AuditBudget) -> None:
         self._stream, self._budget = stream, budget
 
     def read(self, size: int) -> bytes:
@@ -111,7 +111,7 @@ def attributes(state: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Rule:
+class GlobalRule:
     """What a file may do with one global.
 
     Attributes:
@@ -134,7 +134,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingGlobal:
     """A global that belongs to the list, but not to the release that is installed here."""
 
     package: str
@@ -143,7 +143,7 @@ class Missing:
 class Name:
     """Stands for a global."""
 
-    def __init__(self, full: str, rule: Rule | Missing | None, audit: PickleAudit) -> None:
+    def __init__(self, full: str, rule: GlobalRule | MissingGlobal | None, audit: PickleAudit) -> None:
         self.full, self.rule, self._audit = full, rule, audit
         self.__new__ = self._new  # type: ignore[method-assign, assignment]  # NEWOBJ calls cls.__new__(cls, *args)
 
@@ -151,7 +151,7 @@ class Name:
         self._audit.charge(args)
         if self.full == "builtins.getattr":
             return self._getattr(args)
-        if isinstance(self.rule, Rule):
+        if isinstance(self.rule, GlobalRule):
             if self.rule.numbers:
                 self._audit.budget.take_numbers(self.rule.numbers(args))
             if not self.rule.call(args):
@@ -164,7 +164,7 @@ class Name:
     def _new(self, _: Any, *args: Any, **named: Any) -> PickledObject:
         args = (*args, *named.values())
         self._audit.charge(args)
-        if isinstance(self.rule, Rule) and not (self.rule.new and args == ()):
+        if isinstance(self.rule, GlobalRule) and not (self.rule.new and args == ()):
             self._audit.problem(f"{self.full}.__new__({_list(args)})")
         return PickledObject(self, args, self._audit)
 
@@ -172,7 +172,7 @@ class Name:
         owner = args[0] if len(args) == 2 else None
         source = owner.source if isinstance(owner, PickledObject) else owner
         rule = source.rule if isinstance(source, Name) else None
-        allowed = isinstance(rule, Missing) or (isinstance(rule, Rule) and args[1] in rule.members)
+        allowed = isinstance(rule, MissingGlobal) or (isinstance(rule, GlobalRule) and args[1] in rule.members)
         if self.rule is not None and not allowed:
             self._audit.problem(f"{self.full}({_list(args)})")
         return PickledObject(self, (), self._audit)
@@ -194,7 +194,7 @@ class PickledObject:
     def __setstate__(self, state: Any) -> None:
         self._audit.charge((state,), depth=1)
         rule = self.source.rule if self.source else None
-        if isinstance(rule, Rule) and not rule.build(state):
+        if isinstance(rule, GlobalRule) and not rule.build(state):
             self._audit.problem(f"state of {_list((self,))}: {_list((state,))}")
         self.content.append(state)
 
@@ -224,10 +224,12 @@ class PickleAudit(pickle._Unpickler):
 
     proto = 0
 
-    def __init__(self, stream: IO[bytes], lookup: Callable[[str], Rule | Missing | None], budget: Budget) -> None:
+    def __init__(
+        self, stream: IO[bytes], lookup: Callable[[str], GlobalRule | MissingGlobal | None], budget: AuditBudget
+    ) -> None:
         in_memory = isinstance(stream, io.BytesIO) and stream.getbuffer().nbytes <= budget.bytes
         super().__init__(stream if in_memory else Bounded(stream, budget), encoding="utf-8")
-        self.names: dict[str, Rule | Missing | None] = {}
+        self.names: dict[str, GlobalRule | MissingGlobal | None] = {}
         self.problems: dict[str, None] = {}
         self.budget = budget
         self._lookup = lookup
@@ -250,7 +252,7 @@ class PickleAudit(pickle._Unpickler):
         kinds = (str, Name, str, str, int)
         if not (isinstance(pid, tuple) and len(pid) >= 5 and all(map(isinstance, pid, kinds)) and pid[0] == "storage"):
             self.problem(f"persistent id {_list((pid,))}")
-        elif isinstance(pid[1].rule, Rule) and not pid[1].rule.storage:
+        elif isinstance(pid[1].rule, GlobalRule) and not pid[1].rule.storage:
             self.problem(f"{pid[1].full} as the type of a tensor's bytes")
         return PickledObject(None, (), self)
 
@@ -271,7 +273,7 @@ class PickleAudit(pickle._Unpickler):
         if max(self.memo, default=0) > MOST_STEPS:  # type: ignore[attr-defined]  # Python's own makes room for all below
             raise TooLarge(f"a pickle with more than {MOST_STEPS:,} entries in its memo")
         for part in _walk(root):
-            if isinstance(part, Name) and isinstance(part.rule, Rule) and not part.rule.value:
+            if isinstance(part, Name) and isinstance(part.rule, GlobalRule) and not part.rule.value:
                 self.problem(f"{part.full} as a value")
         return root
 

@@ -165,7 +165,7 @@ class HostRow(NamedTuple):
         return width
 
 
-class Host(NamedTuple):
+class HostRule(NamedTuple):
     """How a plain block may hold operators.
 
     Attributes:
@@ -195,9 +195,9 @@ class Host(NamedTuple):
 _BOTH = ("_LSKA", "_LSKA_Attention")
 #: The plain blocks that may hold operators, one row each; the expansions are the blocks' own defaults.
 _HOSTS = (
-    Host("C2f", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, False)), also=_BOTH),
-    Host("C3", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, True)), also=_BOTH),
-    Host(
+    HostRule("C2f", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, False)), also=_BOTH),
+    HostRule("C3", 4, lambda row: (row.part(3), row.n), lambda row: bool(row.arg(1, True)), also=_BOTH),
+    HostRule(
         "C3k2",
         6,
         lambda row: (
@@ -209,21 +209,21 @@ _HOSTS = (
         lambda row: not row.says_no(4),
         also=_BOTH,
     ),
-    Host(  # with area attention it has no bottlenecks
+    HostRule(  # with area attention it has no bottlenecks
         "A2C2f", 8, lambda row: (int(row.part(5) * 0.5), 2 * row.n), lambda row: True, lambda row: row.says_no(1, 2)
     ),
-    Host(
+    HostRule(
         *("RepNCSPELAN4", 4, lambda row: (int(row.args[2] * 0.5), 2 * row.arg(3, 1)), lambda row: True), size_last=False
     ),
-    Host(
+    HostRule(
         "Bottleneck",
         5,
         lambda row: (row.c2, row.n),
         lambda row: (row.n > 1 or row.c1 == row.c2) and bool(row.arg(1, True)),
     ),
-    Host("SPP", 2, lambda row: (row.maps(len(row.arg(1, (5, 9, 13)))), row.n), also=_BOTH, size_last=False),
-    Host("SPPF", 2, lambda row: (row.maps(row.arg(2, 3)), row.n), also=_BOTH, size_last=False),
-    Host("SPPELAN", 3, lambda row: (4 * row.args[1], row.n), size_last=False),
+    HostRule("SPP", 2, lambda row: (row.maps(len(row.arg(1, (5, 9, 13)))), row.n), also=_BOTH, size_last=False),
+    HostRule("SPPF", 2, lambda row: (row.maps(row.arg(2, 3)), row.n), also=_BOTH, size_last=False),
+    HostRule("SPPELAN", 3, lambda row: (4 * row.args[1], row.n), size_last=False),
 )
 _GIVES = {"maps": "a list of maps", "features": "a model's features", "text": "text features"}
 # Of a name that is not in the table, what it speaks of; tried in this order.
@@ -311,7 +311,7 @@ class Block:
     stride: tuple[str, float] = ("?", 0)
     plain: str = ""
     gives: str | None = None
-    host: Host | None = None
+    host: HostRule | None = None
     is_host: bool = False
     other: str | None = None
     letters: tuple[str, ...] = ()

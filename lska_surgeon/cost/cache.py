@@ -51,7 +51,7 @@ Amount = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
 Kind = TypeVar("Kind")
 
 
-class _File(msgspec.Struct):
+class _SealedCount(msgspec.Struct):
     """What a file of the cache holds: a count, and the hash of the file's name and of that."""
 
     seal: str
@@ -317,7 +317,7 @@ def _read(path: Path | None, kind: type[Kind]) -> Kind | None:
     if path is None or path.is_symlink():  # this package makes none
         return None
     with suppress(OSError, RecursionError, msgspec.MsgspecError):
-        file = msgspec.json.decode(read_within(path), type=_File)
+        file = msgspec.json.decode(read_within(path), type=_SealedCount)
         if file.seal == _seal(path, file.count):
             return msgspec.json.decode(file.count, type=kind)
     return None
@@ -328,7 +328,7 @@ def _keep(path: Path | None, value: object) -> None:
     if path is not None:
         with suppress(OSError, OverflowError, SurgeonError):  # a cache that can't be written costs time alone
             count = msgspec.Raw(msgspec.json.encode(value))
-            content = msgspec.json.encode(_File(_seal(path, count), count))
+            content = msgspec.json.encode(_SealedCount(_seal(path, count), count))
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, lambda file: file.write(content), force=True)
 

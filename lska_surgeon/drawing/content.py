@@ -50,7 +50,7 @@ _LONGEST_NAME = 40
 _WIDTHS = 3  # in a line of a box
 
 
-class Mark(NamedTuple):
+class PositionMark(NamedTuple):
     """A position's name on a box or on an arrow.
 
     Attributes:
@@ -65,7 +65,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Node:
+class FigureNode:
     """A row of the network, or the image that it reads.
 
     Attributes:
@@ -85,7 +85,7 @@ class Node:
     lines: tuple[str, ...]
     kind: str
     title: str
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[PositionMark, ...] = ()
     unknown: bool = False
 
 
@@ -106,7 +106,7 @@ class Edge(NamedTuple):
     slot: int
     state: str
     title: str
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[PositionMark, ...] = ()
 
 
 class Figure(NamedTuple):
@@ -124,7 +124,7 @@ class Figure(NamedTuple):
 
     title: str
     subtitle: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[FigureNode, ...]
     edges: tuple[Edge, ...]
     levels: Mapping[float, str]
     captions: tuple[str, ...] = ()
@@ -161,10 +161,10 @@ class Content:
     def figure(self, positions: bool = False) -> Figure:
         """All that stands in the image; with every position that `--at` takes by name where that is asked for."""
         named = named_sites(self.graph, self.shapes) if positions else {}
-        marks: dict[tuple[int, int | None], tuple[Mark, ...]] = defaultdict(tuple)
+        marks: dict[tuple[int, int | None], tuple[PositionMark, ...]] = defaultdict(tuple)
         for name, sites in named.items():
             for site in sites:
-                marks[site.layer, site.consumer] += (Mark(name, site.inside, f"--at {name}:{site.layer}"),)
+                marks[site.layer, site.consumer] += (PositionMark(name, site.inside, f"--at {name}:{site.layer}"),)
         return Figure(
             self.name,
             self.subtitle(),
@@ -230,19 +230,19 @@ class Content:
         operators = operators_in(self.graph, layer.index, self.shapes, self.model.scaling)
         return operators if layer.kind.is_attention or (operators and operators.params is not None) else None
 
-    def _image(self) -> Node:
+    def _image(self) -> FigureNode:
         channels = self.graph.settings.get("channels", 3)
         lines = ("image", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
-        return Node(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
+        return FigureNode(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
 
-    def _node(self, layer: Layer, marks: tuple[Mark, ...]) -> Node:
+    def _node(self, layer: Layer, marks: tuple[PositionMark, ...]) -> FigureNode:
         part = BACKBONE if layer.section == "backbone" else NECK
         lines = [
             self._first_line(layer),
             *self._maps(layer),
             *([self._costs(layer)] if self.holds_operator(layer) else []),
         ]
-        return Node(
+        return FigureNode(
             layer.index,
             OUTPUT if layer == self.graph.output else part,
             self.shapes[layer.index].stride,

@@ -18,12 +18,12 @@ from ..modelfile.model import Model, load
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_source, is_checkpoint
 from ..reports import Report, Result
 from ..wording import clean, did_you_mean
-from .content import NEW, REWIRED, Content, Edge, Figure, Node
+from .content import NEW, REWIRED, Content, Edge, Figure, FigureNode
 from .images import svg_of
 from .scene import Scene, scene_of
 
 if TYPE_CHECKING:
-    from ..modelfile.insert import Insertion
+    from ..modelfile.insert import PlannedInsertion
 
 #: Ending -> what it is; the first is the default.
 FORMATS = {"svg": "SVG", "md": "Mermaid in Markdown", "dot": "Graphviz' DOT", "png": "PNG", "pdf": "PDF"}
@@ -179,12 +179,12 @@ def draw(
         if isinstance(source, (str, os.PathLike)) and os.fspath(source) != STDIN:
             find_source(os.fspath(source), "either")
     contents = [Content(_model_of(source, scale, trust, blocks), size) for source in sources]
-    figure = contents[0].figure(positions) if len(contents) == 1 else Comparison(*contents).figure()
+    figure = contents[0].figure(positions) if len(contents) == 1 else ComparedContent(*contents).figure()
     notes = dict.fromkeys(note for content in contents for note in (*content.model.notes, *content.notes))
     return Drawing(figure, None if os.fspath(target) == STDIN else target, tuple(notes))
 
 
-def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
+def drawing_of(plan: PlannedInsertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
     """What an insertion did: the variant beside its base; no file needs to be there.
 
     Args:
@@ -192,7 +192,7 @@ def drawing_of(plan: Insertion, imgsz: tuple[int, int] = (640, 640), classes: in
         imgsz: height and width of the image whose maps are described, pixels.
         classes: how many it is trained for; None for what the model says.
     """
-    return Drawing(Comparison(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))).figure())
+    return Drawing(ComparedContent(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))).figure())
 
 
 def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -> Model:
@@ -217,7 +217,7 @@ def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -
     raise SurgeonError(f"{type(source).__name__} can't be drawn: give a path, a Checkpoint, or what insert returns")
 
 
-class Comparison:
+class ComparedContent:
     """The words of the image of what sets the second of two models apart.
 
     Args:
@@ -255,7 +255,7 @@ class Comparison:
         if costs.params is not None:
             yield f"{costs.params:+,} parameters"
 
-    def _node(self, node: Node) -> Node:
+    def _node(self, node: FigureNode) -> FigureNode:
         if node.index == IMAGE:
             return replace(node, kind="kept")
         old = self._old.get(node.index)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from ..errors import SurgeonError
 from ..reports import markdown_line, markdown_text
 from ..wording import printable, printable_lines
-from .content import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, Mark, Node
+from .content import BACKBONE, NECK, NEW, OUTPUT, PLAIN, REWIRED, Edge, Figure, FigureNode, PositionMark
 from .style import FILLS, STROKES, TYPES, UNKNOWN_DASHES
 
 MOST_EDGES, MOST_CHARACTERS = 500, 50_000
@@ -51,7 +51,7 @@ def mermaid_of(figure: Figure) -> str:
     return chart
 
 
-def _parts(figure: Figure) -> Iterator[tuple[int, str, list[Node]]]:
+def _parts(figure: Figure) -> Iterator[tuple[int, str, list[FigureNode]]]:
     """Number, name and boxes of each part that has some."""
     for number, part in enumerate((BACKBONE, NECK, OUTPUT)):
         nodes = [node for node in figure.nodes if node.part == part]
@@ -63,7 +63,7 @@ def _id(index: int, row: str) -> str:
     return "image" if index < 0 else f"{row}{index}"
 
 
-def _names(marks: Sequence[Mark]) -> list[str]:
+def _names(marks: Sequence[PositionMark]) -> list[str]:
     """The names of positions in one line; none where there are none."""
     return [", ".join(mark.name for mark in marks)] if marks else []
 
@@ -93,7 +93,7 @@ def _mermaid_lines(figure: Figure) -> Iterator[str]:
             yield f"linkStyle {','.join(numbers)} stroke:{STROKES[state].colour[0]}"
 
 
-def _lines(node: Node) -> list[str]:
+def _lines(node: FigureNode) -> list[str]:
     return [*node.lines, *_names(node.marks)]
 
 
@@ -121,7 +121,7 @@ def _dot_lines(figure: Figure) -> Iterator[str]:
     yield "}"
 
 
-def _dot_node(node: Node) -> str:
+def _dot_node(node: FigureNode) -> str:
     fill = FILLS[node.kind]
     style = ', style="rounded,filled,dashed"' if node.unknown else ""
     colours = f'fillcolor="{fill.inside[0]}", color="{fill.border[0]}", penwidth={fill.width:g}'

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .content import OUTPUT, Figure, Node
+from .content import OUTPUT, Figure, FigureNode
 
 _UP = -1  # the way of a column
 _SWEEPS = 3
@@ -80,7 +80,7 @@ def grid_of(figure: Figure) -> Grid:
     return Grid(columns, strides, [column[node] for node in nodes], level, _slots(columns, level, slots, reads), slots)
 
 
-def _columns(nodes: Sequence[Node], level: Sequence[int], reads: Sequence[Sequence[int]]) -> list[Column]:
+def _columns(nodes: Sequence[FigureNode], level: Sequence[int], reads: Sequence[Sequence[int]]) -> list[Column]:
     columns: list[Column] = []
     for number, node in enumerate(nodes):
         if not columns or node.part == OUTPUT or columns[-1].part != node.part:

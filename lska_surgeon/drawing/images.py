@@ -16,7 +16,7 @@ from typing import Any
 from ..reports import markup_text
 from ..wording import printable
 from .layout import Point
-from .scene import Box, Group, Line, Scene, Shape, Text
+from .scene import Box, Group, Polyline, Scene, Shape, Text
 from .style import FILLS, FONTS, STROKES, TYPES, UNKNOWN_DASHES
 
 CORNER = 4.0
@@ -71,7 +71,7 @@ def _shape(shape: Shape) -> Iterator[str]:
         dashes = f' stroke-dasharray="{_numbers(UNKNOWN_DASHES)}"' if shape.dashed else ""
         place = f'x="{x}" y="{y}" width="{width}" height="{height}" rx="{radius}"'
         yield f'<rect {place} class="lsd-b-{shape.style}"{dashes}/>'
-    elif isinstance(shape, Line):
+    elif isinstance(shape, Polyline):
         curves = (f"L{_numbers(begin)} Q{_numbers(corner)} {_numbers(end)}" for begin, corner, end in _rounded(shape))
         path = " ".join([f"M{_numbers(shape.points[0])}", *curves, f"L{_numbers(shape.points[-1])}"])
         yield f'<path d="{path}" class="lsd-l-{shape.style}"/>'
@@ -99,7 +99,7 @@ def _head(points: tuple[Point, ...]) -> tuple[Point, Point, Point]:
     return (x, y), (back, y - half), (back, y + half)
 
 
-def _rounded(line: Line) -> Iterator[tuple[Point, Point, Point]]:
+def _rounded(line: Polyline) -> Iterator[tuple[Point, Point, Point]]:
     """Each corner of a line: where the curve begins, the corner, and where the curve ends."""
     for before, corner, behind in zip(line.points, line.points[1:], line.points[2:]):
         yield _towards(corner, before), corner, _towards(corner, behind)
@@ -129,7 +129,7 @@ def _styles(used: Collection[tuple[type, str]]) -> Iterator[tuple[str, str, list
             colours = [f"fill: {inside}; stroke: {border};" for inside, border in zip(fill.inside, fill.border)]
             yield f"b-{style}", f"stroke-width: {_number(fill.width)};", colours
     for style, stroke in STROKES.items():
-        if (Line, style) in used:
+        if (Polyline, style) in used:
             dashes = f" stroke-dasharray: {_numbers(stroke.dashes)};" if stroke.dashes else ""
             look = f"fill: none; stroke-width: {_number(stroke.width)};{dashes}"
             yield f"l-{style}", look, [f"stroke: {colour};" for colour in stroke.colour]
@@ -188,7 +188,7 @@ def _draw(axes: Any, shape: Shape, order: int) -> None:
                 linestyle=(0, UNKNOWN_DASHES) if shape.dashed else "solid", zorder=order,
             )
         )  # fmt: skip
-    elif isinstance(shape, Line):
+    elif isinstance(shape, Polyline):
         stroke = STROKES[shape.style]
         curves = list(_rounded(shape))
         corners = [shape.points[0], *(point for curve in curves for point in curve), shape.points[-1]]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .content import Figure, Node
+from .content import Figure, FigureNode
 from .grid import Grid, grid_of
 from .routing import Heights, Routes, Wire, routes_of
 from .style import TYPES, width_of
@@ -139,12 +139,12 @@ def _rows(figure: Figure, grid: Grid, corridors: Sequence[int], pins: Counter[in
     return _Rows(Heights(top, bottom, middles, busy), bands, [start + _FIRST_TRACK for start in above], end)
 
 
-def _height(node: Node) -> float:
+def _height(node: FigureNode) -> float:
     marks = MARK_HEIGHT + MARK_GAP if node.marks else 0.0
     return 2 * _PADDING + LINE * len(node.lines) + marks
 
 
-def _width(node: Node) -> float:
+def _width(node: FigureNode) -> float:
     name, *details = node.lines
     lines = [width_of(name, TYPES["name"].size, bold=True), *(width_of(line, TYPES["detail"].size) for line in details)]
     marks = sum(mark_width(mark.name) + MARK_GAP for mark in node.marks) - MARK_GAP

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Union
 
-from .content import KINDS, NEW, PLAIN, REWIRED, Figure, Mark, Node
+from .content import KINDS, NEW, PLAIN, REWIRED, Figure, FigureNode, PositionMark
 from .layout import LABELS, LINE, MARGIN, MARK_GAP, MARK_HEIGHT, Layout, Point, Rect, layout_of, mark_width
 from .style import TYPES, fitted, width_of, wrapped
 
@@ -32,7 +32,7 @@ class Box(NamedTuple):
     dashed: bool = False
 
 
-class Line(NamedTuple):
+class Polyline(NamedTuple):
     """A line through right-angled corners, which are rounded; with `head`, an arrow."""
 
     points: tuple[Point, ...]
@@ -50,7 +50,7 @@ class Text(NamedTuple):
     anchor: str = "middle"
 
 
-Shape = Union[Box, Line, Text]
+Shape = Union[Box, Polyline, Text]
 
 
 class Group(NamedTuple):
@@ -105,7 +105,7 @@ def _network(figure: Figure, layout: Layout) -> Iterator[Group]:
     yield Group(tuple(_levels(figure, layout)))
     pairs = list(zip(figure.edges, layout.wires))
     for edge, points in sorted(pairs, key=lambda pair: (PLAIN, NEW, REWIRED).index(pair[0].state)):
-        yield Group((Line(points, edge.state),), f"edge-{edge.source}-{edge.consumer}-{edge.slot}", edge.title)
+        yield Group((Polyline(points, edge.state),), f"edge-{edge.source}-{edge.consumer}-{edge.slot}", edge.title)
     for node, rect in zip(figure.nodes, layout.boxes):
         yield _box(node, rect, layout.beside if node is figure.nodes[-1] else 0.0)
         x = rect.middle[0] - (sum(mark_width(mark.name) + MARK_GAP for mark in node.marks) - MARK_GAP) / 2
@@ -124,7 +124,7 @@ def _levels(figure: Figure, layout: Layout) -> Iterator[Shape]:
         yield Text((left + right) / 2, 15, part, "part")
 
 
-def _box(node: Node, rect: Rect, beside: float) -> Group:
+def _box(node: FigureNode, rect: Rect, beside: float) -> Group:
     marks = MARK_HEIGHT + MARK_GAP if node.marks else 0.0
     x = (rect.x + beside + rect.right) / 2
     y = rect.y + (rect.height - marks - LINE * len(node.lines)) / 2 + 10
@@ -134,7 +134,7 @@ def _box(node: Node, rect: Rect, beside: float) -> Group:
     return Group(tuple(shapes), "image" if node.index < 0 else f"row-{node.index}", node.title)
 
 
-def _marks(marks: tuple[Mark, ...], index: int, x: float, y: float) -> Iterator[Group]:
+def _marks(marks: tuple[PositionMark, ...], index: int, x: float, y: float) -> Iterator[Group]:
     """Names of positions side by side."""
     for mark in marks:
         yield Group(tuple(_pill(mark.name, x, y)), f"mark-{mark.name}-{index}", mark.title)
@@ -149,7 +149,7 @@ def _pill(name: str, x: float, y: float) -> Iterator[Shape]:
 
 def _lowered(shape: Shape) -> Shape:
     """A shape of the network, below the title."""
-    if isinstance(shape, Line):
+    if isinstance(shape, Polyline):
         return shape._replace(points=tuple((x, y + _HEAD) for x, y in shape.points))
     return shape._replace(y=shape.y + _HEAD)
 
@@ -193,6 +193,6 @@ def _sample(sort: str, style: str, width: float, x: float, y: float) -> Iterator
     if sort == "mark":
         yield from _pill(style, x, y)
     elif sort == "line":
-        yield Line(((x, middle), (x + width, middle)), style)
+        yield Polyline(((x, middle), (x + width, middle)), style)
     else:
         yield Box(x, middle - _SWATCH[1] / 2, *_SWATCH, style, radius=2)

@@ -35,7 +35,7 @@ from .model import Model
 
 
 @dataclass(frozen=True)
-class Setting:
+class ChangedSetting:
     """A top-level entry that differs; None where it is missing."""
 
     key: str
@@ -96,7 +96,7 @@ class RowDifference:
     one: Graph
     other: Graph
     index_map: Mapping[int, int]
-    settings: tuple[Setting, ...]
+    settings: tuple[ChangedSetting, ...]
     added: tuple[int, ...]
     removed: tuple[int, ...]
     changed: tuple[Change, ...]
@@ -280,18 +280,18 @@ def _scales(model: Model) -> list[Any]:
     return [model.graph.settings.get(key) for key in _SCALING]
 
 
-def _settings(before: Model, after: Model, by_width: bool) -> tuple[Setting, ...]:
+def _settings(before: Model, after: Model, by_width: bool) -> tuple[ChangedSetting, ...]:
     old, new = before.graph.settings, after.graph.settings
     left_out = {*_STORED, *(_SCALING if by_width else ())}
     if channels_in(old) == channels_in(new):  # a checkpoint says it, a YAML only where it is not 3
         left_out |= {"ch", "channels"}
     keys = [key for key in dict.fromkeys((*old, *new)) if key not in left_out]
-    found = [Setting(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+    found = [ChangedSetting(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
     models = (before, after)
     letters = [x.scaling.letter for x in models]
     needed = [kept_letter(x.graph, x.scaling) for x in models] if by_width else letters
     differ = letters[0] != letters[1] and needed[0] != needed[1]
-    return (*found, Setting("scale", *letters)) if differ else tuple(found)
+    return (*found, ChangedSetting("scale", *letters)) if differ else tuple(found)
 
 
 def _fields(old: Layer, new: Layer) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def in_words(sites: Sequence[SitePlan]) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Insertion(Result):
+class PlannedInsertion(Result):
     """An insertion, worked out; nothing is written before `write`.
 
     Attributes:
@@ -227,7 +227,7 @@ class Insertion(Result):
 
 def plan_insert(
     base: Model, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
-) -> Insertion:
+) -> PlannedInsertion:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
     Args:
@@ -265,7 +265,7 @@ def plan_insert(
                 reread(text, rewrite.after)
     if verify:
         notes += _notes_on_removal(text, rewrite)
-    return Insertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
+    return PlannedInsertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
 
 
 def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:

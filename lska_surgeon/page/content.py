@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Network:
+class PageNetwork:
     """One network of a page.
 
     Attributes:
@@ -139,7 +139,7 @@ class Page:
     title: str
     command: str
     imgsz: tuple[int, int]
-    networks: Sequence[Network]
+    networks: Sequence[PageNetwork]
     results: Trainings | None = None
     measured: Sequence[str] = ()
     curves: Sequence[Curves] = ()
@@ -166,7 +166,7 @@ class Page:
 
 
 #: What a network costs, as a number and in words; None where that is not known.
-Cost = Callable[[Network], "tuple[float, str] | None"]
+Cost = Callable[[PageNetwork], "tuple[float, str] | None"]
 
 
 class Charts:
@@ -209,11 +209,11 @@ class Charts:
 
             yield from curves.plots(place, self._numbers_of(curves), words)
 
-    def _params(self, base: str, networks: Sequence[Network]) -> Iterator[Plot]:
+    def _params(self, base: str, networks: Sequence[PageNetwork]) -> Iterator[Plot]:
         """Of whole networks where these are known, else of what each has more than its base."""
         whole = _all_known(networks)
 
-        def place(network: Network) -> Point | None:
+        def place(network: PageNetwork) -> Point | None:
             params, gflops = network.params, network.gflops
             if not whole:
                 params, gflops = network.params_added, network.gflops_added
@@ -229,17 +229,17 @@ class Charts:
         yield from self._plot("plot_costs", base, "", series, self.words[x], f"{self.words[y]} (M)")
 
     def _scores(
-        self, title: str, unit: str, cost: Cost, base: str, data: str, networks: Sequence[Network]
+        self, title: str, unit: str, cost: Cost, base: str, data: str, networks: Sequence[PageNetwork]
     ) -> Iterator[Plot]:
-        def place(network: Network) -> Point | None:
+        def place(network: PageNetwork) -> Point | None:
             known = cost(network)
             return None if known is None else self._scored(network, data, *known)
 
         yield from self._plot(title, base, data, self._grouped(networks, place), self.words[unit])
 
-    def _sizes(self, base: str, data: str, networks: Sequence[Network]) -> Iterator[Plot]:
+    def _sizes(self, base: str, data: str, networks: Sequence[PageNetwork]) -> Iterator[Plot]:
         """Accuracy against kernel size, a line for each operator at each position."""
-        lines: dict[str, list[tuple[int, Network]]] = {}
+        lines: dict[str, list[tuple[int, PageNetwork]]] = {}
         for network in networks:
             if network.kind:
                 lines.setdefault(network.kind.family, []).append((network.kind.k, network))
@@ -256,7 +256,7 @@ class Charts:
             series.append(Series(self.labels.get(name, name), points, self.numbers[line[0][1].series], joined=True))
         yield from self._plot("kernel_plot", base, data, series, self.words["kernel"], ticks=sizes)
 
-    def _grouped(self, networks: Sequence[Network], place: Callable[[Network], Point | None]) -> list[Series]:
+    def _grouped(self, networks: Sequence[PageNetwork], place: Callable[[PageNetwork], Point | None]) -> list[Series]:
         """The base, then what has the same operator at the same positions."""
         placed = [(network, point) for network in networks if (point := place(network)) is not None]
         series = [Series(self.words["base_row"], [point for network, point in placed if network.is_base], base=True)]
@@ -274,7 +274,7 @@ class Charts:
         known = {op: self.numbers.get((curves.model, family)) for op, family in families.items()}
         return {op: next(others) if number is None else number for op, number in known.items()}
 
-    def _scored(self, network: Network, data: str, x: float, where: str) -> Point:
+    def _scored(self, network: PageNetwork, data: str, x: float, where: str) -> Point:
         score = network.scores[data]
         spread = "" if score.sd is None else f" ± {score.sd:.4f}"
         label = f"{network.name}: {score.mean:.4f}{spread} (n = {score.n}), {where}"
@@ -304,20 +304,20 @@ def giga(value: float, sign: str = "") -> str:
     return f"{value:{sign}.{decimals([value], 3, least=3)}f}"
 
 
-def _gflops(network: Network) -> tuple[float, str] | None:
+def _gflops(network: PageNetwork) -> tuple[float, str] | None:
     return None if network.gflops is None else (network.gflops, f"{giga(network.gflops)} GFLOPs")
 
 
-def _gflops_added(network: Network) -> tuple[float, str] | None:
+def _gflops_added(network: PageNetwork) -> tuple[float, str] | None:
     gflops = 0.0 if network.is_base else network.gflops_added
     return None if gflops is None else (gflops, f"{giga(gflops, '+')} GFLOPs")
 
 
-def _milliseconds(network: Network) -> tuple[float, str] | None:
+def _milliseconds(network: PageNetwork) -> tuple[float, str] | None:
     return None if network.latency is None else (1e3 * network.latency, f"{1e3 * network.latency:.2f} ms")
 
 
-def _all_known(networks: Sequence[Network]) -> bool:
+def _all_known(networks: Sequence[PageNetwork]) -> bool:
     return all(network.params is not None and network.macs is not None for network in networks)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..ablation.outcomes import Costs, Outcome, counting_notes, known_latencies, outcomes_of
+from ..ablation.outcomes import KnownCosts, Outcome, counting_notes, known_latencies, outcomes_of
 from ..ablation.results import Results, left_out, tabulate
 from ..ablation.runs import LARGER, Ablation, plan_ablation
 from ..ablation.table import Summary
@@ -28,7 +28,7 @@ from ..recipes.sync import Variants
 from ..recipes.variants import Variant
 from ..reports import Report, Result
 from ..reports import render as render_report
-from .content import FieldImage, Missing, Network, Page, Trainings
+from .content import FieldImage, Missing, Page, PageNetwork, Trainings
 from .render import render
 from .words import WORDS
 
@@ -135,7 +135,7 @@ def _classes(recipe: Recipe) -> int | None:
     return numbers.pop() if len(numbers) == 1 else None
 
 
-def _networks(variants: Variants, classes: int | None) -> Iterator[Network]:
+def _networks(variants: Variants, classes: int | None) -> Iterator[PageNetwork]:
     seen: set[str] = set()
     imgsz = variants.recipe.imgsz
     for variant, cost in variants.index.variants:
@@ -144,11 +144,11 @@ def _networks(variants: Variants, classes: int | None) -> Iterator[Network]:
             seen.add(base)
             params, macs = (cost.base.params, cost.base.macs) if cost.base else (None, None)
             drawing = Drawing(Content(variant.base, imgsz, classes).figure()).svg
-            yield Network(base, "", base, params, macs, drawing=drawing)
+            yield PageNetwork(base, "", base, params, macs, drawing=drawing)
         drawing = drawing_of(variant.plan, imgsz, classes).svg
         costs = (cost.params, cost.macs, cost.params_added, cost.macs_added)
         notes = variant.plan.notes
-        yield Network(variant.file, variant.edits, base, *costs, kind=variant.kind, drawing=drawing, notes=notes)
+        yield PageNetwork(variant.file, variant.edits, base, *costs, kind=variant.kind, drawing=drawing, notes=notes)
 
 
 def _curves(variants: Variants) -> Iterator[Curves]:
@@ -213,18 +213,18 @@ def _names(ablation: Ablation) -> dict[str, str]:
     return names
 
 
-def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> Iterator[Network]:
+def _larger(ablation: Ablation, costs: CostCache, names: Mapping[str, str]) -> Iterator[PageNetwork]:
     for network in ablation.networks:
         if network.role == LARGER:
             counted = network.cost(costs)
             params, macs = (counted.params, counted.macs) if counted else (None, None)
-            yield Network(network.name, "", names[network.base], params, macs)
+            yield PageNetwork(network.name, "", names[network.base], params, macs)
 
 
 def _results(
-    ablation: Ablation, runs: Sequence[Outcome], networks: Sequence[Network], names: Mapping[str, str]
+    ablation: Ablation, runs: Sequence[Outcome], networks: Sequence[PageNetwork], names: Mapping[str, str]
 ) -> Results:
-    own = {network.name: Costs(network.params, network.gflops) for network in networks}
+    own = {network.name: KnownCosts(network.params, network.gflops) for network in networks}
     costs = {name: own[network] for name, network in names.items()}
     results = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=counting_notes(ablation))
     return replace(results, labels=ablation.experiment.labels, kinds=ablation.kinds)

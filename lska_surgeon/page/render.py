@@ -14,7 +14,7 @@ from ..drawing.plots import page_svg
 from ..drawing.style import SERIES
 from ..reports import Strong, Table, latex, markdown
 from ..wording import decimals, printable_lines
-from .content import Charts, Network, Page
+from .content import Charts, Page, PageNetwork
 from .words import WORDS
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def render(page: Page, language: str = "en") -> str:
     )
 
 
-def anchors(networks: Sequence[Network]) -> dict[str, str]:
+def anchors(networks: Sequence[PageNetwork]) -> dict[str, str]:
     """Name of each network -> its id on the page, which no other has."""
     ids: dict[str, str] = {}
     for network in networks:
@@ -131,7 +131,7 @@ def _digits(values: Iterable[float | None]) -> int:
     return decimals(values, 3, least=3)
 
 
-def _score(network: Network, data: str) -> str:
+def _score(network: PageNetwork, data: str) -> str:
     score = network.scores.get(data)
     if score is None:
         return ""

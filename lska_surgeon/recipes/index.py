@@ -200,7 +200,7 @@ def _percent(difference: int, base: int) -> str:
 _Scale = Optional[str]
 
 
-class _File(TypedDict):
+class _HashedFile(TypedDict):
     file: str
     sha256: str
 
@@ -222,9 +222,9 @@ class _Content(_AnySchema):
 
     recipe: str
     imgsz: tuple[int, int]
-    variants: list[_File]
-    left_over: list[_File]
-    table: _File
+    variants: list[_HashedFile]
+    left_over: list[_HashedFile]
+    table: _HashedFile
     counted: list[_Counted]
 
 

@@ -109,7 +109,7 @@ class _Train(Struct, frozen=True):
     init: Literal["identity", "default"] = "identity"
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
+class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
     base: _Words = _NONE
     matrix: _Matrix = _NONE
     include: list[_Include] = []
@@ -241,7 +241,7 @@ def read_recipe(path: Path, blocks: BlockTable = STOCK) -> Recipe:
         RecipeError: it can't be opened, is no YAML, or asks for something that does not exist; the message names file,
             line and field.
     """
-    return _Reader(open_recipe(path), blocks).recipe()
+    return _RecipeReader(open_recipe(path), blocks).recipe()
 
 
 def open_recipe(path: Path) -> Fields:
@@ -275,12 +275,12 @@ def bases_of(recipe: str | Path) -> list[str]:
     return [str(Path(recipe).parent / base) for base in named]
 
 
-class _Reader:
+class _RecipeReader:
     """A recipe's fields, looked at one by one."""
 
     def __init__(self, fields: Fields, blocks: BlockTable) -> None:
         self.fields, self.blocks = fields, blocks
-        self.file = fields.read(_File)
+        self.file = fields.read(_RecipeFile)
         self.bases = _many(self.file.base)
 
     def recipe(self) -> Recipe:

@@ -13,7 +13,7 @@ from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.insert import Insertion, plan_insert
+from ..modelfile.insert import PlannedInsertion, plan_insert
 from ..modelfile.model import Model, default_name, load, name_fields
 from .recipe import Recipe, Wanted
 
@@ -65,7 +65,7 @@ class Variant:
 
     wanted: Wanted
     base: Model
-    plan: Insertion
+    plan: PlannedInsertion
     file: str
 
     @property
@@ -223,7 +223,7 @@ def _placement(wanted: Wanted) -> Placement:
     return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
-def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion:
+def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> PlannedInsertion:
     output = str(recipe.folder / file)
     return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 

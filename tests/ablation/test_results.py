@@ -22,7 +22,7 @@ from support.shapes import graft, surgeon, write_checkpoint
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.figure import _Drawn
-from lska_surgeon.ablation.outcomes import Costs
+from lska_surgeon.ablation.outcomes import KnownCosts
 from lska_surgeon.ablation.records import read_record, write_record
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.drawing.plots import plotting
@@ -421,7 +421,7 @@ def test_a_number_and_its_deviation_stay_on_one_line_of_a_page(tmp_path: Path) -
 
 def test_a_column_of_gflops_has_one_number_of_decimals(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
-    rows = tuple(replace(row, costs=Costs(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))
+    rows = tuple(replace(row, costs=KnownCosts(1, gflops)) for row, gflops in zip(found.rows, (8.938, 9.0, 28.6)))
     assert [row[2] for row in replace(found, rows=rows).table().rows] == ["8.938", "9.000", "28.600"]
 
 
@@ -447,7 +447,7 @@ def lightness(colour: str) -> float:
 
 def test_neighbours_in_a_figure_differ_in_marker_line_and_grey(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
-    base, row = (replace(row, costs=Costs(1, 1.0 + at)) for at, row in enumerate(found.rows[:2]))
+    base, row = (replace(row, costs=KnownCosts(1, 1.0 + at)) for at, row in enumerate(found.rows[:2]))
     names = [f"place{place}-k{k}" for place in range(9) for k in (7, 11)]
     many = replace(found, rows=(base, *(replace(row, network=name) for name in names)))
     with plotting() as figure:

@@ -12,7 +12,7 @@ import pytest
 import lska_surgeon as ls
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.core.attention import operators_in
-from lska_surgeon.core.blocks import STOCK, Block, Host
+from lska_surgeon.core.blocks import STOCK, Block, HostRule
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.declarations.find import find_blocks
@@ -87,7 +87,7 @@ def test_threads_with_declarations_of_their_own_give_right_results(project: Path
 def test_a_new_stock_block_is_one_row(tmp_path: Path) -> None:
     """Made up: a block that halves the map, and one with bottlenecks that may hold operators."""
     halving = Block("Halving", "down", "scaled", ("fixed", 2), "Halving")
-    host = Host("Wave", 3, lambda row: (row.c2 // 4, 2 * row.n), lambda row: row.arg(1, False), also=("_LSKA",))
+    host = HostRule("Wave", 3, lambda row: (row.c2 // 4, 2 * row.n), lambda row: row.arg(1, False), also=("_LSKA",))
     wave = Block("Wave", "block", "scaled", ("fixed", 1), "Wave", host=host)
     table = STOCK.with_rows(halving, wave)
     file = tmp_path / "net.yaml"

@@ -20,7 +20,7 @@ from support.saved import finished, refusal, save, trained
 
 from lska_surgeon.checkpoints.allowlist import lookup
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
-from lska_surgeon.checkpoints.pickle_audit import Missing, Rule
+from lska_surgeon.checkpoints.pickle_audit import GlobalRule, MissingGlobal
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import UnsafeCheckpointError
 from lska_surgeon.yolo.code_guard import unsafe_architecture
@@ -273,7 +273,7 @@ MISUSES = {
 @pytest.mark.parametrize("misuse", MISUSES)
 def test_refuses_wrong_uses_of_listed_names(misuse: str, tmp_path: Path) -> None:
     body, said = MISUSES[misuse]
-    if "TorchVision" in said and isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), Missing):
+    if "TorchVision" in said and isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), MissingGlobal):
         pytest.skip("this ultralytics has no TorchVision block")
     error = refusal(write_zip(tmp_path / "hostile.pt", pickle_of(mapping(a=body))))
     assert isinstance(error, UnsafeCheckpointError)
@@ -313,7 +313,7 @@ def test_of_an_allowed_module_only_its_own_layers_are_listed() -> None:
     for module in (tasks, *layers, torch.nn.modules.conv, torch.nn.modules.module):
         for attribute, value in vars(module).items():
             own = isinstance(value, type) and value.__module__ == module.__name__ and issubclass(value, torch.nn.Module)
-            allowed = isinstance(lookup(f"{module.__name__}.{attribute}"), Rule)
+            allowed = isinstance(lookup(f"{module.__name__}.{attribute}"), GlobalRule)
             assert allowed == own, (module.__name__, attribute)
             seen += not own
     assert seen > 100
@@ -420,7 +420,7 @@ def test_a_users_yaml_runs_nothing_either(command: str, marker: Path, tmp_path: 
 
 def test_weights_that_a_row_asks_for_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TorchVision rows ask for trained weights by default."""
-    if isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), Missing):
+    if isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), MissingGlobal):
         pytest.skip("this ultralytics has no TorchVision block")
     fetched: list[str] = []
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, *rest, **more: fetched.append(url))

@@ -14,7 +14,7 @@ from lska_surgeon.core.graph import Scaling
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.drawing.content import Content
-from lska_surgeon.drawing.drawing import Comparison
+from lska_surgeon.drawing.drawing import ComparedContent
 from lska_surgeon.drawing.images import svg_of
 from lska_surgeon.drawing.scene import scene_of
 from lska_surgeon.drawing.style import TYPES
@@ -59,7 +59,7 @@ def test_every_variant_is_drawn_soundly_alone_and_beside_its_base(model: str, po
     variant = model_of(Document(plan.text, model), base.scaling)
     graph = variant.graph
     images.assert_sound(image_of(variant), graph)
-    difference = Comparison(Content(base, (640, 640)), Content(variant, (640, 640)))
+    difference = ComparedContent(Content(base, (640, 640)), Content(variant, (640, 640)))
     beside = images.read(svg_of(scene_of(difference.figure())))
     images.assert_sound(beside, graph)
     new = {f"row-{new}" for new, edit in plan.rewrite.edits.items()}

@@ -11,7 +11,7 @@ import pytest
 from support.reports import EVIL, FIELDS, NETWORKS, PAGE
 
 from lska_surgeon.ablation.table import Summary
-from lska_surgeon.page.content import Charts, Network, Page
+from lska_surgeon.page.content import Charts, Page, PageNetwork
 from lska_surgeon.page.render import anchors, render, results_table
 from lska_surgeon.page.words import LANGUAGES, WORDS
 
@@ -99,7 +99,7 @@ def test_no_other_script_than_its_own_may_run() -> None:
 
 def test_names_that_look_alike_have_places_of_their_own() -> None:
     names = ["a-b.yaml", "a_b.yaml", "A b.yaml", "模型.yaml", "图.yaml", "注意.yaml", "a-b-yaml--1"]
-    ids = anchors([Network(name, "", name) for name in names])
+    ids = anchors([PageNetwork(name, "", name) for name in names])
     assert list(ids) == names
     assert len(set(ids.values())) == len(names)
     assert all(re.fullmatch(r"n-[a-z0-9-]+", one) for one in ids.values())
@@ -166,8 +166,8 @@ def test_tables_to_copy() -> None:
 
 def test_without_results_the_plot_is_of_costs() -> None:
     networks = [
-        Network("a.yaml", "", "a.yaml", 3_000_000, 4_000_000_000),
-        Network("b", "x", "a.yaml", 3_100_000, 4_100_000_000, 100_000, 100_000_000),
+        PageNetwork("a.yaml", "", "a.yaml", 3_000_000, 4_000_000_000),
+        PageNetwork("b", "x", "a.yaml", 3_100_000, 4_100_000_000, 100_000, 100_000_000),
     ]
     text = render(Page("r", "c", (640, 640), networks))
     assert "Parameters against GFLOPs" in text
@@ -182,7 +182,7 @@ def test_several_data_and_bases_are_told_apart() -> None:
         replace(one, scores={f"set {at}": score for score in one.scores.values() for at in (1, 2)})
         for one in NETWORKS[:2]
     ]
-    other = Network("yolov8s.yaml", "", "yolov8s.yaml", 11_000_000, 14_000_000_000, scores=networks[0].scores)
+    other = PageNetwork("yolov8s.yaml", "", "yolov8s.yaml", 11_000_000, 14_000_000_000, scores=networks[0].scores)
     text = render(replace(PAGE, networks=[*networks, other, *NETWORKS[2:]], fields=()))
     assert "mAP50-95, set 1" in text
     for base in ("yolov8n.yaml", "yolov8s.yaml"):

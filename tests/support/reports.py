@@ -15,7 +15,7 @@ import lska_surgeon
 from lska_surgeon.ablation.table import Summary
 from lska_surgeon.cost.closed_form import CurvePoint
 from lska_surgeon.drawing.curves import Curves
-from lska_surgeon.page.content import FieldImage, Missing, Network, Page, Trainings
+from lska_surgeon.page.content import FieldImage, Missing, Page, PageNetwork, Trainings
 from lska_surgeon.recipes.variants import Kind
 from lska_surgeon.reports import Strong, Table
 
@@ -24,14 +24,14 @@ EVIL = "variants/<script>alert(1)</script>.yaml"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 DRAWING = lska_surgeon.draw("yolov8n.yaml").svg
 NETWORKS = (
-    Network("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
+    PageNetwork("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
             scores={"shapes": Summary(0.371, 0.004, 3)}, drawing=DRAWING),
-    Network(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000, 0.0123,
+    PageNetwork(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000, 0.0123,
             {"shapes": Summary(0.375, 0.006, 3)}, Kind("yolov8n.yaml", ("neck",), "lska", 23), DRAWING,
             ["early stop in <seed> 1"]),
-    Network("variants/b.yaml", "lska k7 at neck", "yolov8n.yaml", 3_217_200, 4_402_000_000, 60_000, 30_000_000,
+    PageNetwork("variants/b.yaml", "lska k7 at neck", "yolov8n.yaml", 3_217_200, 4_402_000_000, 60_000, 30_000_000,
             0.0101, {"shapes": Summary(0.369, None, 1)}, Kind("yolov8n.yaml", ("neck",), "lska", 7), DRAWING),
-    Network("variants/unknown.yaml", "ema at neck", "yolov8n.yaml"),
+    PageNetwork("variants/unknown.yaml", "ema at neck", "yolov8n.yaml"),
 )  # fmt: skip
 TRAININGS = Trainings(
     "mAP50-95",
