@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from ..api.verb import choices_of, item_kinds_of, kinds_of
+from ..installed.package import notes_of_package
 from ..wording import shown
-from . import completion
+from . import completion, say
 from .presentation import Presentation, PresentationOption, not_empty
 
 #: Parameters of verbs -> how they stand in the help, and what completes them.
@@ -108,9 +109,14 @@ def command(
 
     own = {option.name for option in presentation}
 
+    reads_blocks = "blocks" in inspect.signature(verb).parameters
+
     def decorate(function: Callable[..., int | None]) -> VerbCommand:
         def called(**values: Any) -> int | None:
             how = Presentation({option.name: values.pop(option.name) for option in presentation if option.name})
+            if reads_blocks and not how.quiet:
+                for text in notes_of_package():
+                    say.note(text)
             return function(how, **values)
 
         made = VerbCommand(

@@ -1,0 +1,172 @@
+"""Which Ultralytics is imported here: where it lies, its own version, and whether it is a fork; nothing of it is run.
+
+It is a fork where the files that say what blocks there are and how rows are read (`nn/tasks.py`, `nn/modules/`) are not
+those of a release: by the list that pip left beside them, else by the digests of the releases that are known here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .released import MODELS, SOURCES
+
+NAME = "ultralytics"
+_VERSION = re.compile(r"^__version__\s*(?::[^=\n]+)?=\s*[\"']([^\"']+)", re.MULTILINE)
+#: A row of a model in flow style, as all of the releases are; it begins with the end of the line before.
+_ROW = re.compile(r"\n[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Package:
+    """The Ultralytics that is imported here.
+
+    Attributes:
+        root: its folder, `.../ultralytics`.
+        version: what its own `__init__.py` says; None where that says none.
+        is_fork: whether its parser or its blocks are not those of a release.
+        passed_over: the `ultralytics` of the working folder, where another one is imported.
+    """
+
+    root: Path
+    version: str | None
+    is_fork: bool
+    passed_over: Path | None = None
+
+    @property
+    def tasks(self) -> Path:
+        """Where its parser is."""
+        return self.root / "nn" / "tasks.py"
+
+    def holds(self, file: str | os.PathLike[str]) -> bool:
+        """Whether a file is one of its own."""
+        return self.root.resolve() in Path(file).resolve().parents
+
+    def is_released_model(self, text: str) -> bool:
+        """Whether a model YAML of its `cfg/models` is one of a release, whatever else this package has there."""
+        return not self.is_fork or model_digest(text) in MODELS.split()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told of it, each in one line."""
+        said = f"{NAME} {self.version or 'of no version'} at {self.root}"
+        notes = [f"{said}, a fork: its blocks are yours"] if self.is_fork else []
+        if self.passed_over:
+            notes.append(f"./{NAME} is not what is imported, that is {said}: type {_to_import_it()}")
+        return tuple(notes)
+
+
+def installed_package() -> Package | None:
+    """That which Python would import now; None where there is none."""
+    root = root_of(NAME)
+    if root is None:
+        return None
+    here = Path.cwd() / NAME
+    is_other = _is_package(here) and not (root.is_dir() and here.samefile(root))
+    files = tuple((file.as_posix(), *_stamp(file)) for file in (root / "__init__.py", *_sources(root)))
+    return Package(root, *_look(root, files), here if is_other else None)
+
+
+def notes_of_package() -> tuple[str, ...]:
+    """What a user should be told of it before his model is read; nothing of a release."""
+    package = installed_package()
+    return package.notes if package else ()
+
+
+def root_of(name: str) -> Path | None:
+    """The folder of a package that Python would import; None where there is none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # somebody put a module without a specification there
+        return None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
+
+
+def _to_import_it() -> str:
+    """What makes Python import the one of the working folder."""
+    if any(Path(name).is_file() for name in ("pyproject.toml", "setup.py")):
+        return "pip install --no-deps -e ."
+    return "python -m lska_surgeon in the place of lska-surgeon"
+
+
+def _is_package(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("__init__.py", "nn/tasks.py"))
+
+
+def _sources(root: Path) -> list[Path]:
+    """The files that say what blocks there are, and how rows are read."""
+    return [root / "nn" / "tasks.py", *sorted((root / "nn" / "modules").glob("*.py"))]
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    with suppress(OSError):
+        found = file.stat()
+        return found.st_size, found.st_mtime_ns
+    return 0, 0
+
+
+@cache
+def _look(root: Path, files: tuple[tuple[str, int, int], ...]) -> tuple[str | None, bool]:
+    """Version, and whether it is a fork, while its files are these."""
+    text = _content(root / "__init__.py").decode("utf-8", errors="replace")
+    version = _VERSION.search(text)
+    return version[1] if version else None, not _is_released(root)
+
+
+def _is_released(root: Path) -> bool:
+    sources = _sources(root)
+    listed = _listed(root.resolve())
+    if listed is not None:
+        return all(listed.get(file.relative_to(root).as_posix()) == _digest(_content(file)) for file in sources)
+    return digest_of(root) in SOURCES.split()
+
+
+def digest_of(root: Path) -> str:
+    """The digest of those files of a package, however their lines end; `released` has those of the releases."""
+    found = hashlib.sha256()
+    for file in _sources(root):
+        content = _content(file).replace(b"\r\n", b"\n")
+        found.update(f"{file.name} {len(content)}\n".encode() + content)
+    return found.hexdigest()[:16]
+
+
+def _listed(root: Path) -> dict[str, str] | None:
+    """What pip has installed there: file, from the package's folder -> digest; None where it says nothing of it."""
+    for record in root.parent.glob(f"{NAME}-*.dist-info/RECORD"):
+        lines = [line.rsplit(",", 2) for line in _content(record).decode("utf-8", errors="replace").splitlines()]
+        found = dict(_digests(line for line in lines if len(line) == 3))
+        if "nn/tasks.py" in found:
+            return found
+    return None
+
+
+def _digests(lines: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
+    for file, digest, _ in lines:
+        if file.startswith(f"{NAME}/") and digest.startswith("sha256="):
+            yield file[len(NAME) + 1 :], digest[len("sha256=") :]
+
+
+def _digest(content: bytes) -> str:
+    """As RECORD has it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
+def _content(file: Path) -> bytes:
+    with suppress(OSError):
+        return file.read_bytes()
+    return b""
+
+
+def model_digest(text: str) -> str:
+    """The digest of a model YAML's rows, without comments and spaces; `released` has those of the releases' models."""
+    rows = "\n".join("".join(row.split()) for row in _ROW.findall(f"\n{text}"))
+    return hashlib.sha256(rows.encode()).hexdigest()[:16] if rows else ""
