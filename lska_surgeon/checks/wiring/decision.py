@@ -20,7 +20,10 @@ _ALIKE = 0.85
 #: No network has as many rows; the search takes as many looks as rows at as many rows.
 _MOST_ROWS = 300
 _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
-_SOME = frozenset(("unread", "output_inside", "unlike_same_stock", "unlike_sure_stock", "reads_upsample"))
+#: What speaks against a wiring whatever unknown blocks do and stock models have.
+_FIRM = HARD - {"named_clash"} | {"unread", "output_inside", "reads_upsample"}
+#: What it takes, where no reading is whole, to call numbers wrong.
+_SOME = frozenset(("unread", "output_inside", "reads_upsample", "unlike_same_stock", "unlike_sure_stock"))
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,10 @@ def _decide(search: Search) -> Verdict:
         if not facts and not broken & _SOME:
             return unexplained
         choices = tuple(reading for reading in (best, *rivals) if _mends(search, reading, terms))
-        return replace(unexplained, wrong=wrong, rivals=choices)
+        if not facts and not broken & _FIRM:  # nothing but a guess at what a block does speaks against other rows
+            rows = {one.row for one in terms if one.term in HARD}
+            wrong = tuple(slot for slot in wrong if slot[0] in rows)
+        return replace(unexplained, wrong=wrong, rivals=choices if wrong or facts else ())
     if not broken & (HARD | _SOME | {"reads_fusion"}):
         return unexplained
     least = _least_change(search, best, as_best, ranked)
@@ -148,9 +154,11 @@ def _is_told_by_comments(net: WiredRows, best: WiringReading, ranked: Sequence[W
 
     A comment that is corrected for the wrong edit no longer tells the right one.
     """
-    stale = sum(number != row for row, number in net.comments.items())
-    if stale > 1 and not (best.story and best.story.edit.commented):
-        return False
+    stale = {number: row for row, number in net.comments.items() if number != row}
+    if not (best.story and best.story.edit.commented):
+        told = best.story.rows if best.story else {}
+        if len(stale) > 1 or any(told.get(number, row) != row for number, row in stale.items()):
+            return False
     others = [reading for reading in ranked if reading.wiring != best.wiring]
     near = [reading for reading in others if reading.cost < best.cost + NEAR_FOR_COMMENTS]
     as_best = net.modulo_runs(best.wiring)
