@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..core.shapes import channels_in
 from ..errors import CheckpointError
 from ..files import open_to_read
+from ..nn.first_run import on_the_smallest
 from ..wording import error_in_one_line
 from ..yolo.environment import quiet
 from .input_files import pixels_of
@@ -80,14 +81,24 @@ def _number(delta: float) -> float | None:
     return delta if math.isfinite(delta) else None
 
 
-def certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Mapping[str, Tensor]) -> Certificate:
-    """Run a model, operate on it, run it again.
+def certify(
+    surgery: Callable[[], tuple[nn.Module, Callable[[nn.Module], object]]], more: Mapping[str, Tensor] | None = None
+) -> Certificate:
+    """Run a model, operate on it, run it again; on larger images where it does not run on small ones.
 
     Args:
-        model: a float32 model; it is operated on, and its running statistics stay as they were.
-        operate: the surgery, in place.
-        images: run name -> input of shape (N, C, H, W), values 0 to 1.
+        surgery: gives a fresh float32 model, and what operates on it, in place. Running statistics stay as they were.
+        more: run name -> input of shape (N, C, H, W), values 0 to 1, beside the random images.
     """
+
+    def run(side: int) -> Certificate:
+        model, operate = surgery()
+        return _certify(model, operate, {**_random_images(model, side), **(more or {})})
+
+    return on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
+
+
+def _certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Mapping[str, Tensor]) -> Certificate:
     before, skipped = _outputs(model, images)
     operate(model)
     after, skipped_after = _outputs(model, images)
@@ -96,12 +107,12 @@ def certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Ma
     return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
 
 
-def random_images(model: nn.Module) -> dict[str, Tensor]:
-    """Seeded images at two sizes, one wide and one high, about the smallest that the model takes."""
+def _random_images(model: nn.Module, side: int) -> dict[str, Tensor]:
+    """Seeded images at two sizes, one wide and one high, with no side smaller than that."""
     generator = torch.Generator().manual_seed(SEED)
-    # A decoder picks its queries from the pixels of the maps, and in older releases fails where these are fewer.
-    unit = _stride(model) * (2 if any(hasattr(module, "num_queries") for module in model.modules()) else 1)
-    sizes = ((2 * unit, 3 * unit), (4 * unit, 2 * unit))
+    stride = _stride(model)
+    least = max(side // stride, 2)
+    sizes = ((least * stride, (least + 1) * stride), ((least + 2) * stride, least * stride))
     return {f"{h}x{w}": torch.rand(2, channels_in(model.yaml), h, w, generator=generator) for h, w in sizes}
 
 

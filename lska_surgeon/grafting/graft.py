@@ -6,7 +6,7 @@ and the new operators start as the exact identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..reports import Report, Table
 from ..wording import counted, few, plural
 from ..yolo.build import layers_of
-from .certificate import Certificate, certify, image_from, random_images
+from .certificate import Certificate, certify, image_from
 from .plan import GraftPlan, in_short, model_in, record_of, recorded_rows
 from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_
 
@@ -116,17 +116,19 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
             f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}, so it can't predict the "
             "same; add --init default to graft what fits and drop the rest"
         )
-    trial = checkpoint.float_model()
-    images = random_images(trial)
-    if image is not None:
-        images[image.name] = image_from(image, trial)
-    widths = note_widths(trial)
+    more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model())}
+    widths: list[int | None] = []
 
     def operate(model: nn.Module) -> list[str]:
         return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
 
-    certificate = certify(trial, operate, images)
-    del trial
+    def surgery() -> tuple[nn.Module, Callable[[nn.Module], object]]:
+        nonlocal widths
+        model = checkpoint.float_model()
+        widths = note_widths(model)
+        return model, operate
+
+    certificate = certify(surgery, more)
     if identity and not certificate.exact:
         problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
         bare = _without_identity(plan.rewrite)
@@ -281,14 +283,12 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False, blocks: BlockTable =
         CheckpointError: the operators have learned something, and `lossy` is off.
     """
     rewrite = remove(model_in(checkpoint, blocks).graph, recorded_rows(checkpoint))
-    trial = checkpoint.float_model()
-    certificate = certify(trial, lambda model: excise_(model, rewrite), random_images(trial))
+    certificate = certify(lambda: (checkpoint.float_model(), lambda model: excise_(model, rewrite)))
     if not certificate.exact and not lossy:
         raise CheckpointError(
             f"the operators in {checkpoint.path} are no longer the identity: without them the outputs move by up to "
             f"{certificate.max_delta:g}; add --lossy to take them out all the same"
         )
-    del trial
     model = deepcopy(checkpoint.needed_model())
     names = list(model.state_dict())
     excise_(model, rewrite)

@@ -31,10 +31,10 @@ from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
 from ..errors import BuildError, DeclarationError
 from ..wording import a_value, clean, first_line
+from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
-_SIDE = 32  # pixels of the map on which a class is tried
 _tried: set[tuple[type[nn.Module], str]] = set()
 #: Classes that were imported, by declaration and what it says under class.
 _imported: dict[tuple[Path, str], type[nn.Module]] = {}
@@ -264,19 +264,6 @@ def declared_attention(name: str, channels: int, blocks: BlockTable) -> nn.Modul
     return _build(Mark(Layer(0, "head", -1, 1, name, (), blocks), cls), [], [channels], name)
 
 
-@contextmanager
-def evaluated(module: nn.Module) -> Iterator[None]:
-    """Let a module evaluate, without gradients, and give each part of it its mode back."""
-    training = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in training.items():
-            part.training = mode
-
-
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
     """A declared class from the arguments of its own and the widths that it reads, tried out."""
     if mark.block.channels_first:
@@ -304,14 +291,19 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
     key = (mark.cls, repr((mark.block, mark.row.args, tuple(read), width)))
     if key in _tried or (tensor is not None and tensor.is_meta):
         return
-    maps = [torch.zeros(1, channels, _SIDE, _SIDE, device="cpu") for channels in read]
-    took = " and ".join(f"1x{channels}x{_SIDE}x{_SIDE}" for channels in read)
+
+    def run(side: int) -> tuple[int, Any]:
+        maps = [torch.zeros(1, channels, side, side, device="cpu") for channels in read]
+        return side, module(maps if len(mark.row.raw_sources) > 1 else maps[0])
+
     try:
         with evaluated(module), _users_code():
-            given = module(maps if len(mark.row.raw_sources) > 1 else maps[0])
+            side, given = on_the_smallest(run, MAP_SIDES)
     except (Exception, SystemExit) as error:
-        raise DeclarationError(f"{where} does not run on {took}: {_raised(error)}") from error
-    side = round(_SIDE / (stride_ratio(mark.row) or 1))
+        took = f"{' and '.join(map(str, read))} channels, {' or '.join(f'{side}x{side}' for side in MAP_SIDES)}"
+        raise DeclarationError(f"{where} does not run on a map of {took}: {_raised(error)}") from error
+    took = " and ".join(f"1x{channels}x{side}x{side}" for channels in read)
+    side = round(side / (stride_ratio(mark.row) or 1))
     wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
     if shape != wanted:
         stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""

@@ -23,7 +23,8 @@ from ..core.operators import GATED, TIMM, AnyOperator, Kernel, OtherOperator, re
 from ..declarations.find import active_blocks
 from ..errors import BuildError, needs
 from ..wording import first_line
-from .declared import declared_attention, evaluated
+from .declared import declared_attention
+from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
 SomeOperator = TypeVar("SomeOperator", bound="Operator")
 
@@ -270,8 +271,12 @@ def _is_identity(module: nn.Module, dim: int) -> bool:
     device, dtype = (first.device, first.dtype) if first is not None else (torch.device("cpu"), torch.float32)
     with evaluated(module), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        x = torch.rand(1, dim, 32, 32, device=device).to(dtype)  # as large as custom modules have to take
-        return torch.equal(module(x), x)
+
+        def run(side: int) -> bool:
+            x = torch.rand(1, dim, side, side, device=device).to(dtype)
+            return torch.equal(module(x), x)
+
+        return on_the_smallest(run, MAP_SIDES)
 
 
 #: Block name in a row -> its class.

@@ -24,9 +24,6 @@ from .variants import Variant
 if TYPE_CHECKING:
     from torch import nn
 
-_SIZE = 64  # pixels; enough for one cell at the largest stride of the stock models
-_SIZE_OF_DECODERS = 160  # RT-DETR picks 300 of its cells, and wants that many
-
 
 @dataclass(frozen=True)
 class _Task:
@@ -107,13 +104,13 @@ def _run(model_text: ModelText) -> int:
     """Build a model, run it once; its parameters."""
     import torch
 
+    from ..nn.first_run import on_the_smallest
     from ..yolo.environment import quiet
 
     model = _build(model_text).eval()
-    size = _SIZE_OF_DECODERS if type(model).__name__.startswith("RTDETR") else _SIZE
     try:
         with torch.no_grad(), quiet():
-            model(torch.zeros(1, channels_in(model.yaml), size, size))
+            on_the_smallest(lambda side: model(torch.zeros(1, channels_in(model.yaml), side, side)))
     except Exception as error:
         raise BuildError(f"builds, and does not run: {error_in_one_line(error)}") from error
     return _params(model)

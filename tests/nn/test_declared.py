@@ -137,7 +137,8 @@ NotAModule = 7
         ("Half", 2.0, None, ""),
         ("Half", 4.0, DeclarationError, "declared like attention with stride 4 it makes 1x16x8x8"),
         ("Tuple", None, DeclarationError, "it gave a tuple"),
-        ("Broken", None, DeclarationError, "layer 1 (Mine) does not run on 1x16x32x32: RuntimeError: no luck"),
+        ("Broken", None, DeclarationError, "layer 1 (Mine) "
+         "does not run on a map of 16 channels, 32x32 or 64x64: RuntimeError: no luck"),
         ("Picky", None, BuildError, "layer 1 (Mine): Picky(16) fails: TypeError"),
         ("NotAModule", None, DeclarationError, "blocks.Mine.class: bad_blocks has something of that name"),
         ("Nowhere", None, DeclarationError, "blocks.Mine.class: bad_blocks has no such class: Nowhere"),
@@ -322,7 +323,7 @@ def test_what_a_module_of_the_users_prints_stays_out_of_standard_output(
         (EMA_OF.format(k=1).replace("super()", "sys.exit(3); super()"), "EMA(16) fails: it ends the process, with 3: "),
         (
             EMA_OF.format(k=1).replace("return", "sys.exit(3); return"),
-            "does not run on 1x16x32x32: it ends the process",
+            "does not run on a map of 16 channels, 32x32 or 64x64: it ends the process",
         ),
     ],
 )
