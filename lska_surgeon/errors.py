@@ -34,6 +34,10 @@ class SurgeonError(Exception):
         return message(super().__str__())
 
 
+class ArgumentError(SurgeonError):
+    """Arguments out of range, or that do not go together; the command line adds where its help is."""
+
+
 class KernelError(SurgeonError):
     """A kernel size, dilation or operator that does not exist."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.surgery import placement_of
-from ..errors import BuildError, NotAModelError, SurgeonError
+from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
 from ..modelfile import insert as planned
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN
@@ -141,9 +141,9 @@ def check(
     table = table_of(blocks)
     names = [as_name(name) for name in listed(model)]
     if names.count(STDIN) > 1:
-        raise SurgeonError("- is standard input, which can be read once: give the other as a file")
+        raise ArgumentError("- is standard input, which can be read once: give the other as a file")
     if build and STDIN in names:
-        raise SurgeonError("--build needs files: save standard input to one, and give that")
+        raise ArgumentError("--build needs files: save standard input to one, and give that")
     if isinstance(model, (str, os.PathLike)):
         return _checked(names[0], build, table)
     from ..checks.findings import CheckedFiles

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import AblationError, SurgeonError
+from ..errors import AblationError, ArgumentError
 from ..files import target_path
 from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
 
@@ -62,7 +62,7 @@ def variants(
         recipe: path of a recipe, a YAML file.
         costs: count what is not counted yet (needs torch), and show the costs.
         verify: build every variant in Ultralytics and run it once.
-        jobs: processes for `verify`.
+        jobs: processes for `verify`, 1 or more.
         prune: delete files that the recipe wrote and no longer asks for, once it is written.
         check: write nothing; tell whether the files are up to date, with a diff. It never counts.
         dry_run: False writes at once, as the command does.
@@ -78,10 +78,10 @@ def variants(
     from ..recipes.sync import SyncOptions, sync
 
     if jobs < 1:
-        raise SurgeonError(f"jobs {jobs} is not a number of processes: give 1 or more")
+        raise ArgumentError(f"jobs {jobs} is not a number of processes: give 1 or more")
     for name, given in (("prune", prune), ("force", force)):
         if check and given:
-            raise SurgeonError(f"--check writes nothing: drop --{name}, or --check")
+            raise ArgumentError(f"--check writes nothing: drop --{name}, or --check")
     planned = dry_run and not check
     options = SyncOptions(Path(recipe), check, planned, costs, prune, force, bool(verify), jobs, unchecked)
     return sync(options, table_of(blocks), track)
@@ -125,7 +125,7 @@ def ablate(
         KeyboardInterrupt: it was stopped; every process has ended, and the next call goes on.
     """
     if sum(place is not None for place in (devices, ray, slurm)) > 1:
-        raise AblationError("--devices, --ray and --slurm each say where to train: give one of them")
+        raise ArgumentError("--devices, --ray and --slurm each say where to train: give one of them")
     from ..ablation.runs import plan_ablation
     from ..ablation.status import status_of
 
@@ -190,7 +190,7 @@ def results(
         source: a recipe, or folders with runs that no ablation made.
         metric: what is compared, such as mAP50; by default mAP50-95, or top1.
         epoch: which epoch of each run counts. "best" is the one with the highest mAP50-95, as best.pt has it.
-        effect: tell how many seeds would show a true difference of this size, such as 0.005.
+        effect: tell how many seeds would show a true difference of this size, above 0, such as 0.005.
         base: of plain runs, the network that the others are compared with.
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
         costs: count parameters and GFLOPs of networks where they are not known yet.
@@ -204,10 +204,10 @@ def results(
         SurgeonError: there is nothing to tabulate, or no such metric or column.
     """
     if effect is not None and effect <= 0:
-        raise AblationError(f"effect {effect:g} is out of range: give a difference above 0, such as 0.005")
+        raise ArgumentError(f"effect {effect:g} is out of range: give a difference above 0, such as 0.005")
     sources = [Path(path) for path in listed(source)]
     if not sources:
-        raise AblationError("give a recipe, or folders with runs")
+        raise ArgumentError("give a recipe, or folders with runs")
     if len(sources) == 1 and not sources[0].exists():  # before anything heavy is imported
         raise AblationError(
             f"neither a recipe nor a folder is at {sources[0]}: give a recipe that was ablated, such as recipe.yaml, "
@@ -223,7 +223,7 @@ def results(
         name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
         return _shown(tabulate(name, plain.outcomes, known, metric=metric, resolve=effect, notes=notes), columns)
     if base is not None:
-        raise AblationError("the bases stand in the recipe: leave --base out, or give folders with runs")
+        raise ArgumentError("the bases stand in the recipe: leave --base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder), table_of(blocks))
     table = tabulate(
         sources[0].name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Union, cast
 
 from ..core.blocks import BlockTable
 from ..cost.limits import DEFAULT_SIZE, DESIGNS, LARGEST_THREADS, SIZES, batch_of, size_of
-from ..errors import DocumentError, SurgeonError
+from ..errors import ArgumentError, DocumentError, SurgeonError
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN, find_source, is_checkpoint
 from ..wording import a_value
@@ -96,7 +96,7 @@ def diff(
     """
     _refuse_second_reading((before, after))
     if costs and STDIN in (before, after):
-        raise SurgeonError("--costs needs files: save standard input to one, and give that")
+        raise ArgumentError("--costs needs files: save standard input to one, and give that")
     from ..cost.closed_form import difference_of
 
     size = size_of(imgsz)
@@ -105,7 +105,7 @@ def diff(
 
 def _refuse_second_reading(models: Sequence[Any]) -> None:
     if models.count(STDIN) > 1:
-        raise SurgeonError("- is standard input, which can be read once: give the other as a file")
+        raise ArgumentError("- is standard input, which can be read once: give the other as a file")
 
 
 @verb
@@ -162,7 +162,7 @@ def flops(
             takes one (N, C, H, W) tensor, a loaded `YOLO` object, or a Checkpoint; none of them is changed.
             Or a list of them; an empty one stands for the models of the working folder, the bases of variants first.
         imgsz: size of the image in pixels, one number for a square or (height, width).
-        batch: images in the input.
+        batch: images in the input, 1 to 65536.
         fuse: fuse Conv and BatchNorm first, as Ultralytics does before it predicts.
         scale: scale of model YAMLs, where their names do not say it.
         latency: of several, also measure how long each takes on this machine's CPU.
@@ -323,14 +323,14 @@ def latency(
         recipe: measure the networks of a recipe, and keep the times for `results`.
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
         imgsz: size of the image in pixels, or (height, width); by default the recipe's, or 640.
-        batch: images in the input; one number, or several, one after the other.
+        batch: images in the input, 1 to 65536; one number, or several, one after the other.
         device: where, cpu or a GPU's number.
         half: half precision, on a GPU.
-        threads: threads on a CPU. None for torch's own choice.
+        threads: threads on a CPU, 1 to 4096. None for torch's own choice.
         onnx: export, and run in onnxruntime on the CPU.
         nms: include non-maximum suppression; classifiers and RT-DETR have none. How many boxes there are to suppress,
             the weights decide.
-        rounds: how often each model runs.
+        rounds: how often each model runs, 2 or more.
         trust: load a checkpoint even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
@@ -342,16 +342,16 @@ def latency(
     """
     given = listed(models)
     if (recipe is None) == (not given):
-        raise SurgeonError("give models to measure, or --recipe FILE: one of the two")
+        raise ArgumentError("give models to measure, or --recipe FILE: one of the two")
     if rounds < 2:
-        raise SurgeonError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
+        raise ArgumentError(f"{rounds} rounds are too few to measure by: give 2 or more, such as 50")
     if threads is not None and not 1 <= threads <= LARGEST_THREADS:
-        raise SurgeonError(f"threads {threads} is not a number of threads: give 1 to {LARGEST_THREADS}")
+        raise ArgumentError(f"threads {threads} is not a number of threads: give 1 to {LARGEST_THREADS}")
     if folder is not None and recipe is None:
-        raise SurgeonError("--folder says where the times of a recipe are kept: add --recipe FILE, or drop it")
+        raise ArgumentError("--folder says where the times of a recipe are kept: add --recipe FILE, or drop it")
     batches, ablation = [batch_of(number) for number in listed(batch)], None
     if len(batches) > 1 and recipe is not None:
-        raise SurgeonError("--recipe keeps one time for each network: give --batch one number")
+        raise ArgumentError("--recipe keeps one time for each network: give --batch one number")
     for one in given:
         look_at(one, blocks=table_of(blocks))
     if recipe is not None:
@@ -486,7 +486,9 @@ def drawing_target(model: Drawable, positions: bool, output: PathLike | None, fo
     if os.fspath(output) == STDIN:
         return None
     if format_of(Path(output)) != (form or format_of(Path(output))):
-        raise SurgeonError(f"-o {os.fspath(output)} does not end in .{form}, the format asked for: drop one of the two")
+        raise ArgumentError(
+            f"-o {os.fspath(output)} does not end in .{form}, the format asked for: drop one of the two"
+        )
     return Path(output)
 
 
@@ -534,8 +536,8 @@ def erf(
             default, where no layer is named.
         layer: behind this layer; may be given several times.
         images: a folder of images; by default noise.
-        imgsz: side of the square that images are resized to, pixels; a multiple of the networks' strides.
-        most: images at most.
+        imgsz: side of the square that images are resized to, 32 to 16384 pixels; a multiple of the networks' strides.
+        most: images at most, 1 or more.
         gates: show how far each operator is from the identity instead.
         trust: load a checkpoint even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast
 
 from ..core.blocks import BlockTable
 from ..declarations.find import building_with, find_blocks
-from ..errors import SurgeonError, missing_package
+from ..errors import ArgumentError, SurgeonError, missing_package
 from ..modelfile.sources import find_source
 from ..wording import clean, did_you_mean, message
 
@@ -153,17 +153,6 @@ def log_warning(text: str) -> None:
     logging.getLogger("lska_surgeon").warning("Note: %s", message(text))
 
 
-def one_of(value: str, allowed: Collection[str], what: str) -> str:
-    """A word that has to be one of a few.
-
-    Raises:
-        SurgeonError: it is none of them.
-    """
-    if value not in allowed:
-        raise SurgeonError(f"no {what} {value!r}{did_you_mean(str(value), allowed)}: there are {', '.join(allowed)}")
-    return value
-
-
 def check_types(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     """Refuse an argument that is not of the type that its verb's signature says.
 
@@ -174,7 +163,7 @@ def check_types(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
         given: the arguments, by name.
 
     Raises:
-        SurgeonError: one is not.
+        ArgumentError: one is not.
     """
     for name, value in given.items():
         parameter = signature.parameters[name]
@@ -183,9 +172,10 @@ def check_types(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
         kinds = kinds_of(parameter)
         if any(_fits(value, kind) for kind in kinds):
             continue
-        if isinstance(value, str) and choices_of(parameter):
-            one_of(value, choices_of(parameter), name)
-        raise SurgeonError(f"{name} is {clean(repr(value), 60)}, and has to be {_in_words(kinds)}")
+        words = choices_of(parameter)
+        if isinstance(value, str) and words:
+            raise ArgumentError(f"no {name} {value!r}{did_you_mean(value, words)}: there are {', '.join(words)}")
+        raise ArgumentError(f"{name} is {clean(repr(value), 60)}, and has to be {_in_words(kinds)}")
 
 
 def kinds_of(parameter: inspect.Parameter) -> list[str]:

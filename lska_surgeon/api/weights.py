@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..core.blocks import BlockTable
 from ..core.surgery import check_placement, placement_of
 from ..declarations.find import telling_children
-from ..errors import ChangedOutputsError, PositionError, SurgeonError, TrainingError, UnsafeCheckpointError
+from ..errors import ArgumentError, ChangedOutputsError, SurgeonError, TrainingError, UnsafeCheckpointError
 from ..files import no_file, target_path
 from ..grafting.input_files import check_words, pixels_of
 from ..modelfile.model import variant_stem
@@ -128,10 +128,10 @@ def graft_target(
     if isinstance(checkpoint, (str, os.PathLike)):
         refuse_yaml(Path(checkpoint))
     if bool(at) == bool(into):
-        raise PositionError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
+        raise ArgumentError("say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two")
     given = [name for name, value in (("k", k), ("op", op), ("dilation", dilation)) if into and value is not None]
     if given:
-        raise PositionError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
+        raise ArgumentError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
     stem = _stem_of(checkpoint)
     stem = f"{stem}-{Path(into).stem}" if into else variant_stem(stem, placement_of(at, op or "lska", k, dilation))
     return target_path(name_or_none(output) or f"{stem}.pt", ".pt")
@@ -217,7 +217,7 @@ def adopt(
         SurgeonError: no such file, nothing to adopt in it, or a class that is none of the blocks known here.
     """
     if (image is None) != (against is None):
-        raise SurgeonError("--image and --against go together: give both, or neither")
+        raise ArgumentError("--image and --against go together: give both, or neither")
     path, target = Path(checkpoint), adopt_target(checkpoint, output)
     look_at(path, "checkpoint")
     for file in (Path(one) for one in (image, against) if one is not None):
@@ -264,7 +264,7 @@ def train(
     Args:
         model: path of a .pt, or of a model YAML.
         stage: what to train: every layer, the operators alone (attention), or first these and then every layer (both).
-        warm: epochs of the first run of stage both; 1 by default.
+        warm: epochs of the first run of stage both, 1 or more; 1 by default.
         graft: a trained checkpoint to start from, grafted into the model, a variant YAML. So every weight is kept;
             Ultralytics' own `pretrained` matches tensors by row number, and the rows of a variant moved.
         trust: load the checkpoint even if it names code that is not on the allow-list; it may run it.
@@ -306,9 +306,9 @@ def _train(
     table: BlockTable,
 ) -> list[Path]:
     if warm is not None and stage != "both":
-        raise TrainingError("--warm is for --stage both, whose first run it sets the length of")
+        raise ArgumentError("--warm is for --stage both, whose first run it sets the length of")
     if warm is not None and warm < 1:
-        raise TrainingError(f"warm {warm} is not a number of epochs: give 1 or more")
+        raise ArgumentError(f"warm {warm} is not a number of epochs: give 1 or more")
     look_at(model, "yaml" if means_yaml(model) else "checkpoint", table)
     words = [f"{key}={value}" for key, value in options.items()] if isinstance(options, Mapping) else options
     check_words(words, model=model)
@@ -323,12 +323,12 @@ def _train(
 
 def _check_graft(model: str, checkpoint: Path, words: Sequence[str]) -> None:
     if not means_yaml(model):
-        raise TrainingError(
+        raise ArgumentError(
             f"--graft puts a checkpoint into a variant YAML, and {model} is none: drop it, or give a YAML"
         )
     for word in words:
         if word.partition("=")[0].strip() in ("pretrained", "resume"):
-            raise TrainingError(f"--graft {checkpoint} and {word} both say where to start: give one of them")
+            raise ArgumentError(f"--graft {checkpoint} and {word} both say where to start: give one of them")
     look_at(checkpoint, "checkpoint")
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from ..api.verb import choices_of, item_kinds_of, kinds_of
+from ..errors import ArgumentError
 from ..installed.package import notes_of_package
 from ..wording import shown
 from . import completion, say
-from .presentation import Presentation, PresentationOption, not_empty
+from .presentation import Number, Presentation, PresentationOption, not_empty
 
 #: Parameters of verbs -> how they stand in the help, and what completes them.
 _METAVARS = {
@@ -117,7 +118,10 @@ def command(
             if reads_blocks and not how.quiet:
                 for text in notes_of_package():
                     say.note(text)
-            return function(how, **values)
+            try:
+                return function(how, **values)
+            except ArgumentError as error:
+                raise click.UsageError(error.as_typed) from error
 
         made = VerbCommand(
             function.__name__,
@@ -188,7 +192,7 @@ def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
         word = word if default is False else f"{word}/--no-{word[2:]}"
         return click.Option([word, name], is_flag=True, default=default, show_default=default is True, help=sentence)
     several, kind = bool(item_kinds_of(parameter)), _type_of(parameter)
-    number, path = kind in (click.INT, click.FLOAT), not {"PathLike", "Blocks"}.isdisjoint(kinds)
+    number, path = isinstance(kind, Number), not {"PathLike", "Blocks"}.isdisjoint(kinds)
     settings: dict[str, Any] = {} if default is parameter.empty else {"default": default}
     if several and number:
         settings["default"] = default if isinstance(default, tuple) else [default]
@@ -222,4 +226,6 @@ def _type_of(parameter: inspect.Parameter) -> click.ParamType[Any]:
         return click.Choice(choices)
     if "tuple[int, int]" in kinds:
         return Size()
-    return click.FLOAT if "float" in kinds else click.INT if "int" in kinds and "str" not in kinds else click.STRING
+    if "float" in kinds:
+        return Number(float)
+    return Number(int) if "int" in kinds and "str" not in kinds else click.STRING

@@ -12,7 +12,7 @@ import click
 
 from ..files import check_target
 from ..reports import WITH_NOTES, Annotation, Report, Result, drawn, render
-from ..wording import printable
+from ..wording import printable, shown
 from . import completion, say
 
 
@@ -33,14 +33,30 @@ def not_empty(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-class FiniteRange(click.FloatRange):
-    """A range of numbers that can be compared with; click has NaN in every range."""
+class Number(click.ParamType):  # type: ignore[type-arg] # in releases of click that have it generic
+    """A number; NaN and infinity, with which nothing can be compared, are none.
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; NaN and infinity are none."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} can't be compared with: give a number such as 0.5 or 30", param, ctx)
+    Args:
+        kind: `int` for a whole one, or `float`.
+        least: the smallest that is taken; None for any.
+    """
+
+    name = "number"
+
+    def __init__(self, kind: type[int] | type[float], least: int | None = None) -> None:
+        self.kind, self.least = kind, least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that a text says."""
+        try:
+            number: float | None = self.kind(value)
+        except ValueError:
+            number = None
+        if number is None or (isinstance(number, float) and not math.isfinite(number)):
+            what, such = ("a whole number", "1") if self.kind is int else ("a number that can be compared with", "0.5")
+            self.fail(f"{shown(value)} is not {what}: give one such as {such}", param, ctx)
+        if self.least is not None and number < self.least:
+            self.fail(f"{shown(value)} is too small: give {self.least} or more", param, ctx)
         return number
 
 
@@ -94,7 +110,7 @@ DRAW_FORM = PresentationOption(
 STRICT = _flag("--strict", help="Count warnings as errors.")
 FIX = PresentationOption(
     ["--fix"],
-    type=click.IntRange(min=0),
+    type=Number(int, 0),
     metavar="[=N]",
     help="Print a diff that fixes what is sure (for `patch -p1`), or the Nth reading; findings go to stderr.",
 )
@@ -104,13 +120,13 @@ TEXTCONV = _flag("--textconv", help="Print one model without its indices, for gi
 PER_LAYER = _flag("--per-layer", help="Show every layer, down to its convolutions, with its share.")
 TOP = PresentationOption(
     ["--top"],
-    type=click.IntRange(min=1),
+    type=Number(int, 1),
     metavar="N",
-    help="Show the N costliest layers; with --per-layer, only those.",
+    help="Show the N costliest layers, 1 or more; with --per-layer, only those.",
 )
 NOTES = _flag("--notes", help="Say below the table how to read it, and what is not counted.")
 MAX_GFLOPS = PresentationOption(
-    ["--max-gflops"], type=FiniteRange(min=0), metavar="X", help="Exit 1 if a model has more GFLOPs."
+    ["--max-gflops"], type=Number(float, 0), metavar="X", help="Exit 1 if a model has more GFLOPs."
 )
 MAX_PARAMS = PresentationOption(
     ["--max-params"], callback=_amount, metavar="X", help="Exit 1 if a model has more parameters (40M, 1.5k)."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.operators import PAPER_DILATIONS
-from ..errors import SurgeonError
+from ..errors import ArgumentError, SurgeonError
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -31,10 +31,10 @@ def batch_of(batch: int) -> int:
     """How many images an input has.
 
     Raises:
-        SurgeonError: it is no whole number of 1 to `LARGEST_BATCH`.
+        ArgumentError: it is no whole number of 1 to `LARGEST_BATCH`.
     """
     if not isinstance(batch, int) or not 1 <= batch <= LARGEST_BATCH:
-        raise SurgeonError(f"batch {batch!r} is out of range: give 1 to {LARGEST_BATCH} images")
+        raise ArgumentError(f"batch {batch!r} is out of range: give 1 to {LARGEST_BATCH} images")
     return batch
 
 
@@ -42,11 +42,11 @@ def size_of(imgsz: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width in pixels, of a square where one number is given.
 
     Raises:
-        SurgeonError: a side is no whole number of 1 to `LARGEST_SIDE` pixels.
+        ArgumentError: a side is no whole number of 1 to `LARGEST_SIDE` pixels.
     """
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(imgsz)
     if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in sides):
-        raise SurgeonError(
+        raise ArgumentError(
             f"imgsz {imgsz!r} is not a size: give one number of pixels or (height, width), 1 to {LARGEST_SIDE}"
         )
     return sides[0], sides[1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import PositionError, SurgeonError
+from ..errors import ArgumentError, SurgeonError
 from ..files import MOST_IMAGE_BYTES, read_within
 
 if TYPE_CHECKING:
@@ -45,15 +45,14 @@ def check_asked(*, levels: Collection[str], layers: Collection[int], imgsz: int,
     """Refuse what can't be looked at.
 
     Raises:
-        SurgeonError: a side or a number of images that is out of range.
-        PositionError: places are named, and gates are looked at wherever they are.
+        ArgumentError: a side or a number of images is out of range, or places of gates are named.
     """
     if not SMALLEST_SIDE <= imgsz <= LARGEST_SIDE:
-        raise SurgeonError(f"imgsz {imgsz} is out of range: give a side of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
+        raise ArgumentError(f"imgsz {imgsz} is out of range: give a side of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     if most < 1:
-        raise SurgeonError(f"most {most} is out of range: give 1 or more images")
+        raise ArgumentError(f"most {most} is out of range: give 1 or more images")
     if gates and (levels or layers):
-        raise PositionError("--gates shows every operator, wherever it is: leave --level and --layer out")
+        raise ArgumentError("--gates shows every operator, wherever it is: leave --level and --layer out")
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from support.ablations import RECIPE, write_recipe
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
-from lska_surgeon.errors import CheckpointError, PositionError, SurgeonError, TargetError
+from lska_surgeon.errors import ArgumentError, CheckpointError, PositionError, SurgeonError, TargetError
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.reports import Result, Table, html
 
@@ -259,8 +259,8 @@ def test_variants_are_written_once_told_to(folder: Path) -> None:
     [
         (lambda: ls.insert("yolov8s.yaml", []), PositionError, "say where"),
         (lambda: ls.insert("yolov8s.yaml", "nek"), PositionError, "did you mean neck"),
-        (lambda: ls.graft("x.pt"), PositionError, "one of the two"),
-        (lambda: ls.graft("x.pt", "neck", into="y.yaml"), PositionError, "one of the two"),
+        (lambda: ls.graft("x.pt"), ArgumentError, "one of the two"),
+        (lambda: ls.graft("x.pt", "neck", into="y.yaml"), ArgumentError, "one of the two"),
         (lambda: ls.graft("x.pt", "neck"), CheckpointError, "no file x.pt"),
         (lambda: ls.graft("x.pt", "neck", init="identiti"), SurgeonError, "did you mean identity"),
         (lambda: ls.graft("x.pt", "neck", output="x.yaml"), TargetError, r"does not end in \.pt"),

@@ -21,6 +21,13 @@ HINTS = {
         "No such option '--kernel' (did you mean --k?) (see lska-surgeon insert --help)"
     ),
     "graft base.pt --position neck": "No such option '--position' (did you mean --at?) (see lska-surgeon graft --help)",
+    "graft base.pt": (
+        "say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two (see "
+        "lska-surgeon graft --help)"
+    ),
+    "latency tiny.yaml --rounds 1": (
+        "1 rounds are too few to measure by: give 2 or more, such as 50 (see lska-surgeon latency --help)"
+    ),
     "results nothere": (
         "neither a recipe nor a folder is at nothere: give a recipe that was ablated, such as recipe.yaml, "
         "or folders of runs, such as runs/detect"

@@ -94,7 +94,7 @@ def test_standard_output_gets_the_image_alone() -> None:
         ("yolov8s.yaml -o x", "x has no ending: a drawing is .svg"),
         (
             "yolov8s.yaml -o x.svg --format md",
-            "-o x.svg does not end in .md, the format asked for: drop one of the two",
+            "-o x.svg does not end in .md, the format asked for: drop one",
         ),
         ("yolov8s.yaml -o missing/x.svg", "can't write missing/x.svg: there is no directory missing"),
         ("yolov8s.yaml --scale q", "no scale q: this model has n, s, m, l, x"),
