@@ -1,4 +1,4 @@
-"""All of YAML as nodes, by ruamel.yaml, of which this is the one importer; `text.compose` comes here when it has to."""
+"""All of YAML as nodes, by ruamel.yaml, of which this is the one importer; for what is not in the usual form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ruamel.yaml.reader import Reader
 from ruamel.yaml.scanner import Scanner
 
 from ..wording import one_line
-from .nodes import UNPRINTABLE, EndlessYaml, MappingNode, Node, ScalarNode, SequenceNode, Span, UnreadableYaml
+from .text import UNPRINTABLE, EndlessYaml, MappingNode, Node, ScalarNode, SequenceNode, Span, UnreadableYaml
 
 #: Line ends for PyYAML, which ruamel.yaml takes for blanks or letters; one character each, so that places stay.
 #: A CR before one of them is a line end of its own, and must not become half of a CR LF.
@@ -51,7 +51,7 @@ class _QuickComposer(Composer):
 
 
 def compose_any(text: str) -> Node | None:
-    """The root node of a text; the errors are those of `text.compose`."""
+    """The root node of a text; the errors are those of `document.compose`."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Reader, yaml.Scanner, yaml.Composer = _QuickReader, _BoundedScanner, _QuickComposer
     try:

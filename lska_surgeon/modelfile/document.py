@@ -30,7 +30,7 @@ from .text import (
     SequenceNode,
     Span,
     UnreadableYaml,
-    compose,
+    compose_usual,
     content_of,
     decoded,
     line_end,
@@ -93,6 +93,22 @@ IS_ALIAS = "uses a YAML alias"
 #: The block of the layer that stands in for a row that can't be read.
 BAD_ROW = "?"
 AFTER_ROW = re.compile(rf"[ \t]*(,?)[ \t]*(#[^{BREAKS}]*)?")
+
+
+def compose(text: str) -> Node | None:
+    """The root node of a text; None for an empty one.
+
+    Raises:
+        UnreadableYaml: it is not YAML.
+        EndlessYaml: its aliases stand for too much.
+        RecursionError: it is nested too deep, or contains itself.
+    """
+    root = compose_usual(text)
+    if root is not None:
+        return root
+    from .any_yaml import compose_any  # here, for few files need ruamel.yaml
+
+    return compose_any(text)
 
 
 class RowError(DocumentError):

@@ -15,7 +15,6 @@ from typing import IO, Any, NamedTuple
 from ..errors import DocumentError, EncodingError, EndlessError
 from ..files import open_to_read
 from ..wording import clean, printable
-from .nodes import UNPRINTABLE, EndlessYaml, MappingNode, Node, ScalarNode, SequenceNode, Span, UnreadableYaml
 
 #: How a file begins -> its encoding. The mark of UTF-32 begins with that of UTF-16, so it comes first.
 _MARKS = (
@@ -124,24 +123,72 @@ def unified_diff(before: str, after: str, old_name: str, new_name: str) -> str:
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in found)
 
 
-__all__ = [
-    "LARGEST",
-    "UNPRINTABLE",
-    "EndlessYaml",
-    "HugeNumber",
-    "MappingNode",
-    "Node",
-    "ScalarNode",
-    "SequenceNode",
-    "Span",
-    "UnreadableYaml",
-    "compose",
-    "plain_value",
-    "read_plain",
-    "span_of",
-    "value_of",
-    "walk",
-]
+#: What PyYAML does not call printable. As a set of what it matches, for ruamel.yaml's, of what it does not match, takes
+#: ten times as long to compile, in every process that reads one letter beyond ASCII.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+class Span(NamedTuple):
+    """A half-open range of characters."""
+
+    start: int
+    end: int
+
+
+class Node:
+    """A piece of YAML.
+
+    Attributes:
+        value: the text, the items, or the pairs of key and item.
+        start: where it begins; anchors and tags stand before.
+        end: where its text ends; of a block collection, where its last item does.
+        line: line number, from 1.
+        column: column, from 0.
+        style: the quote of a scalar, or "|" or ">"; "[" or "{" of a collection; None where there is no such mark.
+    """
+
+    __slots__ = ("column", "end", "line", "start", "style", "value")
+
+    def __init__(self, value: Any, span: Span, line: int, column: int, style: str | None = None) -> None:
+        self.value = value
+        self.start, self.end = span
+        self.line, self.column = line, column
+        self.style = style
+
+
+class ScalarNode(Node):
+    """A word, a number or a text."""
+
+    __slots__ = ()
+
+
+class SequenceNode(Node):
+    """A list."""
+
+    __slots__ = ()
+
+
+class MappingNode(Node):
+    """A mapping."""
+
+    __slots__ = ()
+
+
+class UnreadableYaml(Exception):
+    """Text that is no YAML.
+
+    Attributes:
+        line: line number, from 1; None where the reader names none.
+    """
+
+    def __init__(self, problem: str, line: int | None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+class EndlessYaml(UnreadableYaml):
+    """Text whose aliases stand for more than anybody could read."""
+
 
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -199,22 +246,6 @@ class HugeNumber(DocumentError):
         super().__init__(f"line {line} {self.problem}")
 
 
-def compose(text: str) -> Node | None:
-    """The root node of a text; None for an empty one.
-
-    Raises:
-        UnreadableYaml: it is not YAML.
-        EndlessYaml: its aliases stand for too much.
-        RecursionError: it is nested too deep, or contains itself.
-    """
-    root = _compose_usual(text)
-    if root is not None:
-        return root
-    from .any_yaml import compose_any  # here, for few files need ruamel.yaml
-
-    return compose_any(text)
-
-
 #: What is left to ruamel.yaml wherever it stands: tabs, what is not printable, and line ends beside LF and CR LF.
 _UNUSUAL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]|\r(?!\n)")
 _WORD = r"-?[A-Za-z0-9_.][A-Za-z0-9_.()=+/-]*"
@@ -237,7 +268,7 @@ class _Entry(NamedTuple):
     item: Node | None
 
 
-def _compose_usual(text: str) -> MappingNode | None:
+def compose_usual(text: str) -> MappingNode | None:
     """The root node of a text in the usual form; None for all others.
 
     That form is: keys with a word or with a list in flow style on their line, or with lines of such below them, which

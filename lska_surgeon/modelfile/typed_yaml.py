@@ -12,6 +12,7 @@ from typing import Any, cast
 from ..errors import EncodingError, EndlessError, SurgeonError
 from ..files import no_file
 from ..wording import did_you_mean
+from .document import compose
 from .text import (
     HugeNumber,
     MappingNode,
@@ -19,7 +20,6 @@ from .text import (
     ScalarNode,
     SequenceNode,
     UnreadableYaml,
-    compose,
     content_of,
     decoded,
     plain_value,

@@ -9,7 +9,7 @@ import pytest
 
 from lska_surgeon.modelfile.any_yaml import compose_any
 from lska_surgeon.modelfile.sources import stock_models
-from lska_surgeon.modelfile.text import EndlessYaml, Node, UnreadableYaml, _compose_usual
+from lska_surgeon.modelfile.text import EndlessYaml, Node, UnreadableYaml, compose_usual
 
 #: What a slip of the hand, or a hostile one, puts into a text.
 PIECES = [*"[]{},:#-?&*!|>'\"%@`~ \n\t\r=.\\", "\r\n", ": ", " #", "- ", "\n\n", "a", "é", "\u2028", "---\n", "'a'"]
@@ -51,15 +51,15 @@ def by_ruamel(text: str) -> Any:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_it_reads_what_is_usual_as_ruamel_does(newline: str) -> None:
     text = USUAL.replace("\n", newline)
-    assert content(_compose_usual(text)) == by_ruamel(text) is not None
+    assert content(compose_usual(text)) == by_ruamel(text) is not None
 
 
 def test_it_reads_nearly_every_stock_model_itself_and_as_ruamel_does() -> None:
     texts = [path.read_text(encoding="utf-8") for path in stock_models().values()]
-    usual = [text for text in texts if _compose_usual(text) is not None]
+    usual = [text for text in texts if compose_usual(text) is not None]
     assert len(usual) >= 0.9 * len(texts)
     for text in usual[::6]:
-        assert content(_compose_usual(text)) == by_ruamel(text)
+        assert content(compose_usual(text)) == by_ruamel(text)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -70,5 +70,5 @@ def test_it_leaves_what_is_not_usual_to_ruamel(seed: int) -> None:
         for _ in range(choose.randint(1, 2)):
             at = choose.randrange(len(text))
             text = text[:at] + choose.choice(PIECES) + text[at + choose.randint(0, 2) :]
-        read = _compose_usual(text)
+        read = compose_usual(text)
         assert read is None or content(read) == by_ruamel(text), text
