@@ -1,4 +1,4 @@
-"""The verbs on trained weights: put operators in, take them out, adopt what a tutorial made, train."""
+"""The verbs on trained weights: put operators in, take them out, adopt what a fork or a tutorial made, train."""
 
 from __future__ import annotations
 
@@ -197,11 +197,12 @@ def adopt(
     output: PathLike | None = None,
     blocks: Blocks = None,
 ) -> Adoption:
-    """Make a checkpoint anew with the classes of this package, where its own are not here; its code is never run.
+    """Make a checkpoint anew with classes that are here, where its own are not; its code is never run.
 
-    Tutorials paste `LSKA`, `SPPF_LSKA`, `C2f_LSKA_Attention` and the like into the installed Ultralytics, and a file
-    saved that way opens nowhere else. Where names, shapes, dilations and paddings are those of the paper's designs, the
-    tensors become those of our classes, and the file trains, exports, resumes and opens anywhere.
+    Forks and tutorials put classes into the installed Ultralytics, and a file saved that way opens nowhere else. The
+    declared class, or Ultralytics' own, that the stored YAML builds in the same place takes over what the file holds,
+    where name, parts, tensors and settings are the same. What is one of the paper's designs, by names, shapes,
+    dilations and paddings, becomes a class of this package. Then the file trains, exports, resumes and opens anywhere.
 
     Args:
         checkpoint: the file.
@@ -214,7 +215,7 @@ def adopt(
         The new content, and what was mapped to what; `.write()` writes it, where the outputs do not differ.
 
     Raises:
-        SurgeonError: no such file, nothing to adopt in it, or a class that is none of the blocks known here.
+        SurgeonError: no such file, nothing to adopt in it, or classes that are none of the blocks known here.
     """
     if (image is None) != (against is None):
         raise ArgumentError("--image and --against go together: give both, or neither")

@@ -19,7 +19,9 @@ import math
 import pathlib
 import pickle
 import re
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -90,8 +92,12 @@ def _elements(args: Any) -> int:
     return math.prod(size for size in shape if isinstance(size, int))
 
 
-_FORWARDS = frozenset({"forward", "forward_fuse"})  # `Segment.detect`, and what `fuse()` puts in place of `forward`
-_MODULE = GlobalRule(new=True, build=attributes, members=_FORWARDS)
+def _is_forward(name: Any) -> bool:
+    """Whether it is one of the methods that modules put in place of `forward`, as `fuse()` does, or a constructor."""
+    return isinstance(name, str) and name.startswith("forward")
+
+
+_MODULE = GlobalRule(new=True, build=attributes, members=_is_forward)
 _FILL = GlobalRule(new=True, build=attributes)
 _NAMESPACE = GlobalRule(call=empty, new=True, build=attributes)
 _CALL = GlobalRule(call=_anything)
@@ -113,7 +119,7 @@ _DATA: dict[str, GlobalRule] = {
     "argparse.Namespace": _NAMESPACE,
     "types.SimpleNamespace": _NAMESPACE,
     "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
-    "torchvision.transforms.functional.InterpolationMode": GlobalRule(call=_texts, members=_MODES),
+    "torchvision.transforms.functional.InterpolationMode": GlobalRule(call=_texts, members=_MODES.__contains__),
     **{f"{m}.{c}": _PATH for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath")},
     **{f"torch.{name}": GlobalRule(value=True) for name in _DTYPES},
     **{f"torch.{name}Storage": GlobalRule(storage=True) for name in _STORAGES},
@@ -217,6 +223,8 @@ def _member(owner: Any, name: str) -> Any:
     """`getattr` for what `GlobalRule.members` lists: a class's function, its enum member, or a module's own method."""
     if name.startswith("_"):
         raise pickle.UnpicklingError(f"getattr of {name!r}")
+    if isinstance(owner, StandIn):
+        return StandInMethod(owner, name)
     if isinstance(owner, type):
         return getattr(getattr(owner, "__wrapped__", owner), name)
     return getattr(type(owner), name).__get__(owner)
@@ -234,8 +242,8 @@ def _renamed(name: str, target: Any) -> type:
     return type(attribute, (), {"__module__": module, "__new__": make, "__wrapped__": target})
 
 
-#: Where people put classes of their own when they follow a tutorial.
-_HOMES = ("ultralytics.", "models.common.", "__main__.")
+#: Whose names nobody's own class has: what Python's own modules and these packages lack or forbid stays refused.
+_NOBODYS = frozenset((*getattr(sys, "stdlib_module_names", sys.builtin_module_names), "torch", "numpy"))
 
 _PAPERS = re.compile(r"LS?KA|LSK", re.IGNORECASE)
 
@@ -254,15 +262,32 @@ class StandIn(nn.Module):
         raise NotImplementedError(f"{self.origin} is not here; it was loaded without its code")
 
 
+@dataclass(frozen=True, eq=False)
+class StandInMethod:
+    """What a file says of a method of such an object."""
+
+    owner: StandIn
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing is known of what it computes."""
+        return self.owner.forward(*args, **kwargs)
+
+
 def may_stand_in(name: str) -> bool:
-    """Whether a name is where people put classes of their own, and looks like a class."""
-    return name.startswith(_HOMES) and name.rpartition(".")[2][:1].isupper()
+    """Whether a name may be that of somebody's own class; what stands in for it holds attributes and does nothing."""
+    package = name.partition(".")[0]
+    return package == "__main__" or package not in _NOBODYS
 
 
 def adopting(path: object, names: Iterable[str]) -> str:
-    """What to try where a file names such classes after a paper's operator; empty for any other."""
-    of_tutorial = any(may_stand_in(name) and _PAPERS.search(name.rpartition(".")[2]) for name in names)
-    return f"; if it was made after a tutorial, try lska-surgeon adopt {path}" if of_tutorial else ""
+    """What to try where a file names classes that a fork or a tutorial put into Ultralytics; empty for any other."""
+    own = [name for name in names if may_stand_in(name)]
+    if any(_PAPERS.search(name.rpartition(".")[2]) for name in own):
+        return f"; if it was made after a tutorial, try lska-surgeon adopt {path}"
+    if any(name.startswith("ultralytics.") for name in own):
+        return f"; if a fork of ultralytics made it, try lska-surgeon adopt {path}"
+    return ""
 
 
 @cache

@@ -118,7 +118,7 @@ class GlobalRule:
         call: accepts the arguments of a call (REDUCE).
         new: may be created empty, without its constructor (NEWOBJ).
         build: accepts the state that is set on what was created (BUILD).
-        members: attributes that `getattr` may take from it.
+        members: accepts the attribute that `getattr` takes from it.
         value: may be stored as it is.
         storage: names the type of a tensor's bytes.
         numbers: how many elements the tensor has that a call makes from these arguments.
@@ -127,7 +127,7 @@ class GlobalRule:
     call: Check = never
     new: bool = False
     build: Check = never
-    members: frozenset[str] = frozenset()
+    members: Check = never
     value: bool = False
     storage: bool = False
     numbers: Callable[[Any], int] | None = None
@@ -172,7 +172,7 @@ class Name:
         owner = args[0] if len(args) == 2 else None
         source = owner.source if isinstance(owner, PickledObject) else owner
         rule = source.rule if isinstance(source, Name) else None
-        allowed = isinstance(rule, MissingGlobal) or (isinstance(rule, GlobalRule) and args[1] in rule.members)
+        allowed = isinstance(rule, MissingGlobal) or (isinstance(rule, GlobalRule) and rule.members(args[1]))
         if self.rule is not None and not allowed:
             self._audit.problem(f"{self.full}({_list(args)})")
         return PickledObject(self, (), self._audit)

@@ -41,7 +41,7 @@ GROUPS = {
     "Weights": {
         "graft": "Put LSKA into a trained checkpoint without losing a weight.",
         "ungraft": "Take LSKA out of a grafted checkpoint again.",
-        "adopt": "Write a checkpoint of a tutorial anew with our blocks.",
+        "adopt": "Write a checkpoint of a fork or a tutorial anew.",
         "train": "Train a graft or a variant, as Ultralytics trains any model.",
     },
     "Experiments": {

@@ -50,12 +50,12 @@ def ungraft(how: Presentation, **asked: Any) -> None:
 
 @command(api.adopt, *DELIVERY, *formats("text", "json"))
 def adopt(how: Presentation, **asked: Any) -> int:
-    """Write CHECKPOINT anew with the blocks of lska-surgeon, where its own classes are not installed here.
+    """Write CHECKPOINT anew with classes that are here, where its own are not installed.
 
-    For files made as tutorials say, with LSKA, SPPF_LSKA, C2f_LSKA_Attention and the like pasted into Ultralytics. None
-    of the file's code runs. A class is adopted when its tensors fit exactly: names, shapes, dilations, paddings. What
-    it computes can't be read from tensors; what is assumed is said, and --image compares with outputs of the original:
-    exit code 1 when they differ by more than 1e-4.
+    For files made in a fork of Ultralytics, or as tutorials say. None of the file's code runs. A class that you declare
+    takes over what the file holds where name, parts, tensors and settings fit; LSKA, SPPF_LSKA, C2f_LSKA_Attention and
+    the like need no declaration. What a class computes can't be read from tensors; what is assumed is said, and --image
+    compares with outputs of the original: exit code 1 when they differ by more than 1e-4.
 
     \b
     Examples:

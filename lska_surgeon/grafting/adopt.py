@@ -1,6 +1,10 @@
-"""Classes of somebody's own, made after a tutorial, become ours where their tensors fit exactly; it writes no file.
+"""Classes of somebody's own become classes that are here, where what they hold fits exactly; it writes no file.
 
-A class is recognised by what it holds, not by its name:
+A file that was made in a fork, or after a tutorial, names classes that no other installation has. First the network is
+built here from the YAML that the file stores. Where the declared class, or the installed Ultralytics' own, that stands
+in the same place has the same name, tensors, parts and settings, it takes over what the file holds: a declared
+attention, an activation without tensors, a `Conv` that somebody pasted again beside it. What is left is recognised by
+what it holds, not by its name:
 
 1. An operator: the convolutions of one of the paper's designs, with its names, shapes, dilations and paddings.
 2. The paper's attention block: proj_1, proj_2, and an operator of case 1 as `spatial_gating_unit`.
@@ -14,31 +18,39 @@ the original has saved is the only proof.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 
-from ..checkpoints.allowlist import StandIn
+from ..checkpoints.allowlist import StandIn, StandInMethod
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
 from ..core.attention import holds_attention_blocks, host_spec, read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import PAPER_DILATIONS, Kernel, resolve_kernel
-from ..errors import CheckpointError, KernelError, SurgeonError
-from ..nn import C3LSKA, SPPFLSKA, BottleneckLSKA, C2f_LSKA_Attention, C2fLSKA, LSKAAttention, build_operator
+from ..errors import CheckpointError, DeclarationError, KernelError, SurgeonError
+from ..nn import (
+    BLOCK_CLASSES,
+    C3LSKA,
+    SPPFLSKA,
+    BottleneckLSKA,
+    C2f_LSKA_Attention,
+    C2fLSKA,
+    LSKAAttention,
+    build_operator,
+)
 from ..nn.operators import LSKA, Operator, PaperOperator
 from ..reports import Report, Table
-from ..wording import numbers, plural
+from ..wording import clean, numbers, plural
 from ..yolo.build import layers_of
-from ..yolo.code_guard import MODULES
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
 _SETTINGS = ("kernel_size", "dilation", "padding", "stride", "groups")  # of a convolution
@@ -57,23 +69,36 @@ class Adopted:
 
     Attributes:
         origin: its full name in the file.
-        block: the class of ours.
-        kernel: the operator that it is, or holds.
+        block: the class that took its place: the name of one of ours, the full name of any other.
+        kernel: the operator that it is, or holds; None for a class that is not ours.
         layers: the layers where it stands.
         assumed: what it was assumed to compute.
     """
 
     origin: str
     block: str
-    kernel: Kernel
+    kernel: Kernel | None
     layers: tuple[int, ...]
     assumed: str
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data."""
-        kernel = {"op": self.kernel.op, "k": self.kernel.k, "d": self.kernel.d}
+        kernel = {name: getattr(self.kernel, name, None) for name in ("op", "k", "d")}
         layers = {"layers": list(self.layers), "assumed": self.assumed}
         return {"class": self.origin, "block": self.block, **kernel, **layers}
+
+    @property
+    def operator(self) -> str:
+        """`lska k7`; nothing for a class that is not ours."""
+        return f"{self.kernel.op} k{self.kernel.k}" if self.kernel else ""
+
+    @property
+    def line(self) -> str:
+        """What became of it, and where."""
+        dilation = f" d{self.kernel.d}" if self.kernel and self.kernel.explicit_dilation else ""
+        became = ", ".join(filter(None, [self.block, f"{self.operator}{dilation}"]))
+        where = f"layer{plural(self.layers)} {', '.join(map(str, self.layers))}"
+        return f"{self.origin} -> {became} ({where}); assumed: {self.assumed}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,13 +141,8 @@ class Adoption(Product):
     def report(self) -> Report:
         """What became of each class, and whether the outputs are the original's."""
         line = f"{self.output or 'no file'}: {self.tensors} tensors, each the original's"
-        lines, cells = [line], []
-        for part in self.adopted:
-            kernel = f"{part.kernel.op} k{part.kernel.k}"
-            cells.append((part.origin, part.block, kernel, numbers(part.layers), part.assumed))
-            dilation = f" d{part.kernel.d}" if part.kernel.explicit_dilation else ""
-            where = f"layer{plural(part.layers)} {', '.join(map(str, part.layers))}"
-            lines.append(f"  {part.origin} -> {part.block}, {kernel}{dilation} ({where}); assumed: {part.assumed}")
+        cells = [(part.origin, part.block, part.operator, numbers(part.layers), part.assumed) for part in self.adopted]
+        lines = [line, *(f"  {part.line}" for part in self.adopted)]
         compared = "not compared with outputs of the original: --image and --against do that"
         if self.difference is not None:
             compared = f"max |Δ| to the original's outputs: {self.difference:g}"
@@ -154,76 +174,198 @@ def adopt(checkpoint: Checkpoint) -> Adoption:
     if checkpoint.model is None:
         raise CheckpointError(f"{path} holds tensors without a model: graft --into takes such files")
     data = {key: deepcopy(value) if isinstance(value, nn.Module) else value for key, value in checkpoint.data.items()}
-    layers: dict[tuple[str, str, Kernel], dict[int, None]] = {}
+    found: dict[tuple[str, str, Kernel | None], dict[int, None]] = {}
+    notes: list[str] = []
     for key, model in data.items():
         if isinstance(model, nn.Module):  # `ema` and `model`, where both are there
-            for origin, block, kernel, layer in _adopt_all(model, path):
-                if key == checkpoint.key:
-                    layers.setdefault((origin, block, kernel), {})[layer] = None
-    if not layers:
+            adopting = _Adopting(model, path)
+            adopting.run()
+            if key == checkpoint.key:
+                found, notes = adopting.found, adopting.notes
+    if not found:
         raise CheckpointError(f"{path} holds no class that is not here: there is nothing to adopt")
     adopted = tuple(
         Adopted(origin, block, kernel, tuple(where), _assumed(block, kernel))
-        for (origin, block, kernel), where in layers.items()
+        for (origin, block, kernel), where in found.items()
     )
     model = data[checkpoint.key or "model"]
     output = path.with_name(f"{path.stem}-adopted.pt")
-    return Adoption(checkpoint, data, adopted, len(model.state_dict()), tuple(_notes(model, path)), output)
+    return Adoption(checkpoint, data, adopted, len(model.state_dict()), (*notes, *_notes(model, path)), output)
 
 
-def _adopt_all(model: nn.Module, path: Path) -> Iterator[tuple[str, str, Kernel, int]]:
-    """Replace every stand-in inside of a model; what each became, inner ones first."""
-    layers = getattr(model, "model", None)
-    if not isinstance(layers, nn.Sequential):
-        raise CheckpointError(f"{path} holds a {type(model).__name__}, which is not built from an Ultralytics YAML")
-    for index, layer in enumerate(layers):
-        done: list[tuple[str, str, Kernel]] = []
-        layers[index] = adopted = _adopt(layer, done, f"layer {index} of {path.name}")
-        if adopted is not layer or done:
-            for name in _LAYER:
-                if hasattr(layer, name):
-                    setattr(adopted, name, getattr(layer, name))
-            first = adopted[0] if isinstance(adopted, nn.Sequential) else adopted
-            adopted.type = f"{type(first).__module__}.{type(first).__qualname__}"
-            _rewrite_row(model.yaml, index, first)
-        yield from ((*one, index) for one in done)
+@dataclass
+class _Adopting:
+    """The network of a file, while its stand-ins are replaced in place.
 
+    Attributes:
+        model: the network.
+        path: the file.
+        found: what each class became, and the layers where it did.
+        differing: of a class whose name is known here, why it is another.
+        notes: what the user should know.
+    """
 
-def _adopt(module: nn.Module, done: list[tuple[str, str, Kernel]], where: str) -> nn.Module:
-    """A module with every stand-in in it replaced, its parts first."""
-    for name, child in list(module.named_children()):
-        replaced = _adopt(child, done, where)
-        if replaced is not child:
-            module._modules[name] = replaced
-    if not isinstance(module, StandIn):
+    model: Any
+    path: Path
+    found: dict[tuple[str, str, Kernel | None], dict[int, None]] = field(default_factory=dict)
+    differing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Replace them all.
+
+        Raises:
+            CheckpointError: some are none of the cases above, or the network is not one of Ultralytics'.
+            DeclarationError: a declared class can't be imported.
+        """
+        model, name = self.model, type(self.model).__name__
+        if not isinstance(getattr(model, "model", None), nn.Sequential):
+            raise CheckpointError(f"{self.path} holds a {name}, which is not built from an Ultralytics YAML")
+        if _stands_in(getattr(model, "criterion", None)):
+            model.criterion = None  # Ultralytics makes it anew
+            self.notes.append("the loss that the file holds was left out: a training makes its own")
+        problem = self._take_all()
+        if not self._left():
+            return
+        for index, layer in enumerate(model.model):
+            self._replace(index, self._by_content(layer, index))
+        if self._left() and self.found:  # rows that say now what they are
+            problem = self._take_all()
+        left = self._left()
+        if left:
+            raise CheckpointError(self._what_is_left(left, problem))
+
+    def _take_all(self) -> str:
+        """Let what the stored YAML builds here take over what the file holds; why it builds nothing, where it does."""
+        try:
+            built = layers_of(self.model.yaml, self.path.name)
+        except DeclarationError:
+            raise
+        except SurgeonError as error:
+            return str(error)
+        for index, (layer, pattern) in enumerate(zip(self.model.model, built)):
+            self._replace(index, self._taken(layer, pattern, index))
+        return ""
+
+    def _taken(self, module: nn.Module, pattern: nn.Module | None, index: int) -> nn.Module:
+        """A module with every stand-in in it taken over by the class that the pattern has there, its parts first."""
+        inside = pattern._modules if pattern is not None else {}
+        for name, part in module._modules.items():
+            if part is not None:
+                module._modules[name] = self._taken(part, inside.get(name), index)
+        if not isinstance(module, StandIn) or pattern is None or type(pattern) in BLOCK_CLASSES:
+            return module
+        if module.origin.rpartition(".")[2] != type(pattern).__name__:
+            return module
+        cls = type(pattern)
+        block, difference = f"{cls.__module__}.{cls.__qualname__}", _difference(module, pattern)
+        if difference:
+            self.differing[module.origin] = f"{difference}, as {block} is here"
+            return module
+        self.found.setdefault((module.origin, block, None), {})[index] = None
+        return _renamed(module, cls)
+
+    def _by_content(self, module: nn.Module, index: int) -> nn.Module:
+        """A module with every stand-in in it replaced that is one of the five cases, its parts first."""
+        for name, part in module._modules.items():
+            if part is not None:
+                module._modules[name] = self._by_content(part, index)
+        if not isinstance(module, StandIn):
+            return module
+        for case in (_as_operator, _as_attention, _as_bottleneck, _as_sppf, _as_stack):
+            adopted = case(module, dict(module.named_children()))
+            if adopted is not None:
+                kernel: Any = adopted.kernel
+                self.found.setdefault((module.origin, type(adopted).__name__, kernel), {})[index] = None
+                return adopted
         return module
-    for case in (_as_operator, _as_attention, _as_bottleneck, _as_sppf, _as_stack):
-        adopted = case(module, dict(module.named_children()))
-        if adopted is not None:
-            kernel: Any = adopted.kernel
-            done.append((module.origin, type(adopted).__name__, kernel))
-            return adopted
-    inside = ", ".join(name for name, _ in module.named_children()) or "nothing"
-    raise CheckpointError(
-        f"{where}: {module.origin} is none of the blocks known here (it holds {inside}); nothing was written. Put its "
-        "class into a module of your own, say my_blocks, and save the file under that name"
-        f"{_saved_anew(module.origin)}; then declare the class"
+
+    def _replace(self, index: int, adopted: Any) -> None:
+        """Put a layer in the place of what it was made of."""
+        layers = self.model.model
+        layer, layers[index] = layers[index], adopted
+        for name in _LAYER:
+            if hasattr(layer, name):
+                setattr(adopted, name, getattr(layer, name))
+        first = adopted[0] if isinstance(adopted, nn.Sequential) else adopted
+        if hasattr(layer, "type") and not isinstance(first, StandIn):
+            adopted.type = f"{type(first).__module__}.{type(first).__qualname__}"
+        _rewrite_row(self.model.yaml, index, first)
+
+    def _left(self) -> list[str]:
+        """The classes that are not here."""
+        held = (one for module in self.model.modules() for one in (module, *vars(module).values()))
+        return list(dict.fromkeys(one.origin for one in held if isinstance(one, StandIn)))
+
+    def _what_is_left(self, left: Sequence[str], problem: str) -> str:
+        names: dict[str, list[str]] = {}
+        for origin in left:
+            module, _, name = clean(origin).rpartition(".")
+            differs = f" ({self.differing[origin]})" if origin in self.differing else ""
+            names.setdefault(module, []).append(f"{name}{differs}")
+        said = "; ".join(f"{', '.join(classes)} of {module}" for module, classes in names.items())
+        unknown = [origin for origin in left if origin not in self.differing]
+        remedy = ""
+        if unknown:
+            remedy = (
+                ". Declare them, and adopt again: lska-surgeon blocks FORK --write, with the folder of the fork that "
+                "made the file, or lska-surgeon blocks FILE.py --write, with the file that has the classes"
+            )
+        builds = f" ({problem})" if problem and unknown else ""
+        return f"{self.path}: no block known here is {said}; nothing was written{builds}{remedy}"
+
+
+def _stands_in(value: Any) -> bool:
+    """Whether an object stands in for one whose class is not here, or holds such a one."""
+    return isinstance(value, StandIn) or any(
+        isinstance(part, StandIn) for part in getattr(value, "__dict__", {}).values()
     )
 
 
-def _saved_anew(origin: str) -> str:
-    """How to save a file whose class of this name has moved to a module `my_blocks`."""
-    if not re.fullmatch(r"[\w.]+", origin, re.ASCII):  # a file may name anything, and this is to be pasted
-        return ""
-    module, _, name = origin.rpartition(".")
-    if module == "__main__":
-        imports = f"from my_blocks import {name}"
-    elif module in MODULES:
-        imports = f"import {module} as old; from my_blocks import {name}; old.{name} = {name}"
-    else:
-        imports = f"import sys, my_blocks; sys.modules['{module}'] = my_blocks"
-    save = "from ultralytics import YOLO; YOLO('FILE.pt').save('NEW.pt')"
-    return f': python -c "{imports}; {save}", which runs the file\'s code'
+def _difference(module: StandIn, pattern: nn.Module) -> str:
+    """What a stand-in holds that an object of a class would not hold in its place; nothing where it fits."""
+    parts, wanted = ({name: type(part).__name__ for name, part in one._modules.items()} for one in (module, pattern))
+    if parts != wanted:
+        more, less = (_listed(one.items() - other.items()) for one, other in ((parts, wanted), (wanted, parts)))
+        return f"it holds {more} and not {less}"
+    shapes, here = _shapes(module), _shapes(pattern)
+    if shapes != here:
+        name = next(name for name in (*here, *shapes) if shapes.get(name) != here.get(name))
+        return f"its {clean(name)} is {_sized(shapes.get(name))} and not {_sized(here.get(name))}"
+    own = vars(module)
+    for name, value in vars(pattern).items():
+        if isinstance(value, MethodType) and value.__self__ is pattern:
+            given = own.get(name)
+            if not (isinstance(given, StandInMethod) and given.owner is module and given.name == value.__name__):
+                return f"its {clean(name)} is not its {value.__name__}"
+        elif name in _OF_TORCH or name in _LAYER or not _is_setting(value):
+            continue
+        elif name not in own or own[name] != value:
+            given = clean(repr(own[name]), 40) if name in own else "not there"
+            return f"its {clean(name)} is {given} and not {clean(repr(value), 40)}"
+    return ""
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _sized(shape: tuple[int, ...] | None) -> str:
+    return "not there" if shape is None else "x".join(map(str, shape)) or "a number"
+
+
+def _listed(parts: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(clean(f"{name} ({kind})") for name, kind in sorted(parts)) or "nothing else"
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether an attribute is a plain value that a constructor worked out."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_setting, value))
+    return isinstance(value, (bool, int, float, str))
 
 
 def _as_operator(module: StandIn, parts: dict[str, Any]) -> nn.Module | None:
@@ -337,6 +479,9 @@ def _renamed(module: StandIn, block: type[nn.Module], operator: str = "") -> nn.
     """All that a stand-in holds, as an object of `block`; its operator gets the name that it has there."""
     ours: nn.Module = object.__new__(block)
     ours.__dict__.update(module.__dict__)
+    for name, value in vars(module).items():
+        if isinstance(value, StandInMethod) and value.owner is module:
+            ours.__dict__[name] = getattr(block, value.name).__get__(ours)
     if operator:
         ours._modules = {("lska" if name == operator else name): part for name, part in module._modules.items()}
     return ours
@@ -367,7 +512,9 @@ def _rewrite_row(yaml: dict[str, Any], index: int, layer: nn.Module) -> None:
         row[2:] = [name, ["c2", *kernel.args]]
 
 
-def _assumed(block: str, kernel: Kernel) -> str:
+def _assumed(block: str, kernel: Kernel | None) -> str:
+    if kernel is None:
+        return "that class's code is the same"
     kind = STOCK[block]
     if kind.is_host and kind.role == "pool":
         return f"cv2({_ASSUMED[kernel.op]} of the concatenated features)"

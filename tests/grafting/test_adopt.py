@@ -182,7 +182,7 @@ def tutorial(
     torch.serialization.save({"epoch": -1, "model": model, "ema": None, "train_args": {"imgsz": 64}}, path)
     homes = {cls.__module__ for cls in OURS}
     monkeypatch.undo()
-    assert not homes & set(sys.modules) - {"__main__"}
+    assert not homes & set(sys.modules) - {"__main__", __name__}
     return path
 
 
@@ -330,7 +330,7 @@ def test_what_does_not_fit_exactly_is_refused(change: Any, tmp_path: Path, monke
 
     change(data["model"].model[4])
     with pytest.raises(
-        CheckpointError, match=r"layer 4 of tutorial.pt: ultralytics.nn.LSKA.LSKA is none of the blocks"
+        CheckpointError, match=r"tutorial.pt: no block known here is LSKA of ultralytics.nn.LSKA; nothing was written"
     ):
         adopt(Checkpoint(path, "", "checkpoint", data, "model"))
 
@@ -340,7 +340,7 @@ def test_another_class_of_a_familiar_name_is_refused(tmp_path: Path, monkeypatch
         path = tutorial(tmp_path, monkeypatch, {4: (Other(16), "LSKBlock", [])})
     result = CliRunner().invoke(main, ["adopt", str(path)])
     assert result.exit_code == 2
-    assert "is none of the blocks known here (it holds conv1)" in result.stderr
+    assert "no block known here is Other of ultralytics.nn.modules.LSKA; nothing was written" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -387,21 +387,187 @@ def test_adopt_is_named_where_such_a_file_is_refused(words: list[str], pasted: P
 
 def test_adopt_is_named_for_classes_of_the_papers_alone() -> None:
     assert "try lska-surgeon adopt a.pt" in adopting("a.pt", ["ultralytics.nn.modules.block.SPPF_LSKA"])
-    assert adopting("a.pt", ["ultralytics.nn.EMA.EMA", "my_blocks.LSKA"]) == ""
+    assert "if a fork of ultralytics made it, try lska-surgeon adopt a.pt" in adopting(
+        "a.pt", ["ultralytics.nn.EMA.EMA"]
+    )
+    assert adopting("a.pt", ["my_blocks.EMA", "os.system", "torch.hub.LSKA"]) == ""
+
+
+FORKS = """
+import torch
+from torch import nn
+from ultralytics.nn.modules.block import C2f
+from ultralytics.nn.modules.conv import Conv as StockConv, autopad
+
+
+class Conv(nn.Module):
+    default_act = nn.SiLU()
+
+    def __init__(self, c1, c2, k=1, s=1, p=None, g=1, d=1, act=True):
+        super().__init__()
+        self.conv = nn.Conv2d(c1, c2, k, s, autopad(k, p, d), groups=g, dilation=d, bias=False)
+        self.bn = nn.BatchNorm2d(c2)
+        self.act = self.default_act if act is True else act if isinstance(act, nn.Module) else nn.Identity()
+
+    def forward(self, x):
+        return self.act(self.bn(self.conv(x)))
+
+
+class h_swish(nn.Module):
+    def forward(self, x):
+        return x * nn.functional.relu6(x + 3) / 6
+
+
+class Partial(nn.Module):
+    def __init__(self, dim, part, forward="slicing"):
+        super().__init__()
+        self.untouched = dim - part
+        self.conv = nn.Conv2d(part, part, 3, 1, 1, bias=False)
+        self.forward = self.forward_slicing if forward == "slicing" else self.forward_split
+
+    def forward_slicing(self, x):
+        raise NotImplementedError
+
+    def forward_split(self, x):
+        one, two = torch.split(x, [x.shape[1] - self.untouched, self.untouched], 1)
+        return torch.cat((self.conv(one), two), 1)
+
+
+class Coordinates(nn.Module):
+    def __init__(self, dim, ratio=4):
+        super().__init__()
+        self.ratio = ratio
+        self.squeeze = nn.Conv2d(dim, dim // ratio, 1)
+        self.act = h_swish()
+        self.part = Partial(dim, dim // 2, "split")
+        self.excite = nn.Conv2d(dim // ratio, dim, 1)
+
+    def forward(self, x):
+        return self.part(x) * self.excite(self.act(self.squeeze(x))).sigmoid()
+"""
+
+
+def of_a_fork(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint with an attention of a fork's own, and with a convolution pasted again, both in its block.py."""
+    home = types.ModuleType("fork_of_the_test")
+    exec(FORKS, home.__dict__)
+    attention = home.__dict__["Coordinates"](16)
+    stock = plain.C2f(16, 16, 1, True)
+    stock.cv1 = home.__dict__["Conv"](16, 16)
+    for name in ("Conv", "h_swish", "Partial", "Coordinates"):
+        home.__dict__[name].__module__ = plain.__name__
+        monkeypatch.setattr(plain, name, home.__dict__[name], raising=False)
+    return tutorial(folder, monkeypatch, {4: (attention, "Coordinates", []), 2: (stock, "C2f", [16, True])})
+
+
+DECLARED = """[blocks.Coordinates]
+class = "my_blocks:Coordinates"
+like = "attention"
+channels = "first"
+"""
+
+
+def test_all_classes_that_are_not_here_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = of_a_fork(tmp_path, monkeypatch)
+    result = CliRunner().invoke(main, ["adopt", str(path)])
+    assert result.exit_code == 2
+    assert (
+        f"{path}: no block known here is Conv, Coordinates, h_swish, Partial of ultralytics.nn.modules.block; nothing "
+        "was written (tutorial.pt does not build: layer 4 (Coordinates): ultralytics has no module Coordinates). "
+        "Declare them, and adopt again: lska-surgeon blocks FORK --write, "
+    ) in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_declared_classes_and_stock_ones_that_were_pasted_again_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_a_fork(tmp_path, monkeypatch)
+    (tmp_path / "my_blocks.py").write_text(FORKS)
+    (tmp_path / "lska-surgeon.toml").write_text(DECLARED)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "outputs.pt"])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "Wrote tutorial-adopted.pt: 140 tensors, each the original's",
+        "  ultralytics.nn.modules.block.Conv -> ultralytics.nn.modules.conv.Conv (layers 2, 5, 8); assumed: that "
+        "class's code is the same",
+        "  ultralytics.nn.modules.block.h_swish -> my_blocks.h_swish (layer 4); assumed: that class's code is the same",
+        "  ultralytics.nn.modules.block.Partial -> my_blocks.Partial (layer 4); assumed: that class's code is the same",
+        "  ultralytics.nn.modules.block.Coordinates -> my_blocks.Coordinates (layer 4); assumed: that class's code is "
+        "the same",
+        "  max |Δ| to the original's outputs: 0",
+    ]
+    found = json.loads(CliRunner().invoke(main, ["adopt", "tutorial.pt", "--dry-run", "--json"]).stdout)["adopted"]
+    assert found[0] == {
+        "class": "ultralytics.nn.modules.block.Conv",
+        "block": "ultralytics.nn.modules.conv.Conv",
+        "op": None,
+        "k": None,
+        "d": None,
+        "layers": [2, 5, 8],
+        "assumed": "that class's code is the same",
+    }
+    model = lska_surgeon.load_checkpoint("tutorial-adopted.pt").float_model()  # its own allow-list has them
+    with torch.no_grad():
+        assert torch.equal(model(torch.load("input.pt"))[0], torch.load("outputs.pt"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "differs"),
+    [
+        (
+            "dim // ratio, 1",
+            "dim // ratio, 3",
+            "its squeeze.weight is 4x16x1x1 and not 4x16x3x3, as my_blocks.Coordinates is here",
+        ),
+        (
+            "self.ratio = ratio",
+            "self.ratio = str(ratio)",
+            "its ratio is 4 and not '4', as my_blocks.Coordinates is here",
+        ),
+        ('"split")', '"slicing")', "its forward is not its forward_slicing, as my_blocks.Partial is here"),
+        (
+            "h_swish()",
+            "nn.Identity()",
+            "it holds act (h_swish) and not act (Identity), as my_blocks.Coordinates is here",
+        ),
+        (
+            "self.act = h_swish",
+            "self.swish = h_swish",
+            "it holds act (h_swish) and not swish (h_swish), as my_blocks.Coordinates is here",
+        ),
+    ],
+)
+def test_a_declared_class_that_is_another_is_refused(
+    before: str, after: str, differs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = of_a_fork(tmp_path, monkeypatch)
+    assert FORKS.count(before) == 1
+    (tmp_path / "my_blocks.py").write_text(FORKS.replace(before, after))
+    (tmp_path / "lska-surgeon.toml").write_text(DECLARED)
+    monkeypatch.chdir(tmp_path)
+    for module in [name for name in sys.modules if name == "my_blocks"]:
+        monkeypatch.delitem(sys.modules, module)
+    result = CliRunner().invoke(main, ["adopt", str(path)])
+    assert result.exit_code == 2
+    assert differs in result.stderr.splitlines()[-1]
 
 
 def test_what_is_advised_for_another_class_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The class moves to a module of one's own, the file is saved under that name, and the class is declared."""
+    """The class stands in a file of one's own, and is declared."""
     for _ in _home("ultralytics.nn.LSKA", monkeypatch):
         path = tutorial(tmp_path, monkeypatch, {4: (Other(16), "Other", [])})
     advice = CliRunner().invoke(main, ["adopt", str(path)]).stderr
-    code = advice.partition('python -c "')[2].partition('"')[0].replace("FILE.pt", path.name)
-    (tmp_path / "my_blocks.py").write_text(
-        "from torch import nn\nclass Other(nn.Module):\n    def forward(self, x):\n        return self.conv1(x)\n"
+    assert "or lska-surgeon blocks FILE.py --write, with the file that has the classes" in advice
+    monkeypatch.chdir(tmp_path)
+    Path("others.py").write_text(
+        "from torch import nn\nclass Other(nn.Module):\n    def __init__(self, dim):\n        super().__init__()\n"
+        "        self.conv1 = nn.Conv2d(dim, dim, 3, padding=1)\n"
+        "    def forward(self, x):\n        return self.conv1(x)\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    declaration = tmp_path / "lska-surgeon.toml"
-    declaration.write_text('[blocks.Other]\nclass = "my_blocks:Other"\nlike = "attention"\n')
-    found = lska_surgeon.load_checkpoint(tmp_path / "NEW.pt", blocks=declaration).model
+    assert CliRunner().invoke(main, ["blocks", "others.py", "--write"]).exit_code == 0
+    assert CliRunner().invoke(main, ["adopt", str(path), "-o", "new.pt"]).exit_code == 0
+    found = lska_surgeon.load_checkpoint("new.pt").model
     assert found is not None
-    assert type(found.model[4]).__module__ == "my_blocks"
+    assert type(found.model[4]).__module__ == "others"
