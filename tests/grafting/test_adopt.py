@@ -498,7 +498,9 @@ def test_declared_classes_and_stock_ones_that_were_pasted_again_are_taken(
         "the same",
         "  max |Δ| to the original's outputs: 0",
     ]
-    found = json.loads(CliRunner().invoke(main, ["adopt", "tutorial.pt", "--dry-run", "--json"]).stdout)["adopted"]
+    found = json.loads(CliRunner().invoke(main, ["adopt", "tutorial.pt", "-o", "b.pt", "--dry-run", "--json"]).stdout)[
+        "adopted"
+    ]
     assert found[0] == {
         "class": "ultralytics.nn.modules.block.Conv",
         "block": "ultralytics.nn.modules.conv.Conv",
