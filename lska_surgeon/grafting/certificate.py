@@ -21,7 +21,7 @@ from ..core.shapes import channels_in
 from ..errors import CheckpointError
 from ..files import open_to_read
 from ..nn.first_run import on_the_smallest
-from ..wording import error_in_one_line
+from ..wording import error_in_one_line, plural
 from ..yolo.environment import quiet
 from .input_files import pixels_of
 
@@ -29,7 +29,8 @@ from .input_files import pixels_of
 SEED = 0
 #: Numbers in images for which waking further threads takes longer than it saves.
 _SMALL = 2**18
-Outputs = dict[str, tuple[Tensor, ...]]
+#: Run -> what is compared: outputs by their number, or the maps that the output layer reads by stride and number.
+Outputs = dict[str, dict[tuple[int, ...], Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,13 @@ class Certificate:
     Attributes:
         runs: run ("eval 64x96", "train 96x64", "eval bus.jpg") -> max |Δ| over every tensor that the model gave.
         skipped: mode -> why the model would not run in it, before the surgery as after.
+        strides: where the output layer is another one, whose outputs nothing can be compared with: those of the maps
+            that both read, which were compared in place of outputs.
     """
 
     runs: Mapping[str, float]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    strides: tuple[int, ...] | None = None
 
     @property
     def max_delta(self) -> float:
@@ -53,18 +57,33 @@ class Certificate:
     @property
     def exact(self) -> bool:
         """True when every output of every run is equal, bit for bit in value."""
-        return bool(self.runs) and self.max_delta == 0.0
+        return self.strides is None and bool(self.runs) and self.max_delta == 0.0
+
+    @property
+    def what(self) -> str:
+        """What was compared."""
+        if self.strides is None:
+            return "all outputs"
+        strides = " and ".join(filter(None, [", ".join(map(str, self.strides[:-1])), str(self.strides[-1])]))
+        return f"the map{plural(self.strides)} at stride{plural(self.strides)} {strides} that the output layer reads"
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is no number; None where it is one."""
+        if not self.runs:
+            return "no certificate: the model does not run, before the surgery as after"
+        if math.isnan(self.max_delta):
+            return "no certificate: the outputs have other shapes or are no numbers, so none is compared"
+        return None
 
     @property
     def line(self) -> str:
         """`certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, ...)`, or why there is none."""
         skipped = "".join(f"; {mode} mode not run: {why}" for mode, why in self.skipped.items())
-        if not self.runs:
-            return f"no certificate: the model does not run, before the surgery as after{skipped}"
-        if math.isnan(self.max_delta):
-            return f"no certificate: the outputs have other shapes or are no numbers, so none is compared{skipped}"
+        if self.problem:
+            return f"{self.problem}{skipped}"
         delta = f"{self.max_delta:g}" if self.max_delta else "0.0"
-        return f"certificate: max |Δ| {delta} of all outputs in float32 ({', '.join(self.runs)}){skipped}"
+        return f"certificate: max |Δ| {delta} of {self.what} in float32 ({', '.join(self.runs)}){skipped}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, to be stored; None where outputs can't be compared, for JSON has no NaN."""
@@ -72,6 +91,7 @@ class Certificate:
             "runs": {name: _number(delta) for name, delta in self.runs.items()},
             "skipped": dict(self.skipped),
             "max_delta": _number(self.max_delta),
+            "of": self.what,
             "dtype": "float32",
             "torch": str(torch.__version__),
         }
@@ -82,35 +102,61 @@ def _number(delta: float) -> float | None:
 
 
 def certify(
-    surgery: Callable[[], tuple[nn.Module, Callable[[nn.Module], object]]], more: Mapping[str, Tensor] | None = None
+    surgery: Callable[[], tuple[nn.Module, Callable[[nn.Module], nn.Module | None]]],
+    more: Mapping[str, Tensor] | None = None,
+    *,
+    stride: int = 0,
+    by_level: bool = False,
 ) -> Certificate:
     """Run a model, operate on it, run it again; on larger images where it does not run on small ones.
 
     Args:
-        surgery: gives a fresh float32 model, and what operates on it, in place. Running statistics stay as they were.
+        surgery: gives a fresh float32 model, and what operates on it, in place; that gives the model to go on with,
+            where it is another one. Running statistics stay as they were.
         more: run name -> input of shape (N, C, H, W), values 0 to 1, beside the random images.
+        stride: the coarsest of what comes out of it.
+        by_level: the output layer is another one: compare what it reads.
+
+    Raises:
+        CheckpointError: the model does not run any more, or both output layers have no map to compare.
     """
 
     def run(side: int) -> Certificate:
         model, operate = surgery()
-        return _certify(model, operate, {**_random_images(model, side), **(more or {})})
+        return _certify(model, operate, {**_random_images(model, side, stride), **(more or {})}, by_level)
 
     return on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
 
 
-def _certify(model: nn.Module, operate: Callable[[nn.Module], object], images: Mapping[str, Tensor]) -> Certificate:
-    before, skipped = _outputs(model, images)
-    operate(model)
-    after, skipped_after = _outputs(model, images)
+def _certify(
+    model: nn.Module,
+    operate: Callable[[nn.Module], nn.Module | None],
+    images: Mapping[str, Tensor],
+    by_level: bool,
+) -> Certificate:
+    before, skipped = _outputs(model, images, by_level)
+    after, skipped_after = _outputs(operate(model) or model, images, by_level)
     for name in set(skipped_after) - set(skipped):
         raise CheckpointError(f"after the surgery the model does not run ({name}): {skipped_after[name]}")
-    return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
+    if not by_level:
+        return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
+    both = {
+        key
+        for name, maps in before.items()
+        for key, one in maps.items()
+        if key in after[name] and after[name][key].shape == one.shape
+    }
+    if before and not both:
+        raise CheckpointError("the two output layers read no map of the same stride and width: none can be compared")
+    kept = [{name: {key: of[name][key] for key in both} for name in before} for of in (before, after)]
+    strides = tuple(sorted({stride for stride, _ in both}))
+    return Certificate({name: _delta(kept[0][name], kept[1][name]) for name in before}, skipped, strides)
 
 
-def _random_images(model: nn.Module, side: int) -> dict[str, Tensor]:
-    """Seeded images at two sizes, one wide and one high, with no side smaller than that."""
+def _random_images(model: nn.Module, side: int, stride: int) -> dict[str, Tensor]:
+    """Seeded images at two sizes, one wide and one high, with no side smaller than that, for a stride too."""
     generator = torch.Generator().manual_seed(SEED)
-    stride = _stride(model)
+    stride = max(_stride(model), stride)
     least = max(side // stride, 2)
     sizes = ((least * stride, (least + 1) * stride), ((least + 2) * stride, least * stride))
     return {f"{h}x{w}": torch.rand(2, channels_in(model.yaml), h, w, generator=generator) for h, w in sizes}
@@ -120,13 +166,13 @@ def _stride(model: nn.Module) -> int:
     return int(max(float(torch.as_tensor(getattr(model, "stride", 32)).max()), 32))
 
 
-def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
+def image_from(path: Path, model: nn.Module, stride: int = 0, longest: int = 640) -> Tensor:
     """A real image as the model would see it: longest side `longest`, padded to the stride; shape (1, 3, H, W).
 
     Raises:
         CheckpointError: the file can't be read as an image, or the model does not read 3 channels.
     """
-    channels, stride = channels_in(model.yaml), _stride(model)
+    channels, stride = channels_in(model.yaml), max(_stride(model), stride)
     if channels != 3:
         raise CheckpointError(f"an image has 3 channels, and this model reads {channels}: drop --image {path}")
     import cv2
@@ -142,8 +188,14 @@ def image_from(path: Path, model: nn.Module, longest: int = 640) -> Tensor:
     return torch.from_numpy(rgb).float().div(255)[None]
 
 
-def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, dict[str, str]]:
+def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> tuple[Outputs, dict[str, str]]:
     outputs: Outputs = {}
+    read: list[Tensor] = []
+
+    def note(layer: nn.Module, inputs: Any) -> None:
+        read[:] = tensors_in(inputs)
+
+    hook = model.model[-1].register_forward_pre_hook(note)
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
     threads = torch.get_num_threads()
@@ -154,13 +206,24 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[Outputs, d
                 torch.manual_seed(SEED)
                 torch.set_num_threads(1 if image.numel() < _SMALL else threads)
                 try:
-                    outputs[f"{mode} {name}"] = tuple(tensor.clone() for tensor in tensors_in(model(image.clone())))
+                    given = tensors_in(model(image.clone()))
+                    found = _by_stride(read, image) if by_level else {(n,): tensor for n, tensor in enumerate(given)}
+                    outputs[f"{mode} {name}"] = {key: tensor.clone() for key, tensor in found.items()}
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
+    hook.remove()
     torch.set_num_threads(threads)
     for module, training in mode_before.items():
         module.training = training
     return outputs, skipped
+
+
+def _by_stride(maps: Sequence[Tensor], image: Tensor) -> dict[tuple[int, ...], Tensor]:
+    found: dict[tuple[int, ...], Tensor] = {}
+    for one in maps:
+        stride = round(image.shape[-1] / one.shape[-1])
+        found[stride, sum(stride == other for other, _ in found)] = one
+    return found
 
 
 @contextmanager
@@ -187,11 +250,12 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
             yield from tensors_in(part)
 
 
-def _delta(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
-    if [tensor.shape for tensor in before] != [tensor.shape for tensor in after]:
+def _delta(before: Mapping[tuple[int, ...], Tensor], after: Mapping[tuple[int, ...], Tensor]) -> float:
+    if {key: tensor.shape for key, tensor in before.items()} != {key: tensor.shape for key, tensor in after.items()}:
         return math.nan
     worst = 0.0
-    for a, b in zip(before, after):
+    for key, a in before.items():
+        b = after[key]
         if torch.equal(a, b) or a.numel() == 0:
             continue
         difference = (a.double() - b.double()).abs()

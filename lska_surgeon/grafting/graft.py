@@ -6,6 +6,7 @@ and the new operators start as the exact identity.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import RECORD, Checkpoint
 from ..core.attention import read_any_attention
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer
+from ..core.graph import Graph, Layer, scaling_of
 from ..core.operators import OtherOperator
+from ..core.shapes import shapes_of
 from ..core.surgery import Rewrite, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..reports import Report, Table
@@ -27,7 +29,7 @@ from ..wording import counted, few, plural
 from ..yolo.build import layers_of
 from .certificate import Certificate, certify, image_from
 from .plan import GraftPlan, in_short, model_in, record_of, recorded_rows
-from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_
+from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_, with_task
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
 TRAINING_STATE = ("optimizer", "scaler", "updates", "stopper")
@@ -116,26 +118,29 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
             f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}, so it can't predict the "
             "same; add --init default to graft what fits and drop the rest"
         )
-    more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model())}
+    stride = _coarsest_stride(plan.rewrite.after)
+    more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model(), stride)}
     widths: list[int | None] = []
 
-    def operate(model: nn.Module) -> list[str]:
+    def operate(model: nn.Module) -> tuple[nn.Module, list[str]]:
         return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
 
-    def surgery() -> tuple[nn.Module, Callable[[nn.Module], object]]:
+    def surgery() -> tuple[nn.Module, Callable[[nn.Module], nn.Module]]:
         nonlocal widths
         model = checkpoint.float_model()
         widths = note_widths(model)
-        return model, operate
+        return model, lambda model: operate(model)[0]
 
-    certificate = certify(surgery, more)
+    certificate = certify(surgery, more, stride=stride, by_level=plan.rewrite.origin[-1] is None)
     if identity and not certificate.exact:
         problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
         bare = _without_identity(plan.rewrite)
         raise ChangedOutputsError(f"{problem}, so nothing was written; {_remedy(plan.rewrite, bare)}", problem, bare)
-    model = deepcopy(checkpoint.needed_model())
-    originals = list(model.state_dict())
-    new = operate(model)
+    if math.isnan(certificate.max_delta):
+        raise CheckpointError(f"{certificate.problem}: nothing was written")
+    original = deepcopy(checkpoint.needed_model())
+    originals = list(original.state_dict())
+    model, new = operate(original)
     copied = tuple(name for name in model.state_dict() if name not in set(new))
     dropped = {
         name: f"layer {layer_of(name)} has no row in the target" for name in originals if layer_of(name) in plan.lost
@@ -146,6 +151,12 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     return Graft(
         plan, _product(checkpoint, model, record), copied, tuple(new), dropped, certificate, _notes(plan, model)
     )
+
+
+def _coarsest_stride(graph: Graph) -> int:
+    """The largest stride of a network's maps, as far as its rows say."""
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    return int(max((shape.stride or 1 for shape in shapes_of(graph, scaling)), default=1))
 
 
 def _new_rows(rewrite: Rewrite) -> tuple[list[Layer], list[Layer]]:
@@ -187,6 +198,9 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
     if checkpoint.kind == "checkpoint":
         data["epoch"] = -1
     data = {"model": model, "ema": None, **data}
+    task = getattr(model, "task", None)
+    if task and checkpoint.train_args.get("task", task) != task:
+        data["train_args"] = with_task(data["train_args"], task)
     if record is not None:
         data[RECORD] = record
         model.yaml[RECORD] = in_short(record)

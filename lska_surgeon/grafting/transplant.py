@@ -1,16 +1,20 @@
-"""Surgery on a built Ultralytics model, in place: layers move and new ones join; it reads and writes no file.
+"""Surgery on a built Ultralytics model: layers move and new ones join; it reads and writes no file.
 
 A model is `model.model` (the layers, an nn.Sequential; each knows its index `i` and its sources `f`), `model.save`
 (indices whose output is kept) and `model.yaml` (the rows that it was built from). All of them follow one Rewrite, so
 that they can't disagree. The kept layers are the same objects: no tensor is copied, none is lost, and what a checkpoint
 made by an older release has in it (legacy heads, fused blocks, extra attributes) stays as it is. Only what is new is
 built: whether the installed Ultralytics can build the kept layers from their rows makes no difference.
+
+An output layer belongs to a task model, which measures its strides and sets its biases. So a new one comes with a new
+task model, built whole, and the kept layers move into that.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -25,7 +29,7 @@ from ..errors import BuildError
 from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES, AttentionHost
 from ..wording import number_in
-from ..yolo.build import layers_of
+from ..yolo.build import build, task_of
 
 #: Seed of the new operators' random weights, so that a graft is the same file every time.
 SEED = 0
@@ -39,7 +43,7 @@ def transplant_(
     *,
     identity: bool | None = True,
     seed: int = SEED,
-) -> list[str]:
+) -> tuple[nn.Module, list[str]]:
     """Apply a rewrite to a built model, in place.
 
     Args:
@@ -52,7 +56,7 @@ def transplant_(
         seed: of the random weights of what is new; those of an operator depend on it and on where that stands alone.
 
     Returns:
-        The state-dict names of the new tensors, in order.
+        The model, another one where its output layer is new, and the state-dict names of the new tensors, in order.
 
     Raises:
         BuildError: the model's layers are not those of the rewrite, or what is new does not build.
@@ -66,17 +70,21 @@ def transplant_(
     new = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        build = _builder(rewrite, widths, yaml)
+        built = _built(rewrite, yaml)
+        make = partial(_operator_row, rewrite, widths, yaml) if built is None else lambda row: built.model[row.index]
         for row, place in zip(rewrite.after, _places(rewrite)):
             torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed}: {place}".encode()).digest()[:7], "big"))
-            new.append(_layer(rewrite, row, layers, build))
+            new.append(_layer(rewrite, row, layers, make))
+    training = bool(model.training)
     for row, layer in zip(rewrite.after, new):
         if row.index in rewrite.edits or all(layer is not old for old in layers):
             _settle_(layer, reference, norm, identity)
-            layer.train(bool(model.training))
+            layer.train(training)
+    if built is not None and new[-1] is not layers[-1]:
+        model = _in_place_of(model, built)
     _set_layers(model, new, rewrite.after, dict(yaml))
     kept = {moved_name(name, rewrite.index_map) for name in old_names}
-    return [name for name in model.state_dict() if name not in kept]
+    return model, [name for name in model.state_dict() if name not in kept]
 
 
 def excise_(model: nn.Module, rewrite: Rewrite) -> None:
@@ -122,40 +130,36 @@ def _layer_behind(rewrite: Rewrite, row: Layer) -> int:
     return IMAGE
 
 
-def _builder(rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any]) -> Callable[[Layer], nn.Module]:
-    """Builds new layers: operators one by one; where any other block is new, all as Ultralytics' own parser does."""
-    scaling = scaling_of(yaml, yaml.get("scale") or None)
+def _built(rewrite: Rewrite, yaml: Mapping[str, Any]) -> nn.Module | None:
+    """The network to be as Ultralytics builds it; None where operators alone are new, which need no other layer."""
     kept = ((row, rewrite.origin[row.index]) for row in rewrite.after if row.index not in rewrite.edits)
     replaced = any(origin is not None and rewrite.before[origin].block != row.block for row, origin in kept)
     if replaced or not all(rewrite.after[row].kind.is_operator for row in rewrite.inserted):
-        parsed = layers_of(yaml, rewrite.after.name, "cpu")
-        return lambda row: parsed[row.index]
-
-    def build(row: Layer) -> nn.Module:
-        attention = read_attention(row)
-        assert attention is not None
-        width = width_of_row(rewrite, row, widths, yaml)
-        operators = [build_operator(attention.kernel, width) for _ in range(max(scaling.repeats(row.repeats), 1))]
-        built = nn.Sequential(*operators) if len(operators) > 1 else operators[0]
-        built.type = _type(operators[0])
-        return built
-
-    return build
+        return build(dict(yaml), called=rewrite.after.name)
+    return None
 
 
-def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], build: Callable[[Layer], nn.Module]) -> nn.Module:
+def _operator_row(rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any], row: Layer) -> nn.Module:
+    attention = read_attention(row)
+    assert attention is not None
+    width, scaling = width_of_row(rewrite, row, widths, yaml), scaling_of(yaml, yaml.get("scale") or None)
+    operators = [build_operator(attention.kernel, width) for _ in range(max(scaling.repeats(row.repeats), 1))]
+    built = nn.Sequential(*operators) if len(operators) > 1 else operators[0]
+    built.type = _type(operators[0])
+    return built
+
+
+def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], make: Callable[[Layer], nn.Module]) -> nn.Module:
     origin = rewrite.origin[row.index]
     if origin is None:
-        return build(row)
+        return make(row)
     layer = layers[origin]
     if row.index in rewrite.edits:
         attach(layer, rewrite.edits[row.index].kernel, row.block)
         layer.type = f"{HOST_CLASSES[row.block].__module__}.{HOST_CLASSES[row.block].__qualname__}"
     elif row.block != rewrite.before[origin].block:
-        replacement = build(row)
+        replacement = make(row)
         replacement.load_state_dict(layer.state_dict())
-        if hasattr(layer, "stride"):  # of an output layer: measured once, when its model was built
-            replacement.stride = layer.stride
         return replacement
     return layer
 
@@ -175,6 +179,22 @@ def _settle_(layer: nn.Module, reference: Tensor, usual: nn.Module | None, ident
             if type(norm) is nn.BatchNorm2d and usual is not None:
                 norm.eps, norm.momentum = usual.eps, usual.momentum
     layer.np = sum(parameter.numel() for parameter in layer.parameters())
+
+
+def _in_place_of(model: nn.Module, built: nn.Module) -> nn.Module:
+    """A newly built task model, with what a training hangs on the one that it replaces."""
+    built.task = task_of(built.yaml)
+    built.names = deepcopy(getattr(model, "names", built.names))
+    if hasattr(model, "args"):
+        built.args = with_task(model.args, built.task)
+    return built.train(bool(model.training))
+
+
+def with_task(arguments: Any, task: str) -> Any:
+    """The arguments of a training, a dictionary or a namespace, for another task."""
+    arguments = deepcopy(arguments)
+    (arguments if isinstance(arguments, dict) else vars(arguments))["task"] = task
+    return arguments
 
 
 def _set_layers(model: nn.Module, layers: Sequence[nn.Module], graph: Graph, yaml: dict[str, Any]) -> None:

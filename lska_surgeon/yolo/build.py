@@ -82,6 +82,12 @@ def build(
     return model
 
 
+def task_of(yaml: Mapping[str, Any]) -> str:
+    """The task of a model dictionary by its output layer, as Ultralytics names it: detect, segment, ..."""
+    with quiet():
+        return str(import_offline().guess_model_task(dict(yaml)))
+
+
 def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust: bool = False) -> nn.Sequential:
     """The layers alone that Ultralytics builds from a model dictionary, which is not changed.
 

@@ -543,6 +543,9 @@ def test_rows_that_are_no_operators_are_not_called_so(tmp_path: Path) -> None:
 def test_outputs_that_can_not_be_compared_are_no_certificate() -> None:
     line = Certificate({"eval 64x96": float("nan")}).line
     assert line == "no certificate: the outputs have other shapes or are no numbers, so none is compared"
+    assert Certificate({"eval 64x96": 0.0}, strides=(8, 16)).line == (
+        "certificate: max |Δ| 0.0 of the maps at strides 8 and 16 that the output layer reads in float32 (eval 64x96)"
+    )
     assert Certificate({}, {"eval": "RuntimeError: x"}).line == (
         "no certificate: the model does not run, before the surgery as after; eval mode not run: RuntimeError: x"
     )
