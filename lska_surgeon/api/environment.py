@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ..checks.blocks import Inventory, inventory
 from ..declarations.find import VARIABLE, building_with, find_blocks, telling_children
 from ..errors import BuildError, SurgeonError, missing_package
+from ..modelfile.sources import stock_models
 from ..yolo import command
 from ..yolo.autoload import AutoloadStatus, disable, enable, status
 from ..yolo.doctor import Diagnosis, diagnose
-from .verb import Blocks, PathLike, log_warning, name_or_none, table_of, verb
+from ..yolo.trial import TriedStep, attempts
+from ..yolo.trial_folder import subjects
+from .verb import Blocks, PathLike, as_name, listed, log_warning, name_or_none, table_of, verb
 
 
 @verb
@@ -107,12 +112,36 @@ def autoload(action: Literal["on", "off", "status"] = "status") -> AutoloadStatu
 
 
 @verb
-def doctor() -> Diagnosis:
+def doctor(
+    models: PathLike | Sequence[PathLike] = (),
+    *,
+    try_: bool = False,
+    tell: Callable[[TriedStep], object] | None = None,
+) -> Diagnosis:
     """Look for the known traps of this environment, each with its remedy; nothing is repaired.
 
     Imports torch and Ultralytics where they are installed, for nothing else tells whether they work together.
+
+    Args:
+        models: what to try every step with: model YAMLs, stock names, or folders with some; none for a few of those
+            that the imported Ultralytics has, a fork's own first.
+        try_: try every step from `positions` to `ungraft`, in a temporary folder with images made for it.
+        tell: is called with each step that was tried.
+
+    Raises:
+        DocumentError: a model is not there, or is none.
+        DeclarationError: a declaration of custom modules can't be read.
+        SurgeonError: there are models, and nothing is to be tried.
     """
-    return diagnose()
+    names = [as_name(model) for model in listed(models)]
+    if not try_:
+        if names:
+            typed = f"lska-surgeon doctor --try {shlex.join(names)}"
+            raise SurgeonError(f"doctor takes models only to try every step with them: {typed}")
+        return diagnose()
+    chosen = subjects(names, stock_models().values())
+    with building_with(find_blocks(near=names)):
+        return replace(diagnose(), attempts=attempts(chosen, tell or (lambda attempt: None)))
 
 
 @verb

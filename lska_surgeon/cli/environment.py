@@ -74,17 +74,24 @@ def autoload(how: Presentation, action: Any) -> int:
     return int(status.enabled and not status.working)
 
 
-@command(api.doctor, *formats("text", "json"))
-def doctor(how: Presentation) -> int:
+@command(api.doctor, *formats("text", "json", "md"), metavars={"models": "[MODEL|DIR]..."})
+def doctor(how: Presentation, **asked: Any) -> int:
     """Show the versions of what is installed here, and the known traps of this environment with their remedies.
 
     Such as a torchvision that does not match torch, an Ultralytics that is too old, changed, or hidden by a clone of
     its repository, or a settings folder that can't be written. Exit code 1 when there is a trap.
 
+    With --try, every step is tried with each MODEL: positions, check, build, flops, insert, graft, train, resume,
+    export, ungraft; in a temporary folder, with a few images that are made there, and without a network. Each is
+    right, refused with a reason, unable (Ultralytics can't do it without lska-surgeon either), or wrong, which gives
+    exit code 1. It takes about a minute for each model.
+
     \b
-    Example:
+    Examples:
       lska-surgeon doctor
+      lska-surgeon doctor --try
+      lska-surgeon doctor --try my-network.yaml
     """
-    diagnosis = api.doctor()
+    diagnosis = api.doctor(**asked, tell=lambda one: say.line(f"{one.model}: {one.step} {one.result}", err=True))
     how.show(diagnosis.report())
-    return int(bool(diagnosis.traps))
+    return int(bool(diagnosis.traps or diagnosis.wrong))

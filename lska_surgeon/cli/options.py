@@ -187,7 +187,7 @@ def _argument(parameter: inspect.Parameter, metavar: str | None, required: bool)
 
 def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
     name, kinds, default = parameter.name, kinds_of(parameter), parameter.default
-    word = f"--{name.replace('_', '-')}"
+    word = f"--{name.rstrip('_').replace('_', '-')}"  # `try_`, for `try` is a word of Python's own
     if kinds == ["bool"]:
         word = word if default is False else f"{word}/--no-{word[2:]}"
         return click.Option([word, name], is_flag=True, default=default, show_default=default is True, help=sentence)

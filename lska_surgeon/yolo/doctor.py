@@ -20,10 +20,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import SurgeonError, needs
-from ..reports import Report, Result, Table
+from ..reports import Part, Report, Result, Table
 from ..wording import counted
 from . import autoload
 from .environment import environment_problem, import_offline
+from .trial import RIGHT, SKIPPED, STEPS, WRONG, TriedStep
 
 PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
@@ -54,21 +55,43 @@ class Diagnosis(Result):
         versions: package -> its version; None where it is not installed.
         traps: in the order in which they should be dealt with.
         notes: what is worth knowing and no trap.
+        attempts: what came of every step with each model, where that was tried.
     """
 
     versions: dict[str, str | None]
     traps: tuple[Trap, ...]
     notes: tuple[str, ...]
+    attempts: tuple[TriedStep, ...] = ()
+
+    @property
+    def wrong(self) -> tuple[TriedStep, ...]:
+        """The steps that ended as none should."""
+        return tuple(one for one in self.attempts if one.result == WRONG)
 
     def report(self) -> Report:
-        """Versions, then traps, each with its remedy, then notes."""
+        """Versions, then traps, each with its remedy, then notes; then a table of what was tried."""
         names = ", ".join(trap.name for trap in self.traps)
         summary = f"{counted(len(self.traps), 'trap')}: {names}" if self.traps else "no traps found"
+        if self.attempts:
+            summary += f"; {counted(len(self.attempts), 'step')} tried, {len(self.wrong)} wrong"
         versions = Table(("package", "version"), [(name, known or "-") for name, known in self.versions.items()])
         traps = [f"trap[{trap.name}]: {trap.problem}\n  remedy: {trap.remedy}" for trap in self.traps]
         notes = "\n".join(f"note: {note}" for note in self.notes)
-        data = {"schema": self.schema, "ok": not self.traps, **asdict(self)}
-        return Report(summary, (versions, *(traps or [summary]), *([notes] if notes else [])), data=data)
+        data = {"schema": self.schema, "ok": not self.traps and not self.wrong, **asdict(self)}
+        parts = (versions, *(traps or ["no traps found"]), *([notes] if notes else []), *self._tried())
+        return Report(summary, parts, data=data)
+
+    def _tried(self) -> Iterator[Part]:
+        if not self.attempts:
+            return
+        results: dict[str, dict[str, str]] = {}
+        for one in self.attempts:
+            results.setdefault(one.model, {})[one.step] = one.result
+        names = [step.name for step in STEPS]
+        yield Table(("model", *names), [(model, *(found[name] for name in names)) for model, found in results.items()])
+        told = [one for one in self.attempts if one.result not in (RIGHT, SKIPPED)]
+        lines = (f"{one.model}, {one.step} {one.result}: {one.text}\n  typed: {one.command}" for one in told)
+        yield "\n".join(lines) if told else "every step was right"
 
 
 def diagnose() -> Diagnosis:
