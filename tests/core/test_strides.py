@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.cases import written_to
 from support.insertions import plan_insert
 
 from lska_surgeon.core.graph import Scaling
@@ -14,33 +15,31 @@ from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.sources import stock_models
 
-CASES = Path(__file__).parents[1] / "cases" / "positions"
 STOCK = [f"{name}.yaml" for name in ("yolov5", "yolov8", "yolov8-p2", "yolov8-p6", "yolov9t", "yolo11", "yolo12")]
 STOCK = [name for name in STOCK if name in stock_models()]
 
 
-def levels(path: Path, position: str) -> list[tuple[int, str | None]]:
+PLAIN = [(12, "p4"), (15, "p3"), (18, "p4"), (21, "p5")]
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("dysample-levels", PLAIN),
+        ("spdconv-levels", PLAIN),
+        ("bifpn-right-no-neck", [(14, "p4"), (16, "p3"), (18, "p4"), (20, "p5")]),  # a fusion of any name is one
+        ("neck-omits-host", PLAIN),
+    ],
+)
+def test_levels_follow_from_the_concats_and_the_output_layer(
+    name: str, right: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    path = written_to(tmp_path, f"positions/yolov8n-{name}")
     graph = Document.read(path).graph
     shapes = shapes_of(graph, Scaling())
-    return [(site.layer, shapes[site.layer].level) for site in named_sites(graph, shapes)[position]]
-
-
-@pytest.mark.parametrize("name", ["dysample-levels", "spdconv-levels"])
-def test_levels_follow_from_the_concats_and_the_output_layer(name: str) -> None:
-    right = [(12, "p4"), (15, "p3"), (18, "p4"), (21, "p5")]
-    assert levels(CASES / f"yolov8n-{name}.yaml", "neck") == right
-    plan = plan_insert(str(CASES / f"yolov8n-{name}.yaml"), Placement(("neck:p3",)), output="-")
-    assert "# 16 lska k23, neck (P3/8)" in plan.text
-
-
-def test_a_fusion_of_any_name_is_a_fusion() -> None:
-    right = [(14, "p4"), (16, "p3"), (18, "p4"), (20, "p5")]
-    assert levels(CASES / "yolov8n-bifpn-right-no-neck.yaml", "neck") == right
-
-
-def test_fusion_blocks_that_are_hosts_are_sites() -> None:
-    right = [(12, "p4"), (15, "p3"), (18, "p4"), (21, "p5")]
-    assert levels(CASES / "yolov8n-neck-omits-host.yaml", "neck") == right
+    assert [(site.layer, shapes[site.layer].level) for site in named_sites(graph, shapes)["neck"]] == right
+    plan = plan_insert(str(path), Placement(("neck:p3",)), output="-")
+    assert f"# {right[1][0] + 1} lska k23, neck (P3/8)" in plan.text
 
 
 @pytest.mark.parametrize("old", ['nn.Upsample, [None, 2, "nearest"]', "Conv, ["])

@@ -1,78 +1,75 @@
-"""`cases/insert/*.yaml`, `cases/remove/*.yaml`: a command line, the file it is run on, and exactly what it writes.
+"""`cases/insert/*.yaml`, `cases/remove/*.yaml`: a command line, the file it is run on, and how what it writes differs.
 
-The first line is the command; its output goes to standard output. A second line `# bytes: ...` may name what the text
-of the case can't show: `crlf`, `no-final-newline`, `byte-order-mark`. `--update-goldens` rewrites the outputs.
+The first line is the command; its output goes to standard output, and a diff without context is held. A second line
+`# bytes: ...` may name what the text of the case can't show: `crlf`, `no-final-newline`, `byte-order-mark`.
+`--update-goldens` rewrites the diffs.
 """
 
 from __future__ import annotations
 
+import difflib
 import shlex
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from support import yaml_oracle as oracle
+from support.cases import CASES, OUTPUT, read_case
 
 from lska_surgeon.cli.main import main
 
-CASES = Path(__file__).parents[1] / "cases"
-OUTPUT = "# ===== output =====\n"
 BYTES = "# bytes: "
+NAMES = [f"{path.parent.name}/{path.stem}" for path in sorted(CASES.glob("*/*.yaml")) if path.parent.name in ("insert", "remove")]
+    f"{path.parent.name}/{path.stem}" for path in sorted([*CASES.glob("insert/*.yaml"), *CASES.glob("remove/*.yaml")])
+]
 
 
-@dataclass(frozen=True)
-class Case:
-    """One file of `cases`."""
+def encoded(text: str, traits: Collection[str]) -> bytes:
+    text = text.removesuffix("\n") if "no-final-newline" in traits else text
+    text = text.replace("\n", "\r\n") if "crlf" in traits else text
+    return text.encode("utf-8-sig" if "byte-order-mark" in traits else "utf-8")
 
-    words: list[str]
-    traits: frozenset[str]
-    head: str
-    given: str
-    expected: str
 
-    @classmethod
-    def read(cls, path: Path) -> Case:
-        before, _, expected = path.read_text(encoding="utf-8").partition(OUTPUT)
-        command, _, given = before.partition("\n")
-        traits = ""
-        if given.startswith(BYTES):
-            traits, _, given = given.partition("\n")
-            command = f"{command}\n{traits}"
-        words = shlex.split(command.splitlines()[0].lstrip("# "))
-        return cls(words, frozenset(traits[len(BYTES) :].split(", ")) - {""}, command, given, expected)
+def decoded(data: bytes, traits: Collection[str]) -> str:
+    text = data.decode("utf-8-sig" if "byte-order-mark" in traits else "utf-8")
+    text = text.replace("\r\n", "\n") if "crlf" in traits else text
+    text = text + "\n" if "no-final-newline" in traits else text
+    assert encoded(text, traits) == data
+    return text
 
-    def encode(self, text: str) -> bytes:
-        if "no-final-newline" in self.traits:
-            text = text.removesuffix("\n")
-        if "crlf" in self.traits:
-            text = text.replace("\n", "\r\n")
-        return text.encode("utf-8-sig" if "byte-order-mark" in self.traits else "utf-8")
 
-    def decode(self, data: bytes) -> str:
-        text = data.decode("utf-8-sig" if "byte-order-mark" in self.traits else "utf-8")
-        text = text.replace("\r\n", "\n") if "crlf" in self.traits else text
-        return text + "\n" if "no-final-newline" in self.traits else text
+def edits(before: str, after: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), n=0)
+    return "".join([*lines][2:])
 
 
 @pytest.mark.parametrize(
-    "path",
-    sorted([*CASES.glob("insert/*.yaml"), *CASES.glob("remove/*.yaml")]),
-    ids=lambda p: p.relative_to(CASES).with_suffix("").as_posix(),
+    "name",
+    sorted(
+        path.relative_to(CASES).with_suffix("").as_posix()
+        for where in ("insert", "remove")
+        for path in (CASES / where).iterdir()
+    ),
 )
-def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def test_golden(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.chdir(tmp_path)
-    case = Case.read(path)
-    program, command, name, *options = case.words
-    assert (program, command) == ("lska-surgeon", path.parent.name)
-    Path(name).write_bytes(case.encode(case.given))
-    result = CliRunner().invoke(main, [command, name, *options, "-o", "-"])
+    first, given, expected = read_case(name)
+    traits = ""
+    if given.startswith(BYTES):
+        traits, _, given = given.removeprefix(BYTES).partition("\n")
+    program, command, file, *options = shlex.split(first.lstrip("# "))
+    assert (program, command) == ("lska-surgeon", name.partition("/")[0])
+    Path(file).write_bytes(encoded(given, traits))
+    result = CliRunner().invoke(main, [command, file, *options, "-o", "-"])
     assert result.exit_code == 0, result.output
+    found = edits(given, decoded(result.stdout_bytes, traits))
     if request.config.getoption("--update-goldens"):
-        path.write_text(f"{case.head}\n{case.given}{OUTPUT}{case.decode(result.stdout_bytes)}", encoding="utf-8")
-    assert result.stdout_bytes == case.encode(case.expected)
+        path = CASES / f"{name}.yaml"
+        path.write_text(f"{path.read_text(encoding='utf-8').partition(OUTPUT)[0]}{OUTPUT}{found}", encoding="utf-8")
+    assert found == expected
     oracle.wiring(oracle.load(result.stdout_bytes))
     if command == "insert" and "--resolve" not in options:
         Path("variant.yaml").write_bytes(result.stdout_bytes)
         back = CliRunner().invoke(main, ["remove", "variant.yaml", "-o", "-"])
-        assert back.stdout_bytes == case.encode(case.given)
+        assert back.stdout_bytes == encoded(given, traits)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.cases import CASES, read_case
 
 import lska_surgeon as ls
 from lska_surgeon.errors import GraphError
 from lska_surgeon.modelfile.sources import stock_models
-
-CASES = Path(__file__).parents[1] / "cases"
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +19,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def case(name: str) -> str:
     """A case's input as a file of its own name."""
-    command, _, rest = (CASES / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")
+    command, given, _ = read_case(name)
     file = command.split()[3]
-    Path(file).write_text(rest.partition("# ===== output =====")[0], encoding="utf-8")
+    Path(file).write_text(given, encoding="utf-8")
     return file
 
 
