@@ -84,7 +84,7 @@ def test_mermaids_own_parser_finds_every_row_and_arrow(tmp_path: Path) -> None:
     modules()
     drawings = [ls.draw(str(stock_models()[model]), positions=bool(at % 2)) for at, model in enumerate(builds.MODELS)]
     drawings.append(ls.draw(str(CASES / "yolov8n-own.yaml"), positions=True))
-    drawings.append(ls.draw(str(CASES / "yolov8s.yaml"), str(CASES / "yolov8n-own.yaml")))
+    drawings.append(ls.draw("yolov8s.yaml", str(CASES / "yolov8n-own.yaml")))
     paths = [one.write(tmp_path / f"{at}.md") for at, one in enumerate(drawings)]
     charts = parsed(paths)
     assert len(charts) == len(drawings)
