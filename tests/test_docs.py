@@ -195,22 +195,6 @@ def test_the_recipe_on_its_page_works(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("variants/*.yaml"))) == 47
 
 
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [
-        ("insert-neck.svg", ["yolov8s.yaml", "yolov8s-lska-neck-k35.yaml"]),
-        ("positions.svg", ["yolov8s.yaml", "--positions"]),
-    ],
-)
-def test_the_images_are_those_that_draw_makes_today(
-    image: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    bring(tmp_path, "yolov8s-lska-neck-k35.yaml")
-    invoke(["lska-surgeon", "draw", *words, "-o", "now.svg"])
-    assert (tmp_path / "now.svg").read_bytes() == (ROOT / "docs" / "images" / image).read_bytes()
-
-
 def test_the_page_of_the_house_says_what_each_room_says() -> None:
     text = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     package = Path(lska_surgeon.__file__).parent

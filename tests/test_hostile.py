@@ -230,12 +230,6 @@ def running(at: Path, marker: Path) -> None:
     write_zip(at, pickle_of(call(name("os.system"), text(f"touch {marker}"))))
 
 
-def evaluated(at: Path, marker: Path) -> None:
-    """A model whose activation Ultralytics' parser would evaluate."""
-    code = f"__import__('pathlib').Path('{marker}').touch()"
-    at.write_text(f'{at.read_text(encoding="utf-8")}activation: "{code}"\n', encoding="utf-8")
-
-
 ATTACKS = {
     # What is no file.
     "named pipe": Attack(NAMED, in_place(os.mkfifo), "a named pipe"),
@@ -245,9 +239,8 @@ ATTACKS = {
     "link to nothing": Attack(LED, in_place(lambda at: at.symlink_to("gone"))),
     "link to itself": Attack(LED, in_place(lambda at: at.symlink_to(at.name))),
     "endless file": Attack(but("lock", "checkpoint", "weights", "project"), endless),
-    # What would run code.
+    # What would run code; `cli/test_hostile_files.py` has more of these.
     "code in a pickle": Attack(("checkpoint", "weights"), running, "os.system"),
-    "code in an activation": Attack(("model",), evaluated, None),
     # Records that are damaged, or of somebody else's making.
     "nothing": Attack(OWN, content("")),
     "half": Attack(OWN, half),

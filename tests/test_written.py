@@ -11,7 +11,6 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +21,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.ablations import RECIPE, experiment, neck_gains, pretend
+from support.cells import Cells
 
 import lska_surgeon as ls
 from lska_surgeon import reports
 from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.checkpoints.contents import surgery_in_words
+from lska_surgeon.cli import say
 from lska_surgeon.cli.main import main
 from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, FigureNode
 from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
@@ -33,7 +35,7 @@ from lska_surgeon.drawing.images import svg_of
 from lska_surgeon.drawing.scene import scene_of
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.reports import Annotation, Report, Strong, Table
-from lska_surgeon.wording import printable
+from lska_surgeon.wording import clean, printable, visible
 
 HOSTILE = (
     "a\n\\input{x}\nb",
@@ -144,23 +146,6 @@ def test_a_list_of_notes_has_one_item_for_each(rows: list[tuple[str, ...]]) -> N
     kinds = {token.type for token in tokens}
     assert kinds <= {f"{tag}_{end}" for tag in ("bullet_list", "list_item", "paragraph") for end in ("open", "close")} | {"inline"}  # fmt: skip  # noqa: E501
     assert sum(token.type == "list_item_open" for token in tokens) == len(notes)
-
-
-class Cells(HTMLParser):
-    """The texts of a table's cells, and all tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.cells: list[str] = []
-        self.tags: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.cells += [""] if tag in ("td", "th") else []
-
-    def handle_data(self, data: str) -> None:
-        self.cells[-1] += data
 
 
 @each_table
@@ -284,6 +269,8 @@ NAMES = (
     "=HYPERLINK(1)",
     "a\n::error::b\x1b[2J\u202e|<img src=x>`\\input{x}`##[error]c\r&",
 )
+#: The last as it is shown.
+SHOWN = r"a\n::error::b\x1b[2J\u202e|<img src=x>`\input{x}`##[error]c\r&"
 MODEL = """\
 nc: 1
 backbone:
@@ -311,12 +298,16 @@ COMMANDS = (
     "insert NAME --at after:1 --dry-run",
     "insert NAME --at after:1 --format github -o NAME.new.yaml",
     "insert NAME --at NAME",
+    "insert yolov8n.yaml --at neck -o NAME",
+    "insert yolov8n.yaml --at neck -o gone/NAME",
     "insert NAME --at neck --op NAME",
     "remove NAME",
+    "draw NAME",
     "draw NAME -o NAME.md",
     "draw NAME -o NAME.dot",
     "draw NAME -o NAME.svg",
     "curves NAME --at after:1 --k 7 --op lska",
+    "flops NAME.pt",
     "flops NAME --imgsz 64 --top 1",
     "flops NAME --imgsz 64 --format md --notes",
     "flops NAME NAME --imgsz 64 --top 2 --format csv",
@@ -372,6 +363,34 @@ def test_no_command_lets_a_name_act(name: str, content: str, tmp_path: Path, mon
             assert "\x1b" not in text, file
         elif file.suffix == ".md" and "recipe" not in file.name and file.parent == tmp_path:
             assert_mermaid(file.read_text(encoding="utf-8"))
+
+
+def test_an_error_is_one_line_in_python_too(tmp_path: Path) -> None:
+    assert str(SurgeonError(f"no file {NAMES[2]}, {chr(0xDCFF)}")) == f"no file {SHOWN}, \\xff"
+    with pytest.raises(SurgeonError) as told:
+        ls.positions(f"gone/{NAMES[2]}.yaml")
+    assert "\n" not in str(told.value)
+    (tmp_path / "odd.yaml").write_text(ODD, encoding="utf-8")
+    assert "\n" not in ls.check(tmp_path / "odd.yaml").line + ls.positions(tmp_path / "odd.yaml").line
+
+
+def test_a_record_of_a_graft_has_its_own_lines_only() -> None:
+    told = surgery_in_words({"version": "1", "base": NAMES[2], "certificate": {"max_delta": 0.0}})
+    assert len(told.splitlines()) == 3  # what was grafted is empty here
+    assert told.startswith(f"lska-surgeon 1, base {SHOWN} (SHA-256 None)\n")
+
+
+def test_what_is_there_to_be_seen_stays() -> None:
+    for text in ("a b", "注意力", "é😀", "max |Δ| 0.0"):
+        assert printable(text) == visible(text) == clean(text) == text
+    assert printable(NAMES[2]) == visible(NAMES[2]) == SHOWN
+    assert printable("\udcff") == "\udcff"  # standard output gives the byte back
+
+
+def test_commands_say_nothing_past_the_one_place() -> None:
+    for path in sorted(Path(say.__file__).parent.rglob("*.py")):
+        said = re.findall(r"click\.(?:s?echo)\(([^)]*)", path.read_text(encoding="utf-8"))
+        assert path.samefile(say.__file__) or said in ([], ["err=True"]), path
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))

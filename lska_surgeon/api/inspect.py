@@ -536,7 +536,7 @@ def erf(
             default, where no layer is named.
         layer: behind this layer; may be given several times.
         images: a folder of images; by default noise.
-        imgsz: side of the square that images are resized to, 32 to 16384 pixels; a multiple of the networks' strides.
+        imgsz: side of the square that images are resized to, 32 to 4096 pixels; a multiple of the networks' strides.
         most: images at most, 1 or more.
         gates: show how far each operator is from the identity instead.
         trust: load a checkpoint even if it names code that is not on the allow-list; it may run it.

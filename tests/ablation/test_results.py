@@ -154,12 +154,6 @@ def test_unfinished_runs_are_counted_and_pairs_need_both(tmp_path: Path) -> None
     assert "7 of 8" in str(found)
 
 
-def test_nothing_done_yet(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "a", lambda name, seed: [])
-    with pytest.raises(AblationError, match=r"recipe\.yaml: none of 24 runs is done yet"):
-        ls.results(recipe)
-
-
 def test_the_best_epoch_counts_unless_the_last_is_asked_for(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", lambda name, seed: [0.1 + seed, 0.4 + seed, 0.3 + seed], RECIPE)
     assert ls.results(recipe, costs=False).rows[0].values == {0: 0.4, 1: 1.4, 2: 2.4}

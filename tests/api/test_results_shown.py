@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import pytest
 from click.testing import CliRunner
 from support import images, shapes
 from support.ablations import RECIPE, write_recipe
+from support.cells import Cells
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import ArgumentError, CheckpointError, PositionError, SurgeonError, TargetError
 from lska_surgeon.modelfile.sources import stock_models
-from lska_surgeon.reports import Result, Table, html
+from lska_surgeon.reports import Result, Table
 
 VARIANT = "yolov8n-lska-neck-k35.yaml"
 #: The same asked of a verb and of the command, in a folder with a variant and a recipe.
@@ -51,25 +51,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("broken.yaml").write_text(text.replace("[[-1, 6], 1, Concat", "[[-1, 5], 1, Concat"), encoding="utf-8")
     ls.templates()["designs"].write("recipe.yaml")
     return tmp_path
-
-
-class Cells(HTMLParser):
-    """The texts of a page's table cells, and the tags that are no table's."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.cells: list[str] = []
-        self.tags: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag in ("td", "th"):
-            self.cells.append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.cells:
-            self.cells[-1] += data
 
 
 def as_json(words: str) -> dict[str, Any]:
@@ -172,11 +153,7 @@ def test_insert_itself_does_not_import_what_draws() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_what_stands_in_a_table_is_never_read_as_html() -> None:
-    shown = html(Table(("<b>", "&"), [("<script>alert(1)</script>", '"x" \udcff')]))
-    assert "<script" not in shown
-    assert Cells(shown).cells == ["<b>", "&", "<script>alert(1)</script>", '"x" ?']
-    assert html("a < b & c") == '<pre style="font-family: monospace">a &lt; b &amp; c</pre>'
+def test_a_file_s_name_is_never_read_as_html() -> None:
     Path("<img src=x>.yaml").write_bytes(stock_models()["yolov8.yaml"].read_bytes())
     assert "<img" not in ls.insert("<img src=x>.yaml", "sppf")._repr_html_()
 
@@ -260,20 +237,15 @@ def test_variants_are_written_once_told_to(folder: Path) -> None:
         (lambda: ls.insert("yolov8s.yaml", []), PositionError, "say where"),
         (lambda: ls.insert("yolov8s.yaml", "nek"), PositionError, "did you mean neck"),
         (lambda: ls.graft("x.pt"), ArgumentError, "one of the two"),
-        (lambda: ls.graft("x.pt", "neck", into="y.yaml"), ArgumentError, "one of the two"),
         (lambda: ls.graft("x.pt", "neck"), CheckpointError, "no file x.pt"),
-        (lambda: ls.graft("x.pt", "neck", init="identiti"), SurgeonError, "did you mean identity"),
         (lambda: ls.graft("x.pt", "neck", output="x.yaml"), TargetError, r"does not end in \.pt"),
         (lambda: ls.ungraft("x.pt"), CheckpointError, "no file x.pt"),
         (lambda: ls.load_checkpoint("x.pt"), CheckpointError, "no file x.pt"),
         (lambda: ls.flops("x.pt"), CheckpointError, "no file x.pt"),
         (lambda: ls.flops("yolov8n.yaml", imgsz=(1, 2, 3)), SurgeonError, "is not a size"),  # type: ignore[arg-type]
-        (lambda: ls.flops("yolov8n.yaml", imgsz=0), SurgeonError, "is not a size"),
         (lambda: ls.flops("yolov8n.yaml", batch=0), SurgeonError, "batch 0"),
-        (lambda: ls.diff("yolov8n.yaml", "yolov8s.yaml", imgsz=-1), SurgeonError, "is not a size"),
         (lambda: ls.train("yolov8n.yaml", epochs=1), SurgeonError, "say what to train on"),
         (lambda: ls.train("x.pt", data="x.yaml"), CheckpointError, "no file x.pt"),
-        (lambda: ls.train("yolov8n.yaml", stage="al", data="x.yaml"), SurgeonError, "did you mean all"),
         (lambda: ls.train("yolov8n.yaml", stage="both", warm=0, data="x.yaml"), SurgeonError, "warm 0"),
         (lambda: ls.variants("recipe.yaml", jobs=0), SurgeonError, "jobs 0"),
         (lambda: ls.templates()["desings"], TargetError, "did you mean designs"),

@@ -286,7 +286,7 @@ def test_help_says_which_kernel_sizes_and_operators(command: str) -> None:
     assert "lska-attention; cbam, timm:NAME, or an attention that you declare" in text.replace("lska- a", "lska-a")
 
 
-@pytest.mark.parametrize("command", ["insert", "positions", "remove", "flops", "diff"])
+@pytest.mark.parametrize("command", ["insert", "positions", "remove", "flops", "diff", "draw"])
 def test_examples_of_help_run(command: str) -> None:
     run("insert yolov8s.yaml --at neck --k 35")
     examples = re.findall(rf"^ +lska-surgeon ({command} .+)$", run(f"{command} --help").output, re.MULTILINE)
@@ -308,6 +308,8 @@ def test_examples_of_help_run(command: str) -> None:
         f"check {VARIANT}",
         f"diff yolov8s.yaml {VARIANT}",
         f"diff --textconv {VARIANT}",
+        *(f"draw yolov8s.yaml {VARIANT} -o x.{form}" for form in ("svg", "md", "dot")),
+        "curves yolov8s.yaml --at neck",
         "ablate --help",
         "results --help",
         "latency --help",
@@ -318,7 +320,7 @@ def test_quick_commands_never_import_torch(words: str) -> None:
     script = (
         "import sys\nfrom lska_surgeon.cli.main import main\n"
         f"try:\n    main({shlex.split(words)!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
-        "heavy = {'torch', 'ultralytics', 'numpy', 'yaml'} & set(sys.modules)\nassert not heavy, heavy\n"
+        "heavy = {'torch', 'ultralytics', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,6 @@ def test_no_difference_is_one_line(form: str) -> None:
     [
         (("yolov8s.yaml",), "diff takes two model YAMLs or checkpoints, BEFORE and AFTER, and got one"),
         (("--textconv", "a.yaml", "b.yaml"), "--textconv takes one model: drop the other"),
-        (("yolov8s.yaml", "nope.yaml"), "no file nope.yaml"),
         (("yolov8s.yaml", VARIANT, "--json", "--format", "md"), "--json is short for --format json"),
         (("yolov8s.yaml", VARIANT, "--imgsz", "0"), "imgsz 0 is "),
     ],

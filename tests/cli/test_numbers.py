@@ -10,9 +10,7 @@ import pytest
 from click.testing import CliRunner
 from support.shapes import surgeon
 
-import lska_surgeon as ls
 from lska_surgeon.cli.main import COMMANDS, main
-from lska_surgeon.errors import SurgeonError
 from lska_surgeon.grafting.transplant import layer_of, moved_name
 
 
@@ -76,12 +74,6 @@ def test_what_looks_like_a_number_and_is_none(
         assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
         assert message in result.output
         assert len(result.output) < 300
-
-
-def test_threads_in_python() -> None:
-    for threads in (0, -1, 10**11):
-        with pytest.raises(SurgeonError, match=f"threads {threads!r} is not a number of threads: give 1 to 4096"):
-            ls.latency("yolov8n.yaml", threads=threads)
 
 
 def test_names_of_tensors_with_digits_that_are_no_numbers() -> None:

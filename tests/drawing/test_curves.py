@@ -145,12 +145,3 @@ def test_costs_may_be_drawn_on_logarithmic_axes(tmp_path: Path) -> None:
         assert {axis.get_yscale() for axis in drawn.axes} == {"log"}
     refused = CliRunner().invoke(main, words)
     assert (refused.exit_code, "--log is for the figure: add -o FILE, or drop it" in refused.stderr) == (2, True)
-
-
-def test_curves_need_no_torch() -> None:
-    code = (
-        "import sys, lska_surgeon as ls; str(ls.curves('yolov8n.yaml', 'neck')); "
-        "print({'torch', 'ultralytics', 'matplotlib'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -1,7 +1,7 @@
 """What `draw` makes of the YAMLs in `cases/draw`, byte for byte: its images in the documentation, and charts as text.
 
-`--update-goldens` writes them. One YAML has the rows of YOLOv8, kept here so that no release changes an image; the other
-is as people write it.
+`--update-goldens` writes them. One YAML has the rows of YOLOv8, kept here so that no release changes the images;
+one is as people write it.
 """
 
 from __future__ import annotations

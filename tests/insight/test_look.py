@@ -83,9 +83,7 @@ GATES = "gates=True shows every operator, wherever it is: leave level= and layer
     ("asked", "message"),
     [
         ({"imgsz": 0}, "imgsz 0 is out of range: give a side of 32 to 4096 pixels"),
-        ({"imgsz": 10**9}, "imgsz 1000000000 is out of range: give a side of 32 to 4096 pixels"),
         ({"most": 0}, "most 0 is out of range: give 1 or more images"),
-        ({"most": -1}, "most -1 is out of range: give 1 or more images"),
         ({"gates": True, "level": "p9"}, GATES),
         ({"gates": True, "layer": 2}, GATES),
     ],
@@ -215,10 +213,8 @@ def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.M
     [
         (["--level", "p7"], "no level p7: its output layer reads p2, p3"),
         (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
-        (["--images", "nowhere"], "no folder nowhere: give a folder of images with --images"),
         (["--gates"], "base.pt has no operator to look at: graft one in first"),
         (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give such a name"),
-        (["-o", "no/out.png"], "can't write no/out.png: there is no directory no"),
     ],
 )
 def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -259,14 +258,6 @@ def test_what_bases_do_not_have_is_told_with_its_line(text: str, message: str, t
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"recipe.yaml can't be read: No such file or directory"):
         read_recipe(tmp_path / "recipe.yaml")
-
-
-@pytest.mark.parametrize(("name", "found"), [("", "a directory"), ("pipe", "a named pipe")])
-def test_what_is_no_file_is_not_opened(name: str, found: str, tmp_path: Path) -> None:
-    if name:
-        os.mkfifo(tmp_path / name)
-    with pytest.raises(RecipeError, match=f" is {found}: give a recipe, such as one of `lska-surgeon templates`$"):
-        read_recipe(tmp_path / name)
 
 
 BASE = "project/yolov8n-own.yaml"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -207,22 +206,6 @@ def test_a_size_that_the_model_cannot_take() -> None:
     )
 
 
-@pytest.mark.parametrize("after", [0, 9])
-def test_all_or_nothing_when_the_disk_fails(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ok("variants recipe.yaml")
-    write(RECIPE.replace("yolov8", "yolo11"))
-    replace, moved = os.replace, []
-
-    def fail(source: str, target: str) -> None:
-        moved.append(target)
-        if len(moved) == after + 1:
-            raise OSError(28, "No space left on device")
-        replace(source, target)
-
-    monkeypatch.setattr(files.os, "replace", fail)
-    assert "No space left on device" in refused("variants recipe.yaml --prune")
-
-
 def test_a_folder_that_was_made_goes_when_writing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: str, target: str) -> None:
         raise OSError(13, "Permission denied")
@@ -321,15 +304,6 @@ def test_check_as_json_and_as_annotations() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": 99}'])
-def test_a_broken_index_is_named(text: str) -> None:
-    ok("variants recipe.yaml")
-    write(text, "variants/index.json")
-    told = refused("variants recipe.yaml")
-    assert told.startswith("variants/index.json ")
-    assert "take it back from version control" in told
-
-
 def test_a_merge_conflict_is_called_one_and_the_way_out_works() -> None:
     ok("variants recipe.yaml")
     write(read("variants/index.json").replace(' "imgsz"', '<<<<<<< HEAD\n "imgsz"'), "variants/index.json")
@@ -351,15 +325,6 @@ def test_an_index_that_names_a_file_elsewhere_deletes_nothing(tmp_path: Path) ->
     write(json.dumps(found), "variants/index.json")
     refused("variants recipe.yaml --prune --force")
     assert victim.is_file()
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize("option", ["", "--check"])
-def test_an_index_that_is_a_named_pipe_is_not_waited_for(option: str) -> None:
-    write(RECIPE + "index: pipe.json\n")
-    os.mkfifo("pipe.json")
-    told = "can't read the index pipe.json: it is a named pipe: move it away, and write the variants anew"
-    assert refused(f"variants recipe.yaml {option}") == told
 
 
 def test_json_files_beside_the_variants_are_not_read_whole() -> None:
