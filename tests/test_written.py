@@ -270,7 +270,7 @@ NAMES = (
     "a\n::error::b\x1b[2J\u202e|<img src=x>`\\input{x}`##[error]c\r&",
 )
 #: The last as it is shown.
-SHOWN = r"a\n::error::b\x1b[2J\u202e|<img src=x>`\input{x}`##[error]c\r&"
+SHOWN = r"a\n::error::b\x1b[2J\u202e|<img src=x>`\input{x}`\x23#[error]c\r&"
 MODEL = """\
 nc: 1
 backbone:

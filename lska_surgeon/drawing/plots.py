@@ -125,7 +125,16 @@ _LEGEND_LINE = 0.22  # inches
 _LEGEND_LETTERS = 48
 
 
-def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", paper: str | None = None) -> list[Any]:
+def draw_plot(
+    axes: Any,
+    plot: Plot,
+    *,
+    log: bool = False,
+    ink: str = "black",
+    paper: str | None = None,
+    marker: float = 6.0,
+    named: bool = False,
+) -> list[Any]:
     """Draw a plot into axes of matplotlib, inside of `plotting`, and give what stands in its legend.
 
     The group of each point has the id `SERIES-POINT`, that of its error bar `bar-SERIES-POINT`.
@@ -135,7 +144,9 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
         plot: what.
         log: whether the upright axis is logarithmic.
         ink: the colour of what belongs to no series.
-        paper: what fills markers of points that lead nowhere; None for the colour of their series.
+        paper: what fills markers of points that lead nowhere, but for bases; None for the colour of their series.
+        marker: how large markers are, in points.
+        named: write the label of each point beside it, and that of a base at the end of its line.
     """
     from matplotlib import ticker
     from matplotlib.lines import Line2D
@@ -143,7 +154,7 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
     handles = []
     for number, series in enumerate(plot.series):
         colour = ink if series.base else COLOURS[series.number % len(COLOURS)]
-        marker = "*" if series.base else MARKERS[series.number % len(MARKERS)]
+        shape = "*" if series.base else MARKERS[series.number % len(MARKERS)]
         line = LINES[series.number % len(LINES)] if series.joined else ""
         axes.plot([p.x for p in series.points], [p.y for p in series.points], color=colour, linestyle=line)
         for at, point in enumerate(series.points):
@@ -153,12 +164,26 @@ def draw_plot(axes: Any, plot: Plot, *, log: bool = False, ink: str = "black", p
                 low, high = point.y - point.spread, point.y + point.spread
                 axes.vlines(point.x, low, high, color=colour, gid=f"bar-{number}-{at}")
             axes.scatter(
-                [point.x], [point.y], s=90 if series.base else 36, marker=marker, edgecolors=colour, zorder=3,
-                facecolors=paper if paper and point.link is None else colour, gid=f"{number}-{at}",
+                [point.x], [point.y], s=marker**2 * (2.5 if series.base else 1), marker=shape, edgecolors=colour,
+                facecolors=colour if series.base or point.link else paper or colour, gid=f"{number}-{at}", zorder=3,
             )  # fmt: skip
-        handles.append(Line2D([], [], color=colour, marker=marker, linestyle=line, label=legible(series.name)))
+            if named and point.label:
+                axes.annotate(
+                    legible(point.label), (1 if series.base else point.x, point.y), textcoords="offset points",
+                    xycoords=("axes fraction", "data") if series.base else "data", va="bottom",
+                    xytext=(-2 if series.base else 4, 2), ha="right" if series.base else "left",
+                )  # fmt: skip
+        fill = colour if series.base or any(point.link for point in series.points) else paper or colour
+        look: dict[str, Any] = {
+            "color": colour,
+            "marker": shape,
+            "markersize": marker,
+            "markerfacecolor": fill,
+            "linestyle": line,
+        }
+        handles.append(Line2D([], [], **look, label=legible(series.name)))
     heights = [p.y + (p.spread or 0) for series in plot.series for p in series.points]
-    axes.set(xlabel=plot.x, ylabel=legible(plot.y))
+    axes.set(xlabel=plot.x, ylabel="\n".join(map(legible, plot.y.split("\n"))))
     if plot.ticks:
         axes.xaxis.set_major_locator(ticker.FixedLocator(plot.ticks, nbins=9))
         axes.xaxis.set_major_formatter("{x:g}")
