@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
+from ..core.blocks import ADD, ATTENTION, BACKBONE, STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
@@ -214,7 +214,7 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventor
 def stock_likes() -> list[str]:
     """The blocks of the installed Ultralytics that a declaration may be like; all that are known without it."""
     known = known_blocks()
-    return [name for name in LIKES if name not in (ATTENTION, ADD) and (known is None or name in known)]
+    return [name for name in LIKES if name not in (ATTENTION, ADD, BACKBONE) and (known is None or name in known)]
 
 
 def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:

@@ -100,7 +100,7 @@ def check_file(name: str, blocks: BlockTable = STOCK) -> CheckedFile:
 
 def check_source(source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> CheckedFile:
     """The same for a source, or for a text in its place."""
-    subject = Context(source, text, blocks)
+    subject = Context(source, text, blocks).likeliest
     findings = _broken_rules(subject)
     findings.sort(key=lambda finding: (finding.line, finding.severity))
     stock = subject.stock_name

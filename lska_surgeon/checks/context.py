@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer, Scaling, consumers_of, packed_row, role_of, scaling_of
+from ..core.graph import Layer, Scaling, consumers_of, role_of, scaling_of
+from ..core.packed import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
@@ -20,6 +22,8 @@ from .wiring.decision import Verdict, infer
 
 #: Below this confidence an alignment says nothing: the file is a network of its own.
 _ENOUGH = 0.8
+#: How much better the numbers have to be explained by a backbone in one row that nothing else speaks for.
+_TO_BE_BELIEVED = 2.0
 
 
 class Rule(NamedTuple):
@@ -45,14 +49,21 @@ class Context:
         source: the file.
         text: what to take for its text; None reads it.
         blocks: the table that says what the rows' blocks are.
+        unsaid_backbone: the row that by the numbers is a whole backbone, though nothing but this table says so.
 
     Raises:
         DocumentError: it is no model YAML.
         GraphError: it has no rows.
     """
 
-    def __init__(self, source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> None:
-        self.source, self.blocks = source, blocks
+    def __init__(
+        self,
+        source: Source,
+        text: str | None = None,
+        blocks: BlockTable = STOCK,
+        unsaid_backbone: Layer | None = None,
+    ) -> None:
+        self.source, self.blocks, self.unsaid_backbone = source, blocks, unsaid_backbone
         self.bad_rows: list[RowError] = []
         if text is None:
             self.document = Document.read(source.path, bad_rows=self.bad_rows, blocks=blocks)
@@ -61,12 +72,22 @@ class Context:
         self.layers = self.document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
-        #: The row that is a whole backbone, which the numbers count as several layers.
-        self.packed_row = packed_row(self.layers)
 
-    def with_text(self, text: str) -> Context:
-        """The same file with another text."""
-        return Context(self.source, text, self.blocks)
+    @property
+    def likeliest(self) -> Context:
+        """The same file with its first row as a whole backbone, where that explains the numbers better."""
+        first = None if self.bad_rows else as_backbone(self.layers)
+        if first is None:
+            return self
+        whole = unsaid_backbone(self.layers)
+        row = whole or first
+        other = Context(self.source, self.document.text, row.blocks, row)
+        return other if whole or other.cost + _TO_BE_BELIEVED < self.cost else self
+
+    @property
+    def cost(self) -> float:
+        """What speaks against its numbers, by the reading that explains them best."""
+        return self.verdict.best.cost if self.verdict.best else math.inf
 
     @property
     def output(self) -> Layer:
@@ -76,7 +97,7 @@ class Context:
     @cached_property
     def alignment(self) -> Alignment | None:
         """The stock model that this file was made from, or None when it resembles none."""
-        alignment = align(self.layers) if self.packed_row is None else None
+        alignment = align(self.layers)
         return alignment if alignment and alignment.confidence >= _ENOUGH else None
 
     @property
@@ -109,7 +130,7 @@ class Context:
     @cached_property
     def verdict(self) -> Verdict:
         """What is wrong with its numbers, and what they should be."""
-        is_readable = not self.bad_rows and self.packed_row is None and all(layer.raw_sources for layer in self.layers)
+        is_readable = not self.bad_rows and all(layer.raw_sources for layer in self.layers)
         if not is_readable or self.slow_rows:
             return Verdict()
         comments = {layer.index: self.document.comment_index(layer.index) for layer in self.layers}
@@ -132,8 +153,7 @@ class Context:
 
         None when a source does not exist, or when a row can't be read.
         """
-        is_readable = not self.bad_rows and self.packed_row is None
-        return shapes_or_none(self.corrected_layers, self.alignment) if is_readable else None
+        return None if self.bad_rows else shapes_or_none(self.corrected_layers, self.alignment)
 
     @cached_property
     def letters(self) -> list[str | None]:

@@ -140,8 +140,10 @@ def comments(subject: Context) -> Iterator[Finding]:
     """
     document, renumbered = subject.document, subject.verdict.renumber
     numbers: dict[int, int] = {}
-    for layer in subject.layers if subject.packed_row is None else ():
+    for layer in subject.layers:
         number, span = document.comment_index(layer.index) or (layer.index, None)
+        if layer.map is not None and layer.index <= number < layer.index + len(layer.blocks[layer.block].packed):
+            continue
         # A number larger than any index is a width or a size, and so is the first of several.
         if number <= len(subject.layers) + 9 and span and not _ANOTHER_NUMBER.match(document.text, span.end):
             numbers[layer.index] = number
@@ -169,7 +171,7 @@ def modules(subject: Context) -> Iterator[Finding]:
     unknown = []
     first = {layer.block: layer.index for layer in reversed(subject.layers) if not _is_as_inserted(layer)}
     for block, index in first.items():
-        if block == BAD_ROW or (subject.packed_row is not None and index <= subject.packed_row):
+        if block == BAD_ROW or (subject.unsaid_backbone and index <= subject.unsaid_backbone.index):
             continue  # rules `row` and `source` report those
         prefix, _, name = block.rpartition(".")
         if prefix not in ("", "nn", "torchvision.ops"):

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of, packed_problem
+from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of
+from ..core.packed import packed_problem
 from ..wording import counted, numbers
 from .alignment import input_shapes
 from .context import Context
@@ -36,10 +37,9 @@ _FOR_ONE_CONSUMER = re.compile(r"#.*\b(?:head|before|edge)\b")
 
 def sources(subject: Context) -> Iterator[Finding]:
     """A warning for a backbone in one row, which the numbers count as several."""
-    packed, verdict = subject.packed_row, subject.verdict
-    if packed is not None:
-        yield subject.finding(packed, packed_problem(subject.layers, packed), severity=WARNING)
-        return
+    verdict, unsaid = subject.verdict, subject.unsaid_backbone
+    if unsaid is not None:
+        yield subject.finding(unsaid.index, packed_problem(unsaid), severity=WARNING)
     for layer in subject.layers:
         if not layer.raw_sources:
             yield subject.finding(layer.index, f"{layer.block} {layer.problem()}")
@@ -175,7 +175,7 @@ def _may_give_several(subject: Context, sources: tuple[int, ...]) -> bool:
 
 def unread(subject: Context) -> Iterator[Finding]:
     """Every layer but the output layer has a consumer, unless the stock model's has none either."""
-    if subject.bad_rows or subject.packed_row is not None:
+    if subject.bad_rows:
         return
     consumers = consumers_of(subject.corrected_layers)
     for layer in subject.layers[:-1]:

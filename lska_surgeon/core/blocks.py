@@ -21,8 +21,9 @@ from .parser_rules import RULES
 #: Kernel size of hosts that people wrote without one.
 _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
 _SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
-#: What a custom module may be like beside a stock block: it keeps its source's width, or joins several of one width.
-ATTENTION, ADD = "attention", "add"
+#: What a custom module may be like beside a stock block: it keeps its source's width, joins several of one width, or is
+#: a whole backbone in one row.
+ATTENTION, ADD, BACKBONE = "attention", "add", "whole-backbone"
 #: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
 VERBATIM = (ATTENTION, ADD, "Concat")
 
@@ -128,7 +129,35 @@ LSKA_Attention     operator 1         op=lska-attention by=people
 
 attention          operator 1
 add                fuse     joins
+whole-backbone     other    ?         gives=maps
 """
+
+
+class PackedMap(NamedTuple):
+    """One of the layers that a row counts as which is a whole backbone: one of the maps that it gives, or none.
+
+    Attributes:
+        width: its channels; None where that is not known.
+        stride: pixels of the image per cell.
+    """
+
+    width: int | None
+    stride: float
+
+
+def packed_maps(layers: int, strides: Sequence[float] = (), widths: Sequence[int] = ()) -> tuple[PackedMap, ...]:
+    """What each layer is that a whole backbone in one row counts as; the last ones are its maps.
+
+    Args:
+        layers: how many there are.
+        strides: those of its maps, each after the one before; those that are missing halve, and the last is 32.
+        widths: theirs.
+    """
+    coarsest = strides[-1] if strides else 32.0
+    usual = [coarsest / 2 ** (layers - 1 - at) for at in range(layers)]
+    known = [*usual[: layers - len(strides)], *strides]
+    channels = [*[None] * (layers - len(widths)), *widths]
+    return tuple(PackedMap(width, max(float(stride), 1.0)) for width, stride in zip(channels, known))
 
 
 class HostRow(NamedTuple):
@@ -247,6 +276,7 @@ class CustomModule:
         like: "attention", "add", or the stock block whose row it has: widths, repeats and arguments as there.
         channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
         stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
+        packed: the layers that a row of it counts as, where it is a whole backbone.
     """
 
     name: str
@@ -254,6 +284,7 @@ class CustomModule:
     like: str
     channels_first: bool = False
     stride: float | None = None
+    packed: tuple[PackedMap, ...] = ()
 
     @property
     def keeps_shape(self) -> bool:
@@ -287,7 +318,8 @@ class Block:
         name: what rows call it.
         role: what a row of it does in a network.
         width: rule for channels out: `scaled` (the first argument, by the scale), `source`, `last` and `sum` (of the
-            sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before); ? when it can't be told.
+            sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before), a number; ? when it can't
+            be told.
         stride: rule for stride out over stride in, and its number.
         plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
         gives: what it gives where that is not one feature map.
@@ -303,6 +335,7 @@ class Block:
         traits: what else is true of it, as the column `is` has it.
         drawn: how it is drawn, where not as its role says.
         custom: the declaration of a custom module.
+        packed: the layers that a row of it counts as, where it is a whole backbone.
     """
 
     name: str
@@ -323,6 +356,20 @@ class Block:
     traits: frozenset[str] = frozenset()
     drawn: str | None = None
     custom: CustomModule | None = None
+    packed: tuple[PackedMap, ...] = ()
+
+    def of_map(self, at: int) -> Block:
+        """What the layer is that stands for one of a backbone's maps."""
+        width, stride = self.packed[at]
+        before = self.packed[at - 1].stride if at else 1.0
+        return replace(
+            self,
+            role="other",
+            width="?" if width is None else str(width),
+            stride=("fixed", stride / before),
+            gives=_GIVES["maps"],
+            packed=(),
+        )
 
     @property
     def is_known(self) -> bool:
@@ -441,7 +488,7 @@ class BlockTable:
     def _row_of(self, module: CustomModule) -> Block:
         like = self.rows[module.like]
         stride = like.stride if module.stride is None else ("fixed", module.stride)
-        return replace(like, name=module.name, stride=stride, op=None, other=None, custom=module)
+        return replace(like, name=module.name, stride=stride, op=None, other=None, custom=module, packed=module.packed)
 
 
 def _role_by_name(name: str) -> str:

@@ -106,6 +106,7 @@ class Layer:
         block: the module class that the row names.
         args: the arguments, as Ultralytics' loader would read them.
         blocks: the table that says what its block is.
+        map: which of a backbone's maps it stands for, counted from 0, where the row is a whole backbone; see `counted`.
     """
 
     index: int
@@ -115,11 +116,18 @@ class Layer:
     block: str
     args: tuple[Any, ...]
     blocks: BlockTable = field(default=STOCK, compare=False, repr=False)
+    map: int | None = None
 
     @cached_property
     def kind(self) -> Block:
         """What its block is."""
-        return self.blocks[self.block]
+        block = self.blocks[self.block]
+        return block if self.map is None else block.of_map(self.map)
+
+    @property
+    def has_row(self) -> bool:
+        """Whether a row of its own stands for it: not so for the further maps of a backbone in one row."""
+        return not self.map
 
     @cached_property
     def plain_args(self) -> tuple[Any, ...]:
@@ -227,8 +235,24 @@ def as_from(value: Any) -> From | None:
     return None
 
 
+def counted_layers(row: Layer) -> tuple[Layer, ...]:
+    """A row as the layers that the numbers count it as: itself, but for a whole backbone, which is one for each map.
+
+    Each of these reads the one before, as the stages of the backbone do.
+    """
+    maps = range(1, len(row.kind.packed))
+    if not maps:
+        return (row,)
+    return (replace(row, map=0), *(replace(row, index=row.index + at, frm=-1, map=at) for at in maps))
+
+
+def packed_row(layers: Sequence[Layer]) -> Layer | None:
+    """The row that is a whole backbone by the table that the layers were read with; None where there is none."""
+    return next((layer for layer in layers if layer.map is not None), None)
+
+
 def rows_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> tuple[Layer, ...]:
-    """The rows of a model's stored YAML, their sources unchecked.
+    """The rows of a model's stored YAML as layers, their sources unchecked.
 
     Raises:
         BuildError: what stands under backbone and head is no list of rows.
@@ -242,7 +266,7 @@ def rows_of(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) -> t
             layer = _row(row, len(layers), section, blocks)
             if layer is None:
                 raise BuildError(f"{name} has a row that is not [from, repeats, module, args]: {clean(shown(row), 60)}")
-            layers.append(layer)
+            layers += counted_layers(layer)
     return tuple(layers)
 
 
@@ -271,8 +295,9 @@ def yaml_of(graph: Graph, yaml: Mapping[str, Any]) -> dict[str, Any]:
     """A stored YAML with the rows of `graph` in the place of its own."""
     rows: dict[str, list[Any]] = {"backbone": [], "head": []}
     for layer in graph:
-        frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
-        rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
+        if layer.has_row:
+            frm = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
+            rows[layer.section].append([frm, layer.repeats, layer.block, deepcopy(list(layer.args))])
     return {**yaml, **rows}
 
 
@@ -297,31 +322,6 @@ def role_of(layer: Layer, output: int) -> str:
     if role == "conv" and layer.args[2:3] == (2,):
         return "down"
     return "other" if role == "output" else role
-
-
-#: How many layers a patched parser counts such a row for.
-PACKED_LAYERS = 5
-
-
-def packed_row(layers: Sequence[Layer]) -> int | None:
-    """The index of the row that the numbers count as several layers; None where there is none."""
-    if not any(layer.problem() for layer in layers):
-        return None
-    at = next((layer.index for layer in layers if not layer.kind.same), None)
-    if at is None or layers[at].kind.is_known or layers[at].problem():
-        return None
-    if any(layer.section == SECTIONS[0] and role_of(layer, len(layers) - 1) == "down" for layer in layers[at + 1 :]):
-        return None  # a whole backbone leaves nothing to sample down
-    shifted = [replace(layer, index=layer.index + PACKED_LAYERS - 1) for layer in layers[at + 1 :]]
-    return None if any(layer.problem() for layer in shifted) else at
-
-
-def packed_problem(layers: Sequence[Layer], at: int) -> str:
-    """What such a row is, in one sentence."""
-    return (
-        f"row {at} ({layers[at].block}) is a whole backbone that gives a list of maps, and the numbers count it as "
-        f"{PACKED_LAYERS} layers, for a parser patched for that: plain Ultralytics does not build such a file"
-    )
 
 
 def yolov5_problem(block: str, args: Collection[Any]) -> str | None:

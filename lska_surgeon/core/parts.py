@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..wording import few
 from .blocks import HostRow
-from .graph import IMAGE, Graph, Layer, role_of
+from .graph import IMAGE, Graph, Layer, packed_row, role_of
 from .shapes import Shape, effect_of, strides_of
 
 _UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
@@ -135,7 +135,7 @@ def believed_strides(graph: Graph, shapes: Sequence[Shape]) -> tuple[float | Non
         readings = [{**ratios, first.index: ratio} for ratio in choices]
         ratios = max(readings, key=lambda reading: _agreeing(graph, fitted(reading))) if choices[1:] else readings[0]
         strides = fitted(ratios)
-    return tuple(strides) if _fit_together(graph, strides) else known
+    return tuple(strides) if fit_together(graph, strides) else known
 
 
 def _agreeing(graph: Graph, strides: Sequence[float | None]) -> int:
@@ -148,7 +148,7 @@ def _agreeing(graph: Graph, strides: Sequence[float | None]) -> int:
     return sum(1 if len(read) == 1 else -1 for read in joined if None not in read)
 
 
-def _fit_together(graph: Graph, strides: Sequence[float | None]) -> bool:
+def fit_together(graph: Graph, strides: Sequence[float | None]) -> bool:
     """Whether all that is joined has one stride, and no two inputs of the output layer have."""
     for layer in graph:
         read = [strides[source] for source in dict.fromkeys(layer.sources) if source != IMAGE and strides[source]]
@@ -382,6 +382,9 @@ class Parts:
                 )
 
     def _stages_left_out(self) -> Iterator[str]:
+        packed = packed_row(self.graph.layers)
+        if packed is not None:
+            yield f"backbone leaves out {packed.index} ({packed.block}): its maps are one row, with no row between them"
         for stage in self._stages:
             own = [layer for layer in stage if not layer.kind.is_known and layer.index not in self._picked_from]
             if own and not self._is_stem(stage) and self._last_block(stage) is None:

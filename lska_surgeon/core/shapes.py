@@ -318,6 +318,8 @@ def _channels(
         return None if None in widths else sum(width for width in widths if width is not None)
     if rule == "resnet":  # ResNetLayer, [c1, c2, stride, is_first, n, e]
         return args[1] * (1 if args[3:4] and args[3] else 4) if len(args) > 1 and isinstance(args[1], int) else None
+    if rule.isdigit():
+        return int(rule)
     if rule.startswith("args"):
         at = int(rule[len("args[") : -1])
         value = args[at] if len(args) > at else None

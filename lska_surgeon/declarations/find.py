@@ -26,8 +26,19 @@ from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..core.blocks import STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
+from ..core.blocks import (
+    BACKBONE,
+    STOCK,
+    VERBATIM,
+    Block,
+    BlockTable,
+    CustomModule,
+    Declarations,
+    PackedMap,
+    packed_maps,
+)
 from ..core.operators import CBAM, OP_BLOCKS
+from ..core.shapes import MOST_CHANNELS
 from ..errors import DeclarationError, needs
 from ..files import no_file, read_within
 from ..wording import clean, did_you_mean, one_line, shown
@@ -35,7 +46,10 @@ from ..wording import clean, did_you_mean, one_line, shown
 FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 #: Before each table's name in pyproject.toml.
 TOOL = "tool.lska-surgeon."
-FIELDS = ("class", "like", "channels", "stride")
+_OF_BACKBONES = frozenset(("layers", "strides", "widths"))
+FIELDS = ("class", "like", "channels", "stride", *sorted(_OF_BACKBONES))
+#: How many layers a whole backbone counts as where its declaration does not say it, and the most that it may.
+_USUAL_LAYERS, _MOST_LAYERS = 5, 12
 
 
 def _is_scaled(block: Block) -> bool:
@@ -45,6 +59,7 @@ def _is_scaled(block: Block) -> bool:
 
 LIKES = (
     *VERBATIM,
+    BACKBONE,
     *sorted(block.name for block in STOCK if _is_scaled(block)),
     *sorted(block.name for block in STOCK if block.is_output),
 )
@@ -175,7 +190,12 @@ class _Reader:
                 raise self._bad(name, key, problem)
         like = self._like(name, fields)
         return CustomModule(
-            name, self._target(name, fields), like, self._channels(name, fields, like), self._stride(name, fields, like)
+            name,
+            self._target(name, fields),
+            like,
+            self._channels(name, fields, like),
+            self._stride(name, fields, like),
+            self._maps(name, fields, like),
         )
 
     def _target(self, name: str, fields: Mapping[str, Any]) -> str:
@@ -197,7 +217,7 @@ class _Reader:
         return f"{file}:{found['cls']}"
 
     def _like(self, name: str, fields: Mapping[str, Any]) -> str:
-        allowed = "attention (keeps the shape), add, Concat, or a stock block such as C2f or Conv"
+        allowed = "attention (keeps the shape), add, Concat, whole-backbone, or a stock block such as C2f or Conv"
         like = self._word(name, fields, "like", allowed)
         if like not in LIKES:
             problem = f"nothing known is {clean(like)!r}{did_you_mean(like, LIKES)}: it is {allowed}"
@@ -224,7 +244,31 @@ class _Reader:
             raise self._bad(name, "stride", problem)
         if STOCK[like].is_output:
             raise self._bad(name, "stride", f"a block that is like {like} gives no map: drop stride")
+        if like == BACKBONE:
+            raise self._bad(name, "stride", "a backbone gives several maps: write strides = [4, 8, 16, 32]")
         return float(value)
+
+    def _maps(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[PackedMap, ...]:
+        if like != BACKBONE:
+            for key in _OF_BACKBONES.intersection(fields):
+                raise self._bad(name, key, f"it counts as one layer, being like {like}: drop {key}")
+            return ()
+        layers = fields.get("layers", _USUAL_LAYERS)
+        if type(layers) is not int or not 2 <= layers <= _MOST_LAYERS:
+            raise self._bad(name, "layers", f"{shown(layers)} is not how many layers it counts as: 2 to {_MOST_LAYERS}")
+        strides, widths = self._numbers(name, fields, "strides", layers), self._numbers(name, fields, "widths", layers)
+        if any(math.log2(stride) % 1 for stride in strides) or list(strides) != sorted(strides):
+            problem = f"{shown(list(strides))} are no strides of maps: powers of two, such as [4, 8, 16, 32]"
+            raise self._bad(name, "strides", problem)
+        return packed_maps(layers, strides, widths)
+
+    def _numbers(self, name: str, fields: Mapping[str, Any], key: str, most: int) -> tuple[int, ...]:
+        values = fields.get(key, [])
+        if not isinstance(values, list) or not all(type(one) is int and 0 < one <= MOST_CHANNELS for one in values):
+            raise self._bad(name, key, f"{shown(values)} is no list of whole numbers, one for each map")
+        if len(values) > most:
+            raise self._bad(name, key, f"{len(values)} numbers for what counts as {most} layers: one for each map")
+        return tuple(values)
 
     def _word(self, name: str, fields: Mapping[str, Any], key: str, allowed: str) -> str:
         if key not in fields:

@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 
 from ..core.alignment import is_width
-from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, CustomModule, Declarations
+from ..core.blocks import ADD, ATTENTION, BACKBONE, STOCK, VERBATIM, CustomModule, Declarations
 from ..core.graph import IMAGE, Graph, Layer, Scaling, role_of
 from ..core.shapes import shapes_of
 from ..errors import DeclarationError
@@ -60,7 +60,7 @@ def guess_blocks(graph: Graph, names: Sequence[str]) -> dict[str, CustomModule]:
 def like_by_name(name: str) -> str | None:
     """The stock block whose name a name begins with, or has between its parts: C3k2_Faster, MyC2f, SPPF_LSKA."""
     parts = [part for part in re.split(r"_|(?<=[a-z0-9])(?=[A-Z])", name) if part]
-    stock = sorted((one for one in LIKES if one not in VERBATIM), key=len, reverse=True)
+    stock = sorted((one for one in LIKES if one not in (*VERBATIM, BACKBONE)), key=len, reverse=True)
     for one in stock:
         if name.startswith(one) or one in parts:
             return one

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import SECTIONS, Graph, Layer, as_from, packed_problem, packed_row
+from ..core.graph import SECTIONS, Graph, Layer, as_from, counted_layers
+from ..core.packed import packed_problem, unsaid_backbone
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from .text import (
@@ -190,6 +191,7 @@ class Document:
         self.name = name
         self.blocks = blocks
         self._bad_rows = bad_rows
+        #: A row for each layer; further maps of a backbone in one row stand where it does.
         self.rows: tuple[Row, ...] = ()
         self._layers: list[Layer] = []
         try:
@@ -234,9 +236,9 @@ class Document:
         Raises:
             GraphError: the sources do not make one.
         """
-        packed = packed_row(self.layers)
-        if packed is not None:
-            raise GraphError(f"{self.name}: {packed_problem(self.layers, packed)}")
+        unsaid = unsaid_backbone(self.layers)
+        if unsaid is not None:
+            raise GraphError(f"{self.name}: {packed_problem(unsaid)}")
         return Graph(self.layers, self.settings, self.name)
 
     @cached_property
@@ -351,8 +353,11 @@ class Document:
         rows = []
         for row in node.value:
             dash = None if node.style else node.column
+            before = len(self._layers)
             try:
-                rows.append(self._read_row(section, row, dash, seen))
+                first = self._read_row(section, row, dash, seen)
+                further = first._replace(raw_sources=(Span(first.whole.end, first.whole.end),), each_arg=())
+                rows += [first, *[further] * (len(self._layers) - before - 1)]
             except RowError as error:
                 if self._bad_rows is None:
                     raise
@@ -385,7 +390,7 @@ class Document:
             raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
         if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
-        self._layers.append(Layer(index, section, frm, repeats, block, tuple(args), self.blocks))
+        self._layers += counted_layers(Layer(index, section, frm, repeats, block, tuple(args), self.blocks))
         source_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
             whole=span_of(node),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Graph, Scaling, graph_of, packed_problem, packed_row, scaling_of
+from ..core.graph import Graph, Scaling, graph_of, packed_row, scaling_of
 from ..core.operators import other_ops
 from ..core.shapes import Shape, settings_problems, shapes_of, size_problem, width_problem
 from ..core.surgery import Edit, Placement
@@ -109,7 +109,10 @@ def stored_model(yaml: Mapping[str, Any], path: Path, blocks: BlockTable = STOCK
     graph, letter = graph_of(yaml, path.name, blocks), yaml.get("scale") or None
     packed = packed_row(graph.layers)
     if packed is not None:
-        raise GraphError(f"{path.name}: {packed_problem(graph.layers, packed)}")
+        raise GraphError(
+            f"{path.name}: row {packed.index} ({packed.block}) is a whole backbone, which counts as several layers: "
+            "the YAML of such a network can be edited here, its weights can't"
+        )
     return Model(Source(path, path.name, letter), graph, scaling_of(graph.settings, letter), classes=yaml.get("nc"))
 
 

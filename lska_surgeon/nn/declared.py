@@ -197,6 +197,8 @@ def marked_row(row: Layer, cls: type[nn.Module]) -> tuple[str, list[Any]]:
     is `parse_model`'s own list of the widths so far.
     """
     problem = custom_row_problem(row)
+    if row.kind.packed:
+        problem = f"{row.block} is a whole backbone in one row, which the parser of Ultralytics does not build"
     if problem:
         raise BuildError(f"layer {row.index}: {problem}")
     mark = Mark(row, cls)

@@ -28,6 +28,7 @@ from lska_surgeon.modelfile.remove import plan_remove
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
 SCHEMA = Path(__file__).parents[2] / "templates" / "blocks.schema.json"
+PACKED = '[blocks.Tiny]\nclass = "nets:Tiny"\nlike = "whole-backbone"\n'
 ONE = '[blocks.EMA]\nclass = "my_blocks:EMA"\nlike = "attention"\n'
 
 
@@ -62,6 +63,13 @@ def test_a_project_is_read_whole() -> None:
         (ONE + "stride = 3\n", 4, "blocks.EMA.stride", "power of two"),
         (ONE + "# stride = 3\nstride = 3 # stride = 4\n", 5, "blocks.EMA.stride", "power of two"),
         (ONE + "stride = true\n", 4, "blocks.EMA.stride", "power of two"),
+        (ONE + "layers = 5\n", 4, "blocks.EMA.layers", "it counts as one layer, being like attention: drop layers"),
+        (PACKED + "layers = 1\n", 4, "blocks.Tiny.layers", "1 is not how many layers it counts as: 2 to 12"),
+        (PACKED + "strides = [4, 6]\n", 4, "blocks.Tiny.strides", "powers of two, such as [4, 8, 16, 32]"),
+        (PACKED + "strides = [8, 4]\n", 4, "blocks.Tiny.strides", "powers of two, such as [4, 8, 16, 32]"),
+        (PACKED + "layers = 2\nwidths = [8, 8, 8]\n", 5, "blocks.Tiny.widths", "3 numbers for what counts as 2 layers"),
+        (PACKED + 'widths = "wide"\n', 4, "blocks.Tiny.widths", "no list of whole numbers, one for each map"),
+        (PACKED + "stride = 2\n", 4, "blocks.Tiny.stride", "write strides = [4, 8, 16, 32]"),
         (ONE.replace('"attention"', '"atention"'), 3, "blocks.EMA.like", "did you mean attention?"),
         (ONE.replace('"attention"', "7"), 3, "blocks.EMA.like", "not a word in quotes"),
         (ONE.replace("my_blocks:EMA", "my_blocks"), 2, "blocks.EMA.class", "neither module:Class"),
@@ -217,6 +225,9 @@ def test_the_schema_allows_what_is_read() -> None:
     fields = schema["properties"]["blocks"]["additionalProperties"]["properties"]
     assert tuple(fields["like"]["enum"]) == LIKES
     project = tomllib.loads((PROJECT / "lska-surgeon.toml").read_text(encoding="utf-8"))
+    project["blocks"]["Tiny"] = {
+        "class": "nets:Tiny", "like": "whole-backbone", "layers": 5, "strides": [4, 8], "widths": [8, 16]
+    }  # fmt: skip
     jsonschema.validate(project, schema)
     project["blocks"]["EMA"]["like"] = "nothing"
     with pytest.raises(jsonschema.ValidationError):

@@ -56,7 +56,7 @@ class WiredRows:
         self.last = size - 1
         self.written: Wiring = tuple(tuple(layer.sources) for layer in layers)
         self.numbers = [layer.raw_sources for layer in layers]
-        places = [(i, j) for i, numbers in enumerate(self.numbers) for j in range(len(numbers))]
+        places = [(i, j) for i, numbers in enumerate(self.numbers) for j in range(len(numbers)) if layers[i].has_row]
         self.slots: list[Slot] = [
             (i, j) for i, j in places if self.numbers[i][j] >= 0 or self.written[i][j] < (0 if i else IMAGE)
         ]

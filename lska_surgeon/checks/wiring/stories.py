@@ -108,7 +108,7 @@ def _all(net: WiredRows, comments: Comments, costs: Mapping[str, float], numbers
 
 def _insertions(net: WiredRows) -> Iterator[list[int]]:
     """Rows that may have been inserted: any one, up to four adjacent ones, any that refine."""
-    rows = [i for i in range(1, net.last) if len(net.numbers[i]) == 1]
+    rows = [i for i in range(1, net.last) if len(net.numbers[i]) == 1 and net.layers[i].map is None]
     for i in rows:
         yield [i]
         for count in range(2, _MOST_ADJACENT + 1):
