@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .api.edit import check, insert, remove
+    from .api.edit import check, insert, levels, remove, replace
     from .api.environment import autoload, blocks, doctor, register, run_yolo
     from .api.experiments import ablate, report, results, templates, variants
     from .api.inspect import curves, diff, draw, erf, flops, latency, load_checkpoint, positions
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 #: Module -> the public names that it has.
 _HOMES = {
-    "api.edit": ("check", "insert", "remove"),
+    "api.edit": ("check", "insert", "levels", "remove", "replace"),
     "api.environment": ("autoload", "blocks", "doctor", "register", "run_yolo"),
     "api.experiments": ("ablate", "report", "results", "templates", "variants"),
     "api.inspect": ("curves", "diff", "draw", "erf", "flops", "latency", "load_checkpoint", "positions"),
@@ -42,10 +42,12 @@ __all__ = [
     "graft",
     "insert",
     "latency",
+    "levels",
     "load_checkpoint",
     "positions",
     "register",
     "remove",
+    "replace",
     "report",
     "results",
     "run_yolo",

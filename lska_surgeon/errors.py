@@ -78,6 +78,10 @@ class PositionError(SurgeonError):
     """A position that is misspelt, or that matches nothing in this model."""
 
 
+class MisfitError(SurgeonError):
+    """A block, level or backbone that does not fit the place where it was to stand."""
+
+
 class RecipeError(SurgeonError):
     """A recipe that can't be read or followed; the message names file, line and field."""
 

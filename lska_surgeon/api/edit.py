@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..core.surgery import placement_of
@@ -12,12 +12,13 @@ from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
 from ..modelfile import insert as planned
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN
-from .verb import Blocks, PathLike, as_name, listed, name_or_none, table_of, verb
+from .verb import Blocks, PathLike, as_name, listed, name_or_none, split, table_of, verb
 
 if TYPE_CHECKING:
     from ..checks.findings import CheckedFile, CheckedFiles
     from ..core.blocks import BlockTable
     from ..modelfile.remove import Removal
+    from ..modelfile.replace import EditedModel, GraphEdit
 
 
 class Insertion(planned.PlannedInsertion):
@@ -89,10 +90,128 @@ def insert(
 
 
 @verb
-def remove(variant: PathLike, *, output: PathLike | None = None, blocks: Blocks = None) -> Removal:
-    """Take LSKA out of a model YAML; nothing is written before `.write()`.
+def replace(
+    base: PathLike,
+    at: str | Iterable[str],
+    *,
+    by: str | Iterable[str],
+    args: str | None = None,
+    repeats: int | None = None,
+    scale: str | None = None,
+    unchecked: bool = False,
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> EditedModel:
+    """Put other blocks in the place of rows of a model YAML; nothing is written before `.write()`.
 
-    A file that `insert` wrote gives its base back byte for byte.
+    >>> import lska_surgeon as ls
+    >>> variant = ls.replace("yolov8s.yaml", "neck", by="C3k2")
+    >>> variant.new_rows
+    (12, 15, 18, 21)
+
+    Args:
+        base: path of a model YAML, or a stock Ultralytics name with its scale.
+        at: what is replaced; may be given several times. A slot (stem, down, backbone, block, pool, up, fusion, neck,
+            head), which may be narrowed (down:p4), a row (9, -2, SPPF, C2f#2), or rows that become one (0-2).
+        by: the block that comes, for all of them or for each its own; with at="backbone" a model YAML, whose backbone
+            comes.
+        args: the arguments of the new rows: `w` is the width that is needed, `k` the kernel size that was there, `s`
+            the stride; 'w,5' for [512, 5]. None takes those that stock models have.
+        repeats: repeats of the new rows. None takes those of the rows that were there.
+        scale: scale, where the base's name does not say it.
+        unchecked: go on where `check` finds errors in the base.
+        output: file to write, or - for standard output. None takes a name that tells what was done.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        DocumentError: the base is not there, or is no model YAML.
+        BrokenBaseError: `check` finds an error in it.
+        PositionError: a slot or row is misspelt or matches nothing in this model.
+        MisfitError: a block is not known, or does not give what the place needs.
+        TargetError: Ultralytics would build another network under the output's name.
+    """
+    from ..modelfile.replace import GraphEdit
+
+    places, comers = list(listed(at)), list(listed(by))
+    if len(comers) not in (1, len(places)) or not places:
+        raise ArgumentError(f"there are {len(places)} --at and {len(comers)} --by: give one --by, or one for each --at")
+    comers = comers * len(places) if len(comers) == 1 else comers
+    changes = [GraphEdit("replace", place, one, args, repeats) for place, one in zip(places, comers)]
+    return _edited(base, changes, scale, unchecked, output, table_of(blocks))
+
+
+@verb
+def levels(
+    base: PathLike,
+    *,
+    add: str | Iterable[str] = (),
+    drop: str | Iterable[str] = (),
+    scale: str | None = None,
+    unchecked: bool = False,
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> EditedModel:
+    """Give the output layer of a model YAML pyramid levels more or less; nothing is written before `.write()`.
+
+    >>> import lska_surgeon as ls
+    >>> len(ls.levels("yolov8s.yaml", add="p2").variant.graph)
+    29
+
+    Args:
+        base: path of a model YAML, or a stock Ultralytics name with its scale.
+        add: a level next to the finest or the coarsest; may be given several times. The rows of the neck's nearest step
+            are repeated for it.
+        drop: a level that goes; may be given several times. Rows that nobody needs then go with it.
+        scale: scale, where the base's name does not say it.
+        unchecked: go on where `check` finds errors in the base.
+        output: file to write, or - for standard output. None takes a name that tells what was done.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Raises:
+        DocumentError: the base is not there, or is no model YAML.
+        BrokenBaseError: `check` finds an error in it.
+        PositionError: a level is there already, is not there, or is not next to those that are.
+        MisfitError: the neck has no step that could be repeated.
+        TargetError: Ultralytics would build another network under the output's name.
+    """
+    from ..modelfile.replace import GraphEdit
+
+    changes = [GraphEdit(kind, level) for kind, levels in (("add", add), ("drop", drop)) for level in split(levels)]
+    if not changes:
+        raise ArgumentError("say which level: --add p2, or --drop p5")
+    return _edited(base, changes, scale, unchecked, output, table_of(blocks))
+
+
+def _edited(
+    base: PathLike,
+    changes: Sequence[GraphEdit],
+    scale: str | None,
+    unchecked: bool,
+    output: PathLike | None,
+    table: BlockTable,
+) -> EditedModel:
+    from ..modelfile.replace import plan_changes
+
+    model = load(as_name(base), scale, blocks=table)
+    if not unchecked and not model.source.is_stock:
+        from ..checks.check import refuse_broken
+
+        refuse_broken(model.source, model.text, model.blocks)
+    return plan_changes(model, changes, name_or_none(output))
+
+
+@verb
+def remove(
+    variant: PathLike,
+    *,
+    at: str | Iterable[str] = (),
+    scale: str | None = None,
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> Removal | EditedModel:
+    """Take out of a model YAML what was put in, or rows that are named; nothing is written before `.write()`.
+
+    A file that `insert`, `replace` or `levels` wrote gives its base back byte for byte.
 
     >>> import lska_surgeon as ls
     >>> variant = ls.insert("yolov8s.yaml", "neck").write()
@@ -101,14 +220,22 @@ def remove(variant: PathLike, *, output: PathLike | None = None, blocks: Blocks 
 
     Args:
         variant: path of a model YAML.
+        at: rows to take out instead, which keep the shape of what they read; may be given several times: 9, SPPF, 9-10.
+        scale: scale for `at`, where the name does not say it.
         output: file to write, or - for standard output. None takes the base's name as the variant's name tells it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the file is not there, or is no model YAML.
-        PositionError: it has no LSKA.
+        PositionError: it has no LSKA, or no such row.
+        MisfitError: a row that is named does not keep its source's shape.
         TargetError: Ultralytics would build another network under the output's name.
     """
+    if listed(at):
+        from ..modelfile.replace import GraphEdit
+
+        changes = [GraphEdit("remove", rows) for rows in listed(at)]
+        return _edited(variant, changes, scale, True, output, table_of(blocks))
     from ..modelfile.remove import plan_remove
 
     return plan_remove(as_name(variant), name_or_none(output), table_of(blocks))
@@ -190,5 +317,5 @@ def _built(checked: CheckedFile) -> CheckedFile:
     try:
         build(checked.path, named=checked.scale)
     except SurgeonError as error:
-        return replace(checked, findings=(*checked.findings, Finding(ERROR, "build", 1, None, str(error))))
+        return dataclasses.replace(checked, findings=(*checked.findings, Finding(ERROR, "build", 1, None, str(error))))
     return checked

@@ -47,7 +47,7 @@ RULES = (
         "arguments",
         ERROR,
         "a row has fewer arguments than its block needs, or more than it takes (warning where it still builds)",
-        (rules_arguments.arguments, rules_arguments.of_another_parser),
+        (rules_arguments.arguments,),
     ),
     Rule(
         "channels",
@@ -58,7 +58,7 @@ RULES = (
     Rule(
         "scale",
         ERROR,
-        "the scale that the file's name asks for is not there, or has other numbers than the parser takes (warning)",
+        "the scale that the file's name asks for is not there, or has more than three numbers (warning)",
         (rules_rows.scale,),
     ),
     Rule("comment", WARNING, "an index comment is stale", (rules_rows.comments,)),
@@ -137,7 +137,7 @@ def refuse_broken(source: Source, text: str | None = None, blocks: BlockTable = 
     if errors:
         first, more = errors[0], f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise BrokenBaseError(
-            f"{source.name} is wrong as it is, and would be wrong with LSKA in it: line {first.line}, {first.text}"
+            f"{source.name} is wrong as it is, and an edit would keep that: line {first.line}, {first.text}"
             f"{more}; see lska-surgeon check {source.path} --fix, or go on with --unchecked"
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 from ..api import edit as api
@@ -42,17 +42,65 @@ def insert(how: Presentation, **asked: Any) -> None:
     how.deliver(api.insert(**asked))
 
 
-@command(api.remove, *DELIVERY, *formats("text", "json"))
-def remove(how: Presentation, **asked: Any) -> None:
-    """Take LSKA out of the model YAML VARIANT and write the base.
+@command(api.replace, *DELIVERY, *formats("text", "json", "github"), metavars={"at": "SLOT"})
+def replace(how: Presentation, **asked: Any) -> None:
+    """Put other blocks in the place of rows of the model YAML BASE and write the variant.
 
-    A file that `insert` wrote gives its base back byte for byte. In a file that people wrote, operator rows go, hosts
+    Widths, repeats, layer indices, sources and index comments are written as they must be; everything else stays byte
+    for byte, and `lska-surgeon remove` gives the base back. A block fits where it gives the size and, but for fusions,
+    the width that was there; one that does not is refused.
+
+    \b
+    Slots:
+      stem         the first row
+      down, up     rows that sample down or up
+      backbone     the last block of each stage; a model, where --by is one
+      block        every block that refines features
+      pool         the SPPF, or what stands in its place
+      fusion       rows that join maps of one size, such as Concat
+      neck         the block that refines each fusion
+      head         the output layer
+      SEL, A-B     a row (9, -2, SPPF, C2f#2); rows that become one (0-2)
+    A slot may be narrowed: neck:p3,p4  down:7.
+
+    \b
+    Examples:
+      lska-surgeon replace yolov8s.yaml --at neck --by C3k2
+      lska-surgeon replace yolov8s.yaml --at down:p4,p5 --by ADown --at pool --by SPPELAN
+      lska-surgeon replace yolov8s.yaml --at backbone --by yolo11s.yaml
+      lska-surgeon replace yolov8s.yaml --at head --by Segment --dry-run
+    """
+    how.deliver(api.replace(**asked))
+
+
+@command(api.levels, *DELIVERY, *formats("text", "json", "github"))
+def levels(how: Presentation, **asked: Any) -> None:
+    """Give the model YAML BASE pyramid levels more or less and write the variant.
+
+    A new level gets a step of the neck up to it and back, as its neighbour has one; for a level behind the coarsest the
+    backbone gets a stage more. `--add p2` makes of yolov8 what Ultralytics ships as yolov8-p2.
+
+    \b
+    Examples:
+      lska-surgeon levels yolov8s.yaml --add p2
+      lska-surgeon levels yolo11s.yaml --add p2 --drop p5
+    """
+    how.deliver(api.levels(**asked))
+
+
+@command(api.remove, *DELIVERY, *formats("text", "json"), metavars={"at": "ROW"})
+def remove(how: Presentation, **asked: Any) -> None:
+    """Take out of the model YAML VARIANT what was put in, and write the base.
+
+    A file that `insert`, `replace` or `levels` wrote gives its base back byte for byte. With --at rows are taken out
+    that keep the shape of what they read. In a file that people wrote, operator rows go, hosts
     such as SPPF_LSKA become plain again, and every source and index comment is renumbered. VARIANT may be - for
     standard input; then the base goes to standard output unless -o names a file.
 
     \b
     Example:
       lska-surgeon remove yolov8s-lska-neck-k35.yaml -o yolov8s-base.yaml
+      lska-surgeon remove yolov8s.yaml --at SPPF
     """
     how.deliver(api.remove(**asked))
 
@@ -79,13 +127,13 @@ def check(how: Presentation, **asked: Any) -> int:
     fix = how.fix is not None
     alone = len(files.files) == 1
     chosen = [file.chosen(how.fix or 0) if alone or file.choices else file for file in files.files]
-    checked = replace(files, files=chosen, strict=how.strict, with_diffs=fix)
+    checked = dataclasses.replace(files, files=chosen, strict=how.strict, with_diffs=fix)
     report = checked.report()
     if how.form == "json":
         how.show(report)
     else:
         if how.form == "text":  # why a file can't be read is an error of the command's
-            report = replace(report, annotations=[one for one in report.annotations if one.line])
+            report = dataclasses.replace(report, annotations=[one for one in report.annotations if one.line])
         if report.annotations:
             say.report(render(report, "lines" if how.form == "text" else how.form), err=fix)
         how.tell(report.notes)

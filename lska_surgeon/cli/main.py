@@ -25,7 +25,9 @@ from .say import give_up, leave, prepare_streams
 GROUPS = {
     "Edit": {
         "insert": "Put LSKA into a model YAML.",
-        "remove": "Take LSKA out of a model YAML again.",
+        "replace": "Put other blocks in the place of rows, or another backbone.",
+        "levels": "Give the output layer pyramid levels more or less.",
+        "remove": "Take out what was put in, byte for byte, or rows by name.",
         "check": "Find wiring errors in model YAMLs.",
     },
     "Inspect": {
@@ -64,6 +66,9 @@ COMMANDS = {name: text for group in GROUPS.values() for name, text in group.item
 MEANT = {
     **dict.fromkeys(("compare", "delta"), "diff"),
     **dict.fromkeys(("add", "inject", "apply", "put"), "insert"),
+    **dict.fromkeys(("swap", "exchange", "substitute"), "replace"),
+    **dict.fromkeys(("pyramid", "p2", "p6"), "levels"),
+    **dict.fromkeys(("undo", "delete", "restore", "revert"), "remove"),
     **dict.fromkeys(("plot", "render", "view", "visualize", "visualise"), "draw"),
     **dict.fromkeys(("info", "show", "describe"), "inspect"),
     **dict.fromkeys(("lint", "validate", "verify"), "check"),

@@ -19,8 +19,12 @@ from .presentation import Number, Presentation, PresentationOption, not_empty
 #: Parameters of verbs -> how they stand in the help, and what completes them.
 _METAVARS = {
     "at": "POSITION[@K]",
+    "add": "LEVEL",
+    "args": "LIST",
     "base": "NETWORK",
+    "by": "BLOCK|YAML",
     "columns": "NAME,…",
+    "drop": "LEVEL",
     "devices": "0,1,…|cpu",
     "dilation": "D",
     "effect": "X",
@@ -147,7 +151,7 @@ def parameters_of(verb: Callable[..., Any], metavars: Mapping[str, str], optiona
     return [
         _argument(one, metavars.get(one.name), one.name != optional)
         if one is first or _is_path(one) or one.kind is one.VAR_KEYWORD
-        else _option(one, sentences.get(one.name, ""))
+        else _option(one, sentences.get(one.name, ""), metavars.get(one.name))
         for one in parameters
         if not any(kind.startswith("Callable") for kind in kinds_of(one))
     ]
@@ -185,7 +189,7 @@ def _argument(parameter: inspect.Parameter, metavar: str | None, required: bool)
     )
 
 
-def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
+def _option(parameter: inspect.Parameter, sentence: str, metavar: str | None = None) -> click.Option:
     name, kinds, default = parameter.name, kinds_of(parameter), parameter.default
     word = f"--{name.rstrip('_').replace('_', '-')}"  # `try_`, for `try` is a word of Python's own
     if kinds == ["bool"]:
@@ -202,7 +206,9 @@ def _option(parameter: inspect.Parameter, sentence: str) -> click.Option:
         multiple=several,
         required=default is parameter.empty,
         show_default=default not in (None, (), parameter.empty),
-        metavar=None if choices_of(parameter) else _METAVARS.get(name, "FILE" if path else "N" if number else None),
+        metavar=None
+        if choices_of(parameter)
+        else metavar or _METAVARS.get(name, "FILE" if path else "N" if number else None),
         callback=_numbers if several and number else None if number or name in _MAY_BE_EMPTY else not_empty,
         shell_complete=_COMPLETIONS.get(name, completion.files if path else None),
         help=sentence,

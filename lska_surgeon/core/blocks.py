@@ -20,7 +20,6 @@ from .parser_rules import RULES
 
 #: Kernel size of hosts that people wrote without one.
 _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
-_SMALLEST_WIDTH = 32  # in a row; smaller numbers are kernel sizes, groups and reductions
 _SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
 #: What a custom module may be like beside a stock block: it keeps its source's width, joins several of one width, or is
 #: a whole backbone in one row.
@@ -43,48 +42,53 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # is      what else is true of it: `same` (it gives what it gets, bit for bit), `text` (it reads a text beside its map),
 #         `pads` (it makes its map larger by what its first argument says), `fetches` (it may download weights).
 # drawn   how it is drawn, where not as its role says.
+# new     the arguments of a row that takes the place of another, `backbone|head` where they differ: `w` is the number
+#         that gives the needed width, as the parser scales it, `W` the needed width itself, `c1` the source's width,
+#         `k` the kernel size that stood there (else 3), `s` the needed stride, `u` the needed factor of up-sampling.
+# of      what its width has to be a multiple of.
+# in      what its source's width has to be: a multiple of a number, or `c2`, its own width, where it keeps the size.
 _TABLE = """
-Conv               conv     args[2]
-DWConv             conv     args[2]
-GhostConv          conv     args[2]
-Focus              down     2
-ADown              down     2
-AConv              down     2
-SCDown             down     args[2]
-HGStem             down     4
-ConvTranspose      up       1/args[2]
-DWConvTranspose2d  up       1/args[2]
-nn.ConvTranspose2d up       1/args[2]
-nn.Upsample        up       1/args[1]
+Conv               conv     args[2]      new=w,k,s
+DWConv             conv     args[2]      new=w,k,s
+GhostConv          conv     args[2]      new=w,k,s
+Focus              down     2            new=w,3
+ADown              down     2            new=w in=2
+AConv              down     2            new=w
+SCDown             down     args[2]      new=w,k,s
+HGStem             down     4            new=W/2,W
+ConvTranspose      up       1/args[2]    new=w,u,u
+DWConvTranspose2d  up       1/args[2]    new=w,u,u
+nn.ConvTranspose2d up       1/args[2]    new=w,u,u
+nn.Upsample        up       1/args[1]    new=None,u,'nearest'
 
-C1                 block    1
-C2                 block    1
-C2f                block    1
+C1                 block    1            new=w
+C2                 block    1            new=w,True|w,False
+C2f                block    1            new=w,True|w
 C2fAttn            block    1         heads=2 is=text
-C2fCIB             block    1
-C3                 block    1
-C3Ghost            block    1
-C3TR               block    1
-C3x                block    1
-C3k2               block    1
-A2C2f              block    1
-RepC3              block    1
-RepNCSPELAN4       block    1
-ELAN1              block    1
-Bottleneck         block    1
-BottleneckCSP      block    1
-GhostBottleneck    block    args[2]
-HGBlock            block    1
-ResNetLayer        block    resnet
-C2PSA              psa      1
-C2fPSA             psa      1
-PSA                psa      1
-SPP                pool     1
-SPPF               pool     1
-SPPELAN            pool     1
-AIFI               pool     1         drawn=psa
+C2fCIB             block    1            new=w,True
+C3                 block    1            new=w|w,False
+C3Ghost            block    1            new=w|w,False
+C3TR               block    1            new=w|w,False of=8
+C3x                block    1            new=w|w,False
+C3k2               block    1            new=w,False
+A2C2f              block    1            new=w,False,-1 of=64
+RepC3              block    1            new=w
+RepNCSPELAN4       block    1            new=w,W,W/2,1
+ELAN1              block    1            new=w,W,W/2
+Bottleneck         block    1            new=w|w,False
+BottleneckCSP      block    1            new=w|w,False
+GhostBottleneck    block    args[2]      new=w,3,s in=c2
+HGBlock            block    1            new=W/4,W,3
+ResNetLayer        block    resnet       new=c1,W/4,s,False,1
+C2PSA              psa      1            new=w of=128 in=c2
+C2fPSA             psa      1            new=w of=128 in=c2
+PSA                psa      1            new=w of=128 in=c2
+SPP                pool     1            new=w,[5,9,13]
+SPPF               pool     1            new=w,5
+SPPELAN            pool     1            new=w,W/2
+AIFI               pool     1         drawn=psa new=4W,8 of=8
 
-Concat             fuse     joins
+Concat             fuse     joins        new=1
 CBFuse             other    last
 CBLinear           other    1         gives=maps
 Silence            other    1         is=same
@@ -97,24 +101,24 @@ nn.ReLU            other    1
 nn.SiLU            other    1
 nn.Dropout         other    1
 nn.ZeroPad2d       other    1         is=pads
-nn.MaxPool2d       other    args[1]   drawn=conv
-nn.AvgPool2d       other    args[1]   drawn=conv
+nn.MaxPool2d       other    args[1]   drawn=conv new=s,s
+nn.AvgPool2d       other    args[1]   drawn=conv new=s,s
 
-Detect             output   -         model=DetectionModel
+Detect             output   -         model=DetectionModel new=nc
 WorldDetect        output   -         model=WorldModel is=text
 YOLOEDetect        output   -         model=YOLOEModel
-v10Detect          output   -         model=DetectionModel
-Segment            output   -         model=SegmentationModel scaled=2
-Segment26          output   -         model=SegmentationModel scaled=2
+v10Detect          output   -         model=DetectionModel new=nc
+Segment            output   -         model=SegmentationModel scaled=2 new=nc,32,256
+Segment26          output   -         model=SegmentationModel scaled=2 new=nc,32,256
 YOLOESegment       output   -         model=YOLOESegModel scaled=2
 YOLOESegment26     output   -         model=YOLOESegModel scaled=2
-Pose               output   -         model=PoseModel
-Pose26             output   -         model=PoseModel
-OBB                output   -         model=OBBModel
-OBB26              output   -         model=OBBModel
+Pose               output   -         model=PoseModel new=nc,kpt_shape
+Pose26             output   -         model=PoseModel new=nc,kpt_shape
+OBB                output   -         model=OBBModel new=nc,1
+OBB26              output   -         model=OBBModel new=nc,1
 Depth              output   -         model=DepthModel
 SemanticSegment    output   -         model=SemanticSegmentationModel
-RTDETRDecoder      output   -         model=RTDETRDetectionModel
+RTDETRDecoder      output   -         model=RTDETRDetectionModel new=nc
 Classify           output   -         model=ClassificationModel
 
 LSKA               operator 1         op=lska
@@ -267,22 +271,6 @@ _ROLES_BY_NAME = (
 )
 
 
-#: What a declaration says of the width that comes out, by that which `like` gives: c, 4*c, c/2, 256.
-WIDTH_RULE = re.compile(r"(?:(?P<times>[1-9]\d{0,4}) ?\* ?)?c(?: ?(?P<sign>[*/]) ?(?P<by>[1-9]\d{0,4}))?|[1-9]\d{0,4}")
-
-
-@dataclass(frozen=True)
-class SourceWidth:
-    """Stands in a declaration's arguments for the width of what a row reads."""
-
-    def __repr__(self) -> str:
-        return "c2"
-
-
-#: The one there is.
-SOURCE_WIDTH = SourceWidth()
-
-
 @dataclass(frozen=True)
 class CustomModule:
     """One module of the user's own, as it is declared.
@@ -294,10 +282,6 @@ class CustomModule:
         channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
         stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
         packed: the layers that a row of it counts as, where it is a whole backbone.
-        width: the width out, by `WIDTH_RULE`, where that is not what `like` gives.
-        args: the arguments of a row that has none.
-        drop: places of arguments that only another parser takes; the first of them is a width there.
-        replace: places of arguments, and what stands there for this class.
     """
 
     name: str
@@ -306,34 +290,11 @@ class CustomModule:
     channels_first: bool = False
     stride: float | None = None
     packed: tuple[PackedMap, ...] = ()
-    width: str | None = None
-    args: tuple[Any, ...] = ()
-    drop: tuple[int, ...] = ()
-    replace: tuple[tuple[int, Any], ...] = ()
 
     @property
     def keeps_shape(self) -> bool:
         """Whether it gives what it gets, so that it may be inserted anywhere."""
-        return self.like == ATTENTION and self.stride in (None, 1) and self.width in (None, "c")
-
-    def rewritten(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A row's arguments as this class takes them, where the row was written for another parser."""
-        first = args[self.drop[0]] if self.drop and len(args) > self.drop[0] else None
-        if self.drop and not (type(first) is int and first >= _SMALLEST_WIDTH):
-            return args
-        new = {at: value for at, value in self.replace if args[at : at + 1] != (str(value),)}
-        return tuple(new.get(at, value) for at, value in enumerate(args) if at not in self.drop)
-
-    def width_from(self, width: int | None) -> int | None:
-        """The width out, from that which `like` gives."""
-        rule = WIDTH_RULE.fullmatch(self.width or "c")
-        assert rule is not None
-        if "c" not in rule[0]:
-            return int(rule[0])
-        if width is None:
-            return None
-        by = int(rule["by"] or 1)
-        return width * int(rule["times"] or 1) * by if rule["sign"] == "*" else width * int(rule["times"] or 1) // by
+        return self.like == ATTENTION and self.stride in (None, 1)
 
 
 @dataclass(frozen=True)
@@ -380,6 +341,11 @@ class Block:
         drawn: how it is drawn, where not as its role says.
         custom: the declaration of a custom module.
         packed: the layers that a row of it counts as, where it is a whole backbone.
+        new_args: what a row of it is given that takes the place of another, in the backbone and in the head; None where
+            it can't be told.
+        multiple: what its width has to be a multiple of.
+        source_width: what its source's width has to be, as the column `in` has it.
+        takes_repeats: whether it repeats its inner blocks itself; else its modules stand one behind another.
     """
 
     name: str
@@ -414,6 +380,11 @@ class Block:
             gives=_GIVES["maps"],
             packed=(),
         )
+
+    new_args: tuple[str, str] | None = None
+    multiple: int = 1
+    source_width: str = "1"
+    takes_repeats: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -483,8 +454,6 @@ class Block:
 
     def plain_args(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """A row's arguments as those of the plain block that it stands for, whatever they say of an operator."""
-        if self.custom:
-            return self.custom.rewritten(args) or self.custom.args
         if self.is_host and self.handwritten:
             return self.split(args)[0]
         return args[:-1] if self.is_host and args and isinstance(args[-1], Mapping) else args
@@ -543,12 +512,13 @@ def _role_by_name(name: str) -> str:
 
 def _stock() -> Iterator[Block]:
     """The table's rows with what the parser makes of them, and the hosts of its blocks."""
-    parsed = {line.split()[0]: line.split()[1:3] for line in filter(None, RULES.splitlines())}
+    parsed = {line.split()[0]: line.split()[1:] for line in filter(None, RULES.splitlines())}
     hosts = {host.name: host for host in _HOSTS}
     for line in filter(None, _TABLE.splitlines()):
         name, role, stride, *pairs = line.split()
-        width, letters = parsed.get(name, ("source", "-"))
+        width, letters, *given = parsed.get(name, ["source", "-"])
         more = dict(pair.split("=") for pair in pairs)
+        new = more.get("new", "").split("|")
         block = Block(
             *(name, role, width, _stride(stride), name),
             gives="the model's output" if role == "output" else _GIVES.get(more.get("gives", "")),
@@ -562,6 +532,10 @@ def _stock() -> Iterator[Block]:
             handwritten="by" in more,
             traits=frozenset(more.get("is", "").split(",")),
             drawn=more.get("drawn"),
+            new_args=(new[0], new[-1]) if new[0] else None,
+            multiple=int(more.get("of", 1)),
+            source_width=more.get("in", "1"),
+            takes_repeats="n" in given,
         )
         yield from _with_hosts(block)
 

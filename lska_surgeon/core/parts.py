@@ -443,3 +443,31 @@ NAMES: dict[str, Finder] = {
     "residual": _inside_each("residual", _adds_its_input),
     "sppf-inner": _inside_each("sppf-inner", lambda layer, _: layer.kind.is_pooling and layer.kind.may_hold),
 }
+
+
+def _rows_by_ratio(parts: Parts, fits: Callable[[float], bool]) -> list[int]:
+    """Rows of one source whose stride out over stride in is such; the row that reads the image is not among them."""
+    found = []
+    for layer in parts.graph:
+        if len(layer.raw_sources) == 1 and layer.sources[0] != IMAGE and layer != parts.graph.output:
+            before, here = parts.strides[layer.sources[0]], parts.strides[layer.index]
+            if before and here and fits(here / before):
+                found.append(layer.index)
+    return found
+
+
+#: What `replace` may put other rows in the place of: name -> the rows.
+SLOTS: dict[str, Callable[[Parts], Sequence[int]]] = {
+    "stem": lambda parts: [0],
+    "down": lambda parts: _rows_by_ratio(parts, lambda ratio: ratio > 1),
+    "backbone": lambda parts: parts.backbone,
+    "block": lambda parts: [
+        x.index for x in parts.graph if role_of(x, parts.graph.output.index) == "block" and not x.kind.is_attention
+    ],
+    "pool": lambda parts: parts.pools,
+    "sppf": lambda parts: parts.pools,
+    "up": lambda parts: _rows_by_ratio(parts, lambda ratio: ratio < 1),
+    "fusion": lambda parts: [x.index for x in parts.graph if parts.is_fusion(x)],
+    "neck": lambda parts: [index for index in parts.neck if not parts.is_fusion(parts.graph[index])],
+    "head": lambda parts: [parts.graph.output.index],
+}

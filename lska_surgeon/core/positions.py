@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..errors import PositionError
 from ..wording import did_you_mean, few
 from .graph import Graph
-from .parts import NAMES, Parts, Site
+from .parts import NAMES, SLOTS, Parts, Site
 from .shapes import Shape
 
 #: What an input method types for a sign of the grammar, beside the full-width forms that Unicode itself can undo.
@@ -141,6 +141,40 @@ def named_sites(graph: Graph, shapes: Sequence[Shape]) -> dict[str, tuple[Site, 
     parts = Parts(graph, shapes)
     found = {name: find(parts) for name, find in NAMES.items()}
     return {name: sites for name, sites in found.items() if sites}
+
+
+_SLOT = re.compile(r"(?P<name>[A-Za-z]+)(?::(?P<rest>[^@]+))?\Z", re.ASCII)
+_ROWS = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})\Z")
+
+
+def rows_at(text: str, graph: Graph, shapes: Sequence[Shape]) -> tuple[range, ...]:
+    """The rows that `replace` and `remove` name, in order: `neck`, `down:p4`, `9`, `C2f#2`, `0-2`.
+
+    Raises:
+        PositionError: it is misspelt, or matches nothing here.
+    """
+    asked = respelt(text).strip()
+    several, named = _ROWS.match(asked), _SLOT.match(asked)
+    if several:
+        first, last = int(several[1]), int(several[2])
+        if not first <= last < len(graph):
+            raise PositionError(f"no rows {asked}: {graph.name} has 0-{len(graph) - 1}")
+        return (range(first, last + 1),)
+    at = At(asked, named["name"], named["rest"], None) if named else At(asked, "", None, None)
+    if at.name not in SLOTS:
+        if named and not any(layer.block == at.name for layer in graph):
+            hint = did_you_mean(at.name.lower(), [*SLOTS])
+            raise PositionError(
+                f"no slot or block {asked!r}{hint} in {graph.name}: there are {', '.join(SLOTS)}, a row (9, -2, SPPF, "
+                "C2f#2) and rows (0-2)"
+            )
+        index = _select(at, asked, graph)
+        return (range(index, index + 1),)
+    rows = SLOTS[at.name](Parts(graph, shapes))
+    if not rows:
+        raise PositionError(f"--at {asked} matches nothing in {graph.name}: name a row, 0-{len(graph) - 1}")
+    picked = _narrow(at, tuple(_site(at, index) for index in rows), graph, shapes)
+    return tuple(range(site.layer, site.layer + 1) for site in picked)
 
 
 def _site(at: At, layer: int, consumer: int | None = None, inside: bool = False) -> Site:

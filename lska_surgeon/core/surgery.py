@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from ..errors import GraphError, PositionError
 from ..wording import clean
@@ -122,13 +122,29 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
     for edit in edits:
         if not edit.site.inside:
             behind.setdefault(edit.site.layer, []).append(edit)
-    layout = _Layout(graph)
+    rows: list[Ref] = []
+    trunk: dict[int, Ref] = {}
+    branch: dict[tuple[int, int], Ref] = {}
+    made: dict[NewRow, Edit] = {}
+
+    def chain(end: Ref, section: str, wanted: Sequence[Edit]) -> Ref:
+        for edit in wanted:
+            # c2, which Ultralytics sets to the width of the row before, is right for a second branch too: all rows
+            # since the source keep its width.
+            row = NewRow(section, (end,), 1, edit.kernel.block, edit.kernel.row_args)
+            rows.append(row)
+            made[row] = edit
+            end = row
+        return end
+
     for layer in graph:
-        layout.keep(layer.index)
+        rows.append(layer.index)
         here = behind.get(layer.index, [])
-        layout.add_trunk(layer.index, [edit for edit in here if edit.site.consumer is None])
+        for_all = [edit for edit in here if edit.site.consumer is None]
+        trunk[layer.index] = chain(layer.index, layer.section, for_all)
         for consumer in sorted({edit.site.consumer for edit in here if edit.site.consumer is not None}):
-            layout.add_branch(layer.index, consumer, [edit for edit in here if edit.site.consumer == consumer])
+            own = [edit for edit in here if edit.site.consumer == consumer]
+            branch[layer.index, consumer] = chain(trunk[layer.index], layer.section, own)
     hosted = {edit.site.layer: edit for edit in edits if edit.site.inside}
 
     def host(layer: Layer) -> Layer:
@@ -138,9 +154,13 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         assert layer.kind.host is not None
         return replace(layer, block=layer.kind.host.block, args=(*layer.args, host_spec(edit.kernel)))
 
-    rewrite = layout.finish(host)
+    def stands_for(source: int, consumer: int) -> Ref:
+        return branch.get((source, consumer), trunk.get(source, source))
+
+    rewrite = assemble(graph, rows, stands_for, host)
     new = rewrite.index_map
-    return replace(rewrite, edits={**rewrite.edits, **{new[index]: edit for index, edit in hosted.items()}})
+    inserted = {at: made[row] for at, row in enumerate(rows) if isinstance(row, NewRow)}
+    return replace(rewrite, edits={**inserted, **{new[index]: edit for index, edit in hosted.items()}})
 
 
 def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
@@ -169,17 +189,24 @@ def remove(graph: Graph, rows: Collection[int] | None = None) -> Rewrite:
                 "not clear what its consumers should read instead"
             )
     gone = {index for index in chosen if not graph[index].kind.is_host}
-    layout = _Layout(graph, gone)
-    for layer in graph:
-        if layer.index not in gone:
-            layout.keep(layer.index)
 
     def plain(layer: Layer) -> Layer:
         if layer.index not in chosen:
             return layer
         return replace(layer, block=layer.kind.plain, args=layer.plain_args)
 
-    return layout.finish(plain)
+    return assemble(graph, [x.index for x in graph if x.index not in gone], past(graph, gone), plain)
+
+
+def past(graph: Graph, gone: Collection[int]) -> Callable[[int, int], Ref]:
+    """What stands for a source where rows that keep their shape are gone: what the first of them read."""
+
+    def stands_for(source: int, _: int) -> Ref:
+        while source in gone:
+            source = graph[source].sources[0]
+        return source
+
+    return stands_for
 
 
 def _refuse_duplicates(graph: Graph, edits: Sequence[Edit]) -> None:
@@ -194,63 +221,79 @@ def _refuse_duplicates(graph: Graph, edits: Sequence[Edit]) -> None:
             )
 
 
-class _Layout:
-    """The rows of the graph to be, in order, and which of them stands for which old source."""
+@dataclass(frozen=True, eq=False)
+class NewRow:
+    """A row of a graph to be, which is itself wherever it is referred to.
 
-    def __init__(self, graph: Graph, gone: set[int] | None = None) -> None:
-        self.graph = graph
-        self.gone = gone or set()
-        self.origin: list[int | None] = []
-        self.new_layers: dict[int, Layer] = {}
-        self.edits: dict[int, Edit] = {}
-        self.new: dict[int, int] = {}
-        self.stands_for: dict[int, int] = {}
-        self.branch: dict[tuple[int, int], int] = {}
+    Attributes:
+        section: "backbone" or "head".
+        sources: what it reads: old rows by index, as they were, and new ones.
+        repeats: before depth scaling.
+        block: the module class.
+        args: the arguments.
+        place: index of the old row in whose place it stands, if any.
+    """
 
-    def keep(self, index: int) -> None:
-        self.new[index] = self.stands_for[index] = len(self.origin)
-        self.origin.append(index)
+    section: str
+    sources: tuple[Ref, ...]
+    repeats: int
+    block: str
+    args: tuple[Any, ...]
+    place: int | None = None
 
-    def add_trunk(self, source: int, edits: Sequence[Edit]) -> None:
-        self.stands_for[source] = self._chain(source, self.stands_for[source], edits)
 
-    def add_branch(self, source: int, consumer: int, edits: Sequence[Edit]) -> None:
-        self.branch[source, consumer] = self._chain(source, self.stands_for[source], edits)
+#: A row of a graph to be: an old one, by its index, or a new one.
+Ref = Union[int, NewRow]
 
-    def _chain(self, source: int, end: int, edits: Sequence[Edit]) -> int:
-        for edit in edits:
-            index = len(self.origin)
-            # c2, which Ultralytics sets to the width of the row before, is right for a second branch too: all rows
-            # since the source keep its width.
-            frm = -1 if end == index - 1 else end
-            section = self.graph[source].section
-            row = (index, section, frm, 1, edit.kernel.block, edit.kernel.row_args)
-            self.new_layers[index] = Layer(*row, self.graph.blocks)
-            self.edits[index] = edit
-            self.origin.append(None)
-            end = index
-        return end
 
-    def finish(self, change: Callable[[Layer], Layer]) -> Rewrite:
-        layers = []
-        for index, old in enumerate(self.origin):
-            if old is None:
-                layers.append(self.new_layers[index])
-                continue
-            layer = change(self.graph[old])
-            raw = tuple(self._mapped(layer, raw, source) for raw, source in zip(layer.raw_sources, layer.sources))
-            frm: From = raw if isinstance(layer.frm, tuple) else raw[0]
-            layers.append(replace(layer, index=index, frm=frm))
-        after = Graph(tuple(layers), self.graph.settings, self.graph.name)
-        return Rewrite(self.graph, after, tuple(self.origin), self.edits)
+def assemble(
+    graph: Graph,
+    rows: Sequence[Ref],
+    stands_for: Callable[[int, int], Ref],
+    change: Callable[[Layer], Layer] = lambda layer: layer,
+) -> Rewrite:
+    """The graph of these rows, in this order.
 
-    def _mapped(self, layer: Layer, raw: int, source: int) -> int:
-        while source in self.gone:
-            source = self.graph[source].sources[0]
-        if source == IMAGE:
-            return IMAGE if self.new[layer.index] == 0 else raw
-        target = self.branch.get((source, layer.index), self.stands_for[source])
-        return target - self.new[layer.index] if raw < 0 else target
+    Args:
+        graph: the old one.
+        rows: what stays and what comes.
+        stands_for: old index of a source and of a kept row that reads it -> what that row shall read.
+        change: what becomes of a kept row, but for its sources.
+    """
+    at: dict[Ref, int] = {row: index for index, row in enumerate(rows)}
+    at |= {row.place: index for row, index in at.items() if isinstance(row, NewRow) and row.place is not None}
+    layers = []
+    for index, row in enumerate(rows):
+        if isinstance(row, NewRow):
+            raw = tuple(
+                _raw(IMAGE if ref == IMAGE else at[ref], index, row, graph, n) for n, ref in enumerate(row.sources)
+            )
+            listed = len(raw) > 1 or (row.place is not None and isinstance(graph[row.place].frm, tuple))
+            frm: From = raw if listed else raw[0]
+            layers.append(Layer(index, row.section, frm, row.repeats, row.block, row.args, graph.blocks))
+            continue
+        layer = change(graph[row])
+        kept = []
+        for old, source in zip(layer.raw_sources, layer.sources):
+            ref = stands_for(source, row) if source != IMAGE else IMAGE
+            if ref == IMAGE:
+                kept.append(IMAGE if index == 0 else old)
+            else:
+                kept.append(at[ref] - index if old < 0 else at[ref])
+        layers.append(replace(layer, index=index, frm=tuple(kept) if isinstance(layer.frm, tuple) else kept[0]))
+    origin = tuple(row.place if isinstance(row, NewRow) else row for row in rows)
+    return Rewrite(graph, Graph(tuple(layers), graph.settings, graph.name), origin)
+
+
+def _raw(target: int, index: int, row: NewRow, graph: Graph, slot: int) -> int:
+    """A source as a new row writes it: as the row did whose place it has, else -1 for the row right before."""
+    if target == IMAGE:
+        return IMAGE
+    old = graph[row.place].raw_sources if row.place is not None else ()
+    if len(old) == len(row.sources):
+        return target - index if old[slot] < 0 else target
+    is_output = graph.blocks[row.block].is_output
+    return -1 if target == index - 1 and not is_output else target
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer
+from ..core.graph import Graph, Layer
 from ..core.operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
-from ..errors import KernelError
+from ..errors import DocumentError, GraphError, KernelError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Report, Result
 from ..wording import numbers, plural, printable
 from .document import Document
 from .model import base_name, family_notes, read_source
+from .record import EditRecord, read_record, undone
 from .rewriting import reread, rewrite_text, unpin_scale
 from .sources import STDIN, Source, scale_in_name
 from .text import unified_diff
@@ -35,6 +36,7 @@ class Removal(Result):
         rewrite: the variant's rows and the base's.
         output: the file to be; None for standard output.
         notes: what the user should be told.
+        undone: the edit that was undone, in words; empty where operators alone were taken out.
     """
 
     source: Source
@@ -43,6 +45,7 @@ class Removal(Result):
     rewrite: Rewrite
     output: Path | None
     notes: tuple[str, ...] = ()
+    undone: str = ""
 
     @property
     def index_map(self) -> dict[int, int]:
@@ -63,7 +66,10 @@ class Removal(Result):
         parts = [f"{len(gone)} operator row{plural(gone)} ({numbers(gone)})"] if gone else []
         parts += [f"{len(hosts)} host{plural(hosts)} made plain ({numbers(hosts)})"] if hosts else []
         where = self.output or "standard output"
-        done = printable(f"{where}: {self.source.path.name} without {' and '.join(parts)}")
+        if self.undone:
+            parts = [self.undone]
+        without = "as it was before" if self.undone else "without"
+        done = printable(f"{where}: {self.source.path.name} {without} {' and '.join(parts)}")
         data = {
             "schema": self.schema,
             "variant": str(self.source.path),
@@ -93,6 +99,9 @@ def plan_remove(variant: str, output: str | None = None, blocks: BlockTable = ST
 
 
 def _removal(source: Source, document: Document, output: str | None) -> Removal:
+    record = read_record(document.text)
+    if record is not None:
+        return _undoing(source, document, record, output)
     rows = _rows_to_remove(document)
     rewrite = remove(document.graph, rows)
     text = unpin_scale(reread(rewrite_text(document, rewrite), rewrite.after))
@@ -100,6 +109,43 @@ def _removal(source: Source, document: Document, output: str | None) -> Removal:
     target = None if name == STDIN else target_path(name, ".yaml")
     notes = (*family_notes(document.graph, target), *_notes(source, document, target), *_unmarked(document, rows))
     return Removal(source, document, text, rewrite, target, notes)
+
+
+def _undoing(source: Source, document: Document, record: EditRecord, output: str | None) -> Removal:
+    """The removal of the last edit that was recorded, and of the operators that were put in behind it."""
+    text, operators = document.text, None
+    if len(document.layers) != record.rows:
+        operators = remove(document.graph, _rows_to_remove(document))
+        text = rewrite_text(document, operators)
+    plain = reread(text, operators.after if operators else document.graph)
+    written = read_record(unpin_scale(plain))
+    assert written is not None, "an edit of rows changes no comment at the end"
+    try:
+        text = undone(record, written.body, document.name)
+        base = Document(text, document.name, blocks=document.blocks)
+        after = base.graph
+    except GraphError as error:
+        raise DocumentError(f"what {document.name} was before {record.done} can't be given back: {error}") from error
+    origin = _origin(plain.graph, after)
+    if operators:
+        origin = tuple(None if old is None else operators.origin[old] for old in origin)
+    name = output or (STDIN if source.is_stdin else Path(record.base).name)
+    target = None if name == STDIN else target_path(name, ".yaml")
+    notes = (*family_notes(after, target), *_notes(source, base, target))
+    rewrite = Rewrite(document.graph, after, origin)
+    return Removal(source, document, text, rewrite, target, notes, record.done)
+
+
+def _origin(before: Graph, after: Graph) -> tuple[int | None, ...]:
+    """For each row of one graph the row of another that it is, or whose place it has."""
+    import difflib  # here, for who only reads a file needs none of it
+
+    one, other = ([(x.block, repr(x.args), len(x.raw_sources)) for x in graph] for graph in (before, after))
+    origin: list[int | None] = [None] * len(after)
+    for _, start, end, there, there_end in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        for step in range(min(end - start, there_end - there)):
+            origin[there + step] = start + step
+    return tuple(origin)
 
 
 def rows_of_operators(document: Document) -> set[int] | None:

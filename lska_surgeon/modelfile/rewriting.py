@@ -28,7 +28,8 @@ def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str]
     Args:
         document: the text that `rewrite.before` was read from.
         rewrite: the edit.
-        labels: for each inserted row, by index, what its comment says after the index.
+        labels: by index, what a row's comment says after the index, or with a # the whole of it: of an inserted row,
+            which has no comment else, or of one whose comment no longer holds.
     """
     return _Writer(document, rewrite, labels or {}).text()
 
@@ -69,7 +70,8 @@ class _Writer:
             if origin is None:
                 inserted.append(layer)
                 continue
-            self._insert(anchor, inserted)
+            self._insert(anchor, [new for new in inserted if anchor >= 0 and new.section == self._section(anchor)])
+            self._insert_before(origin, [new for new in inserted if anchor < 0 or new.section != self._section(anchor)])
             anchor, inserted = origin, []
             self._change(self.rewrite.before[origin], layer)
         self._insert(anchor, inserted)
@@ -79,19 +81,55 @@ class _Writer:
 
     def _change(self, before: Layer, after: Layer) -> None:
         row = self.document.rows[before.index]
-        for span, old, new in zip(row.raw_sources, before.raw_sources, after.raw_sources):
-            if old != new:
-                self._put(span, str(new), before.index)
+        if len(before.raw_sources) != len(after.raw_sources) or isinstance(before.frm, tuple) != isinstance(
+            after.frm, tuple
+        ):
+            self._put(self._first_column(before.index), format_value(after.frm), before.index)
+        else:
+            for span, old, new in zip(row.raw_sources, before.raw_sources, after.raw_sources):
+                if old != new:
+                    self._put(span, str(new), before.index)
         if before.repeats != after.repeats:
             self._put(row.repeats, str(after.repeats), before.index)
         if before.block != after.block:
             quote = self.document.text[row.block.start]
             quote = quote if quote in "'\"" else ""
             self._put(row.block, f"{quote}{after.block}{quote}", before.index)
-        if before.args != after.args:
+        if before.args != after.args or before.block != after.block:  # True is 1 to Python, and not to a block
             for span, text in changes_of_args(self.document, before.index, before.args, after.args):
                 self._put(span, text, before.index)
-        self._renumber(before.index, after.index)
+        if after.index in self.labels:
+            label = self.labels[after.index]
+            self._relabel(before.index, label if label.startswith("#") else f"# {after.index} {label}".rstrip())
+        else:
+            self._renumber(before.index, after.index)
+
+    def _first_column(self, index: int) -> Span:
+        """The first column with its brackets.
+
+        Raises:
+            DocumentError: it is a list with a line for each source.
+        """
+        row, text = self.document.rows[index], self.document.text
+        first, last = row.raw_sources[0].start, row.raw_sources[-1].end
+        if not isinstance(self.document.layers[index].frm, tuple):
+            return Span(first, last)
+        opening = re.search(r"\[[ \t]*\Z", text[:first])
+        closing = re.match(r"[ \t]*,?[ \t]*\]", text[last:])
+        if opening is None or closing is None:
+            where = f"{self.document.name}, line {self.document.line_of(index)} (row {index})"
+            raise DocumentError(f"{where} lists its sources on lines of their own: write them as [15, 18, 21]")
+        return Span(opening.start(), last + closing.end())
+
+    def _relabel(self, index: int, comment: str) -> None:
+        """Give a row another comment, if it has a line to itself."""
+        text, whole = self.document.text, self.document.rows[index].whole
+        tail = AFTER_ROW.match(text, whole.end)
+        assert tail is not None
+        if tail.group(2):
+            self._put(Span(*tail.span(2)), comment)
+        elif text[tail.end() : tail.end() + 1] in BREAKS and not self.document.shares_line(index):
+            self._put(Span(tail.end(), tail.end()), f" {comment}")
 
     def _renumber(self, old: int, new: int) -> None:
         # A right comment stays right. The swap's other half keeps the inverse exact: a comment that was wrong and
@@ -109,7 +147,8 @@ class _Writer:
         row, text = self.document.rows[anchor], self.document.text
         end = row.whole.end
         eol, newline = line_end(text, end), newline_at(text, end)
-        notes = [f" # {layer.index} {self.labels[layer.index]}" for layer in layers]
+        labels = {layer.index: self.labels.get(layer.index) for layer in layers}
+        notes = ["" if label is None else f" # {index} {label}".rstrip() for index, label in labels.items()]
         if row.dash is not None:
             lead = f"{newline}{' ' * row.dash}- "
             self._put(Span(eol, eol), "".join(lead + format_row(x) + note for x, note in zip(layers, notes)))
@@ -124,6 +163,21 @@ class _Writer:
             commas[-1] = ""
         lines = (lead + format_row(x) + comma + note for x, comma, note in zip(layers, commas, notes))
         self._put(Span(eol, eol), "".join(lines))
+
+    def _insert_before(self, index: int, layers: list[Layer]) -> None:
+        """Insert rows in front of the first row of their section."""
+        if not layers:
+            return
+        row, text = self.document.rows[index], self.document.text
+        start = line_start(text, row.whole.start)
+        rows = [format_row(layer) for layer in layers]
+        if self._inline(index) or self.document.shares_line(index):
+            self._put(Span(row.whole.start, row.whole.start), "".join(f"{one}, " for one in rows))
+            return
+        lead = text[start : row.whole.start]
+        comma = "" if row.dash is not None else ","
+        newline = newline_at(text, start)
+        self._put(Span(start, start), "".join(f"{lead}{one}{comma}{newline}" for one in rows))
 
     # Rows that go.
 
@@ -194,8 +248,6 @@ def changes_of_args(
 ) -> list[tuple[Span, str]]:
     """What to replace in a document, so that row `index` has other arguments than before."""
     row = document.rows[index]
-    if before and not after and row.args_column is not None:
-        return [(Span(row.args.start, row.each_arg[-1].end), "[]")]
     changes = [
         (span, format_value(new))
         for span, old, new in zip(row.each_arg, before, after)

@@ -269,8 +269,7 @@ def write_checkpoint(model: str, target: str) -> None:
     from .build import build
 
     built = build(model).eval()
-    told = {"imgsz": SIDE, "task": import_module("ultralytics.nn.tasks").guess_model_task(built)}
-    content = {"epoch": -1, "model": built.half(), "ema": None, "optimizer": None, "train_args": told}
+    content = {"epoch": -1, "model": built.half(), "ema": None, "optimizer": None, "train_args": {"imgsz": SIDE}}
     import_module("torch").serialization.save(content, target)
 
 

@@ -38,8 +38,20 @@ def parameters(verb: str) -> dict[str, inspect.Parameter]:
 def test_all_public_names() -> None:
     assert ls.__all__ == [
         *("SurgeonError", "__version__", "ablate", "adopt", "autoload", "blocks", "check", "curves", "diff", "doctor"),
-        *("draw", "erf", "flops", "graft", "insert", "latency", "load_checkpoint", "positions", "register", "remove"),
-        *("report", "results", "run_yolo", "templates", "train", "ungraft", "variants"),
+        *("draw", "erf", "flops", "graft", "insert", "latency", "levels", "load_checkpoint"),
+        *(
+            "positions",
+            "register",
+            "remove",
+            "replace",
+            "report",
+            "results",
+            "run_yolo",
+            "templates",
+            "train",
+            "ungraft",
+            "variants",
+        ),
     ]
     assert set(ls.__all__) <= set(dir(ls))
     with pytest.raises(AttributeError, match="has no attribute 'graftt'"):

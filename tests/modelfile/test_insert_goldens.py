@@ -1,4 +1,4 @@
-"""`cases/insert/*.yaml`, `cases/remove/*.yaml`: a command line, the file it is run on, and how what it writes differs.
+"""`cases/{insert,replace,levels,remove}/*.yaml`: a command line, the file it is run on, and how what it writes differs.
 
 The first line is the command; its output goes to standard output, and a diff without context is held. A second line
 `# bytes: ...` may name what the text of the case can't show: `crlf`, `no-final-newline`, `byte-order-mark`.
@@ -20,7 +20,6 @@ from support.cases import CASES, OUTPUT, read_case
 from lska_surgeon.cli.main import main
 
 BYTES = "# bytes: "
-PATHS = sorted([*CASES.glob("insert/*.yaml"), *CASES.glob("remove/*.yaml")])
 
 
 def encoded(text: str, traits: Collection[str]) -> bytes:
@@ -46,7 +45,7 @@ def edits(before: str, after: str) -> str:
     "name",
     sorted(
         path.relative_to(CASES).with_suffix("").as_posix()
-        for where in ("insert", "remove")
+        for where in ("insert", "replace", "levels", "remove")
         for path in (CASES / where).iterdir()
     ),
 )
@@ -67,7 +66,7 @@ def test_golden(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requ
         path.write_text(f"{path.read_text(encoding='utf-8').partition(OUTPUT)[0]}{OUTPUT}{found}", encoding="utf-8")
     assert found == expected
     oracle.wiring(oracle.load(result.stdout_bytes))
-    if command == "insert" and "--resolve" not in options:
+    if (command != "remove" or "--at" in options) and "--resolve" not in options:
         Path("variant.yaml").write_bytes(result.stdout_bytes)
         back = CliRunner().invoke(main, ["remove", "variant.yaml", "-o", "-"])
         assert back.stdout_bytes == encoded(given, traits)

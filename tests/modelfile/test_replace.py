@@ -1,0 +1,203 @@
+"""Rows replaced and taken out, levels added and dropped, another backbone: what comes of it, and how it is undone."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support import builds
+from support import yaml_oracle as oracle
+
+import lska_surgeon as ls
+from lska_surgeon.cli.main import main
+from lska_surgeon.core.blocks import STOCK
+from lska_surgeon.core.parts import SLOTS
+from lska_surgeon.errors import MisfitError, PositionError, SurgeonError
+from lska_surgeon.modelfile.model import load
+from lska_surgeon.modelfile.remove import plan_remove
+from lska_surgeon.modelfile.replace import EditedModel, GraphEdit, plan_changes
+
+BLOCKS = [block.name for block in STOCK if block.new_args and not block.is_attention]
+
+
+def edited(model: str, *changes: GraphEdit) -> EditedModel:
+    return plan_changes(load(model), changes, "-")
+
+
+def undone(edit: EditedModel, folder: Path) -> str:
+    path = folder / "variant.yaml"
+    path.write_bytes(edit.text.encode("utf-8", "surrogateescape"))
+    return plan_remove(str(path), "-").text
+
+
+@pytest.mark.parametrize("base", ["yolov8s", "yolov8s-ghost", "yolo26s"])
+def test_a_finer_level_is_what_ultralytics_ships(base: str) -> None:
+    ours, theirs = ls.levels(f"{base}.yaml", add="p2").variant.graph, load(f"{base}-p2.yaml").graph
+    assert [(x.sources, x.repeats, x.block, x.args) for x in ours] == [
+        (x.sources, x.repeats, x.block, x.args) for x in theirs
+    ]
+
+
+@pytest.mark.parametrize("model", builds.SOME)
+@pytest.mark.parametrize("level", ["p2", "p6"])
+def test_levels_come_and_go(model: str, level: str, tmp_path: Path) -> None:
+    """A level more is one source more of the output layer, of the level's stride; without it again, less."""
+    try:
+        more = edited(model, GraphEdit("add", level))
+    except (MisfitError, PositionError):
+        pytest.skip(f"{model} has no place for it")
+    base = load(model)
+    shapes, output = more.variant.shapes, more.variant.graph.output
+    assert len(output.sources) == len(base.graph.output.sources) + 1
+    assert level in {shapes[source].level for source in output.sources}
+    assert undone(more, tmp_path) == base.text
+    oracle.wiring(oracle.load(more.text.encode("utf-8", "surrogateescape")))
+    if model.startswith("yolov3"):  # there a level is nothing but a way up, which nobody needs without it
+        with pytest.raises(MisfitError, match="nothing would change"):
+            edited(model, GraphEdit("add", level), GraphEdit("drop", level))
+        return
+    less = edited(model, GraphEdit("add", level), GraphEdit("drop", level))
+    levels = [less.variant.shapes[source].level for source in less.variant.graph.output.sources]
+    assert levels == [base.shapes[source].level for source in base.graph.output.sources]
+
+
+@pytest.mark.parametrize("model", builds.SOME)
+def test_whatever_fits_can_be_undone(model: str, tmp_path: Path) -> None:
+    """Of all slots and blocks: what is not refused leaves all other sizes as they were, and gives the base back."""
+    base = load(model)
+    pairs = [(slot, block) for slot in SLOTS for block in BLOCKS]
+    fits = 0
+    for slot, block in random.Random(model).sample(pairs, 40):
+        try:
+            edit = edited(model, GraphEdit("replace", slot, block))
+        except SurgeonError:
+            continue
+        fits += 1
+        assert [x.stride for x in edit.variant.shapes] == [x.stride for x in base.shapes]
+        assert {edit.variant.graph[index].block for index in edit.new_rows} <= {block}
+        assert undone(edit, tmp_path) == base.text
+    assert fits or model == "yolov8-cls.yaml"
+
+
+BUILT = [
+    ("yolov8n.yaml", GraphEdit("replace", "neck", "C3k2")),
+    ("yolov8n.yaml", GraphEdit("replace", "down", "SCDown")),
+    ("yolov8n.yaml", GraphEdit("replace", "down:p4,p5", "ADown")),
+    ("yolov8n.yaml", GraphEdit("replace", "0-1", "HGStem")),
+    ("yolov8n.yaml", GraphEdit("replace", "pool", "SPPELAN")),
+    ("yolov8n.yaml", GraphEdit("replace", "up", "nn.ConvTranspose2d")),
+    ("yolov8n.yaml", GraphEdit("replace", "head", "Pose")),
+    ("yolov8n-seg.yaml", GraphEdit("replace", "head", "Detect")),
+    ("yolov8n.yaml", GraphEdit("replace", "backbone", "yolo11n.yaml")),
+    ("yolov8n.yaml", GraphEdit("replace", "backbone", "yolov10n.yaml")),
+    ("yolov9t.yaml", GraphEdit("replace", "block", "HGBlock")),
+    ("yolo12n.yaml", GraphEdit("replace", "neck", "RepNCSPELAN4")),
+    ("yolo11n.yaml", GraphEdit("replace", "pool", "SPP")),
+    ("rtdetr-l.yaml", GraphEdit("replace", "backbone", "yolov9c.yaml")),
+    ("yolov5n.yaml", GraphEdit("add", "p2")),
+    ("yolo11n.yaml", GraphEdit("add", "p6")),
+    ("yolo26n.yaml", GraphEdit("drop", "p5")),
+    ("yolov8n.yaml", GraphEdit("drop", "p3")),
+    ("yolov8n.yaml", GraphEdit("remove", "SPPF")),
+]
+
+
+@pytest.mark.parametrize(("model", "change"), BUILT, ids=[f"{model}: {change.in_words}" for model, change in BUILT])
+def test_ultralytics_builds_it(model: str, change: GraphEdit, tmp_path: Path) -> None:
+    """With the widths and strides that are said here."""
+    edit = edited(model, change)
+    letter = edit.base.scaling.letter
+    layers = builds.parse_text(edit.text, tmp_path, f"yolo99{letter or ''}.yaml")
+    said = [(shape.channels, 256 / shape.stride) for shape in edit.variant.shapes[:-1] if shape.stride]
+    assert builds.maps_of(layers, 256) == said
+
+
+def test_what_was_put_in_behind_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that was recorded, then operators: both go, and the base comes back byte for byte."""
+    monkeypatch.chdir(tmp_path)
+    base = load("yolov8s.yaml")
+    Path("my.yaml").write_bytes(base.text.replace("\n", "\r\n").encode())
+    wider = ls.levels("my.yaml", add="p2", scale="s", output="wider.yaml").write()
+    both = ls.insert(wider, ["neck", "residual:2"], k=7, output="both.yaml").write()
+    assert ls.remove(both, output="-").text.encode() == Path("my.yaml").read_bytes()
+
+
+def test_edits_follow_one_another(tmp_path: Path) -> None:
+    edit = edited("yolov8s.yaml", GraphEdit("add", "p2"), GraphEdit("replace", "neck", "C3"), GraphEdit("drop", "p5"))
+    assert [x.block for x in edit.variant.graph if x.section == "head"].count("C3") == 5
+    assert undone(edit, tmp_path) == load("yolov8s.yaml").text
+    again = load("yolov8s.yaml")
+    assert edit.gone_rows == (19, 20, 21)
+    assert len(edit.variant.graph) == len(again.graph) + 6 - 3
+
+
+def test_lines_that_were_changed_since(tmp_path: Path) -> None:
+    """Other lines may change and move; one that the edit wrote may not."""
+    text = edited("yolov8s.yaml", GraphEdit("replace", "neck", "C3k2")).text
+    moved = text.replace("nc: 80", "# mine\nnc: 3")
+    path = tmp_path / "v.yaml"
+    path.write_text(moved)
+    assert plan_remove(str(path), "-").text == load("yolov8s.yaml").text.replace("nc: 80", "# mine\nnc: 3")
+    path.write_text(text.replace("- [-1, 3, C3k2, [512, False]] # 12", "- [-1, 3, C3k2, [512, True]] # 12", 1))
+    with pytest.raises(SurgeonError, match=r"line \d+, '- \[-1, 3, C3k2, \[512, False\]\] # 12', was changed since"):
+        plan_remove(str(path), "-")
+
+
+ERRORS = [
+    ("replace yolov8s.yaml --at neck --by C3k", "no block 'C3k' is known (did you mean C3k2?)"),
+    ("replace yolov8s.yaml --at nekc --by C3k2", "no slot or block 'nekc' (did you mean neck?) in yolov8s.yaml"),
+    (
+        "replace yolov8s.yaml --at neck --by SCDown --args w,3,2",
+        "row 12 (C2f) gives 256 channels at stride 16, and SCDown",
+    ),
+    ("replace yolov8s.yaml --at head --by C2f", "C2f does not fit row 22 (Detect), which is the output layer"),
+    ("replace yolov8s.yaml --at 12 --by Segment", "Segment does not fit row 12 (C2f), which is no output layer"),
+    ("replace yolov8s.yaml --at neck --by Concat", "Concat joins several layers, and row 12 (C2f) reads one"),
+    ("replace yolov8s.yaml --at neck --by LSKA", "LSKA is an operator, or holds one: lska-surgeon insert puts it in"),
+    (
+        "replace yolov8n.yaml --at 2 --by C2PSA",
+        "row 2 (C2f) gives 32 channels at stride 4, and C2PSA takes multiples of 128",
+    ),
+    ("replace yolov8s.yaml --at stem --by ADown", "row 0 (Conv) gets 3 channels, and ADown takes multiples of 2"),
+    ("replace yolov8s.yaml --at 3-6 --by C2f", "rows 3-6 can't become one: row 14 reads row 4 (C2f) too"),
+    ("replace yolov8s.yaml --at 20-30 --by C2f", "no rows 20-30: yolov8s.yaml has 0-22"),
+    ("replace yolov8s.yaml --at neck --at up --at down --by C3 --by C2f", "there are 3 --at and 2 --by"),
+    ("replace yolov8s.yaml --at neck --by yolo11s.yaml", "yolo11s.yaml is a model, whose backbone can be taken"),
+    ("replace yolov8s.yaml --at backbone --by nothing.yaml", "no file nothing.yaml, and no stock model of that name"),
+    ("replace yolov8s.yaml --at backbone --by rtdetr-l.yaml", "gives 1024 channels, which no number makes at scale s"),
+    ("replace yolov8s.yaml --at neck --by C2f", "yolov8s.yaml is so already (C2f at neck): nothing would change"),
+    ("replace yolov8s-cls.yaml --at head --by Detect", "Detect reads a list of levels, and row 9 (Classify) reads one"),
+    ("levels yolov8s.yaml", "say which level: --add p2, or --drop p5"),
+    ("levels yolov8s.yaml --add p4", "yolov8s.yaml has p4 already: its output layer reads p3, p4, p5"),
+    ("levels yolov8s.yaml --add p7", "p7 is not next to p3, p4, p5: add p2 or p6"),
+    ("levels yolov8s.yaml --drop p2", "yolov8s.yaml has no p2: its output layer reads p3, p4, p5"),
+    ("levels yolov8s.yaml --add four", "no pyramid level 'four': write p2, p3, ... p7"),
+    ("levels yolov8s-cls.yaml --add p2", "are no pyramid levels of known, different strides"),
+    ("remove yolov8s.yaml --at 7", "row 7 (Conv) makes 512 channels at stride 32 of 256 channels at stride 16"),
+    ("remove yolov8s.yaml --at head", "row 22 (Detect) is the output layer: only a row that keeps"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), ERRORS, ids=[line for line, _ in ERRORS])
+def test_errors_are_one_line(line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, line.split())
+    assert (result.exit_code, result.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    (only,) = [text for text in result.stderr.splitlines() if text.startswith("Error: ")]
+    assert message in only
+
+
+def test_json_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    edit = ls.replace("yolov8s.yaml", ["neck:p3", "pool"], by=["C3k2", "SPPELAN"])
+    data = edit.report().data
+    assert edit.write() == Path("yolov8s-c3k2-neck-p3-sppelan-pool.yaml")
+    assert [(row["index"], row["block"], row["was"], row["channels"]) for row in data["rows"]] == [
+        (9, "SPPELAN", 9, 512),
+        (15, "C3k2", 15, 128),
+    ]
+    assert data["edits"][0] == {"kind": "replace", "at": "neck:p3", "by": "C3k2", "args": None, "repeats": None}
+    assert ls.check("yolov8s-c3k2-neck-p3-sppelan-pool.yaml").ok
+    assert ls.remove("yolov8s-c3k2-neck-p3-sppelan-pool.yaml").output == Path("yolov8s.yaml")
