@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer, Scaling, consumers_of, role_of, scaling_of
+from ..core.graph import Layer, Scaling, consumers_of, outputs_of, role_of, scaling_of
 from ..core.packed import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
@@ -93,6 +93,11 @@ class Context:
     def output(self) -> Layer:
         """The output layer."""
         return self.layers[-1]
+
+    @cached_property
+    def outputs(self) -> tuple[Layer, ...]:
+        """All output layers, of a network for several tasks."""
+        return outputs_of(self.layers)
 
     @cached_property
     def alignment(self) -> Alignment | None:

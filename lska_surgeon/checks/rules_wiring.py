@@ -143,10 +143,10 @@ def inputs(subject: Context) -> Iterator[Finding]:
         count, usual = len(layer.raw_sources), _usual_inputs(subject, layer.index)
         if usual is None and (not _is_stock_fusion(subject, layer.index) or _may_give_several(subject, layer.sources)):
             continue
-        if count < (usual or 2) and not (layer is subject.output and count > 1 and all_are_read):
+        if count < (usual or 2) and not (layer in subject.outputs and count > 1 and all_are_read):
             where = f", where {subject.alignment.stock.name} has {usual}" if subject.alignment and usual else ""
             message = f"{layer.block} has {count} input{'s' if count > 1 else ''}{where}"
-            severity = WARNING if layer is subject.output else ERROR
+            severity = WARNING if layer in subject.outputs else ERROR
             yield subject.finding(layer.index, message, severity=severity)
 
 
@@ -155,7 +155,7 @@ def _usual_inputs(subject: Context, index: int) -> int | None:
     old = alignment.stock_row.get(index) if alignment and alignment.is_sure else None
     if alignment is None or old is None:
         return None
-    same = alignment.stock[old].block == subject.layers[index].block or index == subject.output.index
+    same = alignment.stock[old].block == subject.layers[index].block or subject.layers[index] in subject.outputs
     return len(alignment.stock[old].raw_sources) if same else None
 
 
@@ -179,10 +179,20 @@ def unread(subject: Context) -> Iterator[Finding]:
         return
     consumers = consumers_of(subject.corrected_layers)
     for layer in subject.layers[:-1]:
+        if layer in subject.outputs:
+            continue
         if not consumers.get(layer.index) and not _unread_in_stock(subject, layer.index):
             severity = WARNING if layer.kind.same else ERROR
             message = f"nobody reads {subject.named(layer.index)}: it feeds nothing"
             yield subject.finding(layer.index, message, severity=severity)
+    if len(subject.outputs) > 1:
+        *others, last = subject.outputs
+        message = (
+            f"{' and '.join(subject.named(layer.index) for layer in others)} stand before the output layer, "
+            f"{subject.named(last.index)}: plain Ultralytics trains the last row alone"
+        )
+        message = message if others[1:] else message.replace(" stand before", " stands before")
+        yield subject.finding(others[0].index, message, "right for a fork that trains several", severity=WARNING)
 
 
 def _unread_in_stock(subject: Context, index: int) -> bool:
@@ -228,10 +238,9 @@ def _joining_blocks(subject: Context) -> set[str]:
 
 def outputs(subject: Context) -> Iterator[Finding]:
     """Coarse to fine works, and so may heads of other people's that read every level twice."""
-    output = subject.output
     for index, known in [] if subject.slow_rows or subject.verdict.wrong else _known_strides(subject):
-        if index == output.index and known != sorted(set(known)):
-            yield from _out_of_order(subject, known)
+        if subject.layers[index] in subject.outputs and known != sorted(set(known)):
+            yield from _out_of_order(subject, index, known)
 
 
 def _known_strides(subject: Context) -> Iterator[tuple[int, list[float]]]:
@@ -244,8 +253,9 @@ def _known_strides(subject: Context) -> Iterator[tuple[int, list[float]]]:
             yield layer.index, known
 
 
-def _out_of_order(subject: Context, known: list[float]) -> Iterator[Finding]:
-    output, index, listed = subject.output, subject.output.index, _listed(subject.output.sources, known)
+def _out_of_order(subject: Context, index: int, known: list[float]) -> Iterator[Finding]:
+    output = subject.layers[index]
+    listed = _listed(output.sources, known)
     message = f"{output.block}'s inputs do not get coarser one by one: their strides are {listed}"
     ours = output.kind.is_output and output.kind.custom is None
     times = {known.count(stride) for stride in known}

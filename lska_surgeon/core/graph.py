@@ -195,6 +195,11 @@ class Graph:
         """The output layer: Ultralytics takes the last row for it."""
         return self.layers[-1]
 
+    @cached_property
+    def outputs(self) -> tuple[Layer, ...]:
+        """All output layers, of a network for several tasks; the last row is one of them."""
+        return outputs_of(self.layers)
+
     def consumers(self, index: int) -> tuple[int, ...]:
         """Indices of the layers that read layer `index`."""
         return self._consumers.get(index, ())
@@ -223,6 +228,18 @@ def consumers_of(layers: Iterable[Layer]) -> dict[int, tuple[int, ...]]:
         for source in dict.fromkeys(layer.sources):
             found.setdefault(source, []).append(layer.index)
     return {source: tuple(consumers) for source, consumers in found.items()}
+
+
+def outputs_of(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The last row, and those that are output layers as well; of an unknown block those that nobody reads."""
+    last = layers[-1]
+    read = {source for layer in layers for source in layer.sources}
+    others = (
+        layer
+        for layer in layers[:-1]
+        if layer.kind.is_output or (layer.block == last.block and not layer.kind.is_known and layer.index not in read)
+    )
+    return (*others, last)
 
 
 def as_from(value: Any) -> From | None:
@@ -312,16 +329,16 @@ def role_of(layer: Layer, output: int) -> str:
         layer: the row.
         output: the output layer's index.
     """
-    if layer.index == output:
-        return "output"
     role, custom = layer.kind.role, layer.kind.custom
+    if role == "output" or layer.index == output:
+        return "output"
     if len(layer.raw_sources) > 1:
         return "fuse"
     if custom is not None and custom.stride not in (None, 1):
         return "up" if custom.stride < 1 else "down"
     if role == "conv" and layer.args[2:3] == (2,):
         return "down"
-    return "other" if role == "output" else role
+    return role
 
 
 def yolov5_problem(block: str, args: Collection[Any]) -> str | None:

@@ -9,7 +9,7 @@ readings of a file, and to find its parts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from .shapes import Shape, effect_of, strides_of
 
 _UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
 _DOWN = re.compile(r"down|stem|^spd|to_?depth|patch(merg|emb)", re.IGNORECASE)
+_PICKS = re.compile(r"^(?:get|pick|select)[a-z_]*(?:index|layer|map|feature|output)|index$", re.IGNORECASE)
 _KERNELS = (1, 2, 3, 5, 7)
 _MOST_GUESSES = 64  # for each, all strides are worked out anew
 LEAST_WIDTH = 8  # the least that is a number of channels and not a kernel size or a stride
@@ -74,18 +75,22 @@ def _width_before(layer: Layer, layers: Sequence[Layer]) -> int:
     return next((arg for arg in before if isinstance(arg, int) and arg >= LEAST_WIDTH), 0)
 
 
-def picked_from(graph: Graph) -> dict[int, int]:
+def picked_from(layers: Iterable[Layer]) -> dict[int, int]:
     """Rows that each pick one map of a list -> the row that gives the list.
 
-    They are several of one unknown block behind one layer, and differ in one whole number.
+    They are several of one unknown block behind one layer, and differ in one small whole number; or their name says so.
     """
     groups: dict[tuple[int, str], list[Layer]] = {}
-    for layer in graph:
-        if len(layer.raw_sources) == len(layer.args) == 1 and type(layer.args[0]) is int and not layer.kind.is_known:
+    for layer in layers:
+        small = [arg for arg in layer.args if not (type(arg) is int and arg >= LEAST_WIDTH)]
+        alone = len(layer.args) == 1 or _PICKS.search(layer.block)
+        if alone and len(layer.raw_sources) == 1 and [type(arg) for arg in small] == [int] and not layer.kind.is_known:
             groups.setdefault((layer.sources[0], layer.block), []).append(layer)
-    several = [rows for rows in groups.values() if len({row.args for row in rows}) > 1]
     return {
-        row.index: row.sources[0] for rows in several for row in rows if all(row.args[0] < LEAST_WIDTH for row in rows)
+        row.index: row.sources[0]
+        for rows in groups.values()
+        for row in rows
+        if _PICKS.search(row.block) or len({other.args for other in rows}) > 1
     }
 
 
@@ -152,7 +157,7 @@ def fit_together(graph: Graph, strides: Sequence[float | None]) -> bool:
     """Whether all that is joined has one stride, and no two inputs of the output layer have."""
     for layer in graph:
         read = [strides[source] for source in dict.fromkeys(layer.sources) if source != IMAGE and strides[source]]
-        if (layer.kind.is_fusion and len(set(read)) > 1) or (layer == graph.output and len(set(read)) < len(read)):
+        if (layer.kind.is_fusion and len(set(read)) > 1) or (layer in graph.outputs and len(set(read)) < len(read)):
             return False
     return True
 
@@ -221,7 +226,7 @@ class Parts:
 
     def is_fusion(self, layer: Layer) -> bool:
         """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
-        if layer == self.graph.output or not self._is_one_map(layer):
+        if layer in self.graph.outputs or not self._is_one_map(layer):
             return False
         if layer.kind.is_fusion:
             return True
@@ -283,7 +288,7 @@ class Parts:
 
     def _is_block(self, layer: Layer, first: bool) -> bool:
         kind = layer.kind
-        if kind.plain.startswith("nn.") or kind.stride[0] == "last" or layer == self.graph.output:
+        if kind.plain.startswith("nn.") or kind.stride[0] == "last" or layer in self.graph.outputs:
             return False
         if not self._is_one_map(layer) or layer.index in self._picked_from:
             return False
@@ -332,7 +337,7 @@ class Parts:
         """The rows that go on with a layer's map at its size; attention that any block could do without is no such."""
         rows: list[Layer] = []
         for row in self._consumers(layer):
-            if row == self.graph.output or not self._is_one_map(row) or self.is_fusion(row):
+            if row in self.graph.outputs or not self._is_one_map(row) or self.is_fusion(row):
                 continue
             if row.sources[0] != layer.index:
                 continue
@@ -357,7 +362,7 @@ class Parts:
         rows = [
             layer
             for layer in self.graph
-            if layer.section == "head" and layer != self.graph.output and not layer.kind.is_known
+            if layer.section == "head" and layer not in self.graph.outputs and not layer.kind.is_known
             if len(set(layer.sources)) > 1 and not self.is_fusion(layer) and layer.index not in self.neck
         ]
         if rows:
@@ -429,9 +434,10 @@ def _inside_each(name: str, is_site: Callable[[Layer, Sequence[Shape]], bool]) -
 
 
 def _head(parts: Parts) -> tuple[Site, ...]:
-    graph, output = parts.graph, parts.graph.output
-    maps = [s for s in dict.fromkeys(output.sources) if s >= 0 and not graph[s].kind.gives_a_list]
-    return tuple(Site("head", "head", source, consumer=output.index) for source in sorted(maps))
+    graph = parts.graph
+    read = {(source, output.index) for output in graph.outputs for source in output.sources if source >= 0}
+    maps = sorted(pair for pair in read if not graph[pair[0]].kind.gives_a_list)
+    return tuple(Site("head", "head", source, consumer=output) for source, output in maps)
 
 
 Finder = Callable[[Parts], "tuple[Site, ...]"]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from ..errors import PositionError
-from ..wording import did_you_mean, few
+from ..wording import did_you_mean, few, numbers
 from .graph import Graph
-from .parts import NAMES, SLOTS, Parts, Site
+from .parts import NAMES, SLOTS, Parts, Site, picked_from
 from .shapes import Shape
 
 #: What an input method types for a sign of the grammar, beside the full-width forms that Unicode itself can undo.
@@ -197,7 +197,10 @@ def _narrow(at: At, sites: tuple[Site, ...], graph: Graph, shapes: Sequence[Shap
 
 def _must_give_a_map(asked: str, graph: Graph, index: int) -> None:
     layer = graph[index]
-    gives = "the model's output" if layer == graph.output else layer.kind.gives
+    gives = "the model's output" if layer in graph.outputs else layer.kind.gives
+    picking = [row for row, source in picked_from(graph).items() if source == index]
+    if picking:
+        gives = f"a list of maps, from which {numbers(picking)} take one each"
     if gives:
         raise PositionError(f"--at {asked}: layer {index} ({layer.block}) gives {gives}, not one feature map")
 

@@ -100,7 +100,7 @@ class _Strides:
         return stride * ratio
 
     def _backwards(self, layer: Layer, effect: Effect) -> None:
-        if layer is self.layers[-1]:
+        if layer is self.layers[-1] or layer.kind.is_output:
             self._ladder(layer)
         here = self.stride[layer.index]
         if here is None:

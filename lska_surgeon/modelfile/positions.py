@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -62,7 +62,9 @@ class Positions(Result):
             "model": str(self.model.path),
             "scale": self.model.scaling.letter,
             "layers": [self._layer_as_dict(index) for index in indices],
-            "positions": {name: [site.layer for site in sites] for name, sites in self.named.items()},
+            "positions": {
+                name: list(dict.fromkeys(site.layer for site in found)) for name, found in self.named.items()
+            },
         }
         return Report(
             f"{self.model.name}: {len(self.graph)} layers, positions {', '.join(self.named) or 'without names'}",
@@ -89,14 +91,21 @@ class Positions(Result):
     def _names(self) -> list[tuple[str, ...]]:
         graph = self.graph
         return [
-            *((f"--at {name}", self._places(sites), _who_reads(name)) for name, sites in self.named.items()),
+            *((f"--at {name}", self._places(sites), self._who_reads(name)) for name, sites in self.named.items()),
             ("--at after:SEL", f"0-{len(graph) - 2}, or a block such as {graph[0].block}#0", "every consumer"),
             ("--at before:SEL", f"1-{len(graph) - 1}", "that layer alone"),
             ("--at 'edge:A->B'", "any connection above", "B alone"),
         ]
 
     def _places(self, sites: tuple[Site, ...]) -> str:
-        return few([f"{s.layer} ({self.shapes[s.layer].level or self.graph[s.layer].block})" for s in sites])
+        return few([f"{layer} ({self.shapes[layer].level or self.graph[layer].block})" for layer in _layers_of(sites)])
+
+    def _who_reads(self, name: str) -> str:
+        if name in ("residual", "sppf-inner"):
+            return "in place"
+        if name == "head":
+            return "one output layer alone" if self.graph.outputs[1:] else "the output layer alone"
+        return "every consumer"
 
     def _layer_as_dict(self, index: int) -> dict[str, Any]:
         row, shape = self.graph.row_as_dict(index), self.shapes[index]
@@ -105,10 +114,9 @@ class Positions(Result):
         return {"index": row.pop("index"), "section": self.graph[index].section, **row, **given}
 
 
-def _who_reads(name: str) -> str:
-    if name in ("residual", "sppf-inner"):
-        return "in place"
-    return "the output layer alone" if name == "head" else "every consumer"
+def _layers_of(sites: Iterable[Site]) -> list[int]:
+    """Each layer once: several output layers may read one."""
+    return list(dict.fromkeys(site.layer for site in sites))
 
 
 def _channels(shape: Shape) -> str:

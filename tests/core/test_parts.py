@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import lska_surgeon as ls
 from lska_surgeon.core.graph import Scaling
 from lska_surgeon.core.parts import Parts
 from lska_surgeon.core.positions import NAMES, named_sites, parse_at, resolve_at
@@ -219,3 +220,46 @@ def test_removing_gives_networks_of_own_blocks_back(at: tuple[str, ...], tmp_pat
     path = tmp_path / "my-variant.yaml"
     path.write_text(variant, encoding="utf-8")
     assert plan_remove(str(path)).text == text
+
+
+SEVERAL_OUTPUTS = """\
+nc: 4
+backbone:
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [-1, 1, Conv, [128, 3, 2]]
+  - [-1, 1, Conv, [256, 3, 2]]
+  - [-1, 3, C2f, [256]]
+head:
+  - [-1, 1, nn.Upsample, [None, 2, nearest]]
+  - [[-1, 1], 1, Concat, [1]]
+  - [-1, 3, C2f, [128]]
+  - [[6, 3], 1, Detect, [nc]]
+  - [[6], 1, Segment, [nc, 32, 256]]
+"""
+
+
+def test_each_output_layer_has_heads_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(SEVERAL_OUTPUTS, encoding="utf-8")
+    positions = ls.positions(path)
+    assert [(site.layer, site.consumer) for site in positions.named["head"]] == [(3, 7), (6, 7), (6, 8)]
+    assert positions.to_dict()["positions"]["head"] == [3, 6]
+    variant = ls.insert(path, "head:p2", k=7)
+    assert "[[7, 3], 1, Detect, [nc]]" in variant.text
+    assert "[[8], 1, Segment, [nc, 32, 256]]" in variant.text
+    assert ls.remove(variant.write()).text == SEVERAL_OUTPUTS
+    with pytest.raises(PositionError, match="layer 7 \\(Detect\\) gives the model's output, not one feature map"):
+        ls.insert(path, "after:7")
+
+
+def test_nothing_goes_between_a_list_of_maps_and_the_rows_that_pick_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "nc: 4\nbackbone:\n  - [-1, 1, MyBackbone, []]\nhead:\n  - [0, 1, GetLayer, [1]]\n  - [0, 1, GetLayer, [2]]\n"
+        "  - [[1, 2], 1, Detect, [nc]]\n",
+        encoding="utf-8",
+    )
+    for at in ("after:0", "before:1", "edge:0->2"):
+        with pytest.raises(PositionError, match="a list of maps, from which 1, 2 take one each"):
+            ls.insert(path, at)
+    assert [site.layer for site in ls.positions(path).named["head"]] == [1, 2]

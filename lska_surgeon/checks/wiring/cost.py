@@ -112,7 +112,7 @@ def absurd_stride(net: WiredRows, has: Inputs) -> float:
 def twice(net: WiredRows, has: Inputs) -> float:
     """A row that reads one source twice has lost another; output layers may read every level twice."""
     different = len(set(has.sources))
-    return different < len(has.sources) and not (has.row == net.last and len(has.sources) == 2 * different)
+    return different < len(has.sources) and not (has.row in net.outputs and len(has.sources) == 2 * different)
 
 
 def clash(net: WiredRows, has: Inputs) -> float:
@@ -128,7 +128,7 @@ def ladder(net: WiredRows, has: Inputs) -> float:
 def output_clash(net: WiredRows, has: Inputs) -> float:
     """An output layer has levels that double or halve, and seldom skip one; or it reads each equally often."""
     strides = has.strides
-    if has.row != net.last or _reads_each_level_often(strides):
+    if has.row not in net.outputs or _reads_each_level_often(strides):
         return 0
     pairs = [(a, b) for a, b in zip(strides, strides[1:]) if a is not None and b is not None]
     return sum(0 if b in (2 * a, a / 2) else 0.25 if b == 4 * a else 1 for a, b in pairs)
@@ -137,7 +137,7 @@ def output_clash(net: WiredRows, has: Inputs) -> float:
 def output_base(net: WiredRows, has: Inputs) -> float:
     """The finest level of an output layer is stride 4 or 8."""
     first = has.strides[0] if has.strides else None
-    return has.row == net.last and len(has.strides) > 1 and first is not None and first not in _BASES
+    return has.row in net.outputs and len(has.strides) > 1 and first is not None and first not in _BASES
 
 
 def _reads_each_level_often(strides: Sequence[float | None]) -> bool:
@@ -166,13 +166,13 @@ class FarRead(NamedTuple):
 
 def reads_upsample(net: WiredRows, at: FarRead) -> float:
     """What a neck reads from afar is a level, not the upsampled map on its way to the next fusion."""
-    inner = net.roles[at.source] == "up" and net.taken[at.source] and at.row != net.last
+    inner = net.roles[at.source] == "up" and net.taken[at.source] and at.row not in net.outputs
     return (0.25 if net.fusion[at.row] == "own" else 1.0) if inner else 0
 
 
 def reads_fusion(net: WiredRows, at: FarRead) -> float:
     """A fusion is refined by the block behind it; it is that block which is read."""
-    return at.row != net.last and net.roles[at.source] == "fuse" and _is_refined(net, at)
+    return at.row not in net.outputs and net.roles[at.source] == "fuse" and _is_refined(net, at)
 
 
 def around_attention(net: WiredRows, at: FarRead) -> float:
@@ -187,7 +187,7 @@ def around_block(net: WiredRows, at: FarRead) -> float:
 
 def output_inside(net: WiredRows, at: FarRead) -> float:
     """An output layer reads the end of a level: no fusion, upsampling or down-sampling row whose result goes on."""
-    if at.row != net.last:
+    if at.row not in net.outputs:
         return 0
     if net.roles[at.source] == "up" or _is_down(net, at):
         return net.taken[at.source]
@@ -200,7 +200,7 @@ def moved_to_lateral(net: WiredRows, at: FarRead) -> float:
     """A 1x1 convolution before an Upsample makes its input narrow; lateral connections take the wide one."""
     x = at.source
     before_up = net.narrows[x] and x + 1 < net.size and net.roles[x + 1] == "up" and net.taken[x]
-    return before_up and at.row != net.last and x != net.written[at.row][at.slot]
+    return before_up and at.row not in net.outputs and x != net.written[at.row][at.slot]
 
 
 def _is_down(net: WiredRows, at: FarRead) -> bool:
@@ -306,7 +306,9 @@ class WiringCost:
         self._memo: list[dict[object, _Priced]] = [{} for _ in net.layers]
         self._written: dict[Ratios, list[_Priced]] = {}
         self._has_to_be_read = sum(
-            1 << i for i in range(net.last) if net.effects[i].is_map and not net.layers[i].kind.same
+            1 << i
+            for i in range(net.last)
+            if i not in net.outputs and net.effects[i].is_map and not net.layers[i].kind.same
         )
         self._fusions: dict[str, int] = {}
         for layer, fusion in zip(net.layers, net.fusion):
@@ -387,7 +389,7 @@ class WiringCost:
         laterals = 0
         for j, x in enumerate(sources):
             cost += sum(weights[term] * times for term, times in self.of_number(i, j, x, ratios))
-            if 0 <= x < i and x + 1 != i and i != net.last:
+            if 0 <= x < i and x + 1 != i and i not in net.outputs:
                 laterals += net.layers[x].section == "backbone" and net.layers[i].section == "head"
                 if net.taken[x] and net.roles[x] != "up" and _is_down(net, FarRead(i, j, x, ratios[x], ratios[x + 1])):
                     downs.append(1.0 if len(sources) > 1 else 0.3)

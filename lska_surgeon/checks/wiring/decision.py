@@ -172,7 +172,7 @@ def _facts(net: WiredRows, terms: Sequence[Broken]) -> list[Broken]:
     """What is wrong whatever was meant: forward reads, and clashes between strides that are sure."""
     sure = [False] * net.size
     for i, layer in enumerate(net.layers):
-        known = net.effects[i].ratio is not None or net.effects[i].joins or i == net.last
+        known = net.effects[i].ratio is not None or net.effects[i].joins or i in net.outputs
         fused = len(layer.sources) > 1 and net.fusion[i] not in ("joins", None)
         sure[i] = known and not fused and all(x == -1 or (0 <= x < i and sure[x]) for x in net.written[i])
     facts = []

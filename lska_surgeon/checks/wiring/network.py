@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
-from ...core.graph import IMAGE, MAY_BE_ATTENTION, Layer, role_of
-from ...core.parts import guessed_ratio
+from ...core.graph import IMAGE, MAY_BE_ATTENTION, Layer, outputs_of, role_of
+from ...core.parts import guessed_ratio, picked_from
 from ...core.shapes import Effect, effect_of
 from ..alignment import Alignment
 
@@ -21,6 +21,8 @@ Wiring = tuple[tuple[int, ...], ...]
 #: A stride ratio; of a fusion of unknown kind, which of its inputs' strides it gives.
 Ratio = Union[float, str]
 Ratios = tuple[Ratio, ...]
+#: The ratio of a row that picks one map of a list.
+UNKNOWN: Ratio = "?"
 #: One of the numbers: a row, and which of its sources.
 Slot = tuple[int, int]
 Kind = tuple[Any, ...]
@@ -38,6 +40,8 @@ class WiredRows:
 
     Attributes:
         written: the wiring as it stands in the file.
+        outputs: the rows of the output layers.
+        picks: rows that each pick one map of a list -> the row that gives it.
         slots: the numbers that an edit makes wrong: those that count from the first row, and those that count back
             beyond it. Others that count back are wrong only by themselves.
         fusion: of each row with several sources how sure it is that these need one stride: "joins" for Concat and its
@@ -54,6 +58,8 @@ class WiredRows:
         self.layers, self.comments, self.alignment = layers, comments, alignment
         size = self.size = len(layers)
         self.last = size - 1
+        self.outputs = frozenset(layer.index for layer in outputs_of(layers))
+        self.picks = picked_from(layers)
         self.written: Wiring = tuple(tuple(layer.sources) for layer in layers)
         self.numbers = [layer.raw_sources for layer in layers]
         places = [(i, j) for i, numbers in enumerate(self.numbers) for j in range(len(numbers)) if layers[i].has_row]
@@ -65,7 +71,7 @@ class WiredRows:
         self.effects: list[Effect] = [effect_of(layer) for layer in layers]
         self.roles = [role_of(layer, self.last) for layer in layers]
         self.fusion = [self._fusion(layer) for layer in layers]
-        self.guess: tuple[float, ...] = tuple(map(self._ratio, layers))
+        self.guess: Ratios = tuple(map(self._ratio, layers))
         self.kinds: dict[Kind, list[int]] = {}
         for layer in layers[:-1]:
             kind = self._kind(layer)
@@ -97,14 +103,14 @@ class WiredRows:
 
     def ends_of_levels(self, before: int) -> dict[float, int]:
         """Stride -> the last row of it, of the rows before an index, each as far as is guessed."""
-        strides: list[float] = []
+        strides: list[float | None] = []
         ends: dict[float, int] = {}
         for i in range(before):
-            source = self.written[i][0]
+            source, ratio = self.written[i][0], self.guess[i]
             read = strides[source] if 0 <= source < i else 1.0
-            ratio = self.guess[i]
-            strides.append(read * ratio)
-            ends[strides[-1]] = i
+            strides.append(None if read is None or isinstance(ratio, str) else read * ratio)
+            if strides[-1] is not None:
+                ends[strides[-1]] = i
         return ends
 
     def in_one_run(self, one: int, other: int) -> bool:
@@ -116,7 +122,7 @@ class WiredRows:
         return 0 < index < self.last and self.numbers[index] == (-1,) and self.guess[index] == 1
 
     def _fusion(self, layer: Layer) -> str | None:
-        if len(layer.raw_sources) < 2 or layer.index == self.last:
+        if len(layer.raw_sources) < 2 or layer.index in self.outputs:
             return None
         if self.effects[layer.index].joins:
             return "joins"
@@ -127,13 +133,15 @@ class WiredRows:
     def _kind(self, layer: Layer) -> Kind | None:
         if len(layer.raw_sources) > 1:
             return (layer.block, "fusion") if self.fusion[layer.index] == "named" else None
-        if self.effects[layer.index].ratio is not None:
+        if self.effects[layer.index].ratio is not None or layer.index in self.picks or layer.index in self.outputs:
             return None
         return (layer.block, repr(layer.args[1:]), self.guess[layer.index])
 
-    def _ratio(self, layer: Layer) -> float:
+    def _ratio(self, layer: Layer) -> Ratio:
         known = self.effects[layer.index].ratio
-        if len(layer.raw_sources) > 1 or layer.index == self.last:
+        if layer.index in self.picks:
+            return UNKNOWN
+        if len(layer.raw_sources) > 1 or layer.index in self.outputs:
             return 1.0
         return guessed_ratio(layer, self.layers) if known is None else known
 

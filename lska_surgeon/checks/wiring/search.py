@@ -157,8 +157,8 @@ class Search:
     def _whole(self, story: Story) -> tuple[float, Story] | None:
         """What a story costs at best where all numbers are old, or all of the output layer's, or all others."""
         net, changed = self.net, self._changed(story)
-        at_output = [slot for slot in changed if slot[0] == net.last]
-        others = [slot for slot in changed if slot[0] != net.last]
+        at_output = [slot for slot in changed if slot[0] in net.outputs]
+        others = [slot for slot in changed if slot[0] not in net.outputs]
         costs = []
         for old in dict.fromkeys(map(tuple, (changed, at_output, others))):
             if not old or self.is_hopeless(story.cost + self._switches(changed, old) - _MOST_EXPLAINED):
@@ -223,7 +223,7 @@ class Search:
             if before[0] == after[0]:
                 cost += SLIPS["switch within a row"]
             else:
-                cost += SLIPS["switch before the output" if after[0] == self.net.last else "switch between rows"]
+                cost += SLIPS["switch before the output" if after[0] in self.net.outputs else "switch between rows"]
         return cost
 
     # --- slips ------------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ class Search:
     def _wanted(self, wiring: Wiring, slot: Slot, strides: Sequence[float | None]) -> list[float]:
         """The strides that the other sources of the row ask for."""
         i, j = slot
-        if i < self.net.last:
+        if i not in self.net.outputs:
             others = (strides[x] for x in wiring[i] if x != wiring[i][j] and 0 <= x < i)
             return [stride for stride in others if stride]
         levels = ((k, strides[x] if 0 <= x < i else None) for k, x in enumerate(wiring[i]) if k != j)
