@@ -94,6 +94,10 @@ class TargetError(SurgeonError):
 NO_DATA = "say what to train on: data=FILE.yaml (for a classifier data=FOLDER)"
 
 
+#: What lets a file run what it says.
+TRUSTING = "if you trust whoever made it, add --trust"
+
+
 class TrainingError(SurgeonError):
     """Arguments, data or a device that training can't work with."""
 
@@ -108,6 +112,18 @@ class DamagedError(SurgeonError):
 
 class BuildError(SurgeonError):
     """A model that Ultralytics refuses to build."""
+
+
+class UnsafeModelError(BuildError):
+    """A model whose building would run more than layers.
+
+    Attributes:
+        problem: the message without its remedy, for who can't be told to trust the file.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}; {TRUSTING}")
+        self.problem = problem
 
 
 class MissingPackageError(SurgeonError):
@@ -189,4 +205,4 @@ class UnsafeCheckpointError(CheckpointError):
 
 def without_trust(error: object) -> object:
     """What an error says where there is no way to trust a file: nothing of `--trust`."""
-    return error.problem if isinstance(error, UnsafeCheckpointError) else error
+    return error.problem if isinstance(error, (UnsafeCheckpointError, UnsafeModelError)) else error

@@ -243,7 +243,12 @@ def remove(
 
 @verb
 def check(
-    model: PathLike | Sequence[PathLike], *, build: bool = False, models_only: bool = False, blocks: Blocks = None
+    model: PathLike | Sequence[PathLike],
+    *,
+    build: bool = False,
+    models_only: bool = False,
+    trust: bool = False,
+    blocks: Blocks = None,
 ) -> CheckedFile | CheckedFiles:
     """Find the errors that people make in model YAMLs by hand; nothing is written before `.write()`.
 
@@ -255,6 +260,7 @@ def check(
         model: path of a model YAML, or a stock Ultralytics name with its scale; or a list of them.
         build: build each file that has no errors in Ultralytics as well. That needs torch.
         models_only: of several, pass over YAML files that are no models.
+        trust: build a file even if it names code that is no layer; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -272,7 +278,7 @@ def check(
     if build and STDIN in names:
         raise ArgumentError("--build needs files: save standard input to one, and give that")
     if isinstance(model, (str, os.PathLike)):
-        return _checked(names[0], build, table)
+        return _checked(names[0], build, trust, table)
     from ..checks.findings import CheckedFiles
 
     files: list[CheckedFile] = []
@@ -280,7 +286,7 @@ def check(
     others = 0
     for name in names:
         try:
-            files.append(_checked(name, build, table))
+            files.append(_checked(name, build, trust, table))
         except BuildError:
             raise  # there is no Ultralytics to build anything with
         except SurgeonError as error:
@@ -300,14 +306,14 @@ def rules_of_check() -> list[tuple[str, str]]:
     return [(rule.code, rule.doc + (" (warning)" if rule.severity == "warning" else "")) for rule in RULES]
 
 
-def _checked(name: str, build: bool, table: BlockTable) -> CheckedFile:
+def _checked(name: str, build: bool, trust: bool, table: BlockTable) -> CheckedFile:
     from ..checks.check import check_file
 
     checked = check_file(name, table)
-    return _built(checked) if build and checked.ok else checked
+    return _built(checked, trust) if build and checked.ok else checked
 
 
-def _built(checked: CheckedFile) -> CheckedFile:
+def _built(checked: CheckedFile, trust: bool) -> CheckedFile:
     """The file with one more finding, where Ultralytics refuses to build it."""
     from ..checks.findings import ERROR, Finding
     from ..yolo.build import build
@@ -315,7 +321,7 @@ def _built(checked: CheckedFile) -> CheckedFile:
 
     import_offline()
     try:
-        build(checked.path, named=checked.scale)
+        build(checked.path, named=checked.scale, trust=trust)
     except SurgeonError as error:
         return dataclasses.replace(checked, findings=(*checked.findings, Finding(ERROR, "build", 1, None, str(error))))
     return checked

@@ -87,7 +87,7 @@ def diff(
         imgsz: size of the image in pixels, one number for a square or (height, width).
         costs: build both and count them with fvcore, which needs torch. Otherwise costs are worked out exactly where
             operators alone differ, and are None where more does.
-        trust: load a .pt even if it names code that is not on the allow-list; it may run it.
+        trust: load a .pt or build a YAML even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Raises:
@@ -166,7 +166,7 @@ def flops(
         fuse: fuse Conv and BatchNorm first, as Ultralytics does before it predicts.
         scale: scale of model YAMLs, where their names do not say it.
         latency: of several, also measure how long each takes on this machine's CPU.
-        trust: load a .pt even if it names code that is not on the allow-list; it may run it.
+        trust: load a .pt or build a YAML even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -331,7 +331,7 @@ def latency(
         nms: include non-maximum suppression; classifiers and RT-DETR have none. How many boxes there are to suppress,
             the weights decide.
         rounds: how often each model runs, 2 or more.
-        trust: load a checkpoint even if it names code that is not on the allow-list; it may run it.
+        trust: load a checkpoint or build a YAML even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -406,7 +406,7 @@ def _module_of(model: Any, trust: bool) -> Any:
             raise SurgeonError(f"{model} holds tensors without a model: give a checkpoint with one")
         return checkpoint.float_model()
     source = find_source(os.fspath(model))
-    return build(source.path, scale=source.scale)
+    return build(source.path, scale=source.scale, trust=trust)
 
 
 #: Where a parameter has its name.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast
 
 from ..core.blocks import BlockTable
 from ..declarations.find import building_with, find_blocks
-from ..errors import ArgumentError, SurgeonError, missing_package
+from ..errors import ArgumentError, SurgeonError, UnsafeCheckpointError, UnsafeModelError, missing_package
 from ..modelfile.sources import find_source
 from ..wording import clean, did_you_mean, message
 
@@ -39,9 +39,10 @@ def verb(function: Verb) -> Verb:
     1. An argument of a type that the signature does not allow is refused before all else.
     2. `blocks`, a path or None, becomes the `BlockTable` that holds: of the declaration named, or of the nearest.
        While the verb is at work, Ultralytics builds by it.
-    3. An error of the user names parameters as Python does.
+    3. An error of the user names parameters as Python does, and advises trust only where the verb has that.
     """
     signature = inspect.signature(function)
+    takes_trust = "trust" in signature.parameters
     takes_table = any(parameter.annotation == "Blocks" for parameter in signature.parameters.values())
 
     @wraps(function)
@@ -64,6 +65,8 @@ def verb(function: Verb) -> Verb:
             missing.in_python = True
             raise missing from error
         except SurgeonError as error:
+            if not takes_trust and isinstance(error, (UnsafeCheckpointError, UnsafeModelError)):
+                error.args = (error.problem,)
             error.in_python = True
             raise
 

@@ -1,11 +1,12 @@
 """What a checkpoint may name, one exact entry per global; it knows nothing about files.
 
-A name is on the list in one of four ways, and none of them is a prefix:
+A name is on the list in one of five ways, and none of them is a prefix:
 
 1. `_DATA` has it: plain data, and the few functions that rebuild tensors.
 2. It is the own name (`__module__` and `__qualname__`) of an `nn.Module` class in one of `MODULES`.
-3. It is the own name of a layer of the user's project, which declares its blocks (`nn.declared`).
-4. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
+3. It is the own name of a layer of the Ultralytics that is imported, in a module that its parser has imported already.
+4. It is the own name of a layer of the user's project, which declares its blocks (`nn.declared`).
+5. It is an old name of such an entry, mapped as Ultralytics maps it (`_MOVED_MODULES`, `_MOVED`, and the flat
    `ultralytics.nn.modules.Conv` of the releases before 8.0.80).
 
 No constructor of a module class is ever called: modules are created empty and filled with their attributes, which is
@@ -29,7 +30,7 @@ from torch import nn
 
 from ..declarations.find import active_declarations
 from ..nn.declared import project_class
-from ..yolo.code_guard import MODULES
+from ..yolo.code_guard import MODULES, imported_layer
 from ..yolo.environment import module_named
 from .pickle_audit import GlobalRule, MissingGlobal, attributes, empty
 
@@ -136,7 +137,7 @@ def lookup(name: str) -> GlobalRule | MissingGlobal | None:
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
     if not filled and module not in MODULES and module not in _TIMM:
-        return _MODULE if project_class(module, attribute, active_declarations()) else None
+        return _MODULE if _own_class(module, attribute) else None
     try:
         cls = getattr(module_named(module), attribute, None)
     except (ImportError, RuntimeError):  # torchvision raises the second where it does not match torch
@@ -148,6 +149,11 @@ def lookup(name: str) -> GlobalRule | MissingGlobal | None:
     if issubclass(cls, nn.Module):
         return _MODULE
     return _FILL if filled else None
+
+
+def _own_class(module: str, name: str) -> Any:
+    """The layer of that own name of the Ultralytics that is imported, or of the user's project; None for neither."""
+    return imported_layer(module, name) or project_class(module, name, active_declarations())
 
 
 def lookup_with_stand_ins(name: str) -> GlobalRule | MissingGlobal | None:
@@ -169,7 +175,7 @@ def substitutes(name: str) -> list[Any]:
             return []
         target, types = _data_target(current)
     elif isinstance(lookup(name), GlobalRule):
-        target = project_class(module, attribute, active_declarations()) or getattr(module_named(module), attribute)
+        target = _own_class(module, attribute) or getattr(module_named(module), attribute)
         types = []
     else:
         return [stand_in(name)]

@@ -36,7 +36,7 @@ from torch import nn
 
 from ..core.shapes import numbers_in
 from ..declarations.find import active_blocks, active_declarations, split_target, untrusted
-from ..errors import CheckpointError, SurgeonError, UnsafeCheckpointError
+from ..errors import TRUSTING, CheckpointError, SurgeonError, UnsafeCheckpointError
 from ..files import planned_target, write_whole
 from ..modelfile.text import LARGEST
 from ..reports import Result
@@ -51,7 +51,6 @@ from .pickle_audit import AuditBudget, GlobalRule, MissingGlobal, PickleAudit, T
 from .typed import WrongTypeError, refuse_wrong_types
 
 _MOST_LISTED = 8  # names in a message; the exception has them all
-_TRUSTING = "if you trust whoever made it, add --trust"
 _YOLOV5 = ("models.yolo.", "models.common.", "models.experimental.")
 #: What a training that distils writes into its checkpoints while it lasts, besides what is on the allow-list.
 _DISTILLING = frozenset(f"ultralytics.nn.distill_model.{name}" for name in ("DistillationModel", "FeatureHook"))
@@ -299,7 +298,7 @@ def _refuse_names(path: Path, names: Globals, trust: bool = False) -> None:
         )
     _refuse_untrusted(path, names)
     problem = f"{path} names what is not on the allow-list: {_listed(names.refused)}; nothing of it was run"
-    raise UnsafeCheckpointError(f"{problem}; {_TRUSTING}{adopting(path, names.refused)}", names.refused, problem)
+    raise UnsafeCheckpointError(f"{problem}; {TRUSTING}{adopting(path, names.refused)}", names.refused, problem)
 
 
 def _refuse_untrusted(path: Path, names: Globals) -> None:
@@ -319,12 +318,12 @@ def _refuse_format(path: Path, kind: str, names: Globals, trust: bool) -> None:
     if kind != container.ZIP and not trust:
         raise CheckpointError(
             f"{path} has the format of torch before 1.6, which can't be read safely: "
-            f"load it with torch.load and torch.save it again, or, {_TRUSTING}"
+            f"load it with torch.load and torch.save it again, or, {TRUSTING}"
         )
     if names.protocol != 2 and not trust:
         raise CheckpointError(
             f"{path} has pickle protocol {names.protocol}, and torch reads only 2 safely: "
-            f"torch.save it again without pickle_protocol, or, {_TRUSTING}"
+            f"torch.save it again without pickle_protocol, or, {TRUSTING}"
         )
 
 
@@ -335,7 +334,7 @@ def _refuse_architecture(checkpoint: Checkpoint) -> None:
     if unsafe:
         what = f"a YAML that would run more than layers: {_listed(unsafe)}; nothing of it was run"
         problem = f"{checkpoint.path} holds {what}"
-        raise UnsafeCheckpointError(f"{problem}; {_TRUSTING}", unsafe, problem)
+        raise UnsafeCheckpointError(f"{problem}; {TRUSTING}", unsafe, problem)
 
 
 def _checkpoint(path: Path, digest: str, data: Any, names: Globals, trusted: bool) -> Checkpoint:

@@ -112,7 +112,7 @@ def cost_of(
         fuse: fuse Conv and BatchNorm first.
         blocks: the table of blocks that it is built with.
         scale: scale of a YAML; None takes the one of its name.
-        trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
+        trust: read a checkpoint that names what is not on the allow-list, or build a YAML that runs more than layers.
 
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.

@@ -81,7 +81,7 @@ def count_source(
         imgsz, batch, fuse: as for `count`.
         scale: scale of a YAML; None takes the one of its name.
         name: what the result and errors call it; None for `source`.
-        trust: read a checkpoint that names what is not on the allow-list; it may then run anything.
+        trust: read a checkpoint that names what is not on the allow-list, or build a YAML that runs more than layers.
 
     Raises:
         SurgeonError: there is no such file, it does not build or load, or it can't be counted.
@@ -93,7 +93,7 @@ def count_source(
             import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
             return _measure(model, imgsz, batch, fuse, name or source)
-    model, notes = _build(source, scale, name)
+    model, notes = _build(source, scale, name, trust)
     with quiet():
         return _measure(model, imgsz, batch, fuse, name or source, notes)
 
@@ -136,12 +136,12 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
     return params + gates, sum(round(macs) for macs in counted[""].values())
 
 
-def _build(source: str, scale: str | None, called: str | None) -> tuple[nn.Module, tuple[str, ...]]:
+def _build(source: str, scale: str | None, called: str | None, trust: bool) -> tuple[nn.Module, tuple[str, ...]]:
     file = find_source(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
     named = None if file.path.name == file.name else file.scale
     with ShapesOnly():
-        model = build(os.fspath(file.path), scale=scale, named=named, called=called)
+        model = build(os.fspath(file.path), scale=scale, named=named, called=called, trust=trust)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)

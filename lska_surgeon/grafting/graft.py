@@ -123,7 +123,8 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     widths: list[int | None] = []
 
     def operate(model: nn.Module) -> tuple[nn.Module, list[str]]:
-        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed)
+        trust = checkpoint.trusted
+        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed, trust=trust)
 
     def surgery() -> tuple[nn.Module, Callable[[nn.Module], nn.Module]]:
         nonlocal widths

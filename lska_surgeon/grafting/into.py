@@ -127,11 +127,14 @@ def plan_graft_into(checkpoint: Checkpoint, variant: str, blocks: BlockTable = S
     if checkpoint.model is None:
         checkpoint = _with_model(checkpoint, variant, blocks)
     model = model_in(checkpoint, blocks)
-    target = find_target(variant, model.graph, checkpoint.yaml or {}, list(checkpoint.needed_model().model))
+    layers = list(checkpoint.needed_model().model)
+    target = find_target(variant, model.graph, checkpoint.yaml or {}, layers, trust=checkpoint.trusted)
     return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.notes)
 
 
-def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> Target:
+def find_target(
+    name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Sequence[nn.Module], *, trust: bool = False
+) -> Target:
     """Align a network with a variant YAML, at the scale of it that fits best.
 
     Args:
@@ -139,19 +142,22 @@ def find_target(name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Se
         base: the network's graph.
         base_yaml: the model dictionary that it was built from.
         layers: its built layers.
+        trust: build what runs more than layers.
 
     Raises:
         SurgeonError: the variant can't be read or built, nothing of the network is in it, or nothing else is.
     """
     source, document = read_source(name, blocks=base.blocks)
-    refuse_code(_yaml_at(document, {}, None), document.name, document.blocks)
-    makes = _makes_of(base, base_yaml, layers)
+    if not trust:
+        refuse_code(_yaml_at(document, {}, None), document.name, document.blocks)
+    makes = _makes_of(base, base_yaml, layers, trust)
     targets: list[Target] = []
     problem: SurgeonError | None = None
     for scale in _scales(source.scale, base_yaml, document.settings):
         yaml = _yaml_at(document, base_yaml, scale)
         try:
-            targets.append(_align(base, makes, graph_of(yaml, document.name, base.blocks), yaml))
+            variant = graph_of(yaml, document.name, base.blocks)
+            targets.append(_align(base, makes, variant, yaml, _rows_of(base, variant, yaml, trust)))
         except SurgeonError as error:
             problem = problem or error
             continue
@@ -209,10 +215,10 @@ def _yaml_at(document: Document, base_yaml: Mapping[str, Any], scale: str | None
     return {**yaml_of(document.graph, {**document.settings, **kept}), **({"scale": scale} if scale else {})}
 
 
-def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module]) -> list[Make]:
+def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module], trust: bool) -> list[Make]:
     """What the base's layers are as this release builds them; as stored, where it does not."""
     try:
-        built = layers_of(yaml, base.name)
+        built = layers_of(yaml, base.name, trust=trust)
     except SurgeonError:
         built = nn.Sequential()
     if len(built) != len(layers):
@@ -220,14 +226,14 @@ def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module])
     return [Make.of(layer) for layer in built]
 
 
-def _rows_of(base: Graph, variant: Graph, yaml: Mapping[str, Any]) -> list[Make] | None:
+def _rows_of(base: Graph, variant: Graph, yaml: Mapping[str, Any], trust: bool) -> list[Make] | None:
     """What the variant's rows build; None where they do not build, and have to be the base's own, at its own scale.
 
     Raises:
         BuildError: they do not build, and are at another scale.
     """
     try:
-        return [Make.of(layer) for layer in layers_of(yaml, variant.name)]
+        return [Make.of(layer) for layer in layers_of(yaml, variant.name, trust=trust)]
     except BuildError:
         scales = [scaling_of(graph.settings, graph.settings.get("scale") or None) for graph in (base, variant)]
         if len({(scaling.depth, scaling.width, scaling.max_channels) for scaling in scales}) > 1:
@@ -235,8 +241,9 @@ def _rows_of(base: Graph, variant: Graph, yaml: Mapping[str, Any]) -> list[Make]
         return None
 
 
-def _align(base: Graph, makes: Sequence[Make], variant: Graph, yaml: dict[str, Any]) -> Target:
-    rows = _rows_of(base, variant, yaml)
+def _align(
+    base: Graph, makes: Sequence[Make], variant: Graph, yaml: dict[str, Any], rows: Sequence[Make] | None
+) -> Target:
     match: dict[int, int] = {}
     taken: dict[int, int] = {}
     start = 0

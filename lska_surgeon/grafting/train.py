@@ -86,7 +86,7 @@ def plan_training(
     refuse_unsafe_files(options, trust=trust)
     if means_yaml(source):
         source = str(Path(source).with_name(find_source(source).name))  # by a bare name Ultralytics means a checkpoint
-        model = _check_yaml(source, stage, options)
+        model = _check_yaml(source, stage, options, trust)
     else:
         checkpoint = read_checkpoint(source, trust=trust)
         model = _check_checkpoint(checkpoint, stage, options)
@@ -228,7 +228,7 @@ def _stages(model: nn.Module, stage: str, warm: int, options: Mapping[str, Any])
         yield Stage(name, chosen)
 
 
-def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Module:
+def _check_yaml(source: str, stage: str, options: Mapping[str, Any], trust: bool) -> nn.Module:
     """The model of a YAML, built to see that it does."""
     if stage != "all":
         raise TrainingError(
@@ -237,7 +237,7 @@ def _check_yaml(source: str, stage: str, options: Mapping[str, Any]) -> nn.Modul
     if options.get("resume"):
         raise TrainingError(f"{source} has no training to resume: give the run's weights/last.pt")
     model = find_source(source)
-    return build(model.path, named=model.scale)
+    return build(model.path, named=model.scale, trust=trust)
 
 
 def _check_checkpoint(checkpoint: Checkpoint, stage: str, options: Mapping[str, Any]) -> nn.Module:

@@ -43,6 +43,7 @@ def transplant_(
     *,
     identity: bool | None = True,
     seed: int = SEED,
+    trust: bool = False,
 ) -> tuple[nn.Module, list[str]]:
     """Apply a rewrite to a built model, in place.
 
@@ -54,6 +55,7 @@ def transplant_(
         identity: start the new operators as the exact identity; with False at their random init, gates open; None
             leaves them as they are built, gates closed.
         seed: of the random weights of what is new; those of an operator depend on it and on where that stands alone.
+        trust: build what runs more than layers.
 
     Returns:
         The model, another one where its output layer is new, and the state-dict names of the new tensors, in order.
@@ -70,7 +72,7 @@ def transplant_(
     new = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = _built(rewrite, yaml)
+        built = _built(rewrite, yaml, trust)
         make = partial(_operator_row, rewrite, widths, yaml) if built is None else lambda row: built.model[row.index]
         for row, place in zip(rewrite.after, _places(rewrite)):
             torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed}: {place}".encode()).digest()[:7], "big"))
@@ -130,12 +132,12 @@ def _layer_behind(rewrite: Rewrite, row: Layer) -> int:
     return IMAGE
 
 
-def _built(rewrite: Rewrite, yaml: Mapping[str, Any]) -> nn.Module | None:
+def _built(rewrite: Rewrite, yaml: Mapping[str, Any], trust: bool) -> nn.Module | None:
     """The network to be as Ultralytics builds it; None where operators alone are new, which need no other layer."""
     kept = ((row, rewrite.origin[row.index]) for row in rewrite.after if row.index not in rewrite.edits)
     replaced = any(origin is not None and rewrite.before[origin].block != row.block for row, origin in kept)
     if replaced or not all(rewrite.after[row].kind.is_operator for row in rewrite.inserted):
-        return build(dict(yaml), called=rewrite.after.name)
+        return build(dict(yaml), called=rewrite.after.name, trust=trust)
     return None
 
 

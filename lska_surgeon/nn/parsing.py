@@ -12,8 +12,10 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
+import inspect
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -94,6 +96,18 @@ def install(tasks: Any) -> None:
     _place(tasks, active_blocks().declarations)
     if not getattr(tasks.parse_model, _MARK, False):
         tasks.parse_model = _wrap(tasks.parse_model, tasks)
+
+
+@functools.cache
+def evaluates_rows() -> bool:
+    """Whether the parser that is imported evaluates more as Python than `activation`, as those of some forks do."""
+    try:
+        source = inspect.getsource(importlib.import_module(_TASKS).parse_model)
+    except OSError:  # without its source nobody knows
+        return True
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    evaluated = (call.args for call in calls if getattr(call.func, "id", "") in ("eval", "exec"))
+    return any(not (args and getattr(args[0], "id", "") == "act") for args in evaluated)
 
 
 def owned_names(tasks: Any) -> frozenset[str]:

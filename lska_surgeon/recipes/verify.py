@@ -14,7 +14,7 @@ from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.shapes import channels_in
 from ..cost.cache import ModelText
 from ..declarations.find import announce, building_with, telling_children
-from ..errors import BuildError, SurgeonError
+from ..errors import BuildError, SurgeonError, without_trust
 from ..files import for_a_while
 from ..wording import error_in_one_line
 from ..yolo.build import build
@@ -96,7 +96,7 @@ def _problem(task: _Task) -> str | None:
             return None
         planned = _base_params(task.base) + task.params_added
     except SurgeonError as error:
-        return str(error)
+        return str(without_trust(error))
     return None if found == planned else f"has {found:,} parameters, and {planned:,} were planned"
 
 

@@ -18,7 +18,7 @@ from ..core.blocks import STOCK, BlockTable
 from ..core.graph import NO_HEAD, AbsurdScaleError, Graph, Layer, Scaling, as_from, graph_of, scaling_of, yolov5_problem
 from ..core.shapes import channels_in, settings_problems, shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
-from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError
+from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError, UnsafeModelError
 from ..modelfile.document import Document, RowError
 from ..modelfile.sources import Source, find_source
 from .environment import import_offline, in_one_line, quiet
@@ -34,6 +34,7 @@ def build(
     named: str | None = None,
     called: str | None = None,
     verbose: bool = False,
+    trust: bool = False,
 ) -> nn.Module:
     """Build a model from a YAML file or its content, as the task model that its output layer belongs to.
 
@@ -44,6 +45,7 @@ def build(
             says nothing of a model without `scales`.
         called: what errors call it; None for the path.
         verbose: let Ultralytics log its table of layers.
+        trust: build also what runs more than layers, for a file that is trusted.
 
     Returns:
         The model, randomly initialised (also where its YAML asks for downloaded weights), in training mode.
@@ -71,7 +73,7 @@ def build(
                 raise BuildError(f"{name}: {problem}")
             _set_scale(content, scale, named)
             _forbid_downloads(content)
-            with open_parser(name):
+            with open_parser(name, trust=trust):
                 model: nn.Module = _task_model(tasks, content, blocks)(content, verbose=verbose)
         except SurgeonError:
             raise
@@ -141,7 +143,7 @@ def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
         trust: parse whatever comes.
 
     Raises:
-        BuildError: a model dictionary would run more than layers; see `refuse_code`.
+        UnsafeModelError: a model dictionary would run more than layers; see `refuse_code`.
         GraphError: a row of it is far too large to be built.
     """
     tasks = import_offline()
@@ -171,13 +173,13 @@ def refuse_code(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) 
         blocks: the table that says which custom modules there are.
 
     Raises:
-        BuildError: it would.
+        UnsafeModelError: it would.
     """
     from .code_guard import unsafe_architecture
 
     unsafe = unsafe_architecture(yaml, blocks, offline=True)
     if unsafe:
-        raise BuildError(f"{name} would run more than layers: {', '.join(unsafe)}; nothing of it was run")
+        raise UnsafeModelError(f"{name} would run more than layers: {', '.join(unsafe)}; nothing of it was run")
 
 
 def refuse_sizes(name: str | Path, blocks: BlockTable, scale: str | None = None) -> None:

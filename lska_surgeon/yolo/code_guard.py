@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -21,8 +23,17 @@ MODULES = frozenset(
     + ["lska_surgeon.nn"]
 )
 
+#: What is an `nn.Module` of Ultralytics' and no layer: whole networks, and what loads one from wherever it is told to.
+_NO_LAYERS = frozenset(
+    (
+        "nn.tasks.BaseModel nn.tasks.Ensemble nn.autobackend.AutoBackend nn.text_model.TextModel engine.model.Model "
+        "nn.distill_model.DistillationModel"
+    ).split()
+)
+
 #: Of an `activation`; the longest that torch has, with all its arguments, is a tenth of it.
 _MOST_CHARACTERS = 1000
+_NAME = r"[\w.]*"  # of a class, an attribute, an interpolation
 
 
 def unsafe_architecture(
@@ -31,13 +42,19 @@ def unsafe_architecture(
     """What building this model YAML would run besides layers; empty when there is nothing.
 
     Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
-    imported: a row may name a function that installs packages, or a block that downloads weights.
+    imported: a row may name a function that installs packages, or a block that downloads weights. A fork's parser may
+    evaluate the texts of its rows as well.
+
+    Layers are the `nn.Module` classes of torch, of the Ultralytics that is imported, wherever in it they are defined,
+    and of what else the user's environment has put into `tasks`.
 
     Args:
         yaml: the model dictionary.
         blocks: the table that says which custom modules there are.
         offline: whoever builds it downloads nothing, so that a block which asks for weights is a layer like any other.
     """
+    from ..nn.parsing import evaluates_rows  # here, for importing it imports Ultralytics
+
     unsafe = []
     activation = yaml.get("activation")
     if activation is not None and not _is_activation(activation, blocks):
@@ -48,7 +65,39 @@ def unsafe_architecture(
             block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
             if isinstance(block, str) and not _is_layer(block, offline):
                 unsafe.append(f"{section} row {clean(block, 60)}")
+            elif isinstance(row, (list, tuple)) and evaluates_rows():
+                unsafe += [f"{section} row {clean(text, 60)}" for text in _expressions(row, blocks)]
     return tuple(dict.fromkeys(unsafe))
+
+
+def is_layer_class(cls: Any) -> bool:
+    """Whether a class is a layer: an `nn.Module` that loads nothing and is no whole network of Ultralytics'."""
+    ancestors = getattr(cls, "__mro__", ())
+    names = {f"{one.__module__}.{one.__qualname__}".partition(".")[2] for one in ancestors if _is_ultralytics(one)}
+    return _is_module(cls) and not names & _NO_LAYERS
+
+
+def imported_layer(module: str, name: str) -> Any:
+    """The layer of Ultralytics' of that own name, in a module that is imported with its blocks; None for anything else.
+
+    Nothing is imported for a name that a file says.
+    """
+    module_named("ultralytics.nn.tasks")
+    cls = getattr(sys.modules.get(module), name, None) if module.startswith("ultralytics.") else None
+    is_own = isinstance(cls, type) and (cls.__module__, cls.__qualname__) == (module, name)
+    return cls if is_own and is_layer_class(cls) else None
+
+
+def _expressions(row: Iterable[Any], blocks: BlockTable) -> Iterator[str]:
+    """Texts in a row that are more to Python than a name or a literal."""
+    for value in row:
+        if isinstance(value, (list, tuple)):
+            yield from _expressions(value, blocks)
+        elif isinstance(value, str) and not (re.fullmatch(_NAME, value) or _is_activation(value, blocks)):
+            try:
+                ast.literal_eval(value.strip())
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                yield value
 
 
 def _is_activation(text: Any, blocks: BlockTable) -> bool:
@@ -79,11 +128,11 @@ def _is_layer(block: str, offline: bool) -> bool:
     if "nn." in block:
         return _is_torch_module(getattr(nn, block[3:], None))
     cls = vars(module_named("ultralytics.nn.tasks")).get(block)
-    if cls is None:
-        return True
-    if not _is_module(cls):
-        return False
-    return not cls.__module__.startswith("ultralytics.") or cls.__module__.startswith("ultralytics.nn.modules.")
+    return cls is None or is_layer_class(cls)
+
+
+def _is_ultralytics(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "ultralytics"
 
 
 def _is_torch_module(cls: Any) -> bool:
