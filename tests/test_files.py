@@ -404,18 +404,19 @@ def killed_at(target: Path, force: bool, moments: list[str]) -> list[str]:
 
 
 @posix
-def test_killed_at_every_step_of_replacing(tmp_path: Path) -> None:
-    steps = ["write", "fsync before", "fsync after", "chmod before", "chmod after", "replace before", "replace after"]
-    found = killed_at(tmp_path / "x.pt", True, steps)
-    assert found == [f"{step}|-9|{NEW if step == 'replace after' else OLD}" for step in steps]
+@pytest.mark.parametrize(
+    ("force", "steps", "new"),
+    [
+        (True, ["write", "fsync before", "fsync after", "chmod before", "chmod after", "replace before"], False),
+        (True, ["replace after"], True),
+        (False, ["write", "fsync before", "link before"], False),
+        (False, ["link after", "unlink before"], True),
+    ],
+)
+def test_killed_at_every_step(force: bool, steps: list[str], new: bool, tmp_path: Path) -> None:
+    found = killed_at(tmp_path / "x.pt", force, steps)
+    assert found == [f"{step}|-9|{NEW if new else OLD if force else None}" for step in steps]
     assert len(leftovers(tmp_path)) <= 1  # each writer removes what the dead one before it has left
-
-
-@posix
-def test_killed_at_every_step_of_a_first_writing(tmp_path: Path) -> None:
-    steps = ["write", "fsync before", "link before", "link after", "unlink before"]
-    found = killed_at(tmp_path / "x.pt", False, steps)
-    assert found == [f"{step}|-9|{NEW if step in ('link after', 'unlink before') else None}" for step in steps]
 
 
 #: A process whose forks write checkpoints of ever higher numbers until it kills them; it reads all the while.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lska_surgeon.reports import Annotation, Report, render, table
+from lska_surgeon.reports import Annotation, Report, latex_text, render, table
 from lska_surgeon.wording import printable
 
 HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")
@@ -94,6 +94,11 @@ def test_any_words_stay_whole_in_any_window(rows: list[tuple[str, ...]], window:
 )
 def test_an_annotation_for_github_is_one_line(annotation: Annotation, line: str) -> None:
     assert render(Report("", annotations=[annotation]), "github") == line
+
+
+def test_latex_has_minus_signs_and_no_ligatures() -> None:
+    texts = {"50%_a&b": r"50\%\_a\&b", "-0.5": "$-0.5$", "a--b": "a-{}-b"}
+    assert {text: latex_text(text) for text in texts} == texts
 
 
 def test_notes_stand_in_every_document() -> None:

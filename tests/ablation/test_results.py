@@ -27,7 +27,7 @@ from lska_surgeon.ablation.records import read_record, write_record
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.drawing.plots import COLOURS, LINES, MARKERS, plotting
 from lska_surgeon.errors import AblationError, TargetError
-from lska_surgeon.reports import latex_text, render
+from lska_surgeon.reports import render
 
 
 def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
@@ -325,20 +325,6 @@ def test_a_terminal_of_80_columns_has_room_for_what_is_shown(tmp_path: Path, mon
     assert "Left out" not in drawn
     assert max(map(len, drawn.splitlines())) <= 80
     assert "verdict" in drawn
-
-
-def test_latex_is_whole(tmp_path: Path) -> None:
-    text = surgeon("results", experiment(tmp_path / "a_b", neck_gains), "--format", "latex").output
-    lines = [line for line in text.splitlines() if not line.startswith("%")]
-    assert (lines[0], lines[-1]) == ("\\begin{tabular}{lrrrrrrrrrl}", "\\end{tabular}")
-    columns = len(re.search(r"\{([lr]+)\}$", lines[0])[1])  # type: ignore[index]
-    body = [line for line in lines if line.endswith(r"\\")]
-    assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {columns}
-    assert "\\textbf{0.5" in text
-    assert all(char not in re.sub(r"\\[%&#_$]", "", "".join(body)).replace("$", "") for char in "%#_")
-    assert latex_text("50%_a&b") == r"50\%\_a\&b"
-    assert latex_text("-0.5") == "$-0.5$"
-    assert latex_text("a--b") == "a-{}-b"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")

@@ -56,24 +56,34 @@ def test_script_that_a_shell_sources(shell: str) -> None:
     assert f"_LSKA_SURGEON_COMPLETE={shell}_source lska-surgeon" in PAGE
 
 
-def test_commands() -> None:
-    assert offered("") == list(COMMANDS)
-    assert offered("in") == ["insert", "inspect"]
+POSITIONS = ["backbone", "sppf", "neck", "head", "residual", "sppf-inner", "after:", "before:", "edge:"]
+SIZES = ["7", "11", "23", "35", "41", "53"]
 
 
-def test_options() -> None:
-    assert offered("insert --d") == ["--dilation", "--dry-run"]
-
-
-def test_operators() -> None:
-    assert offered("insert yolov8s.yaml --op lka") == ["lka", "lka-trivial"]
-    assert offered("graft x.pt --op lska-") == ["lska-trivial", "lska-attention"]
-
-
-def test_kernel_sizes_are_those_of_the_paper() -> None:
-    for command in ("insert yolov8s.yaml", "graft x.pt"):
-        assert offered(f"{command} --k ") == ["7", "11", "23", "35", "41", "53"]
-        assert offered(f"{command} --k 5") == ["53"]
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("", list(COMMANDS)),
+        ("in", ["insert", "inspect"]),
+        ("insert --d", ["--dilation", "--dry-run"]),
+        ("insert yolov8s.yaml --op lka", ["lka", "lka-trivial"]),
+        ("graft x.pt --op lska-", ["lska-trivial", "lska-attention"]),
+        *((f"{command} --k ", SIZES) for command in ("insert yolov8s.yaml", "graft x.pt")),
+        ("insert yolov8s.yaml --k 5", ["53"]),
+        ("insert yolov8s.yaml --at ", POSITIONS),
+        ("insert yolov8s.yaml --at s", ["sppf", "sppf-inner"]),
+        ("train x.pt --stage ", ["all", "attention", "both"]),
+        ("graft x.pt --init ", ["identity", "default"]),
+        ("flops --format ", ["table", "json", "csv", "md", "github"]),
+        ("autoload ", ["on", "off", "status"]),
+        ("templates show git", ["github", "gitlab"]),
+        ("templates copy k", ["kernel-ablation"]),
+        ("train yolov8n-c", ["yolov8n-cls-resnet101.yaml", "yolov8n-cls-resnet50.yaml", "yolov8n-cls.yaml"]),
+        ("check rtdetr-l", ["rtdetr-l.yaml"]),  # names no scale, so it has no letters
+    ],
+)
+def test_words(words: str, wanted: list[str]) -> None:
+    assert offered(words) == wanted
 
 
 def test_scales_are_those_of_the_model() -> None:
@@ -86,27 +96,9 @@ def test_scales_are_those_of_the_model() -> None:
     assert offered("flops yolov10x.yaml --scale ") == ["x"]
 
 
-def test_choices_of_every_command() -> None:
-    assert offered("train x.pt --stage ") == ["all", "attention", "both"]
-    assert offered("graft x.pt --init ") == ["identity", "default"]
-    assert offered("flops --format ") == ["table", "json", "csv", "md", "github"]
-    assert offered("autoload ") == ["on", "off", "status"]
-    assert offered("templates show git") == ["github", "gitlab"]
-    assert offered("templates copy k") == ["kernel-ablation"]
-    assert offered("train yolov8n-c") == ["yolov8n-cls-resnet101.yaml", "yolov8n-cls-resnet50.yaml", "yolov8n-cls.yaml"]
-
-
 def test_checkpoints_in_capitals_are_listed_too() -> None:
     Path("yolo.PT").write_bytes(b"")
     assert "yolo.PT" in offered("flops yolo")
-
-
-def test_positions() -> None:
-    assert offered("insert yolov8s.yaml --at ") == [
-        *("backbone", "sppf", "neck", "head", "residual", "sppf-inner"),
-        *("after:", "before:", "edge:"),
-    ]
-    assert offered("insert yolov8s.yaml --at s") == ["sppf", "sppf-inner"]
 
 
 def test_stock_models_with_their_scales() -> None:
@@ -114,7 +106,6 @@ def test_stock_models_with_their_scales() -> None:
     assert {"yolov8.yaml", "yolov8n.yaml", "yolov8x-seg.yaml"} <= set(found)
     assert found == sorted(found)
     assert "yolo11m.yaml" in offered("positions yolo11")
-    assert offered("check rtdetr-l") == ["rtdetr-l.yaml"]  # names no scale, so it has no letters
 
 
 def test_every_stock_model_that_is_offered_is_found() -> None:
