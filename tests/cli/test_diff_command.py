@@ -118,22 +118,6 @@ def test_no_difference_is_one_line(form: str) -> None:
     assert output == "no difference: yolov8s.yaml and yolov8s.yaml are one architecture\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("yolov8s.yaml",), "diff takes two model YAMLs or checkpoints, BEFORE and AFTER, and got one"),
-        (("--textconv", "a.yaml", "b.yaml"), "--textconv takes one model: drop the other"),
-        (("yolov8s.yaml", VARIANT, "--json", "--format", "md"), "--json is short for --format json"),
-        (("yolov8s.yaml", VARIANT, "--imgsz", "0"), "imgsz 0 is "),
-    ],
-)
-def test_error_is_one_line(words: tuple[str, ...], message: str) -> None:
-    result = run("diff", *words)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"Error: {message}")
-    assert result.stderr.count("\n") == 1
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 @pytest.mark.parametrize("form", ["text", "md", "json", "github"])
 def test_name_that_is_not_utf8_comes_out_as_it_is(form: str) -> None:

@@ -137,25 +137,3 @@ def test_limits_decide_the_exit_code_after_the_report(limits: list[str], code: i
     assert "yolov8n-cls.yaml" in out
     assert len(err.splitlines()) == len(lines)
     assert all(line in said for line, said in zip(lines, err.splitlines()))
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["yolov8n.yaml", "--imgsz", "100"], "try --imgsz 96,96"),
-        (["yolov8n.yaml", "--imgsz", "99999999"], "imgsz 99999999 is "),
-        (["yolov8n.yaml", "--imgsz", "640,16385"], "1 to 16384"),
-        (["yolov8n.yaml", "--imgsz", "0"], "imgsz 0 is "),
-        (["yolov8n.yaml", "--imgsz", "640x480"], "give one number for a square, or H,W (480,640)"),
-        (["yolov8n.yaml", "--max-params", "40MB"], "'40MB' is not an amount"),
-        (["yolov8n.yaml", "--max-params", "-1"], "'-1' is not an amount"),
-        (["yolov8n.yaml", "--format", "xml"], "--format"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_a_error_is_one_line_and_exit_code_2(words: list[str], message: str) -> None:
-    code, out, err = run(*words)
-    assert (code, out) == (2, "")
-    (line,) = err.splitlines()
-    assert line.startswith("Error: ")
-    assert message in line

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from support import trained as t
 
 from lska_surgeon.cli.main import main
@@ -195,37 +194,3 @@ def test_inspect(run: Run, folder: Path) -> None:
     assert found["globals"]["refused"] == []
     assert found["surgery"] == t.load(folder / "grafted.pt")[RECORD]
     assert files(folder) == {"things.pt", "grafted.pt"}
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("graft things.pt", "--at POSITION"),
-        ("graft things.pt --at neck --into x.yaml", "one of the two"),
-        ("graft things.pt --into x.yaml --k 35", "--k belongs to --at"),
-        ("graft things.pt --into x.yaml --op lka", "--op belongs to --at"),
-        ("graft things.pt --at nek", "did you mean neck"),
-        ("graft things.pt --at sppf --k 8", "kernel size 8"),
-        ("graft things.pt --at sppf --init zero", "zero"),
-        ("graft things.pt --at neck --at neck:p3", "name it once"),
-        ("graft things.pt --at sppf -o missing/out.pt", "no directory missing"),
-        ("graft things.pt --at sppf -o .", "directory"),
-        ("graft empty.pt --at neck", "empty.pt"),
-        ("graft half.pt --at neck", "half.pt"),
-        ("graft text.pt --at neck", "text.pt"),
-        ("graft model.onnx --at neck", "model.onnx"),
-        ("graft weights.pt --at neck", "--into YAML"),
-        ("ungraft things.pt", "no LSKA to remove"),
-        ("ungraft weights.pt", "without a model"),
-        ("inspect half.pt", "half.pt"),
-    ],
-)
-def test_a_error_is_one_line_and_writes_nothing(run: Run, folder: Path, words: str, says: str) -> None:
-    whole = (folder / "things.pt").read_bytes()
-    (folder / "half.pt").write_bytes(whole[: len(whole) // 2])
-    (folder / "empty.pt").write_bytes(b"")
-    (folder / "text.pt").write_text("not a checkpoint\n")
-    (folder / "model.onnx").write_bytes(b"\x08\x07\x12\x07pytorch" + bytes(99))
-    (folder / "x.yaml").write_text("nc: 1\n")
-    t.save(folder / "weights.pt", {"model.0.weight": torch.zeros(1)})
-    assert says in refused(run, folder, *words.split())

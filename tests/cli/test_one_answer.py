@@ -86,35 +86,6 @@ def test_what_is_no_yaml_is_told_with_its_line(content: bytes) -> None:
         assert refusal(command).startswith("Error: mine.yaml, line ")
 
 
-#: What was asked -> the one line that is the answer.
-ANSWERS = {
-    "report recipe.yaml -o x.pdf": "x.pdf does not end in .html, by which a browser would know it: try -o x.html",
-    "report recipe.yaml -o -": "a .html can't go to standard output: give a file name, such as -o out.html",
-    "graft base.pt --at neck -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
-    "ungraft base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
-    "adopt base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
-    "flops yolov8n.yaml --batch 99999999": "batch 99999999 is out of range: give 1 to 65536 images",
-    "latency yolov8n.yaml --batch 99999999": "batch 99999999 is out of range: give 1 to 65536 images",
-    "flops yolov8n.yaml --batch 65536 --imgsz 16384": "yolov8n.yaml can't be counted at 16384x16384 with batch 65536, "
-    "for there is not enough memory: give a smaller imgsz or batch",
-    "templates copy github -o nowhere/x.yml": "can't write nowhere/x.yml: there is no directory nowhere",
-    "inspect integer.pt": "integer.pt is damaged (Unsupported operand 139): copy or download it again",
-    "variants recipe.yaml": "can't read the index variants/index.json: it is no text in UTF-8: "
-    "move it away, and write the variants anew",
-}
-
-
-@pytest.mark.parametrize("words", ANSWERS)
-def test_an_answer_says_what_is_allowed(words: str) -> None:
-    Path("recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
-    if words.startswith("variants"):
-        Path("variants").mkdir()
-        Path("variants/index.json").write_bytes(b"\xff\xfe{}")
-    if "integer" in words:
-        torch.save({"model": 1 << 16_000_000}, "integer.pt")
-    assert refusal(words) == f"Error: {ANSWERS[words]}"
-
-
 def test_files_that_are_not_there_have_no_summary() -> None:
     result = surgeon("check", "one.yaml", "two.yaml")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -188,24 +188,6 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path, monkeypatch
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["tiny.yaml", "--half"], "half precision is for GPUs"),
-        (["tiny.yaml", "--device", "77"], "no device '77' here: there are "),
-        (["tiny.yaml", "--imgsz", "60"], "tiny.yaml can't be run on cpu: "),
-        ([], "give models to measure, or --recipe FILE: one of the two"),
-    ],
-)
-def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_network(tmp_path)
-    result = surgeon("latency", *words)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert result.output.count("\n") == 1
-
-
 def test_a_recipes_networks_are_measured_for_its_results(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "a", neck_gains, RECIPE + "latency: true\n")
     nothing = ls.results(recipe)

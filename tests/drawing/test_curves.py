@@ -97,25 +97,6 @@ def test_formats(tmp_path: Path) -> None:
     assert found["points"] == [{"op": "lska", "k": 7, "params": 112192, "macs": 115916800, "flops": 231833600}]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--at", "neck@11"], "--at neck@11: the kernel size is what varies here; leave @11 out"),
-        (["--at", "nek"], "did you mean neck"),
-        (["--at", "neck", "--k", "8"], "kernel size 8"),
-        (["--at", "neck", "--op", "cbam"], "--op cbam: a curve shows operators with a kernel size: lska, "),
-        (["--at", "neck", "--op", "lsk"], "--op lsk: a curve shows operators with a kernel size: lska, "),
-        (["--at", "neck", "--imgsz", "100"], "is no multiple of the stride"),
-        (["--at", "neck", "-o", "x.jpg"], "x.jpg does not end in .png, .svg, .pdf: give such a name"),
-    ],
-)
-def test_errors_are_one_line(words: list[str], message: str) -> None:
-    result = CliRunner().invoke(main, ["curves", "yolov8n.yaml", *words])
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
 def test_what_is_asked_for_twice_is_shown_once_and_the_result_has_a_short_name() -> None:
     found = lska_surgeon.curves("yolov8n.yaml", "neck", op=["lska", "lska"], k=[7, 11, 7])
     assert [(one.op, one.k) for one in found.points] == [("lska", 7), ("lska", 11)]

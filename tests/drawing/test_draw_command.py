@@ -80,33 +80,6 @@ def test_standard_output_gets_the_image_alone() -> None:
     assert not list(Path().iterdir())
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("nope.yaml", "no file nope.yaml, and no stock model of that name"),
-        ("yolov8s.yaml yolov8m.yaml --positions", "positions are those of one model: draw them without a variant"),
-        (
-            "yolov8s.yaml -o x.jpg",
-            "x.jpg ends in .jpg (did you mean png?): a drawing is .svg, .md, .dot, .png, .pdf; try ",
-        ),
-        ("yolov8s.yaml -o x", "x has no ending: a drawing is .svg"),
-        (
-            "yolov8s.yaml -o x.svg --format md",
-            "-o x.svg does not end in .md, the format asked for: drop one",
-        ),
-        ("yolov8s.yaml -o missing/x.svg", "can't write missing/x.svg: there is no directory missing"),
-        ("yolov8s.yaml --scale q", "no scale q: this model has n, s, m, l, x"),
-        ("yolov8s.yaml --imgsz 0", "imgsz 0 is "),
-    ],
-)
-def test_an_error_is_one_line_and_leaves_nothing(words: str, message: str) -> None:
-    result = run(f"draw {words}")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"Error: {message}")
-    assert result.stderr.count("\n") == 1
-    assert not list(Path().iterdir())
-
-
 def test_a_file_that_is_there_is_kept_unless_forced() -> None:
     Path("yolov8s.svg").write_text("mine", encoding="utf-8")
     refused = run("draw yolov8s.yaml")

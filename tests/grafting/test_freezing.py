@@ -13,6 +13,7 @@ from torch import nn
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.core.operators import resolve_kernel
 from lska_surgeon.grafting.trainers import frozen_parts, not_carried, starts_anew
+from lska_surgeon.grafting.transplant import layer_of, moved_name
 from lska_surgeon.nn import attach, named_operators
 from lska_surgeon.yolo.build import build
 
@@ -131,3 +132,9 @@ def test_stage_attention_without_weights_is_refused(three_classes: Path, tmp_pat
     made = surgeon("train", grafted, f"data={three_classes}", "--stage", "attention", "pretrained=False", *QUICK)
     assert made.exit_code == 2
     assert "pretrained=False drops them" in made.stderr
+
+
+def test_names_of_tensors_with_digits_that_are_no_numbers() -> None:
+    names = ("model.13.m.0.weight", "model.².weight", "model.999999999999999999999.weight", "heads.1.weight")
+    assert [layer_of(name) for name in names] == [13, -1, -1, -1]
+    assert [moved_name(name, {13: 14}) for name in names] == ["model.14.m.0.weight", *names[1:]]

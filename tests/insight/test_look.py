@@ -208,24 +208,6 @@ def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.M
     assert "lska, layer 9" in text
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--level", "p7"], "no level p7: its output layer reads p2, p3"),
-        (["--layer", "9"], "no layer 9 to look behind: base.pt has 0-8 before its output layer"),
-        (["--gates"], "base.pt has no operator to look at: graft one in first"),
-        (["-o", "out.txt"], "out.txt does not end in .png, .svg, .pdf: give such a name"),
-    ],
-)
-def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    shapes.write_checkpoint(tmp_path)
-    result = shapes.surgeon("erf", "base.pt", "--imgsz", 64, *words)
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
 def test_images_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shapes.write_checkpoint(tmp_path)
