@@ -9,13 +9,27 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
 from support import shapes
+from support.ablations import write_recipe
+from support.insertions import plan_insert
 
 import lska_surgeon
+from lska_surgeon.ablation.outcomes import KnownCosts
+from lska_surgeon.ablation.results import Results
+from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.table import Summary, TableRow
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.positions import NAMES, named_sites
+from lska_surgeon.core.surgery import Placement
+from lska_surgeon.modelfile.model import load
+from lska_surgeon.modelfile.sources import stock_models, without_scale
+from lska_surgeon.nn import named_operators
+from lska_surgeon.recipes.recipe import read_recipe
+from lska_surgeon.yolo.build import build
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
@@ -203,3 +217,108 @@ def test_the_page_of_the_house_says_what_each_room_says() -> None:
         assert doc
         sentence = doc.splitlines()[0].rstrip(".")
         assert re.search(rf"^\| `{room.name}/` \| {re.escape(sentence)}", text, re.MULTILINE), room.name
+
+
+# docs/ablation.md, of which little can be run in seconds.
+
+ABLATION = "docs/ablation.md"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_pages_exist_with_their_options(page: str) -> None:
+    context = click.Context(main)
+    for _, text in blocks(page, "bash"):
+        for program, name, *words in commands(text):
+            if program == "lska-surgeon" and not name.startswith("-"):
+                command = main.get_command(context, name)
+                assert command is not None, name
+                known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+                assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, words
+
+
+def test_recipes_of_ablations_are_read(tmp_path: Path) -> None:
+    recipes = [text for _, text in blocks(ABLATION, "yaml")]
+    assert len(recipes) >= 2
+    for text in recipes:
+        (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+        assert read_recipe(tmp_path / "recipe.yaml").experiment is not None
+
+
+def drawn_from_the_page(folder: Path) -> Path:
+    """The figure of the page's last recipe and of the table below it."""
+    recipe = write_recipe(folder / "page", [text for _, text in blocks(ABLATION, "yaml")][-1])
+    rows = []
+    for line in re.findall(r"^\| (tiny.*) \|$", (ROOT / ABLATION).read_text(encoding="utf-8"), re.MULTILINE):
+        name, params, gflops, _, accuracy, *_ = line.split(" | ")
+        mean, sd = map(float, accuracy.split(" ± "))
+        network, role = (name.split()[0], "base") if name.endswith("(base)") else (name, "variant")
+        costs, metrics = KnownCosts(int(params.replace(",", "")), float(gflops)), {"mAP50-95": Summary(mean, sd, 6)}
+        rows.append(TableRow(network, "shapes", role, "tiny", costs, unfinished={}, metrics=metrics, values={}))
+    assert len(rows) == 5
+    table = Results("recipe.yaml", "mAP50-95", tuple(rows), (), kinds=plan_ablation(recipe).kinds)
+    return table.write(folder / "ablation.svg")
+
+
+def test_the_figure_of_an_ablation_shows_its_table(tmp_path: Path) -> None:
+    """Text by text, and point by point: matplotlib's releases differ in the rest."""
+    paths = (drawn_from_the_page(tmp_path), ROOT / "docs" / "ablation.svg")
+    drawn, shown = (path.read_text(encoding="utf-8") for path in paths)
+    for what in (r"<text [^>]*>(.*?)</text>", r'<use xlink:href="#\w+" (x="[\d.]+" y="[\d.]+")'):
+        assert re.findall(what, shown) == re.findall(what, drawn)
+
+
+# The table of supported positions: what is in it is there; when it is written, each is built in Ultralytics and run.
+# That every stock model builds and runs with an operator at every position is held by `modelfile/test_contracts.py`.
+
+SUPPORT = ROOT / "docs" / "support.md"
+_SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
+#: One model of each family and task, at its smallest scale.
+MODELS = (
+    "yolov3-tiny yolov3-spp yolov5n yolov5n-p6 yolov6n yolov8n yolov8n-p2 yolov8n-p6 yolov8n-ghost yolov8n-seg "
+    "yolov8n-pose yolov8n-obb yolov8n-cls yolov8n-world yolov8n-worldv2 yolov8n-rtdetr yoloe-v8n yolov9t yolov10n "
+    "yolo11n yolo11n-seg yolo11n-cls yolo12n yolo26n yolo26n-sem yolo26n-depth rtdetr-l rtdetr-resnet50"
+).split()
+HERE = [model for model in MODELS if {f"{model}.yaml", without_scale(f"{model}.yaml")} & set(stock_models())]
+
+
+def places(model: str) -> dict[str, int]:
+    """How many places a model has at each position."""
+    opened = load(model)
+    found = named_sites(opened.graph, opened.shapes)
+    return {position: len(found.get(position, ())) for position in NAMES}
+
+
+def run(model: str, position: str, folder: Path) -> None:
+    """Build a model with operators at a position, and run it."""
+    opened = load(model)
+    plan = plan_insert(
+        model, Placement((position,), k=7), output=str(folder / f"{Path(opened.name).stem}-{position}.yaml")
+    )
+    assert plan.output is not None
+    plan.output.write_text(plan.text, encoding="utf-8")
+    built = build(plan.output).eval()
+    assert sum(1 for _ in named_operators(built)) == sum(site.operators.count for site in plan.sites if site.operators)
+    size = 160 if "rtdetr" in model else 64  # older decoders want 300 cells
+    with torch.inference_mode():
+        built(torch.zeros(1, 3, size, size))
+
+
+def test_the_table_of_support_says_what_is_there(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    found = {model: places(model) for model in HERE}
+    rows = [
+        f"| {model} | {' | '.join(str(count or '–') for count in here.values())} |" for model, here in found.items()
+    ]
+    text = SUPPORT.read_text(encoding="utf-8")
+    if request.config.getoption("--update-docs"):
+        for model, here in found.items():
+            for position in filter(here.get, here):
+                run(model, position, tmp_path)
+        header = f"| model | {' | '.join(f'`{name}`' for name in NAMES)} |\n|---|{'---:|' * len(NAMES)}\n"
+        table = header + "".join(f"{row}\n" for row in rows)
+        SUPPORT.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
+        return
+    section = _SECTION.search(text)
+    assert section
+    shown = [line for line in section[2].splitlines() if line.startswith("| yolo") or line.startswith("| rtdetr")]
+    assert [row for row in shown if row.split()[1] in HERE] == rows
+    assert [row.split()[1] for row in shown] == MODELS

@@ -8,15 +8,19 @@ import html
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support import builds
+from support.cases import written
 
 import lska_surgeon as ls
+from lska_surgeon.cli.main import main
 from lska_surgeon.drawing.content import Figure
 from lska_surgeon.drawing.flowcharts import MOST_CHARACTERS, MOST_EDGES, mermaid_of
 from lska_surgeon.modelfile.sources import stock_models
@@ -82,7 +86,7 @@ def plain(text: str) -> str:
 @pytest.mark.slow
 def test_mermaids_own_parser_finds_every_row_and_arrow(tmp_path: Path) -> None:
     modules()
-    drawings = [ls.draw(str(stock_models()[model]), positions=bool(at % 2)) for at, model in enumerate(builds.MODELS)]
+    drawings = [ls.draw(str(stock_models()[model]), positions=bool(at % 2)) for at, model in enumerate(builds.SOME)]
     drawings.append(ls.draw(str(CASES / "yolov8n-own.yaml"), positions=True))
     drawings.append(ls.draw("yolov8s.yaml", str(CASES / "yolov8n-own.yaml")))
     paths = [one.write(tmp_path / f"{at}.md") for at, one in enumerate(drawings)]
@@ -116,3 +120,42 @@ def test_boxes_of_unknown_blocks_have_the_dashed_border_that_the_legend_speaks_o
     assert f"class {','.join(unknown)} unknown" in lines
     assert "classDef unknown stroke-dasharray:4 2.5" in lines
     assert "unknown" not in mermaid_of(ls.draw("yolov8n.yaml").figure)
+
+
+# What `draw` makes of the YAMLs in `cases/draw`, byte for byte: its images in the documentation, and charts as text.
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+OWN = ["remove yolov8n-own.yaml -o yolov8n-plain.yaml -q", "draw yolov8n-own.yaml yolov8n-plain.yaml"]
+NECK = ["insert yolov8s.yaml --at neck --k 35 -q", "draw yolov8s.yaml yolov8s-lska-neck-k35.yaml"]
+#: Golden -> the commands that make it; the last draws.
+COMMANDS = {
+    DOCS / "images" / "insert-neck.svg": NECK,
+    DOCS / "images" / "positions.svg": ["draw yolov8s.yaml --positions"],
+    CASES / "own-removed.dot": OWN,
+    CASES / "own-removed.md": OWN,
+    CASES / "own-positions.md": ["draw yolov8n-own.yaml --positions --imgsz 480,640"],
+}
+
+
+@pytest.mark.parametrize("golden", COMMANDS, ids=lambda path: path.name)
+def test_golden(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(CASES / "yolov8n-own.yaml", tmp_path)
+    Path("yolov8s.yaml").write_text(written("# yolov8.base, but\nnc: 80\n"), encoding="utf-8")
+    *before, last = COMMANDS[golden]
+    made = tmp_path / f"golden{golden.suffix}"
+    for command in (*before, f"{last} -o {made.name}"):
+        result = CliRunner().invoke(main, shlex.split(command))
+        assert result.exit_code == 0, result.output
+    if request.config.getoption("--update-goldens"):
+        shutil.copyfile(made, golden)
+    assert made.read_bytes() == golden.read_bytes()
+
+
+def test_the_page_on_drawing_shows_each_image_with_its_commands() -> None:
+    page = (DOCS / "draw.md").read_text(encoding="utf-8")
+    images = [path for path in COMMANDS if path.parent == DOCS / "images"]
+    assert set(re.findall(r"\(images/([\w-]+\.svg)\)", page)) == {path.name for path in images}
+    for command in (command for path in images for command in COMMANDS[path]):
+        assert f"lska-surgeon {command.removesuffix(' -q')}" in page
