@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..core.blocks import ADD, ATTENTION, BACKBONE, STOCK, VERBATIM, Block, BlockTable, CustomModule, Declarations
+from ..core.blocks import (
+    ADD,
+    ATTENTION,
+    BACKBONE,
+    STOCK,
+    VERBATIM,
+    Block,
+    BlockTable,
+    CustomModule,
+    Declarations,
+    SourceWidth,
+)
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
@@ -142,6 +153,10 @@ class Inventory(Result):
                     "like": block.like,
                     "channels": "first" if block.channels_first else "none",
                     "stride": block.stride,
+                    "width": block.width,
+                    "args": [_plain(value) for value in block.args],
+                    "drop": list(block.drop),
+                    "replace": {str(at): _plain(value) for at, value in block.replace},
                 }
                 for block in self.guessed.values()
             ],
@@ -237,7 +252,26 @@ def _table(block: CustomModule, prefix: str) -> str:
         )
     if block.stride is not None:
         lines.append(f"stride = {block.stride:g} # {'doubles' if block.stride < 1 else 'halves'} the map")
+    if block.width is not None:
+        lines.append(f"width = {json.dumps(block.width)} # c is the width that comes in")
+    if block.args:
+        lines.append(f"args = {_in_toml(block.args)} # of rows that have none")
+    if block.drop:
+        lines.append(f"drop = {_in_toml(block.drop)} # arguments that rows have for another parser")
+    if block.replace:
+        values = ", ".join(f"{at} = {_in_toml(value)}" for at, value in block.replace)
+        lines.append(f"replace = {{ {values} }} # in rows that were written for another parser")
     return "\n".join(lines) + "\n"
+
+
+def _in_toml(value: object) -> str:
+    import json  # here, for only a draft needs it
+
+    return json.dumps([*map(_plain, value)] if isinstance(value, tuple) else _plain(value))
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, SourceWidth) else value
 
 
 def _like(block: CustomModule) -> str:

@@ -47,7 +47,7 @@ RULES = (
         "arguments",
         ERROR,
         "a row has fewer arguments than its block needs, or more than it takes (warning where it still builds)",
-        (rules_arguments.arguments,),
+        (rules_arguments.arguments, rules_arguments.of_another_parser),
     ),
     Rule(
         "channels",

@@ -29,6 +29,7 @@ class Correction:
         value: the value.
         arg: which of its arguments, counted from 0, or the next that it does not have; None for anything else.
         setting: the key of the setting; None for anything else.
+        drop: the argument goes, and has no value.
     """
 
     row: int | None
@@ -36,6 +37,7 @@ class Correction:
     value: Any
     arg: int | None = None
     setting: str | None = None
+    drop: bool = False
 
     @property
     def place(self) -> tuple[int | None, int | None, int | None, str | None]:
@@ -81,6 +83,7 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
         for correction in finding.corrections:
             chosen.setdefault(correction.place, correction)
     args: dict[int, dict[int, Any]] = {}
+    dropped: dict[int, set[int]] = {}
     changes = []
     for correction in chosen.values():
         if correction.row is None:
@@ -89,14 +92,15 @@ def corrected_text(document: Document, findings: Iterable[Finding]) -> str:
             continue
         row, comment = document.rows[correction.row], document.comment_index(correction.row)
         if correction.arg is not None:
-            args.setdefault(correction.row, {})[correction.arg] = correction.value
+            args.setdefault(correction.row, {}).update({} if correction.drop else {correction.arg: correction.value})
+            dropped.setdefault(correction.row, set()).update({correction.arg} if correction.drop else ())
         elif correction.slot is None:
             changes += [(comment[1], str(correction.value))] if comment else []
         elif row.whole.start < row.raw_sources[correction.slot].start < row.whole.end:
             changes.append((row.raw_sources[correction.slot], str(correction.value)))
     for index, values in args.items():
         before, row = document.layers[index].args, document.rows[index]
-        after = [values.get(at, value) for at, value in enumerate(before)]
+        after = [values.get(at, value) for at, value in enumerate(before) if at not in dropped[index]]
         after += [values[at] for at in sorted(values) if at >= len(before)]
         starts = [span.start for span in (row.args, *row.each_arg)]
         if all(row.whole.start < start < row.whole.end and document.text[start] not in MARKS for start in starts):

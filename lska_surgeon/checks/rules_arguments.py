@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.alignment import is_width
 from ..core.attention import read_attention
-from ..core.blocks import ATTENTION
+from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
@@ -59,6 +59,26 @@ def arguments(subject: Context) -> Iterator[Finding]:
             given = f"and is given {_listed(layer.args)}"
             given += "" if all(faults.values()) else f", at scale {letter}"
             yield _wrong_number(subject, layer, fault, taken, given)
+
+
+def of_another_parser(subject: Context) -> Iterator[Finding]:
+    """A row of a custom module, as its declaration reads what was written for another parser."""
+    for layer in subject.layers:
+        own = layer.kind.custom
+        after = own.rewritten(layer.args) if own else layer.args
+        if own is None or after == layer.args or (SOURCE_WIDTH in after and layer.sources[:1] != (layer.index - 1,)):
+            continue
+        drops = [Correction(layer.index, None, None, arg=at, drop=True) for at in own.drop if at < len(layer.args)]
+        kept = [at for at in range(len(layer.args)) if at not in own.drop]
+        changed = [(at, value) for at, value in zip(kept, after) if value != layer.args[at]]
+        fixes = [Correction(layer.index, None, _in_a_row(value), arg=at) for at, value in changed]
+        message = f"{layer.block} says {_listed(layer.args)}, written for another parser"
+        suggestion = f"write {_listed([_in_a_row(value) for value in after])}, as its declaration reads it"
+        yield subject.finding(layer.index, message, suggestion, *fixes, *drops, severity=WARNING)
+
+
+def _in_a_row(value: Any) -> Any:
+    return str(value) if isinstance(value, SourceWidth) else value
 
 
 def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:
@@ -207,7 +227,7 @@ def _believed(
 
 def _width_written(layer: Layer) -> int | None:
     """The number that a row has for its source's width; None where it has none, or where it may be anything."""
-    first = layer.args[0] if layer.args else None
+    first = layer.plain_args[0] if layer.plain_args else None
     if layer.kind.is_operator:
         try:
             attention = read_attention(layer)

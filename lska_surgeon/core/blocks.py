@@ -20,6 +20,7 @@ from .parser_rules import RULES
 
 #: Kernel size of hosts that people wrote without one.
 _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
+_SMALLEST_WIDTH = 32  # in a row; smaller numbers are kernel sizes, groups and reductions
 _SMALLEST = 5  # an odd number from here on is no number of groups, in the blocks that have those
 #: What a custom module may be like beside a stock block: it keeps its source's width, joins several of one width, or is
 #: a whole backbone in one row.
@@ -271,6 +272,22 @@ _ROLES_BY_NAME = (
 )
 
 
+#: What a declaration says of the width that comes out, by that which `like` gives: c, 4*c, c/2, 256.
+WIDTH_RULE = re.compile(r"(?:(?P<times>[1-9]\d{0,4}) ?\* ?)?c(?: ?(?P<sign>[*/]) ?(?P<by>[1-9]\d{0,4}))?|[1-9]\d{0,4}")
+
+
+@dataclass(frozen=True)
+class SourceWidth:
+    """Stands in a declaration's arguments for the width of what a row reads."""
+
+    def __repr__(self) -> str:
+        return "c2"
+
+
+#: The one there is.
+SOURCE_WIDTH = SourceWidth()
+
+
 @dataclass(frozen=True)
 class CustomModule:
     """One module of the user's own, as it is declared.
@@ -282,6 +299,10 @@ class CustomModule:
         channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
         stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
         packed: the layers that a row of it counts as, where it is a whole backbone.
+        width: the width out, by `WIDTH_RULE`, where that is not what `like` gives.
+        args: the arguments of a row that has none.
+        drop: places of arguments that only another parser takes; the first of them is a width there.
+        replace: places of arguments, and what stands there for this class.
     """
 
     name: str
@@ -290,11 +311,34 @@ class CustomModule:
     channels_first: bool = False
     stride: float | None = None
     packed: tuple[PackedMap, ...] = ()
+    width: str | None = None
+    args: tuple[Any, ...] = ()
+    drop: tuple[int, ...] = ()
+    replace: tuple[tuple[int, Any], ...] = ()
 
     @property
     def keeps_shape(self) -> bool:
         """Whether it gives what it gets, so that it may be inserted anywhere."""
-        return self.like == ATTENTION and self.stride in (None, 1)
+        return self.like == ATTENTION and self.stride in (None, 1) and self.width in (None, "c")
+
+    def rewritten(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row's arguments as this class takes them, where the row was written for another parser."""
+        first = args[self.drop[0]] if self.drop and len(args) > self.drop[0] else None
+        if self.drop and not (type(first) is int and first >= _SMALLEST_WIDTH):
+            return args
+        new = {at: value for at, value in self.replace if args[at : at + 1] != (str(value),)}
+        return tuple(new.get(at, value) for at, value in enumerate(args) if at not in self.drop)
+
+    def width_from(self, width: int | None) -> int | None:
+        """The width out, from that which `like` gives."""
+        rule = WIDTH_RULE.fullmatch(self.width or "c")
+        assert rule is not None
+        if "c" not in rule[0]:
+            return int(rule[0])
+        if width is None:
+            return None
+        by = int(rule["by"] or 1)
+        return width * int(rule["times"] or 1) * by if rule["sign"] == "*" else width * int(rule["times"] or 1) // by
 
 
 @dataclass(frozen=True)
@@ -454,6 +498,8 @@ class Block:
 
     def plain_args(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """A row's arguments as those of the plain block that it stands for, whatever they say of an operator."""
+        if self.custom:
+            return self.custom.rewritten(args) or self.custom.args
         if self.is_host and self.handwritten:
             return self.split(args)[0]
         return args[:-1] if self.is_host and args and isinstance(args[-1], Mapping) else args

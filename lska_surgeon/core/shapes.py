@@ -258,6 +258,8 @@ def custom_row_problem(layer: Layer, last: int | None = None) -> str | None:
     if kind.width == "scaled" and not _begins_with_a_width(layer):
         found = f"[{', '.join(map(str, layer.args))}]"
         return f"{is_like}, whose arguments begin with a width, and has {found}: write such as [256]"
+    if kind.custom.width and layer.repeats > 1:
+        return f"{layer.block} is declared to change its width, and stands {layer.repeats} times: give 1"
     if kind.is_output and last not in (None, layer.index):
         return f"{is_like}, an output layer, which is the last row: declare it like what it does here"
     return None
@@ -302,11 +304,19 @@ def _is_too_wide(shape: Shape) -> bool:
 
 def _begins_with_a_width(layer: Layer) -> bool:
     """A number, or a word that the parser evaluates."""
-    first = layer.args[0] if layer.args else None
+    first = layer.plain_args[0] if layer.plain_args else None
     return isinstance(first, (int, float, str)) and not isinstance(first, bool)
 
 
 def _channels(
+    layer: Layer, sources: list[Shape], previous: Shape, settings: Mapping[str, Any], scaling: Scaling
+) -> int | None:
+    """The width that a row gives."""
+    width, custom = _channels_by_rule(layer, sources, previous, settings, scaling), layer.kind.custom
+    return custom.width_from(width) if custom else width
+
+
+def _channels_by_rule(
     layer: Layer, sources: list[Shape], previous: Shape, settings: Mapping[str, Any], scaling: Scaling
 ) -> int | None:
     """The width that a row gives, by the rule of its block."""

@@ -28,8 +28,10 @@ from typing import Any
 
 from ..core.blocks import (
     BACKBONE,
+    SOURCE_WIDTH,
     STOCK,
     VERBATIM,
+    WIDTH_RULE,
     Block,
     BlockTable,
     CustomModule,
@@ -47,7 +49,7 @@ FILE_NAME, PROJECT_FILE = "lska-surgeon.toml", "pyproject.toml"
 #: Before each table's name in pyproject.toml.
 TOOL = "tool.lska-surgeon."
 _OF_BACKBONES = frozenset(("layers", "strides", "widths"))
-FIELDS = ("class", "like", "channels", "stride", *sorted(_OF_BACKBONES))
+FIELDS = ("class", "like", "channels", "stride", "width", "args", "drop", "replace", *sorted(_OF_BACKBONES))
 #: How many layers a whole backbone counts as where its declaration does not say it, and the most that it may.
 _USUAL_LAYERS, _MOST_LAYERS = 5, 12
 
@@ -70,6 +72,9 @@ _PARSERS_WORDS = frozenset(
     "width x".split()
 )
 _COMMENT = r"""\A((?:[^#"']|"[^"]*"|'[^']*')*)#.*"""
+#: In `args` and `replace`, as in a row: the width of what the row reads.
+_SOURCE_WIDTH = "c2"
+_MOST_ARGUMENTS = 32
 #: A project has some dozen blocks; Python's reader of TOML takes memory by the square of a key's parts.
 _MOST_BYTES = 2**17
 _MOST_PARTS = 50
@@ -196,6 +201,10 @@ class _Reader:
             self._channels(name, fields, like),
             self._stride(name, fields, like),
             self._maps(name, fields, like),
+            self._width(name, fields, like),
+            self._args(name, fields, like),
+            self._drop(name, fields),
+            self._replace(name, fields, like),
         )
 
     def _target(self, name: str, fields: Mapping[str, Any]) -> str:
@@ -270,6 +279,45 @@ class _Reader:
             raise self._bad(name, key, f"{len(values)} numbers for what counts as {most} layers: one for each map")
         return tuple(values)
 
+    def _width(self, name: str, fields: Mapping[str, Any], like: str) -> str | None:
+        if "width" not in fields:
+            return None
+        width = str(fields["width"])
+        if isinstance(fields["width"], bool) or not WIDTH_RULE.fullmatch(width):
+            problem = f"{shown(fields['width'])} is no width: it is c, the width that comes in, such as '4*c' or 'c/2'"
+            raise self._bad(name, "width", f"{problem}, or a number")
+        self._of_verbatim(name, "width", like, "says its width in its rows")
+        return width
+
+    def _args(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[Any, ...]:
+        if "args" not in fields:
+            return ()
+        if not isinstance(fields["args"], list):
+            raise self._bad(name, "args", f"{shown(fields['args'])} is not a list of arguments, such as [[20, 20]]")
+        self._of_verbatim(name, "args", like, "has its arguments in its rows")
+        return tuple(SOURCE_WIDTH if value == _SOURCE_WIDTH else value for value in fields["args"])
+
+    def _drop(self, name: str, fields: Mapping[str, Any]) -> tuple[int, ...]:
+        places = fields.get("drop", [])
+        if not isinstance(places, list) or not all(map(_is_place, places)) or len(set(places)) < len(places):
+            problem = f"{shown(places)} is not a list of places of arguments, counted from 0, such as [0]"
+            raise self._bad(name, "drop", problem)
+        return tuple(places)
+
+    def _replace(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[tuple[int, Any], ...]:
+        values = fields.get("replace", {})
+        if not isinstance(values, dict) or not all(key.isdecimal() and _is_place(int(key)) for key in values):
+            problem = "is not a table from places of arguments, counted from 0, to values, such as { 0 = 'c2' }"
+            raise self._bad(name, "replace", f"{shown(values)} {problem}")
+        if _SOURCE_WIDTH in values.values():
+            self._of_verbatim(name, "replace", like, "gets its widths from the parser")
+        found = {int(key): SOURCE_WIDTH if value == _SOURCE_WIDTH else value for key, value in values.items()}
+        return tuple(sorted(found.items()))
+
+    def _of_verbatim(self, name: str, key: str, like: str, does: str) -> None:
+        if like not in VERBATIM:
+            raise self._bad(name, key, f"a block that is like {like} {does}: drop {key}")
+
     def _word(self, name: str, fields: Mapping[str, Any], key: str, allowed: str) -> str:
         if key not in fields:
             raise self._bad(name, "", f"it needs {key}: {allowed}")
@@ -280,6 +328,10 @@ class _Reader:
     def _bad(self, block: str, key: str, problem: str) -> DeclarationError:
         field = ".".join(filter(None, [f"blocks.{clean(block)}" if block else "", clean(key)]))
         return DeclarationError(f"{self.path}, line {_line_of(self.text, block, key)}, {self.prefix}{field}: {problem}")
+
+
+def _is_place(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _MOST_ARGUMENTS
 
 
 def _read_toml(text: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 
 from ..core.alignment import is_width
-from ..core.blocks import ADD, ATTENTION, BACKBONE, STOCK, VERBATIM, CustomModule, Declarations
+from ..core.blocks import ADD, ATTENTION, BACKBONE, SOURCE_WIDTH, STOCK, VERBATIM, CustomModule, Declarations
 from ..core.graph import IMAGE, Graph, Layer, Scaling, role_of
 from ..core.shapes import shapes_of
 from ..errors import DeclarationError
@@ -94,7 +94,8 @@ def _from_rows(name: str, rows: Sequence[Layer], graph: Graph) -> CustomModule:
         return CustomModule(name, target, fuses)
     if row.args and is_width(row.args[0]):
         if names_attention(name) and not named and row.args[0] == _width_before(row, graph):
-            return CustomModule(name, target, ATTENTION)
+            spelt = ((at, SOURCE_WIDTH) for at, value in enumerate(row.args) if value == row.args[0])
+            return CustomModule(name, target, ATTENTION, replace=tuple(spelt))
         if named and not STOCK[named].is_output:
             return CustomModule(name, target, named)
         block = any(row.repeats > 1 for row in rows) or any(isinstance(arg, bool) for arg in row.args)

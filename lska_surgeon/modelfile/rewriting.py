@@ -248,6 +248,8 @@ def changes_of_args(
 ) -> list[tuple[Span, str]]:
     """What to replace in a document, so that row `index` has other arguments than before."""
     row = document.rows[index]
+    if before and not after and row.args_column is not None:
+        return [(Span(row.args.start, row.each_arg[-1].end), "[]")]
     changes = [
         (span, format_value(new))
         for span, old, new in zip(row.each_arg, before, after)

@@ -16,8 +16,9 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.blocks import ADD, ATTENTION, VERBATIM, BlockTable, CustomModule, Declarations
+from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, BlockTable, CustomModule, Declarations, SourceWidth
 from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
@@ -35,6 +36,8 @@ from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
+#: That whose width is one of its arguments, whatever the scale: `[c1, width, stride, True]`.
+_OF_GIVEN_WIDTH, _ITS_ARGUMENTS = next(block.name for block in STOCK if block.width == "resnet"), 4
 _tried: set[tuple[type[nn.Module], str]] = set()
 #: Classes that were imported, by declaration and what it says under class.
 _imported: dict[tuple[Path, str], type[nn.Module]] = {}
@@ -190,11 +193,19 @@ class Mark:
         return f"for {self.row.block}"
 
 
-def marked_row(row: Layer, cls: type[nn.Module]) -> tuple[str, list[Any]]:
+def marked_row(row: Layer, cls: type[nn.Module], width: Callable[[], int | None]) -> tuple[str, list[Any]]:
     """Module and arguments of a row that `parse_model` is to build as what its custom module is like.
 
     Two marks, for a scale may put a value in the place of the first argument behind the width (C3k2). In a row, "ch"
     is `parse_model`'s own list of the widths so far.
+
+    Args:
+        row: the row.
+        cls: the class of its block.
+        width: gives the width that the row has by its declaration; None where that of its source is not known.
+
+    Raises:
+        BuildError: the row can't be built so.
     """
     problem = custom_row_problem(row)
     if row.kind.packed:
@@ -202,8 +213,16 @@ def marked_row(row: Layer, cls: type[nn.Module]) -> tuple[str, list[Any]]:
     if problem:
         raise BuildError(f"layer {row.index}: {problem}")
     mark = Mark(row, cls)
-    stock = {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(mark.block.like, mark.block.like)
-    return stock, [*row.args, mark, mark, "ch"]
+    behind = [*row.plain_args, mark, mark, "ch"]
+    if mark.block.width:
+        given = width()
+        if given is None:
+            raise BuildError(
+                f"layer {row.index}: {row.block} is declared with the width {mark.block.width}, and that of what it "
+                "reads is not known here: declare the blocks before it"
+            )
+        return _OF_GIVEN_WIDTH, [0, given, 0, True, *behind]
+    return {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(mark.block.like, mark.block.like), behind
 
 
 class RowOfOne(nn.Module):
@@ -248,6 +267,7 @@ def _build_marked(args: Sequence[Any]) -> nn.Module:
     last = max(place for place, arg in enumerate(args) if isinstance(arg, Mark))
     mark, widths = args[last], args[last + 1]
     own = [arg for place, arg in enumerate(args) if place != last + 1 and not isinstance(arg, Mark)]
+    own = own[_ITS_ARGUMENTS:] if mark.block.width else own
     read = [widths[slot] for slot in mark.row.raw_sources]
     return _build(mark, own, read, f"layer {mark.row.index} ({mark.block.name})")
 
@@ -263,11 +283,13 @@ def declared_attention(name: str, channels: int, blocks: BlockTable) -> nn.Modul
     cls = declared_classes(blocks.declarations, [name]).get(name)
     if cls is None:
         raise BuildError(f"{name} is a block that nothing declares here: add --blocks with the file that does")
-    return _build(Mark(Layer(0, "head", -1, 1, name, (), blocks), cls), [], [channels], name)
+    row = Layer(0, "head", -1, 1, name, (), blocks)
+    return _build(Mark(row, cls), list(row.plain_args), [channels], name)
 
 
 def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Module:
     """A declared class from the arguments of its own and the widths that it reads, tried out."""
+    own = [read[0] if isinstance(arg, SourceWidth) else deepcopy(arg) for arg in own]
     if mark.block.channels_first:
         own = [list(read) if len(mark.row.raw_sources) > 1 else read[0], *own]
     try:
@@ -282,9 +304,11 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
 
 
 def _width_to_be(mark: Mark, args: Sequence[Any], read: Sequence[int]) -> int:
-    if mark.row.kind.width == "sum":
-        return sum(read)
-    return read[0] if mark.block.like in VERBATIM else int(args[1])
+    if mark.block.like not in VERBATIM:
+        return int(args[1])
+    width = mark.block.width_from(sum(read) if mark.row.kind.width == "sum" else read[0])
+    assert width is not None
+    return width
 
 
 def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: str) -> None:
@@ -309,6 +333,7 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
     wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
     if shape != wanted:
         stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""
+        stride += f" with width {mark.block.width}" if mark.block.width else ""
         gave = a_value(given) if shape is None else "x".join(map(str, shape))
         raise DeclarationError(
             f"{where} does not do what its declaration says: declared like {mark.block.like}{stride} it makes "

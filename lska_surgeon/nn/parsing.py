@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -29,8 +30,9 @@ from ultralytics.nn import modules
 
 from ..core.attention import Attention, host_spec, read_attention
 from ..core.blocks import STOCK, BlockTable, Declarations
-from ..core.graph import SECTIONS, Layer, as_from
+from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
 from ..core.operators import AnyOperator
+from ..core.shapes import shapes_of
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
@@ -134,7 +136,7 @@ def _place(tasks: Any, declarations: Declarations, wanted: Collection[str] = ())
 
 
 def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
-    @functools.wraps(original)
+    @wraps(original)
     def parse_model(d: Any, ch: Any, verbose: Any = True, *args: Any, **kwargs: Any) -> Any:
         blocks, screen = active_blocks(), SCREEN.get()
         if screen is not None:
@@ -187,7 +189,7 @@ def _translate(
         if block in ours:
             _translate_ours(result, index, row, blocks)
         elif blocks.custom(block):
-            _translate_custom(result, index, section, row, classes, blocks)
+            _translate_custom(result, index, section, row, classes, blocks, partial(_width_of, d, index, blocks))
         result.yaml[section].append(row)
     return result
 
@@ -218,15 +220,21 @@ def _translate_custom(
     row: list[Any],
     classes: Mapping[str, type[nn.Module]],
     blocks: BlockTable,
+    width: Callable[[], int | None],
 ) -> None:
     source, repeats, block, args = row
     refuse_untrusted(block, blocks.declarations)
     frm = as_from(source)
     if frm is None:
         raise BuildError(f"layer {index}: {block} reads {source}: from is a number or a list of them")
-    row[2:] = marked_row(Layer(index, section, frm, repeats, block, tuple(args), blocks), classes[block])
+    row[2:] = marked_row(Layer(index, section, frm, repeats, block, tuple(args), blocks), classes[block], width)
     result.renamed.add(index)
     result.stand_ins.add(row[2])
+
+
+def _width_of(d: Any, index: int, blocks: BlockTable) -> int | None:
+    """The width of a layer, by the rows up to there."""
+    return shapes_of(graph_of(d, "the model", blocks), scaling_of(d, d.get("scale")))[index].channels
 
 
 def _custom_modules_in(d: Any, blocks: BlockTable) -> set[str]:

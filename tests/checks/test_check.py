@@ -355,7 +355,8 @@ def test_json(wrong: str) -> None:
     lines = Path(wrong).read_text(encoding="utf-8").splitlines()
     assert lines[mine["findings"][0]["line"] - 1].endswith("# 12")
     assert "1, Detect, [nc]" in lines[mine["findings"][1]["line"] - 1]
-    assert mine["findings"][1]["corrections"] == [{"row": 23, "slot": 2, "value": 22, "arg": None, "setting": None}]
+    nothing_else = {"arg": None, "setting": None, "drop": False}
+    assert mine["findings"][1]["corrections"] == [{"row": 23, "slot": 2, "value": 22, **nothing_else}]
     assert mine["diff"].count("\n+ ") == 2
     assert (stock["findings"], stock["diff"]) == ([], "")
     assert json.loads(run("yolov8n.yaml", "--json").output)["ok"] is True

@@ -64,5 +64,5 @@ def test_only_a_row_that_does_not_fit_is_reported(row: str, tmp_path: Path) -> N
 def test_the_build_says_the_same(frm: int | tuple[int, ...], block: str, args: tuple[int, ...]) -> None:
     table = STOCK.with_blocks(Declarations(BLOCKS, Path("any.toml"), trusted=True))
     with pytest.raises(BuildError) as refused:
-        marked_row(Layer(3, "backbone", frm, 1, block, args, table), object)  # type: ignore[arg-type]
+        marked_row(Layer(3, "backbone", frm, 1, block, args, table), object, int)  # type: ignore[arg-type]
     assert str(refused.value).startswith(f"layer 3: {block} is declared like {BLOCKS[block].like}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import torch
 from support.builds import tensor_shapes
 from support.custom import using, using_file
 
-from lska_surgeon.core.blocks import CustomModule, Declarations
+from lska_surgeon.core.blocks import SOURCE_WIDTH, CustomModule, Declarations
 from lska_surgeon.core.graph import graph_of, scaling_of
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.declarations.find import VARIABLE
-from lska_surgeon.errors import BuildError, DeclarationError
+from lska_surgeon.errors import BuildError, DeclarationError, SurgeonError
 from lska_surgeon.nn.declared import declared_attention, project_class
 from lska_surgeon.yolo.build import build, layers_of
 from lska_surgeon.yolo.environment import import_offline
@@ -330,4 +331,99 @@ def test_what_a_module_of_the_users_prints_stays_out_of_standard_output(
 def test_a_module_of_the_users_that_ends_the_process_is_an_error(tmp_path: Path, source: str, expected: str) -> None:
     with using(a_project(tmp_path / "own", source)), pytest.raises((DeclarationError, BuildError)) as refused:
         build(SMALL)
+    assert expected in str(refused.value)
+
+
+RESIZING = """
+import torch
+from torch import nn
+class ToDepth(nn.Module):
+    def forward(self, x):
+        return torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1)
+class Split(nn.Module):
+    def __init__(self, c1, parts, width):
+        super().__init__()
+        self.width = width
+        self.conv = nn.Conv2d(c1, c1 // parts, 1)
+    def forward(self, x):
+        return self.conv(x)
+class Joined(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.conv = nn.Conv2d(sum(widths), 24, 1)
+    def forward(self, maps):
+        return self.conv(torch.cat(maps, 1))
+"""
+RESIZED = {
+    "ToDepth": CustomModule("ToDepth", "resizing:ToDepth", "attention", stride=2.0, width="4*c"),
+    "Split": CustomModule("Split", "resizing:Split", "attention", True, width="c/2", args=(2, SOURCE_WIDTH)),
+    "Joined": CustomModule("Joined", "resizing:Joined", "Concat", True, width="24"),
+}
+RESIZING_NETWORK = {
+    "nc": 2,
+    "scales": {"n": [0.33, 0.25, 1024], "s": [0.33, 0.5, 512]},
+    "backbone": [
+        [-1, 1, "Conv", [64, 3, 2]],
+        [-1, 1, "ToDepth", []],
+        [-1, 1, "Split", []],
+        [1, 1, "Split", [2, 7]],
+    ],
+    "head": [[[-1, 2], 1, "Joined", []], [-1, 1, "Conv", [64, 3, 1]], [[5], 1, "Detect", ["nc"]]],
+}
+
+
+@pytest.fixture
+def resizing(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
+    folder = tmp_path_factory.getbasetemp() / "resizing"
+    folder.mkdir(exist_ok=True)
+    (folder / "resizing.py").write_text(RESIZING, encoding="utf-8")
+    return Declarations(RESIZED, folder / "lska-surgeon.toml", trusted=True)
+
+
+@pytest.mark.parametrize(("scale", "widths"), [("n", [16, 64, 32, 32, 24]), ("s", [32, 128, 64, 64, 24])])
+def test_widths_that_a_class_changes_are_known_before_and_hold(
+    scale: str, widths: list[int], resizing: Declarations
+) -> None:
+    with using(resizing) as table:
+        model = build({**RESIZING_NETWORK, "scale": scale})
+        shapes = shapes_of(graph_of(model.yaml, "own", table), scaling_of(model.yaml, scale))
+    given: list[int] = []
+    for layer in model.model[:5]:
+        layer.register_forward_hook(lambda module, _, out: given.append(out.shape[1]))
+    model.eval()(torch.zeros(1, 3, 64, 64))
+    assert given == widths == [shape.channels for shape in shapes[:5]]
+    assert [shape.stride for shape in shapes[:5]] == [2, 4, 4, 4, 4]
+    assert [model.model[row].width for row in (2, 3)] == [
+        widths[1],
+        7,
+    ]  # c2 in the arguments is the width that it reads
+    assert [layer.type for layer in model.model][1:3] == ["resizing.ToDepth", "resizing.Split"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "yaml", "expected"),
+    [
+        (
+            {"width": "2*c"},
+            {},
+            "with stride 2 with width 2*c it makes 1x32x16x16 of 1x16x32x32, and it gave 1x64x16x16",
+        ),
+        ({}, {"backbone": [[-1, 1, "Own", []]]}, "width 4*c, and that of what it reads is not known here"),
+        ({}, {"backbone": [[-1, 2, "ToDepth", []]]}, "ToDepth is declared to change its width, and stands 2 times"),
+    ],
+)
+def test_a_width_that_does_not_hold_is_named(
+    changed: dict[str, Any], yaml: dict[str, Any], expected: str, resizing: Declarations
+) -> None:
+    block = replace(RESIZED["ToDepth"], **changed)
+    rows = {**RESIZING_NETWORK, **yaml}
+    if yaml:
+        rows["backbone"] = [*yaml["backbone"], *RESIZING_NETWORK["backbone"][1:]]
+    tasks = import_offline()
+    tasks.Own = torch.nn.Identity
+    try:
+        with using(replace(resizing, blocks={**RESIZED, "ToDepth": block})), pytest.raises(SurgeonError) as refused:
+            build(rows)
+    finally:
+        del tasks.Own
     assert expected in str(refused.value)
