@@ -58,7 +58,7 @@ RULES = (
     Rule(
         "scale",
         ERROR,
-        "the scale that the file's name asks for is not there, or has more than three numbers (warning)",
+        "the scale that the file's name asks for is not there, or has other numbers than the parser takes (warning)",
         (rules_rows.scale,),
     ),
     Rule("comment", WARNING, "an index comment is stale", (rules_rows.comments,)),

@@ -14,7 +14,7 @@ from ..core.graph import NO_HEAD, Layer, scaling_of, yolov5_problem
 from ..core.operators import read_row_of_users
 from ..core.shapes import custom_row_problem, settings_problems, size_problem, width_problem
 from ..errors import GraphError, KernelError, UnknownOperatorError
-from ..installed.names import constructor, parsed_names, torch_activations, torch_layers
+from ..installed.names import constructor, parsed_names, scale_numbers, torch_activations, torch_layers
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean
 from ..wording import numbers as listed
@@ -109,7 +109,7 @@ def settings(subject: Context) -> Iterator[Finding]:
 
 
 def scale(subject: Context) -> Iterator[Finding]:
-    """The scale that the file's name asks for is there, and is three numbers; a warning where it is more."""
+    """The scale that the file's name asks for is there; a warning where its numbers are not what the parser takes."""
     document, asked = subject.document, subject.source.scale
     if not document.settings.get("scales"):
         return
@@ -123,13 +123,13 @@ def scale(subject: Context) -> Iterator[Finding]:
     except GraphError as error:
         yield subject.of_setting("scales", str(error))
         return
-    longer = [letter for letter, entry in document.settings["scales"].items() if len(entry) > 3]
-    if longer:
-        entry = document.settings["scales"][longer[0]]
-        message = (
-            f"scale {longer[0]} is {entry}: plain Ultralytics takes [depth, width, max_channels], and refuses more"
-        )
-        yield subject.of_setting("scales", message, "right for a fork that reads them", severity=WARNING)
+    names = scale_numbers()
+    for letter, entry in document.settings["scales"].items():
+        if isinstance(entry, list) and len(entry) != len(names):
+            message = f"scale {letter} is {entry}: the installed ultralytics takes [{', '.join(names)}]"
+            other = "and refuses more; right for a fork that reads them" if len(entry) > len(names) else "and needs all"
+            yield subject.of_setting("scales", f"{message}, {other}", severity=WARNING)
+            return
 
 
 def comments(subject: Context) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ _IMPORT = re.compile(r"\n[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|(?
 _MODULE = re.compile(r"\n[ \t]*import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?[ \t]*(?:#.*)?$", re.MULTILINE)
 _DEFINED = re.compile(r"\n(?:(?:class|def)[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=)")
 _COMMENT = re.compile(r"#[^\n]*")
+_SCALE = re.compile(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[")
 _DEEPEST = 20  # imports and base classes that are followed
 #: What ends a definition at the top of a module.
 _NEXT = re.compile(r"\n(?:class\b|def\b|async\b|@)")
@@ -95,6 +96,13 @@ def torch_layers() -> frozenset[str] | None:
     root = _package("torch")
     layers = root / "nn" / "modules" / "__init__.py" if root else None
     return _names(layers, None) if layers and layers.is_file() else None
+
+
+def scale_numbers() -> tuple[str, ...]:
+    """What Ultralytics' parser calls the numbers of a scale, in order; that of every release where it does not say."""
+    tasks = tasks_file()
+    found = _SCALE.search(_read(tasks)) if tasks else None
+    return tuple(name.strip() for name in found[1].split(",")) if found else ("depth", "width", "max_channels")
 
 
 def definitions(kind: str, name: str, text: str) -> list[tuple[int, str]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import builds
 from support import yaml_oracle as oracle
+from support.forks import STYLES, edited, make_fork
 from support.insertions import plan_insert
 
+import lska_surgeon as ls
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import GraphError, SurgeonError, TargetError
 from lska_surgeon.modelfile.document import Document
@@ -271,3 +274,18 @@ def test_which_scale_stands_first_on_purpose() -> None:
     assert pinned_scale(pinned) == "s"
     reordered = pinned.text.replace("  s: [", "  t: [").replace("  n: [", "  s: [")
     assert pinned_scale(Document(reordered)) is None  # somebody has written others since
+
+
+def test_four_numbers_are_right_where_the_parser_takes_four(tmp_path: Path) -> None:
+    three = "depth, width, max_channels"
+    of_four = edited((f"{three} = scales[scale]", f"{three}, ratio = scales[scale]"))
+    fork = make_fork(tmp_path / "fork", replace(STYLES["set"], edit=of_four))
+    text = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
+    (tmp_path / "three.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "four.yaml").write_text(re.sub(r"(?m)^(  \w: \[.*?)\]", r"\1, 2]", text), encoding="utf-8")
+    (warning,) = ls.check(tmp_path / "four.yaml").findings
+    assert warning.text.startswith(f"scale n is [0.33, 0.25, 1024, 2]: the installed ultralytics takes [{three}], and")
+    told = fork.run("check", "four.yaml", "three.yaml", cwd=tmp_path)
+    (line,) = [line for line in told.stdout.splitlines() if "warning[" in line]
+    assert line.startswith("three.yaml:9: warning[scale]: scale n is [0.33, 0.25, 1024]: ")
+    assert line.endswith(f"takes [{three}, ratio], and needs all")
