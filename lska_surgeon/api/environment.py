@@ -12,7 +12,6 @@ from typing import Literal
 from ..checks.blocks import Inventory, inventory
 from ..declarations.find import VARIABLE, building_with, find_blocks, telling_children
 from ..errors import BuildError, SurgeonError, missing_package
-from ..modelfile.sources import stock_models
 from ..yolo import command
 from ..yolo.autoload import AutoloadStatus, disable, enable, status
 from ..yolo.doctor import Diagnosis, diagnose
@@ -139,7 +138,7 @@ def doctor(
             typed = f"lska-surgeon doctor --try {shlex.join(names)}"
             raise SurgeonError(f"doctor takes models only to try every step with them: {typed}")
         return diagnose()
-    chosen = subjects(names, stock_models().values())
+    chosen = subjects(names)
     with building_with(find_blocks(near=names)):
         return replace(diagnose(), attempts=attempts(chosen, tell or (lambda attempt: None)))
 

@@ -60,7 +60,7 @@ class Package:
         said = f"{NAME} {self.version or 'of no version'} at {self.root}"
         notes = [f"{said}, a fork: its blocks are yours"] if self.is_fork else []
         if self.passed_over:
-            notes.append(f"./{NAME} is not what is imported, that is {said}: type {_to_import_it()}")
+            notes.append(f"./{NAME} is not what is imported, that is {said}: type {to_import_it()}")
         return tuple(notes)
 
 
@@ -91,7 +91,7 @@ def root_of(name: str) -> Path | None:
     return Path(places[0]) if places else None
 
 
-def _to_import_it() -> str:
+def to_import_it() -> str:
     """What makes Python import the one of the working folder."""
     if any(Path(name).is_file() for name in ("pyproject.toml", "setup.py")):
         return "pip install --no-deps -e ."

@@ -13,15 +13,16 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .. import __version__
 from ..errors import SurgeonError, needs
+from ..installed.package import NAME, Package, installed_package, to_import_it
+from ..installed.pitfalls import MissingModule, missing_modules, trapz_calls, unsafe_loads
 from ..reports import Part, Report, Result, Table
-from ..wording import counted
+from ..wording import counted, plural
 from . import autoload
 from .environment import environment_problem, import_offline
 from .trial import RIGHT, SKIPPED, STEPS, WRONG, TriedStep
@@ -29,6 +30,8 @@ from .trial import RIGHT, SKIPPED, STEPS, WRONG, TriedStep
 PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "rich", "ruamel.yaml")
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
 _NO_TRAPZ = (2, 4)  # NumPy's first release without `trapz`
+_WEIGHTS_ALONE = (2, 6)  # torch's first release that loads nothing else unless told
+_UPGRADE = f"pip install -U {NAME}"
 _LISTED = 4  # changed files that are named
 
 
@@ -56,12 +59,14 @@ class Diagnosis(Result):
         traps: in the order in which they should be dealt with.
         notes: what is worth knowing and no trap.
         attempts: what came of every step with each model, where that was tried.
+        package: the Ultralytics that is imported; None where there is none.
     """
 
     versions: dict[str, str | None]
     traps: tuple[Trap, ...]
     notes: tuple[str, ...]
     attempts: tuple[TriedStep, ...] = ()
+    package: Package | None = None
 
     @property
     def wrong(self) -> tuple[TriedStep, ...]:
@@ -77,7 +82,8 @@ class Diagnosis(Result):
         versions = Table(("package", "version"), [(name, known or "-") for name, known in self.versions.items()])
         traps = [f"trap[{trap.name}]: {trap.problem}\n  remedy: {trap.remedy}" for trap in self.traps]
         notes = "\n".join(f"note: {note}" for note in self.notes)
-        data = {"schema": self.schema, "ok": not self.traps and not self.wrong, **asdict(self)}
+        package = self.package and {"path": str(self.package.root), "fork": self.package.is_fork}
+        data = {"schema": self.schema, "ok": not self.traps and not self.wrong, **asdict(self), "package": package}
         parts = (versions, *(traps or ["no traps found"]), *([notes] if notes else []), *self._tried())
         return Report(summary, parts, data=data)
 
@@ -96,12 +102,18 @@ class Diagnosis(Result):
 
 def diagnose() -> Diagnosis:
     """Look for every known trap."""
+    package = installed_package()
     versions: dict[str, str | None] = {"python": platform.python_version(), "lska-surgeon": __version__}
     versions.update((name, _version(name)) for name in (*PACKAGES, *EXTRAS))
-    traps = [*_too_old(), *_shadowed(), *_changed(), *_without_trapz(), *_settings(), *_autoload()]
-    if versions["torch"] and versions["ultralytics"]:
-        traps += _imports()
-    return Diagnosis(versions, tuple(traps), tuple(_notes(versions)))
+    listed = versions[NAME]
+    versions[NAME] = (package.version or "?") if package else None
+    traps = [*_too_old(package), *_settings(), *_autoload()]
+    if package:
+        missing = missing_modules(package.root) if package.is_fork else []  # of a release, pip has seen to it
+        traps += [*_passed_over(package), *_old_calls(package, versions), *map(_missing, missing)]
+        if versions["torch"] and not any(one.at_once for one in missing):
+            traps += _imports(package)
+    return Diagnosis(versions, tuple(traps), tuple(_notes(package, versions, listed)), package=package)
 
 
 def _version(package: str) -> str | None:
@@ -117,7 +129,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, release[0].split("."))) if release else ()
 
 
-def _too_old() -> Iterator[Trap]:
+def _too_old(package: Package | None) -> Iterator[Trap]:
     """Packages below the minimum that this package was installed with."""
     try:
         required = importlib.metadata.requires("lska-surgeon") or []
@@ -125,78 +137,62 @@ def _too_old() -> Iterator[Trap]:
         return
     for line in required:
         match = re.match(r"([\w.-]+)>=([\d.]+)[^;]*$", line)
-        package, least = match.groups() if match else ("", "")
-        version = _version(package) if package else None
+        name, least = match.groups() if match else ("", "")
+        version = package.version if package and name == NAME else _version(name) if name else None
         if version and _numbers(version) < _numbers(least):
-            problem = f"{package} {version} is older than {least}, the first that lska-surgeon works with"
-            yield Trap("too-old", problem, f"pip install -U '{package}>={least}'")
+            problem = f"{name} {version} is older than {least}, the first that lska-surgeon works with"
+            remedy = "lska-surgeon doctor --try tells what works in your fork all the same"
+            is_fork = package is not None and package.is_fork and name == NAME
+            yield Trap("too-old", problem, remedy if is_fork else f"pip install -U '{name}>={least}'")
 
 
-def _shadowed() -> Iterator[Trap]:
-    """Another `ultralytics` stands before the installed one."""
-    installed = _installed_files()
-    if not installed:
-        return
-    home = next(iter(installed)).parent
-    here = Path("ultralytics", "__init__.py")
-    spec = PathFinder.find_spec("ultralytics")
-    imported = Path(spec.origin) if spec and spec.origin else None
-    if here.is_file() and here.resolve().parent != home:
-        folder, why = here.resolve().parent, "scripts that run in this folder import it"
-    elif imported and imported.resolve().parent != home:
-        folder, why = imported.parent, "PYTHONPATH or a .pth file puts it first"
-    else:
-        return
-    remedy = f"rename {folder}, or work in another folder and unset PYTHONPATH"
-    yield Trap("shadowed", f"{folder} hides the installed ultralytics in {home}: {why}", remedy)
+def _passed_over(package: Package) -> Iterator[Trap]:
+    """An `ultralytics` in the working folder that is not the one that commands import."""
+    if package.passed_over:
+        problem = f"./{NAME} is not what is imported, that is {NAME} {package.version} at {package.root}"
+        yield Trap("passed-over", problem, to_import_it())
 
 
-def _changed() -> Iterator[Trap]:
-    """Installed files that are not what was installed, such as a tasks.py that somebody pasted LSKA into."""
-    installed = _installed_files()
-    changed = [path for path, digest in installed.items() if path.is_file() and digest != _digest(path)]
-    added = []
-    if installed:
-        home = next(iter(installed)).parent
-        added = [path for path in sorted(home.glob("nn/**/*.py")) if path not in installed]
-    if not changed and not added:
-        return
-    named = [path.name for path in (*changed, *added)]
-    listed = ", ".join(named[:_LISTED]) + (f" and {len(named) - _LISTED} more" if len(named) > _LISTED else "")
-    why = "a block that was pasted in keeps its name"
-    problem = f"installed files of ultralytics were changed or added: {listed}; {why}"
-    yield Trap("changed", problem, f"pip install --force-reinstall --no-deps ultralytics=={_version('ultralytics')}")
+def _old_calls(package: Package, versions: Mapping[str, str | None]) -> Iterator[Trap]:
+    """Calls that NumPy and torch have changed since."""
+    numpy, torch = versions["numpy"], versions["torch"]
+    calls, loads = trapz_calls(package.root), unsafe_loads(package.root)
+    if calls and numpy and _numbers(numpy) >= _NO_TRAPZ:
+        problem = f"{_who(package)} calls numpy.trapz ({calls[0]}), which numpy {numpy} no longer has"
+        mend = "write np.trapezoid there" if package.is_fork else _UPGRADE
+        yield Trap("numpy", f"{problem}: validation fails", f"pip install 'numpy<2.4', or {mend}")
+    if loads and torch and _numbers(torch) >= _WEIGHTS_ALONE:
+        lines = f"line{plural(loads)} {' and '.join(str(load.line) for load in loads)}"
+        problem = f"{_who(package)} opens checkpoints by a torch.load that torch {torch} takes for weights alone"
+        mend = f"write weights_only=False into torch.load in {loads[0].file} ({lines})"
+        remedy = mend if package.is_fork else _UPGRADE
+        yield Trap("torch", f"{problem}: it opens none", f"{remedy}, or pip install 'torch<2.6' torchvision")
+
+
+def _who(package: Package) -> str:
+    return f"{'your fork of ' if package.is_fork else ''}{NAME} {package.version}"
+
+
+def _missing(module: MissingModule) -> Trap:
+    when = "your fork can't be imported" if module.at_once else "what needs it there fails"
+    return Trap("missing", f"{module.problem}: {when}", module.remedy)
 
 
 def _installed_files() -> dict[Path, str]:
-    """The Python files that came with Ultralytics -> their digests, `__init__.py` first; empty when not known."""
+    """The Python files that came with Ultralytics -> their digests; empty when not known."""
     try:
-        files = importlib.metadata.distribution("ultralytics").files or []
+        files = importlib.metadata.distribution(NAME).files or []
     except importlib.metadata.PackageNotFoundError:
         return {}
-    digests = {
+    return {
         Path(str(file.locate())).resolve(): file.hash.value
         for file in files
-        if file.hash and file.hash.mode == "sha256" and file.parts[0] == "ultralytics" and file.suffix == ".py"
+        if file.hash and file.hash.mode == "sha256" and file.parts[0] == NAME and file.suffix == ".py"
     }
-    first = [path for path in digests if path.parts[-2:] == ("ultralytics", "__init__.py")]
-    return {path: digests[path] for path in (*first, *digests)} if first else {}
 
 
 def _digest(path: Path) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
-
-
-def _without_trapz() -> Iterator[Trap]:
-    """Old releases of Ultralytics call `numpy.trapz`."""
-    numpy = _version("numpy")
-    metrics = next((path for path in _installed_files() if path.parts[-2:] == ("utils", "metrics.py")), None)
-    if numpy is None or _numbers(numpy) < _NO_TRAPZ or metrics is None or not metrics.is_file():
-        return
-    text = metrics.read_text(encoding="utf-8", errors="replace")
-    if "np.trapz" in text and "trapezoid" not in text:
-        problem = f"ultralytics {_version('ultralytics')} calls numpy.trapz, which numpy {numpy} no longer has"
-        yield Trap("numpy", f"{problem}: validation fails", "pip install 'numpy<2.4', or pip install -U ultralytics")
 
 
 def _settings() -> Iterator[Trap]:
@@ -228,7 +224,7 @@ def _autoload() -> Iterator[Trap]:
         yield Trap("autoload", problem, "lska-surgeon autoload off")
 
 
-def _imports() -> Iterator[Trap]:
+def _imports(package: Package) -> Iterator[Trap]:
     """What fails when all of it is imported, and names that somebody else defined."""
     problem = environment_problem()
     if problem:
@@ -238,16 +234,37 @@ def _imports() -> Iterator[Trap]:
     try:
         import_offline()
     except SurgeonError as error:
-        yield Trap("import", f"the blocks can't be registered: {error}", "pip install -U ultralytics")
+        remedy = "insert, remove, positions, check and diff work all the same" if package.is_fork else _UPGRADE
+        yield Trap("import", f"the blocks can't be registered: {error}", remedy)
         return
     from ..nn.parsing import conflicts  # imports torch and Ultralytics
 
     for name, owner in conflicts().items():
-        remedy = "take it out of that file; lska-surgeon has a block of that name"
-        yield Trap("conflict", f"{name} in ultralytics.nn.tasks is {owner}, not lska-surgeon's", remedy)
+        if not owner.startswith(f"{NAME}."):  # that is a block of a fork's own
+            remedy = "take it out of that file; lska-surgeon has a block of that name"
+            yield Trap("conflict", f"{name} in ultralytics.nn.tasks is {owner}, not lska-surgeon's", remedy)
 
 
-def _notes(versions: dict[str, str | None]) -> Iterator[str]:
+def _of_files(package: Package, listed: str | None) -> Iterator[str]:
+    """Files that are not what pip has installed, such as a tasks.py that somebody pasted LSKA into."""
+    installed = _installed_files()
+    if package.root.resolve() / "__init__.py" not in installed:
+        if listed and listed != package.version:
+            first = f"PYTHONPATH or a .pth file puts {package.root.parent} first"
+            yield f"pip lists {NAME} {listed}, which is not what is imported: {first}"
+        return
+    changed = [path for path, digest in installed.items() if path.is_file() and digest != _digest(path)]
+    added = [path for path in sorted(package.root.resolve().glob("nn/**/*.py")) if path not in installed]
+    names = [path.name for path in (*changed, *added)]
+    if names:
+        named = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        yield f"files of {NAME} are not as pip installed them: {named}; keep a copy, for pip install -U replaces them"
+
+
+def _notes(package: Package | None, versions: Mapping[str, str | None], listed: str | None) -> Iterator[str]:
+    if package:
+        yield from package.notes[: int(package.is_fork)]
+        yield from _of_files(package, listed)
     missing = [name for name in ("torch", "torchvision", "ultralytics", "fvcore") if not versions[name]]
     if missing:
         without = "insert, remove, positions, check, diff, curves, draw and variants work as they are"

@@ -18,6 +18,8 @@ from importlib import import_module
 from types import ModuleType, TracebackType
 
 from ..errors import BuildError, DeclarationError, needs
+from ..installed.package import NAME, Package, installed_package
+from ..installed.pitfalls import missing_modules
 from ..wording import clean, one_line
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -118,15 +120,34 @@ def environment_problem() -> str | None:
             with _offline(), quiet():
                 versions[name] = import_module(name).__version__
         except ModuleNotFoundError as error:
-            return str(needs(name) if error.name == name else needs(str(error.name), what=name))
+            return _missing(name, str(error.name))
         except Exception as error:
             if name == "torchvision" and "torchvision::nms" in str(error):
                 return (
                     f"torchvision does not match torch {versions['torch']} ({error}): "
                     "install both from the same index in one command, pip install --force-reinstall torch torchvision"
                 )
-            return f"{name} can't be imported ({in_one_line(error)}): reinstall it"
+            fork = _fork(name)
+            remedy = f"it is a fork, so mend it in {fork.root}" if fork else "reinstall it"
+            return f"{name} can't be imported ({in_one_line(error)}): {remedy}"
     return None
+
+
+def _missing(name: str, module: str) -> str:
+    """A module that a package needs and does not find."""
+    fork = _fork(name)
+    if fork is None or module == name:
+        return str(needs(name) if module == name else needs(module, what=name))
+    missing = [one for one in missing_modules(fork.root) if one.name == module.partition(".")[0]]
+    if missing:
+        return f"{missing[0].problem}: {missing[0].remedy}"
+    return f"{fork.root}, a fork, imports {clean(module)}, which is not there: mend its imports"
+
+
+def _fork(name: str) -> Package | None:
+    """The Ultralytics that is imported, where it is a fork and the package that is asked for."""
+    package = installed_package() if name == NAME else None
+    return package if package and package.is_fork else None
 
 
 @cache

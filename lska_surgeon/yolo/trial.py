@@ -269,7 +269,8 @@ def write_checkpoint(model: str, target: str) -> None:
     from .build import build
 
     built = build(model).eval()
-    content = {"epoch": -1, "model": built.half(), "ema": None, "optimizer": None, "train_args": {"imgsz": SIDE}}
+    told = {"imgsz": SIDE, "task": import_module("ultralytics.nn.tasks").guess_model_task(built)}
+    content = {"epoch": -1, "model": built.half(), "ema": None, "optimizer": None, "train_args": told}
     import_module("torch").serialization.save(content, target)
 
 

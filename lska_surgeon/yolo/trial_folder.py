@@ -12,8 +12,9 @@ from pathlib import Path
 from ..core.blocks import STOCK
 from ..core.graph import scaling_of
 from ..errors import DocumentError, SurgeonError
+from ..installed.package import installed_package
 from ..modelfile.document import Document
-from ..modelfile.sources import YAML_SUFFIXES, find_source, scale_in_name, with_scale
+from ..modelfile.sources import YAML_SUFFIXES, find_source, scale_in_name, stock_models, with_scale
 
 #: Of a folder, or of the installed Ultralytics, that many models are tried.
 MOST = 3
@@ -44,12 +45,11 @@ class Subject:
     is_small: bool
 
 
-def subjects(asked: Sequence[str], own: Iterable[Path]) -> list[Subject]:
-    """The models that are asked for; of each folder, or where none is, of the own ones, a few that differ most.
+def subjects(asked: Sequence[str]) -> list[Subject]:
+    """The models that are asked for; of each folder, or where none is, of the installed ones, a few that differ most.
 
     Args:
         asked: model YAMLs, stock names or folders.
-        own: the models of the Ultralytics that is imported.
 
     Raises:
         DocumentError: one is not there, is no model YAML, or there is none in a folder.
@@ -64,7 +64,14 @@ def subjects(asked: Sequence[str], own: Iterable[Path]) -> list[Subject]:
         if not few:
             raise DocumentError(f"no model YAML in {name}: give one, or a folder with some")
         found += few
-    return found if asked else most_different(readable(own))
+    return found if asked else most_different(readable(_installed()))
+
+
+def _installed() -> list[Path]:
+    """The models of the Ultralytics that is imported; of a fork those of its own, if there are any."""
+    package, there = installed_package(), list(stock_models().values())
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in there}
+    return [path for path, text in texts.items() if package and not package.is_released_model(text)] or there
 
 
 def subject(name: str) -> Subject:

@@ -36,6 +36,9 @@ class Site:
         self.path, self.work = folder / "site", folder / "work"
         self.path.mkdir()
         self.work.mkdir()
+        self.script = folder / "bin" / "lska-surgeon"
+        self.script.parent.mkdir()
+        self.script.write_text("from lska_surgeon.cli.main import main\nmain()\n", encoding="utf-8")
         self.install("torch", "2.10.0", {"torch/__init__.py": "__version__ = '2.10.0'\n"})
         self.install("torchvision", "0.9.0", {"torchvision/__init__.py": NMS})
         self.install("ultralytics", "8.4.0", PACKAGE)
@@ -69,7 +72,7 @@ class Site:
     def doctor(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join([environment.pop("first", ""), str(self.path), str(ROOT)]).lstrip(os.pathsep)
         return subprocess.run(
-            [sys.executable, "-c", "from lska_surgeon.cli.main import main; main()", "doctor", *words],
+            [sys.executable, str(self.script), "doctor", *words],
             env={**os.environ, "PYTHONPATH": path, **environment},
             cwd=self.work,
             capture_output=True,
@@ -110,7 +113,8 @@ def test_torchvision_that_does_not_match_is_reported_with_its_remedy(site: Site)
     [("ultralytics", "ultralytics", "8.2.103", "8.3.0"), ("ruamel.yaml", "ruamel-yaml", "0.9.1", "0.17.2")],
 )
 def test_old_package_however_its_name_is_written(site: Site, package: str, name: str, version: str, least: str) -> None:
-    site.install(package, version, PACKAGE if package == "ultralytics" else {})
+    files = {"ultralytics/__init__.py": f"__version__ = '{version}'\n"} if package == "ultralytics" else {}
+    site.install(package, version, {**PACKAGE, **files} if files else {})
     assert site.traps()["too-old"] == (
         f"{name} {version} is older than {least}, the first that lska-surgeon works with",
         f"pip install -U '{name}>={least}'",
@@ -123,36 +127,123 @@ def test_numpy_without_trapz(site: Site, version: str, reported: bool) -> None:
     found = site.traps()
     assert list(found) == ["numpy"] * reported
     if reported:
+        called = f"ultralytics 8.4.0 calls numpy.trapz (line 2 of {site.path / 'ultralytics/utils/metrics.py'})"
         assert found["numpy"] == (
-            f"ultralytics 8.4.0 calls numpy.trapz, which numpy {version} no longer has: validation fails",
+            f"{called}, which numpy {version} no longer has: validation fails",
             "pip install 'numpy<2.4', or pip install -U ultralytics",
         )
 
 
-def test_clone_in_the_working_folder(site: Site) -> None:
+def as_fork(site: Site, folder: Path, **files: str) -> Path:
+    """A fork of version 8.2.51 in a folder; its package."""
+    package = folder / "ultralytics"
+    texts = {**PACKAGE, "ultralytics/__init__.py": "__version__ = '8.2.51'\n", **files}
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return package
+
+
+@pytest.mark.parametrize(
+    ("project", "remedy"), [(True, "pip install --no-deps -e ."), (False, "python -m lska_surgeon")]
+)
+def test_fork_in_the_working_folder_that_is_not_imported(site: Site, project: bool, remedy: str) -> None:
     site.install("numpy", "2.0.0")
-    clone = site.work / "ultralytics"
-    clone.mkdir()
-    (clone / "__init__.py").touch()
-    problem, remedy = site.traps()["shadowed"]
-    assert problem.startswith(f"{clone} hides the installed ultralytics in {site.path / 'ultralytics'}: scripts that")
-    assert remedy.startswith(f"rename {clone}, or work in another folder")
+    as_fork(site, site.work)
+    if project:
+        (site.work / "pyproject.toml").touch()
+    problem, told = site.traps()["passed-over"]
+    assert problem == f"./ultralytics is not what is imported, that is ultralytics 8.4.0 at {site.path / 'ultralytics'}"
+    assert told.startswith(remedy)
 
 
-def test_clone_on_the_path(site: Site, tmp_path: Path) -> None:
-    clone = tmp_path / "clone" / "ultralytics"
-    clone.mkdir(parents=True)
-    (clone / "__init__.py").touch()
-    problem, _ = site.traps(first=str(clone.parent))["shadowed"]
-    assert problem.endswith(": PYTHONPATH or a .pth file puts it first")
+_LOADER = """
+import torch
+import not_there.at_all
+from .mine import Block
+try:
+    import not_needed
+except ImportError:
+    pass
+
+def torch_safe_load(weight):
+    try:
+        return torch.load(weight, map_location="cpu")
+    except ModuleNotFoundError:
+        return torch.load(weight, weights_only=False)
+"""
+
+
+def test_fork_is_known_as_one_and_its_traps_have_remedies_for_a_fork(site: Site, tmp_path: Path) -> None:
+    site.install("numpy", "2.4.0")
+    fork = as_fork(site, tmp_path / "fork", **{
+        "ultralytics/nn/tasks.py": _LOADER,
+        "ultralytics/nn/__init__.py": "",
+        "ultralytics/nn/mine.py": "from einops_of_mine import rearrange\n",
+        "ultralytics/utils/plotting.py": "def plot():\n    import seaborn_x, pandas_x\n",
+        "ultralytics/engine/trainer.py": "def device():\n    import cpuinfo\n    try:\n        import thop\n"
+        "    except ImportError:\n        thop = None\n",
+        "requirements.txt": "einops-of-mine>=0.8  # for rearrange\n",
+    })  # fmt: skip
+    done = site.doctor("--json", first=str(fork.parent))
+    told = json.loads(done.stdout)
+    assert told["versions"]["ultralytics"] == "8.2.51"
+    assert told["package"] == {"path": str(fork), "fork": True}
+    assert told["notes"][:2] == [
+        f"ultralytics 8.2.51 at {fork}, a fork: its blocks are yours",
+        f"pip lists ultralytics 8.4.0, which is not what is imported: PYTHONPATH or a .pth file puts {fork.parent} "
+        "first",
+    ]
+    traps = [(trap["name"], trap["problem"], trap["remedy"]) for trap in told["traps"]]
+    tasks, metrics = fork / "nn" / "tasks.py", fork / "utils" / "metrics.py"
+    too_old = "ultralytics 8.2.51 is older than 8.3.0, the first that lska-surgeon works with"
+    assert traps == [
+        ("too-old", too_old, "lska-surgeon doctor --try tells what works in your fork all the same"),
+        (
+            "numpy",
+            f"your fork of ultralytics 8.2.51 calls numpy.trapz (line 2 of {metrics}), which numpy 2.4.0 no longer "
+            "has: validation fails",
+            "pip install 'numpy<2.4', or write np.trapezoid there",
+        ),
+        (
+            "torch",
+            "your fork of ultralytics 8.2.51 opens checkpoints by a torch.load that torch 2.10.0 takes for weights "
+            "alone: it opens none",
+            f"write weights_only=False into torch.load in {tasks} (line 12), or pip install 'torch<2.6' torchvision",
+        ),
+        (
+            "missing",
+            f"not_there is not installed, and line 3 of {tasks} imports it: your fork can't be imported",
+            "install the package that has it, as the fork says",
+        ),
+        (
+            "missing",
+            f"einops_of_mine is not installed, and line 1 of {fork / 'nn/mine.py'} imports it: your fork can't be "
+            "imported",
+            "pip install einops-of-mine",
+        ),
+        (
+            "missing",
+            f"cpuinfo is not installed, and line 2 of {fork / 'engine/trainer.py'} imports it: what needs it there "
+            "fails",
+            "pip install py-cpuinfo",
+        ),
+    ]
+    assert not any(
+        word in f"{problem} {remedy}" for _, problem, remedy in traps for word in ("-U", "rename", "take it")
+    )
 
 
 @pytest.mark.parametrize("file", ["nn/tasks.py", "nn/LSKA.py"])
-def test_block_that_was_pasted_in(site: Site, file: str) -> None:
+def test_block_that_was_pasted_into_the_installed_files(site: Site, file: str) -> None:
+    site.install("numpy", "2.0.0")
     site.write(f"ultralytics/{file}", "class LSKA: ...\n")
-    problem, remedy = site.traps()["changed"]
-    assert problem.startswith(f"installed files of ultralytics were changed or added: {Path(file).name};")
-    assert remedy == "pip install --force-reinstall --no-deps ultralytics==8.4.0"
+    notes = json.loads(site.doctor("--json").stdout)["notes"]
+    name = Path(file).name
+    assert (
+        f"files of ultralytics are not as pip installed them: {name}; keep a copy, for pip install -U replaces them"
+        in notes
+    )
 
 
 def test_settings_folder_that_can_not_be_written(site: Site) -> None:
@@ -235,3 +326,9 @@ def test_block_that_somebody_else_registered(monkeypatch: pytest.MonkeyPatch) ->
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert "trap[conflict]: LSKA in ultralytics.nn.tasks is mine.LSKA, not lska-surgeon's\n" in result.output
+
+
+@pytest.mark.usefixtures("without_imports")
+def test_block_of_a_fork_s_own_is_no_trap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "conflicts", lambda: {"LSKA": "ultralytics.nn.modules.block.LSKA"})
+    assert "trap[conflict]" not in CliRunner().invoke(main, ["doctor"]).output

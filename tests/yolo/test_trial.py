@@ -159,7 +159,7 @@ def test_a_few_models_of_a_folder_that_have_all_kinds_of_rows_at_their_smallest_
     ):
         (tmp_path / f"yolov8-{name}.yaml").write_text(scales + rows.format(*blocks), encoding="utf-8")
     (tmp_path / "data.yaml").write_text("path: x\ntrain: y\n", encoding="utf-8")
-    chosen = subjects([str(tmp_path)], ())
+    chosen = subjects([str(tmp_path)])
     assert [one.name for one in chosen] == ["yolov8n-a.yaml", "yolov8n-b.yaml", "yolov8n-d.yaml"]
     assert {one.task for one in chosen} == {"detect"}
     assert [re.sub(r"v8\w", "v8", one.name) for one in chosen] == [one.path.name for one in chosen]
