@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from lska_surgeon.api import environment
 from lska_surgeon.cli.main import main
 from lska_surgeon.yolo import trial
+from lska_surgeon.yolo.doctor import Diagnosis
 from lska_surgeon.yolo.trial_folder import subjects
 
 #: In the place of Python: ends as $PLAYED says of the words, and is Python itself for all that is no trial's.
@@ -49,7 +51,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     player.write_text(_PLAYER.format(python=sys.executable, log=str(log)), encoding="utf-8")
     player.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(player))
-    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setattr(environment, "diagnose", lambda: Diagnosis({}, (), ()))
     return log
 
 
