@@ -247,7 +247,7 @@ def test_each_output_layer_has_heads_of_its_own(tmp_path: Path) -> None:
     variant = ls.insert(path, "head:p2", k=7)
     assert "[[7, 3], 1, Detect, [nc]]" in variant.text
     assert "[[8], 1, Segment, [nc, 32, 256]]" in variant.text
-    assert ls.remove(variant.write()).text == SEVERAL_OUTPUTS
+    assert ls.remove(variant.write(tmp_path / "variant.yaml")).text == SEVERAL_OUTPUTS
     with pytest.raises(PositionError, match="layer 7 \\(Detect\\) gives the model's output, not one feature map"):
         ls.insert(path, "after:7")
 
