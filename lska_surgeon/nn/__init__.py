@@ -12,6 +12,7 @@ from .blocks import (
     SPPELANLSKA,
     SPPFLSKA,
     SPPLSKA,
+    A2C2fLSKA,
     BottleneckLSKA,
     C2f_LSKA_Attention,
     C2fLSKA,
@@ -48,6 +49,7 @@ __all__ = [
     "SPPELANLSKA",
     "SPPFLSKA",
     "SPPLSKA",
+    "A2C2fLSKA",
     "BottleneckLSKA",
     "C2fLSKA",
     "C2f_LSKA_Attention",
@@ -73,7 +75,4 @@ __all__ = [
 for _block in BLOCK_CLASSES:
     _block.__module__ = __name__
     globals()[_block.__name__] = _block
-if "A2C2fLSKA" in globals():
-    __all__ += ["A2C2fLSKA"]
-
 register()

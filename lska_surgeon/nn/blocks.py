@@ -6,7 +6,7 @@ A host block is a real subclass of its plain block. It keeps every parameter nam
 2. A pooling host (`SPPFLSKA`): LSKA works on the concatenated features, before the last convolution.
 
 Each is built like its plain block with the operator as one more, last, argument: the mapping that ends its YAML row, or
-a `Kernel`. `C2fLSKA(64, 64, 2, True, {"k": 35})`. A class whose plain block the installed Ultralytics lacks is absent.
+a `Kernel`. `C2fLSKA(64, 64, 2, True, {"k": 35})`. One whose plain block the installed Ultralytics lacks builds nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from ultralytics.nn.modules import block as plain
+from ultralytics.nn.modules import block
 
 from ..core.attention import read_attention
 from ..core.blocks import STOCK
@@ -24,6 +24,27 @@ from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
 from .operators import OPERATORS, OTHER_CLASSES, Operator, Plain, build_operator, named_operators
+
+
+class LackingBlock(nn.Module):
+    """Stands for a plain block that the installed Ultralytics does not have."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+        bases = [cls.__name__ for cls in type(self).__mro__ if issubclass(cls, LackingBlock)]
+        raise BuildError(f"the installed ultralytics has no {bases[-2]}, which {bases[0]} is made from")
+
+
+class _PlainBlocks:
+    """The plain blocks of the installed Ultralytics, by name."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(block, name, None) or type(name, (LackingBlock,), {})
+        setattr(self, name, found)
+        return found
+
+
+plain: Any = _PlainBlocks()
 
 
 class Host(nn.Module):
@@ -114,10 +135,8 @@ class RepNCSPELAN4LSKA(ResidualHost, plain.RepNCSPELAN4):
     """RepNCSPELAN4 of `RepBottleneckLSKA`s."""
 
 
-if hasattr(plain, "A2C2f"):
-
-    class A2C2fLSKA(ResidualHost, plain.A2C2f):
-        """A2C2f without area attention (a2=False), of `BottleneckLSKA`s inside of its C3k blocks."""
+class A2C2fLSKA(ResidualHost, plain.A2C2f):
+    """A2C2f without area attention (a2=False), of `BottleneckLSKA`s inside of its C3k blocks."""
 
 
 class PoolingHost(Host):
@@ -205,7 +224,7 @@ HOST_CLASSES: dict[str, type[Host]] = {
     if block.is_host and (host := globals().get(block.name) or globals().get(f"{block.plain}LSKA"))
 }
 
-#: Every class that a pickled model may name; `A2C2fLSKA` is among them where the installed Ultralytics has A2C2f.
+#: Every class that a pickled model may name.
 BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset(
     {*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values(), Plain, RepBottleneckLSKA}
 )
@@ -233,7 +252,8 @@ def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> 
     kind = STOCK[given]
     name = block or (kind.host.block if kind.host and kind.may_hold else "")
     if name not in HOST_CLASSES:
-        known = ", ".join(dict.fromkeys(cls.plain_block().__name__ for cls in HOST_CLASSES.values()))
+        here = (cls.plain_block() for cls in HOST_CLASSES.values())
+        known = ", ".join(dict.fromkeys(cls.__name__ for cls in here if not issubclass(cls, LackingBlock)))
         raise BuildError(f"no host block for {given}: an operator fits into {known} of the installed ultralytics")
     host = HOST_CLASSES[name]
     if type(module) is not host.plain_block():
