@@ -15,6 +15,7 @@ import torch
 from click.testing import CliRunner
 from support import shapes
 from support.ablations import write_recipe
+from support.forks import Fork, make_fork
 from support.insertions import plan_insert
 
 import lska_surgeon
@@ -63,10 +64,16 @@ def invoke(words: list[str]) -> None:
     assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
 
 
+def invoke_in(fork: Fork, words: list[str]) -> None:
+    """The same in the root of a fork, which is what is imported there."""
+    done = fork.run(*words[1:], cwd=fork.root)
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+
+
 def bring(folder: Path, name: str) -> None:
     """A file that a page speaks of as the user's own."""
     target = folder / name
-    if target.exists():
+    if target.exists() or name == "fork":
         return
     if name == "images":
         shapes.write_data(folder / "made")
@@ -103,16 +110,17 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
     text = (ROOT / page).read_text(encoding="utf-8")
-    for names in _BRINGS.findall(text):
-        for name in names.split():
-            bring(tmp_path, name)
+    brought = [name for names in _BRINGS.findall(text) for name in names.split()]
+    for name in brought:
+        bring(tmp_path, name)
+    fork = make_fork(tmp_path / "fork", "set") if "fork" in brought else None
     space: dict[str, object] = {}
     for comments, language, body in _FENCE.findall(text):
         if "<!-- not run: " in comments:
             continue
         if language == "bash":
             for words in commands(body):
-                invoke(_expanded(words, tmp_path))
+                invoke_in(fork, words) if fork else invoke(_expanded(words, tmp_path))
         elif language == "python":
             torch.manual_seed(0)
             exec(compile(body, page, "exec"), space)

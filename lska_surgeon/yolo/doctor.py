@@ -161,7 +161,8 @@ def _old_calls(package: Package, versions: Mapping[str, str | None]) -> Iterator
         problem = f"{_who(package)} calls numpy.trapz ({calls[0]}), which numpy {numpy} no longer has"
         mend = "write np.trapezoid there" if package.is_fork else _UPGRADE
         yield Trap("numpy", f"{problem}: validation fails", f"pip install 'numpy<2.4', or {mend}")
-    if loads and torch and _numbers(torch) >= _WEIGHTS_ALONE:
+    told = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "0").lower() in ("1", "y", "yes", "true")
+    if loads and torch and _numbers(torch) >= _WEIGHTS_ALONE and not told:
         lines = f"line{plural(loads)} {' and '.join(str(load.line) for load in loads)}"
         problem = f"{_who(package)} opens checkpoints by a torch.load that torch {torch} takes for weights alone"
         mend = f"write weights_only=False into torch.load in {loads[0].file} ({lines})"
