@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of
 from ..core.packed import packed_problem
+from ..core.shapes import stride_ratio
 from ..wording import counted, numbers
-from .alignment import input_shapes
+from .alignment import input_shapes, ratios_of
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .wiring.network import Slot
@@ -211,6 +212,7 @@ def strides(subject: Context) -> Iterator[Finding]:
         written = layer.args[at] if len(layer.args) > at else 1
         message = f"{layer.block} has stride {written}, where {subject.stock_name} has {usual}"
         yield subject.finding(index, message, f"write {usual} in its arguments")
+    yield from _changed_strides(subject)
     broken = {(one.row, one.term) for one in subject.verdict.broken}
     rows = [] if subject.slow_rows else list(_known_strides(subject))
     joining = _joining_blocks(subject)
@@ -224,6 +226,25 @@ def strides(subject: Context) -> Iterator[Finding]:
             message = f"{layer.block} reads {' and '.join(f'stride {stride:g}' for stride in sorted(set(known)))}"
             listed = _listed(layer.sources, known)
             yield subject.finding(index, f"{message}: {listed}", "right if it resizes one of them", severity=WARNING)
+
+
+def _changed_strides(subject: Context) -> Iterator[Finding]:
+    """Rows that change the size of their map otherwise than the stock model's, where all strides fit all the same."""
+    alignment, shapes = subject.alignment, subject.shapes
+    if alignment is None or shapes is None or not alignment.is_sure or subject.slow_rows:
+        return
+    usual = ratios_of(alignment)
+    for index in sorted(usual):
+        layer, stock = subject.layers[index], alignment.stock[alignment.stock_row[index]]
+        ratio = stride_ratio(layer) if len(layer.raw_sources) == 1 else None
+        if ratio is not None and ratio != usual[index]:
+            theirs = f"where {subject.stock_name} has {stock.block} with {_stride_in_words(usual[index])}"
+            message = f"{layer.block} has {_stride_in_words(ratio)}, {theirs}: all maps behind it have another size"
+            yield subject.finding(index, message, "right if that is meant", severity=WARNING)
+
+
+def _stride_in_words(ratio: float) -> str:
+    return f"stride {ratio:g}" if ratio >= 1 else f"an upsampling by {1 / ratio:g}"
 
 
 def _joining_blocks(subject: Context) -> set[str]:

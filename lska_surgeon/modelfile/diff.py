@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import Any
 
 from ..core.alignment import AlignedRow, align_rows, likenesses
@@ -73,6 +74,30 @@ class Rewiring:
     slot: int
     before: int | None
     after: int | None
+
+
+@dataclass(frozen=True)
+class ChangedStride:
+    """Rows whose maps have another size than before, all by as much.
+
+    Attributes:
+        rows: their first and last index, in the other.
+        before, after: the first one's stride, in the one and in the other.
+    """
+
+    rows: tuple[int, int]
+    before: float
+    after: float
+
+    @property
+    def in_words(self) -> str:
+        """`maps of rows 3-21 are 2 times as wide and high (stride 8 -> 4 at 3)`."""
+        first, last = self.rows
+        rows = f"row {first}" if first == last else f"rows {first}-{last}"
+        times = f"{self.before / self.after:g}" if self.before > self.after else f"1/{self.after / self.before:g}"
+        return (
+            f"maps of {rows} are {times} times as wide and high (stride {self.before:g} -> {self.after:g} at {first})"
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,9 +185,30 @@ class RowDifference:
             f"{after}, {'which is new' if was is None else f'which was {was}'}",
         )
 
+    @cached_property
+    def strides(self) -> tuple[ChangedStride, ...]:
+        """Where maps have another size than before, as far as the rows say it."""
+        old, new = (shapes_of(model.graph, Scaling()) for model in (self.before, self.after))
+        found: list[ChangedStride] = []
+        for i, j in sorted(self.index_map.items(), key=lambda pair: pair[1]):
+            was, stride = old[i].stride, new[j].stride
+            if was is None or stride is None or was == stride or old[i].guessed or new[j].guessed:
+                continue
+            last = found[-1] if found else None
+            if last and was / stride == last.before / last.after and self._all_maps_between(last.rows[1], j):
+                found[-1] = replace(last, rows=(last.rows[0], j))
+            else:
+                found.append(ChangedStride((j, j), was, stride))
+        return tuple(found)
+
+    def _all_maps_between(self, one: int, other: int) -> bool:
+        """Whether nothing stands between two rows but what was added."""
+        return all(index in self.added for index in range(one + 1, other))
+
     def footnotes(self) -> list[str]:
-        """The index map, and how rows were compared."""
-        lines = [f"layers: {', '.join(_ranges(self.index_map))}"]
+        """Where maps have another size, the index map, and how rows were compared."""
+        lines = [one.in_words for one in self.strides]
+        lines.append(f"layers: {', '.join(_ranges(self.index_map))}")
         if self.by_width:
             lines.append("rows were compared with their real widths and repeats, for the scales differ")
         return lines
@@ -189,6 +235,7 @@ class RowDifference:
                 {"before": x.row[0], "after": x.row[1], "slot": x.slot, "read": x.before, "reads": x.after}
                 for x in self.rewired
             ],
+            "strides": [{"rows": list(x.rows), "before": x.before, "after": x.after} for x in self.strides],
             "index_map": {str(old): new for old, new in self.index_map.items()},
         }
 

@@ -147,3 +147,12 @@ def test_settings_that_differ_are_named() -> None:
 def test_scales_are_named_where_they_differ(before: str, after: str, letters: list[tuple[str, str]]) -> None:
     settings = compare(load(before), load(after)).settings
     assert [(one.before, one.after) for one in settings if one.key == "scale"] == letters
+
+
+def test_maps_of_another_size_are_told() -> None:
+    found = changed("[-1, 1, Conv, [128, 3, 2]]", "[-1, 1, nn.Identity, []]")
+    assert found.footnotes()[0] == "maps of rows 1-4 are 2 times as wide and high (stride 4 -> 2 at 1)"
+    back = compare(found.after, found.before)
+    assert back.footnotes()[0] == "maps of rows 1-4 are 1/2 times as wide and high (stride 2 -> 4 at 1)"
+    assert back.data()["strides"] == [{"rows": [1, 4], "before": 2.0, "after": 4.0}]
+    assert changed("[256, 3, 2]", "[128, 3, 2]").strides == ()
