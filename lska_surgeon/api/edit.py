@@ -27,7 +27,7 @@ class Insertion(planned.PlannedInsertion):
     def _repr_html_(self) -> str:
         from ..drawing.drawing import drawing_of  # here, for only a notebook asks
 
-        return f"{drawing_of(self)._repr_html_()}\n{super()._repr_html_()}"
+        return f"{drawing_of(self.base, self.variant)._repr_html_()}\n{super()._repr_html_()}"
 
 
 @verb

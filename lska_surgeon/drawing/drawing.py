@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.blocks import BlockTable
 from ..core.graph import IMAGE
@@ -21,9 +21,6 @@ from ..wording import clean, did_you_mean
 from .content import NEW, REWIRED, Content, Edge, Figure, FigureNode
 from .images import svg_of
 from .scene import Scene, scene_of
-
-if TYPE_CHECKING:
-    from ..modelfile.insert import PlannedInsertion
 
 #: Ending -> what it is; the first is the default.
 FORMATS = {"svg": "SVG", "md": "Mermaid in Markdown", "dot": "Graphviz' DOT", "png": "PNG", "pdf": "PDF"}
@@ -184,15 +181,15 @@ def draw(
     return Drawing(figure, None if os.fspath(target) == STDIN else target, tuple(notes))
 
 
-def drawing_of(plan: PlannedInsertion, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
-    """What an insertion did: the variant beside its base; no file needs to be there.
+def drawing_of(base: Model, variant: Model, imgsz: tuple[int, int] = (640, 640), classes: int | None = None) -> Drawing:
+    """What an edit did: the variant beside its base; no file needs to be there.
 
     Args:
-        plan: the insertion, written or not.
+        base, variant: the two.
         imgsz: height and width of the image whose maps are described, pixels.
         classes: how many it is trained for; None for what the model says.
     """
-    return Drawing(ComparedContent(*(Content(model, imgsz, classes) for model in (plan.base, plan.variant))).figure())
+    return Drawing(ComparedContent(*(Content(model, imgsz, classes) for model in (base, variant))).figure())
 
 
 def _model_of(source: Any, scale: str | None, trust: bool, blocks: BlockTable) -> Model:

@@ -16,11 +16,12 @@ from ..core.positions import rows_at
 from ..core.replacing import ShapedGraph, remove_rows, replace_rows, swap_backbone
 from ..core.shapes import shapes_of
 from ..core.surgery import Rewrite
-from ..errors import MisfitError
+from ..errors import ArgumentError, MisfitError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Report, Result, Table
-from ..wording import numbers, plural, printable
+from ..wording import clean, numbers, plural, printable
 from .document import AFTER_ROW, Document, format_value
+from .insert import SitePlan
 from .model import Model, family_notes, load, model_of, stem_with_scale
 from .record import read_record, with_record
 from .rewriting import pin_scale, reread, rewrite_text, splice
@@ -29,7 +30,6 @@ from .text import Span, line_end, newline_at, unified_diff
 
 #: The columns of the table of rows.
 COLUMNS = ("row", "block", "args", "was", "channels", "stride", "read by")
-_DONE = {"add": "added", "drop": "dropped", "remove": "removed"}
 _MODEL = re.compile(r".*\.ya?ml\Z", re.IGNORECASE)
 
 
@@ -53,10 +53,28 @@ class GraphEdit:
 
     @property
     def in_words(self) -> str:
-        """`C3k2 at neck`, `p2 added`."""
+        """`C3k2 at neck`, `add p2`."""
         if self.kind != "replace":
-            return f"{self.at} {_DONE[self.kind]}"
+            return f"{self.kind} {self.at}"
         return f"{Path(self.by).name if _MODEL.match(self.by) else self.by} at {self.at}"
+
+    @classmethod
+    def parse(cls, text: str) -> GraphEdit:
+        """An edit as a recipe has it: `C3k2 at neck`, `yolo11n.yaml at backbone`, `add p2`, `drop p5`, `remove SPPF`.
+
+        Raises:
+            ArgumentError: it is none of these.
+        """
+        replaced = re.fullmatch(r"(\S+) at (\S+)", text.strip())
+        if replaced:
+            return cls("replace", replaced[2], replaced[1])
+        other = re.fullmatch(r"(add|drop|remove) (\S+)", text.strip())
+        if other is None:
+            raise ArgumentError(
+                f"{clean(text, 40)!r} is no edit: write such as 'C3k2 at neck', 'yolo11n.yaml at backbone', 'add p2', "
+                "'drop p5' or 'remove SPPF'"
+            )
+        return cls(other[1], other[2])
 
     @property
     def in_a_name(self) -> str:
@@ -125,6 +143,11 @@ class EditedModel(Result):
         return tuple(layer.index for layer in self.rewrite.before if layer.index not in self.index_map)
 
     @property
+    def sites(self) -> tuple[SitePlan, ...]:
+        """The operators that it puts in: none."""
+        return ()
+
+    @property
     def diff(self) -> str:
         """The unified diff from the base to the variant, without the record at its end."""
         name = self.output.name if self.output else "variant"
@@ -161,7 +184,7 @@ class EditedModel(Result):
         found = [f"{len(rows)} row{plural(rows)} new or changed"] if rows else []
         found += [f"{len(self.gone_rows)} gone ({numbers(self.gone_rows)})"] if self.gone_rows else []
         done = printable(
-            f"{where}: {self.base.name}{scale} with {self.done}: {', '.join(found) or 'sources alone changed'}"
+            f"{where}: {self.base.name}{scale}, {self.done}: {', '.join(found) or 'sources alone changed'}"
         )
         json = {
             "schema": self.schema,
@@ -222,9 +245,7 @@ def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None =
     done = ", ".join(change.in_words for change in changes)
     if text == base.text:
         raise MisfitError(f"{base.name} is so already ({done}): nothing would change")
-    name = output or (
-        STDIN if base.source.is_stdin else f"{'-'.join([stem_with_scale(base), *(x.in_a_name for x in changes)])}.yaml"
-    )
+    name = output or (STDIN if base.source.is_stdin else f"{edited_stem(base, changes)}.yaml")
     target = None if name == STDIN else target_path(name, ".yaml")
     notes += family_notes(model.graph, target)
     text = with_record(text, base.text, printable(base.name), done, len(model.graph))
@@ -236,6 +257,11 @@ def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None =
         *(base, tuple(changes), pinned.text, whole, target, tuple(dict.fromkeys(notes))),
         again=lambda path: plan_changes(base, changes, path),
     )
+
+
+def edited_stem(base: Model, changes: Sequence[GraphEdit]) -> str:
+    """The base's name with its scale, and what was done to it: `yolov8s-c3k2-neck`."""
+    return "-".join([stem_with_scale(base), *(change.in_a_name for change in changes)])
 
 
 def _rewrite(model: Model, change: GraphEdit) -> tuple[Rewrite, dict[int, str], tuple[str, str] | None]:

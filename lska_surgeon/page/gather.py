@@ -145,7 +145,7 @@ def _networks(variants: Variants, classes: int | None) -> Iterator[PageNetwork]:
             params, macs = (cost.base.params, cost.base.macs) if cost.base else (None, None)
             drawing = Drawing(Content(variant.base, imgsz, classes).figure()).svg
             yield PageNetwork(base, "", base, params, macs, drawing=drawing)
-        drawing = drawing_of(variant.plan, imgsz, classes).svg
+        drawing = drawing_of(variant.base, variant.plan.variant, imgsz, classes).svg
         costs = (cost.params, cost.macs, cost.params_added, cost.macs_added)
         notes = variant.plan.notes
         yield PageNetwork(variant.file, variant.edits, base, *costs, kind=variant.kind, drawing=drawing, notes=notes)

@@ -27,7 +27,7 @@ _HEADER = ("variant", "edits", "params", "GMACs", "GFLOPs", "added parameters", 
 _COLUMNS = ("file", "base", "scale", "edits", "params", "macs", "flops", "params_added", "macs_added")
 _UNKNOWN = "not known"
 #: What the index says of an edit.
-_EDIT = ("at", "layer", "row", "level", "op", "k", "d", "gated", "channels", "count")
+_EDIT = ("edit", "at", "layer", "row", "level", "op", "k", "d", "gated", "channels", "count")
 #: So many bytes say whether a file is an index.
 _HEAD = 100
 _ANEW = "take it back from version control, or delete it, and run `lska-surgeon variants` again"
@@ -151,7 +151,8 @@ def index_name(recipe: Recipe) -> str:
 
 
 def _as_dict(variant: Variant, cost: VariantCost) -> dict[str, Any]:
-    edits = [site.to_dict() for site in variant.plan.sites]
+    edits: list[dict[str, Any]] = [{"edit": edit} for edit in variant.wanted.edits]
+    edits += [site.to_dict() for site in variant.plan.sites]
     return {
         "file": variant.file,
         "sha256": variant.sha256,

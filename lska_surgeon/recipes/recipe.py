@@ -26,7 +26,9 @@ from ..modelfile.typed_yaml import Fields, UnusableYaml, read_mapping
 DEFAULT_IMGSZ = (640, 640)
 #: To write one takes some hundredths of a second, to train one takes hours.
 MOST_VARIANTS = 10_000
-OUT_FIELDS = ("base", "scale", "op", "at", "k", "d")
+OUT_FIELDS = ("base", "scale", "op", "at", "k", "d", "edits")
+#: In the place of edits: none.
+NO_EDIT = "none"
 SCRATCH = "scratch"
 #: How operators start in a checkpoint.
 IDENTITY, DEFAULT = "identity", "default"
@@ -53,6 +55,11 @@ _Positions = Annotated[_Words, Meta(description="positions, such as at: [neck:p3
 _Sites = Annotated[
     Union[_Word, Annotated[list[_Words], Meta(min_length=1)]], Meta(description="positions, such as at: [sppf, neck]")
 ]
+_Edits = Annotated[_Words, Meta(description="edits of the base before that, such as edits: C3k2 at neck")]
+_AllEdits = Annotated[
+    Union[_Word, Annotated[list[_Words], Meta(min_length=1)]],
+    Meta(description="edits of the base before that, such as edits: [none, C3k2 at neck, [add p2, drop p5]]"),
+]
 _Control = Literal["base", "larger"]
 _Controls = Union[_Control, Annotated[list[_Control], Meta(min_length=1)]]
 _Limit = Annotated[Union[int, float, str], Meta(description="a number, one such as 40M, or a multiple such as 1.10x")]
@@ -67,22 +74,24 @@ _NONE: Any = None  # of a field that is left out; in a file, no field is empty
 
 
 class _Matrix(Struct, frozen=True, forbid_unknown_fields=True):
-    at: _Sites
+    at: _Sites = _NONE
     k: _Numbers = DEFAULT_KERNEL
     op: _Words = "lska"
     scale: _Words = _NONE
     dilation: _Numbers = _NONE
     gated: _Booleans = _NONE
+    edits: _AllEdits = _NONE
 
 
 class _Include(Struct, frozen=True, forbid_unknown_fields=True):
-    at: _Positions
+    at: _Positions = _NONE
     base: _Words = _NONE
     scale: _Word = _NONE
     op: _Word = "lska"
     k: int = _NONE
     dilation: int = _NONE
     gated: bool = _NONE
+    edits: _Edits = _NONE
     out: _Word = _NONE
 
 
@@ -94,6 +103,7 @@ class _Exclude(Struct, frozen=True, forbid_unknown_fields=True):
     k: _Values = _NONE
     dilation: _Values = _NONE
     gated: _Values = _NONE
+    edits: _Values = _NONE
 
 
 class _Limits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +157,7 @@ class Wanted:
         base: a model YAML, as written.
         scale: scale, or None for what the base's name says.
         op, at, k, dilation, gated: as for `lska-surgeon insert`; no k for an operator that has none.
+        edits: what else is done to the base before that, in the words of `GraphEdit.parse`.
         places: where the recipe says so: dimension -> field, "matrix.at".
         out: the file to be, with fields in braces; None for the name that `insert` would give.
     """
@@ -158,6 +169,7 @@ class Wanted:
     k: int | None
     dilation: int | None
     gated: bool
+    edits: tuple[str, ...]
     places: Mapping[str, str]
     out: str | None
 
@@ -325,11 +337,15 @@ class _RecipeReader:
             self.bases,
             _many(matrix.scale) or [None],
             ops,
-            [self._positions(item, place) for item, place in _each(matrix.at, "matrix.at")],
+            [self._positions(item, place) for item, place in _each(matrix.at, "matrix.at") if item is not None] or [()],
             _many(matrix.k),
             _many(matrix.dilation) or [None],
             self._gates("matrix.gated", matrix.gated, ops),
+            [self._edits(item, place) for item, place in _each(matrix.edits, "matrix.edits") if item is not None]
+            or [()],
         )
+        if matrix.at is None and matrix.edits is None:
+            raise self.fields.bad("matrix", "it needs positions, such as at: [sppf, neck], or edits: [C3k2 at neck]")
         self._refuse_many("matrix", math.prod(map(len, sides)))
         places = self._places("matrix")
         every = _once([Wanted(**dict(zip(_DIMENSIONS, side)), places=places, out=self.out) for side in product(*sides)])
@@ -342,15 +358,18 @@ class _RecipeReader:
             bases = _many(asked.base) or self.bases
             if not bases:
                 raise self.fields.bad(field, "it needs a base, such as base: yolov8m-seg.yaml")
-            at = self._positions(asked.at, f"{field}.at")
+            if asked.at is None and asked.edits is None:
+                raise self.fields.bad(field, "it needs positions, such as at: neck, or edits: C3k2 at neck")
+            at = self._positions(asked.at, f"{field}.at") if asked.at is not None else ()
+            edits = self._edits(asked.edits, f"{field}.edits") if asked.edits is not None else ()
             self._refuse_many(field, len(wanted) + len(bases))
             (op,) = self._ops(asked.op, f"{field}.op")
             (gate,) = self._gates(f"{field}.gated", asked.gated, [op])
             one = Wanted(
-                "", asked.scale, op, at, asked.k, asked.dilation, gate and op not in OP_BLOCKS, self._places(field),
-                self._out(f"{field}.out") or self.out,
+                "", asked.scale, op, at, asked.k, asked.dilation, gate and op not in OP_BLOCKS, edits,
+                self._places(field), self._out(f"{field}.out") or self.out,
             )  # fmt: skip
-            wanted += [self._checked(replace(one, base=base), field) for base in bases]
+            wanted += [self._checked(_without_operator(replace(one, base=base)), field) for base in bases]
         return wanted
 
     def _refuse_many(self, field: str, count: int) -> None:
@@ -392,6 +411,16 @@ class _RecipeReader:
 
     def _positions(self, words: str | list[str], field: str) -> tuple[str, ...]:
         return tuple(self._position(word, place) for word, place in _each(words, field))
+
+    def _edits(self, words: str | list[str], field: str) -> tuple[str, ...]:
+        from ..modelfile.replace import GraphEdit  # here, for most recipes have none
+
+        if words == NO_EDIT:
+            return ()
+        try:
+            return tuple(GraphEdit.parse(word).in_words for word in _many(words))
+        except SurgeonError as error:
+            raise self.fields.bad(field, error) from error
 
     def _position(self, text: str, field: str) -> str:
         several = ", ".join(meant_by(text))
@@ -529,17 +558,23 @@ def _each(value: Any, field: str) -> Iterator[tuple[Any, str]]:
 
 def _once(wanted: list[Wanted]) -> list[Wanted]:
     """Each combination once: the paper's operators have no gate, others no kernel size, whatever the matrix has."""
-    plain = [
-        replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in wanted
-    ]
+    asked = [_without_operator(one) for one in wanted if one.at or one.edits]
+    plain = [replace(one, gated=False) if one.op in OP_BLOCKS else replace(one, k=None, dilation=None) for one in asked]
     kept: dict[tuple[Any, ...], Wanted] = {}
     for one in plain:
         kept.setdefault(tuple(getattr(one, name) for name in _DIMENSIONS), one)
     return list(kept.values())
 
 
+def _without_operator(wanted: Wanted) -> Wanted:
+    """The same, without an operator where it has no position for one."""
+    return wanted if wanted.at else replace(wanted, op="", k=None, dilation=None, gated=False)
+
+
 def _matches(wanted: Wanted, name: str, values: Collection[Any]) -> bool:
     """Whether a combination has one of the values; `residual` also stands for `residual:2`."""
+    if name == "edits":
+        return any(edit in values for edit in wanted.edits or (NO_EDIT,))
     if name != "at":
         return getattr(wanted, name) in values
     return any(at in values or parse_at(at).name in values for at in wanted.at)

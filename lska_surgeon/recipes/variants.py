@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.insert import PlannedInsertion, plan_insert
-from ..modelfile.model import Model, default_name, load, name_fields
+from ..modelfile.model import Model, load, name_fields, variant_stem
+from ..modelfile.replace import EditedModel, GraphEdit, edited_stem, plan_changes
+from ..modelfile.sources import STDIN
 from .recipe import Recipe, Wanted
 
 DEFAULT_FOLDER = "variants"
@@ -59,13 +61,13 @@ class Variant:
     Attributes:
         wanted: what the recipe asks for.
         base: the base, read.
-        plan: the insertion; `plan.text` is the file's text to be.
+        plan: the insertion, or the other edits where there is none; `plan.text` is the file's text to be.
         file: where it goes, relative to the recipe's folder, with forward slashes.
     """
 
     wanted: Wanted
     base: Model
-    plan: PlannedInsertion
+    plan: PlannedInsertion | EditedModel
     file: str
 
     @property
@@ -95,8 +97,10 @@ class Variant:
 
     @property
     def kind(self) -> Kind | None:
-        """What it has; None where its kernels are several, or none of the closed forms'."""
+        """What it has; None where its kernels are several, or none of the closed forms', or its base was edited."""
         kernels = {site.kernel for site in self.plan.sites}
+        if self.wanted.edits:
+            return None
         kernel = next(iter(kernels))
         if len(kernels) > 1 or kernel.k is None or kernel.explicit_dilation:
             return None
@@ -108,12 +112,20 @@ class Variant:
         groups: dict[str, dict[str, None]] = {}
         for site in self.plan.sites:
             groups.setdefault(site.kernel.in_words, {})[site.position] = None
-        return ", ".join(f"{what} at {' and '.join(at)}" for what, at in groups.items())
+        return ", ".join([*self.wanted.edits, *(f"{what} at {' and '.join(at)}" for what, at in groups.items())])
+
+    @property
+    def params_added(self) -> int | None:
+        """Parameters of its operators, where these are all that its base has not; None where that is not known."""
+        insertion = None if self.wanted.edits else self.plan
+        return insertion.params_added if isinstance(insertion, PlannedInsertion) else None
 
     def cost(self, costs: CostCache) -> VariantCost:
         """The base's count plus the operators', in closed form or counted; where a width is not known, the whole's."""
         base = costs.of(self.base_text)
-        params, macs = self.plan.params_added, self.plan.macs_added(*costs.imgsz)
+        params, macs = self.params_added, None
+        if isinstance(self.plan, PlannedInsertion) and not self.wanted.edits:
+            macs = self.plan.macs_added(*costs.imgsz)
         if params is not None and macs is not None:
             if base is None:
                 return VariantCost(None, None, params, macs, None)
@@ -127,7 +139,7 @@ class Variant:
 
     def _sum(self, costs: CostCache, base: Counted | None) -> tuple[int, int] | None:
         """The base's count plus that of each operator; None where a width or a map's size is not known."""
-        if base is None:
+        if base is None or self.wanted.edits:
             return None
         params, macs = base.params, base.macs
         for site in self.plan.sites:
@@ -200,22 +212,29 @@ def _load(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
 
 
 def _plan(recipe: Recipe, wanted: Wanted, base: Model) -> Variant:
-    placement = _placement(wanted)
-    if wanted.out is None:
-        file = f"{DEFAULT_FOLDER}/{default_name(base, placement, resolve=recipe.resolve)}"
-    else:
-        edits = edits_for(placement, base.graph, base.shapes)
-        file = _named(wanted.out, name_fields(base, placement, edits))
+    file = _file(recipe, wanted, base)
     if os.path.realpath(recipe.folder / file) in (os.path.realpath(recipe.path), os.path.realpath(base.path)):
         raise recipe.error(wanted, f"its file would be {file}, which the recipe itself reads: change `out`")
     return Variant(wanted, base, _insert(recipe, base, wanted, file, verify=False), file)
 
 
+def _file(recipe: Recipe, wanted: Wanted, base: Model) -> str:
+    placement, changes = _placement(wanted), list(map(GraphEdit.parse, wanted.edits))
+    if wanted.out is None:
+        end = "-resolved.yaml" if recipe.resolve else ".yaml"
+        stem = variant_stem(edited_stem(base, changes), placement) if wanted.at else edited_stem(base, changes)
+        return f"{DEFAULT_FOLDER}/{stem}{end}"
+    edited = plan_changes(base, changes, STDIN).variant if changes else base
+    edits = edits_for(placement, edited.graph, edited.shapes)
+    fields = name_fields(base, placement, edits)
+    return _named(wanted.out, {**fields, "edits": "-".join(change.in_a_name for change in changes)})
+
+
 def _named(out: str, fields: dict[str, str]) -> str:
     """A file's name from its template; a number that the operator has not goes with what joins it to the rest."""
-    for number in ("k", "d"):
-        if not fields[number]:
-            out = re.sub(rf"[-_.][A-Za-z]?\{{{number}\}}", "", out)
+    for name in ("k", "d", "op", "at", "edits"):
+        if not fields[name]:
+            out = re.sub(rf"[-_.][A-Za-z]?\{{{name}\}}", "", out)
     return out.format(**fields)
 
 
@@ -223,14 +242,22 @@ def _placement(wanted: Wanted) -> Placement:
     return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
-def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> PlannedInsertion:
+def _insert(
+    recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True
+) -> PlannedInsertion | EditedModel:
     output = str(recipe.folder / file)
+    if wanted.edits:
+        edited = plan_changes(base, list(map(GraphEdit.parse, wanted.edits)), output)
+        if not wanted.at:
+            return edited
+        base = replace(base, graph=edited.variant.graph, document=edited.variant.document)
     return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
 
 
 def _apart(one: Wanted, other: Wanted) -> str:
     """How to tell two variants apart by their files."""
     names = {"base": "base", "scale": "scale", "op": "op", "gated": "op", "at": "at", "k": "k", "dilation": "d"}
+    names["edits"] = "edits"
     fields = dict.fromkeys(short for name, short in names.items() if getattr(one, name) != getattr(other, name))
     differing = [f"{{{short}}}" for short in fields]
     missing = [name for name in differing if name not in (other.out or "")]

@@ -52,7 +52,7 @@ def verify(variants: Sequence[Variant], jobs: int, blocks: BlockTable) -> Iterat
 
     import_offline()
     tasks = [
-        _Task(one.file, ModelText(Path(one.file).name, one.text, None), one.base_text, one.plan.params_added)
+        _Task(one.file, ModelText(Path(one.file).name, one.text, None), one.base_text, one.params_added)
         for one in variants
     ]
     if jobs == 1:
