@@ -238,7 +238,7 @@ class Recipe:
 
     def error(self, wanted: Wanted, problem: object, dimension: str = "at") -> RecipeError:
         """An error in a variant that it asks for, with its place."""
-        return self.bad(wanted.places[dimension], problem)
+        return self.bad(wanted.places.get(dimension) or wanted.places["edits"], problem)
 
     def bad(self, field: str, problem: object) -> RecipeError:
         """An error in a field, with its line, or that of the field around it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
-from ..errors import RecipeError, SurgeonError
+from ..errors import MisfitError, RecipeError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.insert import PlannedInsertion, plan_insert
 from ..modelfile.model import Model, load, name_fields, variant_stem
@@ -174,7 +174,7 @@ def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, 
         except RecipeError:
             raise
         except SurgeonError as error:
-            raise recipe.error(wanted, error) from error
+            raise recipe.error(wanted, error, "edits" if isinstance(error, MisfitError) else "at") from error
         other = files.setdefault(variant.file, variant)
         if other is not variant and other.text != variant.text:
             raise recipe.error(wanted, f"two variants want the file {variant.file}: {_apart(other.wanted, wanted)}")

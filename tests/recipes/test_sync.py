@@ -549,3 +549,38 @@ def test_what_would_import_it_asks_for_it_and_calls_the_variant_by_its_name(own:
     problem = ls.variants(own, verify=True, unchecked=True).problems[-1]
     assert "yolov8n-own-lska-neck-k7.yaml does not build: layer 1 (SPDDown)" in problem
     assert "/yolov8n-own-lska-neck-k7.yaml does not build" not in problem
+
+
+def test_edits_of_a_base() -> None:
+    """With operators and without; written by the names that `replace` and `levels` give, and built as they are."""
+    write(
+        "base: yolov8n.yaml\n"
+        "matrix: {edits: [none, [add p2, drop p5], yolo11n.yaml at backbone], at: [neck], k: 7}\n"
+        "include: [{edits: SPPELAN at pool}]\n"
+        "exclude: [{edits: yolo11n.yaml at backbone}]\n"
+    )
+    assert ok("variants recipe.yaml").endswith("recipe.yaml: 3 variants, 5 files written\n")
+    names = ["yolov8n-lska-neck-k7", "yolov8n-add-p2-drop-p5-lska-neck-k7", "yolov8n-sppelan-pool"]
+    assert sorted(path.stem for path in Path("variants").glob("*.yaml")) == sorted(names)
+    ok("variants recipe.yaml --check --verify build")
+    edited = ls.levels("yolov8n.yaml", add="p2", drop="p5", output="edited-n.yaml").write()
+    both = ls.insert(edited, "neck", k=7, scale="n", output="-").variant.graph
+    assert [*ls.positions(f"variants/{names[1]}.yaml").graph] == [*both]
+    edits = {one["file"]: one["edits"] for one in json.loads(read("variants/index.json"))["variants"]}
+    assert edits[f"variants/{names[2]}.yaml"] == [{"edit": "SPPELAN at pool"}]
+    assert ls.remove(f"variants/{names[1]}.yaml", output="-").text == ls.positions("yolov8n.yaml").model.text
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ("edits: C3k2 on neck", "line 2, matrix.edits: 'C3k2 on neck' is no edit: write such as 'C3k2 at neck'"),
+        ("edits: C3k at neck", "line 2, matrix.edits: no block 'C3k' is known"),
+        ("edits: [add p9]", "line 2, matrix.edits: no pyramid level 'p9'"),
+        ("k: 7", "line 2, matrix: it needs positions, such as at: [sppf, neck], or edits: [C3k2 at neck]"),
+    ],
+)
+def test_edits_that_can_not_be_done(matrix: str, message: str) -> None:
+    write(f"base: yolov8n.yaml\nmatrix: {{{matrix}}}\n")
+    assert f"Error: recipe.yaml, {message}" in ends("variants recipe.yaml", 2)[1]
+    assert not Path("variants").exists()
