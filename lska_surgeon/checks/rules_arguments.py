@@ -16,7 +16,8 @@ from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
-from ..installed.names import Constructor, constructor, is_installed, parsed_names
+from ..installed.facts import Constructor
+from ..installed.names import constructor, is_installed, parsed_names
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph

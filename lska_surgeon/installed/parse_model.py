@@ -1,9 +1,12 @@
 """What Ultralytics' `parse_model` makes of each row of a model, read from its source text: nothing of it is run.
 
-`parse_model` of the `ultralytics/nn/tasks.py` that is installed is interpreted statement by statement, on a model
-dictionary or on one row. A class is a token, and a call of one a `Built`; what can't be known, such as the answer of
-another function of the package, is `UNKNOWN` and spreads. A test that is unknown counts as false, and marks the row as
-doubtful.
+`parse_model` of an `ultralytics/nn/tasks.py`, a release's or a fork's, is interpreted statement by statement, on a
+model dictionary or on one row. A class is a token, known by where it is defined, and a call of one a `Built`; other
+functions of the package are interpreted too. What can't be known is `UNKNOWN` and spreads. A test that is unknown
+counts as false, and marks the row as doubtful; but for a guard that only refuses.
+
+Some forks have rows that are whole backbones: their width is read off what was built (`.channel`, `.width_list`), is a
+list, and the numbers count the row as several layers. Those widths are `UNKNOWN` where the caller does not tell them.
 """
 
 from __future__ import annotations
@@ -13,43 +16,60 @@ import builtins
 import copy
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from .names import definitions, imports, modules, names_in, tasks_file
+from .package import installed_package
+from .sources import Found, Source, Sources
 
 #: More statements than any parser takes for any network.
 _MOST_STEPS = 3_000_000
-
-
-_ASSIGNED = re.compile(r"^(\w+)[ \t]*(?::[^=\n]+)?=(?![ \t]*[A-Z]\w*[ \t]*$)", re.MULTILINE)
+_LONGEST = 100_000  # of a list or a text that is made by multiplication
+_DEEPEST = 40  # functions that call each other
+#: Layers that patched parsers count a whole backbone for.
+_PACKED = 5
 
 
 class UnreadableParser(Exception):
     """The source has no `parse_model`, or one that is written in a way that is not understood here."""
 
 
+@dataclass(frozen=True)
 class _Unknown:
+    """What can't be told.
+
+    Attributes:
+        several: it is a list of widths, which a backbone tells of itself.
+    """
+
+    several: bool = False
+
     def __repr__(self) -> str:
         return "?"
 
 
 UNKNOWN: Any = _Unknown()
+_WIDTHS: Any = _Unknown(True)
 
 
 @dataclass(frozen=True)
 class Token:
-    """A class, function or module, by its dotted name."""
+    """A class, function or module.
+
+    Attributes:
+        name: its name where it is defined; outside of the package, and of a module, the dotted one.
+        home: the module that defines it; empty outside of the package, and for a module.
+    """
 
     name: str
+    home: str = ""
 
     def __str__(self) -> str:
-        return f"<class '{self.name}'>"
+        return f"<class '{self.home and f'{self.home}.'}{self.name}'>"
 
 
 @dataclass(eq=False)
@@ -58,6 +78,8 @@ class Built:
 
     block: Token
     args: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,13 +87,18 @@ class ParsedRow:
     """One row, as `parse_model` makes it.
 
     Attributes:
-        block: the name of the class.
-        width: channels out, or a list of them; `UNKNOWN` where the source does not say it.
+        block: the name of the class, dotted for one of torch's.
+        width: channels out; `UNKNOWN` where the source does not say it; of a whole backbone the list of what the
+            numbers count it for, each a width or `UNKNOWN`.
         modules: how many of them stand one behind another.
         arguments: what the constructor is given.
+        keywords: the same by name.
+        counts: how many layers the numbers count it for: 1, but for whole backbones in parsers that say so.
         doubtful: whether a test on the way could not be told.
         by_scale: whether the scale was looked at on the way.
         variables: what `parse_model` assigned to names of its own on the way.
+        refused: why `parse_model` would raise; None where it would not.
+        token: the class.
     """
 
     block: str
@@ -81,12 +108,17 @@ class ParsedRow:
     doubtful: bool
     by_scale: bool
     variables: Mapping[str, Any]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    counts: int = 1
+    refused: Exception | None = None
+    token: Token | None = None
 
 
 @dataclass
 class _Turn:
     """What is noted of one turn of the loop over the rows."""
 
+    layer: Built | None = None
     built: list[Built] = field(default_factory=list)
     doubtful: bool = False
     by_scale: bool = False
@@ -106,6 +138,46 @@ class _Return(Exception):
     value: Any = field(default=None)
 
 
+#: What is no error of the parser's own.
+_OURS = (_Break, _Continue, _Return, UnreadableParser, RecursionError)
+
+
+class _Frame(dict[str, Any]):
+    """The variables of a function, and the file whose names it has beside them."""
+
+    def __init__(self, source: Source, *values: Any) -> None:
+        super().__init__(*values)
+        self.source = source
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function of the package's, or one that stands in another."""
+
+    node: ast.FunctionDef | ast.Lambda
+    outer: _Frame
+
+
+@dataclass(frozen=True)
+class _Globals:
+    """What `globals()` gives."""
+
+    names: Callable[[str], Any]
+
+    def __getitem__(self, name: Any) -> Any:
+        found = self.get(name, self)
+        if found is self:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(name, self) is not self
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        found = self.names(name) if isinstance(name, str) else None
+        return default if found is None else found
+
+
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -113,6 +185,7 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
+    ast.Pow: lambda base, power: base**power if abs(power) < 64 and abs(base) < 2**16 else UNKNOWN,
     ast.BitOr: operator.or_,
     ast.BitAnd: operator.and_,
 }
@@ -133,6 +206,7 @@ _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.Not: operator.not_,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
+    ast.Invert: operator.invert,
 }
 #: Functions of Python's that touch nothing but their arguments.
 _PURE = {
@@ -142,48 +216,54 @@ _PURE = {
         "round set sorted str sum tuple type zip"
     ).split()
 }
-#: What `eval` may meet: names and literals, no operation.
-_SAID = (ast.Name, ast.Attribute, ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.expr_context)
+#: What `eval` may meet: names and literals, and reckoning with them.
+_SAID = (
+    *(ast.Name, ast.Attribute, ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.expr_context),
+    *(ast.BinOp, ast.operator, ast.Subscript, ast.Slice),
+)
 _METHODS = {
     list: "append copy count extend index insert pop remove reverse",
     dict: "copy get items keys pop setdefault update values",
-    str: "endswith join lower replace split startswith strip upper",
+    str: "endswith format isdigit join lower removeprefix replace split startswith strip upper",
+    tuple: "count index",
     set: "add union update",
+    frozenset: "union",
+    _Globals: "get",
 }
+#: What whole backbones call the list of their widths.
+_LISTS = frozenset("channel channels dims feature_info width_list".split())
+_CHAIN = ("torch.nn.Sequential", "nn.Sequential")
 
 
 class ParserSource:
-    """`parse_model` of one installed package.
+    """`parse_model` of one package.
 
     Args:
         tasks: `ultralytics/nn/tasks.py`.
-
-    Raises:
-        UnreadableParser: there is no `parse_model` in it.
     """
 
     def __init__(self, tasks: Path) -> None:
-        text = tasks.read_text(encoding="utf-8", errors="replace")
-        found = definitions("def", "parse_model", text)
-        if not found:
-            raise UnreadableParser(f"{tasks} has no parse_model")
-        #: Lines in front of it.
-        self.above = text.count("\n", 0, found[-1][0])
-        try:
-            function = ast.parse(found[-1][1]).body[0]
-        except (SyntaxError, ValueError) as error:
-            raise UnreadableParser(f"{tasks}: {error}") from error
-        assert isinstance(function, ast.FunctionDef)
-        self.function = function
-        self.parameters = [argument.arg for argument in function.args.args]
-        if len(self.parameters) < 2:
-            raise UnreadableParser(f"{tasks} has a parse_model that takes no channels")
-        # What a name at the top was assigned is not known, but for a second name of a class.
-        self.globals = {name: Token(name) for name in names_in(tasks) - {*_ASSIGNED.findall(text)}}
-        for module, there, here in imports(text):
-            outside = module.partition(".")[0] in ("torch", "torchvision")
-            self.globals[here] = Token(f"{module}.{there}" if outside else there)
-        self.globals |= {here: Token(module) for module, here in modules(text)}
+        self.files = Sources(tasks.parents[1])
+        self.tasks = self.files.at(tasks)
+        self._meanings: dict[tuple[Path, str], Any] = {}
+        #: Sets of what is no variable: the file, the names, and the set.
+        self.sets: dict[ast.Set, tuple[Source, set[str], frozenset[Any]]] = {}
+
+    @cached_property
+    def function(self) -> tuple[Source, ast.FunctionDef, list[str]]:
+        """Where `parse_model` is, and what it takes.
+
+        Raises:
+            UnreadableParser: there is none, or it takes no channels.
+        """
+        found = self.tasks.find("parse_model")
+        node = found.node if found else None
+        if found is None or found.source is None or not isinstance(node, ast.FunctionDef):
+            raise UnreadableParser(f"{self.tasks.path} has no parse_model")
+        parameters = [argument.arg for argument in node.args.args]
+        if len(parameters) < 2:
+            raise UnreadableParser(f"{self.tasks.path} has a parse_model that takes no channels")
+        return found.source, node, parameters
 
     def rows(self, model: Mapping[str, Any], channels: int = 3) -> list[ParsedRow]:
         """Every row of a model dictionary, which is not changed.
@@ -196,42 +276,126 @@ class ParserSource:
             UnreadableParser: the parser is written in a way that is not understood here.
             Exception: whatever `parse_model` itself would raise on these rows.
         """
-        return Reading(self, model, channels).rows
+        rows = self.read(model, channels)
+        for row in rows:
+            if row.refused:
+                raise row.refused
+        return rows
+
+    def read(
+        self,
+        model: Mapping[str, Any],
+        channels: int = 3,
+        *,
+        told: Mapping[int, Sequence[int]] | None = None,
+        registered: Sequence[str] = (),
+    ) -> list[ParsedRow]:
+        """The same; a row that `parse_model` would refuse says why, and what comes behind it is read all the same.
+
+        Args:
+            model: the dictionary, with `scale` where it has scales; it is not changed.
+            channels: of the image.
+            told: number of a row that is a whole backbone -> the widths of its maps, where they are known.
+            registered: names of blocks that are put into the parser's module when it runs.
+
+        Raises:
+            UnreadableParser: the parser is written in a way that is not understood here.
+            Exception: whatever `parse_model` itself would raise before it comes to the rows.
+        """
+        return Reading(self, model, channels, told, registered).rows
+
+    def has(self, name: str) -> bool:
+        """Whether a row may name a block so, for the parser finds that name."""
+        return self.tasks.find(name) is not None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that a row may say without a prefix, those of what is no block too."""
+        return self.tasks.names()
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """Names of what `ultralytics.nn.modules` hands on."""
+        handed_on = self._modules
+        return frozenset(handed_on.names()) if handed_on else frozenset()
+
+    @property
+    def _modules(self) -> Source | None:
+        return self.files.module(self.tasks.path, 0, f"{self.files.root.name}.nn.modules")
+
+    def class_of(self, name: str) -> Found | None:
+        """Where the class is that a row names so; one that the parser does not find may be among the modules."""
+        places = [place for place in (self.tasks, self._modules) if place and place.find(name)]
+        return places[0].followed(name) if places else None
+
+    def meaning(self, source: Source, name: str, evaluate: Callable[[ast.expr, Source], Any]) -> Any:
+        """What a name means in a file: a token, or what it was assigned; None where nothing binds it."""
+        key = source.path, name
+        if key not in self._meanings:
+            self._meanings[key] = UNKNOWN  # of what is made of itself
+            self._meanings[key] = self._meaning(source.find(name), evaluate)
+        return self._meanings[key]
+
+    def _meaning(self, found: Found | None, evaluate: Callable[[ast.expr, Source], Any]) -> Any:
+        if found is None:
+            return None
+        if found.source is None:
+            return Token(found.name)
+        if not found.name:
+            return Token(found.source.dotted)
+        if found.source.is_defined(found.name):
+            return Token(found.name, found.source.dotted)
+        value = getattr(found.node, "value", None)
+        return UNKNOWN if value is None else evaluate(value, found.source)
+
+    def definition(self, token: Token) -> Found | None:
+        """Where the package defines a class or function; None for one outside."""
+        source = self.module(token.home) if token.home else None
+        return Found(source, token.name) if source else None
+
+    def module(self, name: str) -> Source | None:
+        """A file of the package by its dotted name; None for one outside."""
+        return self.files.module(self.tasks.path, 0, name)
+
+
+def installed_parser() -> ParserSource | None:
+    """That of the Ultralytics that is installed; None where there is none."""
+    package = installed_package()
+    if package is None or not package.tasks.is_file():
+        return None
+    found = package.tasks.stat()
+    return _parser_at(package.tasks, found.st_size, found.st_mtime_ns)
 
 
 @cache
-def installed_parser() -> ParserSource | None:
-    """That of the Ultralytics that is installed; None where there is none that can be read."""
-    tasks = tasks_file()
-    with suppress(UnreadableParser):
-        return ParserSource(tasks) if tasks else None
-    return None
+def _parser_at(tasks: Path, size: int, changed: int) -> ParserSource:
+    return ParserSource(tasks)
 
 
 class Reading:
-    """One call of `parse_model`, up to the end of its loop over the rows.
+    """One call of `parse_model`, up to the end of its loop over the rows; arguments and errors as for `read`."""
 
-    Args:
-        source: the parser.
-        model: the dictionary, which is not changed.
-        channels: of the image.
-
-    Raises:
-        UnreadableParser: the parser is written in a way that is not understood here.
-        Exception: whatever `parse_model` itself would raise.
-    """
-
-    def __init__(self, source: ParserSource, model: Mapping[str, Any], channels: int = 3) -> None:
-        self.source, self.globals, self.steps = source, source.globals, 0
+    def __init__(
+        self,
+        source: ParserSource,
+        model: Mapping[str, Any],
+        channels: int = 3,
+        told: Mapping[int, Sequence[int]] | None = None,
+        registered: Sequence[str] = (),
+    ) -> None:
+        self.source, self.steps, self.depth = source, 0, 0
+        self.told, self.registered = told or {}, frozenset(registered)
+        self.at, self.index = 0, -1
         self.rows: list[ParsedRow] = []
         self.loop: ast.For | None = None
         self.block_name = ""
         self.turn = _Turn()
-        self.env: dict[str, Any] = dict.fromkeys(source.parameters, False)
-        self.env.update(zip(source.parameters, (copy.deepcopy(model), channels)))
-        self.widths = source.parameters[1]
+        self.file, function, parameters = source.function
+        self.env = _Frame(self.file, dict.fromkeys(parameters, False))
+        self.env.update(zip(parameters, (copy.deepcopy(model), channels)))
+        self.widths = parameters[1]
         with suppress(_Return):
-            self.block(source.function.body, self.env)
+            self.block(function.body, self.env)
         if self.loop is None:
             raise UnreadableParser("it has no loop over the rows of both sections")
 
@@ -242,120 +406,183 @@ class Reading:
             UnreadableParser: the parser is written in a way that is not understood here.
             Exception: whatever `parse_model` itself would raise on this row.
         """
-        ours = {name: [*value] if isinstance(value, list) else value for name, value in self.env.items()}
+        ours = _Frame(
+            self.env.source, {name: [*value] if isinstance(value, list) else value for name, value in self.env.items()}
+        )
         ours[self.widths], self.steps = [*widths], 0
-        if block not in self.globals:  # as it is where the package is told of it, too
-            self.globals = {**self.globals, block: Token(block)}
-        return self._row((len(widths), [_copied(frm), repeats, block, [*map(_copied, args)]]), ours)
+        self.registered |= {block}  # as it is where the package is told of it, too
+        self.at, self.index = len(widths), len(widths) - 1
+        row = self._row((len(widths), [_copied(frm), repeats, block, [*map(_copied, args)]]), ours)
+        if row.refused:
+            raise row.refused
+        return row
 
     # Statements.
 
-    def block(self, body: Sequence[ast.stmt], env: dict[str, Any]) -> None:
+    def block(self, body: Sequence[ast.stmt], env: _Frame) -> None:
         for node in body:
-            self.steps += 1
-            if self.steps > _MOST_STEPS:
-                raise UnreadableParser("it takes too long")
+            self.step()
             kind = type(node).__name__
             statement = getattr(self, f"_{kind}", None)
             if statement is None:
                 raise self.unreadable(node, kind)
             statement(node, env)
 
-    def unreadable(self, node: ast.stmt | ast.expr, why: str) -> UnreadableParser:
-        return UnreadableParser(f"line {self.source.above + node.lineno}: {why}")
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > _MOST_STEPS:
+            raise UnreadableParser("it takes too long")
 
-    def _nothing(self, node: ast.stmt, env: dict[str, Any]) -> None:
+    def unreadable(self, node: ast.stmt | ast.expr, why: str) -> UnreadableParser:
+        return UnreadableParser(f"line {node.lineno}: {why}")
+
+    def _nothing(self, node: ast.stmt, env: _Frame) -> None:
         """A statement that says nothing of rows."""
 
-    _Pass = _Assert = _Global = _Delete = _nothing
+    _Pass = _Assert = _Global = _Nonlocal = _Delete = _nothing
 
-    def _Expr(self, node: ast.Expr, env: dict[str, Any]) -> None:
+    def _Expr(self, node: ast.Expr, env: _Frame) -> None:
         self.value(node.value, env)
 
-    def _Break(self, node: ast.Break, env: dict[str, Any]) -> None:
+    def _Break(self, node: ast.Break, env: _Frame) -> None:
         raise _Break
 
-    def _Continue(self, node: ast.Continue, env: dict[str, Any]) -> None:
+    def _Continue(self, node: ast.Continue, env: _Frame) -> None:
         raise _Continue
 
-    def _Return(self, node: ast.Return, env: dict[str, Any]) -> None:
+    def _Return(self, node: ast.Return, env: _Frame) -> None:
         raise _Return(self.value(node.value, env) if node.value else None)
 
-    def _Raise(self, node: ast.Raise, env: dict[str, Any]) -> None:
-        raise ValueError(ast.unparse(node))
+    def _Raise(self, node: ast.Raise, env: _Frame) -> None:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        kind = getattr(builtins, raised.id, None) if isinstance(raised, ast.Name) else None
+        is_error = isinstance(kind, type) and issubclass(kind, Exception)
+        raise (kind if is_error else ValueError)(ast.unparse(node))  # type: ignore[misc]
 
-    _Import = _ImportFrom = _nothing  # its names are among the globals
+    def _Import(self, node: ast.Import, env: _Frame) -> None:
+        for one in node.names:
+            name = one.name if one.asname else one.name.partition(".")[0]
+            env[one.asname or name] = Token(name)
 
-    def _Assign(self, node: ast.Assign, env: dict[str, Any]) -> None:
-        value = self.value(node.value, env)
+    def _ImportFrom(self, node: ast.ImportFrom, env: _Frame) -> None:
+        module = self.source.files.module(env.source.path, node.level, node.module or "")
+        for one in node.names:
+            there = self.meaning(module, one.name) if module else Token(f"{node.module}.{one.name}")
+            env[one.asname or one.name] = UNKNOWN if there is None else there
+
+    def _FunctionDef(self, node: ast.FunctionDef, env: _Frame) -> None:
+        env[node.name] = _Function(node, env)
+
+    def _ClassDef(self, node: ast.ClassDef, env: _Frame) -> None:
+        env[node.name] = UNKNOWN
+
+    def _Assign(self, node: ast.Assign, env: _Frame) -> None:
+        value = self.as_told(self.value(node.value, env))
         for target in node.targets:
             self.bind(target, value, env)
             for name in target.elts if isinstance(target, ast.Tuple) else [target]:
                 if isinstance(name, ast.Name):
                     self.turn.variables[name.id] = env[name.id]
 
-    def _AnnAssign(self, node: ast.AnnAssign, env: dict[str, Any]) -> None:
+    def _AnnAssign(self, node: ast.AnnAssign, env: _Frame) -> None:
         if node.value is not None:
-            self.bind(node.target, self.value(node.value, env), env)
+            self.bind(node.target, self.as_told(self.value(node.value, env)), env)
 
-    def _AugAssign(self, node: ast.AugAssign, env: dict[str, Any]) -> None:
+    def _AugAssign(self, node: ast.AugAssign, env: _Frame) -> None:
         before = self.value(node.target, env)
-        self.bind(node.target, _combined(node.op, before, self.value(node.value, env)), env)
+        self.bind(node.target, _combined(node.op, before, self.as_told(self.value(node.value, env))), env)
 
-    def bind(self, target: ast.expr, value: Any, env: dict[str, Any]) -> None:
+    def as_told(self, value: Any) -> Any:
+        """A value; the widths of a whole backbone where the caller has told them."""
+        return [*self.told[self.at]] if _is_list_of_widths(value) and self.at in self.told else value
+
+    def bind(self, target: ast.expr, value: Any, env: _Frame) -> None:
         if isinstance(target, ast.Name):
             env[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
-            values = [UNKNOWN] * len(target.elts) if value is UNKNOWN else list(value)
-            if len(values) != len(target.elts):
-                raise ValueError(f"{len(values)} values for {len(target.elts)} names")
-            for part, one in zip(target.elts, values):
-                self.bind(part, one, env)
+            self._unpack(target.elts, value, env)
         elif isinstance(target, ast.Subscript):
             owner, at = self.value(target.value, env), self.value(target.slice, env)
-            if owner is not UNKNOWN and at is not UNKNOWN:
+            if isinstance(owner, (list, dict)) and not _is_unknown(at):
                 owner[at] = value
-        # An attribute of a class or of what is built says nothing of rows.
+        elif isinstance(target, ast.Attribute):
+            owner = self.value(target.value, env)
+            if isinstance(owner, Built):  # one of a class says nothing of rows
+                owner.attributes[target.attr] = value
 
-    def _If(self, node: ast.If, env: dict[str, Any]) -> None:
+    def _unpack(self, targets: Sequence[ast.expr], value: Any, env: _Frame) -> None:
+        star = next((at for at, one in enumerate(targets) if isinstance(one, ast.Starred)), None)
+        if _is_opaque(value):
+            values = [UNKNOWN] * len(targets)
+            star = None
+        else:
+            values = list(value)
+        if star is not None:
+            end = len(values) - (len(targets) - star - 1)
+            values = [*values[:star], values[star:end], *values[end:]]
+        if len(values) != len(targets):
+            raise ValueError(f"{len(values)} values for {len(targets)} names")
+        for part, one in zip(targets, values):
+            self.bind(part.value if isinstance(part, ast.Starred) else part, one, env)
+
+    def _If(self, node: ast.If, env: _Frame) -> None:
         test = self.value(node.test, env)
-        if test is UNKNOWN and not node.orelse and all(isinstance(one, (ast.Raise, ast.Assert)) for one in node.body):
+        if _is_unknown(test) and not node.orelse and all(isinstance(one, (ast.Raise, ast.Assert)) for one in node.body):
             return  # a guard that only refuses
         self.block(node.body if self.is_true(test) else node.orelse, env)
 
-    def _With(self, node: ast.With, env: dict[str, Any]) -> None:
-        quiet = any("suppress" in ast.unparse(item.context_expr) for item in node.items)
+    def _While(self, node: ast.While, env: _Frame) -> None:
+        while self.is_true(self.value(node.test, env)):
+            self.step()
+            try:
+                self.block(node.body, env)
+            except _Break:
+                break
+            except _Continue:
+                pass
+
+    def _With(self, node: ast.With, env: _Frame) -> None:
+        quiet: list[Any] = []
+        for item in node.items:
+            manager = item.context_expr
+            if isinstance(manager, ast.Call) and ast.unparse(manager.func).endswith("suppress"):
+                quiet += [_caught(one) for one in manager.args]
         try:
             self.block(node.body, env)
-        except (_Break, _Continue, _Return, UnreadableParser):
+        except _OURS:
             raise
-        except Exception:
-            if not quiet:
+        except Exception as error:
+            if not any(isinstance(error, kinds) for kinds in quiet):
                 raise
 
-    def _Try(self, node: ast.Try, env: dict[str, Any]) -> None:
+    def _Try(self, node: ast.Try, env: _Frame) -> None:
         try:
             self.block(node.body, env)
-        except (_Break, _Continue, _Return, UnreadableParser):
+        except _OURS:
             raise
-        except Exception:
-            if not node.handlers:
+        except Exception as error:
+            handler = next((one for one in node.handlers if isinstance(error, _caught(one.type))), None)
+            if handler is None:
                 raise
-            self.block(node.handlers[0].body, env)
+            if handler.name:
+                env[handler.name] = str(error)
+            self.block(handler.body, env)
         else:
             self.block(node.orelse, env)
         finally:
             self.block(node.finalbody, env)
 
-    def _For(self, node: ast.For, env: dict[str, Any]) -> None:
+    def _For(self, node: ast.For, env: _Frame) -> None:
         items = self.items(node.iter, env)
-        if self.loop is None and _is_over_rows(node):
+        if self.loop is None and env is self.env and _is_over_rows(node):
             self.loop, self.block_name = node, _block_name(node)
-            self.rows += [self._row(item, env) for item in items]
+            for self.at, item in enumerate(items):
+                self.rows.append(self._row(item, env))
             raise _Return  # what comes behind says nothing of rows
         named = [env.get(part.id) for part in ast.walk(node.iter) if isinstance(part, ast.Name)]
         lists = [(value, len(value)) for value in named if isinstance(value, list)]
         for item in items:
+            self.step()
             self.bind(node.target, item, env)
             try:
                 self.block(node.body, env)
@@ -365,13 +592,18 @@ class Reading:
                 pass
             if any(len(value) != count for value, count in lists):
                 raise self.unreadable(node, "a list is changed while it is gone over")
+        else:
+            self.block(node.orelse, env)
 
-    def _row(self, item: Any, env: dict[str, Any]) -> ParsedRow:
+    def _row(self, item: Any, env: _Frame) -> ParsedRow:
         """One turn of the loop over the rows."""
         assert self.loop is not None
         turn = self.turn = _Turn()
-        self.bind(self.loop.target, item, env)
+        before = env[self.widths]
+        known = [*before] if isinstance(before, list) else []
+        refused: Exception | None = None
         try:
+            self.bind(self.loop.target, item, env)
             self.block(self.loop.body, env)
         except _Continue:
             pass
@@ -382,77 +614,157 @@ class Reading:
         except Exception as error:
             if turn.doubtful:
                 raise UnreadableParser("a test that can't be told decides whether it refuses a row") from error
-            raise
-        if not turn.built:
+            refused = error
+        layer = turn.layer or next(iter(turn.built), None)
+        if layer is None and refused is None:
             raise UnreadableParser("a turn of its loop builds nothing")
-        first = turn.built[0]
-        width = env[self.widths][-1]
+        if refused is not None or layer is None:
+            env[self.widths] = [*known, UNKNOWN] if self.rows else [UNKNOWN]
+            self.index += 1
+            return ParsedRow("", UNKNOWN, 1, (), False, turn.by_scale, turn.variables, refused=refused)
+        chain = [one for one in layer.args if isinstance(one, Built)] if layer.block.name in _CHAIN else []
+        first, modules = (chain[0], len(chain)) if chain and turn.built else (layer, 1)
+        width = self._width(env, known if env[self.widths] is before else [], turn.doubtful)
+        index = layer.attributes.get("i", self.index + 1)
+        counts = index - self.index if isinstance(index, int) else 1
+        self.index += counts
         return ParsedRow(
-            first.block.name, width, len(turn.built), first.args, turn.doubtful, turn.by_scale, turn.variables
+            *(_name(first.block), width, modules, first.args, turn.doubtful, turn.by_scale, turn.variables),
+            *(first.keywords, counts),
+            token=first.block,
         )
+
+    def _width(self, env: _Frame, known: Sequence[Any], doubtful: bool) -> Any:
+        """What a turn has added to the list of widths, which it may have made anew; in doubt nothing of it is known."""
+        widths = env[self.widths]
+        if not isinstance(widths, list) or len(widths) <= len(known):
+            return UNKNOWN
+        if doubtful:
+            widths[len(known) :] = [UNKNOWN] * (len(widths) - len(known))
+        added = widths[len(known) :]
+        return added if len(added) > 1 else UNKNOWN if _is_unknown(added[0]) else added[0]
 
     # Expressions.
 
-    def value(self, node: ast.expr, env: dict[str, Any]) -> Any:
+    def value(self, node: ast.expr, env: _Frame) -> Any:
         evaluate = getattr(self, f"_{type(node).__name__}", None)
         return UNKNOWN if evaluate is None else evaluate(node, env)
 
-    def items(self, node: ast.expr, env: dict[str, Any]) -> Any:
+    def items(self, node: ast.expr, env: _Frame) -> Any:
         """What an expression holds, one by one; nothing, where that can't be told."""
-        value = self.value(node, env)
-        self.turn.doubtful = self.turn.doubtful or value is UNKNOWN
+        value = self.as_told(self.value(node, env))
+        self.turn.doubtful = self.turn.doubtful or _is_unknown(value)
         return () if _is_opaque(value) else value
 
     def is_true(self, value: Any) -> bool:
-        if value is UNKNOWN or isinstance(value, Token):
+        if _is_unknown(value):
             self.turn.doubtful = True
             return False
         return bool(value)
 
-    def _Constant(self, node: ast.Constant, env: dict[str, Any]) -> Any:
+    def _Constant(self, node: ast.Constant, env: _Frame) -> Any:
         return node.value
 
-    def _Name(self, node: ast.Name, env: dict[str, Any]) -> Any:
+    def _Name(self, node: ast.Name, env: _Frame) -> Any:
         self.turn.by_scale = self.turn.by_scale or node.id == "scale"
         if node.id in env:
             return env[node.id]
-        return self.globals.get(node.id) or _PURE.get(node.id, UNKNOWN)
+        meant = self.meaning(env.source, node.id)
+        return _PURE.get(node.id, UNKNOWN) if meant is None else meant
 
-    def _NamedExpr(self, node: ast.NamedExpr, env: dict[str, Any]) -> Any:
+    def meaning(self, source: Source, name: str) -> Any:
+        """What a name at the top of a file means; None where nothing binds it."""
+        if name in self.registered and source is self.file and source.find(name) is None:
+            return Token(name, source.dotted)
+        return self.source.meaning(source, name, lambda node, there: self.value(node, _Frame(there)))
+
+    def _NamedExpr(self, node: ast.NamedExpr, env: _Frame) -> Any:
         value = self.value(node.value, env)
         self.bind(node.target, value, env)
         return value
 
-    def _Attribute(self, node: ast.Attribute, env: dict[str, Any]) -> Any:
-        owner = self.value(node.value, env)
+    def _Attribute(self, node: ast.Attribute, env: _Frame) -> Any:
+        owner, name = self.value(node.value, env), node.attr
         if isinstance(owner, Token):
-            return owner.name.rpartition(".")[2] if node.attr == "__name__" else Token(f"{owner.name}.{node.attr}")
+            return self._of_token(owner, name)
+        if isinstance(owner, Built):
+            if name in owner.attributes:
+                return owner.attributes[name]
+            return _WIDTHS if name in _LISTS else UNKNOWN
+        if _is_list_of_widths(owner):
+            return owner
         for kind, methods in _METHODS.items():
-            if isinstance(owner, kind) and node.attr in methods.split():
-                return getattr(owner, node.attr)
+            if isinstance(owner, kind) and name in methods.split():
+                return getattr(owner, name)
         return UNKNOWN
 
-    def _Subscript(self, node: ast.Subscript, env: dict[str, Any]) -> Any:
+    def _of_token(self, owner: Token, name: str) -> Any:
+        if name == "__name__":
+            return owner.name.rpartition(".")[2]
+        if owner.home:
+            return self.constant(owner, name)
+        module = self.source.module(owner.name)
+        if module is None:
+            return Token(f"{owner.name}.{name}")
+        there = self.meaning(module, name)
+        inner = self.source.module(f"{owner.name}.{name}") if there is None else None
+        return Token(f"{owner.name}.{name}") if inner else UNKNOWN if there is None else there
+
+    def constant(self, owner: Token, name: str, depth: int = 0) -> Any:
+        """What a class says at its top, or one that it extends."""
+        found = self.source.definition(owner)
+        node = found.node if found else None
+        if found is None or found.source is None or not isinstance(node, ast.ClassDef) or depth > _DEEPEST:
+            return UNKNOWN
+        frame = _Frame(found.source)
+        for part in node.body:
+            targets = part.targets if isinstance(part, ast.Assign) else [getattr(part, "target", None)]
+            is_it = any(isinstance(one, ast.Name) and one.id == name for one in targets)
+            if is_it and isinstance(part, (ast.Assign, ast.AnnAssign)) and part.value is not None:
+                return self.value(part.value, frame)
+        bases = (self.value(base, frame) for base in node.bases)
+        values = (self.constant(base, name, depth + 1) for base in bases if isinstance(base, Token))
+        return next((value for value in values if not _is_unknown(value)), UNKNOWN)
+
+    def _Subscript(self, node: ast.Subscript, env: _Frame) -> Any:
         owner, at = self.value(node.value, env), self.value(node.slice, env)
+        if _is_list_of_widths(owner) and isinstance(at, slice):
+            return owner
         is_place = isinstance(owner, (list, tuple))
-        return UNKNOWN if _is_opaque(owner) or (_is_opaque(at) if is_place else at is UNKNOWN) else owner[at]
+        return UNKNOWN if _is_opaque(owner) or (_is_opaque(at) if is_place else _is_unknown(at)) else owner[at]
 
-    def _Slice(self, node: ast.Slice, env: dict[str, Any]) -> slice:
-        return slice(*(self.value(part, env) if part else None for part in (node.lower, node.upper, node.step)))
+    def _Slice(self, node: ast.Slice, env: _Frame) -> Any:
+        parts = [self.value(part, env) if part else None for part in (node.lower, node.upper, node.step)]
+        return UNKNOWN if any(map(_is_opaque, parts)) else slice(*parts)
 
-    def _List(self, node: ast.List | ast.Tuple | ast.Set, env: dict[str, Any]) -> list[Any]:
+    def _List(self, node: ast.List | ast.Tuple | ast.Set, env: _Frame) -> list[Any]:
         return self.several(node.elts, env)
 
-    def _Tuple(self, node: ast.Tuple, env: dict[str, Any]) -> tuple[Any, ...]:
+    def _Tuple(self, node: ast.Tuple, env: _Frame) -> tuple[Any, ...]:
         return tuple(self.several(node.elts, env))
 
-    def _Set(self, node: ast.Set, env: dict[str, Any]) -> set[Any]:
-        return {one for one in self.several(node.elts, env) if one is not UNKNOWN}
+    def _Set(self, node: ast.Set, env: _Frame) -> Any:
+        """One of blocks, which people have inside of the loop, is made once."""
+        kept = self.source.sets.get(node)
+        if kept is not None and kept[0] is env.source and env.keys().isdisjoint(kept[1]):
+            return kept[2]
+        found = frozenset(one for one in self.several(node.elts, env) if not _is_unknown(one))
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        if env.keys().isdisjoint(names):
+            self.source.sets[node] = env.source, names, found
+        return found
 
-    def _Dict(self, node: ast.Dict, env: dict[str, Any]) -> dict[Any, Any]:
-        return {self.value(k, env): self.value(v, env) for k, v in zip(node.keys, node.values) if k is not None}
+    def _Dict(self, node: ast.Dict, env: _Frame) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key, part in zip(node.keys, node.values):
+            value = self.value(part, env)
+            if key is not None:
+                found[self.value(key, env)] = value
+            elif isinstance(value, dict):
+                found.update(value)
+        return found
 
-    def several(self, nodes: Sequence[ast.expr], env: dict[str, Any]) -> list[Any]:
+    def several(self, nodes: Sequence[ast.expr], env: _Frame) -> list[Any]:
         found: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
@@ -461,31 +773,31 @@ class Reading:
                 found.append(self.value(node, env))
         return found
 
-    def _IfExp(self, node: ast.IfExp, env: dict[str, Any]) -> Any:
+    def _IfExp(self, node: ast.IfExp, env: _Frame) -> Any:
         return self.value(node.body if self.is_true(self.value(node.test, env)) else node.orelse, env)
 
-    def _BoolOp(self, node: ast.BoolOp, env: dict[str, Any]) -> Any:
+    def _BoolOp(self, node: ast.BoolOp, env: _Frame) -> Any:
         """As Python does it, but that a side which decides alone does so beside one that is not known, too."""
         last, open_ = None, False
         for part in node.values:
             last = self.value(part, env)
-            open_ = open_ or last is UNKNOWN
-            if last is not UNKNOWN and bool(last) is isinstance(node.op, ast.Or):
+            open_ = open_ or _is_unknown(last)
+            if not _is_unknown(last) and bool(last) is isinstance(node.op, ast.Or):
                 return last
         return UNKNOWN if open_ else last
 
-    def _UnaryOp(self, node: ast.UnaryOp, env: dict[str, Any]) -> Any:
+    def _UnaryOp(self, node: ast.UnaryOp, env: _Frame) -> Any:
         value = self.value(node.operand, env)
-        return UNKNOWN if value is UNKNOWN or type(node.op) not in _UNARY else _UNARY[type(node.op)](value)
+        return UNKNOWN if _is_unknown(value) or type(node.op) not in _UNARY else _UNARY[type(node.op)](value)
 
-    def _BinOp(self, node: ast.BinOp, env: dict[str, Any]) -> Any:
+    def _BinOp(self, node: ast.BinOp, env: _Frame) -> Any:
         return _combined(node.op, self.value(node.left, env), self.value(node.right, env))
 
-    def _Compare(self, node: ast.Compare, env: dict[str, Any]) -> Any:
+    def _Compare(self, node: ast.Compare, env: _Frame) -> Any:
         left = self.value(node.left, env)
         for how, part in zip(node.ops, node.comparators):
             right = self.value(part, env)
-            if UNKNOWN in (left, right) if not isinstance(right, (list, set, frozenset, dict)) else left is UNKNOWN:
+            if _is_unknown(left) or _is_unknown(right):
                 return UNKNOWN
             if _is_opaque(right) and not isinstance(how, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
                 return UNKNOWN  # a constant of another module
@@ -494,24 +806,36 @@ class Reading:
             left = right
         return True
 
-    def _JoinedStr(self, node: ast.JoinedStr, env: dict[str, Any]) -> Any:
-        return UNKNOWN
+    def _JoinedStr(self, node: ast.JoinedStr, env: _Frame) -> Any:
+        parts = []
+        for part in node.values:
+            value = self.value(part.value, env) if isinstance(part, ast.FormattedValue) else part
+            if isinstance(part, ast.FormattedValue) and (part.format_spec or not isinstance(value, (str, int))):
+                return UNKNOWN
+            parts.append(str(value.value if isinstance(value, ast.Constant) else value))
+        return "".join(parts)
 
-    def _ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, env: dict[str, Any]) -> Any:
-        inner = dict(env)
+    def _Lambda(self, node: ast.Lambda, env: _Frame) -> _Function:
+        return _Function(node, env)
+
+    def _ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, env: _Frame) -> Any:
+        return self._gathered(node.generators, env, lambda inner: self.value(node.elt, inner))
+
+    def _gathered(self, generators: Sequence[ast.comprehension], env: _Frame, give: Callable[[_Frame], Any]) -> Any:
+        inner = _Frame(env.source, env)
         found: list[Any] = []
 
         def go(depth: int) -> bool:
-            if depth == len(node.generators):
-                found.append(self.value(node.elt, inner))
+            self.step()
+            if depth == len(generators):
+                found.append(give(inner))
                 return True
-            generator = node.generators[depth]
-            items = self.value(generator.iter, inner)
+            items = self.as_told(self.value(generators[depth].iter, inner))
             if _is_opaque(items):
                 return False
             for item in items:
-                self.bind(generator.target, item, inner)
-                kept = all(self.is_true(self.value(test, inner)) for test in generator.ifs)
+                self.bind(generators[depth].target, item, inner)
+                kept = all(self.is_true(self.value(test, inner)) for test in generators[depth].ifs)
                 if kept and not go(depth + 1):
                     return False
             return True
@@ -520,51 +844,199 @@ class Reading:
 
     _GeneratorExp = _ListComp
 
-    def _SetComp(self, node: ast.SetComp, env: dict[str, Any]) -> Any:
+    def _SetComp(self, node: ast.SetComp, env: _Frame) -> Any:
         found = self._ListComp(node, env)
-        return found if found is UNKNOWN else set(found)
+        return found if _is_unknown(found) else set(found)
 
-    def _Call(self, node: ast.Call, env: dict[str, Any]) -> Any:
+    def _DictComp(self, node: ast.DictComp, env: _Frame) -> Any:
+        found = self._gathered(
+            node.generators, env, lambda inner: (self.value(node.key, inner), self.value(node.value, inner))
+        )
+        return found if _is_unknown(found) else dict(found)
+
+    def _Call(self, node: ast.Call, env: _Frame) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) and node.func.id not in env else None
         if name == "globals":
-            return self.globals
-        if name == "locals":
+            return _Globals(lambda name: self.meaning(env.source, name))
+        if name in ("locals", "vars") and not node.args:
             return env
         args = self.several(node.args, env)
-        if name == "eval":  # which may be a text of the row's
-            said = ast.parse(str(args[0]).strip(), mode="eval").body
-            return self.value(said, env) if all(isinstance(part, _SAID) for part in ast.walk(said)) else UNKNOWN
-        if name == "isinstance":
-            return _is_instance(*args)
-        if name == "issubclass":
-            return UNKNOWN
-        if name == "getattr" and isinstance(args[0], Token):
-            return Token(f"{args[0].name}.{args[1]}")
-        if name == "__import__":
-            return Token(args[0])
-        if name == "make_divisible":
-            return UNKNOWN if UNKNOWN in args else math.ceil(args[0] / args[1]) * args[1]
+        keywords = {part.arg: self.value(part.value, env) for part in node.keywords if part.arg}
+        for part in node.keywords:
+            more = None if part.arg else self.value(part.value, env)
+            keywords.update(more if isinstance(more, dict) else {})
+        if name in _SPECIAL:
+            return _SPECIAL[name](self, env, *args)
         function = self.value(node.func, env)
         if function == Token("ast.literal_eval"):
             return ast.literal_eval(args[0])
+        if isinstance(function, _Function):
+            return self.call(function, args, keywords)
         if isinstance(function, Token):
-            built = Built(function, tuple(args))
-            if isinstance(node.func, ast.Name) and node.func.id == self.block_name:
-                self.turn.built.append(built)
-            elif not _is_class(function):
-                return UNKNOWN
+            return self._built(node, function, args, keywords, is_variable=name is None)
+        if _is_list_of_widths(function):
+            return function
+        if _is_opaque(function):
+            return UNKNOWN
+        return self._python(node, function, args, keywords)
+
+    def _built(
+        self, node: ast.Call, function: Token, args: list[Any], keywords: dict[str, Any], is_variable: bool
+    ) -> Any:
+        """What a call of a class or of a function gives."""
+        built = Built(function, tuple(args), keywords)
+        if isinstance(node.func, ast.Name) and node.func.id == self.block_name:
+            self.turn.built.append(built)
             return built
-        if _is_opaque(function) or any(_is_opaque(one) for one in args if function not in (type, str)):
-            if not isinstance(getattr(function, "__self__", None), list):
-                return UNKNOWN
-            place = {"append": 0, "insert": 1}.get(function.__name__)  # where a list may be given anything
-            if any(_is_opaque(one) for at, one in enumerate(args) if at != place):
+        found = self.source.definition(function)
+        definition = found.node if found else None
+        if found is not None and found.source is not None and isinstance(definition, ast.FunctionDef):
+            if is_variable and isinstance(node.func, ast.Name):
+                return built  # a row's own
+            if function.name == "make_divisible":
+                return _made_divisible(*args)
+            return self._result(_Function(definition, _Frame(found.source)), args, keywords)
+        if function.name.startswith("math."):
+            known = getattr(math, function.name.partition(".")[2], None)
+            return UNKNOWN if known is None or any(map(_is_opaque, args)) else known(*args)
+        return built if _is_class(function) or function.name.startswith("timm.") else UNKNOWN
+
+    def _result(self, function: _Function, args: list[Any], keywords: dict[str, Any]) -> Any:
+        """What a function of the package gives; not known where that is not understood, or where it fails."""
+        try:
+            return self.call(function, args, keywords)
+        except _OURS as error:
+            if isinstance(error, UnreadableParser) and self.steps > _MOST_STEPS:
+                raise
+        except Exception:
+            pass
+        return UNKNOWN
+
+    def call(self, function: _Function, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        env, given = _Frame(function.outer.source, function.outer), function.node.args
+        names = [one.arg for one in (*given.posonlyargs, *given.args)]
+        for name, default in zip(names[len(names) - len(given.defaults) :], given.defaults):
+            env[name] = self.value(default, env)
+        for one, value in zip(given.kwonlyargs, given.kw_defaults):
+            env[one.arg] = UNKNOWN if value is None else self.value(value, env)
+        env.update(zip(names, args))
+        env.update(keywords)
+        if given.vararg:
+            env[given.vararg.arg] = tuple(args[len(names) :])
+        if isinstance(function.node, ast.Lambda):
+            return self.value(function.node.body, env)
+        self.depth += 1
+        try:
+            if self.depth > _DEEPEST:
+                raise UnreadableParser("its functions call each other without end")
+            self.block(function.node.body, env)
+        except _Return as returned:
+            return returned.value
+        finally:
+            self.depth -= 1
+        return None
+
+    def _python(self, node: ast.Call, function: Any, args: list[Any], keywords: dict[str, Any]) -> Any:
+        """What a function of Python's own gives."""
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, list) and function.__name__ == "extend" and _is_unknown(args[0]):
+            told = self.as_told(args[0])
+            several = _is_list_of_widths(args[0])
+            missing = [UNKNOWN] * max(1, (_PACKED if several else 1) - len(owner))
+            self.turn.doubtful = self.turn.doubtful or not several
+            return owner.extend(missing if _is_unknown(told) else told)
+        if isinstance(owner, (list, set)) and function.__name__ in ("append", "add", "insert"):
+            if function.__name__ == "append" and isinstance(args[0], Built):
+                self.turn.layer = args[0]
+            if function.__name__ == "insert" and _is_opaque(args[0]):
                 raise self.unreadable(node, "a list gets what can't be told")
-        return function(*args)
+            return function(*args)
+        if any(_is_opaque(one) for one in args if function not in (type, str)):
+            if isinstance(owner, (_Globals, dict)) and not _is_unknown(args[0]):
+                return function(*args)
+            if isinstance(owner, (list, set)) and function.__name__ not in ("count", "index"):
+                raise self.unreadable(node, "a list gets what can't be told")
+            if function in (list, tuple) and _is_list_of_widths(args[0]):
+                return args[0]
+            return UNKNOWN
+        if function in (sum, max, min) and any(_is_unknown(one) for arg in args for one in _inside(arg)):
+            return UNKNOWN
+        if function is range and any(isinstance(one, int) and abs(one) > _LONGEST for one in args):
+            raise self.unreadable(node, "a range is too long")
+        if any(isinstance(one, _Function) for one in (*args, *keywords.values())):
+            return UNKNOWN
+        return function(*args, **keywords)
+
+    # Functions that are known by their name.
+
+    def _eval(self, env: _Frame, text: Any, *more: Any) -> Any:
+        """What a text means, which may be one of the row's."""
+        if not isinstance(text, str):
+            return UNKNOWN if _is_opaque(text) else text
+        said = ast.parse(text.strip(), mode="eval").body
+        return self.value(said, env) if all(isinstance(part, _SAID) for part in ast.walk(said)) else UNKNOWN
+
+    def _isinstance(self, env: _Frame, value: Any, kinds: Any) -> Any:
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        if _is_list_of_widths(value):
+            return list in kinds
+        if _is_unknown(value) or not all(isinstance(kind, type) for kind in kinds):
+            return UNKNOWN
+        if isinstance(value, (Token, Built)):
+            return type in kinds and isinstance(value, Token)
+        return isinstance(value, kinds)
+
+    def _issubclass(self, env: _Frame, value: Any, kinds: Any) -> Any:
+        return UNKNOWN
+
+    def _hasattr(self, env: _Frame, value: Any, name: Any) -> Any:
+        if isinstance(value, Token) and name == "__name__":
+            return True
+        return True if isinstance(value, Built) and name in value.attributes else UNKNOWN
+
+    def _getattr(self, env: _Frame, owner: Any, name: Any, *default: Any) -> Any:
+        if isinstance(owner, Token) and isinstance(name, str):
+            return self._of_token(owner, name)
+        if isinstance(owner, Built) and isinstance(name, str) and name in owner.attributes:
+            return owner.attributes[name]
+        return default[0] if default and not _is_opaque(owner) else UNKNOWN
+
+    def _import(self, env: _Frame, name: Any, *more: Any) -> Any:
+        return Token(name) if isinstance(name, str) else UNKNOWN
+
+    def _print(self, env: _Frame, *args: Any) -> None:
+        return None
+
+
+_SPECIAL: dict[str | None, Callable[..., Any]] = {
+    "eval": Reading._eval,
+    "isinstance": Reading._isinstance,
+    "issubclass": Reading._issubclass,
+    "hasattr": Reading._hasattr,
+    "getattr": Reading._getattr,
+    "__import__": Reading._import,
+    "print": Reading._print,
+    "make_divisible": lambda self, env, *args: _made_divisible(*args),
+}
+
+
+def _made_divisible(value: Any, divisor: Any = 8) -> Any:
+    return UNKNOWN if _is_opaque(value) or _is_opaque(divisor) else math.ceil(value / divisor) * divisor
 
 
 def _copied(value: Any) -> Any:
     return [*map(_copied, value)] if isinstance(value, list) else value
+
+
+def _inside(value: Any) -> Sequence[Any]:
+    return [*value] if isinstance(value, (list, tuple, set)) else ()
+
+
+def _caught(node: ast.expr | None) -> tuple[type[BaseException], ...]:
+    """The exceptions that a handler names; all for one that names none, or one that is not Python's own."""
+    names = node.elts if isinstance(node, ast.Tuple) else [node]
+    kinds = [getattr(builtins, one.id, Exception) if isinstance(one, ast.Name) else Exception for one in names]
+    return tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseException))
 
 
 def _is_over_rows(node: ast.For) -> bool:
@@ -579,23 +1051,34 @@ def _block_name(loop: ast.For) -> str:
     return columns.elts[2].id
 
 
+def _name(token: Token) -> str:
+    """Its own name; with the module's for one of torch's."""
+    return token.name if token.name.startswith("torch") else token.name.rpartition(".")[2]
+
+
 def _is_class(token: Token) -> bool:
     """By its name, which is all that is known of it."""
     return token.name.rpartition(".")[2][:1].isupper()
 
 
+def _is_unknown(value: Any) -> bool:
+    return isinstance(value, _Unknown)
+
+
+def _is_list_of_widths(value: Any) -> bool:
+    return isinstance(value, _Unknown) and value.several
+
+
 def _is_opaque(value: Any) -> bool:
-    return value is UNKNOWN or isinstance(value, (Built, Token))
-
-
-def _is_instance(value: Any, kinds: Any) -> Any:
-    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    if value is UNKNOWN or not all(isinstance(kind, type) for kind in kinds):
-        return UNKNOWN
-    return type in kinds if isinstance(value, Token) else isinstance(value, kinds)
+    return isinstance(value, (_Unknown, Built, Token))
 
 
 def _combined(how: ast.operator, left: Any, right: Any) -> Any:
     if _is_opaque(left) or _is_opaque(right) or type(how) not in _BINARY:
         return UNKNOWN
+    if isinstance(how, ast.Mult) and any(isinstance(one, (list, str, tuple)) for one in (left, right)):
+        count = next((one for one in (left, right) if isinstance(one, int)), 0)
+        length = max(len(one) for one in (left, right) if isinstance(one, (list, str, tuple)))
+        if count * length > _LONGEST:
+            return UNKNOWN
     return _BINARY[type(how)](left, right)

@@ -17,6 +17,8 @@ _SOURCES = (104, 136, 56)  # widths of the layers before the row
 _IMAGE = 1003  # the width of what is before them all
 _RAW_SOURCES: tuple[Any, ...] = (-1, [2, 1, 0])
 _REPEATS = 7
+_LETTERS = "nsmlx"
+_MOST = 6  # arguments that tell all of a block's rule
 
 
 @dataclass(frozen=True)
@@ -129,3 +131,70 @@ def _filled(args: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class ParserRule:
+    """How `parse_model` treats a block.
+
+    Attributes:
+        width: the rule for the channels out, as in the table of blocks.
+        arguments: what the constructor is given: c1, c2, n (the repeats), [ch] (all widths that are read), reg_max,
+            end2end, `N` and `scaled(N)` of the row's arguments; `*N` is all of them from N on, ? what is none of these.
+        letters: groups of scales that are treated alike; empty where all are.
+    """
+
+    width: str
+    arguments: tuple[str, ...]
+    letters: tuple[str, ...]
+
+
+@cache
+def rule_of(source: ParserSource, name: str) -> ParserRule:
+    """The rule for a block that a row names.
+
+    Raises:
+        UnreadableParser: it takes no arguments that are tried here, or what comes of them can't be told.
+    """
+    for count in range(_MOST, 0, -1):
+        rows = {letter: probes(source, name, (0,) * count, letter) for letter in _LETTERS}
+        if not all(rows.values()):
+            continue
+        groups: dict[tuple[Any, ...], str] = {}
+        for letter, (probe, *_) in rows.items():
+            key = tuple(map(repr, probe.row.arguments))
+            groups[key] = groups.get(key, "") + letter
+        first = rows[_LETTERS[0]][0]
+        letters = tuple(groups.values()) if len(groups) > 1 else ()
+        return ParserRule(_width(source, name, first), _with_the_rest([*first.words], count), letters)
+    raise UnreadableParser(f"{name} takes none of the arguments that are tried")
+
+
+def _width(source: ParserSource, name: str, probe: Probe) -> str:
+    width, args, sources = probe.row.width, probe.args, probe.sources
+    if isinstance(args[0], int) and width == args[0] // 2:
+        return "scaled"
+    if len(args) > 3 and width == args[1]:  # the first residual layer of a ResNet is not four times as wide
+        other = probes(source, name, (*args[:3], False, *args[4:]), _LETTERS[0])[0].row.width
+        return "args[1]" if other == width else "resnet"
+    for at, argument in enumerate(args):
+        if width == argument:
+            return f"args[{at}]"
+    if len(sources) > 1 and width == sum(sources):
+        return "sum"
+    if width == sources[-1]:
+        return "source" if len(sources) == 1 else "last"
+    if width == _IMAGE:  # nothing was said of it; of a row with one source, that is the row before
+        return "source" if len(sources) == 1 else "previous"
+    return "?"
+
+
+def _with_the_rest(words: list[str], count: int) -> tuple[str, ...]:
+    """The words with `*N` in the place of a run of arguments that reaches the last one."""
+    last = str(count - 1)
+    if last not in words:
+        return tuple(words)
+    start = end = words.index(last)
+    while start and words[start - 1] == str(int(words[start]) - 1):
+        start -= 1
+    return (*words[:start], f"*{words[start]}", *words[end + 1 :])

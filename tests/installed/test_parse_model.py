@@ -115,7 +115,7 @@ def test_a_source_that_is_not_understood_is_refused(tmp_path: Path) -> None:
     tasks = tmp_path / "tasks.py"
     tasks.write_text("def other(): pass\n", encoding="utf-8")
     with pytest.raises(UnreadableParser, match="has no parse_model"):
-        ParserSource(tasks)
+        ParserSource(tasks).rows({"backbone": [], "head": []})
     tasks.write_text("def parse_model(d, ch):\n    async def f(): pass\n", encoding="utf-8")
     with pytest.raises(UnreadableParser, match="line 2: AsyncFunctionDef"):
         ParserSource(tasks).rows({"backbone": [], "head": []})
@@ -137,7 +137,7 @@ def test_what_cannot_be_told_is_doubtful_and_nothing_runs(tmp_path: Path) -> Non
         encoding="utf-8",
     )
     (row,) = ParserSource(tasks).rows({"backbone": [[-1, 1, "Known", [7]]], "head": []})
-    assert (row.block, row.width, row.arguments, row.doubtful) == ("Known", 3, (7,), True)
+    assert (row.block, row.width, row.arguments, row.doubtful) == ("Known", UNKNOWN, (7,), True)
     with pytest.raises(KeyError):
         ParserSource(tasks).rows({"backbone": [[-1, 1, "Nobodys", []]], "head": []})
     assert not trace.exists()
