@@ -3,8 +3,9 @@
 The table holds Ultralytics' own blocks, the operators and hosts of lska-surgeon, and the names that people gave to
 those. What Ultralytics' parser makes of a row (its width, and whether the scale counts) stands in
 `parser_rules`, which was read from the parser's own source. Custom modules are rows that are added:
-`STOCK.with_blocks(declarations)`. A table is a value: it travels with the layers that were read by it, and nothing in
-this process changes it.
+`STOCK.with_blocks(declarations)`. So are the blocks of a fork of Ultralytics, and of a release that the rules are not
+of: `blocks_here()`; what is not known of them is read from its source text when it is asked for. A table is a value: it
+travels with the layers that were read by it, and nothing in this process changes it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .parser_rules import RULES
+from ..installed.package import installed_package
+from .parser_rules import RELEASE, RULES
+
+if TYPE_CHECKING:  # what reads a fork is imported for a fork
+    from ..installed.facts import ClassFacts
+    from ..installed.parse_model import ParserSource
+    from ..installed.probing import ParserRule
 
 #: Kernel size of hosts that people wrote without one.
 _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
@@ -390,6 +397,8 @@ class Block:
         multiple: what its width has to be a multiple of.
         source_width: what its source's width has to be, as the column `in` has it.
         takes_repeats: whether it repeats its inner blocks itself; else its modules stand one behind another.
+        hint: of a fork's block, a rule for stride out over stride in that its class speaks of, where nothing else says
+            it: `fixed`, or `built`, the constructor's argument of that number (1 without that argument).
     """
 
     name: str
@@ -411,6 +420,7 @@ class Block:
     drawn: str | None = None
     custom: CustomModule | None = None
     packed: tuple[PackedMap, ...] = ()
+    hint: tuple[str, float] | None = None
 
     def of_map(self, at: int) -> Block:
         """What the layer is that stands for one of a backbone's maps."""
@@ -507,7 +517,7 @@ class Block:
     @property
     def is_beside(self) -> bool:
         """Whether its rows are attention on its own, which any block could do without."""
-        return self.is_operator or self.keeps_shape
+        return self.is_operator or self.keeps_shape or (self.role == "operator" and self.custom is None)
 
 
 @dataclass(frozen=True)
@@ -517,14 +527,18 @@ class BlockTable:
     Attributes:
         rows: those of Ultralytics and of lska-surgeon.
         declarations: the user's own, which come first.
+        parser: that of the Ultralytics that is installed, where the rules are not its own: it says what a model's rows
+            are, and its blocks come before ours of the same name.
     """
 
     rows: Mapping[str, Block]
     declarations: Declarations = Declarations()
+    parser: ParserSource | None = None
 
     def __getitem__(self, name: str) -> Block:
         """The row of a block; of one that is not known, a row that says so, and what its name speaks of."""
-        return self._custom.get(name) or self.rows.get(name) or Block(name, _role_by_name(name), plain=name)
+        found = self._custom.get(name) or self._of_parser(name) or self.rows.get(name)
+        return found or Block(name, _role_by_name(name), plain=name)
 
     def __iter__(self) -> Iterator[Block]:
         yield from self._custom.values()
@@ -536,7 +550,11 @@ class BlockTable:
 
     def with_blocks(self, declarations: Declarations) -> BlockTable:
         """The table with these custom modules in the place of those that it has."""
-        return BlockTable(self.rows, declarations)
+        return replace(self, declarations=declarations)
+
+    def with_parser(self, parser: ParserSource | None) -> BlockTable:
+        """The table with the blocks that this parser knows, and with what it makes of all rows."""
+        return replace(self, parser=parser)
 
     def custom(self, name: str) -> CustomModule | None:
         """The declaration of a custom module; None for any other block."""
@@ -546,10 +564,72 @@ class BlockTable:
     def _custom(self) -> dict[str, Block]:
         return {name: self._row_of(one) for name, one in self.declarations.blocks.items()}
 
+    def _of_parser(self, name: str) -> Block | None:
+        """A block of the installed Ultralytics' own; None where the table has its row, and where there is none."""
+        if self.parser is None or (name in self.rows and not self.rows[name].is_attention):
+            return None
+        if name not in self._read:
+            self._read[name] = self._read_block(self.parser, name)
+        return self._read[name]
+
+    @cached_property
+    def _read(self) -> dict[str, Block | None]:
+        return {}
+
+    def _read_block(self, parser: ParserSource, name: str) -> Block | None:
+        """What the class of a block says of itself, and the parser of its rows."""
+        from ..installed.facts import facts_of
+        from ..installed.probing import layers_of
+
+        found = parser.class_of(name) if parser.has(name) else None
+        facts = facts_of(found)
+        if facts is None:  # a function gives whole backbones
+            packed = packed_maps(layers_of(parser, name)) if found and found.source else ()
+            return Block(name, "other", plain=name, packed=packed) if packed[1:] else None
+        extends = (self.rows[base] for base in facts.bases if base in self.rows)
+        base = next((row for row in extends if not row.is_attention), None)
+        rule = _rule_or_none(parser, name)
+        if base is not None and base.is_output:
+            return replace(base, name=name, plain=name, width="previous", scaled=None)
+        role = base.role if base else _role_by_name(name)
+        hint = _hint(facts, role)
+        if base is None and role == "other" and hint == ("fixed", 1) and rule and rule.width == "source":
+            role = "operator" if not facts.takes_list else role
+        letters, packed = rule.letters if rule else (), packed_maps(layers_of(parser, name))
+        width = rule.width if rule else "?"
+        return Block(name, role, width, plain=name, letters=letters, packed=packed[1:] and packed, hint=hint)
+
     def _row_of(self, module: CustomModule) -> Block:
         like = self.rows[module.like]
         stride = like.stride if module.stride is None else ("fixed", module.stride)
         return replace(like, name=module.name, stride=stride, op=None, other=None, custom=module, packed=module.packed)
+
+
+def blocks_here() -> BlockTable:
+    """The table that holds for the Ultralytics that is installed: with its parser, where the rules are not its own."""
+    package = installed_package()
+    if package is None or (package.version == RELEASE and not package.is_fork):
+        return STOCK
+    from ..installed.parse_model import installed_parser
+
+    return STOCK.with_parser(installed_parser())
+
+
+def _rule_or_none(parser: ParserSource, name: str) -> ParserRule | None:
+    from ..installed.parse_model import UnreadableParser
+    from ..installed.probing import rule_of
+
+    try:
+        return rule_of(parser, name)
+    except (UnreadableParser, RecursionError):
+        return None
+
+
+def _hint(facts: ClassFacts, role: str) -> tuple[str, float] | None:
+    """What a class speaks of that says its stride; nothing where its name speaks of another."""
+    if facts.stride is not None:
+        return "built", facts.stride[0]
+    return ("fixed", 1) if facts.keeps_size and role not in ("up", "down") else None
 
 
 def _role_by_name(name: str) -> str:

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..wording import clean, shown
 from .blocks import ATTENTION, Block
 from .graph import IMAGE, Graph, Layer, Scaling
+from .parsed import parsed_rows
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
+
+    from ..installed.parse_model import ParsedRow
 
 _SWEEPS = 16  # there and back; each settles whole chains, and no network is known that needs more than four
 _USUAL = (8.0, 16.0, 32.0)
@@ -46,7 +49,10 @@ class Effect(NamedTuple):
 
 
 def strides_of(
-    layers: Sequence[Layer], effects: Sequence[Effect], ratios: Mapping[int, float]
+    layers: Sequence[Layer],
+    effects: Sequence[Effect],
+    ratios: Mapping[int, float],
+    hints: Mapping[int, float] | None = None,
 ) -> list[tuple[float | None, bool]]:
     """Stride of each layer, and whether it is sure; (None, False) where it is not known, (None, True) for no map.
 
@@ -54,8 +60,9 @@ def strides_of(
         layers: the rows.
         effects: what each does.
         ratios: for rows that do something unknown, what the caller believes that they do.
+        hints: the same, for where the rows around them do not say it.
     """
-    found = _Strides(layers, effects)
+    found = _Strides(layers, effects, hints or {})
     found.forwards()
     found.sure = [stride is not None for stride in found.stride]
     found.fit(ratios)
@@ -63,8 +70,8 @@ def strides_of(
 
 
 class _Strides:
-    def __init__(self, layers: Sequence[Layer], effects: Sequence[Effect]) -> None:
-        self.layers, self.effects = layers, effects
+    def __init__(self, layers: Sequence[Layer], effects: Sequence[Effect], hints: Mapping[int, float]) -> None:
+        self.layers, self.effects, self.hints = layers, effects, dict(hints)
         self.stride: list[float | None] = [None] * len(layers)
         self.sure: list[bool] = []
         self.changed = False
@@ -87,7 +94,7 @@ class _Strides:
                     self._set(layer.index, read.pop() if len(read) == 1 else None)
             for layer, effect in zip(reversed(self.layers), reversed(self.effects)):
                 self._backwards(layer, effect)
-            if not self.changed and not self._learn(ratios) and not self._usual():
+            if not self.changed and not self._learn(ratios) and not self._take_hints(ratios) and not self._usual():
                 return
 
     def _forwards(self, layer: Layer, effect: Effect, believed: float | None = None) -> float | None:
@@ -136,6 +143,13 @@ class _Strides:
                 ratios[layer.index] = next(iter(one))
                 learnt = learnt or self._of(layer.sources[0]) is not None
         return learnt
+
+    def _take_hints(self, ratios: dict[int, float]) -> bool:
+        """Between its halves: what the rows' own classes speak of."""
+        taken = {index: ratio for index, ratio in self.hints.items() if index not in ratios}
+        ratios.update(taken)
+        self.hints.clear()
+        return bool(taken)
 
     def _usual(self) -> bool:
         """Case 3, the other half."""
@@ -194,16 +208,34 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    strides = strides_of(graph.layers, [effect_of(layer) for layer in graph], ratios or {})
+    parsed = parsed_rows(graph.layers, graph.settings, scaling)
+    hints = dict(_hints(graph.layers, parsed)) if parsed else {}
+    strides = strides_of(graph.layers, [effect_of(layer) for layer in graph], ratios or {}, hints)
     shapes: list[Shape] = []
     image = Shape(channels_in(graph.settings), 1.0)
     previous = image
     for layer, (stride, sure) in zip(graph, strides):
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
-        channels = _channels(layer, sources, previous, graph.settings, scaling)
+        row = parsed[layer.index] if parsed else None
+        if row is not None and type(row.width) is int and row.width:
+            channels: int | None = row.width
+        elif row is None or row.refused or layer.map is not None:
+            channels = _channels(layer, sources, previous, graph.settings, scaling)
+        else:
+            channels = None
         previous = Shape(channels if channels is None else min(channels, MOST_CHANNELS + 1), stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
+
+
+def _hints(layers: Sequence[Layer], parsed: Sequence[ParsedRow]) -> Iterator[tuple[int, float]]:
+    """What the classes of a fork's rows speak of, for each that says it: stride out over stride in."""
+    for layer, row in zip(layers, parsed):
+        rule, number = layer.kind.hint or ("", 0)
+        if rule == "fixed":
+            yield layer.index, number
+        elif rule == "built" and not row.doubtful:
+            yield layer.index, _number(row.arguments, int(number), 1)
 
 
 def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:

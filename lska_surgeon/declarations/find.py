@@ -37,6 +37,7 @@ from ..core.blocks import (
     CustomModule,
     Declarations,
     PackedMap,
+    blocks_here,
     packed_maps,
 )
 from ..core.operators import CBAM, OP_BLOCKS
@@ -427,7 +428,7 @@ def telling_children(blocks: BlockTable) -> Iterator[None]:
 
 def find_blocks(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> BlockTable:
     """The table of blocks that holds for a call; arguments and errors as for `find_declarations`."""
-    return STOCK.with_blocks(find_declarations(blocks, near))
+    return blocks_here().with_blocks(find_declarations(blocks, near))
 
 
 @contextmanager
@@ -448,7 +449,7 @@ def active_declarations() -> Declarations:
 
 def active_blocks() -> BlockTable:
     """The table of blocks that holds for what is built now."""
-    return STOCK.with_blocks(active_declarations())
+    return blocks_here().with_blocks(active_declarations())
 
 
 def untrusted(declarations: Declarations) -> str:

@@ -16,7 +16,7 @@ import builtins
 import copy
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -288,7 +288,8 @@ class ParserSource:
         channels: int = 3,
         *,
         told: Mapping[int, Sequence[int]] | None = None,
-        registered: Sequence[str] = (),
+        changed: Mapping[int, Callable[[int], int | None]] | None = None,
+        registered: Collection[str] = (),
     ) -> list[ParsedRow]:
         """The same; a row that `parse_model` would refuse says why, and what comes behind it is read all the same.
 
@@ -296,13 +297,14 @@ class ParserSource:
             model: the dictionary, with `scale` where it has scales; it is not changed.
             channels: of the image.
             told: number of a row that is a whole backbone -> the widths of its maps, where they are known.
+            changed: number of a row that stands for another -> that one's width, from what the parser gives it.
             registered: names of blocks that are put into the parser's module when it runs.
 
         Raises:
             UnreadableParser: the parser is written in a way that is not understood here.
             Exception: whatever `parse_model` itself would raise before it comes to the rows.
         """
-        return Reading(self, model, channels, told, registered).rows
+        return Reading(self, model, channels, told, changed, registered).rows
 
     def has(self, name: str) -> bool:
         """Whether a row may name a block so, for the parser finds that name."""
@@ -381,10 +383,11 @@ class Reading:
         model: Mapping[str, Any],
         channels: int = 3,
         told: Mapping[int, Sequence[int]] | None = None,
-        registered: Sequence[str] = (),
+        changed: Mapping[int, Callable[[int], int | None]] | None = None,
+        registered: Collection[str] = (),
     ) -> None:
         self.source, self.steps, self.depth = source, 0, 0
-        self.told, self.registered = told or {}, frozenset(registered)
+        self.told, self.changed, self.registered = told or {}, changed or {}, frozenset(registered)
         self.at, self.index = 0, -1
         self.rows: list[ParsedRow] = []
         self.loop: ast.For | None = None
@@ -579,7 +582,7 @@ class Reading:
             for self.at, item in enumerate(items):
                 self.rows.append(self._row(item, env))
             raise _Return  # what comes behind says nothing of rows
-        named = [env.get(part.id) for part in ast.walk(node.iter) if isinstance(part, ast.Name)]
+        named = [env.get(name) for name in _gone_over(node.iter)]
         lists = [(value, len(value)) for value in named if isinstance(value, list)]
         for item in items:
             self.step()
@@ -641,6 +644,9 @@ class Reading:
             return UNKNOWN
         if doubtful:
             widths[len(known) :] = [UNKNOWN] * (len(widths) - len(known))
+        if self.at in self.changed and type(widths[-1]) is int:
+            width = self.changed[self.at](widths[-1])
+            widths[-1] = UNKNOWN if width is None else width
         added = widths[len(known) :]
         return added if len(added) > 1 else UNKNOWN if _is_unknown(added[0]) else added[0]
 
@@ -1037,6 +1043,15 @@ def _caught(node: ast.expr | None) -> tuple[type[BaseException], ...]:
     names = node.elts if isinstance(node, ast.Tuple) else [node]
     kinds = [getattr(builtins, one.id, Exception) if isinstance(one, ast.Name) else Exception for one in names]
     return tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseException))
+
+
+def _gone_over(node: ast.expr) -> list[str]:
+    """The variables that a loop goes over, not those that only say how often."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in ("range", "len"):
+        return [name for part in node.args for name in _gone_over(part)]
+    return []
 
 
 def _is_over_rows(node: ast.For) -> bool:

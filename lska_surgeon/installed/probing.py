@@ -7,6 +7,7 @@ and for saying what a row of one may have.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -18,6 +19,7 @@ _IMAGE = 1003  # the width of what is before them all
 _RAW_SOURCES: tuple[Any, ...] = (-1, [2, 1, 0])
 _REPEATS = 7
 _LETTERS = "nsmlx"
+_SETTINGS = {"nc": 80, "reg_max": "reg_max", "end2end": "end2end"}
 _MOST = 6  # arguments that tell all of a block's rule
 
 
@@ -109,8 +111,7 @@ def _built(source: ParserSource, block: str, args: tuple[Any, ...], letter: str 
 @cache
 def _reading(source: ParserSource, letter: str | None) -> Reading:
     scale = letter or "?"  # like no letter that is asked for by name
-    settings = {"nc": 80, "reg_max": "reg_max", "end2end": "end2end", "scale": scale}
-    model = {**settings, "scales": {scale: [1.0, 0.5, 10**6]}, "backbone": [], "head": []}
+    model = {**_SETTINGS, "scale": scale, "scales": {scale: [1.0, 0.5, 10**6]}, "backbone": [], "head": []}
     try:
         return Reading(source, model, _IMAGE)
     except UnreadableParser:
@@ -168,6 +169,15 @@ def rule_of(source: ParserSource, name: str) -> ParserRule:
         letters = tuple(groups.values()) if len(groups) > 1 else ()
         return ParserRule(_width(source, name, first), _with_the_rest([*first.words], count), letters)
     raise UnreadableParser(f"{name} takes none of the arguments that are tried")
+
+
+@cache
+def layers_of(source: ParserSource, name: str) -> int:
+    """How many layers the numbers count a row for, where it is the first: several for a whole backbone."""
+    for args in ([], [False], [64]):
+        with suppress(UnreadableParser, RecursionError):
+            return source.read({**_SETTINGS, "backbone": [[-1, 1, name, args]], "head": []})[0].counts
+    return 1
 
 
 def _width(source: ParserSource, name: str, probe: Probe) -> str:
