@@ -17,7 +17,7 @@ from ..core.alignment import AlignedRow, align_rows, is_width, likenesses
 from ..core.graph import IMAGE, Graph, Layer, Scaling, as_from
 from ..core.shapes import Shape, shapes_of
 from ..errors import GraphError
-from ..modelfile.sources import stock_models
+from ..modelfile.sources import released_models, stock_models
 from ..modelfile.text import read_plain
 
 #: How many stock models are aligned in full after a look at their blocks.
@@ -111,16 +111,24 @@ _SECTION = re.compile(r"^(backbone|head):", re.MULTILINE)
 _TOKEN = re.compile(r"""[ \t]*(\[|\]|,|"[^"]*"|'[^']*'|[^\[\],]+)""")
 
 
-@cache
 def stock_blocks() -> dict[str, tuple[str, ...]]:
-    """Stock file name -> its blocks in order."""
-    return {name: tuple(_BLOCK.findall(_text(path))) for name, path in stock_models().items()}
+    """File name of each model that a release has -> its blocks in order."""
+    return _blocks_of(tuple(released_models().items()))
 
 
 @cache
+def _blocks_of(models: tuple[tuple[str, Path], ...]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(_BLOCK.findall(_text(path))) for name, path in models}
+
+
 def stock_graph(name: str) -> Graph | None:
     """A stock model's graph without its settings; None when its file is not written one row to a line."""
-    text = _text(stock_models()[name])
+    return _graph_of(name, stock_models()[name])
+
+
+@cache
+def _graph_of(name: str, path: Path) -> Graph | None:
+    text = _text(path)
     starts = {match[1]: match.start() for match in _SECTION.finditer(text)}
     layers: list[Layer] = []
     for match in _ROW.finditer(text):

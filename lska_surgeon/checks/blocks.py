@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from ..core.blocks import (
@@ -28,6 +27,7 @@ from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
 from ..files import as_path, check_target, write_text
 from ..installed.names import parsed_names, stock_modules, torch_layers
+from ..installed.parse_model import of_installed
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
@@ -61,7 +61,7 @@ def is_stock_but_not_parsed(block: str) -> bool:
     return known is not None and block not in known and block in stock_modules()
 
 
-@cache
+@of_installed
 def nearest(block: str) -> str | None:
     """The known block whose name an unknown one is nearly, or None when none is that near."""
     name = block.rpartition(".")[2]

@@ -6,7 +6,6 @@ How many a block's row takes, and which, is what the installed parser reads of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
 from ..installed.facts import Constructor
 from ..installed.names import constructor, is_installed, parsed_names
+from ..installed.parse_model import UnreadableParser, installed_parser, of_installed
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
@@ -261,7 +261,7 @@ class Taken(NamedTuple):
     required: int
 
 
-@cache
+@of_installed
 def taken_by(block: str, letter: str | None) -> Taken | None:
     """The arguments that a block's row takes, at a scale; None where that is not known."""
     fine: list[int] = []
@@ -294,7 +294,7 @@ def built_from(block: str, given: int, letter: str | None) -> tuple[Probe, ...]:
     return _built(block, given, letter) or ()
 
 
-@cache
+@of_installed
 def begins_with_source(block: str) -> bool:
     """Whether a row's first argument is what the class believes to be the width of its source, whatever that has."""
     wanted = constructor(block)
@@ -310,7 +310,7 @@ def _has_own_width(block: str) -> bool:
     return wanted is not None and any(map(WIDTH_OUT.fullmatch, wanted.parameters[:2]))
 
 
-@cache
+@of_installed
 def _fault(block: str, given: int, letter: str | None) -> str | None:
     return _fault_of_all(_built(block, given, letter), constructor(block)) if is_installed(block) else _NOT_KNOWN
 
@@ -320,15 +320,14 @@ def _built(block: str, given: int, letter: str | None) -> tuple[Probe, ...] | No
     return _built_at(block, given, letter) if letter and any(probe.row.by_scale for probe in at_any or ()) else at_any
 
 
-@cache
+@of_installed
 def _built_at(block: str, given: int, letter: str | None) -> tuple[Probe, ...] | None:
     return _probes(block, (0,) * given, letter)
 
 
 def _probes(block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...] | None:
     """What the parser makes of rows with such arguments; None where that is not known."""
-    from ..installed.parse_model import UnreadableParser, installed_parser  # here, for few rows need it
-    from ..installed.probing import probes
+    from ..installed.probing import probes  # here, for few rows need it
 
     parser = installed_parser()
     try:

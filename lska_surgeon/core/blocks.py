@@ -420,6 +420,10 @@ class Block:
     drawn: str | None = None
     custom: CustomModule | None = None
     packed: tuple[PackedMap, ...] = ()
+    new_args: tuple[str, str] | None = None
+    multiple: int = 1
+    source_width: str = "1"
+    takes_repeats: bool = False
     hint: tuple[str, float] | None = None
 
     def of_map(self, at: int) -> Block:
@@ -434,11 +438,6 @@ class Block:
             gives=_GIVES["maps"],
             packed=(),
         )
-
-    new_args: tuple[str, str] | None = None
-    multiple: int = 1
-    source_width: str = "1"
-    takes_repeats: bool = False
 
     @property
     def is_known(self) -> bool:

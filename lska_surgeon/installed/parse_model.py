@@ -19,11 +19,11 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from .package import installed_package
+from .package import NAME, root_of
 from .sources import Found, Source, Sources
 
 #: More statements than any parser takes for any network.
@@ -362,16 +362,34 @@ class ParserSource:
 
 def installed_parser() -> ParserSource | None:
     """That of the Ultralytics that is installed; None where there is none."""
-    package = installed_package()
-    if package is None or not package.tasks.is_file():
-        return None
-    found = package.tasks.stat()
-    return _parser_at(package.tasks, found.st_size, found.st_mtime_ns)
+    root = root_of(NAME)
+    tasks = root / "nn" / "tasks.py" if root else None
+    with suppress(OSError):
+        found = tasks.stat() if tasks else None
+        return _parser_at(tasks, found.st_size, found.st_mtime_ns) if tasks and found else None
+    return None
 
 
 @cache
 def _parser_at(tasks: Path, size: int, changed: int) -> ParserSource:
     return ParserSource(tasks)
+
+
+Answer = TypeVar("Answer")
+
+
+def of_installed(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Keep a function's answers for as long as it is the same Ultralytics that is installed."""
+
+    @cache
+    def answer(parser: ParserSource | None, *args: Any) -> Answer:
+        return function(*args)
+
+    @wraps(function)
+    def called(*args: Any) -> Answer:
+        return answer(installed_parser(), *args)
+
+    return called
 
 
 class Reading:

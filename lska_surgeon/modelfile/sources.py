@@ -5,15 +5,16 @@ It imports neither torch nor ultralytics.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..errors import CheckpointError, DocumentError
 from ..files import no_file
+from ..installed.package import NAME, Package, installed_package, root_of
 
 # Ultralytics' own reading of a file name, widened by the `e-` that its newer releases accept.
 _SCALE_IN_NAME = re.compile(r"yolo(?:e-)?v?\d+([nslmx])")
@@ -45,8 +46,8 @@ class Source(NamedTuple):
 
     @property
     def is_stock(self) -> bool:
-        """Whether it is one of the files that ship with ultralytics, which are right."""
-        return self.path in stock_models().values()
+        """Whether it is one of the files that releases of ultralytics ship, which are right."""
+        return self.path in released_models().values()
 
     @property
     def is_checkpoint(self) -> bool:
@@ -79,17 +80,29 @@ def without_scale(name: str) -> str:
     return _SCALE_IN_PATH.sub(r"\1\3", name)
 
 
-@cache
-def stock_models() -> dict[str, Path]:
+def stock_models() -> Mapping[str, Path]:
     """Name -> path of every model YAML in the installed ultralytics; empty when it is not installed."""
-    spec = importlib.util.find_spec("ultralytics")
-    if spec is None or not spec.submodule_search_locations:
-        return {}
+    root = root_of(NAME)
+    return _models_in(root) if root else {}
+
+
+@cache
+def _models_in(root: Path) -> Mapping[str, Path]:
     found: dict[str, Path] = {}
-    for root in spec.submodule_search_locations:
-        for path in sorted(Path(root, "cfg", "models").rglob("*.yaml")):
-            found.setdefault(path.name, path)
+    for path in sorted((root / "cfg" / "models").rglob("*.yaml")):
+        found.setdefault(path.name, path)
     return found
+
+
+def released_models() -> Mapping[str, Path]:
+    """Those of them that a release has, whatever a fork has put beside them."""
+    package, models = installed_package(), stock_models()
+    return _released(package, tuple(models.items())) if package and package.is_fork else models
+
+
+@cache
+def _released(fork: Package, models: tuple[tuple[str, Path], ...]) -> Mapping[str, Path]:
+    return {name: path for name, path in models if fork.is_released_model(path.read_text("utf-8", "replace"))}
 
 
 def find_source(

@@ -17,9 +17,8 @@ from support.forks import STYLES, Fork, edited, make_fork
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK, blocks_here
-from lska_surgeon.core.graph import Scaling, scaling_of
+from lska_surgeon.core.graph import scaling_of
 from lska_surgeon.core.parsed import parsed_rows
-from lska_surgeon.installed.parse_model import UNKNOWN
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.model import load
 
