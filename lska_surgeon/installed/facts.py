@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .sources import Found, Source
+from .python_files import Found, PythonFile
 
 _DEEPEST = 20  # base classes that are followed
 _STRIDES = ("s", "stride", "strides")
@@ -91,7 +91,7 @@ def _methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
     return {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
 
 
-def _base(node: ast.expr, source: Source) -> Found | None:
+def _base(node: ast.expr, source: PythonFile) -> Found | None:
     """What a base class is, by the name that stands there."""
     if isinstance(node, ast.Attribute):
         owner = _base(node.value, source)
@@ -101,13 +101,13 @@ def _base(node: ast.expr, source: Source) -> Found | None:
     return source.followed(node.id) if isinstance(node, ast.Name) else None
 
 
-def _names_of_bases(node: ast.ClassDef, source: Source) -> Iterator[str]:
+def _names_of_bases(node: ast.ClassDef, source: PythonFile) -> Iterator[str]:
     for base in node.bases:
         found = _base(base, source)
         yield found.name if found else f"?.{ast.unparse(base)}"
 
 
-def _family(node: ast.ClassDef, source: Source, depth: int = 0) -> Iterator[tuple[ast.ClassDef, Source]]:
+def _family(node: ast.ClassDef, source: PythonFile, depth: int = 0) -> Iterator[tuple[ast.ClassDef, PythonFile]]:
     """The classes of the package that a class extends, the nearest first."""
     for base in node.bases if depth < _DEEPEST else ():
         found = _base(base, source)
@@ -117,7 +117,7 @@ def _family(node: ast.ClassDef, source: Source, depth: int = 0) -> Iterator[tupl
             yield from _family(there, found.source, depth + 1)
 
 
-def _constructor(source: Source, node: ast.ClassDef, depth: int = 0) -> Constructor | None:
+def _constructor(source: PythonFile, node: ast.ClassDef, depth: int = 0) -> Constructor | None:
     """The constructor of a class, or that of the class which it extends first."""
     methods = _methods(node)
     if depth > _DEEPEST or node.keywords or node.decorator_list or "__new__" in methods:

@@ -8,7 +8,7 @@ from functools import cache
 from .facts import ClassFacts, Constructor, facts_of
 from .package import root_of
 from .parse_model import ParserSource, installed_parser
-from .sources import Source, Sources
+from .python_files import PythonFile, PythonFiles
 
 _SCALE = re.compile(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[")
 
@@ -58,9 +58,9 @@ def torch_layers() -> frozenset[str] | None:
 
 
 @cache
-def _torch_file(name: str) -> Source | None:
+def _torch_file(name: str) -> PythonFile | None:
     root = root_of("torch")
-    return Sources(root).at(root / name) if root and (root / name).is_file() else None
+    return PythonFiles(root).at(root / name) if root and (root / name).is_file() else None
 
 
 def parsed_names() -> frozenset[str] | None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .package import NAME, root_of
-from .sources import Found, Source, Sources
+from .python_files import Found, PythonFile, PythonFiles
 
 #: More statements than any parser takes for any network.
 _MOST_STEPS = 3_000_000
@@ -145,7 +145,7 @@ _OURS = (_Break, _Continue, _Return, UnreadableParser, RecursionError)
 class _Frame(dict[str, Any]):
     """The variables of a function, and the file whose names it has beside them."""
 
-    def __init__(self, source: Source, *values: Any) -> None:
+    def __init__(self, source: PythonFile, *values: Any) -> None:
         super().__init__(*values)
         self.source = source
 
@@ -243,14 +243,14 @@ class ParserSource:
     """
 
     def __init__(self, tasks: Path) -> None:
-        self.files = Sources(tasks.parents[1])
+        self.files = PythonFiles(tasks.parents[1])
         self.tasks = self.files.at(tasks)
         self._meanings: dict[tuple[Path, str], Any] = {}
         #: Sets of what is no variable: the file, the names, and the set.
-        self.sets: dict[ast.Set, tuple[Source, set[str], frozenset[Any]]] = {}
+        self.sets: dict[ast.Set, tuple[PythonFile, set[str], frozenset[Any]]] = {}
 
     @cached_property
-    def function(self) -> tuple[Source, ast.FunctionDef, list[str]]:
+    def function(self) -> tuple[PythonFile, ast.FunctionDef, list[str]]:
         """Where `parse_model` is, and what it takes.
 
         Raises:
@@ -322,7 +322,7 @@ class ParserSource:
         return frozenset(handed_on.names()) if handed_on else frozenset()
 
     @property
-    def _modules(self) -> Source | None:
+    def _modules(self) -> PythonFile | None:
         return self.files.module(self.tasks.path, 0, f"{self.files.root.name}.nn.modules")
 
     def class_of(self, name: str) -> Found | None:
@@ -330,7 +330,7 @@ class ParserSource:
         places = [place for place in (self.tasks, self._modules) if place and place.find(name)]
         return places[0].followed(name) if places else None
 
-    def meaning(self, source: Source, name: str, evaluate: Callable[[ast.expr, Source], Any]) -> Any:
+    def meaning(self, source: PythonFile, name: str, evaluate: Callable[[ast.expr, PythonFile], Any]) -> Any:
         """What a name means in a file: a token, or what it was assigned; None where nothing binds it."""
         key = source.path, name
         if key not in self._meanings:
@@ -338,7 +338,7 @@ class ParserSource:
             self._meanings[key] = self._meaning(source.find(name), evaluate)
         return self._meanings[key]
 
-    def _meaning(self, found: Found | None, evaluate: Callable[[ast.expr, Source], Any]) -> Any:
+    def _meaning(self, found: Found | None, evaluate: Callable[[ast.expr, PythonFile], Any]) -> Any:
         if found is None:
             return None
         if found.source is None:
@@ -355,7 +355,7 @@ class ParserSource:
         source = self.module(token.home) if token.home else None
         return Found(source, token.name) if source else None
 
-    def module(self, name: str) -> Source | None:
+    def module(self, name: str) -> PythonFile | None:
         """A file of the package by its dotted name; None for one outside."""
         return self.files.module(self.tasks.path, 0, name)
 
@@ -696,7 +696,7 @@ class Reading:
         meant = self.meaning(env.source, node.id)
         return _PURE.get(node.id, UNKNOWN) if meant is None else meant
 
-    def meaning(self, source: Source, name: str) -> Any:
+    def meaning(self, source: PythonFile, name: str) -> Any:
         """What a name at the top of a file means; None where nothing binds it."""
         if name in self.registered and source is self.file and source.find(name) is None:
             return Token(name, source.dotted)

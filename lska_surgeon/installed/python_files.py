@@ -56,7 +56,7 @@ class Found(NamedTuple):
         name: its name there; outside, the dotted one.
     """
 
-    source: Source | None
+    source: PythonFile | None
     name: str
 
     @property
@@ -65,7 +65,7 @@ class Found(NamedTuple):
         return self.source.node(self.name) if self.source and self.name else None
 
 
-class Sources:
+class PythonFiles:
     """The files of one package, read as they are asked for.
 
     Args:
@@ -74,16 +74,16 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read: dict[Path, Source] = {}
-        self._modules: dict[tuple[Path, str], Source | None] = {}
+        self._read: dict[Path, PythonFile] = {}
+        self._modules: dict[tuple[Path, str], PythonFile | None] = {}
 
-    def at(self, path: Path) -> Source:
+    def at(self, path: Path) -> PythonFile:
         """A file, which has to be there."""
         if path not in self._read:
-            self._read[path] = Source(path, self)
+            self._read[path] = PythonFile(path, self)
         return self._read[path]
 
-    def module(self, importer: Path, level: int, name: str) -> Source | None:
+    def module(self, importer: Path, level: int, name: str) -> PythonFile | None:
         """The module that a file imports; None for one outside."""
         if level:
             base = importer.parents[level - 1]
@@ -99,7 +99,7 @@ class Sources:
         return self._modules[base, name]
 
 
-class Source:
+class PythonFile:
     """One file.
 
     Attributes:
@@ -108,7 +108,7 @@ class Source:
         files: those of its package.
     """
 
-    def __init__(self, path: Path, files: Sources) -> None:
+    def __init__(self, path: Path, files: PythonFiles) -> None:
         self.path, self.files = path, files
         self.text = path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n")
         self._stars: list[tuple[int, _Import]] = []
