@@ -140,8 +140,10 @@ def digest_of(root: Path) -> str:
 
 
 def _listed(root: Path) -> dict[str, str] | None:
-    """What pip has installed there: file, from the package's folder -> digest; None where it says nothing of it."""
+    """What pip has installed there from an index: file, from the package's folder -> digest; None where it has not."""
     for record in root.parent.glob(f"{NAME}-*.dist-info/RECORD"):
+        if record.with_name("direct_url.json").exists():  # it came from a folder or a repository, as a fork does
+            continue
         lines = [line.rsplit(",", 2) for line in _content(record).decode("utf-8", errors="replace").splitlines()]
         found = dict(_digests(line for line in lines if len(line) == 3))
         if "nn/tasks.py" in found:

@@ -93,6 +93,18 @@ def trapz_calls(root: Path) -> list[Place]:
     return [] if "trapezoid" in text else [Place(file, _line(text, found.start())) for found in _TRAPZ.finditer(text)]
 
 
+def onnx_exports(root: Path) -> list[Place]:
+    """Where a network is exported to ONNX by torch's way of the day, which since torch 2.9 needs `onnxscript`.
+
+    Args:
+        root: the folder of Ultralytics.
+    """
+    file = root / "engine" / "exporter.py"
+    calls = [node for part in _parsed(file) for node in ast.walk(part) if isinstance(node, ast.Call)]
+    exports = [call for call in calls if ast.unparse(call.func) == "torch.onnx.export"]
+    return [Place(file, call.lineno) for call in exports if not {"dynamo", None} & {word.arg for word in call.keywords}]
+
+
 def unsafe_loads(root: Path) -> list[Place]:
     """Where a checkpoint is opened by a `torch.load` that is not told whether it may hold more than weights."""
     if _PATCHED.search(_read(root / "utils" / "__init__.py")):

@@ -15,12 +15,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
 from ..errors import SurgeonError, needs
 from ..installed.package import NAME, Package, installed_package, to_import_it
-from ..installed.pitfalls import MissingModule, missing_modules, trapz_calls, unsafe_loads
+from ..installed.pitfalls import MissingModule, missing_modules, onnx_exports, trapz_calls, unsafe_loads
 from ..reports import Part, Report, Result, Table
 from ..wording import counted, plural
 from . import autoload
@@ -31,6 +32,7 @@ PACKAGES = ("ultralytics", "torch", "torchvision", "fvcore", "numpy", "click", "
 EXTRAS = ("onnx", "onnxruntime", "onnxslim")
 _NO_TRAPZ = (2, 4)  # NumPy's first release without `trapz`
 _WEIGHTS_ALONE = (2, 6)  # torch's first release that loads nothing else unless told
+_DYNAMO = (2, 9)  # torch's first release that exports to ONNX through its compiler unless told
 _UPGRADE = f"pip install -U {NAME}"
 _LISTED = 4  # changed files that are named
 
@@ -168,6 +170,14 @@ def _old_calls(package: Package, versions: Mapping[str, str | None]) -> Iterator
         mend = f"write weights_only=False into torch.load in {loads[0].file} ({lines})"
         remedy = mend if package.is_fork else _UPGRADE
         yield Trap("torch", f"{problem}: it opens none", f"{remedy}, or pip install 'torch<2.6' torchvision")
+
+    exports = onnx_exports(package.root)
+    if exports and torch and _numbers(torch) >= _DYNAMO and versions["onnx"] and not find_spec("onnxscript"):
+        problem = f"{_who(package)} exports to ONNX by the way that torch {torch} takes unless told ({exports[0]})"
+        mend = "write dynamo=False there" if package.is_fork else _UPGRADE
+        yield Trap(
+            "onnx", f"{problem}, and onnxscript is not installed: it fails", f"pip install onnxscript, or {mend}"
+        )
 
 
 def _who(package: Package) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.metadata
 from pathlib import Path
 
@@ -94,6 +96,25 @@ def test_a_file_changed_in_place_makes_a_fork(tmp_path: Path, monkeypatch: pytes
         assert package is not None
         assert not package.is_fork
         (fork.package / "nn" / "modules" / "mine.py").touch()
+        package = installed_package()
+        assert package is not None
+        assert package.is_fork
+
+
+def test_what_pip_installed_from_a_repository_is_a_fork_though_its_list_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork = make_fork(tmp_path / "site-packages")
+    about = fork.root / "ultralytics-8.3.2.dist-info"
+    about.mkdir()
+    digest = base64.urlsafe_b64encode(hashlib.sha256((fork.package / "nn" / "tasks.py").read_bytes()).digest())
+    lines = [f"ultralytics/nn/tasks.py,sha256={digest.decode().rstrip('=')},1"]
+    for file in (fork.package / "nn" / "modules").glob("*.py"):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest())
+        lines.append(f"ultralytics/nn/modules/{file.name},sha256={digest.decode().rstrip('=')},1")
+    (about / "RECORD").write_text("\n".join(lines), encoding="utf-8")
+    (about / "direct_url.json").write_text('{"url": "https://example.org/fork"}', encoding="utf-8")
+    with fork.imported(monkeypatch):
         package = installed_package()
         assert package is not None
         assert package.is_fork

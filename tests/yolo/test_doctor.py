@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
@@ -183,6 +184,7 @@ def test_fork_is_known_as_one_and_its_traps_have_remedies_for_a_fork(site: Site,
         "ultralytics/utils/plotting.py": "def plot():\n    import seaborn_x, pandas_x\n",
         "ultralytics/engine/trainer.py": "def device():\n    import cpuinfo\n    try:\n        import thop\n"
         "    except ImportError:\n        thop = None\n",
+        "ultralytics/engine/exporter.py": "def export(model):\n    torch.onnx.export(model, opset_version=10)\n",
         "requirements.txt": "einops-of-mine>=0.8  # for rearrange\n",
     })  # fmt: skip
     done = site.doctor("--json", first=str(fork.parent))
@@ -195,6 +197,14 @@ def test_fork_is_known_as_one_and_its_traps_have_remedies_for_a_fork(site: Site,
         "first",
     ]
     traps = [(trap["name"], trap["problem"], trap["remedy"]) for trap in told["traps"]]
+    if importlib.util.find_spec("onnxscript") is None:
+        exporter = f"line 2 of {fork / 'engine/exporter.py'}"
+        problem = "your fork of ultralytics 8.2.51 exports to ONNX by the way that torch 2.10.0 takes unless told"
+        assert traps.pop(3) == (
+            "onnx",
+            f"{problem} ({exporter}), and onnxscript is not installed: it fails",
+            "pip install onnxscript, or write dynamo=False there",
+        )
     tasks, metrics = fork / "nn" / "tasks.py", fork / "utils" / "metrics.py"
     too_old = "ultralytics 8.2.51 is older than 8.3.0, the first that lska-surgeon works with"
     assert traps == [
