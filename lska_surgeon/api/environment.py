@@ -29,12 +29,13 @@ def blocks(source: PathLike | None = None, *, blocks: Blocks = None) -> Inventor
     []
 
     Args:
-        source: a model YAML, or a Python file with classes, which is parsed and not run; None for no file.
+        source: a model YAML, a Python file with classes, or the folder of a fork of Ultralytics, whose files are parsed
+            and not run; None for no file.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Raises:
-        DocumentError: the file is not there, or is neither.
-        DeclarationError: the declaration can't be read.
+        DocumentError: the file is not there, or is none of them.
+        DeclarationError: the declaration or the fork can't be read.
     """
     return inventory(name_or_none(source), table_of(blocks))
 

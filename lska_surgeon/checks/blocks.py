@@ -25,7 +25,7 @@ from ..core.blocks import (
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
-from ..files import as_path, check_target, write_text
+from ..files import as_path, check_target, replace_all, write_text
 from ..installed.names import parsed_names, stock_modules, torch_layers
 from ..installed.parse_model import of_installed
 from ..modelfile.document import Document
@@ -118,6 +118,9 @@ class Inventory(Result):
         left_out: blocks of it that no declaration can name, and why.
         notes: what the user should know.
         asked: the name by which the file was asked for.
+        files: of a fork, the files that its declarations name, by their path from the declaration's folder on.
+        models: of a fork, each of its models that names a block of its own, and why a release does not build it as the
+            fork does; nothing where it does.
     """
 
     declarations: Declarations
@@ -126,6 +129,8 @@ class Inventory(Result):
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     asked: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -160,6 +165,7 @@ class Inventory(Result):
                 }
                 for block in self.guessed.values()
             ],
+            **({"models": {str(path): problem or None for path, problem in self.models.items()}} if self.files else {}),
             "notes": list(self.notes),
         }
         return Report(summary, (part,), self.notes, data)
@@ -192,15 +198,28 @@ class Inventory(Result):
         if not self.guessed:
             raise TargetError(f"{self._none_guessed}, so there is nothing to write into {target}")
         check_target(target, force=force)
+        copies = {target.parent / path: text for path, text in self.files.items()}
+        there = next((path for path in copies if path.exists()), None)
+        if there and not force:
+            raise TargetError(f"{there} exists: use --force to overwrite it")
         tables = toml_of(self.guessed.values(), TOOL if target.name == PROJECT_FILE else "")
         text = f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{tables}"
         parse_declarations(target, text)
-        write_text(target, text, force=force)
+        if copies:
+            replace_all({**copies, target: text})
+        else:
+            write_text(target, text, force=force)
         return target
+
+    @property
+    def copied(self) -> str:
+        """What is written beside the declaration; nothing for none."""
+        folder = next(iter(self.files), "").partition("/")[0]
+        return f", and {len(self.files)} files of the fork's classes into {folder}" if folder else ""
 
 
 def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventory:
-    """The blocks of a table; of a model YAML, or of a Python file with classes, those that are not known yet.
+    """The blocks of a table; of a model YAML, a Python file with classes or a fork, those that are not known yet.
 
     Raises:
         SurgeonError: the file can't be read.
@@ -208,6 +227,8 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventor
     declarations = blocks.declarations
     if source is None:
         return Inventory(declarations)
+    if Path(source).is_dir():
+        return _of_fork(source, blocks)
     if source.endswith(".py"):
         path = Path(source)
         guessed = {name: block for name, block in scan(path).items() if name not in declarations.blocks}
@@ -224,6 +245,21 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventor
     notes += [f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items()]
     kept = {name: block for name, block in guessed.items() if name not in left_out}
     return Inventory(declarations, path, kept, left_out, tuple(notes), source)
+
+
+def _of_fork(source: str, blocks: BlockTable) -> Inventory:
+    from .forks import migration_of  # here, for only a fork needs it
+
+    found = migration_of(Path(source))
+    notes = list(found.notes)
+    for path, problem in found.models.items():
+        notes += [f"{path.name} does not build as in the fork: {problem}"] if problem else []
+    built = sum(not problem for problem in found.models.values())
+    said = f"a release builds {built} of the {len(found.models)} models of the fork that have blocks of its own"
+    return Inventory(
+        *(blocks.declarations, Path(source), found.guessed, found.left_out, (said, *notes), source, found.files),
+        models=found.models,
+    )
 
 
 def stock_likes() -> list[str]:

@@ -17,23 +17,27 @@ def blocks(how: Presentation, **asked: Any) -> None:
     """List the blocks that are known here: stock, of lska-surgeon, and declared by you.
 
     With a model YAML as FILE: its blocks that are not known, as a declaration to paste into lska-surgeon.toml. What
-    each is like is guessed from how the rows use it. With a Python file: the same for the layers that it defines; it
-    is read, and nothing of it is run.
+    each is like is guessed from how the rows use it. With a Python file: the same for the layers that it defines. With
+    the folder of a fork of Ultralytics: for all blocks that its models have and a release lacks, whose classes --write
+    copies beside the declaration, so that a release builds the fork's models. All files are read, and nothing is run.
 
     \b
     Examples:
       lska-surgeon blocks
       lska-surgeon blocks yolov8s.yaml
       lska-surgeon blocks my_blocks.py --write
+      lska-surgeon blocks path/to/fork --write
     """
     writes = how.write or how.output is not None
     if writes and not asked["source"]:
-        raise click.UsageError("--write needs a FILE: a model YAML, or a Python file with your classes")
+        raise click.UsageError(
+            "--write needs a FILE: a model YAML, a Python file with your classes, or the folder of a fork"
+        )
     inventory = api.blocks(**asked)
     report = inventory.report()
     if writes:
         how.tell(report.notes)
-        say.line(f"Wrote {inventory.write(how.output, force=how.force)}", err=how.form == "json")
+        say.line(f"Wrote {inventory.write(how.output, force=how.force)}{inventory.copied}", err=how.form == "json")
     if how.form == "json" or not writes:
         how.show(report)
 

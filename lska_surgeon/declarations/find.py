@@ -118,8 +118,8 @@ def parse_declarations(path: Path, text: str) -> dict[str, CustomModule]:
     return _Reader(path, text).blocks()
 
 
-def name_problem(name: str) -> str | None:
-    """Why no declaration can be of a block of this name; None where one can."""
+def name_problem(name: str, like: object = None) -> str | None:
+    """Why no declaration can be of a block of this name; None where one can, as of a stock one that is like itself."""
     if not re.match(_NAME, name, re.ASCII):
         return "that is no name of a class: it is one word of letters (a-z), digits and _, such as C2f_EMA"
     if STOCK[name].is_attention:
@@ -131,7 +131,7 @@ def name_problem(name: str) -> str | None:
     from ..installed.names import parsed_names, stock_modules  # here, for only a declaration needs it
 
     stock = parsed_names()
-    if name in (LIKES if stock is None else stock | stock_modules()):
+    if name != like and name in (LIKES if stock is None else stock | stock_modules()):
         return "the installed ultralytics has a block of that name: give yours another, such as My" + name
     return None
 
@@ -185,7 +185,7 @@ class _Reader:
         return ours
 
     def _block(self, name: str, fields: Any) -> CustomModule:
-        problem = name_problem(name)
+        problem = name_problem(name, fields.get("like") if isinstance(fields, dict) else None)
         if problem:
             raise self._bad(name, "", problem)
         if not isinstance(fields, dict):

@@ -128,6 +128,8 @@ def _place(tasks: Any, declarations: Declarations, wanted: Collection[str] = ())
         if vars(tasks).get(name) is _placed.pop(name):
             del vars(tasks)[name]
     for name, cls in classes.items():
+        if declarations.blocks[name].like == name:  # rows alone mean it, by their marks
+            continue
         if vars(tasks).setdefault(name, cls) is not cls:
             problem = "the installed ultralytics has a block of that name: give yours another"
             raise DeclarationError(f"{declarations.path}, blocks.{name}: {problem}")

@@ -172,11 +172,15 @@ def test_a_class_that_does_not_keep_its_word_is_named(
     assert "\n" not in str(refused.value)
 
 
-def test_a_stock_name_is_refused(likes: Declarations) -> None:
-    block = CustomModule("SPPF", "own_likes.py:SPPFOwn", "SPPF")
-    declarations = Declarations({"SPPF": block}, likes.path.parent / "other.toml", trusted=True)  # type: ignore[union-attr]
+def test_a_stock_name_is_refused_but_for_a_version_of_ones_own(likes: Declarations) -> None:
+    of_another = CustomModule("SPPF", "own_likes.py:SPPFOwn", "SPP")
+    declarations = Declarations({"SPPF": of_another}, likes.path.parent / "other.toml", trusted=True)  # type: ignore[union-attr]
     with using(declarations), pytest.raises(DeclarationError, match="has a block of that name"):
         build(stock("yolov8n.yaml"))
+    own = replace(declarations, blocks={"SPPF": replace(of_another, like="SPPF")})
+    with using(own):
+        assert type(build(stock("yolov8n.yaml")).model[9]).__name__ == "SPPFOwn"
+    assert type(build(stock("yolov8n.yaml")).model[9]).__name__ == "SPPF"
 
 
 def test_a_class_goes_when_its_declaration_no_longer_holds(likes: Declarations) -> None:

@@ -1,0 +1,146 @@
+"""What a fork has to declare, so that a release builds its models as the fork does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.custom import using_file
+from support.forks import IMPORTS, Style, edited, make_fork
+from support.shapes import surgeon
+
+from lska_surgeon.yolo.build import build
+
+SAVED = """
+import sys, torch
+from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+content = yaml_model_load(sys.argv[1])
+torch.manual_seed(0)
+model = DetectionModel({**content, "scale": "s"}, verbose=False).eval()
+x = torch.rand(1, 3, 64, 64)
+with torch.no_grad():
+    torch.save((model.state_dict(), x, model(x)[0]), "of-the-fork.pt")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.mark.parametrize("style", ["set", "branch", "star", "variables"])
+def test_a_release_builds_the_models_of_a_fork(style: str, project: Path) -> None:
+    fork = make_fork(project.parent / "fork", style)
+    done = surgeon("blocks", fork.root, "--write")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "Wrote lska-surgeon.toml, and 2 files of the fork's classes into fork_blocks\n"
+    assert done.stderr == "Note: a release builds 1 of the 1 models of the fork that have blocks of its own\n"
+    assert "class Unused" not in (project / "fork_blocks" / "own.py").read_text(encoding="utf-8")
+    done = surgeon("check", "--build", fork.yaml)
+    assert done.exit_code == 0, done.output
+    fork.python("-c", SAVED, str(fork.yaml), cwd=project).check_returncode()
+    tensors, x, outputs = torch.load("of-the-fork.pt")
+    with using_file(project / "lska-surgeon.toml"):
+        model = build(fork.yaml, scale="s").eval()
+    model.load_state_dict(tensors)
+    with torch.no_grad():
+        assert torch.equal(model(x)[0], outputs)
+
+
+def test_the_folder_has_to_be_a_fork_and_not_the_one_that_is_imported(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = surgeon("blocks", project)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"Error: {project} has no ultralytics/nn/tasks.py: give the folder of a fork of ultralytics\n"
+    )
+    fork = make_fork(project.parent / "fork", "set")
+    with fork.imported(monkeypatch):
+        done = surgeon("blocks", fork.root)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: ultralytics is imported from {fork.package} here, a fork: type this in an environment with a released "
+        "one, which is to build the fork's models"
+    )
+
+
+def test_nothing_is_overwritten_without_force(project: Path) -> None:
+    fork = make_fork(project.parent / "fork", "set")
+    assert surgeon("blocks", fork.root, "--write").exit_code == 0
+    Path("lska-surgeon.toml").unlink()
+    done = surgeon("blocks", fork.root, "--write")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: fork_blocks/__init__.py exists: ")
+    assert not Path("lska-surgeon.toml").exists()
+    assert surgeon("blocks", fork.root, "--write", "--force").exit_code == 0
+
+
+_ELSE = "        else:\n            c2 = ch[f]\n"
+
+HEAD = Style(
+    """
+from torch import nn
+
+from ultralytics.nn.modules.conv import Conv
+
+
+class Swish(nn.Module):
+    def forward(self, x):
+        return x * nn.functional.relu6(x + 3) / 6
+
+
+class Head(nn.Module):
+    def __init__(self, nc, ch):
+        super().__init__()
+        self.m = Conv(ch[0], nc)
+
+    def forward(self, x):
+        return self.m(x[0])
+""",
+    edited(
+        (IMPORTS, "from .own import Head"),
+        (_ELSE, "        elif m is Head:\n            args.append([ch[x] for x in f])\n" + _ELSE),
+    ),
+    ("Head",),
+    "nc: 3\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n  - [-1, 1, SPPF, [64, 5]]\nhead:\n  - [[1], 1, Head, [nc]]\n",
+)
+
+
+def test_a_stock_block_that_is_made_of_the_forks_own_is_the_forks(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edited in place: SPPF has another activation, and C2f, which is not edited, is the release's."""
+    fork = make_fork(project.parent / "fork", "set")
+    block = fork.package / "nn" / "modules" / "block.py"
+    text = block.read_text(encoding="utf-8")
+    block.unlink()
+    at = text.index("class SPPF(")
+    start = text.index("        super().__init__()\n", at) + len("        super().__init__()\n")
+    own = "class Swish(nn.Module):\n    def forward(self, x):\n        return x * torch.sigmoid(1.7 * x)\n\n\n"
+    text = f"{text[:at]}{own}{text[at:start]}        self.swish = Swish()\n{text[start:]}"
+    text = text.replace(
+        "        return self.cv2(torch.cat(y, 1))", "        return self.swish(self.cv2(torch.cat(y, 1)))"
+    )
+    block.write_text(text, encoding="utf-8")
+    assert surgeon("blocks", fork.root, "--write").exit_code == 0
+    declared = Path("lska-surgeon.toml").read_text(encoding="utf-8")
+    assert '[blocks.SPPF]\nclass = "fork_blocks/block.py:SPPF"\nlike = "SPPF" #' in declared
+    assert "blocks.C2f]" not in declared
+    assert "class C2f(" not in (project / "fork_blocks" / "block.py").read_text(encoding="utf-8")
+    assert surgeon("check", "--build", fork.yaml).exit_code == 0
+    with using_file(project / "lska-surgeon.toml"):
+        layers = build(fork.yaml, scale="n").model
+    assert [type(layer).__module__ for layer in layers if type(layer).__name__ == "SPPF"] == ["fork_blocks.block"]
+    monkeypatch.chdir(project.parent)
+    stock = build("yolov8n.yaml").model[9]  # nothing of it stays
+    assert type(stock).__module__ == "ultralytics.nn.modules.block"
+
+
+def test_an_output_layer_that_a_release_does_not_know_is_named(project: Path) -> None:
+    fork = make_fork(project.parent / "fork", HEAD)
+    done = surgeon("blocks", fork.root)
+    assert "own.yaml does not build as in the fork: row 2 (Head): " in done.stderr
