@@ -214,7 +214,7 @@ def test_the_recipe_on_its_page_works(tmp_path: Path) -> None:
     (text,) = [text for _, text in blocks("docs/variants.md", "yaml") if text.startswith("base: ")]
     (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
     invoke(["lska-surgeon", "variants", str(tmp_path / "recipe.yaml")])
-    assert len(list(tmp_path.glob("variants/*.yaml"))) == 47
+    assert len(list(tmp_path.glob("variants/*.yaml"))) == 48
 
 
 def test_the_page_of_the_house_says_what_each_room_says() -> None:

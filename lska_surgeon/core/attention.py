@@ -22,7 +22,7 @@ from .blocks import Block, BlockTable, HostRow
 from .graph import IMAGE, Graph, Layer, Scaling
 from .operators import (
     OP_BLOCKS,
-    TRIVIAL_OPS,
+    UNDILATED_OPS,
     AnyOperator,
     Kernel,
     read_other,
@@ -150,7 +150,7 @@ def holds_attention_blocks(kind: Block) -> bool:
 
 
 def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:
-    if op in TRIVIAL_OPS and dilation is not None:
+    if op in UNDILATED_OPS and dilation is not None:
         raise KernelError(f"{block} has one dense kernel and takes no dilation, found {dilation}")
     try:
         return resolve_kernel(op, k, dilation)

@@ -2,7 +2,8 @@
 
 Source of the paper's: Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439, section 3 and table 1. It
 compares four designs (`lska`, `lska-trivial`, `lka`, `lka-trivial`) and puts LSKA into an attention block
-(`lska-attention`).
+(`lska-attention`). `strip` is the large strip convolution of Yuan et al., "Strip R-CNN", arXiv 2501.03775, section 3.2:
+a square 5 x 5 kernel, then 1 x k and k x 1, undilated.
 
 Any other operator is a module A that keeps its input's shape: Ultralytics' CBAM, timm's attention, and what the user
 declares like attention. It goes into a network as it is, as papers have it, or gated: x + g * (A(x) - x) with one gate
@@ -31,6 +32,9 @@ LARGEST_KERNEL = 999
 OP_BLOCKS = {block.op: block.name for block in STOCK if block.op not in (None, "other") and not block.handwritten}
 #: Operators with one dense kernel: any odd k, no dilation.
 TRIVIAL_OPS = frozenset({"lska-trivial", "lka-trivial"})
+#: The same, and the strips, whose square kernel in front is always as large.
+UNDILATED_OPS = TRIVIAL_OPS | {"strip"}
+STRIP_SQUARE = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Kernel:
     Attributes:
         op: one of `OP_BLOCKS`.
         k: kernel size, odd.
-        d: dilation of the second depth-wise pair; 1 for the trivial designs.
+        d: dilation of the second depth-wise pair; 1 where there is none.
         explicit_dilation: True when `d` is not the paper's choice for `k`, so a row has to spell it.
     """
 
@@ -51,13 +55,13 @@ class Kernel:
 
     @property
     def a(self) -> int:
-        """Length of the first depth-wise kernel, 2d - 1 (k itself for the trivial designs)."""
-        return self.k if self.op in TRIVIAL_OPS else 2 * self.d - 1
+        """Length of the first depth-wise kernel, 2d - 1 (k itself where there is no dilation)."""
+        return self.k if self.op in UNDILATED_OPS else 2 * self.d - 1
 
     @property
     def b(self) -> int:
-        """Length of the dilated depth-wise kernel: the largest odd number <= k / d (0 for the trivial designs)."""
-        if self.op in TRIVIAL_OPS:
+        """Length of the dilated depth-wise kernel: the largest odd number <= k / d (0 where there is none)."""
+        if self.op in UNDILATED_OPS:
             return 0
         b = self.k // self.d
         return b if b % 2 else b - 1
@@ -90,6 +94,7 @@ class Kernel:
             "lska-trivial": 2 * self.a + 2,
             "lka": self.a**2 + self.b**2 + 2,
             "lka-trivial": self.a**2 + 1,
+            "strip": STRIP_SQUARE**2 + 2 * self.a + 3,
         }
         if self.op == "lska-attention":
             return 3 * (c * c + c) + c * depthwise["lska"]
@@ -103,6 +108,7 @@ class Kernel:
             "lska-trivial": 2 * self.a,
             "lka": self.a**2 + self.b**2,
             "lka-trivial": self.a**2,
+            "strip": STRIP_SQUARE**2 + 2 * self.a,
         }
         if self.op == "lska-attention":
             return height * width * (3 * c * c + c * per_channel["lska"])
@@ -131,9 +137,10 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
         raise KernelError(
             f"kernel size {k} is larger than any feature map: use one of {sizes}, or at most {LARGEST_KERNEL}"
         )
-    if op in TRIVIAL_OPS:
+    if op in UNDILATED_OPS:
         if dilation not in (None, 1):
-            raise KernelError(f"{op} has one dense kernel and no dilation: drop {dilation}")
+            what = "one dense kernel" if op in TRIVIAL_OPS else "undilated strips"
+            raise KernelError(f"{op} has {what} and no dilation: drop {dilation}")
         return Kernel(op, k, 1)
     if dilation is None:
         if k not in PAPER_DILATIONS:

@@ -59,6 +59,7 @@ _ASSUMED = {
     "lska-trivial": "x * conv1(conv0v(conv0h(x)))",
     "lka": "x * conv1(conv_spatial(conv0(x)))",
     "lka-trivial": "x * conv1(conv0(x))",
+    "strip": "x * conv1(conv_v(conv_h(conv0(x))))",
     "lska-attention": "x + proj_2(gating(gelu(proj_1(x))))",
 }
 

@@ -247,7 +247,7 @@ def base_name(source: Source, blocks: BlockTable = STOCK) -> str:
 def base_stem(stem: str, blocks: BlockTable = STOCK) -> str | None:
     """What `variant_stem` made a variant's stem from, with the operators of a table; None where it tells of none."""
     others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops(blocks))
-    base = re.sub(rf"-(?:(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
+    base = re.sub(rf"-(?:strip|(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
     return base if base != stem else None
 
 

@@ -1,7 +1,8 @@
 """Every operator as a torch module: the five of the papers, Ultralytics' CBAM, timm's, custom modules, and the gate.
 
 Source: Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439; LKA: Guo et al., "Visual Attention
-Network", arXiv 2202.09741. The state-dict names are those of the papers' public code, so its weights load.
+Network", arXiv 2202.09741; their state-dict names are those of the papers' public code, so its weights load. Strip:
+Yuan et al., "Strip R-CNN", arXiv 2501.03775, written from the paper.
 
 Every operator takes and gives `(N, C, H, W)`, for any H and W down to 1. All convolutions of the papers' have a bias
 and "same" zero padding; there is no norm and no activation (but the GELU of `LSKAAttention`).
@@ -19,7 +20,7 @@ from ultralytics.nn.modules import conv
 
 from ..core.blocks import BlockTable
 from ..core.operators import CBAM as CBAM_OP
-from ..core.operators import GATED, TIMM, AnyOperator, Kernel, OtherOperator, read_other, resolve_kernel
+from ..core.operators import GATED, STRIP_SQUARE, TIMM, AnyOperator, Kernel, OtherOperator, read_other, resolve_kernel
 from ..declarations.find import active_blocks
 from ..errors import BuildError, needs
 from ..wording import first_line
@@ -43,7 +44,7 @@ class Operator(nn.Module):
 
 
 class PaperOperator(Operator):
-    """What the five share: checked numbers, and the identity as a starting point.
+    """What those of papers share: checked numbers, and the identity as a starting point.
 
     Args:
         dim: channels C, in and out.
@@ -154,6 +155,21 @@ class LKATrivial(Gate):
         return x * self.conv1(self.conv0(x))
 
 
+class Strip(Gate):
+    """Large strip convolutions behind a square one: x * conv1(conv_v(conv_h(conv0(x)))); arXiv 2501.03775."""
+
+    op = "strip"
+
+    def _build(self, dim: int, kernel: Kernel) -> None:
+        self.conv0 = _depthwise(dim, STRIP_SQUARE, STRIP_SQUARE)
+        self.conv_h = _depthwise(dim, 1, kernel.k)
+        self.conv_v = _depthwise(dim, kernel.k, 1)
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.conv1(self.conv_v(self.conv_h(self.conv0(x))))
+
+
 class LSKAAttention(PaperOperator):
     """The paper's attention block: x + proj_2(LSKA(gelu(proj_1(x))))."""
 
@@ -175,7 +191,9 @@ class LSKAAttention(PaperOperator):
         return self
 
 
-OPERATORS: dict[str, type[PaperOperator]] = {cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, LSKAAttention)}
+OPERATORS: dict[str, type[PaperOperator]] = {
+    cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, Strip, LSKAAttention)
+}
 
 
 def named_operators(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, Operator]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lska_surgeon.core.attention import operators_in
 from lska_surgeon.core.graph import Graph, Layer, Scaling
-from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, TRIVIAL_OPS, Kernel, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, UNDILATED_OPS, Kernel, resolve_kernel
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.errors import KernelError
 
@@ -34,6 +34,7 @@ def test_paper_sizes_are_exactly_six() -> None:
         ("lska-trivial", 73, 1),
         ("lka", 149, 1),
         ("lka-trivial", 1227, 1),
+        ("strip", 25 + 2 * 35 + 4, 1),
         ("lska-attention", 36 + 3, 3),
     ],
 )
@@ -45,7 +46,14 @@ def test_parameters_follow_the_closed_form(op: str, per_channel: int, square: in
 
 @pytest.mark.parametrize(
     ("op", "taps", "square"),
-    [("lska", 32, 1), ("lska-trivial", 70, 1), ("lka", 146, 1), ("lka-trivial", 1225, 1), ("lska-attention", 32, 3)],
+    [
+        ("lska", 32, 1),
+        ("lska-trivial", 70, 1),
+        ("lka", 146, 1),
+        ("lka-trivial", 1225, 1),
+        ("strip", 95, 1),
+        ("lska-attention", 32, 3),
+    ],
 )
 def test_multiply_accumulates_follow_the_closed_form(op: str, taps: int, square: int) -> None:
     for channels, height, width in ((1, 1, 1), (64, 80, 80), (255, 7, 13)):
@@ -67,7 +75,7 @@ def test_any_odd_size_with_a_fitting_dilation_covers_about_k(half: int, dilation
     assert kernel.args == ((k,) if PAPER_DILATIONS.get(k) == dilation else (k, dilation))
 
 
-@pytest.mark.parametrize("op", sorted(TRIVIAL_OPS))
+@pytest.mark.parametrize("op", sorted(UNDILATED_OPS))
 def test_one_dense_kernel_takes_any_odd_size_and_no_dilation(op: str) -> None:
     assert resolve_kernel(op, 9) == Kernel(op, 9, 1)
     assert (resolve_kernel(op, 9).a, resolve_kernel(op, 9).b) == (9, 0)
@@ -81,7 +89,7 @@ NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
 @pytest.mark.parametrize(
     ("op", "k", "dilation", "message"),
     [
-        ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, lska-attention"),
+        ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, strip, lska-attention"),
         ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; "
          "in a row of LSKA [c2, k, d])"),
         ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
@@ -127,4 +135,4 @@ def test_hosts_hold_so_many_operators_of_such_a_width(
 
 
 def test_every_operator_has_a_block_of_its_own() -> None:
-    assert len(set(OP_BLOCKS.values())) == len(OP_BLOCKS) == 5
+    assert len(set(OP_BLOCKS.values())) == len(OP_BLOCKS) == 6

@@ -13,7 +13,7 @@ from support.insertions import plan_insert
 from support.releases import published_head
 from torch import nn
 
-from lska_surgeon.core.operators import OP_BLOCKS, TRIVIAL_OPS, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, UNDILATED_OPS, resolve_kernel
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost.count import CostError, count, count_source
 from lska_surgeon.cost.shapes_only import ShapesOnly
@@ -118,7 +118,7 @@ def test_batch_norm_counts_two_per_element_and_fusing_removes_it() -> None:
 @pytest.mark.parametrize(("k", "dilation"), [(7, None), (53, None), (15, 4)])
 @pytest.mark.parametrize("op", OP_BLOCKS)
 def test_operators_cost_their_closed_form(op: str, k: int, dilation: int | None) -> None:
-    if dilation and op in TRIVIAL_OPS:
+    if dilation and op in UNDILATED_OPS:
         pytest.skip("it has no dilation")
     kernel = resolve_kernel(op, k, dilation)
     cost = count(build_operator(kernel, 24), (10, 7), batch=3)

@@ -84,7 +84,7 @@ def test_lska_equals_a_chain_of_plain_convolutions(k: int) -> None:
     assert w["conv_spatial_v.weight"].shape == (DIM, 1, b, 1)
 
 
-@pytest.mark.parametrize("op", ["lka", "lka-trivial", "lska-trivial"])
+@pytest.mark.parametrize("op", ["lka", "lka-trivial", "lska-trivial", "strip"])
 @pytest.mark.parametrize("k", SIZES)
 def test_the_other_designs_equal_plain_convolutions(op: str, k: int) -> None:
     a, b, d = TABLE[k]
@@ -94,6 +94,7 @@ def test_the_other_designs_equal_plain_convolutions(op: str, k: int) -> None:
         "lka": [("conv0", 1, a), ("conv_spatial", d, b)],
         "lka-trivial": [("conv0", 1, k)],
         "lska-trivial": [("conv0h", 1, k), ("conv0v", 1, k)],
+        "strip": [("conv0", 1, 5), ("conv_h", 1, k), ("conv_v", 1, k)],
     }
     y = x
     for name, dilation, length in chain[op]:
