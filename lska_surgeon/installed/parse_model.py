@@ -245,7 +245,7 @@ class ParserSource:
     def __init__(self, tasks: Path) -> None:
         self.files = PythonFiles(tasks.parents[1])
         self.tasks = self.files.at(tasks)
-        self._meanings: dict[tuple[Path, str], Any] = {}
+        self._meanings: dict[PythonFile, dict[str, Any]] = {}
         #: Sets of what is no variable: the file, the names, and the set.
         self.sets: dict[ast.Set, tuple[PythonFile, set[str], frozenset[Any]]] = {}
 
@@ -332,11 +332,11 @@ class ParserSource:
 
     def meaning(self, source: PythonFile, name: str, evaluate: Callable[[ast.expr, PythonFile], Any]) -> Any:
         """What a name means in a file: a token, or what it was assigned; None where nothing binds it."""
-        key = source.path, name
-        if key not in self._meanings:
-            self._meanings[key] = UNKNOWN  # of what is made of itself
-            self._meanings[key] = self._meaning(source.find(name), evaluate)
-        return self._meanings[key]
+        known = self._meanings.setdefault(source, {})
+        if name not in known:
+            known[name] = UNKNOWN  # of what is made of itself
+            known[name] = self._meaning(source.find(name), evaluate)
+        return known[name]
 
     def _meaning(self, found: Found | None, evaluate: Callable[[ast.expr, PythonFile], Any]) -> Any:
         if found is None:
@@ -407,6 +407,7 @@ class Reading:
         self.source, self.steps, self.depth = source, 0, 0
         self.told, self.changed, self.registered = told or {}, changed or {}, frozenset(registered)
         self.at, self.index = 0, -1
+        self.ways: dict[type, Callable[[Any, _Frame], Any] | None] = {}
         self.rows: list[ParsedRow] = []
         self.loop: ast.For | None = None
         self.block_name = ""
@@ -443,10 +444,9 @@ class Reading:
     def block(self, body: Sequence[ast.stmt], env: _Frame) -> None:
         for node in body:
             self.step()
-            kind = type(node).__name__
-            statement = getattr(self, f"_{kind}", None)
+            statement = self.how(node)
             if statement is None:
-                raise self.unreadable(node, kind)
+                raise self.unreadable(node, type(node).__name__)
             statement(node, env)
 
     def step(self) -> None:
@@ -671,8 +671,15 @@ class Reading:
     # Expressions.
 
     def value(self, node: ast.expr, env: _Frame) -> Any:
-        evaluate = getattr(self, f"_{type(node).__name__}", None)
+        evaluate = self.how(node)
         return UNKNOWN if evaluate is None else evaluate(node, env)
+
+    def how(self, node: ast.AST) -> Callable[[Any, _Frame], Any] | None:
+        """What interprets such a node; None for what is not understood."""
+        kind = type(node)
+        if kind not in self.ways:
+            self.ways[kind] = getattr(self, f"_{kind.__name__}", None)
+        return self.ways[kind]
 
     def items(self, node: ast.expr, env: _Frame) -> Any:
         """What an expression holds, one by one; nothing, where that can't be told."""
@@ -698,9 +705,10 @@ class Reading:
 
     def meaning(self, source: PythonFile, name: str) -> Any:
         """What a name at the top of a file means; None where nothing binds it."""
-        if name in self.registered and source is self.file and source.find(name) is None:
+        meant = self.source.meaning(source, name, lambda node, there: self.value(node, _Frame(there)))
+        if meant is None and name in self.registered and source is self.file:
             return Token(name, source.dotted)
-        return self.source.meaning(source, name, lambda node, there: self.value(node, _Frame(there)))
+        return meant
 
     def _NamedExpr(self, node: ast.NamedExpr, env: _Frame) -> Any:
         value = self.value(node.value, env)
