@@ -26,8 +26,7 @@ from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_probl
 from ..declarations.guess import guess_blocks, scan
 from ..errors import TargetError
 from ..files import as_path, check_target, replace_all, write_text
-from ..installed.names import parsed_names, stock_modules, torch_layers
-from ..installed.parse_model import of_installed
+from ..installed.names import of_installed, parsed_names, stock_modules, torch_layers
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table

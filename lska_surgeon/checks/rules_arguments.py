@@ -15,9 +15,7 @@ from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
-from ..installed.facts import Constructor
-from ..installed.names import constructor, is_installed, parsed_names
-from ..installed.parse_model import UnreadableParser, installed_parser, of_installed
+from ..installed.names import constructor, is_installed, of_installed, parsed_names
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
@@ -27,6 +25,7 @@ from .findings import ERROR, WARNING, Correction, Finding
 from .rules_rows import lacks_text
 
 if TYPE_CHECKING:
+    from ..installed.facts import Constructor
     from ..installed.probing import Probe
 
 #: What is wrong with the number of a row's arguments; SHIFTED where it builds, with a value that the parser adds in the
@@ -327,7 +326,8 @@ def _built_at(block: str, given: int, letter: str | None) -> tuple[Probe, ...] |
 
 def _probes(block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...] | None:
     """What the parser makes of rows with such arguments; None where that is not known."""
-    from ..installed.probing import probes  # here, for few rows need it
+    from ..installed.parse_model import UnreadableParser, installed_parser  # here, for few rows need it
+    from ..installed.probing import probes
 
     parser = installed_parser()
     try:

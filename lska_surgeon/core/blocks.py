@@ -581,7 +581,7 @@ class BlockTable:
         from ..installed.facts import facts_of
         from ..installed.probing import layers_of
 
-        found = parser.class_of(name) if parser.has(name) else None
+        found = parser.tasks.class_of(name) if parser.tasks.has(name) else None
         facts = facts_of(found)
         if facts is None:  # a function gives whole backbones
             packed = packed_maps(layers_of(parser, name)) if found and found.source else ()

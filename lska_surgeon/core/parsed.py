@@ -77,7 +77,7 @@ def _as_built(layer: Layer, parser: ParserSource) -> list[Any]:
     kind, args = layer.kind, list(layer.plain_args)
     if kind.is_operator or (kind.custom and kind.plain in (ATTENTION, ADD)):
         return [layer.raw_sources[0] if layer.raw_sources else frm, 1, _SAME, []]
-    is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.has(layer.block))
+    is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.tasks.has(layer.block))
     return [frm, layer.repeats, kind.plain if is_other else layer.block, args]
 
 
@@ -109,7 +109,10 @@ def _read(parser: ParserSource, asked: _Asked) -> tuple[ParsedRow, ...] | None:
     with suppress(Exception):  # it is not understood, or refuses what stands beside the rows
         return tuple(
             parser.read(
-                *(asked.model, asked.channels), told=dict(asked.told()), changed=changed, registered=parser.modules
+                *(asked.model, asked.channels),
+                told=dict(asked.told()),
+                changed=changed,
+                registered=parser.tasks.modules,
             )
         )
     return None

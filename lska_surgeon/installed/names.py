@@ -3,14 +3,88 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .facts import ClassFacts, Constructor, facts_of
-from .package import root_of
-from .parse_model import ParserSource, installed_parser
-from .python_files import PythonFile, PythonFiles
+from .package import NAME, root_of
+from .python_files import Found, PythonFile, PythonFiles
 
+if TYPE_CHECKING:  # for only what is not stock is looked at so closely
+    from .facts import ClassFacts, Constructor
+
+Answer = TypeVar("Answer")
 _SCALE = re.compile(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[")
+
+
+class TasksFile:
+    """`nn/tasks.py` of an Ultralytics: what the names mean by which rows name blocks.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.files = PythonFiles(path.parents[1])
+        self.file = self.files.at(path)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that a row may say without a prefix, those of what is no block too."""
+        return self.file.names()
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """Names of what `ultralytics.nn.modules` hands on."""
+        return self._modules.names() if self._modules else frozenset()
+
+    @property
+    def _modules(self) -> PythonFile | None:
+        return self.module(f"{self.files.root.name}.nn.modules")
+
+    def module(self, name: str) -> PythonFile | None:
+        """A file of the package by its dotted name; None for one outside."""
+        return self.files.module(self.file.path, 0, name)
+
+    def has(self, name: str) -> bool:
+        """Whether a row may name a block so, for the parser finds that name."""
+        return self.file.find(name) is not None
+
+    def class_of(self, name: str) -> Found | None:
+        """Where the class is that a row names so; one that the parser does not find may be among the modules."""
+        places = [place for place in (self.file, self._modules) if place and place.find(name)]
+        return places[0].followed(name) if places else None
+
+
+def installed_tasks() -> TasksFile | None:
+    """That of the Ultralytics that is installed; None where there is none."""
+    root = root_of(NAME)
+    path = root / "nn" / "tasks.py" if root else None
+    with suppress(OSError):
+        found = path.stat() if path else None
+        return _tasks_at(path, found.st_size, found.st_mtime_ns) if path and found else None
+    return None
+
+
+@cache
+def _tasks_at(path: Path, size: int, changed: int) -> TasksFile:
+    return TasksFile(path)
+
+
+def of_installed(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Keep a function's answers for as long as it is the same Ultralytics that is installed."""
+
+    @cache
+    def answer(tasks: TasksFile | None, *args: Any) -> Answer:
+        return function(*args)
+
+    @wraps(function)
+    def called(*args: Any) -> Answer:
+        return answer(installed_tasks(), *args)
+
+    return called
 
 
 def constructor(block: str) -> Constructor | None:
@@ -19,22 +93,16 @@ def constructor(block: str) -> Constructor | None:
     return facts.constructor if facts else None
 
 
+@of_installed
 def class_facts(block: str) -> ClassFacts | None:
     """What the class says of itself that a row names; None where it is no class of Ultralytics' or torch's."""
+    from .facts import facts_of
+
     prefix, _, name = block.rpartition(".")
-    parser = None if prefix else installed_parser()
-    return _facts_in_torch(name) if prefix else _facts(parser, name) if parser else None
-
-
-@cache
-def _facts(parser: ParserSource, name: str) -> ClassFacts | None:
-    return facts_of(parser.class_of(name))
-
-
-@cache
-def _facts_in_torch(name: str) -> ClassFacts | None:
-    layers = _torch_file("nn/modules/__init__.py")
-    return facts_of(layers.find(name)) if layers else None
+    layers, tasks = _torch_file("nn/modules/__init__.py") if prefix else None, installed_tasks()
+    if prefix:
+        return facts_of(layers.find(name)) if layers else None
+    return facts_of(tasks.class_of(name)) if tasks else None
 
 
 def is_installed(block: str) -> bool:
@@ -65,18 +133,18 @@ def _torch_file(name: str) -> PythonFile | None:
 
 def parsed_names() -> frozenset[str] | None:
     """Names that Ultralytics' parser finds; None when ultralytics is not installed."""
-    parser = installed_parser()
-    return parser.names if parser else None
+    tasks = installed_tasks()
+    return tasks.names if tasks else None
 
 
 def stock_modules() -> frozenset[str]:
     """Names of the classes that `ultralytics.nn.modules` hands on."""
-    parser = installed_parser()
-    return parser.modules if parser else frozenset()
+    tasks = installed_tasks()
+    return tasks.modules if tasks else frozenset()
 
 
 def scale_numbers() -> tuple[str, ...]:
     """What Ultralytics' parser calls the numbers of a scale, in order; that of every release where it does not say."""
-    parser = installed_parser()
-    found = _SCALE.search(parser.tasks.text) if parser else None
+    tasks = installed_tasks()
+    found = _SCALE.search(tasks.file.text) if tasks else None
     return tuple(name.strip() for name in found[1].split(",")) if found else ("depth", "width", "max_channels")

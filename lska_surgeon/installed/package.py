@@ -1,16 +1,16 @@
 """Which Ultralytics is imported here: where it lies, its own version, and whether it is a fork; nothing of it is run.
 
 It is a fork where the files that say what blocks there are and how rows are read (`nn/tasks.py`, `nn/modules/`) are not
-those of a release: by the list that pip left beside them, else by the digests of the releases that are known here.
+those of a release: by the checksums of the releases that are known here, else by the list that pip left beside them.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.util
 import os
 import re
+import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,12 +83,18 @@ def notes_of_package() -> tuple[str, ...]:
 
 def root_of(name: str) -> Path | None:
     """The folder of a package that Python would import; None where there is none."""
+    return _root_of(name, tuple(sys.path), sys.modules.get(name), Path.cwd() if "" in sys.path else None)
+
+
+@cache
+def _root_of(name: str, path: tuple[str, ...], module: object, folder: Path | None) -> Path | None:
+    """The same, while these are what it depends on."""
     try:
         spec = importlib.util.find_spec(name)
     except ValueError:  # somebody put a module without a specification there
         return None
     places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else None
+    return Path(places[0]).absolute() if places else None
 
 
 def to_import_it() -> str:
@@ -123,20 +129,22 @@ def _look(root: Path, files: tuple[tuple[str, int, int], ...]) -> tuple[str | No
 
 
 def _is_released(root: Path) -> bool:
-    sources = _sources(root)
+    if digest_of(root) in SOURCES.split():
+        return True
     listed = _listed(root.resolve())
-    if listed is not None:
-        return all(listed.get(file.relative_to(root).as_posix()) == _digest(_content(file)) for file in sources)
-    return digest_of(root) in SOURCES.split()
+    return listed is not None and all(
+        listed.get(file.relative_to(root).as_posix()) == _digest(_content(file)) for file in _sources(root)
+    )
 
 
 def digest_of(root: Path) -> str:
-    """The digest of those files of a package, however their lines end; `released` has those of the releases."""
-    found = hashlib.sha256()
+    """The checksum of those files of a package, however their lines end; `released` has those of the releases."""
+    size = found = 0
     for file in _sources(root):
         content = _content(file).replace(b"\r\n", b"\n")
-        found.update(f"{file.name} {len(content)}\n".encode() + content)
-    return found.hexdigest()[:16]
+        size += len(content)
+        found = zlib.crc32(content, zlib.crc32(file.name.encode(), found))
+    return f"{size:x}-{found:08x}"
 
 
 def _listed(root: Path) -> dict[str, str] | None:
@@ -159,6 +167,9 @@ def _digests(lines: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
 
 def _digest(content: bytes) -> str:
     """As RECORD has it."""
+    import base64  # here, for only a release that is not known needs it
+    import hashlib
+
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
@@ -170,5 +181,5 @@ def _content(file: Path) -> bytes:
 
 def model_digest(text: str) -> str:
     """The digest of a model YAML's rows, without comments and spaces; `released` has those of the releases' models."""
-    rows = "\n".join("".join(row.split()) for row in _ROW.findall(f"\n{text}"))
-    return hashlib.sha256(rows.encode()).hexdigest()[:16] if rows else ""
+    rows = "\n".join("".join(row.split()) for row in _ROW.findall(f"\n{text}")).encode()
+    return f"{len(rows):x}-{zlib.crc32(rows):08x}" if rows else ""

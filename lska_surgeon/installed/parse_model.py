@@ -19,12 +19,12 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property, wraps
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from .package import NAME, root_of
-from .python_files import Found, PythonFile, PythonFiles
+from .names import TasksFile, installed_tasks
+from .python_files import Found, PythonFile
 
 #: More statements than any parser takes for any network.
 _MOST_STEPS = 3_000_000
@@ -242,9 +242,8 @@ class ParserSource:
         tasks: `ultralytics/nn/tasks.py`.
     """
 
-    def __init__(self, tasks: Path) -> None:
-        self.files = PythonFiles(tasks.parents[1])
-        self.tasks = self.files.at(tasks)
+    def __init__(self, tasks: Path | TasksFile) -> None:
+        self.tasks = tasks if isinstance(tasks, TasksFile) else TasksFile(tasks)
         self._meanings: dict[PythonFile, dict[str, Any]] = {}
         #: Sets of what is no variable: the file, the names, and the set.
         self.sets: dict[ast.Set, tuple[PythonFile, set[str], frozenset[Any]]] = {}
@@ -256,13 +255,13 @@ class ParserSource:
         Raises:
             UnreadableParser: there is none, or it takes no channels.
         """
-        found = self.tasks.find("parse_model")
+        found = self.tasks.file.find("parse_model")
         node = found.node if found else None
         if found is None or found.source is None or not isinstance(node, ast.FunctionDef):
-            raise UnreadableParser(f"{self.tasks.path} has no parse_model")
+            raise UnreadableParser(f"{self.tasks.file.path} has no parse_model")
         parameters = [argument.arg for argument in node.args.args]
         if len(parameters) < 2:
-            raise UnreadableParser(f"{self.tasks.path} has a parse_model that takes no channels")
+            raise UnreadableParser(f"{self.tasks.file.path} has a parse_model that takes no channels")
         return found.source, node, parameters
 
     def rows(self, model: Mapping[str, Any], channels: int = 3) -> list[ParsedRow]:
@@ -306,30 +305,6 @@ class ParserSource:
         """
         return Reading(self, model, channels, told, changed, registered).rows
 
-    def has(self, name: str) -> bool:
-        """Whether a row may name a block so, for the parser finds that name."""
-        return self.tasks.find(name) is not None
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Every name that a row may say without a prefix, those of what is no block too."""
-        return self.tasks.names()
-
-    @cached_property
-    def modules(self) -> frozenset[str]:
-        """Names of what `ultralytics.nn.modules` hands on."""
-        handed_on = self._modules
-        return frozenset(handed_on.names()) if handed_on else frozenset()
-
-    @property
-    def _modules(self) -> PythonFile | None:
-        return self.files.module(self.tasks.path, 0, f"{self.files.root.name}.nn.modules")
-
-    def class_of(self, name: str) -> Found | None:
-        """Where the class is that a row names so; one that the parser does not find may be among the modules."""
-        places = [place for place in (self.tasks, self._modules) if place and place.find(name)]
-        return places[0].followed(name) if places else None
-
     def meaning(self, source: PythonFile, name: str, evaluate: Callable[[ast.expr, PythonFile], Any]) -> Any:
         """What a name means in a file: a token, or what it was assigned; None where nothing binds it."""
         known = self._meanings.setdefault(source, {})
@@ -352,44 +327,19 @@ class ParserSource:
 
     def definition(self, token: Token) -> Found | None:
         """Where the package defines a class or function; None for one outside."""
-        source = self.module(token.home) if token.home else None
+        source = self.tasks.module(token.home) if token.home else None
         return Found(source, token.name) if source else None
-
-    def module(self, name: str) -> PythonFile | None:
-        """A file of the package by its dotted name; None for one outside."""
-        return self.files.module(self.tasks.path, 0, name)
 
 
 def installed_parser() -> ParserSource | None:
     """That of the Ultralytics that is installed; None where there is none."""
-    root = root_of(NAME)
-    tasks = root / "nn" / "tasks.py" if root else None
-    with suppress(OSError):
-        found = tasks.stat() if tasks else None
-        return _parser_at(tasks, found.st_size, found.st_mtime_ns) if tasks and found else None
-    return None
+    tasks = installed_tasks()
+    return _parser_of(tasks) if tasks else None
 
 
 @cache
-def _parser_at(tasks: Path, size: int, changed: int) -> ParserSource:
+def _parser_of(tasks: TasksFile) -> ParserSource:
     return ParserSource(tasks)
-
-
-Answer = TypeVar("Answer")
-
-
-def of_installed(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Keep a function's answers for as long as it is the same Ultralytics that is installed."""
-
-    @cache
-    def answer(parser: ParserSource | None, *args: Any) -> Answer:
-        return function(*args)
-
-    @wraps(function)
-    def called(*args: Any) -> Answer:
-        return answer(installed_parser(), *args)
-
-    return called
 
 
 class Reading:
@@ -486,7 +436,7 @@ class Reading:
             env[one.asname or name] = Token(name)
 
     def _ImportFrom(self, node: ast.ImportFrom, env: _Frame) -> None:
-        module = self.source.files.module(env.source.path, node.level, node.module or "")
+        module = self.source.tasks.files.module(env.source.path, node.level, node.module or "")
         for one in node.names:
             there = self.meaning(module, one.name) if module else Token(f"{node.module}.{one.name}")
             env[one.asname or one.name] = UNKNOWN if there is None else there
@@ -735,11 +685,11 @@ class Reading:
             return owner.name.rpartition(".")[2]
         if owner.home:
             return self.constant(owner, name)
-        module = self.source.module(owner.name)
+        module = self.source.tasks.module(owner.name)
         if module is None:
             return Token(f"{owner.name}.{name}")
         there = self.meaning(module, name)
-        inner = self.source.module(f"{owner.name}.{name}") if there is None else None
+        inner = self.source.tasks.module(f"{owner.name}.{name}") if there is None else None
         return Token(f"{owner.name}.{name}") if inner else UNKNOWN if there is None else there
 
     def constant(self, owner: Token, name: str, depth: int = 0) -> Any:

@@ -22,4 +22,4 @@ def blocks_of(source: ParserSource) -> list[str]:
     nodes = [node for node in ast.walk(source.function[1]) if isinstance(node, (ast.Compare, ast.Set))]
     parts = [part for node in nodes for part in (node.elts if isinstance(node, ast.Set) else node.comparators)]
     found = {ast.unparse(part).replace("torch.nn.", "nn.") for part in parts}
-    return sorted(name for name in found if name.startswith("nn.") or source.has(name))
+    return sorted(name for name in found if name.startswith("nn.") or source.tasks.has(name))

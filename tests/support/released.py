@@ -1,4 +1,4 @@
-"""The digests of releases of Ultralytics: `python tests/support/released.py WHEEL...` writes `installed/released.py`.
+"""The checksums of releases of Ultralytics: `python tests/support/released.py WHEEL...` writes `installed/released.py`.
 
 The wheels are those of `pip download --no-deps ultralytics==8.3.0`. What is written has been kept: wheels are added.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from lska_surgeon.installed import released
 from lska_surgeon.installed.package import digest_of, model_digest
 
-NEW = '''"""Digests of what releases of Ultralytics are; written by `python tests/support/released.py WHEEL...`."""
+NEW = '''"""Checksums of what releases of Ultralytics are; written by `python tests/support/released.py WHEEL...`."""
 
 from __future__ import annotations
 
