@@ -264,6 +264,12 @@ class ParserSource:
             raise UnreadableParser(f"{self.tasks.file.path} has a parse_model that takes no channels")
         return found.source, node, parameters
 
+    @cached_property
+    def reads_widths(self) -> bool:
+        """Whether it reads widths off what it has built, as parsers do that know whole backbones."""
+        nodes = ast.walk(self.function[1])
+        return any(isinstance(node, ast.Attribute) and node.attr in _LISTS for node in nodes)
+
     def rows(self, model: Mapping[str, Any], channels: int = 3) -> list[ParsedRow]:
         """Every row of a model dictionary, which is not changed.
 

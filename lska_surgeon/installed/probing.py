@@ -158,22 +158,25 @@ def rule_of(source: ParserSource, name: str) -> ParserRule:
         UnreadableParser: it takes no arguments that are tried here, or what comes of them can't be told.
     """
     for count in range(_MOST, 0, -1):
-        rows = {letter: probes(source, name, (0,) * count, letter) for letter in _LETTERS}
-        if not all(rows.values()):
+        first = probes(source, name, (0,) * count, _LETTERS[0])
+        is_by_scale = any(probe.row.by_scale for probe in first)
+        rows = {letter: probes(source, name, (0,) * count, letter) for letter in _LETTERS} if is_by_scale else {}
+        if not first or not all(rows.values()):
             continue
         groups: dict[tuple[Any, ...], str] = {}
         for letter, (probe, *_) in rows.items():
             key = tuple(map(repr, probe.row.arguments))
             groups[key] = groups.get(key, "") + letter
-        first = rows[_LETTERS[0]][0]
         letters = tuple(groups.values()) if len(groups) > 1 else ()
-        return ParserRule(_width(source, name, first), _with_the_rest([*first.words], count), letters)
+        return ParserRule(_width(source, name, first[0]), _with_the_rest([*first[0].words], count), letters)
     raise UnreadableParser(f"{name} takes none of the arguments that are tried")
 
 
 @cache
 def layers_of(source: ParserSource, name: str) -> int:
     """How many layers the numbers count a row for, where it is the first: several for a whole backbone."""
+    if not source.reads_widths:
+        return 1
     for args in ([], [False], [64]):
         with suppress(UnreadableParser, RecursionError):
             return source.read({**_SETTINGS, "backbone": [[-1, 1, name, args]], "head": []})[0].counts
