@@ -193,6 +193,11 @@ def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
     return rows
 
 
+def levels_of(alignment: Alignment) -> list[float | None]:
+    """The strides that the stock model's output layer reads."""
+    return [shape.stride for shape in input_shapes(alignment.stock.output, shapes_of(alignment.stock, Scaling()))]
+
+
 def ratios_of(alignment: Alignment) -> dict[int, float]:
     """File index -> the stride ratio of the stock row in whose place it stands."""
     stock = shapes_of(alignment.stock, Scaling())

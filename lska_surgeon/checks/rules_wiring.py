@@ -11,7 +11,7 @@ from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of
 from ..core.packed import packed_problem
 from ..core.shapes import stride_ratio
 from ..wording import counted, numbers
-from .alignment import input_shapes, ratios_of
+from .alignment import input_shapes, levels_of, ratios_of
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .wiring.network import Slot
@@ -229,10 +229,13 @@ def strides(subject: Context) -> Iterator[Finding]:
 
 
 def _changed_strides(subject: Context) -> Iterator[Finding]:
-    """Rows that change the size of their map otherwise than the stock model's, where all strides fit all the same."""
+    """Rows that change the size of their map otherwise than the stock model's, and so the levels that are read."""
     alignment, shapes = subject.alignment, subject.shapes
     if alignment is None or shapes is None or not alignment.is_sure or subject.slow_rows:
         return
+    levels = [shape.stride for shape in input_shapes(subject.output, shapes)]
+    if None in levels or levels[:1] == levels_of(alignment)[:1]:
+        return  # what one row does not do, another does
     usual = ratios_of(alignment)
     for index in sorted(usual):
         layer, stock = subject.layers[index], alignment.stock[alignment.stock_row[index]]

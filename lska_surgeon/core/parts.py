@@ -20,7 +20,7 @@ from .shapes import Shape, effect_of, strides_of
 
 _UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
 _DOWN = re.compile(r"down|stem|^spd|to_?depth|patch(merg|emb)", re.IGNORECASE)
-_PICKS = re.compile(r"^(?:get|pick|select)[a-z_]*(?:index|layer|map|feature|output)|index$", re.IGNORECASE)
+_PICKS = re.compile(r"^(?:get|pick|select)[a-z_]*(?:index|layer|map|feature|output)|^index|index$", re.IGNORECASE)
 _KERNELS = (1, 2, 3, 5, 7)
 _MOST_GUESSES = 64  # for each, all strides are worked out anew
 LEAST_WIDTH = 8  # the least that is a number of channels and not a kernel size or a stride
@@ -82,7 +82,8 @@ def picked_from(layers: Iterable[Layer]) -> dict[int, int]:
     """
     groups: dict[tuple[int, str], list[Layer]] = {}
     for layer in layers:
-        small = [arg for arg in layer.args if not (type(arg) is int and arg >= LEAST_WIDTH)]
+        args = [arg[0] if isinstance(arg, list) and len(arg) == 1 else arg for arg in layer.args]
+        small = [arg for arg in args if not (type(arg) is int and arg >= LEAST_WIDTH)]
         alone = len(layer.args) == 1 or _PICKS.search(layer.block)
         if alone and len(layer.raw_sources) == 1 and [type(arg) for arg in small] == [int] and not layer.kind.is_known:
             groups.setdefault((layer.sources[0], layer.block), []).append(layer)
@@ -90,7 +91,7 @@ def picked_from(layers: Iterable[Layer]) -> dict[int, int]:
         row.index: row.sources[0]
         for rows in groups.values()
         for row in rows
-        if _PICKS.search(row.block) or len({other.args for other in rows}) > 1
+        if _PICKS.search(row.block) or len({repr(other.args) for other in rows}) > 1
     }
 
 

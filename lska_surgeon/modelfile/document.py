@@ -388,9 +388,13 @@ class Document:
         frm = as_from(first)
         if frm is None:
             raise bad(f"reads from {_source(frm_node, self.text)}: from is a number or a list of them")
-        if not isinstance(repeats, int) or not isinstance(block, str) or not isinstance(args_node, SequenceNode):
+        is_list, is_mapping = isinstance(args_node, SequenceNode), isinstance(args_node, MappingNode)
+        if not isinstance(repeats, int) or not isinstance(block, str) or not (is_list or is_mapping):
             raise bad("is not [from, repeats, module, args], such as [-1, 3, C2f, [128, True]]")
-        self._layers += counted_layers(Layer(index, section, frm, repeats, block, tuple(args), self.blocks))
+        if is_mapping and self.blocks[block].is_known:
+            raise bad(f"has a mapping for its arguments: {block} takes a list, such as [128, True]")
+        given = tuple(args) if is_list else (args,)  # a block of its author's own may take one
+        self._layers += counted_layers(Layer(index, section, frm, repeats, block, given, self.blocks))
         source_nodes = frm_node.value if isinstance(frm_node, SequenceNode) else [frm_node]
         return Row(
             whole=span_of(node),
@@ -398,9 +402,9 @@ class Document:
             repeats=span_of(repeats_node),
             block=span_of(block_node),
             args=span_of(args_node),
-            each_arg=tuple(map(span_of, args_node.value)),
+            each_arg=tuple(map(span_of, args_node.value if isinstance(args_node, SequenceNode) else [args_node])),
             dash=dash,
-            args_column=None if args_node.style else args_node.column,
+            args_column=None if args_node.style or is_mapping else args_node.column,
         )
 
     def _stand_in(self, section: str, node: Node, dash: int | None) -> Row:

@@ -165,9 +165,9 @@ class FarRead(NamedTuple):
 
 
 def reads_upsample(net: WiredRows, at: FarRead) -> float:
-    """What a neck reads from afar is a level, not the upsampled map on its way to the next fusion."""
+    """What a neck reads from afar is a level, not the upsampled map on its way to the next fusion; all, where meant."""
     inner = net.roles[at.source] == "up" and net.taken[at.source] and at.row not in net.outputs
-    return (0.25 if net.fusion[at.row] == "own" else 1.0) if inner else 0
+    return (0.25 if net.fusion[at.row] == "own" or net.fuses_all_ups else 1.0) if inner else 0
 
 
 def reads_fusion(net: WiredRows, at: FarRead) -> float:

@@ -20,9 +20,8 @@ _ALIKE = 0.85
 #: No network has as many rows; the search takes as many looks as rows at as many rows.
 _MOST_ROWS = 300
 _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
-#: What is hard by a guess at what a block does; and what speaks against a wiring whatever unknown blocks do.
-_GUESSED = frozenset(("named_clash",))
-_FIRM = HARD - _GUESSED | {"unread", "output_inside", "reads_upsample"}
+#: What says no more of another row: a guess at what a block does, and a row that may be unread on purpose.
+_DOUBTFUL = frozenset(("named_clash", "unread"))
 #: What it takes, where no reading is whole, to call numbers wrong.
 _SOME = frozenset(("unread", "output_inside", "reads_upsample", "unlike_same_stock", "unlike_sure_stock"))
 
@@ -137,9 +136,10 @@ def _decide(search: Search) -> Verdict:
         if not facts and not broken & _SOME:
             return unexplained
         choices = tuple(reading for reading in (best, *rivals) if _mends(search, reading, terms))
-        guessed = {one.row for one in terms if one.term in _GUESSED}
-        if guessed and not facts and not broken & _FIRM:  # and who knows what that block does
-            wrong = tuple(slot for slot in wrong if slot[0] in guessed)
+        doubtful = broken & (HARD | {"unread"})
+        if not facts and doubtful and doubtful <= _DOUBTFUL:
+            rows = {one.row for one in terms if one.term in doubtful}
+            wrong = tuple(slot for slot in wrong if slot[0] in rows)
         return replace(unexplained, wrong=wrong, rivals=choices if wrong or facts else ())
     if not broken & (HARD | _SOME | {"reads_fusion"}):
         return unexplained

@@ -52,6 +52,7 @@ class WiredRows:
         narrows: whether it is a 1x1 convolution.
         followed: whether the row behind it reads it alone.
         taken: whether the row behind it reads it.
+        fuses_all_ups: whether every upsampled map is read from afar by a row with several sources.
     """
 
     def __init__(self, layers: Sequence[Layer], comments: Mapping[int, int], alignment: Alignment | None) -> None:
@@ -83,6 +84,9 @@ class WiredRows:
             for i in range(size)
         ]
         self.followed = [i + 1 < self.last and self.written[i + 1] == (i,) for i in range(size)]
+        ups = {i for i, role in enumerate(self.roles) if role == "up"}
+        fused = {x for i, sources in enumerate(self.written) if len(sources) > 1 for x in sources if x < i - 1}
+        self.fuses_all_ups = len(ups) > 1 and ups <= fused
         self.taken = [i + 1 < size and i in self.written[i + 1] for i in range(size)]
 
     def keeps(self, index: int) -> bool:

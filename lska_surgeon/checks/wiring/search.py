@@ -293,6 +293,8 @@ class Search:
         unread: Collection[int],
     ) -> None:
         (i, j), net = slot, self.net
+        if i in net.picks:
+            return  # what is no list can't be picked from
         here, number = reading.wiring[i][j], net.written[i][j]
         near = {here + step for step in (-2, -1, 1, 2)} | {i - 1} | {row for row in unread if row < i}
         expected = self.cost.expected.get(slot)
