@@ -28,8 +28,9 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds
 
 from ..checkpoints.checkpoint import read_checkpoint
-from ..checkpoints.contents import RECORD, Checkpoint, checkpoint_of
+from ..checkpoints.contents import Checkpoint, checkpoint_of
 from ..core.blocks import BlockTable
+from ..core.surgery import RECORD
 from ..declarations.find import active_blocks
 from ..errors import AblationError, ChangedOutputsError, CheckpointError, SurgeonError, without_trust
 from ..grafting.graft import graft

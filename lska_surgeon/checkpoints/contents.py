@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.surgery import RECORD
 from ..errors import CheckpointError
 from ..reports import Report, Result
 from ..wording import a_value, few, printable
 from ..yolo.environment import import_offline
 
-#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
-RECORD = "lska_surgeon"
 #: How many grafts upon each other are listed; a file may claim to have any number.
 _MOST_GRAFTS = 9
 #: How many names of classes are listed.

@@ -66,7 +66,7 @@ def read_attention(layer: Layer) -> Attention | None:
     """
     kind, args = layer.kind, list(layer.args)
     if kind.op == "other":
-        return _read_other(kind.name, args, layer.blocks)
+        return _read_other(kind.plain, args, layer.blocks)
     if kind.op is not None:
         return _read_operator(kind, kind.op, args)
     if kind.is_host:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # what reads a fork is imported for a fork
     from ..installed.parse_model import ParserSource
     from ..installed.probing import ParserRule
 
+#: In front of the name of each block of ours, what rows call it where the installed Ultralytics has one of that name.
+PRIVATE = "Surgeon"
 #: Kernel size of hosts that people wrote without one.
 _POOLING_KERNEL, _RESIDUAL_KERNEL = 11, 7
 _SMALLEST_WIDTH = 32  # in a row; smaller numbers are kernel sizes, groups and reductions
@@ -378,7 +380,8 @@ class Block:
             sources), `args[N]` as it stands, `resnet`, `previous` (that of the row before), a number; ? when it can't
             be told.
         stride: rule for stride out over stride in, and its number.
-        plain: the block whose rows it has: the plain block of a host, what a custom module is like, or itself.
+        plain: the block whose rows it has: the plain block of a host, what a custom module is like, the operator that
+            a private name stands for, or itself.
         gives: what it gives where that is not one feature map.
         host: how it may hold operators; None where it can't.
         is_host: whether it is such a block with an operator inside, whoever named it.
@@ -481,6 +484,16 @@ class Block:
         return self.is_operator or self.is_host
 
     @property
+    def is_ours(self) -> bool:
+        """Whether the name stands for a class of this package."""
+        return self.is_attention or self.other is not None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is the name of ours that nobody else gives a block."""
+        return self.is_ours and self.name.startswith(PRIVATE)
+
+    @property
     def keeps_shape(self) -> bool:
         """True for a custom module that gives the shape that it gets."""
         return self.custom is not None and self.custom.keeps_shape
@@ -556,6 +569,11 @@ class BlockTable:
         """The table with the blocks that this parser knows, and with what it makes of all rows."""
         return replace(self, parser=parser)
 
+    def called(self, block: str) -> str:
+        """What rows call a block of ours: its name, or, where the installed Ultralytics has such a one, its private."""
+        is_taken = self.parser is not None and self.parser.tasks.has(block)
+        return f"{PRIVATE}{block}" if is_taken and f"{PRIVATE}{block}" in self.rows else block
+
     def custom(self, name: str) -> CustomModule | None:
         """The declaration of a custom module; None for any other block."""
         return self.declarations.blocks.get(name)
@@ -566,7 +584,7 @@ class BlockTable:
 
     def _of_parser(self, name: str) -> Block | None:
         """A block of the installed Ultralytics' own; None where the table has its row, and where there is none."""
-        if self.parser is None or (name in self.rows and not self.rows[name].is_attention):
+        if self.parser is None or (name in self.rows and not self.rows[name].is_ours):
             return None
         if name not in self._read:
             self._read[name] = self._read_block(self.parser, name)
@@ -663,6 +681,7 @@ def _stock() -> Iterator[Block]:
             source_width=more.get("in", "1"),
             takes_repeats="n" in given,
         )
+        yield from map(_private, filter(_is_named_by_us, [block]))
         yield from _with_hosts(block)
 
 
@@ -670,9 +689,19 @@ def _with_hosts(block: Block) -> Iterator[Block]:
     """A block, and what it is called with an operator inside, by us and by people."""
     yield block
     if block.host:
-        yield replace(block, name=block.host.block, is_host=True)
+        host = replace(block, name=block.host.block, is_host=True)
+        yield from (host, _private(host))
         for ending in block.host.also:
             yield replace(block, name=block.name + ending, is_host=True, handwritten=True)
+
+
+def _is_named_by_us(block: Block) -> bool:
+    return block.is_ours and not block.handwritten
+
+
+def _private(block: Block) -> Block:
+    """What is ours under the name that nobody else gives."""
+    return replace(block, name=f"{PRIVATE}{block.name}", op=block.op or (None if block.is_host else "other"))
 
 
 def _stride(rule: str) -> tuple[str, float]:

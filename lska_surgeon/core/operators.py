@@ -29,7 +29,11 @@ DEFAULT_KERNEL = 23
 LARGEST_KERNEL = 999
 
 #: `--op` value -> block name in a YAML row.
-OP_BLOCKS = {block.op: block.name for block in STOCK if block.op not in (None, "other") and not block.handwritten}
+OP_BLOCKS = {
+    block.op: block.name
+    for block in STOCK
+    if block.op not in (None, "other") and not block.handwritten and not block.is_private
+}
 #: Operators with one dense kernel: any odd k, no dilation.
 TRIVIAL_OPS = frozenset({"lska-trivial", "lka-trivial"})
 #: The same, and the strips, whose square kernel in front is always as large.
@@ -155,7 +159,7 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
 
 
 #: What a row may hold that is not one of the paper's -> its block.
-_BLOCKS = {block.other: block.name for block in STOCK if block.other}
+_BLOCKS = {block.other: block.name for block in STOCK if block.other and not block.is_private}
 CBAM, TIMM = "cbam", "timm:"
 GATED = _BLOCKS["gated"]
 #: timm's attention modules that are built from a width alone, take (N, C, H, W) of any size and keep it: by the names
@@ -305,7 +309,7 @@ def read_row_of_users(layer: Layer) -> OtherOperator | None:
 
 
 def read_other(block: str, args: list[Any], blocks: BlockTable = STOCK) -> OtherOperator:
-    """Read the arguments of a row whose block holds an operator of timm's, or a gated one.
+    """Read the arguments of a row of ours whose block holds an operator that is not the paper's.
 
     Raises:
         KernelError: its arguments do not say an operator that exists.
@@ -315,6 +319,10 @@ def read_other(block: str, args: list[Any], blocks: BlockTable = STOCK) -> Other
         if not isinstance(last, dict) or set(last) != {"op"}:
             raise KernelError(f"{block} takes [c2, {{op: NAME}}], such as [c2, {{op: cbam}}], found {last!r}")
         return _other(str(last["op"]), True, block, blocks)
+    if block == _BLOCKS[CBAM]:
+        if len(args) > 1:
+            raise KernelError(f"{block} takes [c2], found {len(args)} arguments")
+        return OtherOperator(CBAM)
     if not isinstance(last, str) or last == "c2":
         raise KernelError(f"{block} takes [c2, NAME], such as [c2, se], found {last!r}")
     return _other(f"{TIMM}{_FROM_A_ROW.get(last, last)}", False, block, blocks)

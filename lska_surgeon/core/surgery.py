@@ -22,12 +22,15 @@ from typing import Any, NamedTuple, Union
 from ..errors import GraphError, PositionError
 from ..wording import clean
 from .attention import host_spec, is_like_attention
-from .blocks import STOCK, BlockTable
+from .blocks import PRIVATE, STOCK, BlockTable
 from .graph import IMAGE, From, Graph, Layer, Scaling
 from .operators import DEFAULT_KERNEL, OP_BLOCKS, AnyOperator, OtherOperator, resolve_operator
 from .parts import Site
 from .positions import parse_at, resolve_at
 from .shapes import MOST_CHANNELS, Shape
+
+#: Where a checkpoint's dictionary, and its model's YAML (which survives training), carry the record of a graft.
+RECORD = "lska_surgeon"
 
 
 class Edit(NamedTuple):
@@ -108,6 +111,15 @@ def stacking_notes(rewrite: Rewrite) -> list[str]:
     return [f"{had}: rows {pairs}"] if pairs else []
 
 
+def naming_notes(rewrite: Rewrite) -> list[str]:
+    """What to say where the installed Ultralytics has blocks of its own under the names of ours."""
+    new = dict.fromkeys(row.block for row in map(rewrite.after.__getitem__, rewrite.edits) if row.kind.is_private)
+    if not new:
+        return []
+    theirs, ours = ", ".join(block[len(PRIVATE) :] for block in new), ", ".join(new)
+    return [f"this ultralytics has its own {theirs}, which its rows go on to name: the new rows name ours, {ours}"]
+
+
 def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
     """Insert operators.
 
@@ -131,7 +143,8 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         for edit in wanted:
             # c2, which Ultralytics sets to the width of the row before, is right for a second branch too: all rows
             # since the source keep its width.
-            row = NewRow(section, (end,), 1, edit.kernel.block, edit.kernel.row_args)
+            block = graph.blocks.called(edit.kernel.block)
+            row = NewRow(section, (end,), 1, block, edit.kernel.row_args)
             rows.append(row)
             made[row] = edit
             end = row
@@ -152,7 +165,8 @@ def insert(graph: Graph, edits: Sequence[Edit]) -> Rewrite:
         if edit is None:
             return layer
         assert layer.kind.host is not None
-        return replace(layer, block=layer.kind.host.block, args=(*layer.args, host_spec(edit.kernel)))
+        block = layer.blocks.called(layer.kind.host.block)
+        return replace(layer, block=block, args=(*layer.args, host_spec(edit.kernel)))
 
     def stands_for(source: int, consumer: int) -> Ref:
         return branch.get((source, consumer), trunk.get(source, source))

@@ -16,13 +16,13 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.checkpoint import Product
-from ..checkpoints.contents import RECORD, Checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_any_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer, scaling_of
 from ..core.operators import OtherOperator
 from ..core.shapes import shapes_of
-from ..core.surgery import Rewrite, remove, stacking_notes
+from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..reports import Report, Table
 from ..wording import counted, few, plural
@@ -209,7 +209,7 @@ def _product(checkpoint: Checkpoint, model: nn.Module, record: dict[str, Any] | 
 
 
 def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
-    checkpoint, notes = plan.checkpoint, [*plan.notes, *stacking_notes(plan.rewrite)]
+    checkpoint, notes = plan.checkpoint, [*plan.notes, *stacking_notes(plan.rewrite), *naming_notes(plan.rewrite)]
     if checkpoint.refused:
         notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
     lost = checkpoint.not_finite()

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..checkpoints.contents import RECORD, Checkpoint
+from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer, yaml_of
 from ..core.operators import OP_BLOCKS
-from ..core.surgery import Placement, Rewrite, edits_for, insert
+from ..core.surgery import RECORD, Placement, Rewrite, edits_for, insert
 from ..errors import CheckpointError, KernelError
 from ..modelfile.model import Model, stored_model
 from ..reports import Table

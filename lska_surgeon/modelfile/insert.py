@@ -14,7 +14,17 @@ from ..core.graph import Layer, Scaling
 from ..core.operators import AnyOperator
 from ..core.parts import Parts, Site
 from ..core.shapes import Shape, shapes_of
-from ..core.surgery import Edit, Placement, Rewrite, edits_for, insert, kept_letter, resolve_scale, stacking_notes
+from ..core.surgery import (
+    Edit,
+    Placement,
+    Rewrite,
+    edits_for,
+    insert,
+    kept_letter,
+    naming_notes,
+    resolve_scale,
+    stacking_notes,
+)
 from ..errors import TargetError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Report, Result, Table
@@ -249,7 +259,7 @@ def plan_insert(
     site_plans = tuple(_site_plan(rewrite, index, after, scaling) for index in sorted(rewrite.edits))
     name = output or (STDIN if base.source.is_stdin else default_name(base, placement, resolve=resolve))
     target = None if name == STDIN else target_path(name, ".yaml")
-    notes += [*family_notes(base.graph, target), *stacking_notes(rewrite)]
+    notes += [*family_notes(base.graph, target), *stacking_notes(rewrite), *naming_notes(rewrite)]
     notes += Parts(base.graph, base.shapes).left_out({edit.site.name for edit in edits})
     label = _labels(rewrite, after)
     if resolve:

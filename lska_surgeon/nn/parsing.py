@@ -5,7 +5,9 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
 
 1. `[-1, 1, LSKA, [c2, 35]]`: itself; such a row builds on an untouched `parse_model`, too, once the name is there.
 2. `[-1, 1, LSKA, [11]]`, `[-1, 1, LSKA, [256, 35]]`: case 1, for the width is the source's and nothing else.
-3. `[4, 1, LSKA, [256, 35]]`: an `OperatorOfSource`, for `c2` is the width of the row before only.
+3. `[4, 1, LSKA, [256, 35]]`: an `OperatorOfSource`, for `c2` is the width of the row before only. So are rows of our
+   private names, `SurgeonLSKA`, and those of a graft that was made where LSKA was ours: a parser that knows a block of
+   that name may have changed what it does with others.
 4. a host row: its plain block's row. The operator is put into the built block after the original has run.
 5. a row of a custom module: that of the stock block that it is declared like (see `declared`).
 """
@@ -33,6 +35,7 @@ from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
 from ..core.operators import AnyOperator
 from ..core.shapes import shapes_of
+from ..core.surgery import RECORD
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
@@ -49,7 +52,7 @@ SCREEN: ContextVar[Callable[[Mapping[str, Any], BlockTable], None] | None] = Con
 BLOCKS: dict[str, type[nn.Module]] = {
     **{block.name: OPERATORS[block.op] for block in STOCK if block.op in OPERATORS},
     **HOST_CLASSES,
-    **OTHER_CLASSES,
+    **{block.name: OTHER_CLASSES[block.plain] for block in STOCK if block.other},
 }
 
 _PARSING = threading.RLock()  # the names in `tasks` belong to the whole process
@@ -183,20 +186,23 @@ def _translate(
 ) -> _Translation:
     """`d` with every row of ours and of custom modules translated; `d` itself is never changed."""
     ours = {name for name in owned if STOCK[name].is_attention}
+    if RECORD in d:
+        ours |= {name for name in map(_block_written_by_us, (row for _, row in _rows(d))) if name}
+        blocks = blocks.with_parser(None)
     if not any(_block_of(row) in ours or blocks.custom(_block_of(row)) for _, row in _rows(d)):
         return _Translation(d)
     result = _Translation({**d, **{section: [] for section in SECTIONS}})
     for index, (section, given) in enumerate(_rows(d)):
         row, block = deepcopy(list(given)), _block_of(given)
         if block in ours:
-            _translate_ours(result, index, row, blocks)
+            _translate_ours(result, index, row, blocks, block in owned)
         elif blocks.custom(block):
             _translate_custom(result, index, section, row, classes, blocks, partial(_width_of, d, index, blocks))
         result.yaml[section].append(row)
     return result
 
 
-def _translate_ours(result: _Translation, index: int, row: list[Any], blocks: BlockTable) -> None:
+def _translate_ours(result: _Translation, index: int, row: list[Any], blocks: BlockTable, is_owned: bool) -> None:
     source, _, block, args = row
     try:
         attention = read_attention(Layer(index, "head", -1, 1, block, tuple(args), blocks))
@@ -208,7 +214,7 @@ def _translate_ours(result: _Translation, index: int, row: list[Any], blocks: Bl
         row[2:] = [attention.host, list(attention.host_args)]
     elif not isinstance(source, int):
         raise BuildError(f"layer {index}: {block} reads one source, found {source}; give a single index")
-    elif source != -1:
+    elif source != -1 or not is_owned or blocks[block].is_private:
         result.renamed.add(index)
         row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
     elif attention.channels != "c2":
@@ -248,6 +254,12 @@ def _custom_modules_in(d: Any, blocks: BlockTable) -> set[str]:
 
 def _rows(d: Any) -> Iterator[tuple[str, Any]]:
     return ((section, row) for section in SECTIONS for row in d[section])
+
+
+def _block_written_by_us(row: Any) -> str:
+    """The block of a row that is an operator as we write it, whoever has a block of that name here; nothing else."""
+    block = _block_of(row)
+    return block if block and STOCK[block].is_operator and row[3][:1] == ["c2"] else ""
 
 
 def _block_of(row: Any) -> str:

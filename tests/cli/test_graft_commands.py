@@ -12,7 +12,7 @@ import pytest
 from support import trained as t
 
 from lska_surgeon.cli.main import main
-from lska_surgeon.grafting.graft import RECORD
+from lska_surgeon.core.surgery import RECORD
 from lska_surgeon.nn import named_operators
 
 

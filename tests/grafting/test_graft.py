@@ -16,9 +16,9 @@ from support import trained as t
 from torch import nn
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from lska_surgeon.checkpoints.contents import RECORD, Checkpoint
+from lska_surgeon.checkpoints.contents import Checkpoint
 from lska_surgeon.core.operators import OP_BLOCKS, resolve_kernel
-from lska_surgeon.core.surgery import Placement
+from lska_surgeon.core.surgery import RECORD, Placement
 from lska_surgeon.errors import BuildError, CheckpointError, KernelError, PositionError, SurgeonError
 from lska_surgeon.grafting.certificate import Certificate
 from lska_surgeon.grafting.graft import Graft, graft, ungraft

@@ -15,7 +15,7 @@ from support.shapes import surgeon
 from torch import nn
 from ultralytics.nn import tasks
 
-from lska_surgeon.checkpoints.contents import RECORD
+from lska_surgeon.core.surgery import RECORD
 from lska_surgeon.yolo.build import build
 
 

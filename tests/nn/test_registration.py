@@ -594,4 +594,5 @@ from lska_surgeon.errors import BuildError
 try: build({{}})
 except BuildError as error: print(error)
 """
-    assert fresh(code).strip() == "ultralytics can't be imported (ImportError: broken): reinstall it"
+    said = "ultralytics can't be imported (ImportError: broken): it is a fork, so mend it in "
+    assert fresh(code).strip() == f"{said}{tmp_path / 'ultralytics'}"
