@@ -17,6 +17,7 @@ from .verb import Blocks, PathLike, as_name, listed, name_or_none, split, table_
 if TYPE_CHECKING:
     from ..checks.findings import CheckedFile, CheckedFiles
     from ..core.blocks import BlockTable
+    from ..core.replacing import ShapedGraph
     from ..modelfile.remove import Removal
     from ..modelfile.replace import EditedModel, GraphEdit
 
@@ -114,7 +115,7 @@ def replace(
         at: what is replaced; may be given several times. A slot (stem, down, backbone, block, pool, up, fusion, neck,
             head), which may be narrowed (down:p4), a row (9, -2, SPPF, C2f#2), or rows that become one (0-2).
         by: the block that comes, for all of them or for each its own; with at="backbone" a model YAML, whose backbone
-            comes.
+            comes, or such as torchvision:resnet50.
         args: the arguments of the new rows: `w` is the width that is needed, `k` the kernel size that was there, `s`
             the stride; 'w,5' for [512, 5]. None takes those that stock models have.
         repeats: repeats of the new rows. None takes those of the rows that were there.
@@ -197,7 +198,13 @@ def _edited(
         from ..checks.check import refuse_broken
 
         refuse_broken(model.source, model.text, model.blocks)
-    return plan_changes(model, changes, name_or_none(output))
+    return plan_changes(model, changes, name_or_none(output), _features)
+
+
+def _features(name: str, table: BlockTable) -> ShapedGraph:
+    from ..yolo.features import features_of  # here, for nothing else of an edit needs torch
+
+    return features_of(name, table)
 
 
 @verb

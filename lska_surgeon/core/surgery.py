@@ -305,7 +305,8 @@ def _raw(target: int, index: int, row: NewRow, graph: Graph, slot: int) -> int:
         return IMAGE
     old = graph[row.place].raw_sources if row.place is not None else ()
     if len(old) == len(row.sources):
-        return target - index if old[slot] < 0 else target
+        relative = old[slot] < -1 or (old[slot] == -1 and target == index - 1)
+        return target - index if relative else target
     is_output = graph.blocks[row.block].is_output
     return -1 if target == index - 1 and not is_output else target
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from ..core.blocks import BlockTable
 from ..core.graph import SECTIONS, packed_row
 from ..core.levels import add_level, drop_levels
 from ..core.positions import rows_at
@@ -22,7 +23,7 @@ from ..reports import Report, Result, Table
 from ..wording import clean, numbers, plural, printable
 from .document import AFTER_ROW, Document, format_value
 from .insert import SitePlan
-from .model import Model, family_notes, load, model_of, stem_with_scale
+from .model import Model, family_notes, load, model_of, read_source, stem_with_scale
 from .record import read_record, with_record
 from .rewriting import pin_scale, reread, rewrite_text, splice
 from .sources import STDIN
@@ -30,7 +31,9 @@ from .text import Span, line_end, newline_at, unified_diff
 
 #: The columns of the table of rows.
 COLUMNS = ("row", "block", "args", "was", "channels", "stride", "read by")
-_MODEL = re.compile(r".*\.ya?ml\Z", re.IGNORECASE)
+_MODEL = re.compile(r".*\.ya?ml\Z|torchvision:.+", re.IGNORECASE)
+#: Gives the backbone that a word such as `torchvision:resnet50` names.
+Features = Callable[[str, BlockTable], ShapedGraph]
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,9 @@ class EditedModel(Result):
         return target
 
 
-def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None = None) -> EditedModel:
+def plan_changes(
+    base: Model, changes: Sequence[GraphEdit], output: str | None = None, features: Features | None = None
+) -> EditedModel:
     """Work out edits of a base that is read already, one behind the other.
 
     Args:
@@ -218,6 +223,7 @@ def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None =
         changes: the edits, in order; each finds its rows in what the one before made.
         output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
             input.
+        features: measures the backbones of torchvision; None where that has no place.
 
     Raises:
         SurgeonError: a slot matches nothing, a block does not fit, ...
@@ -232,7 +238,7 @@ def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None =
     origin: tuple[int | None, ...] = tuple(range(len(base.graph)))
     text = base.text
     for change in changes:
-        rewrite, labels, setting = _rewrite(model, change)
+        rewrite, labels, setting = _rewrite(model, change, features)
         notes += _notes(change, rewrite, model)
         labels |= _output_comment(model, rewrite)
         text = rewrite_text(model.written, rewrite, labels)
@@ -255,7 +261,7 @@ def plan_changes(base: Model, changes: Sequence[GraphEdit], output: str | None =
     whole = Rewrite(base.graph, model.graph, origin)
     return EditedModel(
         *(base, tuple(changes), pinned.text, whole, target, tuple(dict.fromkeys(notes))),
-        again=lambda path: plan_changes(base, changes, path),
+        again=lambda path: plan_changes(base, changes, path, features),
     )
 
 
@@ -264,7 +270,9 @@ def edited_stem(base: Model, changes: Sequence[GraphEdit]) -> str:
     return "-".join([stem_with_scale(base), *(change.in_a_name for change in changes)])
 
 
-def _rewrite(model: Model, change: GraphEdit) -> tuple[Rewrite, dict[int, str], tuple[str, str] | None]:
+def _rewrite(
+    model: Model, change: GraphEdit, features: Features | None
+) -> tuple[Rewrite, dict[int, str], tuple[str, str] | None]:
     """The rewrite, labels of rows, and a setting that the new rows read."""
     built = ShapedGraph(model.graph, model.shapes, model.scaling)
     if change.kind == "add":
@@ -278,19 +286,25 @@ def _rewrite(model: Model, change: GraphEdit) -> tuple[Rewrite, dict[int, str], 
     if _MODEL.match(change.by):
         if change.at != "backbone":
             raise MisfitError(f"{change.by} is a model, whose backbone can be taken: --at backbone, not {change.at}")
-        donor = load(change.by, model.scaling.letter if _needs_scale(change.by, model) else None, blocks=model.blocks)
-        rewrite = swap_backbone(built, ShapedGraph(donor.graph, donor.shapes, donor.scaling))
+        rewrite = swap_backbone(built, _donor(model, change.by, features))
         return rewrite, _stages_of(rewrite, model), None
     rewrite = replace_rows(built, rows_at(change.at, *built[:2]), change.by, change.args, change.repeats)
     needs_keypoints = any("kpt_shape" in layer.args for layer in rewrite.after)
     return rewrite, {}, ("kpt_shape", "[17, 3]") if needs_keypoints else None
 
 
-def _needs_scale(name: str, model: Model) -> bool:
-    from .model import read_source
-
+def _donor(model: Model, name: str, features: Features | None) -> ShapedGraph:
+    """The model whose backbone is asked for: at the scale that its name says, else at this one's, if it has that."""
+    if name.startswith("torchvision:"):
+        if features is None:
+            raise MisfitError(
+                f"{name} has to be measured: write the model with lska-surgeon replace, and name that file as the base"
+            )
+        return features(name, model.blocks)
     source, document = read_source(name, blocks=model.blocks)
-    return source.scale is None and model.scaling.letter in document.scales
+    letter = model.scaling.letter if source.scale is None and model.scaling.letter in document.scales else None
+    donor = load(name, letter, blocks=model.blocks)
+    return ShapedGraph(donor.graph, donor.shapes, donor.scaling)
 
 
 def _levels_of(rewrite: Rewrite, model: Model) -> dict[int, str]:

@@ -189,6 +189,30 @@ def test_errors_are_one_line(line: str, message: str, tmp_path: Path, monkeypatc
     assert message in only
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+def test_a_backbone_of_torchvision(name: str, tmp_path: Path) -> None:
+    edit = ls.replace("yolov8n.yaml", "backbone", by=f"torchvision:{name}", output="-")
+    rows = edit.variant.graph.layers[:4]
+    assert [row.block for row in rows] == ["TorchVision", "Index", "Index", "Index"]
+    assert [row.frm for row in rows] == [-1, -1, 0, 0]
+    said = [(shape.channels, 256 / shape.stride) for shape in edit.variant.shapes[1:-1] if shape.stride]
+    assert builds.maps_of(builds.parse_text(edit.text, tmp_path, "yolo99n.yaml"), 256)[1:] == said
+    assert undone(edit, tmp_path) == load("yolov8n.yaml").text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vit_b_16", "torchvision:vit_b_16 gives maps of the strides 1, 16: a backbone gives 8, 16 and 32"),
+        ("resnet5", "torchvision has no model 'resnet5' (did you mean resnet50?)"),
+    ],
+)
+def test_what_is_no_backbone_of_torchvision(name: str, message: str) -> None:
+    with pytest.raises(MisfitError) as caught:
+        ls.replace("yolov8n.yaml", "backbone", by=f"torchvision:{name}")
+    assert str(caught.value) == message
+
+
 def test_json_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     edit = ls.replace("yolov8s.yaml", ["neck:p3", "pool"], by=["C3k2", "SPPELAN"])
