@@ -351,10 +351,6 @@ class SurgeonPoseTrainer(SurgeonTrainer, yolo.pose.PoseTrainer):
     """For pose."""
 
 
-class SurgeonOBBTrainer(SurgeonTrainer, yolo.obb.OBBTrainer):
-    """For obb."""
-
-
 class SurgeonClassificationTrainer(SurgeonTrainer, yolo.classify.ClassificationTrainer):
     """For classify."""
 
@@ -364,9 +360,14 @@ TRAINERS: dict[str, type[SurgeonTrainer]] = {
     "detect": SurgeonDetectionTrainer,
     "segment": SurgeonSegmentationTrainer,
     "pose": SurgeonPoseTrainer,
-    "obb": SurgeonOBBTrainer,
     "classify": SurgeonClassificationTrainer,
 }
+if hasattr(yolo, "obb"):  # releases before 8.1 know no turned boxes
+
+    class SurgeonOBBTrainer(SurgeonTrainer, yolo.obb.OBBTrainer):
+        """For obb."""
+
+    TRAINERS["obb"] = SurgeonOBBTrainer
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 REQUIRED = {
     "cpuinfo": "py-cpuinfo",
     "cv2": "opencv-python",
+    "hub_sdk": "hub-sdk",
     "matplotlib": "matplotlib",
     "pandas": "pandas",
     "PIL": "pillow",

@@ -38,10 +38,11 @@ def run_yolo(args: list[str]) -> int:
         cfg = import_module("ultralytics.cfg")
         for module in (cfg, import_module("ultralytics.utils")):
             # Ultralytics keeps the argument list of its import; that is ours, unless it was imported long before.
-            if not any(module.ARGV is known for known in lists):
-                lists.append(module.ARGV)
-                saved.append(list(module.ARGV))
-                module.ARGV[:] = sys.argv
+            kept = getattr(module, "ARGV", sys.argv)  # old releases keep none
+            if not any(kept is known for known in lists):
+                lists.append(kept)
+                saved.append(list(kept))
+                kept[:] = sys.argv
         cfg.entrypoint()
     except SystemExit as stop:
         if isinstance(stop.code, str):

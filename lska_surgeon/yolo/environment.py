@@ -119,6 +119,8 @@ def environment_problem() -> str | None:
         try:
             with _offline(), quiet():
                 versions[name] = import_module(name).__version__
+                if name == NAME:
+                    import_module(f"{name}.nn.tasks")  # newer releases import it when it is asked for
         except ModuleNotFoundError as error:
             return _missing(name, str(error.name))
         except Exception as error:

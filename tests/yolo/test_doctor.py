@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.forks import STYLES, make_fork
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import needs
@@ -241,6 +243,17 @@ def test_fork_is_known_as_one_and_its_traps_have_remedies_for_a_fork(site: Site,
     ]
     assert not any(
         word in f"{problem} {remedy}" for _, problem, remedy in traps for word in ("-U", "rename", "take it")
+    )
+
+
+def test_a_fork_that_lacks_a_module_says_which_in_every_command(tmp_path: Path) -> None:
+    style = STYLES["set"]
+    fork = make_fork(tmp_path / "fork", replace(style, classes=f"import einops_of_mine\n{style.classes}"))
+    done = fork.run("flops", "own.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: einops_of_mine is not installed, and line 1 of {fork.package / 'nn/own.py'} imports it: install the "
+        "package that has it, as the fork says"
     )
 
 
