@@ -21,7 +21,7 @@ from .verb import Blocks, PathLike, as_name, listed, log_warning, name_or_none, 
 
 
 @verb
-def blocks(source: PathLike | None = None, *, blocks: Blocks = None) -> Inventory:
+def blocks(source: PathLike | None = None, *, trust: bool = False, blocks: Blocks = None) -> Inventory:
     """The blocks that are known here; of a file, those that are not, each with a declaration to start from.
 
     >>> import lska_surgeon as ls
@@ -31,13 +31,14 @@ def blocks(source: PathLike | None = None, *, blocks: Blocks = None) -> Inventor
     Args:
         source: a model YAML, a Python file with classes, or the folder of a fork of Ultralytics, whose files are parsed
             and not run; None for no file.
+        trust: import the Python file, and build and run its classes to see what they take and give; it may do anything.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Raises:
         DocumentError: the file is not there, or is none of them.
         DeclarationError: the declaration or the fork can't be read.
     """
-    return inventory(name_or_none(source), table_of(blocks))
+    return inventory(name_or_none(source), table_of(blocks), trust=trust)
 
 
 @verb

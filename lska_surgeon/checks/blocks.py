@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.blocks import (
@@ -23,17 +23,19 @@ from ..core.blocks import (
     SourceWidth,
 )
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
-from ..declarations.guess import guess_blocks, scan
-from ..errors import TargetError
+from ..declarations.guess import guess_blocks
+from ..declarations.scan import example_of, scan
+from ..errors import DeclarationError, TargetError
 from ..files import as_path, check_target, replace_all, write_text
 from ..installed.names import of_installed, parsed_names, stock_modules, torch_layers
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
-from ..wording import clean, printable
+from ..wording import clean, few, printable
 
 #: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
 _NEAR = 0.87
+_MOST_USERS = 3
 _DOUBLED = re.compile(r"(.)\1+")
 _OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")
 _SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
@@ -115,6 +117,9 @@ class Inventory(Result):
         source: the file that was looked at; None for none.
         guessed: for each block of it that is neither stock nor declared, a declaration to be checked.
         left_out: blocks of it that no declaration can name, and why.
+        parts: of those that look like helpers, the classes of the file that are made of them.
+        wants: of those whose class wants arguments that nothing tells, what it calls them.
+        tried: those that were built and run, and gave what their declaration says.
         notes: what the user should know.
         asked: the name by which the file was asked for.
         files: of a fork, the files that its declarations name, by their path from the declaration's folder on.
@@ -126,6 +131,9 @@ class Inventory(Result):
     source: Path | None = None
     guessed: Mapping[str, CustomModule] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tried: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     asked: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -134,7 +142,20 @@ class Inventory(Result):
     @property
     def text(self) -> str:
         """The guesses as TOML, to paste or to write."""
-        return toml_of(self.guessed.values())
+        return self._toml()
+
+    def _toml(self, prefix: str = "") -> str:
+        tables = []
+        for block in self.guessed.values():
+            users, wants = self.parts.get(block.name), self.wants.get(block.name, ())
+            head = f"# Looks like a helper: {few(users, _MOST_USERS)} is made of it.\n" if users else ""
+            head += "# Built and run.\n" if block.name in self.tried else ""
+            if wants and block.like in VERBATIM:
+                tail = f"# {example_of(wants)} # it wants {', '.join(wants)}: say it here\n"
+            else:
+                tail = f"# Its rows give {', '.join(wants)} behind the width.\n" if wants else ""
+            tables.append(f"{head}{toml_of([block], prefix)}{tail}")
+        return "\n".join(tables)
 
     def report(self) -> Report:
         """The guesses as TOML; without a file, a table of the blocks that are known."""
@@ -161,6 +182,9 @@ class Inventory(Result):
                     "args": [_plain(value) for value in block.args],
                     "drop": list(block.drop),
                     "replace": {str(at): _plain(value) for at, value in block.replace},
+                    "part_of": list(self.parts.get(block.name, ())),
+                    "wants": list(self.wants.get(block.name, ())),
+                    "tried": block.name in self.tried,
                 }
                 for block in self.guessed.values()
             ],
@@ -201,7 +225,7 @@ class Inventory(Result):
         there = next((path for path in copies if path.exists()), None)
         if there and not force:
             raise TargetError(f"{there} exists: use --force to overwrite it")
-        tables = toml_of(self.guessed.values(), TOOL if target.name == PROJECT_FILE else "")
+        tables = self._toml(TOOL if target.name == PROJECT_FILE else "")
         text = f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{tables}"
         parse_declarations(target, text)
         if copies:
@@ -217,23 +241,36 @@ class Inventory(Result):
         return f", and {len(self.files)} files of the fork's classes into {folder}" if folder else ""
 
 
-def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventory:
+def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: bool = False) -> Inventory:
     """The blocks of a table; of a model YAML, a Python file with classes or a fork, those that are not known yet.
 
+    Args:
+        source: the file; None for none.
+        blocks: the table.
+        trust: import a Python file, and build and run its classes.
+
     Raises:
-        SurgeonError: the file can't be read.
+        SurgeonError: the file can't be read; or imported, where it is trusted.
     """
+    if trust and not (source or "").endswith(".py"):
+        raise DeclarationError("only a Python file is run to see what its classes are built from: drop --trust")
     declarations = blocks.declarations
     if source is None:
         return Inventory(declarations)
     if Path(source).is_dir():
         return _of_fork(source, blocks)
+    parts: Mapping[str, tuple[str, ...]] = {}
+    wants: Mapping[str, tuple[str, ...]] = {}
     if source.endswith(".py"):
         path = Path(source)
-        guessed = {name: block for name, block in scan(path).items() if name not in declarations.blocks}
+        scanned = scan(path)
+        parts, wants = scanned.parts, scanned.wants
+        guessed = {name: block for name, block in scanned.blocks.items() if trust or name not in declarations.blocks}
         inside = Path.cwd().resolve() in path.resolve().parents
         outside = f"{path} is not in the working folder: a declaration names files in its own folder"
-        notes = [] if inside else [outside]
+        if trust and not inside:
+            raise DeclarationError(outside)
+        notes = [*scanned.notes, *([] if inside else [outside])]
     else:
         model = find_source(source)
         path, document = model.path, Document.read(model.path, model.name, blocks=blocks)
@@ -243,7 +280,40 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK) -> Inventor
     left_out = {name: problem for name in guessed if (problem := name_problem(name))}
     notes += [f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items()]
     kept = {name: block for name, block in guessed.items() if name not in left_out}
-    return Inventory(declarations, path, kept, left_out, tuple(notes), source)
+    found = Inventory(declarations, path, kept, left_out, parts, wants, notes=tuple(notes), asked=source)
+    found = _tried(found) if trust else found
+    asks = [
+        f"{name} wants {', '.join(wanted)}, which nothing here tells: write such as {example_of(wanted)} into its table"
+        for name, wanted in found.wants.items()
+        if name in found.guessed and name not in found.parts and found.guessed[name].like in VERBATIM
+    ]
+    return replace(found, notes=(*found.notes, *asks))
+
+
+def _tried(guesses: Inventory) -> Inventory:
+    """The same with what its classes are really built from, and without the helpers that give no map."""
+    from ..nn.signatures import try_class  # here, for it imports torch
+
+    tried = {name: try_class(block, Path.cwd()) for name, block in guesses.guessed.items()}
+    unfit = [name for name, result in tried.items() if result.problem and name in guesses.parts]
+    failed = [
+        f"{result.problem}, so it stays a guess"
+        for name, result in tried.items()
+        if result.problem and name not in unfit
+    ]
+    helpers = [f"these helpers can't stand in a row: {few(unfit, 2 * _MOST_USERS)}"] if unfit else []
+    wanted = {
+        name: names
+        for name, names in guesses.wants.items()
+        if name in tried and (tried[name].problem or tried[name].block.like not in VERBATIM)
+    }
+    return replace(
+        guesses,
+        guessed={name: result.block for name, result in tried.items() if name not in unfit},
+        wants=wanted,
+        notes=(*guesses.notes, *failed, *helpers),
+        tried=frozenset(name for name, result in tried.items() if not result.problem),
+    )
 
 
 def _of_fork(source: str, blocks: BlockTable) -> Inventory:
@@ -256,7 +326,10 @@ def _of_fork(source: str, blocks: BlockTable) -> Inventory:
     built = sum(not problem for problem in found.models.values())
     said = f"a release builds {built} of the {len(found.models)} models of the fork that have blocks of its own"
     return Inventory(
-        *(blocks.declarations, Path(source), found.guessed, found.left_out, (said, *notes), source, found.files),
+        *(blocks.declarations, Path(source), found.guessed, found.left_out),
+        notes=(said, *notes),
+        asked=source,
+        files=found.files,
         models=found.models,
     )
 

@@ -19,13 +19,15 @@ def blocks(how: Presentation, **asked: Any) -> None:
     With a model YAML as FILE: its blocks that are not known, as a declaration to paste into lska-surgeon.toml. What
     each is like is guessed from how the rows use it. With a Python file: the same for the layers that it defines. With
     the folder of a fork of Ultralytics: for all blocks that its models have and a release lacks, whose classes --write
-    copies beside the declaration, so that a release builds the fork's models. All files are read, and nothing is run.
+    copies beside the declaration, so that a release builds the fork's models. All files are read, and nothing
+    is run, unless --trust says so.
 
     \b
     Examples:
       lska-surgeon blocks
       lska-surgeon blocks yolov8s.yaml
       lska-surgeon blocks my_blocks.py --write
+      lska-surgeon blocks my_blocks.py --trust --write
       lska-surgeon blocks path/to/fork --write
     """
     writes = how.write or how.output is not None

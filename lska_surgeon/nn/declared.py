@@ -31,6 +31,7 @@ from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
 from ..errors import BuildError, DeclarationError
+from ..installed.imports import problem_behind
 from ..wording import a_value, clean, first_line
 from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
@@ -62,7 +63,7 @@ def declared_classes(declarations: Declarations, wanted: Collection[str] = ()) -
         announce(new, path)
         _let_import_from(path.parent)
         for block in new:
-            _imported[path, block.target] = _import_class(block, path)
+            _imported[path, block.target] = _import_class(block, path.parent, f"{path}, blocks.{block.name}.class")
         places = {name: (path, block.target) for name, block in blocks.items()}
         return {name: _imported[place] for name, place in places.items() if place in _imported}
 
@@ -108,16 +109,29 @@ def _let_import_from(folder: Path) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), *places]))
 
 
-def _import_class(block: CustomModule, path: Path) -> type[nn.Module]:
+def class_of(block: CustomModule, folder: Path) -> type[nn.Module]:
+    """The class of a declaration that may come to stand in a folder; it is imported.
+
+    Raises:
+        DeclarationError: that fails, or it is none that a row can build.
+    """
+    with _LOCK:
+        _let_import_from(folder)
+        return _import_class(block, folder, block.target.rpartition(":")[0])
+
+
+def _import_class(block: CustomModule, folder: Path, where: str) -> type[nn.Module]:
     module, name = split_target(block.target)
-    where = f"{path}, blocks.{block.name}.class"
-    _refuse_another(module, path.parent, where)  # before, lest a module of another project be run
+    _refuse_another(module, folder, where)  # before, lest a module of another project be run
     try:
-        with _users_code():
+        with users_code():
             cls = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # a module of the user's may raise anything
-        raise DeclarationError(f"{where}: importing {module} fails: {_raised(error)}") from error
-    _refuse_another(module, path.parent, where)
+        text = folder.joinpath(*module.split(".")).with_suffix(".py")
+        hint = problem_behind(error, text) if isinstance(error, (ImportError, NameError)) else None
+        because = f" ({hint})" if hint else ""
+        raise DeclarationError(f"{where}: importing {module} fails: {raised(error)}{because}") from error
+    _refuse_another(module, folder, where)
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         problem = "has no such class" if cls is None else "has something of that name that is no nn.Module"
         file = _file_of(module)
@@ -151,12 +165,12 @@ def _file_of(module: str) -> Path | None:
     return Path(file) if file else None
 
 
-def _users_code() -> AbstractContextManager[Any]:
+def users_code() -> AbstractContextManager[Any]:
     """What code of the user's prints goes to standard error: standard output is the command's own."""
     return redirect_stdout(sys.stderr)
 
 
-def _raised(error: BaseException) -> str:
+def raised(error: BaseException) -> str:
     """What code of the user's raised, in one line."""
     if isinstance(error, SystemExit):
         return f"it ends the process, with {error.code!r}: keep what is to run as a script below `if __name__ == ...`"
@@ -293,11 +307,11 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
     if mark.block.channels_first:
         own = [list(read) if len(mark.row.raw_sources) > 1 else read[0], *own]
     try:
-        with _users_code():
+        with users_code():
             module: nn.Module = mark.cls(*own)
     except (Exception, SystemExit) as error:  # a class of the user's may raise anything
         given = ", ".join(map(repr, own))
-        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {_raised(error)}") from error
+        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {raised(error)}") from error
     if not mark.row.kind.is_output:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
@@ -323,11 +337,11 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         return side, module(maps if len(mark.row.raw_sources) > 1 else maps[0])
 
     try:
-        with evaluated(module), _users_code():
+        with evaluated(module), users_code():
             side, given = on_the_smallest(run, MAP_SIDES)
     except (Exception, SystemExit) as error:
         took = f"{' and '.join(map(str, read))} channels, {' or '.join(f'{side}x{side}' for side in MAP_SIDES)}"
-        raise DeclarationError(f"{where} does not run on a map of {took}: {_raised(error)}") from error
+        raise DeclarationError(f"{where} does not run on a map of {took}: {raised(error)}") from error
     took = " and ".join(f"1x{channels}x{side}x{side}" for channels in read)
     side = round(side / (stride_ratio(mark.row) or 1))
     wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None

@@ -13,7 +13,8 @@ import lska_surgeon
 from lska_surgeon.checks.blocks import inventory
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE, read_declarations
-from lska_surgeon.declarations.guess import like_by_name, scan
+from lska_surgeon.declarations.guess import like_by_name
+from lska_surgeon.declarations.scan import scan
 from lska_surgeon.errors import DeclarationError
 
 PROJECT = Path(__file__).parents[1] / "projects" / "own_blocks"
@@ -45,9 +46,12 @@ def test_the_rows_of_the_project_tell_all_but_the_module() -> None:
 
 def test_the_files_of_the_project_tell_all(bare: Path) -> None:
     wanted = read_declarations(PROJECT / "lska-surgeon.toml", trusted=True).blocks
-    found = {**scan(Path("my_blocks.py")), **scan(Path("nets/sampling.py"))}
+    mine = scan(Path("my_blocks.py"))
+    assert mine.parts == {"FasterBlock": ("C2fFaster",)}
+    found = {**mine.blocks, **scan(Path("nets/sampling.py")).blocks}
     found["C2f_Faster"] = found.pop("C2fFaster")
-    assert set(found) == set(wanted)  # FasterBlock is a part of C2fFaster, and no row names it
+    del found["FasterBlock"]
+    assert set(found) == set(wanted)
     for name, block in found.items():
         same = wanted[name]
         assert (block.like, block.channels_first, block.stride) == (same.like, same.channels_first, same.stride), name
@@ -71,7 +75,7 @@ def test_a_name_tells_its_stock_block(name: str, like: str | None) -> None:
 def test_a_scan_runs_nothing(tmp_path: Path) -> None:
     file, trace = tmp_path / "evil.py", tmp_path / "trace"
     file.write_text(f"from torch import nn\nopen({str(trace)!r}, 'w')\nclass A(nn.Module):\n    pass\n")
-    assert list(scan(file)) == ["A"]
+    assert list(scan(file).blocks) == ["A"]
     assert not trace.exists()
 
 
@@ -97,14 +101,15 @@ class Part(nn.Module):
 
 @pytest.mark.parametrize(
     ("text", "names"),
-    [(OLD_STYLE, ["EMA"]), (BOTH_WAYS, ["Down", "Up"]), (PARTS, ["Whole"])],
+    [(OLD_STYLE, ["EMA"]), (BOTH_WAYS, ["Down", "Up"]), (PARTS, ["Whole", "Part"])],
     ids=["old", "both", "part"],
 )
 def test_a_class_that_names_itself_is_no_part_of_another(tmp_path: Path, text: str, names: list[str]) -> None:
     (tmp_path / "a.py").write_text(text)
     found = scan(tmp_path / "a.py")
-    assert list(found) == names
-    assert all(block.channels_first for block in found.values())
+    assert list(found.blocks) == names
+    assert found.parts == ({"Part": ("Whole",)} if "Part" in names else {})
+    assert all(block.channels_first for block in found.blocks.values())
 
 
 ATTENTION_ROWS = """nc: 80
@@ -169,7 +174,8 @@ def test_what_is_written_is_read_and_holds(bare: Path) -> None:
     again = run("blocks", "my_blocks.py", "--write", code=2).output
     assert "lska-surgeon.toml is already there" in again
     run("blocks", "my_blocks.py", "-o", "more.toml")
-    assert list(read_declarations(Path("more.toml"), trusted=True).blocks) == ["C2fFaster"]  # the others are declared
+    assert list(read_declarations(Path("more.toml"), trusted=True).blocks) == ["C2fFaster", "FasterBlock"]
+    assert "# Looks like a helper: C2fFaster is made of it.\n[blocks.FasterBlock]\n" in Path("more.toml").read_text()
 
 
 def test_the_list_names_stock_ours_and_declared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,11 +220,11 @@ def test_a_name_that_no_declaration_can_have_is_left_out(bare: Path, name: str) 
 def test_what_could_not_be_read_is_not_written(bare: Path) -> None:
     Path("my-blocks.py").write_text("class A(nn.Module): ...\nclass LSKA(nn.Module): ...\n")
     told = run("blocks", "my-blocks.py", "--write", code=2).stderr
-    assert "Note: block 'LSKA' can't be declared: that is a block of lska-surgeon: give yours another name" in told
+    assert "Note: LSKA is declared as MyLSKA, for its own name can't be: that is a block of lska-surgeon\n" in told
     assert "'my-blocks.py:A' can't be imported: name its folders and file as Python names modules" in told
     assert not Path("lska-surgeon.toml").exists()
     Path("lska.py").write_text("class LSKA(nn.Module): ...\n")
-    assert run("blocks", "lska.py").stdout == "lska.py: no block that can be declared\n"
+    assert run("blocks", "lska.py").stdout.startswith('[blocks.MyLSKA]\nclass = "lska.py:LSKA"\n')
 
 
 def test_a_project_file_gets_the_tables_that_are_read_there(bare: Path) -> None:
