@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..errors import MisfitError
-from ..wording import did_you_mean, few, numbers
+from ..errors import ArgumentError, MisfitError
+from ..wording import clean, did_you_mean, few, numbers
 from .blocks import Block
 from .graph import IMAGE, SECTIONS, Graph, Layer, Scaling
 from .parts import Parts
-from .shapes import Shape, is_number, shapes_of, size_problem, width_problem
+from .shapes import MOST_REPEATS, Shape, is_number, shapes_of, size_problem, width_problem
 from .surgery import NewRow, Ref, Rewrite, assemble, past
 
 _MOST_REPEATS_TRIED = 200
@@ -56,6 +56,8 @@ def replace_rows(
         MisfitError: the block is not known, or does not do what these rows do.
     """
     graph, block = model.graph, model.graph.blocks[by]
+    if repeats is not None and not 1 <= repeats <= MOST_REPEATS:
+        raise ArgumentError(f"--repeats {repeats} is out of range: a row has 1 to {MOST_REPEATS}")
     _refuse_block(block, graph)
     last = {span[-1]: span for span in spans}
     inside = {index for span in spans for index in span}
@@ -176,12 +178,14 @@ def _new_row(
         )
     template = args
     if template is None:
-        if block.new_args is None and block.custom is None:
+        if block.new_args is None and not _needs_no_arguments(block):
             raise MisfitError(f"what {block.name} is given is not known: say it with --args, such as --args 'w,3,2'")
         template = _template(block, first) if block.new_args is None else block.new_args[first.section == SECTIONS[1]]
     words = _Words(model, span, before.channels, width)
     row = tuple(words.value(word) for word in words_of(template))
-    count = repeats or (max(graph[index].repeats for index in span) if block.takes_repeats else 1)
+    count = max(graph[index].repeats for index in span) if block.takes_repeats else 1
+    if repeats is not None:
+        count = repeats
     sources = tuple(now(source) for source in first.sources)
     return NewRow(first.section, sources, count, block.name, row, span.start)
 
@@ -191,6 +195,12 @@ def _template(block: Block, first: Layer) -> str:
     if block.width == "scaled":
         return "w"
     return "1" if block.width == "sum" else ""
+
+
+def _needs_no_arguments(block: Block) -> bool:
+    """Whether a row of it may be empty: it is a layer that keeps what it gets, or a custom module."""
+    keeps = block.width == "source" and block.stride == ("fixed", 1.0) and "pads" not in block.traits
+    return block.custom is not None or (keeps and block.new_args is None and not block.is_attention)
 
 
 def _before(model: ShapedGraph, layer: Layer) -> Shape:
@@ -260,10 +270,20 @@ class _Words:
             if ratio < 1 or ratio != int(ratio):
                 return 1
             return int(ratio)
+        if re.fullmatch(r"[A-Za-z_][\w.]*", word) and word not in ("True", "False"):
+            return word  # None too: so YAML reads it, and the parser evaluates it
         try:
-            return "None" if word == "None" else ast.literal_eval(word)  # as YAML reads it, and the parser evaluates it
-        except (ValueError, SyntaxError):
-            return word
+            value = ast.literal_eval(word)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            value = None
+        plain = isinstance(value, (bool, int, float, list)) or (
+            isinstance(value, str) and re.fullmatch(r"[\w.]+", value)
+        )
+        if not plain:
+            raise ArgumentError(
+                f"can't read {clean(word, 30)!r} in --args: write numbers, words and lists, such as w,3,2"
+            )
+        return value
 
     @property
     def ratio(self) -> float:
