@@ -25,7 +25,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,20 +165,25 @@ def open_network(source: str, *, trust: bool = False) -> Iterator[Any]:
     import_offline()
     from ultralytics import YOLO
 
-    with nullcontext() if trust else _screened_loader(), open_parser(source, trust=trust):
+    with _loader(screened=not trust), open_parser(source, trust=trust):
         yield YOLO(source)
 
 
 @contextmanager
-def _screened_loader() -> Iterator[None]:
-    """Put the allow-list before `torch.load`, through which every release of Ultralytics loads."""
+def _loader(*, screened: bool) -> Iterator[None]:
+    """Put the allow-list before `torch.load`, through which every release of Ultralytics loads.
+
+    Releases of the time when torch by itself loaded more than weights don't tell it to: here it does for them.
+    """
     original: Callable[..., Any] = torch.load
 
     @functools.wraps(original)
     def load(file: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, (str, os.PathLike)):
+        if not isinstance(file, (str, os.PathLike)):
+            return original(file, *args, **kwargs)
+        if screened:
             refuse_unsafe(file, besides=_DISTILLING)
-        return original(file, *args, **kwargs)
+        return original(file, *args, **{"weights_only": False, **kwargs})
 
     torch.load = load
     try:

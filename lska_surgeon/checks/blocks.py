@@ -14,6 +14,7 @@ from ..core.blocks import (
     ADD,
     ATTENTION,
     BACKBONE,
+    PRIVATE,
     STOCK,
     VERBATIM,
     Block,
@@ -21,6 +22,7 @@ from ..core.blocks import (
     CustomModule,
     Declarations,
     SourceWidth,
+    blocks_here,
 )
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.guess import guess_blocks
@@ -199,7 +201,9 @@ class Inventory(Result):
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
         """Block, who has it, what it is like, and where it comes from."""
+        here = blocks_here()
         ours = [block for block in STOCK if block.is_operator or (block.is_host and not block.handwritten)]
+        ours = [block for block in ours if here.called(block.name.removeprefix(PRIVATE)) == block.name]
         ours.sort(key=lambda block: not block.is_operator)
         return [
             *((block.name, "declared", _like(block), block.target) for block in self.declarations.blocks.values()),

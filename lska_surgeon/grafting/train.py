@@ -25,6 +25,7 @@ from ..modelfile.sources import find_source, is_checkpoint, means_yaml
 from ..nn import named_operators
 from ..yolo.build import build, layers_of
 from ..yolo.command import user_error
+from ..yolo.doctor import problem_of
 from ..yolo.environment import first_paragraph, import_offline, quiet
 from .input_files import CHECKPOINTS, file_arguments, with_settings
 
@@ -82,6 +83,9 @@ def plan_training(
         SurgeonError: the source can't be read or built, an argument is wrong, or the data are not here.
     """
     import_offline()
+    problem = problem_of("numpy")
+    if problem:
+        raise TrainingError(problem)
     options = check_options(given if isinstance(given, Mapping) else _options_in(given))
     refuse_unsafe_files(options, trust=trust)
     if means_yaml(source):

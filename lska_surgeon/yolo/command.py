@@ -21,6 +21,8 @@ from .environment import environment_problem, first_paragraph, import_offline, i
 
 _RAISED = re.compile(r"\s*(raise|assert)\b")
 _OURS = ("lska_surgeon", "ultralytics")
+#: How torch refuses a checkpoint of old releases of Ultralytics, which don't tell it that they mean more than weights.
+_WEIGHTS_ALONE = "Weights only load failed"
 
 
 def run_yolo(args: list[str]) -> int:
@@ -64,6 +66,10 @@ def user_error(error: Exception) -> str | None:
        not made of another one that is a bug.
     3. A row of the model names a block that nobody knows, or a package is missing.
     """
+    if isinstance(error, pickle.UnpicklingError) and str(error).startswith(_WEIGHTS_ALONE):
+        from .doctor import problem_of  # here, for it asks for the versions of all packages
+
+        return problem_of("torch") or first_paragraph(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "ultralytics").split(".")[0] not in _OURS:
         if extra_of(str(error.name)):
             return str(needs(str(error.name)))

@@ -148,6 +148,14 @@ def _too_old(package: Package | None) -> Iterator[Trap]:
             yield Trap("too-old", problem, remedy if is_fork else f"pip install -U '{name}>={least}'")
 
 
+def problem_of(name: str) -> str | None:
+    """What fails here by the trap "numpy" or "torch", and its remedy, in one line; None where it does not."""
+    package = installed_package()
+    versions = {one: _version(one) for one in (*PACKAGES, *EXTRAS)}
+    found = (trap for trap in _old_calls(package, versions) if trap.name == name) if package else iter(())
+    return next((f"{trap.problem}: {trap.remedy}" for trap in found), None)
+
+
 def _passed_over(package: Package) -> Iterator[Trap]:
     """An `ultralytics` in the working folder that is not the one that commands import."""
     if package.passed_over:

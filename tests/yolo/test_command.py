@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 from support.custom import using
-from support.shapes import surgeon, write_checkpoint
+from support.shapes import surgeon, write_checkpoint, write_data
 from ultralytics import cfg
 from ultralytics.data import utils as data_utils
 from ultralytics.utils import checks, downloads
 
 import lska_surgeon as ls
+from lska_surgeon.checkpoints.checkpoint import open_network
 from lska_surgeon.cli.main import main
 from lska_surgeon.declarations.find import VARIABLE, read_declarations
+from lska_surgeon.installed.pitfalls import Place
 from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.command import user_error
 
@@ -236,3 +239,41 @@ def test_a_download_that_is_stopped_leaves_nothing(folder: Path, monkeypatch: py
     monkeypatch.setattr(downloads, "safe_download", safe_download)
     assert surgeon("graft", "yolov8s.pt", "--at", "neck", "--download").exit_code == 130
     assert not [*Path().iterdir()]
+
+
+# Releases from before torch 2.6 and NumPy 2.4, as forks still are.
+
+
+@pytest.fixture
+def old_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(Path("tasks.py"), 8)
+    monkeypatch.setattr("lska_surgeon.yolo.doctor.unsafe_loads", lambda root: [place])
+    monkeypatch.setattr("lska_surgeon.yolo.doctor.trapz_calls", lambda root: [place])
+    monkeypatch.setattr("lska_surgeon.yolo.doctor._version", {"torch": "2.9.1", "numpy": "2.4.0"}.get)
+
+
+@pytest.mark.usefixtures("old_release")
+def test_a_checkpoint_that_an_old_release_can_not_open_is_told_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(pickle.UnpicklingError) as refused:
+        torch.serialization.load(write_checkpoint(tmp_path), weights_only=True)
+    said = user_error(refused.value)
+    assert said is not None
+    assert " opens checkpoints by a torch.load that torch 2.9.1 takes for weights alone: it opens none: " in said
+    assert "\n" not in said
+
+
+@pytest.mark.usefixtures("old_release")
+def test_a_training_that_could_not_be_validated_is_not_begun(tmp_path: Path) -> None:
+    result = surgeon("train", write_checkpoint(tmp_path), f"data={write_data(tmp_path / 'data')}")
+    assert result.exit_code == 2
+    assert (
+        " calls numpy.trapz (line 8 of tasks.py), which numpy 2.4.0 no longer has: validation fails: " in result.stderr
+    )
+
+
+def test_what_an_old_release_loads_in_a_training_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not say that it means more than weights, which torch has asked for since 2.6."""
+    base = write_checkpoint(tmp_path)
+    monkeypatch.setattr(torch, "load", torch.serialization.load)
+    with open_network(str(base)):
+        assert type(torch.load(base)["model"]).__name__ == "DetectionModel"
