@@ -13,6 +13,8 @@ the width and stride that its declaration promises is named then, and not somewh
 from __future__ import annotations
 
 import importlib
+import inspect
+import math
 import os
 import sys
 import threading
@@ -39,6 +41,7 @@ from .first_run import MAP_SIDES, evaluated, on_the_smallest
 _LIKE_ADD = "CBFuse"
 #: That whose width is one of its arguments, whatever the scale: `[c1, width, stride, True]`.
 _OF_GIVEN_WIDTH, _ITS_ARGUMENTS = next(block.name for block in STOCK if block.width == "resnet"), 4
+_MOST_NAMED = 8  # parameters of a class, in an error
 _tried: set[tuple[type[nn.Module], str]] = set()
 #: Classes that were imported, by declaration and what it says under class.
 _imported: dict[tuple[Path, str], type[nn.Module]] = {}
@@ -311,7 +314,8 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
             module: nn.Module = mark.cls(*own)
     except (Exception, SystemExit) as error:  # a class of the user's may raise anything
         given = ", ".join(map(repr, own))
-        raise BuildError(f"{where}: {mark.cls.__name__}({clean(given)}) fails: {raised(error)}") from error
+        problem = f"{where}: {mark.cls.__name__}({clean(given)}) fails: {raised(error)}"
+        raise BuildError(problem + _what_else(mark)) from error
     if not mark.row.kind.is_output:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
@@ -341,9 +345,10 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
             side, given = on_the_smallest(run, MAP_SIDES)
     except (Exception, SystemExit) as error:
         took = f"{' and '.join(map(str, read))} channels, {' or '.join(f'{side}x{side}' for side in MAP_SIDES)}"
-        raise DeclarationError(f"{where} does not run on a map of {took}: {raised(error)}") from error
+        problem = f"{where} does not run on a map of {took}: {raised(error)}"
+        raise DeclarationError(problem + _what_else(mark)) from error
     took = " and ".join(f"1x{channels}x{side}x{side}" for channels in read)
-    side = round(side / (stride_ratio(mark.row) or 1))
+    on, side = side, round(side / (stride_ratio(mark.row) or 1))
     wanted, shape = [1, width, side, side], list(given.shape) if isinstance(given, torch.Tensor) else None
     if shape != wanted:
         stride = f" with stride {mark.block.stride:g}" if mark.block.stride else ""
@@ -352,6 +357,37 @@ def _try(module: nn.Module, mark: Mark, read: Sequence[int], width: int, where: 
         raise DeclarationError(
             f"{where} does not do what its declaration says: declared like {mark.block.like}{stride} it makes "
             f"{'x'.join(map(str, wanted))} of {took}, and it gave {gave}: "
-            f"correct blocks.{mark.block.name} in {mark.row.blocks.declarations.path}"
+            f"{_as_it_gave(mark, shape, read[0], on)} blocks.{mark.block.name} in {mark.row.blocks.declarations.path}"
         )
     _tried.add(key)
+
+
+def _as_it_gave(mark: Mark, shape: list[int] | None, channels: int, side: int) -> str:
+    """What to write into a declaration whose class gives another width or stride than it says, where that is a map."""
+    if mark.block.like != ATTENTION or shape is None or len(shape) != 4 or shape[2] != shape[3]:
+        return "correct"
+    stride, times = side / shape[2], shape[1] / channels
+    if math.log2(stride) % 1:
+        return "correct"
+    rule = f'"{times:g}*c"' if not times % 1 else f'"c/{1 / times:g}"' if not 1 / times % 1 else f"{shape[1]}"
+    fields = [f"width = {rule}"] if times != 1 else []
+    fields += [f"stride = {stride:g}"] if stride != 1 else []
+    return f"write {' and '.join(fields)} into" if fields else "drop width and stride from"
+
+
+def _what_else(mark: Mark) -> str:
+    """What a class that fails takes beside the widths, and where to say it."""
+    block = mark.block
+    if block.like not in VERBATIM:
+        return ""
+    try:
+        taken = list(inspect.signature(mark.cls).parameters.values())
+    except (TypeError, ValueError):
+        return ""
+    names = [one.name if one.default is one.empty else f"{one.name}={one.default!r}" for one in taken]
+    if not names:
+        return ""
+    file = block.target.rpartition(":")[0]
+    finds = f", or let lska-surgeon blocks {file} --trust look for them" if file.endswith(".py") else ""
+    listed = clean(", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else ""))
+    return f"; it takes {listed}: give args in blocks.{block.name}{finds}"

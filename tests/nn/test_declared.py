@@ -133,14 +133,14 @@ NotAModule = 7
     ("cls", "stride", "kind", "expected"),
     [
         ("Wide", None, DeclarationError, "layer 1 (Mine) does not do what its declaration says: declared like "
-         "attention it makes 1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32"),
-        ("Half", None, DeclarationError, "and it gave 1x16x16x16"),
+         "attention it makes 1x16x32x32 of 1x16x32x32, and it gave 1x32x32x32: write width = \"2*c\" into blocks.Mine"),
+        ("Half", None, DeclarationError, "and it gave 1x16x16x16: write stride = 2 into blocks.Mine in "),
         ("Half", 2.0, None, ""),
         ("Half", 4.0, DeclarationError, "declared like attention with stride 4 it makes 1x16x8x8"),
-        ("Tuple", None, DeclarationError, "it gave a tuple"),
+        ("Tuple", None, DeclarationError, "it gave a tuple: correct blocks.Mine in "),
         ("Broken", None, DeclarationError, "layer 1 (Mine) "
          "does not run on a map of 16 channels, 32x32 or 64x64: RuntimeError: no luck"),
-        ("Picky", None, BuildError, "layer 1 (Mine): Picky(16) fails: TypeError"),
+        ("Picky", None, BuildError, "; it takes a, b, c: give args in blocks.Mine"),
         ("NotAModule", None, DeclarationError, "blocks.Mine.class: bad_blocks has something of that name"),
         ("Nowhere", None, DeclarationError, "blocks.Mine.class: bad_blocks has no such class: Nowhere"),
     ],
