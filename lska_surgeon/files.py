@@ -438,6 +438,16 @@ def _new_temporary(target: Path) -> tuple[int, str]:
 
 
 @cache
+def cache_folder() -> Path | None:
+    """Where this package keeps what it can find out again; None for a user without a home."""
+    given = os.environ.get("LSKA_SURGEON_CACHE")
+    if given:
+        return Path(given)
+    with suppress(RuntimeError):
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lska-surgeon")
+    return None
+
+
 def this_machine() -> str:
     """A name for where process numbers mean the same: this machine since its start, or this container."""
     known = [platform.node()]

@@ -13,6 +13,7 @@ from ..core.alignment import is_width
 from ..core.attention import read_attention
 from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth
 from ..core.graph import IMAGE, Layer, yolov5_problem
+from ..core.installed_parser import parser_here
 from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
 from ..installed.names import constructor, is_installed, of_installed, parsed_names
@@ -311,6 +312,14 @@ def _has_own_width(block: str) -> bool:
 
 @of_installed
 def _fault(block: str, given: int, letter: str | None) -> str | None:
+    parser = parser_here() if "." not in block else None
+    if parser is None:
+        return _read_fault(block, given, letter)
+    found: str | None = parser.kept(f"fault {block} {given} {letter}", lambda: _read_fault(block, given, letter))
+    return found
+
+
+def _read_fault(block: str, given: int, letter: str | None) -> str | None:
     return _fault_of_all(_built(block, given, letter), constructor(block)) if is_installed(block) else _NOT_KNOWN
 
 

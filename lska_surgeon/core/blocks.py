@@ -15,15 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..installed.package import installed_package
+from .installed_parser import BlockReading, InstalledParser, parser_here
 from .parser_rules import RELEASE, RULES
-
-if TYPE_CHECKING:  # what reads a fork is imported for a fork
-    from ..installed.facts import ClassFacts
-    from ..installed.parse_model import ParserSource
-    from ..installed.probing import ParserRule
 
 #: In front of the name of each block of ours, what rows call it where the installed Ultralytics has one of that name.
 PRIVATE = "Surgeon"
@@ -546,7 +542,7 @@ class BlockTable:
 
     rows: Mapping[str, Block]
     declarations: Declarations = Declarations()
-    parser: ParserSource | None = None
+    parser: InstalledParser | None = None
 
     def __getitem__(self, name: str) -> Block:
         """The row of a block; of one that is not known, a row that says so, and what its name speaks of."""
@@ -565,7 +561,7 @@ class BlockTable:
         """The table with these custom modules in the place of those that it has."""
         return replace(self, declarations=declarations)
 
-    def with_parser(self, parser: ParserSource | None) -> BlockTable:
+    def with_parser(self, parser: InstalledParser | None) -> BlockTable:
         """The table with the blocks that this parser knows, and with what it makes of all rows."""
         return replace(self, parser=parser)
 
@@ -587,35 +583,28 @@ class BlockTable:
         if self.parser is None or (name in self.rows and not self.rows[name].is_ours):
             return None
         if name not in self._read:
-            self._read[name] = self._read_block(self.parser, name)
+            found = self.parser.block(name)
+            self._read[name] = self._row_of_class(name, found) if found else None
         return self._read[name]
 
     @cached_property
     def _read(self) -> dict[str, Block | None]:
         return {}
 
-    def _read_block(self, parser: ParserSource, name: str) -> Block | None:
-        """What the class of a block says of itself, and the parser of its rows."""
-        from ..installed.facts import facts_of
-        from ..installed.probing import layers_of
-
-        found = parser.tasks.class_of(name) if parser.tasks.has(name) else None
-        facts = facts_of(found)
-        if facts is None:  # a function gives whole backbones
-            packed = packed_maps(layers_of(parser, name)) if found and found.source else ()
-            return Block(name, "other", plain=name, packed=packed) if packed[1:] else None
-        extends = (self.rows[base] for base in facts.bases if base in self.rows)
+    def _row_of_class(self, name: str, found: BlockReading) -> Block:
+        extends = (self.rows[base] for base in found.extends if base in self.rows)
         base = next((row for row in extends if not row.is_attention), None)
-        rule = _rule_or_none(parser, name)
         if base is not None and base.is_output:
             return replace(base, name=name, plain=name, width="previous", scaled=None)
         role = base.role if base else _role_by_name(name)
-        hint = _hint(facts, role)
-        if base is None and role == "other" and hint == ("fixed", 1) and rule and rule.width == "source":
-            role = "operator" if not facts.takes_list else role
-        letters, packed = rule.letters if rule else (), packed_maps(layers_of(parser, name))
-        width = rule.width if rule else "?"
-        return Block(name, role, width, plain=name, letters=letters, packed=packed[1:] and packed, hint=hint)
+        hint = None if found.stride is None else ("built", found.stride)
+        if hint is None and found.keeps_size and role not in ("up", "down"):
+            hint = "fixed", 1
+        is_attention = found.keeps_size and found.width == "source" and not found.takes_list
+        if role == "other" and base is None and is_attention:
+            role = "operator"
+        packed = packed_maps(found.layers) if found.layers > 1 else ()
+        return Block(name, role, found.width, plain=name, letters=found.letters, packed=packed, hint=hint)
 
     def _row_of(self, module: CustomModule) -> Block:
         like = self.rows[module.like]
@@ -628,26 +617,7 @@ def blocks_here() -> BlockTable:
     package = installed_package()
     if package is None or (package.version == RELEASE and not package.is_fork):
         return STOCK
-    from ..installed.parse_model import installed_parser
-
-    return STOCK.with_parser(installed_parser())
-
-
-def _rule_or_none(parser: ParserSource, name: str) -> ParserRule | None:
-    from ..installed.parse_model import UnreadableParser
-    from ..installed.probing import rule_of
-
-    try:
-        return rule_of(parser, name)
-    except (UnreadableParser, RecursionError):
-        return None
-
-
-def _hint(facts: ClassFacts, role: str) -> tuple[str, float] | None:
-    """What a class speaks of that says its stride; nothing where its name speaks of another."""
-    if facts.stride is not None:
-        return "built", facts.stride[0]
-    return ("fixed", 1) if facts.keeps_size and role not in ("up", "down") else None
+    return STOCK.with_parser(parser_here())
 
 
 def _role_by_name(name: str) -> str:

@@ -8,16 +8,11 @@ read as what is built in their place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .blocks import ADD, ATTENTION, CustomModule
+from .blocks import ADD, ATTENTION
 from .graph import SECTIONS, Layer, Scaling
-
-if TYPE_CHECKING:
-    from ..installed.parse_model import ParsedRow, ParserSource
+from .installed_parser import InstalledParser, ParsedLayer
 
 #: What keeps its source's width in every parser.
 _SAME = "nn.Identity"
@@ -25,7 +20,9 @@ _NO_LETTER = "?"  # a scale that is none of Ultralytics'
 _SCALE = ("depth_multiple", "width_multiple")
 
 
-def parsed_rows(layers: Sequence[Layer], settings: Mapping[str, Any], scaling: Scaling) -> tuple[ParsedRow, ...] | None:
+def parsed_layers(
+    layers: Sequence[Layer], settings: Mapping[str, Any], scaling: Scaling
+) -> tuple[ParsedLayer, ...] | None:
     """What the parser makes of the row of each layer; None where the table has no parser, or that can't be read.
 
     A layer that is one map of a whole backbone has that map's width.
@@ -44,19 +41,28 @@ def parsed_rows(layers: Sequence[Layer], settings: Mapping[str, Any], scaling: S
         model[layer.section].append(_as_built(layer, parser))
     channels = settings.get("channels") or settings.get("ch") or 3
     customs = {at: layer.kind.custom for at, layer in enumerate(rows) if layer.kind.custom}
-    parsed = _read(parser, _Asked(model, channels if isinstance(channels, int) else 3, customs))
+    changed = {at: (str(module.width), module.width_from) for at, module in customs.items() if module.width}
+    parsed = parser.layers(model, channels if isinstance(channels, int) else 3, dict(_told(rows)), changed)
     return None if parsed is None else tuple(_of_layers(layers, iter(parsed)))
 
 
-def _of_layers(layers: Sequence[Layer], parsed: Iterator[ParsedRow]) -> Iterator[ParsedRow]:
+def _told(rows: Sequence[Layer]) -> Iterator[tuple[int, list[int]]]:
+    """The widths of whole backbones, where declarations say all of them."""
+    for at, layer in enumerate(rows):
+        widths = [one.width for one in layer.kind.packed] if layer.kind.custom else []
+        known = [width for width in widths[widths.count(None) :] if width is not None]
+        if known and widths == [*[None] * widths.count(None), *known]:
+            yield at, known
+
+
+def _of_layers(layers: Sequence[Layer], parsed: Iterator[ParsedLayer]) -> Iterator[ParsedLayer]:
     row = None
     for layer in layers:
         row = next(parsed) if layer.has_row or row is None else row
         if layer.map is None:
             yield row
         else:
-            widths = row.width if isinstance(row.width, list) else []
-            yield replace(row, width=widths[layer.map] if len(widths) > layer.map else None)
+            yield row._replace(width=row.maps[layer.map] if len(row.maps) > layer.map else None)
 
 
 def _scaled(settings: Mapping[str, Any], scaling: Scaling) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _scaled(settings: Mapping[str, Any], scaling: Scaling) -> dict[str, Any]:
     return {"scale": letter, "scales": {letter: [*factors, *entry[3:]]}}
 
 
-def _as_built(layer: Layer, parser: ParserSource) -> list[Any]:
+def _as_built(layer: Layer, parser: InstalledParser) -> list[Any]:
     """A row as the parser gets it."""
     frm: Any = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
     kind, args = layer.kind, list(layer.plain_args)
@@ -79,40 +85,3 @@ def _as_built(layer: Layer, parser: ParserSource) -> list[Any]:
         return [layer.raw_sources[0] if layer.raw_sources else frm, 1, _SAME, []]
     is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.tasks.has(layer.block))
     return [frm, layer.repeats, kind.plain if is_other else layer.block, args]
-
-
-class _Asked:
-    """A model that is asked about, told from others by all that it says."""
-
-    def __init__(self, model: Mapping[str, Any], channels: int, customs: Mapping[int, CustomModule]) -> None:
-        self.model, self.channels, self.customs = model, channels, customs
-        self._said = repr((model, channels, customs))
-
-    def __hash__(self) -> int:
-        return hash(self._said)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asked) and self._said == other._said
-
-    def told(self) -> Iterator[tuple[int, list[int]]]:
-        """The widths of whole backbones, where declarations say all of them."""
-        for at, module in self.customs.items():
-            widths = [one.width for one in module.packed]
-            known = [width for width in widths[widths.count(None) :] if width is not None]
-            if known and widths == [*[None] * widths.count(None), *known]:
-                yield at, known
-
-
-@lru_cache(maxsize=64)
-def _read(parser: ParserSource, asked: _Asked) -> tuple[ParsedRow, ...] | None:
-    changed = {at: module.width_from for at, module in asked.customs.items() if module.width}
-    with suppress(Exception):  # it is not understood, or refuses what stands beside the rows
-        return tuple(
-            parser.read(
-                *(asked.model, asked.channels),
-                told=dict(asked.told()),
-                changed=changed,
-                registered=parser.tasks.modules,
-            )
-        )
-    return None

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..wording import clean, shown
 from .blocks import ATTENTION, Block
 from .graph import IMAGE, Graph, Layer, Scaling
-from .parsed import parsed_rows
+from .installed_parser import ParsedLayer
+from .parsed import parsed_layers
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
-
-    from ..installed.parse_model import ParsedRow
 
 _SWEEPS = 16  # there and back; each settles whole chains, and no network is known that needs more than four
 _USUAL = (8.0, 16.0, 32.0)
@@ -208,7 +207,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    parsed = parsed_rows(graph.layers, graph.settings, scaling)
+    parsed = parsed_layers(graph.layers, graph.settings, scaling)
     hints = dict(_hints(graph.layers, parsed)) if parsed else {}
     strides = strides_of(graph.layers, [effect_of(layer) for layer in graph], ratios or {}, hints)
     shapes: list[Shape] = []
@@ -217,25 +216,22 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
     for layer, (stride, sure) in zip(graph, strides):
         sources = [image if source == IMAGE else shapes[source] for source in layer.sources]
         row = parsed[layer.index] if parsed else None
-        if row is not None and type(row.width) is int and row.width:
-            channels: int | None = row.width
-        elif row is None or row.refused or layer.map is not None:
+        channels = row.width if row else None
+        if row is None or row.refused or (layer.map is not None and channels is None):
             channels = _channels(layer, sources, previous, graph.settings, scaling)
-        else:
-            channels = None
         previous = Shape(channels if channels is None else min(channels, MOST_CHANNELS + 1), stride, not sure)
         shapes.append(previous)
     return tuple(shapes)
 
 
-def _hints(layers: Sequence[Layer], parsed: Sequence[ParsedRow]) -> Iterator[tuple[int, float]]:
+def _hints(layers: Sequence[Layer], parsed: Sequence[ParsedLayer]) -> Iterator[tuple[int, float]]:
     """What the classes of a fork's rows speak of, for each that says it: stride out over stride in."""
     for layer, row in zip(layers, parsed):
         rule, number = layer.kind.hint or ("", 0)
         if rule == "fixed":
             yield layer.index, number
-        elif rule == "built" and not row.doubtful:
-            yield layer.index, _number(row.arguments, int(number), 1)
+        elif rule == "built":
+            yield layer.index, _number(row.numbers, int(number), 1)
 
 
 def channels_in(yaml: Mapping[str, Any], default: int = 3) -> int | None:

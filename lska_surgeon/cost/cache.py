@@ -30,7 +30,7 @@ import msgspec
 from ..core.blocks import BlockTable
 from ..core.operators import TIMM, AnyOperator, OtherOperator
 from ..errors import SurgeonError, needs
-from ..files import for_a_while, open_to_read, read_within, write_whole
+from ..files import cache_folder, for_a_while, open_to_read, read_within, write_whole
 from ..modelfile.sources import Source, find_source, scale_in_name
 from ..modelfile.text import LARGEST
 from ..yolo.environment import importing, is_own_process
@@ -300,16 +300,6 @@ def _file(*identity: Any) -> Path | None:
     if folder is None or changeable or any(name not in releases for name in _NEEDED):
         return None
     return folder / "costs" / f"{sha256(json.dumps([_SCHEMA, *identity, releases, _sources()]))}.json"
-
-
-def cache_folder() -> Path | None:
-    """Where this package keeps what it can find out again; None for a user without a home."""
-    given = os.environ.get("LSKA_SURGEON_CACHE")
-    if given:
-        return Path(given)
-    with suppress(RuntimeError):
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lska-surgeon")
-    return None
 
 
 def _read(path: Path | None, kind: type[Kind]) -> Kind | None:

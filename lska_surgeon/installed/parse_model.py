@@ -340,11 +340,12 @@ class ParserSource:
 def installed_parser() -> ParserSource | None:
     """That of the Ultralytics that is installed; None where there is none."""
     tasks = installed_tasks()
-    return _parser_of(tasks) if tasks else None
+    return parser_of(tasks) if tasks else None
 
 
 @cache
-def _parser_of(tasks: TasksFile) -> ParserSource:
+def parser_of(tasks: TasksFile) -> ParserSource:
+    """The parser in a package's file."""
     return ParserSource(tasks)
 
 

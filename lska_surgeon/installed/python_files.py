@@ -74,14 +74,16 @@ class PythonFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read: dict[Path, PythonFile] = {}
+        self.read: dict[Path, PythonFile] = {}
+        #: Files that were looked for and are not there.
+        self.missing: set[str] = set()
         self._modules: dict[tuple[Path, str], PythonFile | None] = {}
 
     def at(self, path: Path) -> PythonFile:
         """A file, which has to be there."""
-        if path not in self._read:
-            self._read[path] = PythonFile(path, self)
-        return self._read[path]
+        if path not in self.read:
+            self.read[path] = PythonFile(path, self)
+        return self.read[path]
 
     def module(self, importer: Path, level: int, name: str) -> PythonFile | None:
         """The module that a file imports; None for one outside."""
@@ -96,6 +98,7 @@ class PythonFiles:
             files = (f"{path}.py", os.path.join(path, "__init__.py"))
             found = next((file for file in files if os.path.isfile(file)), None)
             self._modules[base, name] = self.at(Path(found)) if found else None
+            self.missing.update(() if found else files)
         return self._modules[base, name]
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ..core.installed_parser import parser_here
 from ..errors import CheckpointError, DocumentError
 from ..files import no_file
 from ..installed.package import NAME, Package, installed_package, root_of
@@ -102,7 +103,13 @@ def released_models() -> Mapping[str, Path]:
 
 @cache
 def _released(fork: Package, models: tuple[tuple[str, Path], ...]) -> Mapping[str, Path]:
-    return {name: path for name, path in models if fork.is_released_model(path.read_text("utf-8", "replace"))}
+    def ask() -> list[str]:
+        return [name for name, path in models if fork.is_released_model(path.read_text("utf-8", "replace"))]
+
+    parser = parser_here()
+    stamps = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in models]
+    names = parser.kept(f"released {stamps}", ask) if parser else ask()
+    return {name: path for name, path in models if name in names}
 
 
 def find_source(

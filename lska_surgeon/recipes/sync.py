@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.blocks import STOCK, BlockTable
-from ..cost.cache import CostCache, cache_folder, sha256
+from ..cost.cache import CostCache, sha256
 from ..cost.cost import CostError
 from ..declarations.find import building_with
 from ..errors import RecipeError, SurgeonError, TargetError
-from ..files import check_folder, read_within, remove_temporary, replace_all
+from ..files import cache_folder, check_folder, read_within, remove_temporary, replace_all
 from ..modelfile.text import unified_diff
 from ..reports import Annotation, Part, Report, Result
 from ..wording import counted, printable

@@ -18,7 +18,7 @@ from support.forks import STYLES, Fork, edited, make_fork
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK, blocks_here
 from lska_surgeon.core.graph import scaling_of
-from lska_surgeon.core.parsed import parsed_rows
+from lska_surgeon.core.parsed import parsed_layers
 from lska_surgeon.modelfile.document import Document
 from lska_surgeon.modelfile.model import load
 
@@ -98,7 +98,7 @@ def test_a_whole_backbone_is_a_list_of_widths_and_counts_as_several_layers(
         parser = blocks.parser
         assert parser is not None
         yaml = {"nc": 3, "backbone": [[-1, 1, "stages_small", []], [-1, 1, "Fold", []]], "head": []}
-        first, second = parser.read(yaml, told={0: [16, 32, 64, 128]})
+        first, second = parser.source.read(yaml, told={0: [16, 32, 64, 128]})
         assert (first.width, first.counts) == ([0, 16, 32, 64, 128], 5)
         assert isinstance(second.refused, KeyError)
     widths = [None if one is None else one[0] for one in built["pyramid None"]]
@@ -186,6 +186,40 @@ def test_scales_of_four_numbers_are_read_where_the_parser_reads_them(
         document = Document.read(fork.yaml, blocks=blocks_here())
         rows = [*document.layers]
         rows[2] = replace(rows[2], block="nn.Identity", args=())
-        parsed = parsed_rows(rows, document.settings, scaling_of(document.settings, "s"))
+        parsed = parsed_layers(rows, document.settings, scaling_of(document.settings, "s"))
         assert parsed is not None
         assert [row.width for row in parsed][1:3] == [64, 192]
+
+
+WIDTHS = """
+import sys
+from lska_surgeon.core.blocks import blocks_here
+from lska_surgeon.modelfile.model import load
+print([shape.channels for shape in load(sys.argv[1], "s", blocks=blocks_here()).shapes[:-1]])
+print("lska_surgeon.installed.parse_model" in sys.modules)
+"""
+
+
+def test_what_was_read_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who comes later, without the interpreter; and not where somebody damaged what is kept."""
+    monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "cache"))
+    fork = make_fork(tmp_path / "fork", "branch")
+
+    def asked() -> tuple[str, bool]:
+        done = fork.python("-c", WIDTHS, str(fork.yaml), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        widths, is_read = done.stdout.splitlines()
+        return widths, is_read == "True"
+
+    first, second = asked(), asked()
+    assert first == ("[32, 128, 128, 256, 256, 256, 128]", True)
+    assert second == (first[0], False)
+    (kept,) = (tmp_path / "cache" / "readings").iterdir()
+    text = kept.read_text(encoding="utf-8")
+    kept.write_text(text.replace("128", "136"), encoding="utf-8")
+    assert asked() == first
+    kept.write_text("[" * 100_000, encoding="utf-8")
+    assert asked() == first
+    tasks = fork.package / "nn" / "tasks.py"
+    tasks.write_text(tasks.read_text(encoding="utf-8").replace("c2 = 4 * ch[f]", "c2 = 6 * ch[f]"), encoding="utf-8")
+    assert asked() == ("[32, 192, 192, 256, 256, 256, 128]", True)

@@ -1,0 +1,253 @@
+"""The parser of an Ultralytics that the shipped rules are not of, and what was read of it before.
+
+Reading takes as long as a light command does, so answers are kept in the cache folder: one file for each package, with
+the sizes and dates of all files that were read for it, and of the reader's own. One that has changed makes all of them
+worthless, and so does a file that was looked for and is there by now. Who can't write there reads anew.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import SurgeonError
+from ..files import cache_folder, parse_json, read_json, write_text
+from ..installed.names import TasksFile, installed_tasks
+
+if TYPE_CHECKING:
+    from ..installed.facts import ClassFacts
+    from ..installed.parse_model import ParsedRow, ParserSource
+
+#: More than a project's models ask for; then it begins anew.
+_MOST = 5000
+_READER = (Path(__file__).parents[1] / "installed", Path(__file__).parent)
+
+
+class ParsedLayer(NamedTuple):
+    """What the parser makes of a row.
+
+    Attributes:
+        width: channels out; None where the source does not say it, or a test on the way could not be told.
+        maps: of a whole backbone, the width of each layer that the numbers count it as; empty for every other row.
+        refused: whether the parser would refuse it.
+        numbers: what the constructor is given: numbers, and None for what is none.
+    """
+
+    width: int | None
+    maps: tuple[int | None, ...] = ()
+    refused: bool = False
+    numbers: tuple[float | None, ...] = ()
+
+
+class BlockReading(NamedTuple):
+    """What the parser and the class say of a block.
+
+    Attributes:
+        extends: what its class extends, the nearest first.
+        width: the rule for its width; ? where that can't be told.
+        letters: groups of scales that it is built alike at; empty where all are.
+        layers: how many layers the numbers count a row of it as.
+        stride: which argument of the constructor says its stride; None for none.
+        keeps_size: whether its class speaks of nothing that changes the size of a map.
+        takes_list: whether its class takes several maps.
+    """
+
+    extends: tuple[str, ...] = ()
+    width: str = "?"
+    letters: tuple[str, ...] = ()
+    layers: int = 1
+    stride: int | None = None
+    keeps_size: bool = False
+    takes_list: bool = False
+
+
+class InstalledParser:
+    """One package's parser.
+
+    Args:
+        tasks: its file.
+    """
+
+    def __init__(self, tasks: TasksFile) -> None:
+        self.tasks, self._is_changed = tasks, False
+
+    @cached_property
+    def source(self) -> ParserSource:
+        """Its source, to be interpreted."""
+        from ..installed.parse_model import parser_of
+
+        return parser_of(self.tasks)
+
+    def layers(
+        self,
+        model: Mapping[str, Any],
+        channels: int,
+        told: Mapping[int, list[int]],
+        changed: Mapping[int, tuple[str, Callable[[int], int | None]]],
+    ) -> tuple[ParsedLayer, ...] | None:
+        """What it makes of each row of a model; None where that is not understood.
+
+        Args:
+            model: the dictionary.
+            channels: of the image.
+            told: number of a row that is a whole backbone -> the widths of its maps, where they are known.
+            changed: number of a row that stands for another -> that one's width from what the parser gives, as a rule
+                in words and as a function.
+        """
+        asked = repr((model, channels, told, [(at, words) for at, (words, _) in changed.items()]))
+        functions = {at: function for at, (_, function) in changed.items()}
+        found = self.kept(asked, lambda: self._layers(model, channels, told, functions))
+        return None if found is None else tuple(ParsedLayer(*_tuples(one)) for one in found)
+
+    def _layers(self, model: Mapping[str, Any], channels: int, told: Any, changed: Any) -> list[Any] | None:
+        with suppress(Exception):  # it is not understood, or refuses what stands beside the rows
+            rows = self.source.read(model, channels, told=told, changed=changed, registered=self.tasks.modules)
+            return [_layer(row) for row in rows]
+        return None
+
+    def block(self, name: str) -> BlockReading | None:
+        """What is known of a block that a row names; None where the parser has no class or function of that name."""
+        found = self.kept(f"block {name}", lambda: self._block(name))
+        return None if found is None else BlockReading(*_tuples(found))
+
+    def _block(self, name: str) -> BlockReading | None:
+        from ..installed.facts import facts_of
+        from ..installed.probing import layers_of
+
+        found = self.tasks.class_of(name) if self.tasks.has(name) else None
+        facts = facts_of(found)
+        if facts is not None:
+            return self._class(name, facts)
+        layers = layers_of(self.source, name) if found and found.source else 1
+        return BlockReading(layers=layers) if layers > 1 else None  # a function that gives whole backbones
+
+    def _class(self, name: str, facts: ClassFacts) -> BlockReading:
+        from ..installed.parse_model import UnreadableParser
+        from ..installed.probing import layers_of, rule_of
+
+        width, letters = "?", ()
+        with suppress(UnreadableParser, RecursionError):
+            rule = rule_of(self.source, name)
+            width, letters = rule.width, rule.letters  # type: ignore[assignment]
+        return BlockReading(
+            *(facts.bases, width, letters, layers_of(self.source, name), facts.stride[0] if facts.stride else None),
+            *(facts.keeps_size, bool(facts.takes_list)),
+        )
+
+    # What is kept.
+
+    def kept(self, question: str, ask: Callable[[], Any]) -> Any:
+        """The answer to a question on its source, which JSON can say; asked where nobody has before."""
+        key = _short(question)
+        if key not in self._answers:
+            if len(self._answers) >= _MOST:
+                self._answers.clear()
+            self._answers[key] = ask()
+            if not self._is_changed:
+                self._is_changed = True
+                atexit.register(self._save)
+        return self._answers[key]
+
+    @cached_property
+    def _path(self) -> Path | None:
+        folder = cache_folder()
+        return folder / "readings" / f"{_short(str(self.tasks.file.path))}.json" if folder else None
+
+    @cached_property
+    def _answers(self) -> dict[str, Any]:
+        return self._before.answers
+
+    @cached_property
+    def _before(self) -> _Kept:
+        """What processes before this one have kept, where it still holds."""
+        with suppress(OSError, SurgeonError, ValueError, TypeError, KeyError):
+            found = read_json(self._path, dict) if self._path else {}
+            files, missing = dict(found["files"]), list(found["missing"])
+            is_same = files == _stamps([*files, *_own()]) and not any(Path(name).exists() for name in missing)
+            if is_same and found["seal"] == _seal(self._path, found["answers"]):
+                return _Kept(parse_json(found["answers"], dict), files, missing)
+        return _Kept({}, {}, [])
+
+    def _save(self) -> None:
+        import json  # here, for only a new answer needs it
+
+        if self._path is None:
+            return
+        answers, before, read = json.dumps(self._answers), self._before, self.tasks.files
+        content = {
+            "files": _stamps([*before.files, *map(str, read.read), *_own()]),
+            "missing": sorted({*before.missing, *read.missing}),
+            "answers": answers,
+            "seal": _seal(self._path, answers),
+        }
+        with suppress(OSError, SurgeonError):  # a cache that can't be written costs time alone
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._path, json.dumps(content), force=True)
+
+
+class _Kept(NamedTuple):
+    answers: dict[str, Any]
+    files: dict[str, Any]
+    missing: list[str]
+
+
+def parser_here() -> InstalledParser | None:
+    """That of the Ultralytics that is installed; None where there is none."""
+    tasks = installed_tasks()
+    return _parser(tasks) if tasks else None
+
+
+@cache
+def _parser(tasks: TasksFile) -> InstalledParser:
+    return InstalledParser(tasks)
+
+
+def _layer(row: ParsedRow) -> ParsedLayer:
+    maps = row.width if isinstance(row.width, list) else ()
+    return ParsedLayer(
+        _width(row.width),
+        tuple(map(_width, maps)) if row.counts > 1 else (),
+        row.refused is not None,
+        () if row.doubtful else tuple(map(_number, row.arguments)),
+    )
+
+
+def _width(value: Any) -> int | None:
+    return value if type(value) is int and value else None
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
+
+
+def _tuples(values: Iterable[Any]) -> Iterable[Any]:
+    """What JSON has as lists, as tuples."""
+    return (tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def _short(text: str) -> str:
+    from hashlib import sha256  # here, for nothing is kept of a release
+
+    return sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
+
+
+def _own() -> list[str]:
+    return [str(file) for folder in _READER for file in folder.glob("*.py")]
+
+
+def _stamps(files: Iterable[str]) -> dict[str, list[int]]:
+    found = {}
+    for file in files:
+        with suppress(OSError):
+            about = Path(file).stat()
+            found[file] = [about.st_size, about.st_mtime_ns]
+    return found
+
+
+def _seal(path: Path | None, answers: str) -> str:
+    """What only whoever wrote the answers there put beside them; damage makes it another."""
+    return _short(f"{path and path.name} {answers}")
