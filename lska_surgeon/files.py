@@ -437,7 +437,6 @@ def _new_temporary(target: Path) -> tuple[int, str]:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
 
 
-@cache
 def cache_folder() -> Path | None:
     """Where this package keeps what it can find out again; None for a user without a home."""
     given = os.environ.get("LSKA_SURGEON_CACHE")
@@ -448,6 +447,7 @@ def cache_folder() -> Path | None:
     return None
 
 
+@cache
 def this_machine() -> str:
     """A name for where process numbers mean the same: this machine since its start, or this container."""
     known = [platform.node()]

@@ -162,15 +162,15 @@ class InstalledParser:
         return self._before.answers
 
     @cached_property
-    def _before(self) -> _Kept:
+    def _before(self) -> _KeptAnswers:
         """What processes before this one have kept, where it still holds."""
         with suppress(OSError, SurgeonError, ValueError, TypeError, KeyError):
             found = read_json(self._path, dict) if self._path else {}
             files, missing = dict(found["files"]), list(found["missing"])
             is_same = files == _stamps([*files, *_own()]) and not any(Path(name).exists() for name in missing)
             if is_same and found["seal"] == _seal(self._path, found["answers"]):
-                return _Kept(parse_json(found["answers"], dict), files, missing)
-        return _Kept({}, {}, [])
+                return _KeptAnswers(parse_json(found["answers"], dict), files, missing)
+        return _KeptAnswers({}, {}, [])
 
     def _save(self) -> None:
         import json  # here, for only a new answer needs it
@@ -189,7 +189,7 @@ class InstalledParser:
             write_text(self._path, json.dumps(content), force=True)
 
 
-class _Kept(NamedTuple):
+class _KeptAnswers(NamedTuple):
     answers: dict[str, Any]
     files: dict[str, Any]
     missing: list[str]
