@@ -294,9 +294,9 @@ class SurgeonTrainer:
             vars(args).pop("save_dir", None)  # old releases ask only whether it is there
             args.project, args.name, args.exist_ok = None, None, False
 
-    def get_dataset(self) -> Any:
+    def get_dataset(self, *read: Any) -> Any:  # releases before 8.2 have read the data YAML by then
         refuse_fetching(self.args.data, self.args.task)  # type: ignore[attr-defined]
-        return super().get_dataset()  # type: ignore[misc]
+        return super().get_dataset(*read)  # type: ignore[misc]
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
         """The model that the data ask for, with the weights that fit; a warning names the rest, which trains."""
