@@ -113,7 +113,7 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: 
     brought = [name for names in _BRINGS.findall(text) for name in names.split()]
     for name in brought:
         bring(tmp_path, name)
-    fork = make_fork(tmp_path / "fork", "set") if "fork" in brought else None
+    fork = make_fork(tmp_path / "fork", "own") if "fork" in brought else None
     space: dict[str, object] = {}
     for comments, language, body in _FENCE.findall(text):
         if "<!-- not run: " in comments:
