@@ -87,6 +87,10 @@ def bring(folder: Path, name: str) -> None:
     elif name == "my-variant.yaml":
         network = shapes.write_network(folder)
         invoke(["lska-surgeon", "insert", str(network), "--at", "neck", "-o", str(target)])
+    elif name == "my-p2.yaml":  # one level more
+        rows = "  - [5, 1, Conv, [16, 3, 2]]\n  - [[8, 5, 9], 1, Detect"
+        network = shapes.NETWORK.replace("  - [[8, 5], 1, Detect", rows)
+        target.write_text(network, encoding="utf-8")
     elif name == "my_blocks.py":
         shutil.copytree(OWN_BLOCKS / "nets", folder / "nets")
         shutil.copy(OWN_BLOCKS / name, target)

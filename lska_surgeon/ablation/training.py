@@ -38,7 +38,6 @@ from ..grafting.input_files import missing_images, with_settings
 from ..grafting.into import plan_graft_into
 from ..grafting.train import run_trainer
 from ..grafting.trainers import SurgeonTrainer
-from ..grafting.transplant import moved_name
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, find_source
 from ..recipes.recipe import DEFAULT, ELSEWHERE, IDENTITY
 from ..wording import number_in
@@ -216,7 +215,7 @@ class Start:
         init: how these start in a checkpoint, "identity" or "default".
         checkpoint: the trained base; None from scratch.
         blocks: the table of blocks that the model is read by.
-        places: index of a layer in the base -> in the variant, once that has been carried; empty where none moves.
+        sources: name of a tensor in the variant -> in the base, once that has been carried; empty where none moves.
     """
 
     base: Path
@@ -225,7 +224,7 @@ class Start:
     init: str
     checkpoint: Checkpoint | None
     blocks: BlockTable
-    places: Mapping[int, int] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -284,7 +283,7 @@ class Start:
             gate = "gated: true in the matrix (or under include)" if error.bare else ""
             remedy = " or ".join(filter(None, [gate, f"init: {DEFAULT} under train"]))
             raise AblationError(f"{error.problem} in {self.model.stem}: write {remedy}") from error
-        self.places = grafted.index_map
+        self.sources = grafted.sources
         if not self.checkpoint:
             del grafted.model.yaml[RECORD]  # nothing was trained before
         return grafted.model
@@ -293,7 +292,7 @@ class Start:
         """How many of the checkpoint's tensors a network holds, each in its own layer, and of how many."""
         assert self.checkpoint is not None
         there, start = model.state_dict(), self.checkpoint.state_dict
-        moved = {str(moved_name(name, self.places) if self.places else name): one for name, one in start.items()}
+        moved = {new: start[old] for new, old in self.sources.items()} if self.sources else start
         same = [
             name
             for name, tensor in moved.items()

@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from ..core.shapes import channels_in
 from ..errors import CheckpointError
 from ..files import open_to_read
-from ..nn.first_run import on_the_smallest
+from ..nn.first_run import evaluated, on_the_smallest
 from ..wording import error_in_one_line, plural
 from ..yolo.environment import quiet
 from .input_files import pixels_of
+from .proof import Proof
+from .recording import Call, recorded, tensors_in
 
 #: Seed of the random images.
 SEED = 0
 #: Numbers in images for which waking further threads takes longer than it saves.
 _SMALL = 2**18
+Calls = Mapping[str, Call]
 #: Run -> what is compared: outputs by their number, or the maps that the output layer reads by stride and number.
 Outputs = dict[str, dict[tuple[int, ...], Tensor]]
 
@@ -42,11 +45,13 @@ class Certificate:
         skipped: mode -> why the model would not run in it, before the surgery as after.
         strides: where the output layer is another one, whose outputs nothing can be compared with: those of the maps
             that both read, which were compared in place of outputs.
+        proof: what is known of each row.
     """
 
     runs: Mapping[str, float]
     skipped: Mapping[str, str] = field(default_factory=dict)
     strides: tuple[int, ...] | None = None
+    proof: Proof | None = None
 
     @property
     def max_delta(self) -> float:
@@ -94,6 +99,7 @@ class Certificate:
             "of": self.what,
             "dtype": "float32",
             "torch": str(torch.__version__),
+            **(self.proof.as_dict() if self.proof else {}),
         }
 
 
@@ -107,6 +113,7 @@ def certify(
     *,
     stride: int = 0,
     by_level: bool = False,
+    proving: Callable[[nn.Module, Calls, Calls], Proof] | None = None,
 ) -> Certificate:
     """Run a model, operate on it, run it again; on larger images where it does not run on small ones.
 
@@ -116,6 +123,7 @@ def certify(
         more: run name -> input of shape (N, C, H, W), values 0 to 1, beside the random images.
         stride: the coarsest of what comes out of it.
         by_level: the output layer is another one: compare what it reads.
+        proving: proves each row of what comes out of it, from what the layers took and gave before and after.
 
     Raises:
         CheckpointError: the model does not run any more, or both output layers have no map to compare.
@@ -123,9 +131,15 @@ def certify(
 
     def run(side: int) -> Certificate:
         model, operate = surgery()
-        return _certify(model, operate, {**_random_images(model, side, stride), **(more or {})}, by_level)
+        return _certify(model, operate, {**_random_images(model, side, stride), **(more or {})}, by_level, proving)
 
-    return on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
+    found = on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
+    if found.strides == ():
+        raise CheckpointError(
+            "nothing can be compared: the two output layers read no map of the same stride and width; give a network "
+            "at the scale of the checkpoint, with a level that it has too"
+        )
+    return found
 
 
 def _certify(
@@ -133,24 +147,31 @@ def _certify(
     operate: Callable[[nn.Module], nn.Module | None],
     images: Mapping[str, Tensor],
     by_level: bool,
+    proving: Callable[[nn.Module, Calls, Calls], Proof] | None,
 ) -> Certificate:
-    before, skipped = _outputs(model, images, by_level)
-    after, skipped_after = _outputs(operate(model) or model, images, by_level)
+    with recorded(model) as calls:
+        before, skipped = _outputs(model, images, by_level)
+    product = operate(model) or model
+    with recorded(product) as calls_after:
+        after, skipped_after = _outputs(product, images, by_level)
     for name in set(skipped_after) - set(skipped):
         raise CheckpointError(f"after the surgery the model does not run ({name}): {skipped_after[name]}")
+    proof = None
+    if proving is not None:
+        first = next(iter(images.values()))
+        with quiet(), evaluated(product), _as_many_threads_as_pay(first):  # as when it was recorded, for the last bit
+            proof = proving(product, calls, calls_after)
     if not by_level:
-        return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped)
+        return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped, proof=proof)
     both = {
         key
         for name, maps in before.items()
         for key, one in maps.items()
         if key in after[name] and after[name][key].shape == one.shape
     }
-    if before and not both:
-        raise CheckpointError("the two output layers read no map of the same stride and width: none can be compared")
     kept = [{name: {key: of[name][key] for key in both} for name in before} for of in (before, after)]
     strides = tuple(sorted({stride for stride, _ in both}))
-    return Certificate({name: _delta(kept[0][name], kept[1][name]) for name in before}, skipped, strides)
+    return Certificate({name: _delta(kept[0][name], kept[1][name]) for name in before}, skipped, strides, proof)
 
 
 def _random_images(model: nn.Module, side: int, stride: int) -> dict[str, Tensor]:
@@ -198,24 +219,32 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> 
     hook = model.model[-1].register_forward_pre_hook(note)
     skipped: dict[str, str] = {}
     mode_before = {module: module.training for module in model.modules()}
-    threads = torch.get_num_threads()
     with quiet(), torch.no_grad(), _same_statistics(model), torch.random.fork_rng(devices=[]):
         for mode in ("eval", "train"):
             model.train(mode == "train")
             for name, image in images.items():
                 torch.manual_seed(SEED)
-                torch.set_num_threads(1 if image.numel() < _SMALL else threads)
                 try:
-                    given = tensors_in(model(image.clone()))
+                    with _as_many_threads_as_pay(image):
+                        given = list(tensors_in(model(image.clone())))
                     found = _by_stride(read, image) if by_level else {(n,): tensor for n, tensor in enumerate(given)}
                     outputs[f"{mode} {name}"] = {key: tensor.clone() for key, tensor in found.items()}
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
     hook.remove()
-    torch.set_num_threads(threads)
     for module, training in mode_before.items():
         module.training = training
     return outputs, skipped
+
+
+@contextmanager
+def _as_many_threads_as_pay(image: Tensor) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if image.numel() < _SMALL else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _by_stride(maps: Sequence[Tensor], image: Tensor) -> dict[tuple[int, ...], Tensor]:
@@ -236,18 +265,6 @@ def _same_statistics(model: nn.Module) -> Iterator[None]:
         for name, buffer in model.named_buffers():
             if name in saved and saved[name].shape == buffer.shape:
                 buffer.copy_(saved[name])
-
-
-def tensors_in(output: Any) -> Iterator[Tensor]:
-    """Every tensor in what a model gave, in order; mappings by their sorted keys."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for key in sorted(output, key=str):
-            yield from tensors_in(output[key])
-    elif isinstance(output, Sequence) and not isinstance(output, str):
-        for part in output:
-            yield from tensors_in(part)
 
 
 def _delta(before: Mapping[tuple[int, ...], Tensor], after: Mapping[tuple[int, ...], Tensor]) -> float:

@@ -7,13 +7,13 @@ and the new operators start as the exact identity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
@@ -25,10 +25,11 @@ from ..core.shapes import shapes_of
 from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..reports import Report, Table
-from ..wording import counted, few, plural
+from ..wording import counted, few, numbers, plural
 from ..yolo.build import layers_of
-from .certificate import Certificate, certify, image_from
+from .certificate import Calls, Certificate, certify, image_from
 from .plan import GraftPlan, in_short, model_in, record_of, recorded_rows
+from .proof import Proof
 from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_, with_task
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
@@ -44,9 +45,11 @@ class Graft(Product):
         plan: what it was to do.
         data: the new checkpoint's content.
         copied: state-dict names of the original's tensors, in their new place.
+        sources: those names -> what the tensors were called in the original.
         new: state-dict names of the new operators' tensors.
         dropped: state-dict name of an original tensor that the target has no place for -> why.
         certificate: the proof, or what is left of it.
+        by_name: what `YOLO(yaml).load(checkpoint)` takes over in its place; None for a graft at positions.
         notes: what the user should know.
         output: the file to be; None where nobody has named one.
     """
@@ -54,11 +57,15 @@ class Graft(Product):
     plan: GraftPlan
     data: dict[str, Any]
     copied: tuple[str, ...]
+    sources: Mapping[str, str]
     new: tuple[str, ...]
     dropped: Mapping[str, str]
     certificate: Certificate
+    by_name: ByName | None = None
     notes: tuple[str, ...] = ()
     output: Path | None = None
+
+    schema = 2
 
     @property
     def record(self) -> dict[str, Any]:
@@ -72,24 +79,32 @@ class Graft(Product):
         return self.plan.rewrite.index_map
 
     def report(self) -> Report:
-        """How many tensors went where, the rows that came, and the certificate."""
-        carried = f"copied {len(self.copied)}/{len(self.copied) + len(self.dropped)}"
+        """How much is as it was, how many tensors went where, the rows that came, and the certificate."""
+        proof = self.certificate.proof
+        share = f"{proof.line}; " if proof else ""
+        carried = f"{share}copied {len(set(self.sources.values()))}/{len(self.copied) + len(self.dropped)}"
         line = f"{self.output or 'no file'}: {carried}, new {len(self.new)}, dropped {len(self.dropped)}"
         gated = any(isinstance(edit.kernel, OtherOperator) for edit in self.plan.rewrite.edits.values())
         default = "at their random init, gates open" if gated else "at the paper's random init"
         start = "started as the exact identity" if self.record["init"] == "identity" else default
         operators, others = _new_rows(self.plan.rewrite)
+        others = [row for row in others if row.index not in self.plan.stands.values()]
         lines = [line, "  copied: the original's tensors, each in its layer's new place"]
         if operators:
             lines.append(f"  new: {counted(len(operators), 'operator row')}, {start}")
         if others:
             lines.append(f"  new: {_rows(others)}, at the random init of such layers")
         lines.append(f"  {self.certificate.line}")
-        lines += [f"  dropped: {reason}" for reason in sorted(set(self.dropped.values()))]
+        lines += [f"  {line}" for line in (proof.lines() if proof else ())]
+        gone = {reason for name, reason in self.dropped.items() if layer_of(name) not in self.plan.stands}
+        lines += [f"  dropped: {reason}" for reason in sorted(gone)]
+        if self.by_name:
+            lines.append(f"  {self.by_name.line}, where this carries {len(_counted(self.sources))}")
         data = {
             "schema": self.schema,
             "output": str(self.output) if self.output else None,
             **self.record,
+            **({"by_name": self.by_name.as_dict()} if self.by_name else {}),
             "new": list(self.new),
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
@@ -123,8 +138,8 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     widths: list[int | None] = []
 
     def operate(model: nn.Module) -> tuple[nn.Module, list[str]]:
-        trust = checkpoint.trusted
-        return transplant_(model, plan.rewrite, widths, plan.yaml, identity=identity, seed=seed, trust=trust)
+        trust, what = checkpoint.trusted, (plan.rewrite, widths, plan.yaml, plan.carry)
+        return transplant_(model, *what, identity=identity, seed=seed, trust=trust)
 
     def surgery() -> tuple[nn.Module, Callable[[nn.Module], nn.Module]]:
         nonlocal widths
@@ -132,7 +147,12 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
         widths = note_widths(model)
         return model, lambda model: operate(model)[0]
 
-    certificate = certify(surgery, more, stride=stride, by_level=plan.rewrite.origin[-1] is None)
+    names = list(checkpoint.state_dict)
+
+    def proving(product: nn.Module, before: Calls, after: Calls) -> Proof:
+        return plan.proof(names, product, before, after)
+
+    certificate = certify(surgery, more, stride=stride, by_level=not plan.keeps_output, proving=proving)
     if identity and not certificate.exact:
         problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
         bare = _without_identity(plan.rewrite)
@@ -140,18 +160,62 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
     if math.isnan(certificate.max_delta):
         raise CheckpointError(f"{certificate.problem}: nothing was written")
     original = deepcopy(checkpoint.needed_model())
-    originals = list(original.state_dict())
     model, new = operate(original)
     copied = tuple(name for name in model.state_dict() if name not in set(new))
-    dropped = {
-        name: f"layer {layer_of(name)} has no row in the target" for name in originals if layer_of(name) in plan.lost
-    }
-    assert len(copied) + len(dropped) == len(originals), "a tensor was lost on the way"
+    sources = plan.sources(copied)
+    carried = set(sources.values())
+    dropped = {name: plan.why(name) for name in names if name not in carried}
+    assert len(carried) + len(dropped) == len(names), "a tensor was lost on the way"
     counts = {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
     record = record_of(plan, bool(identity), certificate, counts)
-    return Graft(
-        plan, _product(checkpoint, model, record), copied, tuple(new), dropped, certificate, _notes(plan, model)
-    )
+    by_name = None if plan.carry is None else ByName.of_graft(checkpoint.state_dict, model.state_dict(), plan, sources)
+    product, notes = _product(checkpoint, model, record), _notes(plan, model)
+    return Graft(plan, product, copied, sources, tuple(new), dropped, certificate, by_name, notes)
+
+
+@dataclass(frozen=True)
+class ByName:
+    """What `YOLO(yaml).load(checkpoint)` takes over, which goes by names and shapes; counters of norms left out.
+
+    Attributes:
+        of: how many tensors the checkpoint has.
+        right: the names that mean the same in both.
+        wrong: those that are of another layer, or of one that computes otherwise.
+    """
+
+    of: int
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """`YOLO(yaml).load(best.pt) takes over 244 of 298 tensors by name, 16 of them into ...`."""
+        rows = sorted({layer_of(name) for name in self.wrong})
+        wrong = f", {len(self.wrong)} of them wrong (in row{plural(rows)} {numbers(rows)})" if rows else ""
+        return f"YOLO(yaml).load takes over {len(self.right) + len(self.wrong)} of {self.of} tensors by name{wrong}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"of": self.of, "right": len(self.right), "wrong": list(self.wrong)}
+
+    @classmethod
+    def of_graft(
+        cls,
+        before: Mapping[str, Tensor],
+        after: Mapping[str, Tensor],
+        plan: GraftPlan,
+        sources: Mapping[str, str],
+    ) -> ByName:
+        """What the names say, against what goes where."""
+        columns = plan.carry.columns if plan.carry else {}
+        same = _counted(name for name in after if name in before and before[name].shape == after[name].shape)
+        right = tuple(name for name in same if sources.get(name) == name and name not in columns)
+        return cls(len(_counted(before)), right, tuple(name for name in same if name not in set(right)))
+
+
+def _counted(names: Iterable[str]) -> list[str]:
+    """The names of tensors that say something: the counter of a norm fits every other one."""
+    return [name for name in names if not name.endswith(".num_batches_tracked")]
 
 
 def _coarsest_stride(graph: Graph) -> int:
@@ -295,8 +359,15 @@ def ungraft(checkpoint: Checkpoint, *, lossy: bool = False, blocks: BlockTable =
 
     Raises:
         PositionError: it has none.
-        CheckpointError: the operators have learned something, and `lossy` is off.
+        CheckpointError: the operators have learned something, and `lossy` is off; or it is not the original's network
+            with rows more.
     """
+    lost = (checkpoint.surgery or {}).get("lost")
+    if lost and isinstance(lost, list):
+        raise CheckpointError(
+            f"{checkpoint.path} is another network than what it was grafted from: layer{plural(lost)} "
+            f"{numbers(lost)} of that did not move into it whole, so there is no way back; take the original"
+        )
     rewrite = remove(model_in(checkpoint, blocks).graph, recorded_rows(checkpoint))
     certificate = certify(lambda: (checkpoint.float_model(), lambda model: excise_(model, rewrite)))
     if not certificate.exact and not lossy:

@@ -1,13 +1,13 @@
-"""Finding a trained network inside a variant that somebody wrote: the index map of `graft --into`; it moves no tensor.
+"""Finding a trained network inside any other: what goes where in `graft --into`; it changes no tensor of either.
 
-Rows are matched by what they are and by what they read, never by their number:
+Rows are matched by where they stand and by what they are, never by their number (`matching`). Then, row by row:
 
-1. Base layers are taken in order; each looks for the first row behind the last match that fits.
-2. A row fits when it builds what the layer is: the same tensors by name and shape, in parts of the same class with the
-   same settings (kernel sizes, strides, shortcuts); a host row may have its operator besides. A row of another class
-   fits when the tensors do: it is built anew, and the certificate tells whether it computes the same.
-3. It must also read what stands for the layer's sources, through inserted rows or not.
-4. A layer that no row fits is not aligned; its consumers then have to read a row that is no layer's either.
+1. A layer moves as it is into a row that builds what the layer is: the same tensors by name and shape, in parts of the
+   same class with the same settings (kernel sizes, strides, shortcuts); a host row may have its operator besides.
+2. Of other layers, parts are carried where the row computes alike (`units`), and columns to where their sources now
+   stand (`columns`). All of a layer in a row of another class has to give, for what the layer took, what it gave, bit
+   for bit; or nothing is carried.
+3. The output layer's branches go by the stride that they read.
 
 What a layer is, its row says too: both networks are built, so that two releases' ways to build one row make no
 difference. Where the installed release does not build the checkpoint's rows, its layers stand for themselves, as far as
@@ -19,17 +19,22 @@ A state dict alone, tensors by name, is put into the network that it belongs to:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..checkpoints.contents import Checkpoint
+from ..core.alignment import is_width
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import IMAGE, Graph, Layer, graph_of, scaling_of, yaml_of
 from ..core.parts import Site
+from ..core.shapes import channels_in, shapes_of
 from ..core.surgery import Edit, Rewrite, remove
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document
@@ -37,82 +42,38 @@ from ..modelfile.model import read_source
 from ..modelfile.remove import rows_of_operators
 from ..modelfile.rewriting import pinned_scale
 from ..modelfile.sources import Source, with_scale
-from ..nn import named_operators
+from ..nn.first_run import evaluated, on_the_smallest
+from ..wording import numbers, plural
 from ..yolo.build import build, layers_of, refuse_code, refuse_sizes
+from ..yolo.environment import quiet
+from .columns import Moves, Sources, moves_of, readers, takes_columns
+from .matching import Likeness, match, places_of, twins
 from .plan import GraftPlan, model_in
+from .recording import Call, called_on_a_large_map, gives, recorded, strides_of, tensors_in
+from .transplant import Carry
+from .units import Fit, Make, fit, fit_output, plain_class, shares_forward
 
-#: Attributes of a built layer that belong to its place, not to what it computes.
-_OF_THE_PLACE = ("i", "f", "np", "type", "training")
-#: Settings that a whole model gives its layers when it is built, so that layers alone have others.
-_OF_THE_MODEL = frozenset({"eps", "momentum", "inplace"})
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation",
                       "yaml_file", "lska_surgeon")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Make:
-    """What a built layer is.
-
-    Attributes:
-        shapes: of its tensors, by name.
-        parts: part name -> its class, and its settings by name; parts of operators are left out.
-        stored: true for a layer as some other release left it, whose settings may be fewer or more.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
-    parts: Mapping[str, tuple[type, Mapping[str, Any]]]
-    stored: bool = False
-
-    def same_parts(self, there: Make) -> bool:
-        """True when a row that builds `there` has the same parts, with the same settings."""
-        if not self.stored:
-            return self.parts == there.parts
-        if self.parts.keys() != there.parts.keys():
-            return False
-        pairs = [(part, there.parts[name]) for name, part in self.parts.items()]
-        return all(
-            mine is theirs and all(own[key] == others[key] for key in (own.keys() & others.keys()) - _OF_THE_MODEL)
-            for (mine, own), (theirs, others) in pairs
-        )
-
-    @classmethod
-    def of(cls, layer: nn.Module, stored: bool = False) -> Make:
-        operators = tuple(name for name, _ in named_operators(layer))
-        parts = {
-            name: (_plain_class(part), {key: value for key, value in vars(part).items() if _is_setting(key, value)})
-            for name, part in layer.named_modules()
-            if not any(name == inside or name.startswith(f"{inside}.") for inside in operators if inside)
-        }
-        return cls({name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}, parts, stored)
-
-
-def _plain_class(part: nn.Module) -> type:
-    """The part's class; of a host, the class that it extends."""
-    plain = getattr(type(part), "plain_block", None)
-    return type(part) if plain is None else plain()
-
-
-def _is_setting(name: str, value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_is_setting(name, item) for item in value)
-    return not name.startswith("_") and name not in _OF_THE_PLACE and isinstance(value, (bool, int, float, str))
-
-
-@dataclass(frozen=True)
 class Target:
-    """A variant's rows at the scale that fits a network, and how they align with it.
+    """A variant's rows at the scale that fits a network, and what of it goes into them.
 
     Attributes:
         yaml: the model dictionary of the grafted model.
-        rewrite: base -> variant; rows that no base layer stands behind have no origin.
-        lost: base layers that have no row, by index.
+        rewrite: base -> variant; rows that nothing of a base layer goes into have no origin.
+        lost: base layers that no row is, by index; of some of them, parts are carried.
+        carry: what goes into rows that are built anew.
         notes: what the user should know.
     """
 
     yaml: dict[str, Any]
     rewrite: Rewrite
     lost: tuple[int, ...]
+    carry: Carry
     notes: tuple[str, ...] = ()
 
 
@@ -127,13 +88,13 @@ def plan_graft_into(checkpoint: Checkpoint, variant: str, blocks: BlockTable = S
     if checkpoint.model is None:
         checkpoint = _with_model(checkpoint, variant, blocks)
     model = model_in(checkpoint, blocks)
-    layers = list(checkpoint.needed_model().model)
-    target = find_target(variant, model.graph, checkpoint.yaml or {}, layers, trust=checkpoint.trusted)
-    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.notes)
+    trained = checkpoint.float_model()
+    target = find_target(variant, model.graph, checkpoint.yaml or {}, trained, trust=checkpoint.trusted)
+    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes)
 
 
 def find_target(
-    name: str, base: Graph, base_yaml: Mapping[str, Any], layers: Sequence[nn.Module], *, trust: bool = False
+    name: str, base: Graph, base_yaml: Mapping[str, Any], model: nn.Module, *, trust: bool = False
 ) -> Target:
     """Align a network with a variant YAML, at the scale of it that fits best.
 
@@ -141,7 +102,7 @@ def find_target(
         name: the variant, a path or a stock name.
         base: the network's graph.
         base_yaml: the model dictionary that it was built from.
-        layers: its built layers.
+        model: the network itself, in float32, evaluating.
         trust: build what runs more than layers.
 
     Raises:
@@ -150,40 +111,34 @@ def find_target(
     source, document = read_source(name, blocks=base.blocks)
     if not trust:
         refuse_code(_yaml_at(document, {}, None), document.name, document.blocks)
-    makes = _makes_of(base, base_yaml, layers, trust)
-    targets: list[Target] = []
-    problem: SurgeonError | None = None
-    for scale in _scales(source.scale, base_yaml, document.settings):
-        yaml = _yaml_at(document, base_yaml, scale)
-        try:
-            variant = graph_of(yaml, document.name, base.blocks)
-            targets.append(_align(base, makes, variant, yaml, _rows_of(base, variant, yaml, trust)))
-        except SurgeonError as error:
-            problem = problem or error
-            continue
-        if not targets[-1].lost:
-            break
-    if not targets:
-        raise problem or BuildError(f"{name} does not build")
-
-    def aligned(target: Target) -> int:
-        return sum(len(make.shapes) for index, make in enumerate(makes) if index not in target.lost)
-
-    best = max(targets, key=aligned)
-    if aligned(best) == 0:
+    yaml = _yaml_that_fits(source, document, base_yaml, model, trust)
+    target = _Alignment(base, base_yaml, model, graph_of(yaml, document.name, base.blocks), yaml, trust).target()
+    if not target.rewrite.index_map or not _has_tensors(model, target.rewrite):
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
-    if not best.lost and not _is_changed(best.rewrite):
+    if not target.lost and not _is_changed(target):
         raise CheckpointError(
             f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
-    return replace(best, notes=_scale_notes(source, document, best.yaml, base.name))
+    return replace(target, notes=(*_scale_notes(source, document, yaml, base.name), *target.notes))
 
 
-def _is_changed(rewrite: Rewrite) -> bool:
-    """True where the variant has a row, an operator or a class of its own."""
+def _has_tensors(model: nn.Module, rewrite: Rewrite) -> bool:
+    """Whether anything that was trained stands in the variant."""
+    return any(any(True for _ in model.model[index].parameters()) for index in rewrite.index_map)
+
+
+def _is_changed(target: Target) -> bool:
+    """True where the variant has a row, an operator, a class or a source of its own."""
+    rewrite = target.rewrite
+    if rewrite.inserted or rewrite.edits or target.carry.tensors:
+        return True
+    where = {**rewrite.index_map, IMAGE: IMAGE}
     pairs = [(row, rewrite.before[old]) for row, old in zip(rewrite.after, rewrite.origin) if old is not None]
-    return bool(rewrite.inserted or rewrite.edits) or any(row.block != layer.block for row, layer in pairs)
+    return any(
+        row.block != layer.block or list(row.sources) != [where.get(source) for source in layer.sources]
+        for row, layer in pairs
+    )
 
 
 def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
@@ -200,6 +155,39 @@ def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], ch
     fitting = with_scale(source.name, str(taken))
     advice = f": as {fitting} the file would build it" if fitting else ""
     return (f"{source.name} asks by its name for scale {source.scale}, {so}{advice}",)
+
+
+def _yaml_that_fits(
+    source: Source, document: Document, base_yaml: Mapping[str, Any], model: nn.Module, trust: bool
+) -> dict[str, Any]:
+    """The variant at the scale whose tensors are most like the network's; its own scale, where the file has that.
+
+    Raises:
+        SurgeonError: the variant does not build at any.
+    """
+    yamls = [_yaml_at(document, base_yaml, scale) for scale in _scales(source.scale, base_yaml, document.settings)]
+    own = scaling_of(base_yaml, base_yaml.get("scale") or None)
+    for yaml in yamls:
+        if len(yamls) == 1 or scaling_of(yaml, yaml.get("scale"))[1:3] == own[1:3]:
+            return yaml
+    here = Counter(tensor.shape for tensor in model.state_dict().values())
+    found: list[tuple[float, dict[str, Any]]] = []
+    problem: SurgeonError | None = None
+    for yaml in yamls:
+        try:
+            layers = layers_of(yaml, document.name, trust=trust)
+        except SurgeonError as error:
+            problem = problem or error
+            continue
+        there = Counter(tensor.shape for tensor in layers.state_dict().values())
+        found.append((_numbers_in(here & there) / (_numbers_in(here) + _numbers_in(there)), yaml))
+    if not found:
+        raise problem or BuildError(f"{document.name} does not build")
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _numbers_in(shapes: Counter[torch.Size]) -> int:
+    return sum(shape.numel() * count for shape, count in shapes.items())
 
 
 def _scales(named: str | None, base_yaml: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str | None]:
@@ -226,72 +214,323 @@ def _makes_of(base: Graph, yaml: Mapping[str, Any], layers: Sequence[nn.Module],
     return [Make.of(layer) for layer in built]
 
 
-def _rows_of(base: Graph, variant: Graph, yaml: Mapping[str, Any], trust: bool) -> list[Make] | None:
-    """What the variant's rows build; None where they do not build, and have to be the base's own, at its own scale.
+@dataclass
+class _Row:
+    """What goes into a row of the variant."""
+
+    layer: int
+    fit: Fit
+    columns: dict[str, Moves] = field(default_factory=dict)
+
+
+class _Alignment:
+    """A network and a variant at one scale, both built and run.
 
     Raises:
-        BuildError: they do not build, and are at another scale.
+        BuildError: the variant does not build, and is at another scale than the network.
+    """
+
+    def __init__(
+        self,
+        base: Graph,
+        base_yaml: Mapping[str, Any],
+        model: nn.Module,
+        variant: Graph,
+        yaml: dict[str, Any],
+        trust: bool,
+    ) -> None:
+        self.base, self.variant, self.yaml, self.model, self.trust = base, variant, yaml, model, trust
+        self.makes = _makes_of(base, base_yaml, list(model.model), trust)
+        self.built = _built(base, variant, yaml, trust, own_release=any(make.stored for make in self.makes))
+        self.rows = None if self.built is None else [Make.of(layer) for layer in self.built.model]
+        self.calls: tuple[dict[str, Call], dict[str, Call]] = ({}, {})
+        self.strides = [_strides_by_rules(graph) for graph in (base, variant)]
+        if self.built is not None:
+            self._run(self.built)
+        self.places = [places_of(graph, strides) for graph, strides in zip((base, variant), self.strides)]
+        self.fits: dict[tuple[int, int], Fit] = {}
+
+    def _run(self, built: nn.Module) -> None:
+        """Run both networks on one image; where one of them does not run, the rules of the blocks have to do."""
+        unit = max(32, *(int(max(torch.as_tensor(one.stride).max(), 1)) for one in (self.model, built)))
+        channels = channels_in(self.yaml)
+
+        def run(side: int) -> tuple[Tensor, list[dict[str, Call]]]:
+            least = max(side // unit, 2) * unit
+            image = torch.rand(1, channels, least, least + unit, generator=torch.Generator().manual_seed(0))
+            found = []
+            for model in (self.model, built):
+                with recorded(model) as calls, evaluated(model):
+                    model(image.clone())
+                found.append(calls)
+            return image, found
+
+        try:
+            with quiet(), torch.random.fork_rng(devices=[]):
+                image, (here, there) = on_the_smallest(run)
+        except Exception:  # of whatever kind; the certificate says that it does not run
+            return
+        self.calls = (here, there)
+        self.strides = [strides_of(calls, image, len(g)) for calls, g in ((here, self.base), (there, self.variant))]
+
+    def target(self) -> Target:
+        """What goes where."""
+        stands = match(self.places[0], self.places[1], self._likeness)
+        notes = self._settle_twins(stands)
+        rows = {row: _Row(layer, self._fit(layer, row)) for layer, row in stands.items()}
+        for row in rows.values():
+            row.fit = replace(row.fit, tensors=dict(row.fit.tensors))
+        self._move_columns(stands, rows)
+        self._prove(rows)
+        taken = {index: row.layer for index, row in rows.items() if _carries(row.fit)}
+        origin = tuple(taken.get(row.index) for row in self.variant)
+        rewrite = Rewrite(self.base, self.variant, origin, _edits(self.base, self.variant, taken))
+        kept = {row.layer for row in rows.values() if self._is_kept(row)}
+        lost = tuple(layer.index for layer in self.base if layer.index not in kept)
+        carry = _carry(stands, rows, len(self.base) - 1)
+        return Target(self.yaml, rewrite, lost, carry, (*notes, *self._advice(rows)))
+
+    def _advice(self, rows: Mapping[int, _Row]) -> list[str]:
+        """What to declare so that more of the output layer fits: the width of its finest level sets those of all."""
+        last = self.variant.output
+        row = rows.get(last.index)
+        if row is None or row.fit.whole or self.built is None or not all(self.calls):
+            return []
+        (width, _), (other, slot) = (self._finest(side) for side in (0, 1))
+        source = self.variant[last.sources[slot]]
+        if width == other or not source.args or not is_width(source.args[0]):
+            return []
+        declared = source.args[0] * width // other
+        layers = [replace(one, args=(declared, *one.args[1:])) if one is source else one for one in self.variant]
+        changed = replace(self.variant, layers=tuple(layers))
+        try:
+            built = layers_of(yaml_of(changed, self.yaml), changed.name, trust=self.trust)[last.index]
+        except SurgeonError:
+            return []
+        reads, direct = (self._reads(0), self._reads(1)), (self._direct(0), self._direct(1))
+        more = len(fit_output(self.model.model[row.layer], built, reads, direct).tensors) - len(row.fit.tensors)
+        if more <= 0:
+            return []
+        return [
+            f"declare row {source.index} ({source.block}) with {declared} in place of {source.args[0]}, and {more} "
+            "more tensors of the output layer fit: the width of its finest level sets that of all its branches"
+        ]
+
+    def _finest(self, side: int) -> tuple[int, int]:
+        """The width of the finest map that an output layer reads, and which of its sources that is."""
+        reads = self._reads(side)
+        slot = min(range(len(reads)), key=lambda n: reads[n] or 0.0)
+        maps = list(tensors_in(self.calls[side][str(len(self.places[side]) - 1)].inputs))
+        return int(maps[slot].shape[1]), slot
+
+    def _is_kept(self, row: _Row) -> bool:
+        """Whether all of a layer is in the row, and computes what it did."""
+        if row.fit.branches or row.columns:
+            return False
+        return row.fit.whole or (bool(row.fit.tensors) and row.fit.why is None and self._is_full(row))
+
+    def _is_full(self, row: _Row) -> bool:
+        return len(row.fit.tensors) == len(self.makes[row.layer].shapes)
+
+    def _fit(self, layer: int, row: int) -> Fit:
+        if (layer, row) not in self.fits:
+            self.fits[layer, row] = self._new_fit(layer, row)
+        return self.fits[layer, row]
+
+    def _new_fit(self, layer: int, row: int) -> Fit:
+        one, other = self.base[layer], self.variant[row]
+        if self.built is None or self.rows is None:
+            return Fit(whole=_says_the_same(one, other))
+        here, there = self.makes[layer], self.rows[row]
+        is_output = one is self.base.output
+        if _holds(there, here, one, other) and (not is_output or self._reads(0) == self._reads(1)):
+            return Fit(whole=True)
+        module, built = self.model.model[layer], self.built.model[row]
+        if not is_output:
+            return fit(module, built)
+        return fit_output(module, built, (self._reads(0), self._reads(1)), (self._direct(0), self._direct(1)))
+
+    def _reads(self, side: int) -> tuple[float | None, ...]:
+        """The strides that an output layer reads."""
+        return self.places[side][-1].reads
+
+    def _direct(self, side: int) -> dict[str, tuple[float | None, ...]]:
+        """The strides that each part of an output layer reads as they are."""
+        last, reads = f"{len(self.places[side]) - 1}.", self._reads(side)
+        found = {path[len(last) :]: call for path, call in self.calls[side].items() if path.startswith(last)}
+        return {path: tuple(reads[n] for n in call.direct if n < len(reads)) for path, call in found.items()}
+
+    def _likeness(self, layer: int, row: int) -> Likeness:
+        one, other = self.base[layer], self.variant[row]
+        found = self._fit(layer, row)
+        if found.whole:
+            return Likeness(1.0, True, True)
+        if self.built is None:
+            return Likeness(0.0, one.block == other.block, False)
+        module, built = self.model.model[layer], self.built.model[row]
+        sizes = {name: tensor.numel() for name, tensor in module.state_dict().items()}
+        there = sum(tensor.numel() for tensor in built.state_dict().values())
+        fits = 2 * sum(sizes[name] for name in found.tensors.values()) / max(sum(sizes.values()) + there, 1)
+        same = plain_class(module) is plain_class(built)
+        return Likeness(min(fits, 1.0), same, shares_forward(module, built))
+
+    def _move_columns(self, stands: Mapping[int, int], rows: Mapping[int, _Row]) -> None:
+        """Find the rows that read other sources, or in another order, and what of their columns goes where."""
+        if self.built is None or not all(self.calls):
+            return
+        before = Sources(self.places[0], self.calls[0], {*stands})
+        after = Sources(self.places[1], self.calls[1], {*stands.values()})
+        where = {**stands, IMAGE: IMAGE}
+        for index, row in rows.items():
+            if self.places[1][index].role in ("output", "fuse") or not _carries(row.fit):
+                continue
+            moves = moves_of([(where.get(one, -2), width) for one, width in before.of(row.layer)], after.of(index))
+            if moves is not None:
+                self._columns_of(index, row, moves)
+
+    def _columns_of(self, index: int, row: _Row, moves: Moves) -> None:
+        assert self.built is not None
+        layer, built = self.model.model[row.layer], self.built.model[index]
+        here, there = dict(layer.named_modules()), dict(built.named_modules())
+        mine, theirs = layer.state_dict(), built.state_dict()
+        if row.fit.whole:  # it is built anew, so that its columns can move
+            row.fit = Fit(tensors={name: name for name in mine if name in theirs})
+        for path in readers(layer, self.calls[0][str(row.layer)]):
+            if not takes_columns(here[path], there.get(path)):
+                continue
+            name = f"{path}.weight" if path else "weight"
+            unit = f"{path.rpartition('.')[0]}." if "." in path else ""
+            beside = [key for key in mine if key.startswith(unit) and key != name]
+            if any(key not in theirs or theirs[key].shape != mine[key].shape for key in beside if unit):
+                continue
+            row.columns[name] = moves
+            row.fit.why = row.fit.why or "its columns follow their sources"
+            row.fit.tensors.update({key: key for key in (name, *(beside if unit else [f"{path}.bias"])) if key in mine})
+
+    def _prove(self, rows: Mapping[int, _Row]) -> None:
+        """Take back what was carried whole into a row that gives something else for what the layer took."""
+        if self.built is None:
+            return
+        for index, row in rows.items():
+            fitted, built = row.fit, self.built.model[index]
+            if fitted.whole or fitted.branches or row.columns or not fitted.tensors:
+                continue
+            if not len(self.makes[row.layer].shapes) == len(built.state_dict()) == len(fitted.tensors):
+                continue  # a part of it, which gives something else whatever it is
+            layer, call = self.model.model[row.layer], self.calls[0].get(str(row.layer))
+            if call is None and not fitted.proof:
+                continue
+            fill(built, layer, fitted.tensors)
+            with evaluated(built):
+                proven = call is not None and gives(built, call)
+                if proven and fitted.proof and call is not None:  # on a map that no pooling covers
+                    proven = gives(built, called_on_a_large_map(layer, call))
+            if not proven:
+                name, other = type(layer).__name__, type(built).__name__
+                row.fit = Fit(why=f"{other} has the tensors of {name}, and computes otherwise")
+
+    def _settle_twins(self, stands: dict[int, int]) -> tuple[str, ...]:
+        """Let the first of each group of twins be taken, and say so."""
+        if self.rows is None:
+            return ()
+        notes = []
+        taken = {layer: row for layer, row in stands.items() if _carries(self._fit(layer, row))}
+        for group in twins(self.places[1], taken.values(), partial(_built_alike, self.rows)):
+            holders = sorted((one for one, row in taken.items() if row in group), key=self._order(0))
+            for layer in [layer for layer, row in stands.items() if row in group]:
+                del stands[layer]
+            stands.update(zip(holders, group))
+            notes.append(
+                f"rows {numbers(group)} ({self.variant[group[0]].block}) are built alike, one behind the other: which "
+                f"of them layer{plural(holders)} {numbers(holders)} became can't be told, and the first along the path "
+                "get the weights"
+            )
+        taken = {layer: row for layer, row in stands.items() if _carries(self._fit(layer, row))}
+        for group in twins(self.places[0], taken, partial(_built_alike, self.makes)):
+            rows = sorted((row for layer, row in taken.items() if layer in group), key=self._order(1))
+            for layer in group:
+                stands.pop(layer, None)
+            stands.update(zip(group, rows))
+            notes.append(
+                f"layers {numbers(group)} ({self.base[group[0]].block}) are built alike, one behind the other: which "
+                f"of them row{plural(rows)} {numbers(rows)} kept can't be told, and the first along the path are taken"
+            )
+        return tuple(notes)
+
+    def _order(self, side: int) -> Callable[[int], tuple[float, ...]]:
+        return lambda index: self.places[side][index].order
+
+
+def _carries(fitted: Fit) -> bool:
+    return fitted.whole or bool(fitted.tensors)
+
+
+def _built_alike(makes: Sequence[Make], one: int, other: int) -> bool:
+    mine, theirs = makes[one], makes[other]
+    return bool(mine.shapes) and mine.shapes == theirs.shapes and mine.same_parts(theirs)
+
+
+def fill(row: nn.Module, layer: nn.Module, tensors: Mapping[str, str]) -> None:
+    """Copy tensors of a layer into a row, by their names in both."""
+    there, here = row.state_dict(), layer.state_dict()
+    with torch.no_grad():
+        for name, old in tensors.items():
+            there[name].copy_(here[old])
+
+
+def _carry(stands: Mapping[int, int], rows: Mapping[int, _Row], last: int) -> Carry:
+    """All that goes into rows, under names of the whole network."""
+    tensors: dict[str, str] = {}
+    columns: dict[str, Moves] = {}
+    branches: dict[str, str] = {}
+    why = {}
+    for index, row in rows.items():
+        for name, old in row.fit.tensors.items():
+            tensors[f"model.{index}.{name}"] = f"model.{row.layer}.{old}"
+        columns.update({f"model.{index}.{name}": moves for name, moves in row.columns.items()})
+        branches.update({f"{index}.{path}": f"{last}.{old}" for path, old in row.fit.branches.items()})
+        if row.fit.why is not None:
+            why[index] = row.fit.why
+    return Carry(stands, tensors, columns, branches, why)
+
+
+def _built(base: Graph, variant: Graph, yaml: Mapping[str, Any], trust: bool, own_release: bool) -> nn.Module | None:
+    """The variant; None where neither it nor the base builds, and its rows have to be the base's, at the base's scale.
+
+    Raises:
+        BuildError: it does not build, and the base does, or is at another scale.
     """
     try:
-        return [Make.of(layer) for layer in layers_of(yaml, variant.name, trust=trust)]
+        return build(dict(yaml), called=variant.name, trust=trust)
     except BuildError:
         scales = [scaling_of(graph.settings, graph.settings.get("scale") or None) for graph in (base, variant)]
-        if len({(scaling.depth, scaling.width, scaling.max_channels) for scaling in scales}) > 1:
+        if not own_release or len({(scaling.depth, scaling.width, scaling.max_channels) for scaling in scales}) > 1:
             raise
         return None
 
 
-def _align(
-    base: Graph, makes: Sequence[Make], variant: Graph, yaml: dict[str, Any], rows: Sequence[Make] | None
-) -> Target:
-    match: dict[int, int] = {}
-    taken: dict[int, int] = {}
-    start = 0
-    for layer in base:
-        for row in variant.layers[start:]:
-            here = makes[layer.index]
-            fits = _says_the_same(layer, row) if rows is None else _holds(rows[row.index], here, layer, row)
-            if fits and _reads_alike(layer, row, match, taken, variant):
-                match[layer.index], taken[row.index] = row.index, layer.index
-                start = row.index + 1
-                break
-    origin = tuple(taken.get(row.index) for row in variant)
-    lost = tuple(layer.index for layer in base if layer.index not in match)
-    return Target(yaml, Rewrite(base, variant, origin, _edits(base, variant, taken)), lost)
+def _strides_by_rules(graph: Graph) -> list[float | None]:
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    return [shape.stride for shape in shapes_of(graph, scaling)]
 
 
 def _holds(there: Make, here: Make, layer: Layer, row: Layer) -> bool:
-    """Case 2."""
+    """Case 1."""
     if layer.block == row.block:
         return there.shapes == here.shapes and here.same_parts(there)
     attention = None if row.kind.is_operator else read_attention(row)
     if attention is not None and attention.host == layer.block:
         return here.same_parts(there) and here.shapes.items() <= there.shapes.items()
-    return bool(here.shapes) and there.shapes == here.shapes
+    return False
 
 
 def _says_the_same(layer: Layer, row: Layer) -> bool:
-    """Case 2 where nothing is built: the same row, or its host's."""
+    """Case 1 where nothing is built: the same row, or its host's."""
     attention = None if row.kind.is_operator else read_attention(row)
     block, args = row.block, row.args
     if attention is not None and attention.host == layer.block:
         block, args = attention.host, attention.host_args
     return (layer.block, layer.args, layer.repeats) == (block, args, row.repeats)
-
-
-def _reads_alike(layer: Layer, row: Layer, match: Mapping[int, int], taken: Mapping[int, int], variant: Graph) -> bool:
-    """Case 3."""
-    if len(layer.raw_sources) != len(row.raw_sources):
-        return False
-    for wanted, source in zip(layer.sources, row.sources):
-        while source != IMAGE and source not in taken and len(variant[source].raw_sources) == 1:
-            if wanted != IMAGE and wanted not in match:
-                break  # case 4: the source is a row that replaces it
-            source = variant[source].sources[0]
-        stands = IMAGE if wanted == IMAGE else match.get(wanted)
-        if source in taken if stands is None else source != stands:
-            return False
-    return True
 
 
 def _edits(base: Graph, variant: Graph, taken: Mapping[int, int]) -> dict[int, Edit]:

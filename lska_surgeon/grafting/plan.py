@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +20,14 @@ from ..errors import CheckpointError, KernelError
 from ..modelfile.model import Model, stored_model
 from ..reports import Table
 from ..wording import numbers
-from .certificate import Certificate
+from .certificate import Calls, Certificate
+from .proof import Proof, prove
+from .transplant import Carry, layer_of, moved_name, moved_rows
 
 #: What a record says of an edit; `row` is that of the product.
 _EDIT = ("at", "layer", "row", "inside", "op", "k", "d", "gated")
 #: What the record in a model's YAML, which survives training, says.
-_IN_SHORT = ("base", "base_sha256", "edits", "inserted", "version", "blocks")
+_IN_SHORT = ("base", "base_sha256", "edits", "inserted", "lost", "version", "blocks")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class GraftPlan:
         checkpoint: the original.
         rewrite: old rows -> new rows; rows that no base layer stands behind have no origin.
         yaml: the model dictionary to be.
-        lost: base layers that the target has no row for, by index.
+        lost: base layers that the target has no row for, by index; of some of them, parts are carried.
+        carry: what goes into rows that are built anew; None where every row that is kept is its layer.
         notes: what the user should know.
     """
 
@@ -44,7 +47,51 @@ class GraftPlan:
     rewrite: Rewrite
     yaml: dict[str, Any]
     lost: tuple[int, ...] = ()
+    carry: Carry | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> dict[int, int]:
+        """Layer -> row, for those that move as they are."""
+        return moved_rows(self.rewrite, self.carry)
+
+    @property
+    def stands(self) -> Mapping[int, int]:
+        """Layer -> the row in its place, whether something of it is carried or not."""
+        return self.rewrite.index_map if self.carry is None else self.carry.stands
+
+    @property
+    def keeps_output(self) -> bool:
+        """Whether the output layer moves as it is."""
+        return len(self.rewrite.before) - 1 in self.moved
+
+    def sources(self, names: Iterable[str]) -> dict[str, str]:
+        """State-dict name in the product -> that in the original, for names of what was carried."""
+        back = {new: old for old, new in self.moved.items()}
+        tensors = {} if self.carry is None else self.carry.tensors
+        return {name: tensors.get(name) or str(moved_name(name, back)) for name in names}
+
+    def carried(self, originals: Iterable[str]) -> set[str]:
+        """State-dict names in the product that come from the original, whose names are given."""
+        names = {str(moved_name(name, self.moved)) for name in originals if layer_of(name) in self.moved}
+        return names | set(self.carry.tensors if self.carry else ())
+
+    def proof(self, originals: Iterable[str], product: nn.Module, before: Calls, after: Calls) -> Proof:
+        """What is known of each row of the product, from what the layers took and gave before and after."""
+        carry = self.carry or Carry(self.rewrite.index_map)
+        carried = self.carried(originals)
+        rows = self.rewrite.after
+        return prove(rows, product, (before, after), self.stands, carried, branches=carry.branches, why=carry.why)
+
+    def why(self, name: str) -> str:
+        """Why a tensor of the original, by its name there, is not carried."""
+        layer = layer_of(name)
+        row = self.stands.get(layer)
+        if self.carry is None or row is None:
+            return f"layer {layer} has no row in the target"
+        block, other = self.rewrite.before[layer].block, self.rewrite.after[row].block
+        reason = self.carry.why.get(row, "it has no place there")
+        return f"layer {layer} ({block}) does not fit whole into row {row} ({other}): {reason}"
 
     def table(self) -> Table:
         """The rows that come, and those that are changed in place."""
@@ -92,12 +139,13 @@ def record_of(plan: GraftPlan, identity: bool, certificate: Certificate, tensors
     checkpoint, rewrite = plan.checkpoint, plan.rewrite
     edits = [{**edit.to_dict(), "row": row} for row, edit in sorted(rewrite.edits.items())]
     return {
-        "schema": 1,
+        "schema": 2,
         "version": __version__,
         "base": checkpoint.path.name,
         "base_sha256": checkpoint.sha256,
         "edits": [{key: edit[key] for key in _EDIT if key in edit} for edit in edits],
         "inserted": list(rewrite.inserted),
+        **({"lost": list(plan.lost)} if plan.lost else {}),
         "index_map": rewrite.index_map_by_name,
         "init": "identity" if identity else "default",
         "tensors": tensors,

@@ -17,6 +17,7 @@ import pickle
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -40,7 +41,7 @@ from ..nn.operators import Gated, LSKAAttention, Operator, Plain, named_operator
 from ..wording import clean, number_in, plural
 from ..yolo.environment import first_paragraph
 from .into import find_target
-from .transplant import moved_name
+from .transplant import moved_name, moved_rows
 
 #: What the labels' cache of a data set is made of, besides plain values; NumPy's releases have two names for its core.
 _NUMBERS = {"numpy.dtype", "numpy.ndarray"} | {
@@ -249,11 +250,11 @@ def _places(weights: nn.Module, names: tuple[str, str]) -> Mapping[int, int] | N
     """Row of the weights -> row of the network, where that is a variant of theirs."""
     try:
         target = find_target(
-            names[0], graph_of(weights.yaml, names[1], active_blocks()), weights.yaml, list(weights.model)
+            names[0], graph_of(weights.yaml, names[1], active_blocks()), weights.yaml, deepcopy(weights).float().cpu()
         )
     except SurgeonError:
         return None
-    return None if target.lost else target.rewrite.index_map
+    return None if target.lost else moved_rows(target.rewrite, target.carry)
 
 
 def _equal(one: Tensor | None, other: Tensor) -> bool:

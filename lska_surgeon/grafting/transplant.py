@@ -7,7 +7,7 @@ made by an older release has in it (legacy heads, fused blocks, extra attributes
 built: whether the installed Ultralytics can build the kept layers from their rows makes no difference.
 
 An output layer belongs to a task model, which measures its strides and sets its biases. So a new one comes with a new
-task model, built whole, and the kept layers move into that.
+task model, built whole, and the kept layers move into that. Into rows that are built anew, parts of layers are copied.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,9 +31,29 @@ from ..nn import Gated, attach, build_operator, named_operators
 from ..nn.blocks import HOST_CLASSES, AttentionHost
 from ..wording import number_in
 from ..yolo.build import build, task_of
+from .columns import Moves, with_columns
 
 #: Seed of the new operators' random weights, so that a graft is the same file every time.
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What goes into rows that are built anew; every other row that stands for a layer is that layer, moved.
+
+    Attributes:
+        stands: layer -> the row in its place, whether something of it is carried or not.
+        tensors: state-dict name in the product -> that in the original.
+        columns: state-dict name in the product -> which columns of the original's tensor go where in it.
+        branches: part of the output layer -> the part of the original's that it stands for, as `22.cv2.0`.
+        why: row -> what keeps the rest of the layer out of it.
+    """
+
+    stands: Mapping[int, int]
+    tensors: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Moves] = field(default_factory=dict)
+    branches: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[int, str] = field(default_factory=dict)
 
 
 def transplant_(
@@ -40,6 +61,7 @@ def transplant_(
     rewrite: Rewrite,
     widths: Sequence[int | None],
     yaml: Mapping[str, Any],
+    carry: Carry | None = None,
     *,
     identity: bool | None = True,
     seed: int = SEED,
@@ -52,6 +74,7 @@ def transplant_(
         rewrite: what to do.
         widths: the channels that each of its layers gives, from `note_widths`.
         yaml: the model dictionary to be.
+        carry: what goes into rows that are built anew.
         identity: start the new operators as the exact identity; with False at their random init, gates open; None
             leaves them as they are built, gates closed.
         seed: of the random weights of what is new; those of an operator depend on it and on where that stands alone.
@@ -66,27 +89,51 @@ def transplant_(
     layers = list(model.model)
     if len(layers) != len(rewrite.before):
         raise BuildError(f"the model has {len(layers)} layers and its stored YAML {len(rewrite.before)} rows")
-    old_names = list(model.state_dict())
+    originals = model.state_dict()
     reference = next(model.parameters())
     norm = next((part for part in model.modules() if type(part) is nn.BatchNorm2d), None)
+    filled = rows_filled(carry)
     new = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = _built(rewrite, yaml, trust)
+        built = _built(rewrite, yaml, filled, trust)
         make = partial(_operator_row, rewrite, widths, yaml) if built is None else lambda row: built.model[row.index]
         for row, place in zip(rewrite.after, _places(rewrite)):
             torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed}: {place}".encode()).digest()[:7], "big"))
-            new.append(_layer(rewrite, row, layers, make))
+            new.append(_layer(rewrite, row, layers, make, row.index in filled))
     training = bool(model.training)
     for row, layer in zip(rewrite.after, new):
-        if row.index in rewrite.edits or all(layer is not old for old in layers):
-            _settle_(layer, reference, norm, identity)
+        is_moved = any(layer is old for old in layers)
+        if row.index in rewrite.edits or not is_moved:
+            _settle_(layer, reference, norm, identity, is_moved)
             layer.train(training)
     if built is not None and new[-1] is not layers[-1]:
         model = _in_place_of(model, built)
     _set_layers(model, new, rewrite.after, dict(yaml))
-    kept = {moved_name(name, rewrite.index_map) for name in old_names}
+    kept = {moved_name(name, moved_rows(rewrite, carry)) for name in originals}
+    if carry is not None:
+        _fill_(model, originals, carry)
+        kept.update(carry.tensors)
     return model, [name for name in model.state_dict() if name not in kept]
+
+
+def rows_filled(carry: Carry | None) -> set[int]:
+    """The rows that are built anew, and into which something is copied."""
+    return set() if carry is None else {layer_of(name) for name in carry.tensors}
+
+
+def moved_rows(rewrite: Rewrite, carry: Carry | None) -> dict[int, int]:
+    """Layer -> row, for those that move as they are."""
+    filled = rows_filled(carry)
+    return {old: new for old, new in rewrite.index_map.items() if new not in filled}
+
+
+def _fill_(model: nn.Module, originals: Mapping[str, Tensor], carry: Carry) -> None:
+    there = model.state_dict()
+    with torch.no_grad():
+        for name, old in carry.tensors.items():
+            moves, tensor = carry.columns.get(name), originals[old].to(there[name])
+            there[name].copy_(tensor if moves is None else with_columns(there[name], tensor, moves))
 
 
 def excise_(model: nn.Module, rewrite: Rewrite) -> None:
@@ -132,11 +179,9 @@ def _layer_behind(rewrite: Rewrite, row: Layer) -> int:
     return IMAGE
 
 
-def _built(rewrite: Rewrite, yaml: Mapping[str, Any], trust: bool) -> nn.Module | None:
+def _built(rewrite: Rewrite, yaml: Mapping[str, Any], filled: set[int], trust: bool) -> nn.Module | None:
     """The network to be as Ultralytics builds it; None where operators alone are new, which need no other layer."""
-    kept = ((row, rewrite.origin[row.index]) for row in rewrite.after if row.index not in rewrite.edits)
-    replaced = any(origin is not None and rewrite.before[origin].block != row.block for row, origin in kept)
-    if replaced or not all(rewrite.after[row].kind.is_operator for row in rewrite.inserted):
+    if filled or not all(rewrite.after[row].kind.is_operator for row in rewrite.inserted):
         return build(dict(yaml), called=rewrite.after.name, trust=trust)
     return None
 
@@ -151,30 +196,33 @@ def _operator_row(rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[
     return built
 
 
-def _layer(rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], make: Callable[[Layer], nn.Module]) -> nn.Module:
+def _layer(
+    rewrite: Rewrite, row: Layer, layers: Sequence[nn.Module], make: Callable[[Layer], nn.Module], filled: bool
+) -> nn.Module:
     origin = rewrite.origin[row.index]
-    if origin is None:
+    if origin is None or filled:
         return make(row)
     layer = layers[origin]
     if row.index in rewrite.edits:
         attach(layer, rewrite.edits[row.index].kernel, row.block)
         layer.type = f"{HOST_CLASSES[row.block].__module__}.{HOST_CLASSES[row.block].__qualname__}"
-    elif row.block != rewrite.before[origin].block:
-        replacement = make(row)
-        replacement.load_state_dict(layer.state_dict())
-        return replacement
     return layer
 
 
-def _settle_(layer: nn.Module, reference: Tensor, usual: nn.Module | None, identity: bool | None) -> None:
-    """Give a new layer the precision, place and trainability of the others, their setting of norms, and a start."""
+def _settle_(
+    layer: nn.Module, reference: Tensor, usual: nn.Module | None, identity: bool | None, is_moved: bool
+) -> None:
+    """Give a new layer the precision, place and trainability of the others, their setting of norms, and a start.
+
+    Of one that moved, the operators alone are new.
+    """
     operators = [operator for _, operator in named_operators(layer)]
     for operator in operators:
         if identity:
             operator.init_identity_()
         elif identity is False and isinstance(operator, Gated):
             operator.init_default_()
-    for part in operators or [layer]:
+    for part in operators if is_moved else [layer]:
         part.to(device=reference.device, dtype=reference.dtype)
         part.requires_grad_(reference.requires_grad)
         for norm in part.modules():

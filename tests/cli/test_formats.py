@@ -43,7 +43,7 @@ JSON = {
     "doctor": ("", "ok versions traps notes"),
 }
 #: Versions of the JSON, where it is not the first.
-SCHEMAS = {"check": 2, "diff": 2, "insert": 2, "positions": 2}
+SCHEMAS = {"check": 2, "diff": 2, "graft": 2, "insert": 2, "positions": 2}
 
 
 @pytest.fixture(scope="module")
