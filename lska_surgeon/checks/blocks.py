@@ -118,7 +118,7 @@ class Inventory(Result):
         declarations: the custom modules that are declared here.
         source: the file that was looked at; None for none.
         guessed: for each block of it that is neither stock nor declared, a declaration to be checked.
-        left_out: blocks of it that no declaration can name, and why.
+        left_out: blocks of it that no declaration can name, or no row, and why.
         parts: of those that look like helpers, the classes of the file that are made of them.
         wants: of those whose class wants arguments that nothing tells, what it calls them.
         tried: those that were built and run, and gave what their declaration says.
@@ -265,10 +265,11 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: b
         return _of_fork(source, blocks)
     parts: Mapping[str, tuple[str, ...]] = {}
     wants: Mapping[str, tuple[str, ...]] = {}
+    misfits: Mapping[str, str] = {}
     if source.endswith(".py"):
         path = Path(source)
         scanned = scan(path)
-        parts, wants = scanned.parts, scanned.wants
+        parts, wants, misfits = scanned.parts, scanned.wants, scanned.left_out
         guessed = {name: block for name, block in scanned.blocks.items() if trust or name not in declarations.blocks}
         inside = Path.cwd().resolve() in path.resolve().parents
         outside = f"{path} is not in the working folder: a declaration names files in its own folder"
@@ -284,6 +285,7 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: b
     left_out = {name: problem for name in guessed if (problem := name_problem(name))}
     notes += [f"block {clean(name)!r} can't be declared: {problem}" for name, problem in left_out.items()]
     kept = {name: block for name, block in guessed.items() if name not in left_out}
+    left_out |= misfits
     found = Inventory(declarations, path, kept, left_out, parts, wants, notes=tuple(notes), asked=source)
     found = _tried(found) if trust else found
     asks = [

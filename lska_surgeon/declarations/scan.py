@@ -27,6 +27,8 @@ from .guess import WIDTH, WIDTH_OUT, like_by_name, names_attention
 _MOST_BYTES = 2**20
 _MOST_LISTED = 8
 _OUTPUT = "Detect"
+_AXES_OF_MAPS = 4
+_CHANNEL_AXES = ("c", "ch", "channels", "dim")
 _STRIDE_BY_NAME = {"up": 0.5, "down": 2.0}
 #: What first arguments are called that are no widths.
 _NO_WIDTH = re.compile(
@@ -60,12 +62,14 @@ class Scan:
         blocks: a declaration by the name that rows are to call it.
         parts: of those that look like helpers, the classes of the file that are made of them.
         wants: of those whose class wants more than is known, the names of those arguments.
+        left_out: the classes that can't stand in a row, and why.
         notes: what the user should know.
     """
 
     blocks: Mapping[str, CustomModule]
     parts: Mapping[str, tuple[str, ...]]
     wants: Mapping[str, tuple[str, ...]]
+    left_out: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -89,24 +93,27 @@ def scan(path: Path) -> Scan:
     file = _Classes(tree, path)
     if not file.layers:
         raise DeclarationError(f"{path} defines no layers: a layer is a class that extends nn.Module or a stock block")
-    fit = [name for name in file.layers if file.takes_one(name)]
+    misfits = {name: reason for name in file.layers if (reason := file.misfit(name))}
+    fit = [name for name in file.layers if name not in misfits]
     users = {name: file.users_of(name) for name in fit}
     fit.sort(key=lambda name: bool(users[name]))
     called = {name: _row_name(name) for name in fit}
     found = {name: file.declaration(name) for name in fit}
     notes = [*import_problems(tree, path), *forgotten_imports(tree), *file.forgotten_widths()]
+    notes += filter(None, map(file.only_by_name, fit))
     notes += [
         f"{name} is declared as {row}, for its own name can't be: {str(name_problem(name)).partition(':')[0]}"
         for name, row in called.items()
         if row != name and not users[name]
     ]
-    unfit = [name for name in file.layers if name not in fit]
-    if unfit:
-        notes.append(f"a row gives one value, and forward of these takes another number: {few(unfit, _MOST_LISTED)}")
+    for reason in dict.fromkeys(misfits.values()):
+        names = [name for name, one in misfits.items() if one == reason]
+        notes.append(f"{reason}: {few(names, _MOST_LISTED)}")
     return Scan(
         {called[name]: replace(block, name=called[name]) for name, (block, _) in found.items()},
         {called[name]: used for name, used in users.items() if used},
         {called[name]: wants for name, (_, wants) in found.items() if wants},
+        misfits,
         tuple(notes),
     )
 
@@ -181,14 +188,35 @@ class _Classes:
                     return part
         return None
 
-    def takes_one(self, name: str) -> bool:
-        """Whether `forward` can be called with one value."""
+    def misfit(self, name: str) -> str | None:
+        """Why a class can't stand in a row, by its `forward`; None where it can."""
         forward = self._method(name, "forward")
         if forward is None:
-            return True
-        names, needed = [*forward.args.posonlyargs, *forward.args.args][1:], len(forward.args.defaults)
-        least = len(names) - needed + sum(default is None for default in forward.args.kw_defaults)
-        return least <= 1 and bool(names or forward.args.vararg)
+            return None
+        names, defaults = [*forward.args.posonlyargs, *forward.args.args][1:], len(forward.args.defaults)
+        least = len(names) - defaults + sum(default is None for default in forward.args.kw_defaults)
+        if least > 1 or not (names or forward.args.vararg):
+            return "a row gives one value, and forward of these takes another number"
+        axes = _axes(forward, names[0].arg) if names else ()
+        if axes and len(axes) != _AXES_OF_MAPS:
+            return f"a row gives a map of 4 axes, and forward of these takes another number ({', '.join(axes)})"
+        if axes and axes[-1].lower() in _CHANNEL_AXES and axes[1].lower() not in _CHANNEL_AXES:
+            return (
+                f"a row gives a map with its channels second, and forward of these takes them last ({', '.join(axes)})"
+            )
+        return None
+
+    def only_by_name(self, name: str) -> str | None:
+        """A constructor that has to be given arguments by their names, which a row does not have."""
+        method = self._method(name, "__init__")
+        given = zip(method.args.kwonlyargs, method.args.kw_defaults) if method else ()
+        needed = [one.arg for one, default in given if default is None]
+        if method is None or not needed:
+            return None
+        return (
+            f"{name} takes {', '.join(needed)} by name alone, and a row gives arguments by their places: take the * "
+            f"out of line {method.lineno}"
+        )
 
     def users_of(self, name: str) -> tuple[str, ...]:
         """The other layers that are made of this one, unless it is made of them in turn."""
@@ -332,6 +360,22 @@ def _top(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _top([*node.body, *parts, *node.orelse, *node.finalbody])
         elif isinstance(node, ast.If) and "__name__" not in ast.unparse(node.test):
             yield from _top([*node.body, *node.orelse])
+
+
+def _axes(forward: ast.FunctionDef, value: str) -> tuple[str, ...]:
+    """What `forward` calls the axes of what it is given, before it changes that: B, C, H, W = x.shape."""
+    for statement in forward.body:
+        if not isinstance(statement, ast.Assign):
+            continue
+        target, shape = statement.targets[0], statement.value
+        shape = shape.func if isinstance(shape, ast.Call) and not shape.args else shape
+        is_shape = isinstance(shape, ast.Attribute) and shape.attr in ("shape", "size") and _is_name(shape.value, value)
+        if is_shape and isinstance(target, ast.Tuple):
+            names = [part.id for part in target.elts if isinstance(part, ast.Name)]
+            return tuple(names) if len(names) == len(target.elts) else ()
+        if any(_is_name(part, value) for one in statement.targets for part in ast.walk(one)):
+            return ()
+    return ()
 
 
 def _fusion_like(name: str, forward: ast.FunctionDef) -> str:

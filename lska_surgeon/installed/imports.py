@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.machinery
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +59,7 @@ def forgotten_imports(tree: ast.Module) -> list[str]:
         return []
     used = {node.id: node.lineno for node in reversed(list(ast.walk(tree))) if isinstance(node, ast.Name)}
     lacking: dict[str, list[str]] = {}
-    for name in sorted(set(used) - bound, key=lambda name: (used[name], name)):
+    for name in sorted(set(used) - bound - set(dir(builtins)), key=lambda name: (used[name], name)):
         line = _USUAL.get(name) or _from_ultralytics(name)
         if line:
             lacking.setdefault(line, []).append(name)
@@ -70,10 +72,10 @@ def forgotten_imports(tree: ast.Module) -> list[str]:
 def _from_ultralytics(name: str) -> str | None:
     """The import of a name that the blocks' own modules of Ultralytics have; snippets are mostly parts of those."""
     root = _root("ultralytics")
-    for module in ("__init__", "conv", "block", "head", "transformer"):
-        file = root / "nn" / "modules" / f"{module}.py" if root else None
-        if file and file.is_file() and name in (_names_bound(ast.parse(file.read_text(encoding="utf-8"))) or ()):
-            return f"from ultralytics.nn.modules{'' if module == '__init__' else f'.{module}'} import {name}"
+    for module in ("", ".conv", ".block", ".head", ".transformer"):
+        file = _place(root, ["nn", "modules", *module.split(".")]) if root else None
+        if file and name in (_bound(file) or ()):
+            return f"from ultralytics.nn.modules{module} import {name}"
     return None
 
 
@@ -176,6 +178,7 @@ def _missing(names: Sequence[str], module: Path, root: Path) -> tuple[str, ...]:
     return tuple(name for name in names if name not in bound and not (folder and _place(folder, [name])))
 
 
+@cache
 def _bound(module: Path) -> set[str] | None:
     """The names at the top of a module; None where only running it tells them."""
     try:

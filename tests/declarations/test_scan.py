@@ -384,3 +384,30 @@ def test_what_can_not_be_run_is_told_in_one_line(file: str, text: str, said: str
     done = run("blocks", file, "--trust", code=2)
     assert done.output.startswith(f"Error: {said}")
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        ("    def forward(self, x):\n        B, N, C = x.shape\n        return x\n",
+         "a row gives a map of 4 axes, and forward of these takes another number (B, N, C): Mine"),
+        ("    def forward(self, x):\n        b, h, w, c = x.size()\n        return x\n",
+         "a row gives a map with its channels second, and forward of these takes them last (b, h, w, c): Mine"),
+        ("    def forward(self, query, key):\n        return query\n",
+         "a row gives one value, and forward of these takes another number: Mine"),
+        ("    def forward(self, x):\n        _, c, h, w = x.size()\n        return x\n", None),
+        ("    def forward(self, x):\n        x = x.permute(0, 2, 3, 1)\n        b, h, w, c = x.shape\n"
+         "        return x\n", None),
+        ("    def forward(self, x):\n        size = x.shape\n        return x\n", None),
+    ],
+)  # fmt: skip
+def test_what_takes_no_map_is_left_out(forward: str, reason: str | None) -> None:
+    found = of_class("dim", forward=forward)
+    assert (list(found.blocks), found.notes) == (([], (reason,)) if reason else (["Mine"], ()))
+    if reason:
+        assert run("blocks", "mine.py").stdout == "mine.py: no block that can be declared\n"
+
+
+def test_arguments_by_name_alone_are_told() -> None:
+    (note,) = of_class("*, dim, heads=8").notes
+    assert note == ("Mine takes dim by name alone, and a row gives arguments by their places: take the * out of line 6")
