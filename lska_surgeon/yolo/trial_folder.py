@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from ..core.blocks import STOCK
 from ..core.graph import scaling_of
-from ..errors import DocumentError, SurgeonError
+from ..errors import DocumentError, SurgeonError, needs
 from ..installed.package import installed_package
 from ..modelfile.document import Document
 from ..modelfile.sources import YAML_SUFFIXES, find_source, scale_in_name, stock_models, with_scale
@@ -53,6 +53,7 @@ def subjects(asked: Sequence[str]) -> list[Subject]:
 
     Raises:
         DocumentError: one is not there, is no model YAML, or there is none in a folder.
+        MissingPackageError: none is asked for, and there is no Ultralytics.
     """
     found: list[Subject] = []
     for name in asked:
@@ -64,7 +65,10 @@ def subjects(asked: Sequence[str]) -> list[Subject]:
         if not few:
             raise DocumentError(f"no model YAML in {name}: give one, or a folder with some")
         found += few
-    return found if asked else most_different(readable(_installed()))
+    found = found if asked else most_different(readable(_installed()))
+    if not found:
+        raise needs("ultralytics", what="trying every step without naming a model")
+    return found
 
 
 def _installed() -> list[Path]:
@@ -152,8 +156,10 @@ def write_data(folder: Path) -> dict[str, str]:
     return {"detect": "detect.yaml", "pose": "pose.yaml", "classification": str(folder / "classification")}
 
 
-def _image(shape: str, number: int) -> object:
-    cv2, numpy = import_module("cv2"), import_module("numpy")
+def _image(shape: str, number: int) -> Any:
+    import cv2
+    import numpy
+
     pixels = numpy.random.default_rng(number).integers(0, 80, (SIDE, SIDE, 3)).astype(numpy.uint8)
     colour, near, far = (60 * number % 256, 200, 255 - 40 * number), SIDE // 4, SIDE * 3 // 4
     if shape == "square":
@@ -163,8 +169,10 @@ def _image(shape: str, number: int) -> object:
     return pixels
 
 
-def _save(path: Path, image: object) -> None:
-    _write(path, import_module("cv2").imencode(".png", image)[1].tobytes())
+def _save(path: Path, image: Any) -> None:
+    import cv2
+
+    _write(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from lska_surgeon.api import environment
 from lska_surgeon.cli.main import main
-from lska_surgeon.yolo import trial
+from lska_surgeon.yolo import trial, trial_folder
 from lska_surgeon.yolo.doctor import Diagnosis
 from lska_surgeon.yolo.trial_folder import subjects
 
@@ -148,6 +148,13 @@ def test_models_without_try_are_refused_and_so_is_what_is_no_model(tmp_path: Pat
     done = CliRunner().invoke(main, ["doctor", "--try", str(tmp_path)])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == f"Error: no model YAML in {tmp_path}: give one, or a folder with some\n"
+
+
+def test_without_ultralytics_a_model_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_folder, "stock_models", dict)
+    done = CliRunner().invoke(main, ["doctor", "--try"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: trying every step without naming a model needs ultralytics, which is not ")
 
 
 def test_a_few_models_of_a_folder_that_have_all_kinds_of_rows_at_their_smallest_scale(tmp_path: Path) -> None:
