@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..core.blocks import BlockTable
 from ..core.surgery import check_placement, placement_of
 from ..declarations.find import telling_children
-from ..errors import ArgumentError, ChangedOutputsError, SurgeonError, TrainingError, UnsafeCheckpointError
+from ..errors import (
+    ArgumentError,
+    ChangedOutputsError,
+    CheckpointError,
+    SurgeonError,
+    TrainingError,
+    UnsafeCheckpointError,
+)
 from ..files import no_file, target_path
 from ..grafting.input_files import check_words, pixels_of
 from ..modelfile.model import variant_stem
 from ..modelfile.sources import find_source, means_yaml, refuse_yaml
 from ..yolo.command import fetch_weights
-from ..yolo.environment import import_offline
+from ..yolo.environment import import_offline, in_one_line
 from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, look_at, name_or_none, table_of, verb
 
 if TYPE_CHECKING:
@@ -235,7 +242,12 @@ def adopt(
         raise UnsafeCheckpointError(error.problem, error.refused) from error
     difference = None
     if image is not None and against is not None:
-        difference = largest_difference(adoption.checkpoint().float_model(), Path(image), Path(against))
+        try:
+            difference = largest_difference(adoption.checkpoint().float_model(), Path(image), Path(against))
+        except SurgeonError:
+            raise
+        except Exception as error:  # whatever a class makes of what another has left
+            raise CheckpointError(f"{path}, adopted, does not run: {in_one_line(error)}") from error
     return replace(adoption, output=target, difference=difference)
 
 

@@ -354,7 +354,12 @@ def toml_of(blocks: Iterable[CustomModule], prefix: str = "") -> str:
 def _table(block: CustomModule, prefix: str) -> str:
     import json  # here, for only a draft needs it
 
-    means = _SAYS.get(block.like, f"built and scaled as {block.like} is")
+    means = (
+        "as the parser in that file reads its rows; it is never run"
+        if block.has_parser
+        else "built and scaled as {} is"
+    )
+    means = _SAYS.get(block.like, means.format(block.like))
     lines = [
         f"[{prefix}blocks.{block.name}]",
         f"class = {json.dumps(block.target)}",

@@ -176,10 +176,20 @@ class _Fork:
                 guessed[name] = found
             else:
                 left_out[name] = found
+        guessed.update(self._read_otherwise(own))
         guessed.update(self._heads(guessed))
+        if any(module.has_parser for module in guessed.values()):
+            self.copies.add_parser([name for name in self.cases if "." not in name])
         files = self.copies.texts()
-        models = {path: self._verdict(path, own, left_out) for path in self.documents}
-        return Migration(guessed, left_out, files, models, tuple(self._notes(files)))
+        models = {path: self._verdict(path, guessed, left_out) for path in self.documents}
+        return Migration(guessed, left_out, files, models, tuple(self._notes(files, left_out)))
+
+    def _read_otherwise(self, own: Sequence[str]) -> Iterator[tuple[str, CustomModule]]:
+        """Blocks of the release's that the fork's parser reads otherwise, at some scale at least."""
+        for name in self.cases:
+            is_open = name not in own and "." not in name and not STOCK[name].is_output
+            if is_open and not all(self._is_alike(path, name) for path in self.documents):
+                yield name, CustomModule(name, self.copies.home(_TASKS, name), self.copies.parser)
 
     def _read_models(self) -> None:
         for path in sorted(self.root.rglob("*.y*ml")):
@@ -214,6 +224,9 @@ class _Fork:
                 self.cases.setdefault(block, []).append(case)
             self.documents[path] = document
 
+    def _is_head(self, name: str) -> bool:
+        return any(document.layers[-1].block == name for document in self.documents.values())
+
     def _is_own(self, block: str) -> bool:
         return "." not in block and not self.copies.is_released(_TASKS, block)
 
@@ -221,16 +234,16 @@ class _Fork:
         """The declaration of a block, or why it has none."""
         if self.copies.node(_TASKS, name) is None:
             return "it is no class of the fork's"
-        like, channels_first, width = self._like(name) or (name if name in LIKES else "", False, None)
-        problem = name_problem(name, like or name)
+        like, channels_first, width = self._like(name) or (self.copies.parser, False, None)
+        problem = name_problem(name, like)
         if problem:
             return problem
-        if not like:
-            return "no block of a release is read as its rows are"
-        if STOCK[like].is_output and not any(STOCK[base].is_output for base in self.copies.bases(_TASKS, name)):
+        if self._is_head(name) and not any(STOCK[base].is_output for base in self.copies.bases(_TASKS, name)):
             return "it extends no output layer of a release, which would not know its strides"
+        if self._is_head(name) and like not in LIKES:
+            return "its rows are not read as those of an output layer of a release"
         target = self.copies.target(_TASKS, name)
-        stride = _FOLDED.get(width or "") or self._stride(name, like)
+        stride = None if like not in LIKES else _FOLDED.get(width or "") or self._stride(name, like)
         return CustomModule(name, target, like, channels_first, stride, width=width)
 
     def _like(self, name: str) -> tuple[str, bool, str | None] | None:
@@ -239,10 +252,12 @@ class _Fork:
         likes = [name] if name in LIKES else [*filter(None, [like_by_name(name)]), *VERBATIM, *_USUAL_FIRST]
         for like in dict.fromkeys(likes):
             for first in (False, True) if like in VERBATIM else (False,):
-                ratios = {cases[0].ratio(like, first)}
-                ratios |= {case.ratio(like, first) for case in cases[1:]} if None not in ratios else set()
-                if len(ratios) == 1 and None not in ratios and (ratios == {1} or like in VERBATIM):
-                    return like, first, _width_rule(*ratios)  # type: ignore[arg-type]
+                if all(case.ratio(like, first) == 1 for case in cases):
+                    return like, first, None
+        for first in (False, True):
+            ratios = {case.ratio(ATTENTION, first) for case in cases}
+            if len(ratios) == 1 and None not in ratios:
+                return ATTENTION, first, _width_rule(*ratios)  # type: ignore[arg-type]
         return None
 
     def _heads(self, guessed: Mapping[str, CustomModule]) -> Iterator[tuple[str, CustomModule]]:
@@ -282,14 +297,15 @@ class _Fork:
         fixed = like not in VERBATIM and STOCK[like].role != "conv"
         return None if fixed or not most else most[0][0]
 
-    def _verdict(self, path: Path, own: Sequence[str], left_out: Mapping[str, str]) -> str:
+    def _verdict(self, path: Path, guessed: Mapping[str, CustomModule], left_out: Mapping[str, str]) -> str:
         """Why a release does not build a model as the fork does; nothing where it does."""
         if path in self.refused:
             return f"the fork does not build it either: {self.refused[path]}"
         for at, layer in enumerate(self.documents[path].layers):
-            if layer.block in left_out:
+            if layer.block in left_out and not STOCK[layer.block].is_attention:
                 return f"row {at} ({layer.block}): {left_out[layer.block]}"
-            if layer.block not in own and not STOCK[layer.block].is_output and not self._is_alike(path, layer.block):
+            is_open = layer.block not in guessed and not STOCK[layer.block].is_output
+            if is_open and not STOCK[layer.block].is_attention and not self._is_alike(path, layer.block):
                 return f"row {at} ({layer.block}): the fork's parser makes something else of it than a release's"
         return ""
 
@@ -303,7 +319,10 @@ class _Fork:
                     return False
         return True
 
-    def _notes(self, files: Mapping[str, str]) -> Iterator[str]:
+    def _notes(self, files: Mapping[str, str], left_out: Mapping[str, str]) -> Iterator[str]:
+        for name in left_out:
+            if STOCK[name].is_attention:
+                yield f"rows of {name} build that of lska-surgeon, which need not be the fork's: compare their outputs"
         missing = [pip for name, pip in sorted(self.copies.packages.items()) if importlib.util.find_spec(name) is None]
         if files and missing:
             yield f"{self.name}_blocks imports what is not installed here: pip install {' '.join(missing)}"

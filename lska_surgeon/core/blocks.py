@@ -301,7 +301,8 @@ class CustomModule:
     Attributes:
         name: what rows call it.
         target: where the class is: "module:Class", or "path/to/file.py:Class" relative to the declaration.
-        like: "attention", "add", or the stock block whose row it has: widths, repeats and arguments as there.
+        like: "attention", "add", or the stock block whose row it has: widths, repeats and arguments as there; or the
+            file of a fork's parser, relative to the declaration, whose reading of its rows holds.
         channels_first: the input's width (for a fusion, the list of widths) comes before the row's arguments.
         stride: stride out over stride in, where the declaration says it; 0.5 doubles the map.
         packed: the layers that a row of it counts as, where it is a whole backbone.
@@ -321,6 +322,11 @@ class CustomModule:
     args: tuple[Any, ...] = ()
     drop: tuple[int, ...] = ()
     replace: tuple[tuple[int, Any], ...] = ()
+
+    @property
+    def has_parser(self) -> bool:
+        """Whether a fork's parser says what its rows are."""
+        return self.like.endswith(".py")
 
     @property
     def keeps_shape(self) -> bool:
@@ -363,6 +369,12 @@ class Declarations:
 
     def __bool__(self) -> bool:
         return bool(self.blocks)
+
+    @property
+    def parser(self) -> Path | None:
+        """The file of the parser that says what rows of some of them are; None where there is none."""
+        likes = [block.like for block in self.blocks.values() if block.has_parser]
+        return self.path.parent / likes[0] if likes and self.path else None
 
 
 @dataclass(frozen=True)
@@ -607,9 +619,11 @@ class BlockTable:
         return Block(name, role, found.width, plain=name, letters=found.letters, packed=packed, hint=hint)
 
     def _row_of(self, module: CustomModule) -> Block:
-        like = self.rows[module.like]
+        name = module.name
+        unknown = Block(name, _role_by_name(name), plain=name)
+        like = self.rows.get(name, unknown) if module.has_parser else self.rows[module.like]
         stride = like.stride if module.stride is None else ("fixed", module.stride)
-        return replace(like, name=module.name, stride=stride, op=None, other=None, custom=module, packed=module.packed)
+        return replace(like, name=name, stride=stride, op=None, other=None, custom=module, packed=module.packed)
 
 
 def blocks_here() -> BlockTable:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import SurgeonError
 from ..files import cache_folder, parse_json, read_json, write_text
-from ..installed.names import TasksFile, installed_tasks
+from ..installed.names import TasksFile, installed_tasks, tasks_in
 
 if TYPE_CHECKING:
     from ..installed.facts import ClassFacts
@@ -104,9 +104,13 @@ class InstalledParser:
         return None if found is None else tuple(ParsedLayer(*_tuples(one)) for one in found)
 
     def _layers(self, model: Mapping[str, Any], channels: int, told: Any, changed: Any) -> list[Any] | None:
+        rows = self.rows(model, channels, told, changed)
+        return None if rows is None else [_layer(row) for row in rows]
+
+    def rows(self, model: Mapping[str, Any], channels: int, told: Any, changed: Any) -> list[ParsedRow] | None:
+        """All that it makes of each row, read anew; arguments as for `layers`, with the functions alone."""
         with suppress(Exception):  # it is not understood, or refuses what stands beside the rows
-            rows = self.source.read(model, channels, told=told, changed=changed, registered=self.tasks.modules)
-            return [_layer(row) for row in rows]
+            return self.source.read(model, channels, told=told, changed=changed, registered=self.tasks.modules)
         return None
 
     def block(self, name: str) -> BlockReading | None:
@@ -198,6 +202,12 @@ class _KeptAnswers(NamedTuple):
 def parser_here() -> InstalledParser | None:
     """That of the Ultralytics that is installed; None where there is none."""
     tasks = installed_tasks()
+    return _parser(tasks) if tasks else None
+
+
+def parser_in(path: Path) -> InstalledParser | None:
+    """That in a file; None where there is no file."""
+    tasks = tasks_in(path)
     return _parser(tasks) if tasks else None
 
 

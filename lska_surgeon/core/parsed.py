@@ -7,12 +7,15 @@ read as what is built in their place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .blocks import ADD, ATTENTION
 from .graph import SECTIONS, Layer, Scaling
 from .installed_parser import InstalledParser, ParsedLayer
+
+if TYPE_CHECKING:
+    from ..installed.parse_model import ParsedRow
 
 #: What keeps its source's width in every parser.
 _SAME = "nn.Identity"
@@ -35,15 +38,35 @@ def parsed_layers(
     parser = layers[0].blocks.parser if layers else None
     if parser is None:
         return None
+    model, channels, told, changed = _asked(layers, settings, scaling, parser)
+    parsed = parser.layers(model, channels, told, changed)
+    return None if parsed is None else tuple(_of_layers(layers, iter(parsed)))
+
+
+def parsed_row(index: int, layers: Sequence[Layer], settings: Mapping[str, Any], scaling: Scaling) -> ParsedRow | None:
+    """All that the parser makes of the row of one layer, to build it; None where that can't be read."""
+    parser = layers[0].blocks.parser if layers else None
+    if parser is None:
+        return None
+    model, channels, told, changed = _asked(layers, settings, scaling, parser)
+    rows = parser.rows(model, channels, told, {at: function for at, (_, function) in changed.items()})
+    return rows[sum(layer.has_row for layer in layers[:index])] if rows else None
+
+
+def _asked(
+    layers: Sequence[Layer], settings: Mapping[str, Any], scaling: Scaling, parser: InstalledParser
+) -> tuple[dict[str, Any], int, dict[int, list[int]], dict[int, tuple[str, Callable[[int], int | None]]]]:
+    """What the parser is given."""
     model = {**settings, **_scaled(settings, scaling), **{section: [] for section in SECTIONS}}
     rows = [layer for layer in layers if layer.has_row]
     for layer in rows:
         model[layer.section].append(_as_built(layer, parser))
     channels = settings.get("channels") or settings.get("ch") or 3
     customs = {at: layer.kind.custom for at, layer in enumerate(rows) if layer.kind.custom}
-    changed = {at: (str(module.width), module.width_from) for at, module in customs.items() if module.width}
-    parsed = parser.layers(model, channels if isinstance(channels, int) else 3, dict(_told(rows)), changed)
-    return None if parsed is None else tuple(_of_layers(layers, iter(parsed)))
+    changed: dict[int, tuple[str, Callable[[int], int | None]]] = {
+        at: (str(module.width), module.width_from) for at, module in customs.items() if module.width
+    }
+    return model, channels if isinstance(channels, int) else 3, dict(_told(rows)), changed
 
 
 def _told(rows: Sequence[Layer]) -> Iterator[tuple[int, list[int]]]:

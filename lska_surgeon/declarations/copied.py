@@ -21,6 +21,7 @@ from typing import NamedTuple, Union
 from ..core.blocks import STOCK
 
 _PACKAGE = "ultralytics"
+_TASKS = f"{_PACKAGE}.nn.tasks"
 _DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BUILTIN = frozenset(dir(builtins))
@@ -238,6 +239,17 @@ def _skeleton(statement: ast.stmt) -> str:
     return ast.dump(_Same().visit(ast.parse(ast.unparse(statement))))
 
 
+def _parts(statements: Sequence[ast.stmt]) -> set[str]:
+    """What constructors give their objects."""
+    bodies = [part for one in statements for part in ast.walk(one) if getattr(part, "name", "") == "__init__"]
+    return {
+        part.attr
+        for body in bodies
+        for part in ast.walk(body)
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
+    }
+
+
 def _extends(longer: Sequence[str], shorter: Sequence[str]) -> bool:
     return [*longer[: len(shorter)]] == [*shorter]
 
@@ -278,6 +290,7 @@ class Copies:
         self.fork, self.release, self.folder = _Files(fork), _Files(release), folder
         self.packages: dict[str, str] = {}
         self._copies: dict[str, _Copy] = {}
+        self._parser: _Copy | None = None
         self._released: dict[tuple[str, str], bool] = {}
 
     def class_of(self, module: str, name: str) -> tuple[_File, str] | None:
@@ -336,8 +349,50 @@ class Copies:
     def texts(self) -> dict[str, str]:
         """The files by their path from the declaration's folder on."""
         first = '"""Modules of a fork of Ultralytics; written by lska-surgeon."""\n'
-        files = {f"{self.folder}/{self._called(self._file(dotted))}.py": self._text(dotted) for dotted in self._copies}
+        files = {
+            f"{self.folder}/{self._called(self._file(dotted))}.py": self._text(dotted, copy)
+            for dotted, copy in self._copies.items()
+        }
+        if self._parser:
+            files[self.parser] = self._text(_TASKS, self._parser)
         return {f"{self.folder}/__init__.py": first, **files} if files else {}
+
+    @property
+    def parser(self) -> str:
+        """The file with the fork's parser, where that is added; it is to be read, and imports by full names."""
+        return f"{self.folder}/parser.py"
+
+    def add_parser(self, names: Iterable[str]) -> None:
+        """Copy the fork's parser.
+
+        Args:
+            names: the blocks that rows may name.
+        """
+        tasks = self._file(_TASKS)
+        copy, waiting = _Copy(), ["parse_model"]
+        while waiting:
+            one = waiting.pop()
+            if one in copy.names:
+                continue
+            copy.names[one] = None
+            for used in sorted({*_used(tasks.statements(one)), *names}):
+                meaning = tasks.means(used)
+                if isinstance(meaning, _Outside):
+                    copy.imports[meaning.statement] = None
+                elif isinstance(meaning, _Inside):
+                    last = meaning.file.statements(meaning.name)[-1]
+                    if meaning.file is tasks and not isinstance(last, ast.ClassDef):
+                        waiting.append(meaning.name)
+                    else:
+                        copy.imports[f"from {meaning.file.dotted} import {_as(meaning.name, used)}"] = None
+        self._parser = copy
+
+    def home(self, module: str, name: str) -> str:
+        """What a declaration says of a class of the release's."""
+        file = self.release.module(module)
+        meaning = file.means(name) if file else None
+        assert isinstance(meaning, _Inside)
+        return f"{meaning.file.dotted}:{meaning.name}"
 
     def _file(self, dotted: str) -> _File:
         file = self.fork.module(dotted)
@@ -362,7 +417,8 @@ class Copies:
             return False
         alike = [*map(_skeleton, ours)] == [*map(_skeleton, original)]
         is_alone = len(file.statements(name)) == 1
-        is_older = is_alone and (STOCK[name].is_known or _extends(_signature(original), _signature(ours)))
+        is_named = STOCK[name].is_known or _extends(_signature(original), _signature(ours))
+        is_older = is_alone and is_named and (STOCK[name].is_output or _parts(ours) <= _parts(original))
         if not alike and not is_older:
             return False
         meanings = (file.means(used) for used in _used(ours) if used != name)
@@ -412,8 +468,8 @@ class Copies:
         alike = [path for path in self.fork.root.rglob("*.py") if path.stem.lower() == file.path.stem.lower()]
         return "_".join(parts[-2:]) if len(alike) > 1 and len(parts) > 2 else parts[-1]
 
-    def _text(self, dotted: str) -> str:
-        file, copy = self._file(dotted), self._copies[dotted]
+    def _text(self, dotted: str, copy: _Copy) -> str:
+        file = self._file(dotted)
         kept = {at for name in copy.names for at in file.bindings[name] if file.body[at] in file.statements(name)}
         says = f'"""Of {dotted.replace(".", "/")}.py of a fork of Ultralytics, what its models need."""'
         imports = sorted(copy.imports, key=lambda line: (line.startswith("from ."), _PACKAGE in line, line))

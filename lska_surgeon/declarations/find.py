@@ -40,6 +40,7 @@ from ..core.blocks import (
     blocks_here,
     packed_maps,
 )
+from ..core.installed_parser import parser_in
 from ..core.operators import CBAM, OP_BLOCKS
 from ..core.shapes import MOST_CHANNELS
 from ..errors import DeclarationError, needs
@@ -131,7 +132,7 @@ def name_problem(name: str, like: object = None) -> str | None:
     from ..installed.names import parsed_names, stock_modules  # here, for only a declaration needs it
 
     stock = parsed_names()
-    if name != like and name in (LIKES if stock is None else stock | stock_modules()):
+    if name != like and not str(like).endswith(".py") and name in (LIKES if stock is None else stock | stock_modules()):
         return "the installed ultralytics has a block of that name: give yours another, such as My" + name
     return None
 
@@ -167,7 +168,11 @@ class _Reader:
         blocks = content.get("blocks", {})
         if not isinstance(blocks, dict):
             raise self._bad("", "blocks", "it is a table: write [blocks.NAME], and its fields below")
-        return {name: self._block(name, fields) for name, fields in blocks.items()}
+        found = {name: self._block(name, fields) for name, fields in blocks.items()}
+        parsers = {block.like: name for name, block in found.items() if block.has_parser}
+        if len(parsers) > 1:
+            raise self._bad([*parsers.values()][-1], "like", f"one parser says what rows are, and not {len(parsers)}")
+        return found
 
     def _content(self) -> Mapping[str, Any]:
         try:
@@ -216,19 +221,26 @@ class _Reader:
         if found is None:
             problem = f"{clean(target)!r} is neither module:Class nor path/to/file.py:Class"
             raise self._bad(name, "class", problem)
-        file = PurePosixPath(found["file"])
+        return f"{self._file(name, 'class', found['file'], target)}:{found['cls']}"
+
+    def _file(self, name: str, key: str, path: str, said: str) -> PurePosixPath:
+        """A file of Python's in the declaration's folder."""
+        file = PurePosixPath(path)
         folder = self.path.resolve().parent
         if file.is_absolute() or ".." in file.parts or folder not in (folder / file).resolve().parents:
-            problem = f"{clean(target)!r} leaves the folder of {self.path.name}: name a file in it, or module:Class"
-            raise self._bad(name, "class", problem)
+            problem = f"{clean(said)!r} leaves the folder of {self.path.name}: name a file in it, or module:Class"
+            raise self._bad(name, key, problem)
         if not all(re.match(_NAME, part, re.ASCII) for part in file.with_suffix("").parts):
-            problem = f"{clean(target)!r} can't be imported: name its folders and file as Python names modules"
-            raise self._bad(name, "class", problem)
-        return f"{file}:{found['cls']}"
+            problem = f"{clean(said)!r} can't be imported: name its folders and file as Python names modules"
+            raise self._bad(name, key, problem)
+        return file
 
     def _like(self, name: str, fields: Mapping[str, Any]) -> str:
         allowed = "attention (keeps the shape), add, Concat, whole-backbone, or a stock block such as C2f or Conv"
         like = self._word(name, fields, "like", allowed)
+        if like.endswith(".py"):
+            self._file(name, "like", like, like)
+            return like
         if like not in LIKES:
             problem = f"nothing known is {clean(like)!r}{did_you_mean(like, LIKES)}: it is {allowed}"
             raise self._bad(name, "like", problem)
@@ -252,7 +264,7 @@ class _Reader:
         if not number or not (0 < value <= 64) or math.log2(value) % 1:
             problem = f"{shown(value)} is not stride out over stride in: a power of two, such as 0.5, 1 or 2"
             raise self._bad(name, "stride", problem)
-        if STOCK[like].is_output:
+        if like in LIKES and STOCK[like].is_output:
             raise self._bad(name, "stride", f"a block that is like {like} gives no map: drop stride")
         if like == BACKBONE:
             raise self._bad(name, "stride", "a backbone gives several maps: write strides = [4, 8, 16, 32]")
@@ -428,7 +440,14 @@ def telling_children(blocks: BlockTable) -> Iterator[None]:
 
 def find_blocks(blocks: str | Path | None = None, near: Sequence[str | Path] = ()) -> BlockTable:
     """The table of blocks that holds for a call; arguments and errors as for `find_declarations`."""
-    return blocks_here().with_blocks(find_declarations(blocks, near))
+    return _table(find_declarations(blocks, near))
+
+
+def _table(declarations: Declarations) -> BlockTable:
+    """The table with these custom modules, and with the parser that they name where they do."""
+    if declarations.parser is None:
+        return blocks_here().with_blocks(declarations)
+    return STOCK.with_parser(parser_in(declarations.parser)).with_blocks(declarations)
 
 
 @contextmanager
@@ -449,7 +468,7 @@ def active_declarations() -> Declarations:
 
 def active_blocks() -> BlockTable:
     """The table of blocks that holds for what is built now."""
-    return blocks_here().with_blocks(active_declarations())
+    return _table(active_declarations())
 
 
 def untrusted(declarations: Declarations) -> str:

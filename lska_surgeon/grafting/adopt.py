@@ -54,6 +54,7 @@ from ..yolo.build import layers_of
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
 _SETTINGS = ("kernel_size", "dilation", "padding", "stride", "groups")  # of a convolution
+_LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
 _ASSUMED = {
     "lska": "x * conv1(spatial_v(spatial_h(conv0v(conv0h(x)))))",
     "lska-trivial": "x * conv1(conv0v(conv0h(x)))",
@@ -254,16 +255,18 @@ class _Adopting:
         for name, part in module._modules.items():
             if part is not None:
                 module._modules[name] = self._taken(part, inside.get(name), index)
-        if not isinstance(module, StandIn) or pattern is None or type(pattern) in BLOCK_CLASSES:
-            return module
-        if module.origin.rpartition(".")[2] != type(pattern).__name__:
-            return module
         cls = type(pattern)
-        block, difference = f"{cls.__module__}.{cls.__qualname__}", _difference(module, pattern)
-        if difference:
-            self.differing[module.origin] = f"{difference}, as {block} is here"
+        if pattern is None or cls in (type(module), *BLOCK_CLASSES) or cls.__name__ != type(module).__name__:
             return module
-        self.found.setdefault((module.origin, block, None), {})[index] = None
+        is_open = isinstance(module, StandIn)
+        if not is_open and cls.__module__.startswith(_LIBRARIES):
+            return module  # what is here under that name is declared otherwise alone
+        origin, block = _full_name(type(module)), _full_name(cls)
+        difference = _difference(module, pattern)
+        if difference:
+            self.differing.update({origin: f"{difference}, as {block} is here"} if is_open else {})
+            return module
+        self.found.setdefault((origin, block, None), {})[index] = None
         return _renamed(module, cls)
 
     def _by_content(self, module: nn.Module, index: int) -> nn.Module:
@@ -323,7 +326,11 @@ def _stands_in(value: Any) -> bool:
     )
 
 
-def _difference(module: StandIn, pattern: nn.Module) -> str:
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _difference(module: nn.Module, pattern: nn.Module) -> str:
     """What a stand-in holds that an object of a class would not hold in its place; nothing where it fits."""
     parts, wanted = ({name: type(part).__name__ for name, part in one._modules.items()} for one in (module, pattern))
     if parts != wanted:
@@ -336,8 +343,7 @@ def _difference(module: StandIn, pattern: nn.Module) -> str:
     own = vars(module)
     for name, value in vars(pattern).items():
         if isinstance(value, MethodType) and value.__self__ is pattern:
-            given = own.get(name)
-            if not (isinstance(given, StandInMethod) and given.owner is module and given.name == value.__name__):
+            if _own_method(own.get(name), module) != value.__name__:
                 return f"its {clean(name)} is not its {value.__name__}"
         elif name in _OF_TORCH or name in _LAYER or not _is_setting(value):
             continue
@@ -345,6 +351,13 @@ def _difference(module: StandIn, pattern: nn.Module) -> str:
             given = clean(repr(own[name]), 40) if name in own else "not there"
             return f"its {clean(name)} is {given} and not {clean(repr(value), 40)}"
     return ""
+
+
+def _own_method(value: Any, owner: nn.Module) -> str | None:
+    """The name of an object's own method; None for any other value."""
+    if isinstance(value, StandInMethod):
+        return value.name if value.owner is owner else None
+    return value.__name__ if isinstance(value, MethodType) and value.__self__ is owner else None
 
 
 _OF_TORCH = frozenset(vars(nn.Module()))
@@ -476,13 +489,14 @@ def _width(operator: PaperOperator) -> int:
     return int(next(module for module in operator.modules() if isinstance(module, nn.Conv2d)).in_channels)
 
 
-def _renamed(module: StandIn, block: type[nn.Module], operator: str = "") -> nn.Module:
-    """All that a stand-in holds, as an object of `block`; its operator gets the name that it has there."""
+def _renamed(module: nn.Module, block: type[nn.Module], operator: str = "") -> nn.Module:
+    """All that an object holds, as one of `block`; its operator gets the name that it has there."""
     ours: nn.Module = object.__new__(block)
     ours.__dict__.update(module.__dict__)
     for name, value in vars(module).items():
-        if isinstance(value, StandInMethod) and value.owner is module:
-            ours.__dict__[name] = getattr(block, value.name).__get__(ours)
+        method = _own_method(value, module)
+        if method:
+            ours.__dict__[name] = getattr(block, method).__get__(ours)
     if operator:
         ours._modules = {("lska" if name == operator else name): part for name, part in module._modules.items()}
     return ours

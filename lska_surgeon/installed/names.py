@@ -61,10 +61,14 @@ class TasksFile:
 def installed_tasks() -> TasksFile | None:
     """That of the Ultralytics that is installed; None where there is none."""
     root = root_of(NAME)
-    path = root / "nn" / "tasks.py" if root else None
+    return tasks_in(root / "nn" / "tasks.py") if root else None
+
+
+def tasks_in(path: Path) -> TasksFile | None:
+    """That in a file; None where there is no file."""
     with suppress(OSError):
-        found = path.stat() if path else None
-        return _tasks_at(path, found.st_size, found.st_mtime_ns) if path and found else None
+        found = path.stat()
+        return _tasks_at(path, found.st_size, found.st_mtime_ns)
     return None
 
 

@@ -18,7 +18,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
 from ..errors import BuildError, DeclarationError
 from ..installed.imports import problem_behind
+from ..installed.parse_model import ParsedRow
 from ..wording import a_value, clean, first_line
 from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
@@ -195,10 +196,12 @@ class Mark:
     Attributes:
         row: the row as the user wrote it, of a custom module.
         cls: the class.
+        parsed: what a fork's parser makes of the row, where that is to hold.
     """
 
     row: Layer
     cls: type[nn.Module]
+    parsed: ParsedRow | None = None
 
     @property
     def block(self) -> CustomModule:
@@ -240,6 +243,25 @@ def marked_row(row: Layer, cls: type[nn.Module], width: Callable[[], int | None]
             )
         return _OF_GIVEN_WIDTH, [0, given, 0, True, *behind]
     return {ATTENTION: RowOfOne.__name__, ADD: _LIKE_ADD}.get(mark.block.like, mark.block.like), behind
+
+
+def row_as_parsed(row: Layer, cls: type[nn.Module], made: ParsedRow) -> tuple[str, list[Any]]:
+    """The same for a row of which a fork's parser says what it is.
+
+    Raises:
+        BuildError: that parser does not say it.
+    """
+    given = (*made.arguments, *made.keywords.values())
+    if type(made.width) is not int or not all(map(_is_told, given)):
+        raise BuildError(f"layer {row.index} ({row.block}): {row.blocks.declarations.parser} does not say what it is")
+    mark = Mark(row, cls, made)
+    return _OF_GIVEN_WIDTH, [0, made.width, 0, True, mark, mark, "ch"]
+
+
+def _is_told(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_told, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 class RowOfOne(nn.Module):
@@ -286,6 +308,9 @@ def _build_marked(args: Sequence[Any]) -> nn.Module:
     own = [arg for place, arg in enumerate(args) if place != last + 1 and not isinstance(arg, Mark)]
     own = own[_ITS_ARGUMENTS:] if mark.block.width else own
     read = [widths[slot] for slot in mark.row.raw_sources]
+    if mark.parsed is not None:
+        named = deepcopy(dict(mark.parsed.keywords))
+        return _made(mark, deepcopy([*mark.parsed.arguments]), named, f"layer {mark.row.index} ({mark.block.name})")
     return _build(mark, own, read, f"layer {mark.row.index} ({mark.block.name})")
 
 
@@ -309,16 +334,21 @@ def _build(mark: Mark, own: list[Any], read: Sequence[int], where: str) -> nn.Mo
     own = [read[0] if isinstance(arg, SourceWidth) else deepcopy(arg) for arg in own]
     if mark.block.channels_first:
         own = [list(read) if len(mark.row.raw_sources) > 1 else read[0], *own]
-    try:
-        with users_code():
-            module: nn.Module = mark.cls(*own)
-    except (Exception, SystemExit) as error:  # a class of the user's may raise anything
-        given = ", ".join(map(repr, own))
-        problem = f"{where}: {mark.cls.__name__}({clean(given)}) fails: {raised(error)}"
-        raise BuildError(problem + _what_else(mark)) from error
+    module = _made(mark, own, {}, where)
     if not mark.row.kind.is_output:
         _try(module, mark, read, _width_to_be(mark, own, read), where)
     return module
+
+
+def _made(mark: Mark, own: Sequence[Any], named: Mapping[str, Any], where: str) -> nn.Module:
+    """What the class makes of these arguments."""
+    try:
+        with users_code():
+            return mark.cls(*own, **named)
+    except (Exception, SystemExit) as error:  # a class of the user's may raise anything
+        given = ", ".join([*map(repr, own), *(f"{name}={value!r}" for name, value in named.items())])
+        problem = f"{where}: {mark.cls.__name__}({clean(given)}) fails: {raised(error)}"
+        raise BuildError(problem + _what_else(mark)) from error
 
 
 def _width_to_be(mark: Mark, args: Sequence[Any], read: Sequence[int]) -> int:

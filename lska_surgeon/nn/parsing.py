@@ -34,12 +34,14 @@ from ..core.attention import Attention, host_spec, read_attention
 from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
 from ..core.operators import AnyOperator
+from ..core.parsed import parsed_row
 from ..core.shapes import shapes_of
 from ..core.surgery import RECORD
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
+from ..installed.parse_model import ParsedRow
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
-from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, stand_ins
+from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, row_as_parsed, stand_ins
 from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
 
 _TASKS = "ultralytics.nn.tasks"
@@ -131,7 +133,7 @@ def _place(tasks: Any, declarations: Declarations, wanted: Collection[str] = ())
         if vars(tasks).get(name) is _placed.pop(name):
             del vars(tasks)[name]
     for name, cls in classes.items():
-        if declarations.blocks[name].like == name:  # rows alone mean it, by their marks
+        if declarations.blocks[name].like == name or declarations.blocks[name].has_parser:  # their rows are marked
             continue
         if vars(tasks).setdefault(name, cls) is not cls:
             problem = "the installed ultralytics has a block of that name: give yours another"
@@ -197,7 +199,8 @@ def _translate(
         if block in ours:
             _translate_ours(result, index, row, blocks, block in owned)
         elif blocks.custom(block):
-            _translate_custom(result, index, section, row, classes, blocks, partial(_width_of, d, index, blocks))
+            asked = (partial(_width_of, d, index, blocks), partial(_parsed_row, d, index, blocks))
+            _translate_custom(result, index, section, row, classes, blocks, *asked)
         result.yaml[section].append(row)
     return result
 
@@ -229,13 +232,19 @@ def _translate_custom(
     classes: Mapping[str, type[nn.Module]],
     blocks: BlockTable,
     width: Callable[[], int | None],
+    parsed: Callable[[], ParsedRow],
 ) -> None:
     source, repeats, block, args = row
     refuse_untrusted(block, blocks.declarations)
     frm = as_from(source)
     if frm is None:
         raise BuildError(f"layer {index}: {block} reads {source}: from is a number or a list of them")
-    row[2:] = marked_row(Layer(index, section, frm, repeats, block, tuple(args), blocks), classes[block], width)
+    layer = Layer(index, section, frm, repeats, block, tuple(args), blocks)
+    if blocks.declarations.blocks[block].has_parser:
+        made = parsed()
+        row[1:] = [1 if made.modules == 1 else repeats, *row_as_parsed(layer, classes[block], made)]
+    else:
+        row[2:] = marked_row(layer, classes[block], width)
     result.renamed.add(index)
     result.stand_ins.add(row[2])
 
@@ -243,6 +252,18 @@ def _translate_custom(
 def _width_of(d: Any, index: int, blocks: BlockTable) -> int | None:
     """The width of a layer, by the rows up to there."""
     return shapes_of(graph_of(d, "the model", blocks), scaling_of(d, d.get("scale")))[index].channels
+
+
+def _parsed_row(d: Any, index: int, blocks: BlockTable) -> ParsedRow:
+    """What the parser that a declaration names makes of a row."""
+    graph, name = graph_of(d, "the model", blocks), _block_of([*_rows(d)][index][1])
+    row = parsed_row(index, graph.layers, graph.settings, scaling_of(d, d.get("scale")))
+    problem = f"layer {index}: {blocks.declarations.parser}, by which {name} is declared,"
+    if row is None:
+        raise BuildError(f"{problem} is no parser that can be read")
+    if row.refused:
+        raise BuildError(f"{problem} refuses it: {row.refused}")
+    return row
 
 
 def _custom_modules_in(d: Any, blocks: BlockTable) -> set[str]:

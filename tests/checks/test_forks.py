@@ -7,21 +7,33 @@ from pathlib import Path
 import pytest
 import torch
 from support.custom import using_file
-from support.forks import IMPORTS, Style, edited, make_fork
+from support.forks import IMPORTS, Fork, Style, edited, make_fork
 from support.shapes import surgeon
 
 from lska_surgeon.yolo.build import build
 
+ELSE = "        else:\n            c2 = ch[f]\n"
 SAVED = """
 import sys, torch
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 content = yaml_model_load(sys.argv[1])
 torch.manual_seed(0)
-model = DetectionModel({**content, "scale": "s"}, verbose=False).eval()
+model = DetectionModel({**content, "scale": sys.argv[2]}, verbose=False).eval()
 x = torch.rand(1, 3, 64, 64)
 with torch.no_grad():
     torch.save((model.state_dict(), x, model(x)[0]), "of-the-fork.pt")
 """
+
+
+def assert_the_same(fork: Fork, project: Path, scale: str) -> None:
+    """The release gives what the fork gives, bit for bit, for the fork's tensors."""
+    fork.python("-c", SAVED, str(fork.yaml), scale, cwd=project).check_returncode()
+    tensors, x, outputs = torch.load("of-the-fork.pt")
+    with using_file(project / "lska-surgeon.toml"):
+        model = build(fork.yaml, scale=scale).eval()
+    model.load_state_dict(tensors)
+    with torch.no_grad():
+        assert torch.equal(model(x)[0], outputs)
 
 
 @pytest.fixture
@@ -41,13 +53,68 @@ def test_a_release_builds_the_models_of_a_fork(style: str, project: Path) -> Non
     assert "class Unused" not in (project / "fork_blocks" / "own.py").read_text(encoding="utf-8")
     done = surgeon("check", "--build", fork.yaml)
     assert done.exit_code == 0, done.output
-    fork.python("-c", SAVED, str(fork.yaml), cwd=project).check_returncode()
-    tensors, x, outputs = torch.load("of-the-fork.pt")
-    with using_file(project / "lska-surgeon.toml"):
-        model = build(fork.yaml, scale="s").eval()
-    model.load_state_dict(tensors)
-    with torch.no_grad():
-        assert torch.equal(model(x)[0], outputs)
+    assert_the_same(fork, project, "s")
+
+
+ODD = Style(
+    """
+import torch
+from torch import nn
+
+from ultralytics.nn.modules.conv import Conv
+
+
+class Wide(nn.Module):
+    def __init__(self, c1, c2, n, mode, deep=False):
+        super().__init__()
+        self.mode = {"both": 2, "one": 1}[mode]
+        self.m = nn.Sequential(Conv(c1, c2), *(Conv(c2, c2, 3) for _ in range(n + deep)))
+
+    def forward(self, x):
+        return self.mode * self.m(x[0] + x[1])
+""",
+    edited(
+        (IMPORTS, "from .own import Wide"),
+        (
+            ELSE,
+            "        elif m is Wide:\n            c2 = ch[f[0]] * (2 if scale in 'n' else 1)\n"
+            "            args = [ch[f[0]], c2, n, d['mode'], *args]\n            n = 1\n"
+            "            if scale in 'sm':\n                args.append(True)\n" + ELSE,
+        ),
+        (
+            "        m_ = torch.nn.Sequential(",
+            "        if m is C2f and scale == 's':\n            args[3:] = [True]\n        m_ = torch.nn.Sequential(",
+        ),
+    ),
+    ("Wide",),
+    "nc: 3\nmode: both\nscales:\n  n: [0.5, 0.25, 512]\n  s: [1.0, 0.5, 1024]\n"
+    "backbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n  - [-1, 1, Conv, [64, 3]]\n"
+    "  - [[0, 1], 2, Wide, []]\n  - [-1, 2, C2f, [64]]\nhead:\n  - [[3], 1, Detect, [nc]]\n",
+)
+
+
+def test_rows_that_no_block_of_a_release_has_are_read_by_the_forks_parser(project: Path) -> None:
+    """One whose width and arguments follow from the scale and from the file, and a stock one that is read otherwise."""
+    fork = make_fork(project.parent / "fork", ODD)
+    assert surgeon("blocks", fork.root, "--write").exit_code == 0
+    declared = Path("lska-surgeon.toml").read_text(encoding="utf-8")
+    says = 'like = "fork_blocks/parser.py" # as the parser in that file reads its rows; it is never run'
+    assert f'[blocks.Wide]\nclass = "fork_blocks/own.py:Wide"\n{says}\n' in declared
+    assert f'[blocks.C2f]\nclass = "ultralytics.nn.modules.block:C2f"\n{says}\n' in declared
+    for scale in ("n", "s"):
+        assert_the_same(fork, project, scale)
+    assert surgeon("check", "--build", fork.yaml).exit_code == 0
+    found = surgeon("flops", fork.yaml, "--scale", "s")
+    assert found.exit_code == 0, found.stderr
+    done = surgeon("insert", fork.yaml, "--at", "after:3", "-o", "own-lska.yaml")
+    assert done.exit_code == 0, done.stderr
+    assert surgeon("check", "--build", "own-lska.yaml").exit_code == 0
+    parser = project / "fork_blocks" / "parser.py"
+    parser.write_text("import sys\n", encoding="utf-8")
+    done = surgeon("check", "--build", fork.yaml)
+    assert done.exit_code == 1
+    assert "layer 2: " in done.stdout
+    assert "fork_blocks/parser.py, by which Wide is declared, is no parser that can be read" in done.stdout
 
 
 def test_the_folder_has_to_be_a_fork_and_not_the_one_that_is_imported(
@@ -79,8 +146,6 @@ def test_nothing_is_overwritten_without_force(project: Path) -> None:
     assert surgeon("blocks", fork.root, "--write", "--force").exit_code == 0
 
 
-_ELSE = "        else:\n            c2 = ch[f]\n"
-
 HEAD = Style(
     """
 from torch import nn
@@ -103,7 +168,7 @@ class Head(nn.Module):
 """,
     edited(
         (IMPORTS, "from .own import Head"),
-        (_ELSE, "        elif m is Head:\n            args.append([ch[x] for x in f])\n" + _ELSE),
+        (ELSE, "        elif m is Head:\n            args.append([ch[x] for x in f])\n" + ELSE),
     ),
     ("Head",),
     "nc: 3\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n  - [-1, 1, SPPF, [64, 5]]\nhead:\n  - [[1], 1, Head, [nc]]\n",

@@ -515,6 +515,21 @@ def test_declared_classes_and_stock_ones_that_were_pasted_again_are_taken(
         assert torch.equal(model(torch.load("input.pt"))[0], torch.load("outputs.pt"))
 
 
+def test_a_stock_class_becomes_the_one_that_is_declared_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a fork that edited it: what the file names is here, and is not what the file was made with."""
+    path = shapes.write_checkpoint(tmp_path)
+    (tmp_path / "edited.py").write_text(
+        "from ultralytics.nn.modules.block import SPPF as Stock\nclass SPPF(Stock):\n"
+        "    def forward(self, x):\n        return 2 * super().forward(x)\n"
+    )
+    (tmp_path / "lska-surgeon.toml").write_text('[blocks.SPPF]\nclass = "edited:SPPF"\nlike = "SPPF"\n')
+    monkeypatch.chdir(tmp_path)
+    (adopted,) = lska_surgeon.adopt(path).adopted
+    assert (adopted.origin, adopted.block) == ("ultralytics.nn.modules.block.SPPF", "edited.SPPF")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "differs"),
     [
