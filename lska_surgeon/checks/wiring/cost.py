@@ -110,9 +110,12 @@ def absurd_stride(net: WiredRows, has: Inputs) -> float:
 
 
 def twice(net: WiredRows, has: Inputs) -> float:
-    """A row that reads one source twice has lost another; output layers may read every level twice."""
-    different = len(set(has.sources))
-    return different < len(has.sources) and not (has.row in net.outputs and len(has.sources) == 2 * different)
+    """A row that reads one source twice has lost another; output layers may, for auxiliary outputs."""
+    different, half = len(set(has.sources)), len(has.sources) // 2
+    halves = has.sources[:half], has.sources[half:]
+    if has.row in net.outputs and (2 * different == len(has.sources) or all(len(set(one)) == half for one in halves)):
+        return 0
+    return different < len(has.sources)
 
 
 def clash(net: WiredRows, has: Inputs) -> float:

@@ -22,6 +22,7 @@ _MOST_ROWS = 300
 _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
 #: What says no more of another row: a guess at what a block does, and a row that may be unread on purpose.
 _DOUBTFUL = frozenset(("named_clash", "unread"))
+_OF_THE_ROW = _DOUBTFUL | {"output_inside", "reads_upsample", "reads_fusion"}
 #: What it takes, where no reading is whole, to call numbers wrong.
 _SOME = frozenset(("unread", "output_inside", "reads_upsample", "unlike_same_stock", "unlike_sure_stock"))
 
@@ -136,9 +137,9 @@ def _decide(search: Search) -> Verdict:
         if not facts and not broken & _SOME:
             return unexplained
         choices = tuple(reading for reading in (best, *rivals) if _mends(search, reading, terms))
-        doubtful = broken & (HARD | {"unread"})
-        if not facts and doubtful and doubtful <= _DOUBTFUL:
-            rows = {one.row for one in terms if one.term in doubtful}
+        hard = broken & (HARD | {"unread"})
+        if not facts and hard and hard <= _DOUBTFUL:
+            rows = {one.row for one in terms if one.term in _OF_THE_ROW}
             wrong = tuple(slot for slot in wrong if slot[0] in rows)
         return replace(unexplained, wrong=wrong, rivals=choices if wrong or facts else ())
     if not broken & (HARD | _SOME | {"reads_fusion"}):
