@@ -6,7 +6,7 @@ The installed Ultralytics and torch are read as source text; nothing is built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from ..core.blocks import (
 )
 from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
 from ..declarations.guess import guess_blocks
-from ..declarations.scan import example_of, scan
 from ..errors import DeclarationError, TargetError
 from ..files import as_path, check_target, replace_all, write_text
 from ..installed.names import of_installed, parsed_names, stock_modules, torch_layers
@@ -153,7 +152,7 @@ class Inventory(Result):
             head = f"# Looks like a helper: {few(users, _MOST_USERS)} is made of it.\n" if users else ""
             head += "# Built and run.\n" if block.name in self.tried else ""
             if wants and block.like in VERBATIM:
-                tail = f"# {example_of(wants)} # it wants {', '.join(wants)}: say it here\n"
+                tail = f"# {_example(wants)} # it wants {', '.join(wants)}: say it here\n"
             else:
                 tail = f"# Its rows give {', '.join(wants)} behind the width.\n" if wants else ""
             tables.append(f"{head}{toml_of([block], prefix)}{tail}")
@@ -267,6 +266,8 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: b
     wants: Mapping[str, tuple[str, ...]] = {}
     misfits: Mapping[str, str] = {}
     if source.endswith(".py"):
+        from ..declarations.scan import scan  # here, for only a Python file needs it
+
         path = Path(source)
         scanned = scan(path)
         parts, wants, misfits = scanned.parts, scanned.wants, scanned.left_out
@@ -289,7 +290,7 @@ def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: b
     found = Inventory(declarations, path, kept, left_out, parts, wants, notes=tuple(notes), asked=source)
     found = _tried(found) if trust else found
     asks = [
-        f"{name} wants {', '.join(wanted)}, which nothing here tells: write such as {example_of(wanted)} into its table"
+        f"{name} wants {', '.join(wanted)}, which nothing here tells: write such as {_example(wanted)} into its table"
         for name, wanted in found.wants.items()
         if name in found.guessed and name not in found.parts and found.guessed[name].like in VERBATIM
     ]
@@ -381,6 +382,12 @@ def _table(block: CustomModule, prefix: str) -> str:
         values = ", ".join(f"{at} = {_in_toml(value)}" for at, value in block.replace)
         lines.append(f"replace = {{ {values} }} # in rows that were written for another parser")
     return "\n".join(lines) + "\n"
+
+
+def _example(parameters: Sequence[str]) -> str:
+    from ..declarations.scan import example_of  # here, for only a Python file needs it
+
+    return example_of(parameters)
 
 
 def _in_toml(value: object) -> str:

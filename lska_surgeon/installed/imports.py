@@ -9,7 +9,6 @@ import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -234,6 +233,8 @@ def _modules_with(names: Sequence[str], root: Path, asked: str) -> str | None:
 
 
 def _version_of(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # here, for only an error needs it
+
     try:
         return f" {version(package)}"
     except PackageNotFoundError:
