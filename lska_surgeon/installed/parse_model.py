@@ -963,7 +963,13 @@ class Reading:
         if not isinstance(text, str):
             return UNKNOWN if _is_opaque(text) else text
         said = ast.parse(text.strip(), mode="eval").body
-        return self.value(said, env) if all(isinstance(part, _SAID) for part in ast.walk(said)) else UNKNOWN
+        if not all(isinstance(part, _SAID) for part in ast.walk(said)):
+            return UNKNOWN
+        for part in ast.walk(said):
+            is_bound = not isinstance(part, ast.Name) or part.id in env or hasattr(builtins, part.id)
+            if not is_bound and self.meaning(env.source, part.id) is None:
+                raise NameError(part.id)
+        return self.value(said, env)
 
     def _isinstance(self, env: _Frame, value: Any, kinds: Any) -> Any:
         kinds = kinds if isinstance(kinds, tuple) else (kinds,)
