@@ -25,7 +25,8 @@ from ..declarations.guess import guess_blocks, like_by_name
 from ..errors import DeclarationError, SurgeonError, needs
 from ..files import read_within
 from ..installed.package import installed_package
-from ..installed.parse_model import UNKNOWN, ParsedRow, ParserSource, Reading, UnreadableParser
+from ..installed.parse_model import ParsedRow, ParserSource, Reading
+from ..installed.values import UNKNOWN, UnreadableParser
 from ..modelfile.document import Document
 
 _TASKS, _HEADS = "ultralytics.nn.tasks", "ultralytics.nn.modules.head"

@@ -335,8 +335,9 @@ def _built_at(block: str, given: int, letter: str | None) -> tuple[Probe, ...] |
 
 def _probes(block: str, args: Sequence[Any], letter: str | None) -> tuple[Probe, ...] | None:
     """What the parser makes of rows with such arguments; None where that is not known."""
-    from ..installed.parse_model import UnreadableParser, installed_parser  # here, for few rows need it
+    from ..installed.parse_model import installed_parser  # here, for few rows need it
     from ..installed.probing import probes
+    from ..installed.values import UnreadableParser
 
     parser = installed_parser()
     try:

@@ -130,8 +130,8 @@ class InstalledParser:
         return BlockReading(layers=layers) if layers > 1 else None  # a function that gives whole backbones
 
     def _class(self, name: str, facts: ClassFacts) -> BlockReading:
-        from ..installed.parse_model import UnreadableParser
         from ..installed.probing import layers_of, rule_of
+        from ..installed.values import UnreadableParser
 
         width, letters = "?", ()
         with suppress(UnreadableParser, RecursionError):

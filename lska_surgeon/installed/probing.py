@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from .parse_model import ParsedRow, ParserSource, Reading, UnreadableParser
+from .parse_model import ParsedRow, ParserSource, Reading
+from .values import UnreadableParser
 
 _SOURCES = (104, 136, 56)  # widths of the layers before the row
 _IMAGE = 1003  # the width of what is before them all

@@ -14,7 +14,8 @@ from support.parser_rules import blocks_of, rules_of
 
 from lska_surgeon.core import parser_rules
 from lska_surgeon.core.blocks import STOCK
-from lska_surgeon.installed.parse_model import UNKNOWN, ParserSource, UnreadableParser
+from lska_surgeon.installed.parse_model import ParserSource
+from lska_surgeon.installed.values import UNKNOWN, UnreadableParser
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.yolo.environment import import_offline
 
