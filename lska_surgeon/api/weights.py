@@ -60,7 +60,8 @@ def graft(
     Args:
         checkpoint: path of a .pt, a Checkpoint, a loaded `YOLO` object, or the module in it; none of them is changed.
         at: where; may be given several times. Each as for `insert`.
-        into: a variant YAML that somebody wrote, to graft into instead of `at`. Its rows say `k`, `op` and `dilation`.
+        into: a YAML to graft into instead of `at`: a variant, or any other network, which gets what fits of the
+            weights. Its rows say `k`, `op` and `dilation`.
         k: kernel size in pixels of the map, where a position gives none of its own: 7, 11, 23, 35, 41 or 53, any odd
             one with `dilation`; 23 by default.
         op: one of lska, lska-trivial, lka, lka-trivial, strip, lska-attention; cbam, timm:NAME, or an attention that
@@ -69,7 +70,7 @@ def graft(
         dilation: of the dilated convolution, in pixels, for kernel sizes that the paper does not have. None takes the
             paper's for `k`.
         init: how new operators start: as the exact identity, or at random init, as papers have it. With "default",
-            gates are open.
+            gates are open, and other outputs are allowed.
         image: an image for one more run of the certificate, at most 640 pixels on its longer side.
         download: fetch weights that Ultralytics publishes, such as yolov8s.pt, where they are not here.
         trust: load the checkpoint even if it names code that is not on the allow-list; it may run it.

@@ -216,6 +216,9 @@ def surgery_in_words(record: Any, depth: int = 0) -> str:
         delta = certificate.get("max_delta")
         proof = "no certificate: outputs could not be compared" if delta is None else f"certificate: max |Δ| {delta}"
         lines.append(f"{proof} in float32, when it was grafted")
+        shares = certificate.get("shares")
+        if isinstance(shares, dict) and isinstance(shares.get("exact"), float):
+            lines.append(f"{shares['exact']:.1%} of the parameters saw and gave what they did before")
     if isinstance(record.get("blocks"), str):
         lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted

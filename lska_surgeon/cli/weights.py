@@ -27,6 +27,7 @@ def graft(how: Presentation, **asked: Any) -> None:
       lska-surgeon graft best.pt --at head:p4,p5 --at sppf -o grafted.pt
       lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
+      lska-surgeon graft best.pt --into my-p2.yaml --init default
     """
     where = {name: asked[name] for name in ("checkpoint", "at", "into", "k", "op", "dilation", "output")}
     how.check(api.graft_target(**where))

@@ -83,6 +83,26 @@ def test_graft_and_back(real: Path, tmp_path: Path) -> None:
     assert t.loaded(tmp_path / "grafted.pt").task == t.loaded(real).task == task
 
 
+#: Checkpoint, the network that it goes into -> tensors that are carried, and percent of the parameters that are exact.
+INTO = {
+    ("yolov8n-plate.pt", "yolov8n-p2.yaml"): (262, 49.8),
+    ("yolov8n-plate.pt", "yolov8n-p6.yaml"): (173, 7.4),
+    ("yolov8n-plate.pt", "yolov8n-seg.yaml"): (298, 92.3),
+    ("yolov8n-seg.pt", "yolov8n.yaml"): (298, 100.0),
+}
+
+
+@pytest.mark.parametrize("pair", INTO, ids=" ".join)
+def test_what_is_carried_into_another_network(pair: tuple[str, str]) -> None:
+    name, variant = pair
+    if not (FOLDER / name).is_file():
+        pytest.skip(f"no {name}: put real checkpoints into a folder and name it in LSKA_SURGEON_REAL")
+    done = graft(plan_graft_into(read_checkpoint(FOLDER / name), variant), identity=False)
+    assert done.certificate.proof is not None
+    carried = {old for old in done.sources.values() if not old.endswith("num_batches_tracked")}
+    assert (len(carried), round(100 * done.certificate.proof.shares["exact"], 1)) == INTO[pair]
+
+
 def test_predictions_of_an_image_are_the_same(real: Path, tmp_path: Path) -> None:
     """Through Ultralytics' whole prediction: letterbox, fusing, thresholds, suppression."""
     import numpy
