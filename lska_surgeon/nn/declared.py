@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +86,8 @@ def project_class(module: str, name: str, declarations: Declarations) -> type[nn
     """The project's own layer of that name, for a checkpoint that names it; None when the project has no such one.
 
     It is a declared class, or one defined beside those in the project's folder. The declared class of that name is
-    imported, or those of that module, and nothing else is: a file that is read makes no module be imported that no
-    declaration names.
+    imported, or those of that module, or else those of its package, of which one may import that module; nothing else
+    is: a file that is read makes no module be imported that no declaration names.
 
     Raises:
         DeclarationError: one of them can't be imported.
@@ -97,6 +97,12 @@ def project_class(module: str, name: str, declarations: Declarations) -> type[nn
     if not wanted and module not in sys.modules:
         wanted = [block for block, target in targets.items() if target[0] == module]
     classes = declared_classes(declarations, wanted)
+    package = module.rpartition(".")[0]
+    beside = [block for block, target in targets.items() if package and target[0].rpartition(".")[0] == package]
+    for block in beside if not wanted else ():
+        if module not in sys.modules:
+            with suppress(DeclarationError):  # it is not that one which is asked for
+                classes = declared_classes(declarations, [block])
     cls = getattr(sys.modules.get(module), name, None)
     if not classes or not isinstance(cls, type) or not issubclass(cls, nn.Module) or cls.__module__ != module:
         return None

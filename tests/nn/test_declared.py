@@ -431,3 +431,24 @@ def test_a_width_that_does_not_hold_is_named(
     finally:
         del tasks.Own
     assert expected in str(refused.value)
+
+
+def test_a_class_of_a_file_beside_the_declared_one_is_the_projects(tmp_path: Path) -> None:
+    """In a fresh process, where a checkpoint may name it before the declared class that imports it."""
+    folder = tmp_path / "of_a_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "helper.py").write_text("from torch import nn\nclass Helper(nn.Module):\n    pass\n")
+    (folder / "script.py").write_text("raise SystemExit('run')\n")
+    (folder / "block.py").write_text(
+        "from torch import nn\nfrom .helper import Helper\nclass Block(nn.Module):\n    pass\n"
+    )
+    blocks = {
+        "Broken": CustomModule("Broken", "of_a_package/none.py:Broken", "attention"),
+        "Block": CustomModule("Block", "of_a_package/block.py:Block", "attention"),
+    }
+    declarations = Declarations(blocks, tmp_path / "lska-surgeon.toml", trusted=True)
+    found = project_class("of_a_package.helper", "Helper", declarations)
+    assert found is not None
+    assert found.__module__ == "of_a_package.helper"
+    assert project_class("of_a_package.script", "Script", declarations) is None
