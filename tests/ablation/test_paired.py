@@ -68,7 +68,6 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Seen]:
 
 def shared(run: Run, base: Mapping[str, Tensor]) -> dict[str, str]:
     """Name of a tensor in the base -> in a variant, by what the recipe inserted."""
-    assert run.network.variant is not None
     places = run.network.variant.plan.index_map
     return {name: str(moved_name(name, places)) for name in base}
 

@@ -108,7 +108,6 @@ def test_half_a_state_is_set_aside_and_it_goes_on_from_last(
     assert "resume.pt is cut short or damaged" in text
     assert (tmp_path / "run" / "resume.pt.damaged").exists()
     record = read_record(tmp_path / "run")
-    assert record is not None
     assert record.notes == found.notes  # also for who is interrupted once more
 
 

@@ -250,7 +250,6 @@ def test_states_come_from_files_and_the_lock(tmp_path: Path) -> None:
     assert run.state == "waiting"
     assert run.prepare()
     record = read_record(run.folder)
-    assert record is not None
     write_record(run.folder, record.but(state="running"))
     assert run.state == "interrupted"
     with held(run.folder):

@@ -109,7 +109,6 @@ def test_two_calls_at_once_share_the_work(tmp_path: Path) -> None:
     assert [call.wait() for call in calls] == [0, 0]
     for run in plan_ablation(recipe).runs:
         record = read_record(run.folder)
-        assert record is not None
         assert record.state == "done"
         assert len(record.attempts) == 1
 
@@ -149,8 +148,6 @@ def test_a_failed_run_is_recorded_and_tried_again_when_asked(tmp_path: Path) -> 
     assert said.count("Failed: ") == 2
     assert "add --retry to train them again" in said
     record = read_record(plan_ablation(recipe).runs[0].folder)
-    assert record is not None
-    assert record.error is not None
     assert "images" in record.error.text
     labels.rmdir()
     labels.with_name("away").rename(labels)
@@ -166,8 +163,6 @@ def test_a_start_is_grafted_into_each_variant(tmp_path: Path) -> None:
     assert start_ablate(recipe).wait() == 0
     for run in plan_ablation(recipe).runs:
         record = read_record(run.folder)
-        assert record is not None
-        assert record.transferred is not None
         assert record.transferred.tensors == record.transferred.of > 100
         assert record.notes == {}
 
@@ -226,8 +221,6 @@ def test_a_failed_run_says_where_with_what_and_how_long(tmp_path: Path, monkeypa
     monkeypatch.setattr(worker.os, "dup2", lambda *_: None)  # the streams of this process stay ours
     assert worker.work(run.folder, "cpu") == worker.WRONG
     record = read_record(run.folder)
-    assert record is not None
-    assert record.error is not None
     assert (record.state, record.error.text, record.device) == ("failed", "ValueError: no memory", "cpu")
     assert set(record.versions) == {"ultralytics", "torch", "numpy"}
     attempt = record.attempts[0]
@@ -268,7 +261,6 @@ def test_a_start_of_which_nothing_was_taken_is_told_also_after_an_interruption(
     record = read_record(run.folder)
     assert record is not None
     finished = training.train_run(run.folder, record, "cpu")
-    assert finished.transferred is not None
     assert finished.transferred.tensors == 0
     assert "nothing transferred" in finished.notes
 

@@ -106,7 +106,6 @@ def test_a_new_stock_block_is_one_row(tmp_path: Path) -> None:
         "residual": [1],
     }
     held = operators_in(model.graph, 3, model.shapes, model.scaling)
-    assert held is not None
     assert (held.kernel.k, held.channels, held.count) == (11, 8, 2)
     plan = plan_insert(model, Placement(("residual",), k=7), output="-")
     assert "[-1, 2, WaveLSKA, [16, True, {k: 7}]]" in plan.text

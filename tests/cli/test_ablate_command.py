@@ -103,7 +103,6 @@ def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_
     recipe = experiment(tmp_path / "a", neck_gains)
     run = plan_ablation(recipe).runs[0]
     record = read_record(run.folder)
-    assert record is not None
     write_record(run.folder, record.but(notes={"early stop": text}))
     event = ended(run, "cpu", 0)
     assert (event.kind, event.text) == ("done", f"epoch 1/3, mAP50-95(B) 0.500; {text}")

@@ -74,7 +74,6 @@ def test_squares_of_a_known_field() -> None:
     sides = {share: smallest_square(scores, share) for share in (0.2, 0.5, 0.99)}
     assert {share: found and found.side for share, found in sides.items()} == {0.2: 5, 0.5: 9, 0.99: 11}
     last = sides[0.99]
-    assert last is not None
     assert last.area == pytest.approx(121 / 4096)
     assert smallest_square(numpy.ones((8, 8)), 0.99) is None
     assert smallest_square(numpy.zeros((8, 8)), 0.5) is None

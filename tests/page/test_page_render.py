@@ -143,7 +143,6 @@ def test_scores_of_nothing_have_an_axis_from_nothing_up() -> None:
 
 def test_what_the_results_come_to_stands_before_their_numbers() -> None:
     shown = results_table(PAGE, WORDS["en"])
-    assert shown is not None
     assert PAGE.results is not None
     first = shown.table.header.index("verdict")
     assert first == min(shown.table.right) - 1

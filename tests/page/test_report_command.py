@@ -105,7 +105,6 @@ def test_plots_call_networks_as_the_recipe_does(tmp_path: Path) -> None:
 def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, SIZES)
     report, table = ls.report(recipe).content, ls.results(recipe, costs=False)
-    assert report.results is not None
     assert (report.results.metric, report.data) == ("mAP50-95", ["shapes"])
     assert list(report.results.networks) == [row.name for row in report.networks] == NETWORKS
     for row, found in zip(report.networks, table.rows):
@@ -137,7 +136,6 @@ def test_latency_where_it_was_measured(tmp_path: Path) -> None:
 def test_what_is_half_there_is_shown_and_said(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", lambda name, seed: neck_gains(name, seed) if seed < 2 else [], SIZES)
     report = ls.report(recipe).content
-    assert report.results is not None
     assert "30 of 40 runs are not in these numbers: 30 waiting" in report.results.notes
     assert [row.scores["shapes"].n for row in report.networks] == [2] * 5
 

@@ -141,13 +141,11 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
     assert recipe(tmp_path, base).experiment is None
     train = "train: {data: [a.yaml, b.yaml], start: '{base}.pt', epochs: 3, lr0: 0.01, amp: false, freeze: [0, 1]}\n"
     found = recipe(tmp_path, f"{base}{train}seeds: [4, 2]\ncontrols: [base, larger]\nlatency: true\n").experiment
-    assert found is not None
     assert (found.data, found.start, found.seeds) == (("a.yaml", "b.yaml"), "{base}.pt", (4, 2))
     assert (found.larger, found.latency) == (True, True)
     assert found.arguments == {"epochs": 3, "lr0": 0.01, "amp": False, "freeze": [0, 1]}
     assert recipe(tmp_path, f"{base}{train}").lines["train.lr0"] == 3
     plain = recipe(tmp_path, f"{base}train: {{data: a.yaml}}\n").experiment
-    assert plain is not None
     assert (plain.start, plain.seeds, plain.larger, plain.arguments) == ("scratch", (0, 1, 2), False, {})
 
 

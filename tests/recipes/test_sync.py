@@ -493,7 +493,6 @@ def start(*words: str) -> subprocess.Popen[str]:
 def test_two_at_once_in_one_folder_do_not_lose_an_index(end: str) -> None:
     write(RECIPE.replace("yolov8", "yolo11"), "other.yaml")
     first = start("slow", "recipe.yaml")
-    assert first.stdout is not None
     assert first.stdout.readline() == "writing\n"
     second = start("", "other.yaml")
     _, said = second.communicate()
