@@ -41,6 +41,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in a folder of its own, which is empty when it begins."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def forget_own_blocks() -> Iterator[None]:
     """A project's classes hold for the process that imports them, and for its children: here, for one test."""
     path, environment = [*sys.path], {name: os.environ.get(name) for name in (find.VARIABLE, "PYTHONPATH")}

@@ -111,7 +111,6 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if "zh-CN" not in page])
 def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
     text = (ROOT / page).read_text(encoding="utf-8")
     brought = [name for names in _BRINGS.findall(text) for name in names.split()]
@@ -200,9 +199,8 @@ def test_set_up_is_one_line_that_makes_its_own_environment(marker: str) -> None:
     assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
-def test_readme_runs_from_the_set_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_runs_from_the_set_up_on(tmp_path: Path) -> None:
     """The set-up line's own command, then the quick start in the same folder, then the Python."""
-    monkeypatch.chdir(tmp_path)
     invoke(shlex.split(block_after("ci: use").split("&&")[-1]))
     (written,) = tmp_path.iterdir()
     assert f"writes `{written.name}`" in (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")

@@ -474,10 +474,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     ],
     ids=lambda words: words[0],
 )
-def test_a_dry_run_fails_where_the_folder_is_closed(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_dry_run_fails_where_the_folder_is_closed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("closed").mkdir()
     Path("x.pt").touch()
     Path("closed/recipe.yaml").write_text("base: yolov8n.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
@@ -508,10 +505,7 @@ def test_a_dry_run_fails_where_the_folder_is_closed(
     ],
 )
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes")
-def test_output_that_can_not_be_written(
-    output: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_output_that_can_not_be_written(output: str, problem: str) -> None:
     os.mkfifo("pipe.yaml")
     Path("base.yaml").write_text("nc: 1\n", encoding="utf-8")
     result = shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", *output.split())

@@ -338,8 +338,7 @@ def words_of(command: str, name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("content", [MODEL, ODD], ids=["name", "block"])
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-def test_no_command_lets_a_name_act(name: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_no_command_lets_a_name_act(name: str, content: str, tmp_path: Path) -> None:
     Path(f"{name}.yaml").write_text(content, encoding="utf-8")
     base = json.dumps(f"{name}.yaml")
     recipe = f"base: {base}\nmatrix: {{at: 'after:1', k: 7}}\nout: 'out/{{base}}-k{{k}}.yaml'\n"

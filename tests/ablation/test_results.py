@@ -278,8 +278,7 @@ def test_a_gate_that_can_not_close_says_so(tmp_path: Path) -> None:
         (["--plot", "old.png"], "old.png is already there: choose another name"),
     ],
 )
-def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "old.png").touch()
     result = surgeon("results", experiment(tmp_path / "a", neck_gains, RECIPE), *words)
     assert result.exit_code == 2

@@ -21,8 +21,7 @@ VERBS = [getattr(ls, name) for name in ls.__all__ if inspect.isfunction(getattr(
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def in_empty_folder() -> None:
     rows = "backbone: [[-1, 1, EMA, []]]\nhead: [[[0], 1, Detect, [nc]]]\n"
     Path("own.yaml").write_text(f"nc: 1\n{rows}")
 

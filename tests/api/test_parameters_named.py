@@ -56,8 +56,7 @@ ASKED: dict[str, tuple[Callable[[], object], str, str, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def folder(tmp_path: Path) -> Path:
     shapes.write_checkpoint(tmp_path)
     shapes.write_data(tmp_path)
     (tmp_path / "recipe.yaml").write_text("base: tiny.yaml\nmatrix: {at: neck}\n", encoding="utf-8")

@@ -44,8 +44,7 @@ SAME: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def folder(tmp_path: Path) -> Path:
     ls.insert("yolov8n.yaml", "neck", k=35).write()
     text = Path(VARIANT).read_text(encoding="utf-8")
     Path("broken.yaml").write_text(text.replace("[[-1, 6], 1, Concat", "[[-1, 5], 1, Concat"), encoding="utf-8")

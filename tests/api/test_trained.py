@@ -33,9 +33,8 @@ def trained_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained_file: Path) -> Path:
+def folder(tmp_path: Path, trained_file: Path) -> Path:
     """The working directory, with things.pt in it."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "things.pt").write_bytes(trained_file.read_bytes())
     return tmp_path
 

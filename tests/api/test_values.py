@@ -35,11 +35,10 @@ CACHES = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path) -> Path:
     """A working folder without a declaration, and the project with its declaration below it."""
     shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "project" / "lska-surgeon.toml").rename(tmp_path / "project" / "away.toml")
-    monkeypatch.chdir(tmp_path)
     return tmp_path / "project"
 
 

@@ -20,11 +20,6 @@ from lska_surgeon.modelfile.sources import stock_models
 VARIANT = "yolov8s-lska-neck-k35.yaml"
 
 
-@pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def run(words: str) -> Result:
     # click kept the two streams apart only if asked, until 8.2 made it the only way.
     apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}

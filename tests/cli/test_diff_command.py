@@ -18,8 +18,7 @@ VARIANT = "yolov8s-lska-sppf-k35.yaml"
 
 
 @pytest.fixture(autouse=True)
-def in_folder_with_a_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def in_folder_with_a_variant() -> None:
     assert run("insert", "yolov8s.yaml", "--at", "sppf", "--k", "35").exit_code == 0
 
 

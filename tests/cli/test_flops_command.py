@@ -57,8 +57,7 @@ def test_what_one_has_to_know_of_a_model_is_told_beside_the_table() -> None:
     assert (note.partition(": ")[2] in out, err) == (True, "")
 
 
-def test_without_a_model_all_of_this_folder_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_without_a_model_all_of_this_folder_are_counted() -> None:
     for base, at in (("yolov8n.yaml", "sppf"), ("yolov8n-cls.yaml", "head")):
         assert CliRunner().invoke(main, ["insert", base, "--at", at, "--k", "11"]).exit_code == 0
     Path("a-plain-one.yml").write_text(stock_models()["yolov8-cls.yaml"].read_text(encoding="utf-8"), encoding="utf-8")
@@ -90,10 +89,7 @@ def test_without_a_model_all_of_this_folder_are_counted(tmp_path: Path, monkeypa
         (["x.pt"], "no model in this folder can be counted: x.pt is not a checkpoint but a text file"),
     ],
 )
-def test_a_folder_without_models_is_one_line(
-    names: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_without_models_is_one_line(names: list[str], told: str) -> None:
     for name in names:
         Path(name).write_text("names: [a]\n", encoding="utf-8")
     code, out, err = run()

@@ -52,8 +52,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def in_folder_with_a_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def in_folder_with_a_variant() -> None:
     assert run("insert yolov8n.yaml --at sppf --k 11").exit_code == 0
 
 

@@ -97,8 +97,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_runs(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
+def _nothing_runs(files: Files) -> Any:
     files.ran.unlink(missing_ok=True)
     yield
     files.ran.unlink(missing_ok=True)

@@ -20,11 +20,6 @@ BASE = stock_models()["yolov8.yaml"].read_bytes()
 VARIANT = BASE.replace(b"  - [-1, 1, SPPF, [1024, 5]]", b"  - [-1, 1, LSKA, [1024, 7]]")
 
 
-@pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def given(content: bytes, words: str) -> Result:
     return CliRunner().invoke(main, words.split(), input=content, prog_name="lska-surgeon")
 
@@ -118,8 +113,7 @@ def exit_code(*words: str) -> Any:
 
 @pytest.mark.parametrize("charset", ["cp1252", "latin-1"])
 @pytest.mark.parametrize("words", ["positions Δ.yaml", "check Δ.yaml", "draw Δ.yaml --format md", "blocks Δ.yaml"])
-def test_no_character_is_a_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, charset: str, words: str) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_no_character_is_a_error(charset: str, words: str) -> None:
     Path("Δ.yaml").write_text(MODEL, encoding="utf-8")
     done = CliRunner(charset=charset).invoke(main, words.split())
     assert done.exit_code == 0, done.stderr

@@ -76,8 +76,7 @@ def test_graft_beside_its_base(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_read_checkpoints_and_insertions_are_drawn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_read_checkpoints_and_insertions_are_drawn_too(tmp_path: Path) -> None:
     path = trained.finished(tmp_path / "best.pt", trained.trained())
     assert ls.draw(read_checkpoint(path)).svg == ls.draw(path).svg
     insertion = plan_insert("yolov8s.yaml", Placement(("neck",), k=35))

@@ -139,8 +139,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("golden", COMMANDS, ids=lambda path: path.name)
-def test_golden(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_golden(golden: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copy(CASES / "yolov8n-own.yaml", tmp_path)
     Path("yolov8s.yaml").write_text(written("# yolov8.base, but\nnc: 80\n"), encoding="utf-8")
     *before, last = COMMANDS[golden]

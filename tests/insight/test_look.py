@@ -194,8 +194,7 @@ def test_places_add_up_however_they_are_given(tmp_path: Path) -> None:
     assert [line.split('"')[3] for line in result.stdout.split("\n") if '"at":' in line] == ["p2", "p3", "layer 2"]
 
 
-def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_strip_of_images_and_the_table(tmp_path: Path) -> None:
     shapes.graft(shapes.write_checkpoint(tmp_path), "neck")
     shapes.write_data(tmp_path)
     words = ["erf", "graft.pt", "--gates", "--images", "images/train", "--imgsz", "64", "-o", "gates.svg"]
@@ -208,8 +207,7 @@ def test_the_strip_of_images_and_the_table(tmp_path: Path, monkeypatch: pytest.M
     assert "lska, layer 9" in text
 
 
-def test_images_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_images_of_a_folder(tmp_path: Path) -> None:
     shapes.write_checkpoint(tmp_path)
     shapes.write_data(tmp_path)
     folder = tmp_path / "images" / "train"

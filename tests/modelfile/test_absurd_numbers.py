@@ -51,8 +51,7 @@ COMMANDS = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def folder() -> None:
     Path("recipe.yaml").write_text("base: yolov8s-odd.yaml\nmatrix: {at: [neck], k: [7]}\n", encoding="utf-8")
 
 

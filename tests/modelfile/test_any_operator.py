@@ -26,11 +26,6 @@ head: [[-1, 1, C2f, [16]], [[1, 3], 1, Detect, [nc]]]
 """
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def written(name: str, text: str = NETWORK) -> str:
     Path(name).write_text(text, encoding="utf-8")
     return name

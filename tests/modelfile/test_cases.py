@@ -52,8 +52,7 @@ def edits(before: str, after: str) -> str:
         for path in (CASES / where).iterdir()
     ),
 )
-def test_golden(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_golden(name: str, request: pytest.FixtureRequest) -> None:
     first, given, expected = read_case(name)
     traits = ""
     if given.startswith(BYTES):
@@ -76,11 +75,6 @@ def test_golden(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requ
 
 
 # Files as people have them, read by commands other than `check`; the inputs are those of `cases/`.
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def case(name: str) -> str:

@@ -34,8 +34,7 @@ LONG = f"has more than {MOST_BYTES:,} bytes, and no network or recipe is as long
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _here(tmp_path: Path) -> None:
     write_network(tmp_path)
 
 

@@ -70,10 +70,7 @@ def assert_told(words: list[str]) -> None:
         ("[-1, 3, C2fLSKA, [512, True, {k: [7]}]]", 12),
     ],
 )
-def test_fewer_and_odd_arguments(
-    command: str, row: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_fewer_and_odd_arguments(command: str, row: str, at: int) -> None:
     Path("yolov8s-odd.yaml").write_text(with_row(row, at))
     assert_told([word.format("yolov8s-odd.yaml") for word in COMMANDS[command]])
 

@@ -52,11 +52,6 @@ head:
 """
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def declare(more: str = "") -> None:
     Path("lska-surgeon.toml").write_text(DECLARED + more, encoding="utf-8")
 

@@ -114,9 +114,8 @@ def test_ultralytics_builds_it(model: str, change: GraphEdit, tmp_path: Path) ->
     assert builds.maps_of(layers, 256) == said
 
 
-def test_what_was_put_in_behind_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_put_in_behind_goes_first() -> None:
     """An edit that was recorded, then operators: both go, and the base comes back byte for byte."""
-    monkeypatch.chdir(tmp_path)
     base = load("yolov8s.yaml")
     Path("my.yaml").write_bytes(base.text.replace("\n", "\r\n").encode())
     wider = ls.levels("my.yaml", add="p2", scale="s", output="wider.yaml").write()
@@ -184,8 +183,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "message"), ERRORS, ids=[line for line, _ in ERRORS])
-def test_errors_are_one_line(line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_errors_are_one_line(line: str, message: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, line.split())
     assert (result.exit_code, result.stdout, list(tmp_path.iterdir())) == (2, "", [])
     (only,) = [text for text in result.stderr.splitlines() if text.startswith("Error: ")]
@@ -216,8 +214,7 @@ def test_what_is_no_backbone_of_torchvision(name: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_json_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_json_and_names() -> None:
     edit = ls.replace("yolov8s.yaml", ["neck:p3", "pool"], by=["C3k2", "SPPELAN"])
     data = edit.report().data
     assert edit.write() == Path("yolov8s-c3k2-neck-p3-sppelan-pool.yaml")

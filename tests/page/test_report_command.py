@@ -203,8 +203,7 @@ def test_errors_are_told_and_nothing_is_written(
     assert not list(recipe.parent.glob("*.html"))
 
 
-def test_a_base_that_does_not_build_is_told_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_base_that_does_not_build_is_told_by_its_name_alone() -> None:
     rows = "backbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, NoSuchBlock, [8]]\nhead:\n  - [[1], 1, Detect, [nc]]\n"
     Path("unknown.yaml").write_text(f"nc: 2\n{rows}", encoding="utf-8")
     Path("recipe.yaml").write_text("base: unknown.yaml\nmatrix: {at: ['after:0'], k: [7]}\n", encoding="utf-8")

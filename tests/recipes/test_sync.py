@@ -36,8 +36,7 @@ FILES = sorted(
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def in_empty_folder() -> None:
     write(RECIPE)
 
 

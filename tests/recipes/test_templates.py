@@ -66,8 +66,7 @@ def test_pre_commit_accepts_the_hooks_and_the_template() -> None:
 # Copying.
 
 
-def test_templates_are_listed_shown_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_templates_are_listed_shown_and_copied() -> None:
     listed = CliRunner().invoke(main, ["templates"]).output
     for one in templates():
         assert f"{one.name}  " in listed
@@ -79,10 +78,7 @@ def test_templates_are_listed_shown_and_copied(tmp_path: Path, monkeypatch: pyte
     assert ".github/workflows/lska-variants.yml is already there: choose another name with -o" in refused.output
 
 
-def test_a_recipe_comes_with_its_schema_and_keeps_one_that_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_recipe_comes_with_its_schema_and_keeps_one_that_is_there() -> None:
     copy = ["templates", "copy", "designs", "-o"]
     assert CliRunner().invoke(main, [*copy, "a.yaml"]).output == "Wrote a.yaml\nWrote recipe.schema.json\n"
     Path("recipe.schema.json").write_text("{}", encoding="utf-8")
@@ -103,10 +99,7 @@ def test_no_template_installs_from_an_index_that_lacks_this_package(name: str) -
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab"])
-def test_a_ci_file_asks_for_the_repository_of_its_user(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_ci_file_asks_for_the_repository_of_its_user(name: str) -> None:
     done = CliRunner().invoke(main, ["templates", "copy", name])
     target = templates()[name].target.as_posix()
     assert f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {target}\n" in done.output
