@@ -17,6 +17,7 @@ from typing import IO, Any
 import pytest
 import torch
 from support import shapes
+from support.fresh import fresh
 
 from lska_surgeon import files
 from lska_surgeon.checkpoints.checkpoint import write_checkpoint
@@ -397,10 +398,7 @@ OLD, NEW = "[0.0, 0.0, 0.0]", "[1.0, 1.0, 1.0]"
 
 
 def killed_at(target: Path, force: bool, moments: list[str]) -> list[str]:
-    arguments = [sys.executable, "-c", KILLED_AT, str(target), "force" if force else "new", *moments]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return fresh(KILLED_AT, str(target), "force" if force else "new", *moments).splitlines()
 
 
 @posix
@@ -455,10 +453,8 @@ for attempt in range(attempts):
 
 @posix
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-c", KILLED_AT_ANY_MOMENT, str(tmp_path / "x.pt")]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines().count("True") > 6  # most forks got something written before they were killed
+    moments = fresh(KILLED_AT_ANY_MOMENT, str(tmp_path / "x.pt")).splitlines()
+    assert moments.count("True") > 6  # most forks got something written before they were killed
     assert len(leftovers(tmp_path)) <= 1
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.ablations import RECIPE, write_recipe
+from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.ablation import clusters
@@ -101,10 +102,7 @@ def test_ray_is_told_to_write_no_token_before_it_is_imported(tmp_path: Path, mon
 
 
 def test_ray_is_imported_for_nobody_else() -> None:
-    import subprocess
-
-    script = "import sys, lska_surgeon as ls; ls.ablate; ls.results; assert 'ray' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True)
+    fresh("import sys, lska_surgeon as ls; ls.ablate; ls.results; assert 'ray' not in sys.modules")
 
 
 @pytest.mark.slow

@@ -8,12 +8,11 @@ import importlib
 import inspect
 import pkgutil
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
+from support.fresh import fresh
 from test_layout import MODULES, own_imports
 
 import lska_surgeon as ls
@@ -114,8 +113,7 @@ def test_importing_costs_nothing() -> None:
         "[getattr(lska_surgeon, name) for name in lska_surgeon.__all__]\n"
         "print({'click', 'rich', 'torch', 'ultralytics', 'numpy', 'fvcore'} & set(sys.modules))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "['lska_surgeon']\nset()\n"
+    assert fresh(script) == "['lska_surgeon']\nset()\n"
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(api.__path__)])

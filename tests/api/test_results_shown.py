@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from support import images, shapes
 from support.ablations import RECIPE, write_recipe
 from support.cells import Cells
+from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
@@ -148,8 +149,7 @@ def test_insert_itself_does_not_import_what_draws() -> None:
         "import sys, lska_surgeon as ls; str(ls.insert('yolov8s.yaml', 'neck')); "
         "print([name for name in sys.modules if name.startswith('lska_surgeon.drawing')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert fresh(code) == "[]\n"
 
 
 def test_a_file_s_name_is_never_read_as_html() -> None:

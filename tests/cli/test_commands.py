@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from support.fresh import fresh
 
 from lska_surgeon.cli.main import COMMANDS, main
 from lska_surgeon.modelfile.sources import stock_models
@@ -223,5 +224,4 @@ def test_quick_commands_never_import_torch(words: str) -> None:
         f"try:\n    main({shlex.split(words)!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
         "heavy = {'torch', 'ultralytics', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    fresh(script)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.fresh import fresh
 
 from lska_surgeon.cli.main import COMMANDS, main
 
@@ -145,15 +146,7 @@ def test_completing_imports_nothing_heavy() -> None:
     )
     for words, number in (("lska-surgeon ", 1), ("lska-surgeon insert yolov8", 2), ("lska-surgeon flops --", 2)):
         environment = {"COMP_WORDS": words, "COMP_CWORD": str(number), "_LSKA_SURGEON_COMPLETE": "bash_complete"}
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+        assert fresh(script, **environment)
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import shlex
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 from support import images
+from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
@@ -34,18 +32,6 @@ def run(words: str) -> Result:
 
 def variant() -> None:
     assert run("insert yolov8s.yaml --at neck --k 35").exit_code == 0
-
-
-def python(code: str, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -105,7 +91,7 @@ for model, variant in (("yolov9e.yaml", None), ("yolo11s.yaml", None), ("yolov5s
 
 def test_text_formats_are_the_same_bytes_in_every_process() -> None:
     code = DIGESTS.replace("FORMS", "('svg', 'md', 'dot')")
-    first, *others = (python(code, PYTHONHASHSEED=seed, TZ=zone) for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo")))
+    first, *others = (fresh(code, PYTHONHASHSEED=seed, TZ=zone) for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo")))
     assert len(first.splitlines()) == 9
     assert others == [first]
 
@@ -113,8 +99,8 @@ def test_text_formats_are_the_same_bytes_in_every_process() -> None:
 @pytest.mark.slow
 def test_png_and_pdf_are_the_same_bytes_in_every_process() -> None:
     code = DIGESTS.replace("FORMS", "('png', 'pdf')")
-    one = python(code, PYTHONHASHSEED="0", SOURCE_DATE_EPOCH="1")
-    assert python(code, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1700000000") == one
+    one = fresh(code, PYTHONHASHSEED="0", SOURCE_DATE_EPOCH="1")
+    assert fresh(code, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1700000000") == one
 
 
 def test_where_a_screen_is_dark_every_box_line_and_text_has_a_colour_of_its_own() -> None:

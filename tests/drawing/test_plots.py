@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from support.fresh import fresh
 from torch import nn
 
 import lska_surgeon
@@ -113,7 +111,7 @@ def test_the_figure_has_the_same_bytes_in_every_process(suffix: str, tmp_path: P
     for seed in "01":
         target = tmp_path / f"{seed}{suffix}"
         code = f"import lska_surgeon as ls; ls.curves('yolov8n.yaml', 'neck').write({str(target)!r})"
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
+        fresh(code, PYTHONHASHSEED=seed)
         found.append(target.read_bytes())
     assert found[0] == found[1]
 
@@ -155,14 +153,9 @@ print(hashlib.sha256(heat_png(values)).hexdigest(), "torch" in sys.modules)
 """
 
 
-def test_heat_maps_are_the_same_bytes_in_every_process_and_need_no_torch(tmp_path: os.PathLike[str]) -> None:
-    def run(**environment: str) -> str:
-        where = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-        words, env = [sys.executable, "-c", CODE], {**os.environ, **where}
-        return subprocess.run(words, env=env, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-
-    first = run(PYTHONHASHSEED="0", TZ="UTC", SOURCE_DATE_EPOCH="1")
-    assert run(PYTHONHASHSEED="7", TZ="Asia/Tokyo", SOURCE_DATE_EPOCH="1700000000") == first
+def test_heat_maps_are_the_same_bytes_in_every_process_and_need_no_torch() -> None:
+    first = fresh(CODE, PYTHONHASHSEED="0", TZ="UTC", SOURCE_DATE_EPOCH="1")
+    assert fresh(CODE, PYTHONHASHSEED="7", TZ="Asia/Tokyo", SOURCE_DATE_EPOCH="1700000000") == first
     assert len(first.splitlines()) == 3
     assert first.endswith(" False\n")
 

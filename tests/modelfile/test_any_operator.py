@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.fresh import fresh
 from support.shapes import NETWORK, surgeon
 
 import lska_surgeon as ls
@@ -221,8 +220,7 @@ def test_the_light_half_imports_neither_torch_nor_timm_nor_the_users_files() -> 
     written("nets/sampling.py", "raise SystemExit('imported')\n")
     written("recipe.yaml", f"base: tiny.yaml\nmatrix: {{at: [neck, sppf], op: {json.dumps(OPS)}}}\n")
     code = EVERY_LIGHT_COMMAND.format(ops=OPS)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    fresh(code)
 
 
 def test_a_network_whose_own_attention_is_taken_out_is_told() -> None:

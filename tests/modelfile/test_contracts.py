@@ -5,10 +5,7 @@ Wiring is judged by `yaml_oracle`, which reads files as Ultralytics does and kno
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from hypothesis import event, given, note
 from hypothesis import strategies as st
 from support import builds, yaml_styles
 from support import yaml_oracle as oracle
+from support.fresh import fresh
 from support.insertions import plan_insert
 
 from lska_surgeon.core.blocks import STOCK as TABLE
@@ -346,9 +344,5 @@ def test_operator_rows_build_on_an_untouched_parser(tmp_path: Path) -> None:
         paths.append(str(tmp_path / str(plan.output)))
         Path(paths[-1]).write_text(plan.text, encoding="utf-8")
         expected.append(f"built {len(plan.rewrite.inserted)}")
-    command = [sys.executable, "-c", UNTOUCHED, *paths]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "YOLO_OFFLINE": "true"}
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("built")] == expected
+    shown = fresh(UNTOUCHED, *paths, YOLO_OFFLINE="true")
+    assert [line for line in shown.splitlines() if line.startswith("built")] == expected

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support import shapes
 from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.outcomes import keep_latencies
@@ -244,5 +243,4 @@ def test_without_costs_and_images_it_needs_no_torch(tmp_path: Path) -> None:
             f"import sys, lska_surgeon as ls; ls.report({str(recipe)!r}).html; "
             "print({'torch', 'ultralytics'} & set(sys.modules))"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout == "set()\n"
+        assert fresh(code) == "set()\n"

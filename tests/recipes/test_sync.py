@@ -303,11 +303,18 @@ def test_check_as_json_and_as_annotations() -> None:
     )
 
 
-def test_a_merge_conflict_is_called_one_and_the_way_out_works() -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (' "imgsz"', '<<<<<<< HEAD\n "imgsz"', ", line 4 has a merge conflict"),
+        ('"schema": 1', '"schema": 99', " has schema 99, and this lska-surgeon writes schema 1"),
+    ],
+)
+def test_what_no_index_can_be_is_called_so_and_the_way_out_works(old: str, new: str, told: str) -> None:
     ok("variants recipe.yaml")
-    write(read("variants/index.json").replace(' "imgsz"', '<<<<<<< HEAD\n "imgsz"'), "variants/index.json")
+    write(read("variants/index.json").replace(old, new), "variants/index.json")
     assert refused("variants recipe.yaml") == (
-        "variants/index.json, line 4 has a merge conflict: take it back from version control, or delete it, and run "
+        f"variants/index.json{told}: take it back from version control, or delete it, and run "
         "`lska-surgeon variants` again"
     )
     Path("variants/index.json").unlink()
