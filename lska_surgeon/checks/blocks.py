@@ -28,7 +28,7 @@ from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_probl
 from ..declarations.guess import guess_blocks
 from ..errors import DeclarationError, TargetError
 from ..files import as_path, check_target, replace_all, write_text
-from ..installed.names import of_installed, parsed_names, stock_modules, torch_layers
+from ..installed.names import class_facts, installed_tasks, of_installed, parsed_names, stock_modules, torch_layers
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
@@ -51,7 +51,7 @@ def known_blocks() -> frozenset[str] | None:
 def is_unknown(block: Block) -> bool:
     """True when this environment can't build a row of that block; False also where that is not known."""
     prefix, _, name = block.name.rpartition(".")
-    if block.custom or block.is_operator or prefix not in ("", "nn"):
+    if block.custom or block.is_operator or prefix not in ("", "nn") or (prefix and block.is_known):
         return False
     known = torch_layers() if prefix else known_blocks()
     return known is not None and name not in known
@@ -68,24 +68,34 @@ def nearest(block: str) -> str | None:
     """The known block whose name an unknown one is nearly, or None when none is that near."""
     name = block.rpartition(".")[2]
     layers = {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
-    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _is_block(known)}
+    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _may_be_block(known)}
     candidates = layers if block.startswith("nn.") else blocks
     if name.lower() in layers:
         return layers[name.lower()]
-    slips = sorted(known for known in candidates.values() if is_slip(name, known))
-    if slips:
-        return slips[0]
+    slips = (known for known in sorted(candidates.values()) if is_slip(name, known) and _is_block(known))
+    slip = next(slips, None)
+    if slip:
+        return slip
     from difflib import get_close_matches  # here, for only an error needs it
 
-    near = get_close_matches(name.lower(), candidates, n=1, cutoff=_NEAR)
-    return candidates[near[0]] if near else None
+    near = get_close_matches(name.lower(), candidates, n=3, cutoff=_NEAR)
+    return next((candidates[one] for one in near if _is_block(candidates[one])), None)
+
+
+def _is_stock(name: str) -> bool:
+    return name in _OURS or STOCK[name].is_known or name.startswith("nn.")
+
+
+def _may_be_block(name: str) -> bool:
+    """Whether a name that the parser's module knows may be that of a block, as it is written."""
+    return _is_stock(name) or (name[0].isupper() and not name.isupper())
 
 
 def _is_block(name: str) -> bool:
-    """Whether a name that the parser's module knows is that of a block: a stock one, ours, or a fork's own class."""
-    if name in _OURS or STOCK[name].is_known:
-        return True
-    return name in stock_modules() and name[0].isupper() and not name.isupper()
+    """Whether it is: a stock one, ours, or a class of the package's, such as a fork's own; no whole model."""
+    facts, tasks = (None, None) if _is_stock(name) else (class_facts(name), installed_tasks())
+    is_layer = facts is not None and facts.is_layer is not False
+    return _is_stock(name) or (is_layer and tasks is not None and facts is not None and facts.file != tasks.file.path)
 
 
 def is_slip(name: str, meant: str) -> bool:

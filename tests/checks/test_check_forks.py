@@ -44,6 +44,7 @@ def told(rows: str) -> list[str]:
         ("[[-1, 0], 1, Sum, [plain, 1]]", ["Sum takes at most [mode], and is given [plain, 1]"]),
         ("[-1, 1, Conv, []]", ["Conv wants [width], as 11/yolo11.yaml has [64, 3, 2], and is given []"]),
         ("[-1, 1, Scam, []]", ["the installed ultralytics knows no block Scam"]),
+        ("[-1, 1, Sacn, []]", ["the installed ultralytics knows no block Sacn; write Scan"]),
         ("[-1, 1, Twice, [64]]", ["the installed ultralytics knows no block Twice"]),  # it is not imported
     ],
 )

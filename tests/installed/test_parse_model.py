@@ -142,3 +142,125 @@ def test_what_cannot_be_told_is_doubtful_and_nothing_runs(tmp_path: Path) -> Non
     with pytest.raises(KeyError):
         ParserSource(tasks).rows({"backbone": [[-1, 1, "Nobodys", []]], "head": []})
     assert not trace.exists()
+
+
+PARSER = """
+import timm
+import torch.nn as nn
+from ultralytics.nn.extra import *
+from ultralytics.nn.extra import Base as Second
+from ultralytics.nn import extra
+from ultralytics.nn.tools import half
+
+OWN = {{Base, "Named"}}
+try:
+    from nowhere import Missing
+except ImportError:
+    Missing = None
+
+
+def parse_model(d, ch, verbose=True):
+    import contextlib
+    depth, width, max_channels = d["scales"][d.get("scale")]
+    ch = [ch]
+    layers, save, c2 = [], [], ch[-1]
+    is_backbone = False
+    for i, (f, n, m, args) in enumerate(d["backbone"] + d["head"]):
+        try:
+            t = m
+            m = getattr(nn, m[3:]) if "nn." in m else globals()[m]
+        except KeyError:
+            pass
+        for j, a in enumerate(args):
+            with contextlib.suppress(ValueError, NameError):
+                args[j] = eval(a) if isinstance(a, str) else a
+        {branches}
+        else:
+            c2 = ch[f]
+        m_ = m if isinstance(c2, list) else nn.Sequential(*(m(*args) for _ in range(n))) if n > 1 else m(*args)
+        is_backbone = is_backbone or isinstance(c2, list)
+        m_.i, m_.f = i + 4 if is_backbone else i, f
+        layers.append(m_)
+        if i == 0:
+            ch = []
+        if isinstance(c2, list):
+            for _ in range(5 - len(c2)):
+                c2.insert(0, 0)
+            ch.extend(c2)
+        else:
+            ch.append(c2)
+    return nn.Sequential(*layers), save
+"""
+EXTRA = """
+from torch import nn
+__all__ = ["Base", "Wide", "Twin"]
+class Base(nn.Module):
+    expansion = 4
+class Wide(Base): ...
+class Hidden(nn.Module): ...
+Twin = Wide
+"""
+TOOLS = '''
+"""
+from a text that begins at the margin, import nothing
+"""
+def half(width, by=2):
+    if isinstance(width, list):
+        return [half(one) for one in width]
+    return width // by
+'''
+
+
+@pytest.mark.parametrize(
+    ("branches", "row", "block", "width", "arguments"),
+    [
+        ("if m in OWN: c2 = 7", "Base", "Base", 7, ()),
+        ("if m in OWN: c2 = 7", "Second", "Base", 7, ()),
+        ("if m is Second: c2 = 7", "Base", "Base", 7, ()),
+        ("if m is extra.Base: c2 = 7", "Base", "Base", 7, ()),
+        ("if m is Twin: c2 = 7", "Wide", "Wide", 7, ()),
+        ("if m.__name__ in ('Wide', 'Base'): c2 = 7", "Wide", "Wide", 7, ()),
+        ("if t == 'Wide': c2, args = args[0], [ch[f], *args]", "Wide", "Wide", 9, (3, 9)),
+        ("if m is Wide: c2 = ch[f] * m.expansion", "Wide", "Wide", 12, ()),
+        ("if m is Wide: c2 = half(ch[f] + 9)", "Wide", "Wide", 6, ()),
+        ("if m is Wide: c2 = sum(half(c) for c in [ch[f], 5])", "Wide", "Wide", 3, ()),
+        ("if m is Wide: c2 = {m: 8}[m] if m in [Wide] else 0", "Wide", "Wide", 8, ()),
+        ("if isinstance(m, str): c2 = 5", "Hidden", "", None, ()),  # a text can't be called
+        ("if m is Missing: c2 = 7", "Base", "Base", 3, ()),
+        ("if asks(m): c2 = 7", "Base", "Base", UNKNOWN, ()),
+        ("if m is Wide: c2 = asks(ch[f])", "Wide", "Wide", UNKNOWN, ()),
+        ("if m is Wide: c2 = [c for c in (1, 2)][-1] if n == 1 else 0", "Wide", "Wide", 2, ()),
+    ],
+)
+def test_it_follows_what_people_write(
+    branches: str, row: str, block: str, width: Any, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    nn = tmp_path / "ultralytics" / "nn"
+    nn.mkdir(parents=True)
+    for name, text in (("tasks", PARSER.format(branches=branches)), ("extra", EXTRA), ("tools", TOOLS)):
+        (nn / f"{name}.py").write_text(text, encoding="utf-8")
+    args = [9] if "args[0]" in branches else []
+    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": [[-1, 1, row, args]], "head": []}
+    (found,) = ParserSource(nn / "tasks.py").read(model)
+    if width is None:
+        assert isinstance(found.refused, TypeError)
+        return
+    assert (found.block, found.arguments) == (block, arguments or tuple(args))
+    assert found.doubtful or found.width == width
+    assert found.width == width
+
+
+def test_a_backbone_of_timm_is_a_list_and_counts_as_five(tmp_path: Path) -> None:
+    nn = tmp_path / "ultralytics" / "nn"
+    nn.mkdir(parents=True)
+    timm = "if isinstance(m, str):\n            m = timm.create_model(m, features_only=True)\n"
+    text = PARSER.format(branches=f"{timm}            c2 = m.feature_info.channels()")
+    for name, content in (("tasks", text), ("extra", EXTRA), ("tools", TOOLS)):
+        (nn / f"{name}.py").write_text(content, encoding="utf-8")
+    rows = [[-1, 1, "resnet18", []], [-1, 1, "Base", []], [3, 1, "Base", []]]
+    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": rows, "head": []}
+    source = ParserSource(nn / "tasks.py")
+    first, behind, at = source.read(model)
+    assert (first.counts, behind.counts, behind.width) == (5, 1, UNKNOWN)
+    first, behind, at = source.read(model, told={0: [64, 128, 256, 512]})
+    assert (first.width, behind.width, at.width) == ([0, 64, 128, 256, 512], 512, 256)
