@@ -118,6 +118,15 @@ def scan(path: Path) -> Scan:
     )
 
 
+def forgotten_width(path: Path, name: str) -> str | None:
+    """Which part of a class of a file keeps a width of its own; None for none, and where the file can't be read."""
+    try:
+        notes = _Classes(_parsed(path), path).forgotten_widths()
+    except DeclarationError:
+        return None
+    return next((note for note in notes if note.startswith(f"{name} ")), None)
+
+
 def _parsed(path: Path) -> ast.Module:
     found = no_file(path)
     if found:

@@ -32,6 +32,7 @@ from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, BlockTable, CustomMod
 from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
+from ..declarations.scan import forgotten_width
 from ..errors import BuildError, DeclarationError
 from ..installed.imports import problem_behind
 from ..installed.parse_model import ParsedRow
@@ -421,9 +422,13 @@ def _what_else(mark: Mark) -> str:
     except (TypeError, ValueError):
         return ""
     names = [one.name if one.default is one.empty else f"{one.name}={one.default!r}" for one in taken]
-    if not names:
-        return ""
     file = block.target.rpartition(":")[0]
+    folder = mark.row.blocks.declarations.path
+    forgotten = forgotten_width(folder.parent / file, mark.cls.__name__) if folder and file.endswith(".py") else None
+    if forgotten:
+        return f"; {forgotten}"
+    if len(names) <= block.channels_first:
+        return ""
     finds = f", or let lska-surgeon blocks {file} --trust look for them" if file.endswith(".py") else ""
     listed = clean(", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else ""))
     return f"; it takes {listed}: give args in blocks.{block.name}{finds}"

@@ -190,6 +190,21 @@ def test_a_width_that_is_not_handed_on_is_told() -> None:
     )
 
 
+def test_a_build_that_fails_says_what_to_write(folder: Path) -> None:
+    Path("kinds.py").write_text(KINDS, encoding="utf-8")
+    Path("parts.py").write_text(PARTS, encoding="utf-8")
+    for file, op, told in (
+        ("kinds.py", "Sized", "; it takes channel, q_size, heads=2: give args in blocks.Sized, or let lska-surgeon "
+         "blocks kinds.py --trust look for them"),
+        ("parts.py", "Whole", "; Whole builds Part() with its default channel=512, so it runs on that width alone: "
+         "write Part(dim) in line 14"),
+    ):  # fmt: skip
+        run("blocks", file, "--write", "--force", "-o", f"{op}.toml")
+        words = ("yolov8n.yaml", "--at", "sppf", "--op", op, "--blocks", f"{op}.toml", "-o", f"yolov8n-{op}.yaml")
+        run("insert", *words)
+        assert told in run("check", "--build", f"yolov8n-{op}.yaml", "--blocks", f"{op}.toml", code=1).output
+
+
 @pytest.fixture
 def packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that has moved its modules since."""
@@ -247,6 +262,23 @@ def test_imports_that_are_missing_are_told() -> None:
     )
 
 
+PARTS = """from torch import nn
+class Part(nn.Module):
+    def __init__(self, channel=512):
+        super().__init__()
+        self.conv = nn.Conv2d(channel, channel, 1)
+    def forward(self, x):
+        return self.conv(x)
+class Whole(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, 1)
+        self.norm = nn.BatchNorm2d(dim)
+        # of another width
+        self.part = Part()
+    def forward(self, x):
+        return self.part(self.conv(x))
+"""
 KINDS = """import numpy
 import torch
 from torch import nn
