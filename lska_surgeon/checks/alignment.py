@@ -61,6 +61,25 @@ class Alignment:
         """File index -> stock index."""
         return {new: old for old, new in self.rows.items()}
 
+    @cached_property
+    def levels(self) -> list[float | None]:
+        """The strides that the stock model's output layer reads."""
+        return [shape.stride for shape in input_shapes(self.stock.output, self._stock_shapes)]
+
+    @cached_property
+    def ratios(self) -> dict[int, float]:
+        """File index -> the stride ratio of the stock row in whose place it stands."""
+        ratios = {}
+        for old, new in self.rows.items():
+            before, after = input_shapes(self.stock[old], self._stock_shapes)[0].stride, self._stock_shapes[old].stride
+            if before and after and len(self.stock[old].raw_sources) == 1:
+                ratios[new] = after / before
+        return ratios
+
+    @cached_property
+    def _stock_shapes(self) -> tuple[Shape, ...]:
+        return shapes_of(self.stock, Scaling())
+
 
 def align(layers: Sequence[Layer]) -> Alignment | None:
     """The alignment with the stock model that the rows resemble most; None when there is none to compare with."""
@@ -174,7 +193,7 @@ def shapes_or_none(
         graph = Graph(tuple(layers))
     except GraphError:
         return None
-    return shapes_of(graph, scaling or Scaling(), ratios_of(alignment) if alignment else None)
+    return shapes_of(graph, scaling or Scaling(), alignment.ratios if alignment else None)
 
 
 def input_shapes(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
@@ -191,19 +210,3 @@ def clashes(layers: Sequence[Layer], shapes: Sequence[Shape]) -> set[int]:
         if (layer.kind.is_fusion and len(set(strides)) > 1) or (is_output and strides != sorted(set(strides))):
             rows.add(layer.index)
     return rows
-
-
-def levels_of(alignment: Alignment) -> list[float | None]:
-    """The strides that the stock model's output layer reads."""
-    return [shape.stride for shape in input_shapes(alignment.stock.output, shapes_of(alignment.stock, Scaling()))]
-
-
-def ratios_of(alignment: Alignment) -> dict[int, float]:
-    """File index -> the stride ratio of the stock row in whose place it stands."""
-    stock = shapes_of(alignment.stock, Scaling())
-    ratios = {}
-    for old, new in alignment.rows.items():
-        before, after = input_shapes(alignment.stock[old], stock)[0].stride, stock[old].stride
-        if before and after and len(alignment.stock[old].raw_sources) == 1:
-            ratios[new] = after / before
-    return ratios

@@ -16,7 +16,7 @@ from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
-from .alignment import Alignment, align, clashes, ratios_of, shapes_or_none
+from .alignment import Alignment, align, clashes, shapes_or_none
 from .findings import Correction, Finding
 from .wiring.decision import Verdict, infer
 
@@ -140,7 +140,7 @@ class Context:
             return Verdict()
         comments = {layer.index: self.document.comment_index(layer.index) for layer in self.layers}
         numbers = {index: comment[0] for index, comment in comments.items() if comment}
-        return infer(self.layers, numbers, self.alignment, ratios_of(self.alignment) if self.alignment else {})
+        return infer(self.layers, numbers, self.alignment, self.alignment.ratios if self.alignment else {})
 
     @cached_property
     def corrected_layers(self) -> list[Layer]:

@@ -11,7 +11,7 @@ from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of
 from ..core.packed import packed_problem
 from ..core.shapes import stride_ratio
 from ..wording import counted, numbers
-from .alignment import input_shapes, levels_of, ratios_of
+from .alignment import input_shapes
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
 from .wiring.network import Slot
@@ -234,9 +234,9 @@ def _changed_strides(subject: Context) -> Iterator[Finding]:
     if alignment is None or shapes is None or not alignment.is_sure or subject.slow_rows:
         return
     levels = [shape.stride for shape in input_shapes(subject.output, shapes)]
-    if None in levels or levels[:1] == levels_of(alignment)[:1]:
+    if None in levels or levels[:1] == alignment.levels[:1]:
         return  # what one row does not do, another does
-    usual = ratios_of(alignment)
+    usual = alignment.ratios
     for index in sorted(usual):
         layer, stock = subject.layers[index], alignment.stock[alignment.stock_row[index]]
         ratio = stride_ratio(layer) if len(layer.raw_sources) == 1 else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from support.damages import Damaged, damages
 
-from lska_surgeon.checks.alignment import align, ratios_of
+from lska_surgeon.checks.alignment import align
 from lska_surgeon.checks.wiring.cost import WEIGHTS
 from lska_surgeon.checks.wiring.decision import infer
 from lska_surgeon.modelfile.document import Document
@@ -25,7 +25,7 @@ def restored(nets: Sequence[Damaged], weights: Mapping[str, float]) -> tuple[flo
         layers = document.layers
         comments = {i: found[0] for i in range(len(layers)) if (found := document.comment_index(i))}
         alignment = align(layers)
-        verdict = infer(layers, comments, alignment, ratios_of(alignment) if alignment else {}, weights)
+        verdict = infer(layers, comments, alignment, alignment.ratios if alignment else {}, weights)
         sources = [list(layer.sources) for layer in layers]
         for (row, slot), source in verdict.fixes.items():
             sources[row][slot] = source
