@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import MisfitError, PositionError
 from .graph import IMAGE, SECTIONS, Graph, Layer, Scaling
-from .replacing import ShapedGraph, ancestors, words_of
+from .replacing import ShapedGraph, ancestors, refuse_unbuildable, words_of
 from .shapes import is_number, shapes_of
 from .surgery import NewRow, Ref, Rewrite, assemble
 
@@ -37,9 +37,9 @@ def add_level(model: ShapedGraph, level: str) -> Rewrite:
     if wanted in steps.by_stride:
         raise PositionError(f"{model.graph.name} has {level} already: its output layer reads {have}")
     if wanted == steps.strides[0] / 2:
-        return steps.finer(level)
+        return refuse_unbuildable(model, steps.finer(level))
     if wanted == steps.strides[-1] * 2:
-        return steps.coarser(level)
+        return refuse_unbuildable(model, steps.coarser(level))
     near = [f"p{_exponent(one)}" for one in (steps.strides[0] / 2, steps.strides[-1] * 2) if _exponent(one) in _LEVELS]
     raise PositionError(f"{level} is not next to {have}: add {' or '.join(near)}")
 
@@ -164,7 +164,9 @@ class _Levels:
                 if source not in steps_down and source != finer:
                     down_copies[source] = new_top
         wider = self._factor(coarsest, finer)
-        down = [*self._copies(steps_down[:-1], down_copies, wider), *self._copies(steps_down[-1:], down_copies, 1.0)]
+        joins = next((at for at, row in enumerate(steps_down) if self.parts.is_fusion(graph[row])), len(steps_down) - 1)
+        down = self._copies(steps_down[:joins], down_copies, wider)  # what follows is as wide as in the level before
+        down += self._copies(steps_down[joins:], down_copies, 1.0)
         rows: list[Ref] = []
         for layer in graph:
             rows.append(layer.index)
@@ -312,6 +314,9 @@ class _Levels:
             if width_of is not None:
                 factor = self._factor(width_of, rows[-1])
             args = _narrowed(layer, factor)
+            width = args[0] if layer.kind.width == "scaled" and args and is_number(args[0]) else None
+            if width is not None and self.model.scaling.channels(width) % layer.kind.multiple:
+                args = layer.args  # no such width: the level keeps that of its neighbour
             row = NewRow(layer.section, sources, layer.repeats, layer.block, args)
             copies[index] = row
             made.append(row)

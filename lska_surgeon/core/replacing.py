@@ -99,7 +99,9 @@ def remove_rows(model: ShapedGraph, rows: Sequence[int]) -> Rewrite:
             f"{model.named(index)} makes {_shape_in_words(here)} of {_shape_in_words(before)}: only a row that keeps "
             "its source's shape can go; lska-surgeon replace puts another block in its place"
         )
-    return assemble(graph, [x.index for x in graph if x.index not in rows], past(graph, rows))
+    return refuse_unbuildable(
+        model, assemble(graph, [x.index for x in graph if x.index not in rows], past(graph, rows))
+    )
 
 
 def swap_backbone(model: ShapedGraph, donor: ShapedGraph) -> Rewrite:
@@ -124,7 +126,7 @@ def swap_backbone(model: ShapedGraph, donor: ShapedGraph) -> Rewrite:
         graph = replace_blocks(graph, other)
     rows: list[Ref] = [*made.values(), *(layer.index for layer in graph if layer.section != SECTIONS[0])]
     rewrite = assemble(graph, rows, lambda source, _: made[levels[source]] if source in levels else source)
-    _refuse_other_strides(model, rewrite)
+    refuse_unbuildable(model, rewrite)
     return rewrite
 
 
@@ -379,20 +381,33 @@ def _refuse_misfits(model: ShapedGraph, rewrite: Rewrite, ends: Mapping[int, int
         widths = old.kind.is_fusion or len(old.raw_sources) > 1 or None in (here.channels, before.channels)
         if not strides or not (widths or here.channels == before.channels):
             raise MisfitError(f"{_needs(model, range(start, end + 1))}, and {layer.block} {_shape_in_words(here)}")
-    _refuse_other_strides(model, rewrite)
+    refuse_unbuildable(model, rewrite)
 
 
-def _refuse_other_strides(model: ShapedGraph, rewrite: Rewrite) -> None:
-    """Refuse an edit after which maps of several sizes, or of several widths that are added, come together."""
+def refuse_unbuildable(model: ShapedGraph, rewrite: Rewrite) -> Rewrite:
+    """Refuse an edit after which maps of several sizes, or of several widths that are added, come together.
+
+    And one after which modules that stand one behind another, as a row's repeats, get another width than they give.
+    """
     after = shapes_of(rewrite.after, model.scaling)
     for layer in rewrite.after:
         read = [after[source] for source in layer.sources if source != IMAGE]
-        if layer.kind.is_fusion and len({one.stride for one in read} - {None}) > 1:
+        kind, here = layer.kind, f"row {layer.index} ({layer.block})"
+        if kind.is_fusion and len({one.stride for one in read} - {None}) > 1:
             found = ", ".join(f"{source} ({after[source].stride:g})" for source in layer.sources if source != IMAGE)
-            raise MisfitError(f"row {layer.index} ({layer.block}) would join maps of several strides: {found}")
-        if layer.kind.is_fusion and layer.kind.width != "sum" and len({one.channels for one in read} - {None}) > 1:
+            raise MisfitError(f"{here} would join maps of several strides: {found}")
+        if kind.is_fusion and kind.width != "sum" and len({one.channels for one in read} - {None}) > 1:
             found = ", ".join(f"{source} ({after[source].channels})" for source in layer.sources if source != IMAGE)
-            raise MisfitError(f"row {layer.index} ({layer.block}) adds maps, which would have several widths: {found}")
+            raise MisfitError(f"{here} adds maps, which would have several widths: {found}")
+        times, width = model.scaling.repeats(layer.repeats), after[layer.index].channels
+        given = read[0].channels if read else None
+        repeated = times > 1 and kind.width == "scaled" and not kind.takes_repeats
+        if repeated and given is not None and width is not None and given != width:
+            raise MisfitError(
+                f"{here} would stand {times} times in a row, and gets {given} channels where it gives {width}: "
+                "say --repeats 1"
+            )
+    return rewrite
 
 
 # Another backbone.

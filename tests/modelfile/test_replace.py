@@ -98,6 +98,8 @@ BUILT = [
     ("rtdetr-l.yaml", GraphEdit("replace", "backbone", "yolov9c.yaml")),
     ("yolov5n.yaml", GraphEdit("add", "p2")),
     ("yolo11n.yaml", GraphEdit("add", "p6")),
+    ("yolov6n.yaml", GraphEdit("add", "p6")),  # some of whose rows stand several times
+    ("yolo12n.yaml", GraphEdit("add", "p2")),  # whose blocks can't be as narrow as that level would be
     ("yolo26n.yaml", GraphEdit("drop", "p5")),
     ("yolov8n.yaml", GraphEdit("drop", "p3")),
     ("yolov8n.yaml", GraphEdit("remove", "SPPF")),
@@ -154,6 +156,10 @@ ERRORS = [
     ("replace yolov8s.yaml --at neck --by C3 --args w,(", "can't read '(' in --args: write numbers, words and lists"),
     ("replace yolov8s.yaml --at neck --by C3 --args w,os.system(1)", "can't read 'os.system(1)' in --args"),
     ("replace yolov8s.yaml --at neck --by C3 --repeats 0", "--repeats 0 is out of range: a row has 1 to 1000"),
+    (
+        "replace yolov8s.yaml --at 1 --by Conv --repeats 6",
+        "row 1 (Conv) would stand 2 times in a row, and gets 32 channels",
+    ),
     ("replace yolov8s.yaml --at head --by C2f", "C2f does not fit row 22 (Detect), which is the output layer"),
     ("replace yolov8s.yaml --at 12 --by Segment", "Segment does not fit row 12 (C2f), which is no output layer"),
     ("replace yolov8s.yaml --at neck --by Concat", "Concat joins several layers, and row 12 (C2f) reads one"),
