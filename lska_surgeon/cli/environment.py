@@ -84,8 +84,8 @@ def autoload(how: Presentation, action: Any) -> int:
 def doctor(how: Presentation, **asked: Any) -> int:
     """Show the versions of what is installed here, and the known traps of this environment with their remedies.
 
-    Such as a torchvision that does not match torch, an Ultralytics that is too old, changed, or hidden by a clone of
-    its repository, or a settings folder that can't be written. Exit code 1 when there is a trap.
+    Such as a torchvision that does not match torch, an Ultralytics that calls what NumPy or torch have no longer, a
+    module that a fork lacks, or a settings folder that can't be written. Exit code 1 when there is a trap.
 
     With --try, every step is tried with each MODEL: positions, check, build, flops, insert, graft, train, resume,
     export, ungraft; in a temporary folder, with a few images that are made there, and without a network. Each is
