@@ -31,6 +31,7 @@ from lska_surgeon.modelfile.sources import stock_models, without_scale
 from lska_surgeon.nn import named_operators
 from lska_surgeon.recipes.recipe import read_recipe
 from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.trial import REFUSED, STEPS, UNABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
@@ -332,3 +333,14 @@ def test_the_table_of_support_says_what_is_there(request: pytest.FixtureRequest,
     shown = [line for line in section[2].splitlines() if line.startswith("| yolo") or line.startswith("| rtdetr")]
     assert [row for row in shown if row.split()[1] in HERE] == rows
     assert [row.split()[1] for row in shown] == MODELS
+
+
+def test_the_table_of_forks_has_a_column_for_every_step_and_says_why_one_is_not_right() -> None:
+    text = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- fork table: start -->")[2].partition("<!-- fork table: end -->")[0]
+    header, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert re.findall(r"[a-z]+", header) == [step.name for step in STEPS]
+    words = {word for row in rows for word in re.findall(r"[a-z]+", row.split("|", 2)[2])}
+    assert words <= {"right", "not", "tried", REFUSED, UNABLE}
+    for word in words & {REFUSED, UNABLE}:
+        assert f" {word}: " in table

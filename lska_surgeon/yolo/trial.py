@@ -123,7 +123,7 @@ class _Outcome:
 
     @property
     def reason(self) -> str:
-        """What it said of its failure, in one line."""
+        """Why it failed, in one line."""
         if self.code is None:
             return f"it took more than {LIMIT:.0f} seconds"
         if self.code < 0:
@@ -134,6 +134,7 @@ class _Outcome:
 
     @property
     def result(self) -> str:
+        """What that is: a refusal is worded by a command."""
         if self.code == 0:
             return RIGHT
         if _RAISED.search(self.errors):
@@ -240,12 +241,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _environment(folder: Path) -> dict[str, str]:
     """What keeps a process from the network, and from all that lies outside of the folder."""
-    nowhere = "http://127.0.0.1:9"  # the port that discards
-    proxies = {
-        name: nowhere for what in ("http", "https", "all") for name in (f"{what}_proxy", f"{what}_proxy".upper())
-    }
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     return {
-        **proxies,
+        **dict.fromkeys(proxies, "http://127.0.0.1:9"),  # the port that discards
         **dict.fromkeys(("no_proxy", "NO_PROXY"), ""),
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
@@ -286,9 +284,7 @@ def attempts(models: Sequence[Subject], tell: Callable[[TriedStep], object]) -> 
         data = write_data(folder)
         done: list[TriedStep] = []
         for model, name in zip(models, write_models(folder, models)):
-            bench = _Bench(
-                folder, {"model": name, "stem": Path(name).stem, "data": data[model.task], "folder": str(folder)}
-            )
+            bench = _Bench(folder, {"model": name, "stem": Path(name).stem, "data": data[model.task]})
             for step in STEPS:
                 done.append(bench.attempt(step))
                 tell(done[-1])
