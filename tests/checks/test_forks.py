@@ -43,7 +43,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "project"
 
 
-@pytest.mark.parametrize("style", ["set", "branch", "star", "variables"])
+SLOW = [pytest.param(style, marks=pytest.mark.slow) for style in ("star", "variables")]
+
+
+@pytest.mark.parametrize("style", ["set", "branch", *SLOW])
 def test_a_release_builds_the_models_of_a_fork(style: str, project: Path) -> None:
     fork = make_fork(project.parent / "fork", style)
     done = surgeon("blocks", fork.root, "--write")
