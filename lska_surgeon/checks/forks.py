@@ -130,7 +130,7 @@ class _Case:
         own = list(made.arguments)
         if channels_first:
             own.insert(0, self.read if isinstance(self.frm, list) else self.read[0])
-        if (own, made.modules) != ([*theirs.arguments], theirs.modules):
+        if (own, made.keywords, made.modules) != ([*theirs.arguments], theirs.keywords, theirs.modules):
             return None
         if theirs.width == made.width:
             return Fraction(1)
@@ -157,7 +157,7 @@ class _Fork:
         self.package = package
         self.parser, self.released = ParserSource(package / "nn" / "tasks.py"), ParserSource(tasks)
         root = package.parent if package.name == "ultralytics" else package
-        self.name = re.sub(r"\W+", "_", root.resolve().name).strip("_").lower() or "fork"
+        self.name = re.sub(r"\W+", "_", root.resolve().name, flags=re.ASCII).strip("_").lower() or "fork"
         self.name = f"fork_{self.name}" if self.name[0].isdigit() else self.name
         self.root = root
         self.copies = Copies(package, release, f"{self.name}_blocks")

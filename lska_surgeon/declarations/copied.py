@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import keyword
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,9 +20,12 @@ from pathlib import Path
 from typing import NamedTuple, Union
 
 from ..core.blocks import STOCK
+from ..files import read_within
 
 _PACKAGE = "ultralytics"
 _TASKS = f"{_PACKAGE}.nn.tasks"
+_PARSER = "parser"  # what the copy of the fork's parser is called
+_MOST_BYTES = 2**22  # of a file; the largest of a fork's that is known has a twentieth of it
 _DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BUILTIN = frozenset(dir(builtins))
@@ -74,7 +78,7 @@ class _Files:
 
 def _parsed(path: Path, dotted: str, files: _Files) -> _File | None:
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace").replace("\r\n", "\n")
+        text = read_within(path, _MOST_BYTES).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
         return _File(path, dotted, text, ast.parse(text).body, files)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -291,6 +295,7 @@ class Copies:
         self.packages: dict[str, str] = {}
         self._copies: dict[str, _Copy] = {}
         self._parser: _Copy | None = None
+        self._names: dict[str, str] = {}
         self._released: dict[tuple[str, str], bool] = {}
 
     def class_of(self, module: str, name: str) -> tuple[_File, str] | None:
@@ -360,7 +365,7 @@ class Copies:
     @property
     def parser(self) -> str:
         """The file with the fork's parser, where that is added; it is to be read, and imports by full names."""
-        return f"{self.folder}/parser.py"
+        return f"{self.folder}/{_PARSER}.py"
 
     def add_parser(self, names: Iterable[str]) -> None:
         """Copy the fork's parser.
@@ -464,9 +469,14 @@ class Copies:
 
     def _called(self, file: _File) -> str:
         """What a copy is called: as its file, and where two are called so, with the folder in front."""
-        parts = [re.sub(r"\W", "_", part) for part in file.dotted.split(".")]
-        alike = [path for path in self.fork.root.rglob("*.py") if path.stem.lower() == file.path.stem.lower()]
-        return "_".join(parts[-2:]) if len(alike) > 1 and len(parts) > 2 else parts[-1]
+        if file.dotted not in self._names:
+            parts = [re.sub(r"\W", "_", part, flags=re.ASCII) for part in file.dotted.split(".")]
+            alike = [path for path in self.fork.root.rglob("*.py") if path.stem.lower() == file.path.stem.lower()]
+            name = "_".join(parts[-2:]) if len(alike) > 1 and len(parts) > 2 else parts[-1]
+            name = f"of_{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
+            same = sum(one.lower() == name.lower() for one in (*self._names.values(), _PARSER))
+            self._names[file.dotted] = f"{name}_{same + 1}" if same else name
+        return self._names[file.dotted]
 
     def _text(self, dotted: str, copy: _Copy) -> str:
         file = self._file(dotted)

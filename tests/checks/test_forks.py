@@ -139,12 +139,12 @@ def test_the_folder_has_to_be_a_fork_and_not_the_one_that_is_imported(
 
 
 def test_nothing_is_overwritten_without_force(project: Path) -> None:
-    fork = make_fork(project.parent / "fork", "set")
+    fork = make_fork(project.parent / "2 forks-我的", "set")  # no name of Python's
     assert surgeon("blocks", fork.root, "--write").exit_code == 0
     Path("lska-surgeon.toml").unlink()
     done = surgeon("blocks", fork.root, "--write")
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1].startswith("Error: fork_blocks/__init__.py exists: ")
+    assert done.stderr.splitlines()[-1].startswith("Error: fork_2_forks_blocks/__init__.py exists: ")
     assert not Path("lska-surgeon.toml").exists()
     assert surgeon("blocks", fork.root, "--write", "--force").exit_code == 0
 
