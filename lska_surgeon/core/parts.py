@@ -363,7 +363,7 @@ class Parts:
         rows = [
             layer
             for layer in self.graph
-            if layer.section == "head" and layer not in self.graph.outputs and self._is_one_map(layer)
+            if layer.section == "head" and layer not in self.graph.outputs and not layer.kind.gives
             if len(set(layer.sources)) > 1 and not self.is_fusion(layer) and layer.index not in self.neck
         ]
         if rows:

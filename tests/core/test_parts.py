@@ -263,3 +263,14 @@ def test_nothing_goes_between_a_list_of_maps_and_the_rows_that_pick_from_it(tmp_
         with pytest.raises(PositionError, match="a list of maps, from which 1, 2 take one each"):
             ls.insert(path, at)
     assert [site.layer for site in ls.positions(path).named["head"]] == [1, 2]
+
+
+def test_a_neck_in_one_row_is_said_to_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    rows = ["- [[4, 6, 9], 1, MyNeck, [256]]", *(f"- [10, 1, GetLayer, [{n}]]" for n in range(3))]
+    rows += [f"- [{11 + n}, 3, C2f, [256]]" for n in range(3)] + ["- [[14, 15, 16], 1, Detect, [nc]]"]
+    path.write_text(f"nc: 80\n{BACKBONE}head:\n" + "".join(f"  {row}\n" for row in rows), encoding="utf-8")
+    (note,) = (note for note in ls.positions(path).notes if "neck" in note)
+    assert note.startswith("neck leaves out 10 (MyNeck: strides 8, 16, 32): a fusion has inputs of one stride")
+    with pytest.raises(PositionError, match="neck leaves out 10"):
+        ls.insert(path, "neck")
