@@ -227,7 +227,7 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
 def _hints(layers: Sequence[Layer], parsed: Sequence[ParsedLayer]) -> Iterator[tuple[int, float]]:
     """What the classes of a fork's rows speak of, for each that says it: stride out over stride in."""
     for layer, row in zip(layers, parsed):
-        rule, number = layer.kind.hint or ("", 0)
+        rule, number = layer.kind.hint if layer.kind.hint and len(layer.raw_sources) == 1 else ("", 0)
         if rule == "fixed":
             yield layer.index, number
         elif rule == "built":

@@ -13,10 +13,14 @@ from .python_files import Found, PythonFile
 
 _DEEPEST = 20  # base classes that are followed
 _STRIDES = ("s", "stride", "strides")
-#: What says that a class may change the size of its map.
+#: What says that a class may change the size of its map: in its layers, and in what it does with a map.
 _RESIZES = re.compile(
-    r"upsample|pixelshuffle|pixelunshuffle|convtranspose|interpolate|::2|stride=\(?[2s]|strides=2|downsample"
-    r"|(max|avg)pool2d\(2|(max|avg)_pool2d\(|, 3, 2[,)]|, 2, 2\)|, k, s|dwt|wavelet|unfold|adaptive\w*pool",
+    r"upsample|convtranspose|stride=\(?[2s]|strides=2|\bs=2\b|downsample|(max|avg)pool2d\(2|adaptive\w*pool"
+    r"|, 3, 2[,)]|, 2, 2\)|, k, s",
+    re.IGNORECASE,
+)
+_REARRANGES = re.compile(
+    r"upsample|(un)?pixel_?(un)?shuffle|interpolate|::2|downsample|(max|avg)_pool2d\(|dwt|wavelet|unfold|rearrange",
     re.IGNORECASE,
 )
 _JOINS = re.compile(r"(^|\.)(cat|concat|stack)$")
@@ -47,7 +51,7 @@ class ClassFacts:
         constructor: what it is built from; None where that is not known, or anything goes (`*args`).
         takes_list: whether `forward` takes several maps; None where that can't be told.
         keeps_size: whether nothing in it changes the size of a map, as far as its own words go: a hint.
-        stride: which argument of the constructor says the stride, and what it is by default; None for none.
+        stride: which argument of the constructor says the stride, and what it is by default: a hint; None for none.
     """
 
     file: Path
@@ -76,14 +80,15 @@ def facts_of(found: Found | None) -> ClassFacts | None:
     init = next((each["__init__"] for each in methods if "__init__" in each), None)
     forward = next((each["forward"] for each in methods if "forward" in each), None)
     body = "\n".join(ast.unparse(part) for part in (init, forward) if part)
+    rearranges = forward is None or bool(_REARRANGES.search(body))
     names = [argument.arg for argument in init.args.args[1:]] if init else []
     at = next((at for at, name in enumerate(names) if name in _STRIDES), None)
     return ClassFacts(
         *(found.source.path, node.lineno, tuple(dict.fromkeys(bases))),
         constructor=_constructor(found.source, node),
         takes_list=_takes_list(forward) if forward else None,
-        keeps_size=at is None and forward is not None and not _RESIZES.search(body),
-        stride=None if at is None or init is None else (at, _default(init, at)),
+        keeps_size=at is None and not rearranges and not _RESIZES.search(body),
+        stride=None if at is None or init is None or rearranges else (at, _default(init, at)),
     )
 
 

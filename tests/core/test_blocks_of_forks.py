@@ -125,6 +125,7 @@ def test_what_a_class_says_of_itself_is_in_its_row(
         assert (attention.role, attention.width, attention.is_beside) == ("operator", "source", True)
         assert (fold.role, fold.is_beside, fold.is_known) == ("other", False, False)
         assert not joined.is_beside
+        assert (attention.hint, fold.hint) == (("fixed", 1), None)
         assert blocks["C2f"] is STOCK["C2f"]
         assert blocks["Nobodys"] == STOCK["Nobodys"]
     style = replace(
