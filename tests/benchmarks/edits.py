@@ -113,7 +113,12 @@ def table(runs: list[dict[str, Any]]) -> str:
 def _cell(run: dict[str, Any] | None) -> str:
     if run is None or "refused" in run:
         return "-"
-    return f"{run['exact']:.0%} / {1 - run['new']:.0%}"
+    return f"{_percent(run['exact'])} / {_percent(1 - run['new'])}"
+
+
+def _percent(share: float) -> str:
+    """Never all of what is less, or nothing of what is more."""
+    return f"{min(max(share, 0.01), 0.99):.0%}" if 0 < share < 1 else f"{share:.0%}"
 
 
 @click.command()
