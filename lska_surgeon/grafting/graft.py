@@ -124,15 +124,14 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
 
     Raises:
         ChangedOutputsError: the outputs would differ although the operators are to be the identity.
-        CheckpointError: layers have no place in the target and `identity` asks for the same outputs.
+        CheckpointError: the outputs can't be compared, or are no numbers.
     """
     checkpoint = plan.checkpoint
-    if plan.lost and identity is not False:
+    if plan.lost and identity:
         lost = few([f"{index} ({plan.rewrite.before[index].block})" for index in plan.lost], _MOST_LISTED)
-        raise CheckpointError(
-            f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}, so it can't predict the "
-            "same; add --init default to graft what fits and drop the rest"
-        )
+        where = f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}"
+        problem = f"{where}, so it can't predict the same"
+        raise ChangedOutputsError(f"{problem}; add --init default to graft what fits and drop the rest", problem)
     stride = _coarsest_stride(plan.rewrite.after)
     more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model(), stride)}
     widths: list[int | None] = []

@@ -226,6 +226,15 @@ def test_the_report_says_the_share_first_and_what_names_alone_give(
     assert set(told["certificate"]) >= {"runs", "skipped", "max_delta", "dtype", "torch", "of", "shares", "rows"}
 
 
+def test_two_untrained_networks_share_what_fits(bases: Callable[..., Checkpoint], tmp_path: Path) -> None:
+    """As an ablation starts a pair: operators as they are built, other outputs or not."""
+    path = tmp_path / "yolov8n-mine.yaml"
+    path.write_text(pyyaml.safe_dump(replaced(r6=["C3k2", [512, True]]), sort_keys=False))
+    done = graft(plan_graft_into(bases(), str(path)), identity=None, seed=1)
+    assert len(done.dropped) > 0
+    assert len(done.copied) > 200
+
+
 def test_there_is_no_way_back_out_of_another_network(bases: Callable[..., Checkpoint], tmp_path: Path) -> None:
     done = carried_into(bases(), stock("yolov8n-p2"), tmp_path)
     path = tmp_path / "p2.pt"

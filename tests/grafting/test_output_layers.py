@@ -97,6 +97,15 @@ def test_output_layers_without_a_level_in_common(base: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out.pt").exists()
 
 
+def test_training_says_how_to_start_from_another_network(base: Path, tmp_path: Path) -> None:
+    refused = surgeon("train", variant(tmp_path, "yolov8n-p2"), "--graft", base, "data=coco8.yaml", "epochs=1")
+    assert refused.exit_code == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "has no row for layer 22 (Detect)" in refused.stderr
+    assert "--init default, and train that" in refused.stderr
+    assert "drop the rest" not in refused.stderr
+
+
 def test_training_goes_on(base: Path, tmp_path: Path) -> None:
     """What Ultralytics trains is what it builds from the product's YAML: the record is in it."""
     assert grafted(base, variant(tmp_path, "yolov8n-p2")).exit_code == 0
