@@ -11,7 +11,7 @@ a `Kernel`. `C2fLSKA(64, 64, 2, True, {"k": 35})`. One whose plain block the ins
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -94,6 +94,7 @@ class BottleneckLSKA(Host, plain.Bottleneck):
 
     @classmethod
     def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
+        _refuse_more(module, {"cv1", "cv2"})
         module.lska = _operator_beside(module.cv2.conv, kernel, module.cv2.conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +115,10 @@ class ResidualHost(Host):
         bottlenecks = [inner for inner in module.modules() if type(inner) in hosts]
         if not bottlenecks:
             name = type(module).__name__.replace("LSKA", "")
-            raise BuildError(f"{name} has no bottleneck to hold an operator (one with area attention has none)")
+            names = {type(inner).__name__ for inner in module.modules()}
+            own = {name for name in names if plain.Bottleneck.__name__ in name}
+            why = f"its own are {', '.join(sorted(own))}" if own else "one with area attention has none"
+            raise BuildError(f"{name} has no bottleneck to hold an operator ({why})")
         for bottleneck in bottlenecks:
             hosts[type(bottleneck)].convert(bottleneck, kernel)
 
@@ -146,6 +150,7 @@ class PoolingHost(Host):
 
     @classmethod
     def _insert(cls, module: nn.Module, kernel: AnyOperator) -> None:
+        _refuse_more(module, {"m", "cv1", "cv2", "cv3", "cv4", "cv5"})
         conv = getattr(module, cls.last).conv
         module.lska = _operator_beside(conv, kernel, conv.in_channels)
 
@@ -259,6 +264,16 @@ def attach(module: nn.Module, kernel: AnyOperator, block: str | None = None) -> 
     if type(module) is not host.plain_block():
         raise BuildError(f"{name} is made from a plain {host.plain_block().__name__}, found {given}")
     return host.convert(module, kernel)
+
+
+def _refuse_more(module: nn.Module, parts: Collection[str]) -> None:
+    """Refuse a block to which a fork has added something that the host's `forward` would leave out."""
+    more = sorted({name for name, _ in module.named_children()} - {*parts})
+    if more:
+        name = next(cls.__name__ for cls in type(module).__mro__ if not issubclass(cls, Host))
+        raise BuildError(
+            f"{name} has parts of this ultralytics' own ({', '.join(more)}): no operator goes inside of it"
+        )
 
 
 def _operator_beside(conv: nn.Conv2d, kernel: AnyOperator, channels: int) -> Operator:

@@ -208,6 +208,18 @@ def test_a_block_is_not_converted_twice_nor_into_another() -> None:
         attach(plain.C2f(C, C), kernel, "SPPFLSKA")
 
 
+@pytest.mark.parametrize("block", ["Bottleneck", "SPPF"])
+def test_a_block_with_parts_that_the_host_would_leave_out_is_refused(block: str) -> None:
+    """As in forks that put attention of their own into Bottleneck."""
+    module = getattr(plain, block)(C, C)
+    module.attention = nn.Identity()
+    with pytest.raises(
+        BuildError, match=rf"^{block} has parts of this ultralytics' own \(attention\): no operator goes"
+    ):
+        attach(module, KERNELS[0])
+    assert type(module) is getattr(plain, block)
+
+
 @pytest.mark.skipif(not hasattr(plain, "A2C2f"), reason="this ultralytics has no A2C2f")
 def test_area_attention_has_no_bottleneck() -> None:
     block = plain.A2C2f(C, C, 1, True, 1)
