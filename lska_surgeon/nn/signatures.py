@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from ..declarations.guess import WIDTH, WIDTH_OUT
 from ..declarations.scan import REPEATS, UNCLEAR, likely_values
 from ..wording import a_value
 from .declared import class_of, raised, users_code
-from .first_run import MAP_SIDES, evaluated
+from .first_run import MAP_SIDES, evaluated, on_the_smallest
 
 _WIDTHS = (64, 128)  # that a class is tried on
 _OUT = 192  # the width that a convolution is to give; some blocks only give the one that they get
@@ -77,10 +78,11 @@ def try_class(block: CustomModule, folder: Path) -> Tried:
 
 
 class _Given(NamedTuple):
-    """Width and side of what a class gave, for one map of a width and a side; several maps where it reads those."""
+    """Width and side of what a class gave, for maps of a side."""
 
     width: int
     side: int
+    read: int
 
 
 class _Trial:
@@ -158,11 +160,11 @@ class _Trial:
         wide = self._given(rows[1], [_WIDTHS[1]] * count) if narrow else None
         if not narrow or not wide:
             return None
-        strides = {side / one.side for side, one in zip(MAP_SIDES, narrow)}
+        strides = {one.read / one.side for one in narrow}
         stride = strides.pop()
         if strides or math.log2(stride) % 1:
-            sides = " and ".join(str(one.side) for one in narrow)
-            self._say(rows[0], f"gives maps of {sides} pixels for those of {' and '.join(map(str, MAP_SIDES))}")
+            sides, given = (" and ".join(str(side) for side in sides) for sides in zip(*(one[1:] for one in narrow)))
+            self._say(rows[0], f"gives maps of {sides} pixels for those of {given}")
             return None
         changed = None if stride == 1 else stride
         widths = (narrow[0].width, wide[0].width)
@@ -188,12 +190,15 @@ class _Trial:
 
     def _given(self, row: list[Any], read: list[int]) -> list[_Given] | None:
         """What comes of maps of each size; None where the class fails, or gives no map."""
+        ends = MAP_SIDES[:1]  # on the CPU, where attention of all pixels to all takes memory
         for device in ("meta", "cpu"):
             try:
                 with _quietly(), torch.device(device):
                     module = self.cls(*row)
                     with evaluated(module):
-                        shapes = [_shape(module(_maps(read, side))) for side in MAP_SIDES]
+                        shapes = on_the_smallest(
+                            partial(_shapes, module, read), MAP_SIDES if device == "meta" else ends
+                        )
             except (Exception, SystemExit) as error:  # a class of the user's may raise anything
                 problem = raised(error)
                 if device == "meta" and (isinstance(error, NotImplementedError) or "meta" in str(error)):
@@ -244,13 +249,18 @@ def _maps(read: Sequence[int], side: int) -> Any:
     return maps if len(maps) > 1 else maps[0]
 
 
-def _shape(given: Any) -> _Given | str:
+def _shapes(module: nn.Module, read: Sequence[int], side: int) -> list[_Given | str]:
+    """What comes of maps of a side, and of twice as large ones."""
+    return [_shape(module(_maps(read, one)), one) for one in (side, 2 * side)]
+
+
+def _shape(given: Any, read: int) -> _Given | str:
     """Width and side of a map; any other value in words."""
     if not isinstance(given, torch.Tensor):
         return a_value(given)
     shape = list(given.shape)
     if len(shape) == 4 and shape[0] == 2 and shape[2] == shape[3]:
-        return _Given(shape[1], shape[2])
+        return _Given(shape[1], shape[2], read)
     return "x".join(map(str, shape))
 
 

@@ -323,6 +323,15 @@ class Counted(nn.Module):  # nothing that shapes alone can run
         return x * float(numpy.asarray(x.detach().mean().item()))
 
 
+class Mirrored(nn.Module):  # a border as wide as a small map
+    def __init__(self, dim):
+        super().__init__()
+        self.pad = nn.ReflectionPad2d(40)
+        self.conv = nn.Conv2d(dim, dim, 81, groups=dim)
+    def forward(self, x):
+        return x * self.conv(self.pad(x))
+
+
 class Weighted(nn.Module):
     def __init__(self, length):
         super().__init__()
@@ -359,6 +368,7 @@ FOUND = {
     "Shuffled": CustomModule("Shuffled", "kinds.py:Shuffled", "attention", args=(3, C2)),
     "Squeezed": CustomModule("Squeezed", "kinds.py:Squeezed", "attention", True, stride=2, width="c/2"),
     "Counted": CustomModule("Counted", "kinds.py:Counted", "attention"),
+    "Mirrored": CustomModule("Mirrored", "kinds.py:Mirrored", "attention", True),
     "Weighted": CustomModule("Weighted", "kinds.py:Weighted", "add", args=(2,)),
     "Kernelled": CustomModule("Kernelled", "kinds.py:Kernelled", "Conv"),
     "OneWidth": CustomModule("OneWidth", "kinds.py:OneWidth", "attention", True),
