@@ -139,6 +139,8 @@ TORCH = "this needs torch"
 LIGHT = {
     "insert yolov8n.yaml --at neck -o x.yaml": "",
     "insert yolov8n.yaml --at neck --op timm:se -o y.yaml": "",
+    "replace yolov8n.yaml --at neck --by C3k2 -o z.yaml": "",
+    "levels yolov8n.yaml --add p2 -o l.yaml": "",
     "remove v.yaml -o base.yaml": "",
     "positions yolov8n.yaml": "",
     "check v.yaml": "",
@@ -249,6 +251,8 @@ TIMM = 'timm:se needs timm, which is not installed: pip install "lska-surgeon[ti
 PLAIN = {
     "insert yolov8n.yaml --at neck --op timm:se -o x.yaml": "",
     "insert tiny.yaml --at neck --op timm:se -o y.yaml": "",
+    "replace yolov8n.yaml --at neck --by C3k2 -o z.yaml": "",
+    "levels yolov8n.yaml --add p2 -o l.yaml": "",
     "remove v.yaml -o base.yaml": "",
     "positions yolov8n.yaml": "",
     "check --build v.yaml": "",

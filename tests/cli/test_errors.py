@@ -181,7 +181,7 @@ ERRORS = {
     ),
     "report recipe.yaml -o x.pdf": "x.pdf does not end in .html, by which a browser would know it: try -o x.html",
     "report recipe.yaml -o -": "a .html can't go to standard output: give a file name, such as -o out.html",
-    "xyzzy": "no command 'xyzzy': there are insert, remove, ",
+    "xyzzy": "no command 'xyzzy': there are insert, replace, ",
     "compare a.yaml b.yaml": "no command 'compare' (did you mean diff?)",
     "Plot tiny.yaml": "no command 'Plot' (did you mean draw?)",
     **dict.fromkeys(

@@ -20,6 +20,8 @@ JSON = {
         "yolov8n.yaml --at neck",
         "base scale output params_added sites index_map notes diff",
     ),
+    "replace": ("yolov8n.yaml --at neck --by C3k2", "base scale output edits rows gone index_map notes diff"),
+    "levels": ("yolov8n.yaml --add p2", "base scale output edits rows gone index_map notes diff"),
     "remove": (VARIANT, "variant output index_map notes diff"),
     "positions": ("yolov8n.yaml", "model scale layers positions"),
     "check": (VARIANT, "ok files unread"),
@@ -30,7 +32,7 @@ JSON = {
     "flops": ("yolov8n.yaml --imgsz 64", "unit imgsz batch fused models"),
     "diff": (
         f"yolov8n.yaml {VARIANT}",
-        "different before after compared settings added removed changed rewired index_map costs",
+        "different before after compared settings added removed changed rewired strides index_map costs",
     ),
     "variants": (
         "recipe.yaml",
@@ -40,7 +42,7 @@ JSON = {
     "graft": ("things.pt --at sppf --k 11 --dry-run", None),
     "ungraft": ("grafted.pt --dry-run", "output removed certificate"),
     "inspect": ("things.pt", None),
-    "doctor": ("", "ok versions traps notes"),
+    "doctor": ("", "ok versions traps notes attempts package"),
 }
 #: Versions of the JSON, where it is not the first.
 SCHEMAS = {"check": 2, "diff": 2, "graft": 2, "insert": 2, "positions": 2}
