@@ -64,7 +64,7 @@ class Layout(NamedTuple):
         bands: top and bottom of each level.
         parts: name, left and right of the backbone, the neck and the output layer.
         width, height: of all.
-        beside: room at the left of the output layer's box for the names of positions.
+        beside: for each box, room at its left for the names of positions on its arrows.
     """
 
     grid: Grid
@@ -74,7 +74,7 @@ class Layout(NamedTuple):
     parts: Sequence[tuple[str, float, float]]
     width: float
     height: float
-    beside: float
+    beside: Sequence[float]
 
 
 def mark_width(name: str) -> float:
@@ -107,7 +107,10 @@ class _Rows(NamedTuple):
 def _rows(figure: Figure, grid: Grid, corridors: Sequence[int], pins: Counter[int]) -> _Rows:
     """Where everything stands from above, with so many tracks in each corridor and pins at each box."""
     output = grid.columns[-1].nodes[-1]
-    tall = [max(_height(node), _PIN * pins[node.index] + 2 * _PADDING) for node in figure.nodes]
+    tall = [
+        max(_height(node), (_OUTPUT_PIN if beside else _PIN) * pins[node.index] + 2 * _PADDING)
+        for node, beside in zip(figure.nodes, _beside(figure))
+    ]
     top, bottom = [0.0] * len(tall), [0.0] * len(tall)
     depths = [_CORRIDOR + _TRACK * tracks for tracks in corridors]
     bands, above = [], []
@@ -144,6 +147,13 @@ def _height(node: FigureNode) -> float:
     return 2 * _PADDING + LINE * len(node.lines) + marks
 
 
+def _beside(figure: Figure) -> list[float]:
+    room = dict.fromkeys((node.index for node in figure.nodes), 0.0)
+    for edge in figure.edges:
+        room[edge.consumer] = max([room[edge.consumer], *(mark_width(mark.name) + MARK_GAP for mark in edge.marks)])
+    return list(room.values())
+
+
 def _width(node: FigureNode) -> float:
     name, *details = node.lines
     lines = [width_of(name, TYPES["name"].size, bold=True), *(width_of(line, TYPES["detail"].size) for line in details)]
@@ -153,8 +163,7 @@ def _width(node: FigureNode) -> float:
 
 def _placed(figure: Figure, grid: Grid, rows: _Rows, routes: Routes) -> Layout:
     """All of it from left to right, with gutters as wide as the lanes in them."""
-    output = len(grid.columns) - 1
-    beside = max((mark_width(mark.name) + MARK_GAP for edge in figure.edges for mark in edge.marks), default=0.0)
+    beside = _beside(figure)
     x = MARGIN + LABELS
     left, right, gutters = [], [], []
     parts: dict[str, tuple[float, float]] = {}
@@ -162,8 +171,7 @@ def _placed(figure: Figure, grid: Grid, rows: _Rows, routes: Routes) -> Layout:
         gutters.append(x)
         x += 0.0 if number == 0 else max(_GUTTER, _FIRST_LANE + _LANE * routes.lanes_in(number) + _HEAD)
         left.append(x)
-        x += max([_NARROWEST, *(_width(figure.nodes[node]) for node in column.nodes)])
-        x += beside if number == output else 0.0
+        x += max(max(_NARROWEST, _width(figure.nodes[node])) + beside[node] for node in column.nodes)
         if column.part not in parts:
             x = max(x, left[-1] + width_of(column.part, TYPES["part"].size, bold=True))
         right.append(x)

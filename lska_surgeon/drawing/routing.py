@@ -176,9 +176,8 @@ class _Router:
         corridor, and then pins stand closer.
         """
         wires.sort(key=lambda wire: (wire.leaves, wire.source))
-        marked = any(edge.marks for edge in self.figure.edges)
-        output = bool(wires) and wires[0].consumer == self.grid.columns[-1].nodes[-1]
-        apart = _MARKED if marked and output else _PINS
+        here = {self.figure.nodes[wire.consumer].index for wire in wires}
+        apart = _MARKED if any(edge.marks and edge.consumer in here for edge in self.figure.edges) else _PINS
         for wire in wires:
             if wire.way == "direct" and self._fits(wire, wire.leaves, apart):
                 self._pin(wire, wire.leaves)

@@ -106,8 +106,8 @@ def _network(figure: Figure, layout: Layout) -> Iterator[Group]:
     pairs = list(zip(figure.edges, layout.wires))
     for edge, points in sorted(pairs, key=lambda pair: (PLAIN, NEW, REWIRED).index(pair[0].state)):
         yield Group((Polyline(points, edge.state),), f"edge-{edge.source}-{edge.consumer}-{edge.slot}", edge.title)
-    for node, rect in zip(figure.nodes, layout.boxes):
-        yield _box(node, rect, layout.beside if node is figure.nodes[-1] else 0.0)
+    for node, rect, beside in zip(figure.nodes, layout.boxes, layout.beside):
+        yield _box(node, rect, beside)
         x = rect.middle[0] - (sum(mark_width(mark.name) + MARK_GAP for mark in node.marks) - MARK_GAP) / 2
         yield from _marks(node.marks, node.index, x, rect.bottom - MARK_HEIGHT - 4)
     for edge, points in pairs:

@@ -6,7 +6,7 @@ import json
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support import builds, images
 
@@ -146,7 +146,11 @@ def networks(draw: st.DrawFn) -> str:
     return json.dumps({"nc": 3, "backbone": rows[:middle], "head": rows[middle:]})
 
 
+TWO_OUTPUTS = json.dumps({"backbone": [[-1, 1, "C2f", [64]]], "head": [[0, 1, LONG, []], [0, 1, LONG, []]]})
+
+
 @given(text=networks(), positions=st.booleans(), side=st.sampled_from((64, 640, 1000)))
+@example(text=TWO_OUTPUTS, positions=True, side=64)
 def test_any_network_is_drawn_soundly(text: str, positions: bool, side: int) -> None:
     document = Document(text, "any.yaml")
     model = model_of(document, Scaling())

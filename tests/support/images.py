@@ -100,6 +100,8 @@ def read(svg: str) -> Image:
         name = group.get("data-name", "")
         if name:
             names[name] += 1
+            if name.startswith("mark-") and names[name] > 1:  # of a map that two output layers read
+                name = f"{name}-{names[name]}"
             titles[name] = group.findtext(f"{SVG}title") or ""
         words += [_words(name, text, kinds) for text in group.iter(f"{SVG}text")]
         for rect in group.iter(f"{SVG}rect"):
