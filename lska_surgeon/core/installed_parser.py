@@ -221,7 +221,7 @@ def _layer(row: ParsedRow) -> ParsedLayer:
     return ParsedLayer(
         _width(row.width),
         tuple(map(_width, maps)) if row.counts > 1 else (),
-        row.refused is not None,
+        row.refused is not None and not row.doubtful,
         () if row.doubtful else tuple(map(_number, row.arguments)),
     )
 

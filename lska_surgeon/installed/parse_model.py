@@ -52,7 +52,7 @@ class ParsedRow:
         doubtful: whether a test on the way could not be told.
         by_scale: whether the scale was looked at on the way.
         variables: what `parse_model` assigned to names of its own on the way.
-        refused: why `parse_model` would raise; None where it would not.
+        refused: why `parse_model` would raise, `UnreadableParser` where it may; None where it would not.
         token: the class.
     """
 
@@ -230,16 +230,16 @@ class Reading(Interpreter):
         except UnreadableParser:
             raise
         except Exception as error:
-            if turn.doubtful:
-                raise UnreadableParser("a test that can't be told decides whether it refuses a row") from error
-            refused = error
+            told = "a test that can't be told decides whether it refuses a row"
+            refused = UnreadableParser(told) if turn.doubtful else error
         layer = turn.layer or next(iter(turn.built), None)
         if layer is None and refused is None:
-            raise UnreadableParser("a turn of its loop builds nothing")
+            refused = UnreadableParser("a turn of its loop builds nothing")
         if refused is not None or layer is None:
             env[self.widths] = [*known, UNKNOWN] if self.rows else [UNKNOWN]
             self.index += 1
-            return ParsedRow("", UNKNOWN, 1, (), False, turn.by_scale, turn.variables, refused=refused)
+            is_doubtful = isinstance(refused, UnreadableParser)
+            return ParsedRow("", UNKNOWN, 1, (), is_doubtful, turn.by_scale, turn.variables, refused=refused)
         chain = [one for one in layer.args if isinstance(one, Built)] if layer.block.name in _CHAIN else []
         first, modules = (chain[0], len(chain)) if chain and turn.built else (layer, 1)
         width = self._width(env, known if env[self.widths] is before else [], turn.doubtful)

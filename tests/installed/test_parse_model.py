@@ -264,3 +264,18 @@ def test_a_backbone_of_timm_is_a_list_and_counts_as_five(tmp_path: Path) -> None
     assert (first.counts, behind.counts, behind.width) == (5, 1, UNKNOWN)
     first, behind, at = source.read(model, told={0: [64, 128, 256, 512]})
     assert (first.width, behind.width, at.width) == ([0, 64, 128, 256, 512], 512, 256)
+
+
+def test_a_row_that_may_be_refused_is_not_known_and_the_others_are(tmp_path: Path) -> None:
+    nn = tmp_path / "ultralytics" / "nn"
+    nn.mkdir(parents=True)
+    text = PARSER.format(branches="if m is Base: c2 = 7 if asks(m) else args[0]")
+    for name, content in (("tasks", text), ("extra", EXTRA), ("tools", TOOLS)):
+        (nn / f"{name}.py").write_text(content, encoding="utf-8")
+    rows = [[-1, 1, "Wide", []], [-1, 1, "Base", []], [0, 1, "Wide", []]]
+    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": rows, "head": []}
+    source = ParserSource(nn / "tasks.py")
+    first, unknown, last = source.read(model)
+    assert (first.width, unknown.width, last.width) == (3, UNKNOWN, 3)
+    with pytest.raises(UnreadableParser, match="decides whether it refuses a row"):
+        source.rows(model)
