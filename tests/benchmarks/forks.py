@@ -45,15 +45,16 @@ def main() -> None:
         name, python, *models = asked.split("=")
         found = tried(python, models[0].split(",") if models else [])
         versions = found["versions"]
+        who = f"{name} {versions['ultralytics']}"
         steps: dict[str, Counter[str]] = {}
         for one in found["attempts"]:
             steps.setdefault(one["step"], Counter())[one["result"].replace("-", "not tried")] += 1
             if one["result"] not in ("right", "-"):
-                told.append(f"- {name}, `{one['model']}`, {one['step']} {one['result']}: {one['text']}")
+                told.append(f"- {who}, `{one['model']}`, {one['step']} {one['result']}: {one['text']}")
         names = list(dict.fromkeys(one["model"] for one in found["attempts"]))
         here = f"{versions['ultralytics']}, torch {versions['torch']}, NumPy {versions['numpy']}"
         rows.append(f"| {name} ({here}) | {' | '.join(map(cell, steps.values()))} |")
-        told.append(f"- {name}: {', '.join(f'`{model}`' for model in names)}")
+        told.append(f"- {who}: {', '.join(f'`{model}`' for model in names)}")
         header = f"| | {' | '.join(steps)} |\n|---|{'---|' * len(steps)}"
     table = "\n".join([header, *rows, "", *sorted(told)])
     text = PAGE.read_text(encoding="utf-8")
