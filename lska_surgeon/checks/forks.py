@@ -82,7 +82,10 @@ def migration_of(folder: Path) -> Migration:
     """
     package, release = package_in(folder), installed_package()
     if package is None:
-        raise DeclarationError(f"{folder} has no ultralytics/nn/tasks.py: give the folder of a fork of ultralytics")
+        raise DeclarationError(
+            f"{folder} is a directory without ultralytics/nn/tasks.py: give a file, or the folder of a fork of "
+            "ultralytics"
+        )
     if release is None:
         raise needs("ultralytics", what="to hold a fork against a release, this")
     if release.is_fork or release.root.resolve() == package.resolve():

@@ -126,7 +126,8 @@ def test_the_folder_has_to_be_a_fork_and_not_the_one_that_is_imported(
     done = surgeon("blocks", project)
     assert done.exit_code == 2
     assert done.stderr == (
-        f"Error: {project} has no ultralytics/nn/tasks.py: give the folder of a fork of ultralytics\n"
+        f"Error: {project} is a directory without ultralytics/nn/tasks.py: give a file, or the folder of a fork of "
+        "ultralytics\n"
     )
     fork = make_fork(project.parent / "fork", "set")
     with fork.imported(monkeypatch):
