@@ -139,7 +139,9 @@ def replace_blocks(graph: Graph, other: Graph) -> Graph:
 
 
 def _refuse_block(block: Block, graph: Graph) -> None:
-    if not block.is_known and block.custom is None:
+    parser = graph.blocks.parser
+    of_fork = parser is not None and parser.tasks.has(block.name)
+    if not (block.is_known or block.custom or of_fork):
         names = [row.name for row in graph.blocks if row.new_args or row.custom]
         hint = did_you_mean(block.name, names)
         raise MisfitError(
@@ -180,7 +182,7 @@ def _new_row(
         )
     template = args
     if template is None:
-        if block.new_args is None and not _needs_no_arguments(block):
+        if block.new_args is None and not _needs_no_arguments(block) and block.width != "scaled":
             raise MisfitError(f"what {block.name} is given is not known: say it with --args, such as --args 'w,3,2'")
         template = _template(block, first) if block.new_args is None else block.new_args[first.section == SECTIONS[1]]
     words = _Words(model, span, before.channels, width)

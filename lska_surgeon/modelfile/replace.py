@@ -346,8 +346,15 @@ def _output_comment(model: Model, rewrite: Rewrite) -> dict[int, str]:
 
 
 def _notes(change: GraphEdit, rewrite: Rewrite, model: Model) -> list[str]:
-    """What to say of rows whose numbers hold at one scale alone."""
-    if change.kind != "replace" or len(model.written.scales) < 2:
+    """What to say of rows whose numbers hold at one scale alone, and of blocks of which only the parser is known."""
+    if change.kind != "replace":
+        return []
+    block = model.blocks[change.by]
+    if not (_MODEL.match(change.by) or block.is_known or block.custom):
+        return [
+            f"what {block.name} needs and gives is its fork's to say: build it with lska-surgeon check FILE --build"
+        ]
+    if len(model.written.scales) < 2:
         return []
     if _MODEL.match(change.by):
         return [f"the rows of {Path(change.by).name} are written for scale {model.scaling.letter} of {model.name}"]
