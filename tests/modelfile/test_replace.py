@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from support import builds
 from support import yaml_oracle as oracle
+from support.forks import make_fork
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
@@ -194,6 +195,17 @@ def test_errors_are_one_line(line: str, message: str, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout, list(tmp_path.iterdir())) == (2, "", [])
     (only,) = [text for text in result.stderr.splitlines() if text.startswith("Error: ")]
     assert message in only
+
+
+def test_a_block_of_a_fork(tmp_path: Path) -> None:
+    """Its parser says how wide it is; what else it needs only building tells, which a note says."""
+    fork = make_fork(tmp_path / "fork", "set")
+    done = fork.run("replace", "yolov8n.yaml", "--at", "neck", "--by", "Twice", "-o", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Note: what Twice needs and gives is its fork's to say" in done.stderr
+    assert fork.run("check", "mine.yaml", "--build", cwd=tmp_path).returncode == 0
+    done = fork.run("replace", "yolov8n.yaml", "--at", "neck", "--by", "Twise", "-o", "other.yaml", cwd=tmp_path)
+    assert (done.returncode, "no block 'Twise' is known" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
