@@ -233,7 +233,7 @@ def _changed_strides(subject: Context) -> Iterator[Finding]:
     alignment, shapes = subject.alignment, subject.shapes
     if alignment is None or shapes is None or not alignment.is_sure or subject.slow_rows:
         return
-    levels = [shape.stride for shape in input_shapes(subject.output, shapes)]
+    levels = [shape.stride for shape in input_shapes(subject.corrected_layers[-1], shapes)]
     if None in levels or levels[:1] == alignment.levels[:1]:
         return  # what one row does not do, another does
     usual = alignment.ratios
