@@ -98,7 +98,10 @@ class InstalledParser:
             changed: number of a row that stands for another -> that one's width from what the parser gives, as a rule
                 in words and as a function.
         """
-        asked = repr((model, channels, told, [(at, words) for at, (words, _) in changed.items()]))
+        try:
+            asked = repr((model, channels, told, [(at, words) for at, (words, _) in changed.items()]))
+        except (ValueError, RecursionError):  # numbers of thousands of digits make no network
+            return None
         functions = {at: function for at, (_, function) in changed.items()}
         found = self.kept(asked, lambda: self._layers(model, channels, told, functions))
         return None if found is None else tuple(ParsedLayer(*_tuples(one)) for one in found)

@@ -224,3 +224,16 @@ def test_what_was_read_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch:
     tasks = fork.package / "nn" / "tasks.py"
     tasks.write_text(tasks.read_text(encoding="utf-8").replace("c2 = 4 * ch[f]", "c2 = 6 * ch[f]"), encoding="utf-8")
     assert asked() == ("[32, 192, 192, 256, 256, 256, 128]", True)
+
+
+def test_absurd_numbers_are_refused_in_a_fork_as_anywhere(
+    forks: Mapping[str, Fork], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = tmp_path / "net.yaml"
+    net.write_text(forks["branch"].yaml.read_text(encoding="utf-8").replace("[5]", f"[0x{'f' * 9000}]"), "utf-8")
+    with forks["branch"].imported(monkeypatch):
+        result = CliRunner().invoke(main, ["positions", str(net), "--scale", "s"])
+        checked = CliRunner().invoke(main, ["check", str(net)])
+    assert {result.exit_code, checked.exit_code} <= {0, 1, 2}
+    assert isinstance(result.exception or SystemExit(), SystemExit), result.exception
+    assert isinstance(checked.exception or SystemExit(), SystemExit), checked.exception
