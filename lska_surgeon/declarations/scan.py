@@ -165,6 +165,11 @@ class _Classes:
         self.path = path
         self.classes = {node.name: node for node in _top(tree.body) if isinstance(node, ast.ClassDef)}
         self.layers = [name for name in self.classes if self._is_layer(name)]
+        nodes = {name: self.classes[name] for name in self.layers}
+        self.extends = {name: {_last_name(base) for base in node.bases} for name, node in nodes.items()}
+        self.uses = {
+            name: {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} for name, node in nodes.items()
+        }
 
     def _chain(self, name: str) -> Iterator[ast.expr | ast.ClassDef]:
         """A class, and what it extends: the classes of the file, and the bases from elsewhere."""
@@ -229,14 +234,10 @@ class _Classes:
 
     def users_of(self, name: str) -> tuple[str, ...]:
         """The other layers that are made of this one, unless it is made of them in turn."""
-        uses = {
-            one: {part.id for part in ast.walk(self.classes[one]) if isinstance(part, ast.Name)} for one in self.layers
-        }
-        extends = {one: {_last_name(base) for base in self.classes[one].bases} for one in self.layers}
         return tuple(
             one
             for one in self.layers
-            if one != name and name in uses[one] and name not in extends[one] and one not in uses[name]
+            if one != name and name in self.uses[one] and name not in self.extends[one] and one not in self.uses[name]
         )
 
     def declaration(self, name: str) -> tuple[CustomModule, tuple[str, ...]]:
