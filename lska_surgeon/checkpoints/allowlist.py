@@ -51,6 +51,17 @@ _TIMM = frozenset(
         "norm_act selective_kernel split_attn squeeze_excite"
     ).split()
 )
+#: torchvision's layers, which rows may name, and those that its backbones are made of.
+_TORCHVISION = frozenset(
+    [f"torchvision.ops.{name}" for name in ("deform_conv", "drop_block", "misc", "stochastic_depth")]
+    + [
+        f"torchvision.models.{name}"
+        for name in (
+            "alexnet convnext densenet efficientnet googlenet inception maxvit mnasnet mobilenetv2 mobilenetv3 regnet "
+            "resnet shufflenetv2 squeezenet swin_transformer vgg vision_transformer"
+        ).split()
+    ]
+)
 _MOVED_MODULES = {
     "ultralytics.yolo.utils": "ultralytics.utils",
     "ultralytics.yolo.v8": "ultralytics.models.yolo",
@@ -136,7 +147,7 @@ def lookup(name: str) -> GlobalRule | MissingGlobal | None:
         return _DATA[current]
     module, _, attribute = current.rpartition(".")
     filled = attribute in _FILLED.get(module, ())
-    if not filled and module not in MODULES and module not in _TIMM:
+    if not filled and module not in MODULES and module not in _TIMM | _TORCHVISION:
         return _MODULE if _own_class(module, attribute) else None
     try:
         cls = getattr(module_named(module), attribute, None)

@@ -24,7 +24,7 @@ from torch import nn
 
 from lska_surgeon.checkpoints.allowlist import lookup
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
-from lska_surgeon.errors import CheckpointError
+from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
 from lska_surgeon.yolo.build import build as build_model
 from lska_surgeon.yolo.environment import import_offline, quiet
 
@@ -127,6 +127,18 @@ def test_reads_the_transforms_of_a_classifier(tmp_path: Path) -> None:
     model.transforms = transforms.Compose([transforms.Resize(64, interpolation=mode), transforms.ToTensor()])
     found = read_checkpoint(save(tmp_path / "cls.pt", finished(model)))
     assert found.model.transforms.transforms[0].interpolation is mode
+
+
+def test_reads_the_layers_of_torchvision(tmp_path: Path) -> None:
+    """Rows may name its operators, and a backbone may be one of its models; its functions stay refused."""
+    ops, models = pytest.importorskip("torchvision.ops"), pytest.importorskip("torchvision.models")
+    model = trained("detect")
+    model.layers = torch.nn.ModuleList([ops.DeformConv2d(4, 4, 3), *models.mobilenet_v3_small().features[:3]])
+    path = save(tmp_path / "best.pt", finished(model))
+    assert [type(one) for one in read_checkpoint(path).model.layers] == [type(one) for one in model.layers]
+    model.builds = models.resnet18
+    with pytest.raises(UnsafeCheckpointError, match=r"torchvision\.models\.resnet\.resnet18"):
+        read_checkpoint(save(tmp_path / "worse.pt", finished(model)))
 
 
 def test_reads_the_plain_data_that_files_hold(models: dict[str, nn.Module], tmp_path: Path) -> None:
