@@ -270,7 +270,7 @@ def test_a_class_that_this_release_lacks_is_not_called_unsafe(tmp_path: Path) ->
     for trust in (False, True):
         message = str(refusal(path, trust=trust))
         assert "needs ultralytics.nn.modules.block.FromTheFuture, which the installed release" in message
-        assert message.endswith("pip install -U ultralytics")
+        assert "pip install -U ultralytics; if a fork of ultralytics made it, try lska-surgeon adopt" in message
 
 
 # Other files
