@@ -132,7 +132,8 @@ def name_problem(name: str, like: object = None) -> str | None:
     from ..installed.names import parsed_names, stock_modules  # here, for only a declaration needs it
 
     stock = parsed_names()
-    if name != like and not str(like).endswith(".py") and name in (LIKES if stock is None else stock | stock_modules()):
+    of_parser = isinstance(like, str) and like.endswith(".py")
+    if name != like and not of_parser and name in (LIKES if stock is None else stock | stock_modules()):
         return "the installed ultralytics has a block of that name: give yours another, such as My" + name
     return None
 
