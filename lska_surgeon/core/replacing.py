@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, MisfitError
@@ -122,17 +121,10 @@ def swap_backbone(model: ShapedGraph, donor: ShapedGraph) -> Rewrite:
         repeats, args = _at_scale(donor, layer, model)
         at = old[place].index if place < len(old) else None
         made[layer.index] = NewRow(SECTIONS[0], sources, repeats, layer.block, args, at)
-    if graph.blocks.declarations != other.blocks.declarations:
-        graph = replace_blocks(graph, other)
     rows: list[Ref] = [*made.values(), *(layer.index for layer in graph if layer.section != SECTIONS[0])]
     rewrite = assemble(graph, rows, lambda source, _: made[levels[source]] if source in levels else source)
     refuse_unbuildable(model, rewrite)
     return rewrite
-
-
-def replace_blocks(graph: Graph, other: Graph) -> Graph:
-    """The graph with the table of blocks of another."""
-    return replace(graph, layers=tuple(replace(layer, blocks=other.blocks) for layer in graph))
 
 
 # One row for others.

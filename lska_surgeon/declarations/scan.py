@@ -138,7 +138,8 @@ def _parsed(path: Path) -> ast.Module:
     except (RecursionError, MemoryError) as error:  # Python's parser has the second for its own stack
         raise DeclarationError(f"{path} is not Python that can be read: it is nested too deep") from error
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        number = getattr(error, "lineno", None)  # none where the text is no text
+        line = f", line {number}" if number else ""
         raise DeclarationError(f"{path}{line} is not Python: {clean(str(getattr(error, 'msg', error)))}") from error
 
 

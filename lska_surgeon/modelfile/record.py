@@ -20,7 +20,7 @@ from ..wording import clean
 from .text import BREAKS, newline_at
 
 _HEAD = re.compile(
-    r"# lska-surgeon: (?P<done>.+), from (?P<base>.+) \((?P<rows>\d+) rows\); "
+    r"# lska-surgeon: (?P<done>.+), from (?P<base>.+) \((?P<rows>\d{1,9}) rows\); "
     r"lska-surgeon remove gives back(?P<bare> the last line's end)?:"
 )
 _OPEN = "\\"  # behind a line that ended the file without a line ending

@@ -114,8 +114,9 @@ def _removal(source: Source, document: Document, output: str | None) -> Removal:
 def _undoing(source: Source, document: Document, record: EditRecord, output: str | None) -> Removal:
     """The removal of the last edit that was recorded, and of the operators that were put in behind it."""
     text, operators = document.text, None
-    if len(document.layers) != record.rows:
-        operators = remove(document.graph, _rows_to_remove(document))
+    rows = _rows_to_remove(document)
+    if len(document.layers) != record.rows and (rows or any(layer.kind.is_attention for layer in document.layers)):
+        operators = remove(document.graph, rows)
         text = rewrite_text(document, operators)
     plain = reread(text, operators.after if operators else document.graph)
     written = read_record(unpin_scale(plain))

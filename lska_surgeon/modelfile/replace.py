@@ -98,6 +98,7 @@ class EditedModel(Result):
         rewrite: the base's rows and the variant's.
         output: the file to be; None for standard output.
         notes: what the user should be told.
+        again: works them out for a file of another name.
     """
 
     schema: ClassVar[int] = 1
@@ -106,8 +107,8 @@ class EditedModel(Result):
     text: str
     rewrite: Rewrite
     output: Path | None
-    notes: tuple[str, ...] = ()
-    again: Callable[[str], EditedModel] = field(compare=False, default=lambda output: NotImplemented)
+    notes: tuple[str, ...]
+    again: Callable[[str], EditedModel] = field(compare=False)
 
     @property
     def before(self) -> str:

@@ -86,6 +86,10 @@ def subject(name: str) -> Subject:
     """
     source = find_source(name)
     document = Document.read(source.path, source.name, [])
+    if not document.layers:
+        raise DocumentError(
+            f"{source.name} has no rows under backbone and head: give a model YAML, such as yolov8s.yaml"
+        )
     letters = {letter: scaling_of(document.settings, letter) for letter in document.scales}
     least = min(letters, key=lambda letter: letters[letter].width * letters[letter].depth, default=None)
     wanted = scale_in_name(source.name) if source.name != source.path.name else None

@@ -179,6 +179,8 @@ ERRORS = {
         "neither a recipe nor a folder is at nothere: give a recipe that was ablated, such as recipe.yaml, or"
         " folders of runs, such as runs/detect"
     ),
+    "doctor --try rows.yaml": "rows.yaml has no rows under backbone and head: give a model YAML, such as yolov8s.yaml",
+    "blocks bytes.py": "bytes.py is not Python: source code",
     "report recipe.yaml -o x.pdf": "x.pdf does not end in .html, by which a browser would know it: try -o x.html",
     "report recipe.yaml -o -": "a .html can't go to standard output: give a file name, such as -o out.html",
     "xyzzy": "no command 'xyzzy': there are insert, replace, ",
@@ -211,6 +213,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model.onnx": b"\x08\x07\x12\x07pytorch" + bytes(99),
         "recipe.yaml": b"base: yolov8n.yaml\nmatrix: {at: sppf, k: 7}\ntrain: {data: coco8.yaml}\n",
         "variants/index.json": b"\xff\xfe{}",
+        "rows.yaml": b"nc: 3\nbackbone: []\nhead: []\n",
+        "bytes.py": b"\xff\xfe\x00",
     }.items():
         (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_bytes(content)

@@ -147,6 +147,23 @@ def test_lines_that_were_changed_since(tmp_path: Path) -> None:
         plan_remove(str(path), "-")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (" (23 rows);", f" ({'9' * 5000} rows);", "has no LSKA to remove"),  # no record of ours
+        ("C3k2, [512, False]] # 12", "C3k2, [512, True]] # 12", "was changed since"),
+        ("# +  - [-1, 3, C2f, [512]] # 12\n", "# +  - [-1, 3, C2f\n", "is not YAML"),
+    ],
+)
+def test_records_that_somebody_edited(old: str, new: str, message: str, tmp_path: Path) -> None:
+    text = edited("yolov8s.yaml", GraphEdit("replace", "neck", "C3k2")).text
+    assert old in text
+    path = tmp_path / "v.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SurgeonError, match=message):
+        plan_remove(str(path), "-")
+
+
 ERRORS = [
     ("replace yolov8s.yaml --at neck --by C3k", "no block 'C3k' is known (did you mean C3k2?)"),
     ("replace yolov8s.yaml --at nekc --by C3k2", "no slot or block 'nekc' (did you mean neck?) in yolov8s.yaml"),
