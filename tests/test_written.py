@@ -481,10 +481,10 @@ def test_labels_and_columns_are_those_that_were_asked_for(tmp_path: Path) -> Non
     text = recipe.read_text(encoding="utf-8")
     recipe.write_text(f"{text}labels: {{tiny: Tiny, tiny-lska-neck-k7: '<neck> & 7'}}\n", encoding="utf-8")
     found = CliRunner().invoke(
-        main, ["results", str(recipe), "--columns", "network,p (Holm), verdict", "--format", "md"]
+        main, ["results", str(recipe), "--columns", "network,p (adjusted), verdict", "--format", "md"]
     )
     assert found.output.splitlines()[:5] == [
-        "| network | p (Holm) | verdict |",
+        "| network | p (adjusted) | verdict |",
         "| --- | ---: | --- |",
         "| Tiny |  |  |",
         "| &lt;neck> & 7 | 0.016 | gain |",

@@ -20,7 +20,7 @@ from . import statistics
 from .outcomes import NO_RESULTS, OTHER_NETWORK, KnownCosts, KnownLatencies, Outcome, main_metric, warnings_of
 from .records import DONE
 from .runs import BASE, LARGER, VARIANT
-from .statistics import ALPHA, Comparison
+from .statistics import ALPHA
 from .table import Summary, TableOfRuns, TableRow
 
 #: What a comparison comes to where the runs themselves say that nothing was compared.
@@ -42,7 +42,7 @@ _Rows = dict[tuple[str, str], TableRow]
 class Results(TableOfRuns, Result):
     """A table with its report, its files and its gate."""
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     def report(self) -> Report:
         """The table, in two halves for a terminal, and what one has to know to read it.
@@ -116,16 +116,13 @@ class Results(TableOfRuns, Result):
         margin = float(asked[2] or 0)
         bases = {(row.data, row.network): row for row in self.rows if row.role == BASE}
         variants = [(row, row.comparison) for row in self.rows if row.role == VARIANT and row.comparison]
-        shifted = [
-            statistics.compare([one + margin for one in row.differences(bases[row.data, row.base])])
-            for row, _ in variants
-        ]
-        corrected = statistics.holm([one.p for one in shifted])
+        differences = [row.differences(bases[row.data, row.base]) for row, _ in variants]
+        shifted = statistics.compare_all([{seed: one + margin for seed, one in of.items()} for of in differences])
         return [
             f"{row.network} on {row.data}: {self.metric} is {comparison.mean:+.4f} against {row.base}, "
-            f"distinguishably below {gate.partition('>=')[2].strip()} (p {p:.3g}, {one.n} seeds)"
-            for (row, comparison), one, p in zip(variants, shifted, corrected)
-            if p <= ALPHA and one.mean < 0
+            f"distinguishably below {gate.partition('>=')[2].strip()} (p {one.p_adjusted:.3g}, {one.n} seeds)"
+            for (row, comparison), one in zip(variants, shifted)
+            if one.verdict == "loss"
         ]
 
     @property
@@ -138,7 +135,7 @@ class Results(TableOfRuns, Result):
         notes += [
             f"{row.network}: {row.verdict}, so that it can't be worse" for row in variants if row.verdict in _VOID
         ]
-        least = statistics.fewest_seeds(ALPHA / max(1, len(pairs)))
+        least = statistics.fewest_seeds()
         if any(row.verdict not in _VOID for row in variants) and pairs and max(pairs) < least:
             seeds = counted(max(pairs), "seed")
             notes.append(f"with {seeds} nothing is distinguishably worse, however bad: it takes {least} seeds")
@@ -166,7 +163,7 @@ class Results(TableOfRuns, Result):
         warned = any(row.warnings for row in self.rows)
         digits = decimals((row.costs.gflops for row in self.rows), _DIGITS)
         header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(["ms"] if measured else [])]
-        header += [*self.names, f"{self.metric} - base", "95% interval", "p", "p (Holm)", "seeds", "verdict"]
+        header += [*self.names, f"{self.metric} - base", "95% interval", "p", "p (adjusted)", "seeds", "verdict"]
         header += ["warnings"] if warned else []
         rows = []
         for row in self.rows:
@@ -179,7 +176,7 @@ class Results(TableOfRuns, Result):
                 cells.append((Strong if name in row.best else str)(_metric(row.metrics.get(name))))
             cells.append(_cell(one.mean if one else None, "+.4f"))
             cells.append(f"[{one.low:+.4f}, {one.high:+.4f}]" if one and one.low is not None else "")
-            cells += [_cell(one.p if one else None, ".3f"), _cell(one.p_holm if one else None, ".3f")]
+            cells += [_cell(one.p if one else None, ".3f"), _cell(one.p_adjusted if one else None, ".3f")]
             cells.append(f"{len(row.values)} of {total}" if row.unfinished else str(total))
             cells.append(", ".join(filter(None, [row.verdict, "below plain scaling" if row.dominated else ""])))
             cells += [", ".join(f"{kind} {number}" for kind, number in row.warnings.items())] if warned else []
@@ -293,24 +290,24 @@ def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
     """Compare each row with its base, paired by seed; the p of all variants is corrected for their number."""
     curves = {(one.data, one.network, one.seed): one.curve for one in outcomes if one.curve}
     bases = {key: row for key, row in rows.items() if row.role == BASE}
-    comparisons: dict[tuple[str, str], Comparison] = {}
+    paired: dict[tuple[str, str], dict[int, float]] = {}
     for key, row in rows.items():
         base = bases.get((row.data, row.base))
         if row.role != BASE and base is not None and (differences := row.differences(base)):
-            comparisons[key] = statistics.compare(differences)
-    variants = [key for key in comparisons if rows[key].role == VARIANT]
-    for key, p in zip(variants, statistics.holm([comparisons[key].p for key in variants])):
-        comparisons[key] = replace(comparisons[key], p_holm=p)
+            paired[key] = differences
+    variants = [key for key in paired if rows[key].role == VARIANT]
+    comparisons = dict(zip(variants, statistics.compare_all([paired[key] for key in variants])))
+    comparisons.update((key, statistics.compare([*paired[key].values()])) for key in paired if key not in comparisons)
     for key, comparison in comparisons.items():
         row = rows[key]
-        base, number = bases[row.data, row.base], len(variants) if row.role == VARIANT else 1
+        base = bases[row.data, row.base]
         seeds = row.common_seeds(base)
         equal = [s for s in seeds if curves.get((*key, s), "") == curves.get((row.data, base.network, s))]
         # Where runs learned nothing, or came to their base's own numbers, no count of seeds is what it lacks.
         if all(value < _ZERO for value in (*row.values.values(), *base.values.values())):
             verdict, notes = NOTHING_LEARNED, row.notes
         else:
-            verdict = DOES_NOTHING if equal == seeds else comparison.verdict(number)
+            verdict = DOES_NOTHING if equal == seeds else comparison.verdict
             notes = (*row.notes, *([_equal_to_base(row.base, equal, len(seeds))] if equal else []))
         rows[key] = replace(row, comparison=comparison, verdict=verdict, notes=notes)
 
@@ -369,15 +366,15 @@ def _resolution(rows: Sequence[TableRow], resolve: float | None) -> dict[str, An
     known: dict[str, Any] = {"n": n, "comparisons": len(variants), "smallest_p": statistics.smallest_p(n)}
     if not spread:
         return {**known, "sd": None, "alone": None, "corrected": None, "resolve": resolve, "seeds": None}
-    sd, level = math.sqrt(sum(spread) / len(spread)), ALPHA / len(variants)
+    sd, number = math.sqrt(sum(spread) / len(spread)), len(variants)
     return {
         **known,
         "sd": sd,
         "alone": statistics.resolvable(sd, n),
-        "corrected": statistics.resolvable(sd, n, level),
+        "corrected": statistics.resolvable(sd, n, number),
         "resolve": resolve,
         "seeds": statistics.seeds_for(resolve, sd) if resolve else None,
-        "seeds_corrected": statistics.seeds_for(resolve, sd, level) if resolve else None,
+        "seeds_corrected": statistics.seeds_for(resolve, sd, number) if resolve else None,
     }
 
 
@@ -420,11 +417,10 @@ def _of_seeds(rows: Sequence[TableRow], resolution: Mapping[str, Any], metric: s
     n, comparisons, sd = resolution["n"], resolution["comparisons"], resolution["sd"]
     notes = []
     if n and any(row.role == VARIANT and row.comparison and row.verdict not in _VOID for row in rows):
-        least = statistics.fewest_seeds(ALPHA / comparisons)
+        least = statistics.fewest_seeds()
         said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
         if n < least:
-            what = f"{comparisons} comparisons" if comparisons > 1 else "one comparison"
-            said += f": no difference can be significant at 5%, for {what} it takes {least} seeds"
+            said += f": no difference can be significant at 5%, which takes {least} seeds"
         notes.append(said)
     if sd is not None and n > 1:
         alone, corrected = resolution["alone"], resolution["corrected"]
@@ -433,14 +429,13 @@ def _of_seeds(rows: Sequence[TableRow], resolution: Mapping[str, Any], metric: s
             notes.append(f"{said}; so few seeds resolve no difference, however large")
         else:
             said += f"; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}"
-            if comparisons > 1:
-                several = "none" if corrected is None else f"{corrected:.4f}"
-                said += f" alone, and {several} as one of {comparisons} comparisons"
+            if comparisons > 1 and corrected is not None:
+                said += f" alone, and about {corrected:.4f} as one of {comparisons} comparisons"
             notes.append(said)
     if resolution["resolve"] and sd is not None:
         takes = [
             "more than 10,000" if resolution[key] is None else resolution[key] for key in ("seeds", "seeds_corrected")
         ]
         said = f"to detect a true difference of {resolution['resolve']:g} with 80% power takes {takes[0]} seeds"
-        notes.append(said + (f", {takes[1]} as one of {comparisons}" if comparisons > 1 else ""))
+        notes.append(said + (f", about {takes[1]} as one of {comparisons}" if comparisons > 1 else ""))
     return notes

@@ -1,23 +1,25 @@
 """What a few paired numbers allow one to say: an exact test, an interval, and how many seeds a question needs.
 
 Two networks that were trained with the same seeds are compared by their differences, seed by seed. If neither is
-better, each difference could as well have had the other sign; the exact test (Fisher's randomisation test for pairs)
-counts how many of the 2^n choices of signs give a mean as far from zero. So n seeds allow no p below 2 / 2^n, and 5 or
-fewer no statement at all at 5%. It assumes no normal distribution; the interval and the power below do (Student's t).
+better, each difference could as well have had the other sign; the exact test (see `flips`) counts how many of the 2^n
+choices of signs give a mean as far from zero. So n seeds allow no p below 2 / 2^n, and 5 or fewer no statement at all
+at 5%. It assumes differences that are symmetric about zero; the interval and the power below assume normal ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
 
+from .flips import corrected, sign_flip
+
 ALPHA = 0.05
 POWER = 0.8
-_EXACT = 16  # seeds up to which every choice of signs is counted; above, 99,999 random ones
 _MOST = 10_000  # seeds beyond which nobody asks
 
 
@@ -31,7 +33,7 @@ class Comparison:
         sd: their standard deviation; None for one pair.
         low, high: the 95% interval of the mean, by Student's t; None for one pair.
         p: of the exact two-sided sign-flip test.
-        p_holm: the same, corrected for all comparisons of the table.
+        p_adjusted: the same, corrected for all comparisons of the table.
     """
 
     n: int
@@ -40,13 +42,14 @@ class Comparison:
     low: float | None
     high: float | None
     p: float
-    p_holm: float
+    p_adjusted: float
 
-    def verdict(self, comparisons: int) -> str:
+    @property
+    def verdict(self) -> str:
         """`gain`, `loss`, `not significant`, or `too few seeds` where n allows no other answer."""
-        if self.p_holm <= ALPHA:
+        if self.p_adjusted <= ALPHA:
             return "gain" if self.mean > 0 else "loss"
-        return "not significant" if smallest_p(self.n) <= ALPHA / max(1, comparisons) else "too few seeds"
+        return "not significant" if smallest_p(self.n) <= ALPHA else "too few seeds"
 
 
 def smallest_p(n: int) -> float:
@@ -54,13 +57,13 @@ def smallest_p(n: int) -> float:
     return float(min(1.0, 2.0 ** (1 - n)))
 
 
-def fewest_seeds(alpha: float = ALPHA) -> int:
-    """The fewest pairs that can reach a level at all."""
-    return math.ceil(1 - math.log2(alpha))
+def fewest_seeds() -> int:
+    """The fewest pairs that can reach the level at all."""
+    return math.ceil(1 - math.log2(ALPHA))
 
 
 def compare(differences: Sequence[float]) -> Comparison:
-    """What paired differences say; `p_holm` is `p` until `corrected`.
+    """What paired differences say of one network alone.
 
     Args:
         differences: one for each seed that both have; at least one.
@@ -75,49 +78,35 @@ def compare(differences: Sequence[float]) -> Comparison:
     return Comparison(n, mean, sd, mean - half, mean + half, p, p)
 
 
-def sign_flip(values: np.ndarray) -> float:
-    """The two-sided p of the sign-flip test of a mean of zero, exact up to 16 values."""
-    values = np.asarray(values, dtype=float)
-    if not values.any():
-        return 1.0
-    if len(values) == 1:
-        return 1.0
-    resamples = 2 ** len(values) if len(values) <= _EXACT else 99_999
-    found = stats.permutation_test(
-        (values,),
-        lambda sample, axis: sample.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        alternative="two-sided",
-        random_state=0,
-    )
-    return float(found.pvalue)
+def compare_all(differences: Sequence[Mapping[Any, float]]) -> list[Comparison]:
+    """What the paired differences of several networks say, each as one of them.
+
+    Args:
+        differences: of each network, pair -> difference; a pair that several have is flipped for all of them at once.
+    """
+    pairs = list(dict.fromkeys(pair for one in differences for pair in one))
+    if not pairs:
+        return []
+    table = np.array([[one.get(pair, 0.0) for one in differences] for pair in pairs], dtype=float)
+    return [replace(compare([*one.values()]), p_adjusted=p) for one, p in zip(differences, corrected(table))]
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Each p, corrected for being one of several (Holm 1979): the chance of one false gain stays below the level."""
-    order = sorted(range(len(ps)), key=lambda index: ps[index])
-    found, highest = [0.0] * len(ps), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
-        found[index] = highest
-    return found
-
-
-def power(difference: float, sd: float, n: int, alpha: float = ALPHA) -> float:
+def power(difference: float, sd: float, n: int, one_of: int = 1) -> float:
     """The chance that n pairs show a true difference, by the noncentral t at the level that the exact test attains.
 
-    Where that level leaves one choice of signs, all differences have to have one sign, whose chance is exact.
+    Where that level leaves one choice of signs, all differences have to have one sign, whose chance is exact. As one of
+    several, of which the largest counts, it is about that at a level that is divided by their number.
 
     Args:
         difference: the true mean difference.
         sd: the standard deviation of the paired differences.
         n: pairs.
-        alpha: the level.
+        one_of: networks that are compared.
     """
-    choices = math.floor(alpha * 2.0 ** (n - 1)) if n < 50 else 0
-    attained = choices / 2 ** (n - 1) if n < 50 else alpha
+    choices = math.floor(ALPHA * 2.0 ** (n - 1)) if n < 50 else 0
+    attained = choices / 2 ** (n - 1) if n < 50 else ALPHA
+    if one_of > 1 and attained > 0:
+        choices, attained = 0, ALPHA / one_of
     if attained <= 0:
         return 0.0
     if sd == 0:
@@ -131,26 +120,26 @@ def power(difference: float, sd: float, n: int, alpha: float = ALPHA) -> float:
     return float(np.nan_to_num(right, nan=1.0) + np.nan_to_num(wrong, nan=0.0))
 
 
-def resolvable(sd: float, n: int, alpha: float = ALPHA) -> float | None:
+def resolvable(sd: float, n: int, one_of: int = 1) -> float | None:
     """The smallest true difference that n pairs show in 80 of 100 experiments; None where n shows none at all."""
-    if n < 2 or smallest_p(n) > alpha:
+    if n < 2 or smallest_p(n) > ALPHA:
         return None
     if sd == 0:
         return 0.0
-    return float(optimize.brentq(lambda effect: power(effect * sd, sd, n, alpha) - POWER, 1e-6, 100.0)) * sd
+    return float(optimize.brentq(lambda effect: power(effect * sd, sd, n, one_of) - POWER, 1e-6, 100.0)) * sd
 
 
-def seeds_for(difference: float, sd: float, alpha: float = ALPHA) -> int | None:
+def seeds_for(difference: float, sd: float, one_of: int = 1) -> int | None:
     """The seeds that show a true difference in 80 of 100 experiments; None beyond 10,000."""
-    low = fewest_seeds(alpha)
-    if power(difference, sd, low, alpha) >= POWER:
+    low = fewest_seeds()
+    if power(difference, sd, low, one_of) >= POWER:
         return low
     high = low
-    while power(difference, sd, high, alpha) < POWER:
+    while power(difference, sd, high, one_of) < POWER:
         low, high = high, 2 * high
         if high > 2 * _MOST:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, sd, middle, alpha) >= POWER else (middle, high)
+        low, high = (low, middle) if power(difference, sd, middle, one_of) >= POWER else (middle, high)
     return high if high <= _MOST else None

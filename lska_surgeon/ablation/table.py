@@ -61,9 +61,9 @@ class TableRow:
     warnings: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def differences(self, base: TableRow) -> list[float]:
-        """Of the values of all seeds that both have, seed by seed."""
-        return [self.values[seed] - base.values[seed] for seed in self.common_seeds(base)]
+    def differences(self, base: TableRow) -> dict[int, float]:
+        """Seed -> the difference of the values, for all seeds that both have."""
+        return {seed: self.values[seed] - base.values[seed] for seed in self.common_seeds(base)}
 
     def common_seeds(self, other: TableRow) -> list[int]:
         """The seeds that both have."""

@@ -192,7 +192,7 @@ def results(how: Presentation, **asked: Any) -> int:
     Examples:
       lska-surgeon results recipe.yaml
       lska-surgeon results recipe.yaml --format latex --plot ablation.pdf
-      lska-surgeon results recipe.yaml --columns "network,params,mAP50-95,mAP50-95 - base,p (Holm)"
+      lska-surgeon results recipe.yaml --columns "network,params,mAP50-95,mAP50-95 - base,p (adjusted)"
       lska-surgeon results recipe.yaml --effect 0.005
       lska-surgeon results recipe.yaml --gate "mAP50-95 >= base - 0.005"
       lska-surgeon results runs/detect --base yolov8s

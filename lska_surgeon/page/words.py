@@ -77,7 +77,7 @@ _CHINESE = {
     "column params": "参数量",
     "column ms": "毫秒",
     "column 95% interval": "95% 区间",
-    "column p (Holm)": "p（Holm 校正）",
+    "column p (adjusted)": "p（校正后）",
     "column seeds": "种子数",
     "column verdict": "结论",
     "column warnings": "警告",

@@ -34,7 +34,7 @@ def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False)
     base, neck, sppf = found.rows
     assert (base.role, base.comparison, base.verdict) == ("base", None, "")
-    assert (neck.comparison.n, neck.comparison.p, neck.comparison.p_holm) == (8, 2 / 256, 4 / 256)
+    assert (neck.comparison.n, neck.comparison.p, neck.comparison.p_adjusted) == (8, 2 / 256, 4 / 256)
     assert neck.comparison.mean == pytest.approx(0.02 + 0.0007 * 3.5)
     assert (neck.verdict, sppf.verdict) == ("gain", "not significant")
     assert neck.best == ("mAP50", "mAP50-95")
@@ -44,7 +44,7 @@ def test_a_gain_is_told_from_what_is_not_shown(tmp_path: Path) -> None:
 def test_three_seeds_are_not_enough_and_that_is_said(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains, RECIPE), costs=False)
     assert {row.verdict for row in found.rows[1:]} == {"too few seeds"}
-    assert "with 3 seeds no p below 0.25 exists: no difference can be significant at 5%, for 2 comparisons" in str(
+    assert "with 3 seeds no p below 0.25 exists: no difference can be significant at 5%, which takes 6 seeds" in str(
         found
     )
     assert "so few seeds resolve no difference, however large" in str(found)
@@ -112,7 +112,7 @@ def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False, effect=0.0005)
     told = next(note for note in found.notes if note.startswith("to detect a true difference of 0.0005"))
-    assert re.search(r"with 80% power takes \d+ seeds, \d+ as one of 2$", told)
+    assert re.search(r"with 80% power takes \d+ seeds, about \d+ as one of 2$", told)
     assert any(
         "the smallest true difference that 8 seeds detect in 80% of experiments is 0.00" in x for x in found.notes
     )
@@ -300,7 +300,7 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
     assert len(rows) == 24
     assert float(rows[1]["mAP50-95"]) == pytest.approx(neck_gains("neck", 0)[0])
     data = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
-    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (2, 3, 24)
+    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (3, 3, 24)
     with pytest.raises(TargetError, match="has no ending that says what to write"):
         ls.results(recipe).write(tmp_path / "x.doc")
 

@@ -20,8 +20,9 @@ import cv2
 import numpy as np
 
 from lska_surgeon.ablation.launch import train_here
+from lska_surgeon.ablation.outcomes import outcomes_of
 from lska_surgeon.ablation.records import read_record
-from lska_surgeon.ablation.runs import BASE, outcomes_of, plan_ablation
+from lska_surgeon.ablation.runs import BASE, plan_ablation
 from lska_surgeon.ablation.statistics import compare
 
 SEEDS, METRIC, AT_ONCE = 12, "mAP50-95", 2

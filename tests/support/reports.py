@@ -36,7 +36,7 @@ NETWORKS = (
 TRAININGS = Trainings(
     "mAP50-95",
     Table(
-        ("network", "params", "GFLOPs", "mAP50-95", "mAP50-95 - base", "95% interval", "p", "p (Holm)", "seeds",
+        ("network", "params", "GFLOPs", "mAP50-95", "mAP50-95 - base", "95% interval", "p", "p (adjusted)", "seeds",
          "verdict"),
         [
             ["yolov8n (base)", "3,157,200", "8.744", "0.3710 ± 0.0040", "", "", "", "", "3", ""],
