@@ -169,7 +169,7 @@ def extra_of(package: str) -> str | None:
         found = re.match(r"([\w.-]+).*\bextra == ['\"]([\w-]+)['\"]", line)
         if found:
             extras.setdefault(found[2], []).append(found[1])
-    bringing = [extra for extra, names in extras.items() if package in names]
+    bringing = [extra for extra, names in extras.items() if package.lower() in map(str.lower, names)]
     return min(bringing, key=lambda extra: len(extras[extra]), default=None)
 
 
