@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.surgery import placement_of
 from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
-from ..modelfile import insert as planned
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN
 from .verb import Blocks, PathLike, as_name, listed, name_or_none, split, table_of, verb
@@ -20,15 +18,7 @@ if TYPE_CHECKING:
     from ..core.replacing import ShapedGraph
     from ..modelfile.remove import Removal
     from ..modelfile.replace import EditedModel, GraphEdit
-
-
-class Insertion(planned.PlannedInsertion):
-    """An insertion that a notebook shows as a drawing as well; the rest is `modelfile.insert.PlannedInsertion`."""
-
-    def _repr_html_(self) -> str:
-        from ..drawing.drawing import drawing_of  # here, for only a notebook asks
-
-        return f"{drawing_of(self.base, self.variant)._repr_html_()}\n{super()._repr_html_()}"
+    from .insertion import Insertion
 
 
 @verb
@@ -80,13 +70,17 @@ def insert(
         KernelError: a kernel size or operator does not exist, or the operator has no such thing.
         TargetError: Ultralytics would build another network under the output's name.
     """
+    from ..core.surgery import placement_of
+    from ..modelfile.insert import plan_insert
+    from .insertion import Insertion
+
     placement = placement_of(at, op, k, dilation, gated)
     model = load(as_name(base), scale, blocks=table_of(blocks))
     if not unchecked and not model.source.is_stock:
         from ..checks.check import refuse_broken
 
         refuse_broken(model.source, model.text, model.blocks)
-    plan = planned.plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
+    plan = plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
     return Insertion(**vars(plan))
 
 

@@ -1,11 +1,7 @@
-"""Which blocks this environment can build, and which of a file's it can't, with a declaration to start from.
-
-The installed Ultralytics and torch are read as source text; nothing is built.
-"""
+"""The blocks that are known, and a declaration to start from for each of a file's that is not; nothing is built."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +13,6 @@ from ..core.blocks import (
     PRIVATE,
     STOCK,
     VERBATIM,
-    Block,
     BlockTable,
     CustomModule,
     Declarations,
@@ -28,95 +23,14 @@ from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_probl
 from ..declarations.guess import guess_blocks
 from ..errors import DeclarationError, TargetError
 from ..files import as_path, check_target, replace_all, write_text
-from ..installed.names import class_facts, installed_tasks, of_installed, parsed_names, stock_modules, torch_layers
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
 from ..wording import clean, few, printable
+from .known import is_unknown, known_blocks
 
-#: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
-_NEAR = 0.87
 _MOST_USERS = 3
-_DOUBLED = re.compile(r"(.)\1+")
-_OURS = frozenset(block.name for block in STOCK if block.is_attention and block.op != "other")
 _SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
-
-
-def known_blocks() -> frozenset[str] | None:
-    """Names that a row may say without a prefix; None when ultralytics is not installed."""
-    names = parsed_names()
-    return None if names is None else _OURS | names
-
-
-def is_unknown(block: Block) -> bool:
-    """True when this environment can't build a row of that block; False also where that is not known."""
-    prefix, _, name = block.name.rpartition(".")
-    if block.custom or block.is_operator or prefix not in ("", "nn") or (prefix and block.is_known):
-        return False
-    known = torch_layers() if prefix else known_blocks()
-    return known is not None and name not in known
-
-
-def is_stock_but_not_parsed(block: str) -> bool:
-    """True for a block that Ultralytics ships and its parser does not know, such as CBAM."""
-    known = known_blocks()
-    return known is not None and block not in known and block in stock_modules()
-
-
-@of_installed
-def nearest(block: str) -> str | None:
-    """The known block whose name an unknown one is nearly, or None when none is that near."""
-    name = block.rpartition(".")[2]
-    layers = {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
-    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _may_be_block(known)}
-    candidates = layers if block.startswith("nn.") else blocks
-    if name.lower() in layers:
-        return layers[name.lower()]
-    slips = (known for known in sorted(candidates.values()) if is_slip(name, known) and _is_block(known))
-    slip = next(slips, None)
-    if slip:
-        return slip
-    from difflib import get_close_matches  # here, for only an error needs it
-
-    near = get_close_matches(name.lower(), candidates, n=3, cutoff=_NEAR)
-    return next((candidates[one] for one in near if _is_block(candidates[one])), None)
-
-
-def _is_stock(name: str) -> bool:
-    return name in _OURS or STOCK[name].is_known or name.startswith("nn.")
-
-
-def _may_be_block(name: str) -> bool:
-    """Whether a name that the parser's module knows may be that of a block, as it is written."""
-    return _is_stock(name) or (name[0].isupper() and not name.isupper())
-
-
-def _is_block(name: str) -> bool:
-    """Whether it is: a stock one, ours, or a class of the package's, such as a fork's own; no whole model."""
-    facts, tasks = (None, None) if _is_stock(name) else (class_facts(name), installed_tasks())
-    is_layer = facts is not None and facts.is_layer is not False
-    return _is_stock(name) or (is_layer and tasks is not None and facts is not None and facts.file != tasks.file.path)
-
-
-def is_slip(name: str, meant: str) -> bool:
-    """True when `name` is surely `meant` misspelt: other case, two letters swapped, one doubled or lost, or another one
-    doubled (SPFF for SPPF).
-
-    Any other letter replaced, or one added at an end, is how people name modules of their own (SPPM, DSConv, C2fX).
-    """
-    meant, name = meant.rpartition(".")[2], name.rpartition(".")[2]
-    if name.lower() == meant.lower():
-        return name != meant
-    if len(meant) < 4:
-        return False
-    if len(name) == len(meant):
-        swapped = (name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1))
-        return meant in swapped or _DOUBLED.sub(r"\1", name) == _DOUBLED.sub(r"\1", meant)
-    short, long = sorted((name, meant), key=len)
-    if len(meant) < 6 or not long.isalpha() or len(long) - len(short) != 1:
-        return False
-    dropped = [i for i in range(1, len(long) - 1) if long[:i] + long[i + 1 :] == short]
-    return bool(dropped) and (name is short or any(long[i] == long[i - 1] for i in dropped))
 
 
 @dataclass(frozen=True, repr=False)

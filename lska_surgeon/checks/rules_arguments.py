@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.alignment import is_width
 from ..core.attention import read_attention
-from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth
+from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..core.installed_parser import parser_here
-from ..declarations.guess import WIDTH, WIDTH_OUT, names_attention
 from ..errors import KernelError
-from ..installed.names import constructor, is_installed, of_installed, parsed_names
+from ..installed.names import constructor, is_installed, of_installed
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
-from .blocks import is_unknown
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
+from .known import is_unknown
 from .rules_rows import lacks_text
 
 if TYPE_CHECKING:
@@ -86,9 +85,9 @@ def _as_parsed(layer: Layer) -> tuple[str | None, tuple[Any, ...]]:
     """A row as the parser gets it; None for a block whose arguments are read elsewhere."""
     if layer.kind.is_operator or layer.block == BAD_ROW or layer.kind.custom:
         return None, ()
+    theirs, plain = (layer.block, layer.args), (layer.kind.plain, layer.plain_args)
     is_ours = layer.kind.is_host and not layer.kind.handwritten
-    is_theirs = layer.block in (parsed_names() or ()) and not is_ours
-    return (layer.block, layer.args) if is_theirs else (layer.kind.plain, layer.plain_args)
+    return theirs if theirs != plain and not is_ours and is_parsed(layer.block) else plain
 
 
 def _wrong_number(subject: Context, layer: Layer, fault: str, taken: Taken, given: str) -> Finding:
@@ -246,7 +245,11 @@ def _is_attention_of_ones_own(layer: Layer) -> bool:
     own = layer.kind.custom
     if own is not None:
         return own.like == ATTENTION and not own.channels_first
-    return len(layer.raw_sources) == 1 and is_unknown(layer.kind) and names_attention(layer.block)
+    if len(layer.raw_sources) != 1 or not is_unknown(layer.kind):
+        return False
+    from ..declarations.guess import names_attention  # here, for few rows need it
+
+    return names_attention(layer.block)
 
 
 class Taken(NamedTuple):
@@ -298,6 +301,8 @@ def built_from(block: str, given: int, letter: str | None) -> tuple[Probe, ...]:
 def begins_with_source(block: str) -> bool:
     """Whether a row's first argument is what the class believes to be the width of its source, whatever that has."""
     wanted = constructor(block)
+    from ..declarations.guess import WIDTH  # here, for only an error needs it
+
     if wanted is None or not wanted.required or "." in block or not WIDTH.fullmatch(wanted.parameters[0]):
         return False
     ways = built_from(block, wanted.required, None)
@@ -307,6 +312,8 @@ def begins_with_source(block: str) -> bool:
 def _has_own_width(block: str) -> bool:
     """Whether a block's class takes a width of its own as well."""
     wanted = constructor(block)
+    from ..declarations.guess import WIDTH_OUT  # here, for only an error needs it
+
     return wanted is not None and any(map(WIDTH_OUT.fullmatch, wanted.parameters[:2]))
 
 

@@ -6,21 +6,20 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 
 from ..core.attention import is_like_attention, read_attention
-from ..core.blocks import STOCK, BlockTable
+from ..core.blocks import STOCK, BlockTable, scale_numbers
 from ..core.graph import NO_HEAD, Layer, scaling_of, yolov5_problem
 from ..core.operators import read_row_of_users
 from ..core.shapes import custom_row_problem, settings_problems, size_problem, width_problem
 from ..errors import GraphError, KernelError, UnknownOperatorError
-from ..installed.names import constructor, parsed_names, scale_numbers, torch_activations, torch_layers
+from ..installed.names import constructor, parsed_names, torch_activations, torch_layers
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean
 from ..wording import numbers as listed
-from .blocks import is_slip, is_stock_but_not_parsed, is_unknown, nearest
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
+from .known import is_slip, is_stock_but_not_parsed, is_unknown, nearest
 
 _ANOTHER_NUMBER = re.compile(r"[ \t]+\d")
 #: What rows take from beside them, and stock models have there.
@@ -223,6 +222,8 @@ def _unknown(subject: Context, index: int, block: str) -> Finding | None:
 
 def _differ_in_small_letters(name: str, known: str) -> bool:
     """Whether a name may be another one misspelt: people name modules of their own with capitals and digits."""
+    from difflib import SequenceMatcher  # here, for only an error needs it
+
     opcodes = SequenceMatcher(None, name, known).get_opcodes()
     return all(
         (name[a:b] + known[c:d]).isalpha() and (name[a:b] + known[c:d]).islower()

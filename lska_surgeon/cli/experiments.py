@@ -11,10 +11,21 @@ import click
 
 from ..api import experiments as api
 from ..reports import render
-from . import completion, say
+from . import say
 from .main import NamingGroup
 from .options import command
-from .presentation import DELIVERY, DRY_RUN, FORCE, FORCE_ALL, GATE, PLOT, QUIET_BUT_DRY, Presentation, formats
+from .presentation import (
+    DELIVERY,
+    DRY_RUN,
+    FORCE,
+    FORCE_ALL,
+    GATE,
+    PLOT,
+    QUIET_BUT_DRY,
+    Presentation,
+    completed_by,
+    formats,
+)
 from .progress import Progress, bar
 
 
@@ -50,7 +61,7 @@ def templates(**values: Any) -> None:
 
 
 @templates.command()
-@click.argument("name", shell_complete=completion.templates)
+@click.argument("name", shell_complete=completed_by("templates"))
 def show(name: str) -> None:
     """Print the template NAME.
 
@@ -62,7 +73,7 @@ def show(name: str) -> None:
 
 
 @templates.command()
-@click.argument("name", shell_complete=completion.templates)
+@click.argument("name", shell_complete=completed_by("templates"))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to, if not by default.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 def copy(name: str, output: Path | None, force: bool) -> None:

@@ -10,16 +10,18 @@ import gc
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import SurgeonError, missing_package
 from ..wording import did_you_mean
 from . import say
 from .say import give_up, leave, prepare_streams
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Group of commands -> command -> one line of help; in the order of `--help`.
 GROUPS = {
@@ -153,6 +155,8 @@ class SurgeonGroup(NamingGroup):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without importing any command."""
+        from click.shell_completion import CompletionItem  # here, for only a shell asks
+
         commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import click
@@ -13,8 +14,8 @@ from ..api.verb import choices_of, item_kinds_of, kinds_of
 from ..errors import ArgumentError
 from ..installed.package import notes_of_package
 from ..wording import shown
-from . import completion, say
-from .presentation import Number, Presentation, PresentationOption, not_empty
+from . import say
+from .presentation import Number, Presentation, PresentationOption, completed_by, not_empty
 
 #: Parameters of verbs -> how they stand in the help, and what completes them.
 _METAVARS = {
@@ -43,11 +44,11 @@ _METAVARS = {
 }
 _MAY_BE_EMPTY = ("slurm",)
 _COMPLETIONS = {
-    **dict.fromkeys(("after", "base", "before", "into", "model", "source", "variant"), completion.models),
-    "at": completion.positions,
-    "k": completion.kernel_sizes,
-    "op": completion.operators,
-    "scale": completion.scales,
+    **dict.fromkeys(("after", "base", "before", "into", "model", "source", "variant"), completed_by("models")),
+    "at": completed_by("positions"),
+    "k": completed_by("kernel_sizes"),
+    "op": completed_by("operators"),
+    "scale": completed_by("scales"),
 }
 
 
@@ -67,18 +68,23 @@ class Size(click.ParamType):  # type: ignore[type-arg] # in releases of click th
 
 
 class VerbCommand(click.Command):
-    """A command with the verb that it calls.
+    """A command with the verb that it calls; its parameters are made when they are asked for.
 
     Attributes:
         verb: the verb.
         placeholders: word of the help -> what stands there when the help is shown.
     """
 
-    verb: Callable[..., Any]
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, name: str, verb: Callable[..., Any], make: Callable[[], list[click.Parameter]], **settings: Any):
+        super().__init__(name, **settings)
+        del self.params
+        self.verb, self._make = verb, make
         self.placeholders: dict[str, Callable[[], str]] = {}
+
+    @cached_property
+    def params(self) -> list[click.Parameter]:  # type: ignore[override]
+        """All that it takes."""
+        return self._make()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give options their value that may stand without one; click would take the next word for it."""
@@ -127,18 +133,12 @@ def command(
             except ArgumentError as error:
                 raise click.UsageError(error.as_typed) from error
 
-        made = VerbCommand(
-            function.__name__,
-            callback=called,
-            params=[
-                *(one for one in parameters_of(verb, metavars or {}, optional) if one.name not in own),
-                *presentation,
-            ],
-            help=inspect.cleandoc(function.__doc__ or ""),
-            **settings,
-        )
-        made.verb = verb
-        return made
+        def parameters() -> list[click.Parameter]:
+            of_verb = parameters_of(verb, metavars or {}, optional)
+            return [*(one for one in of_verb if one.name not in own), *presentation]
+
+        text = inspect.cleandoc(function.__doc__ or "")
+        return VerbCommand(function.__name__, verb, parameters, callback=called, help=text, **settings)
 
     return decorate
 
@@ -184,7 +184,7 @@ def _argument(parameter: inspect.Parameter, metavar: str | None, required: bool)
         required=required and default is parameter.empty and not keywords,
         type=_type_of(parameter),
         metavar=metavar or (_METAVARS[parameter.name] if keywords else None),
-        shell_complete=None if choices_of(parameter) else _COMPLETIONS.get(parameter.name, completion.files),
+        shell_complete=None if choices_of(parameter) else _COMPLETIONS.get(parameter.name, completed_by("files")),
         **({} if several or default is parameter.empty else {"default": default}),
     )
 
@@ -210,7 +210,7 @@ def _option(parameter: inspect.Parameter, sentence: str, metavar: str | None = N
         if choices_of(parameter)
         else metavar or _METAVARS.get(name, "FILE" if path else "N" if number else None),
         callback=_numbers if several and number else None if number or name in _MAY_BE_EMPTY else not_empty,
-        shell_complete=_COMPLETIONS.get(name, completion.files if path else None),
+        shell_complete=_COMPLETIONS.get(name, completed_by("files") if path else None),
         help=sentence,
         **settings,
     )

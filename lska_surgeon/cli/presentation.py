@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import click
 from ..files import check_target
 from ..reports import WITH_NOTES, Annotation, Report, Result, drawn, render
 from ..wording import printable, shown
-from . import completion, say
+from . import say
 
 
 class PresentationOption(click.Option):
@@ -31,6 +31,17 @@ def not_empty(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     if any(isinstance(one, str) and not one.strip() for one in (value if isinstance(value, tuple) else (value,))):
         raise click.BadParameter("it is empty")
     return value
+
+
+def completed_by(name: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """What a shell offers, by a function of `completion`, which only a shell needs."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from . import completion
+
+        return getattr(completion, name)(ctx, param, incomplete)
+
+    return complete
 
 
 class Number(click.ParamType):  # type: ignore[type-arg] # in releases of click that have it generic
@@ -77,7 +88,9 @@ def _flag(*words: str, help: str) -> PresentationOption:
 
 
 def _file(*words: str, help: str) -> PresentationOption:
-    return PresentationOption(words, metavar="FILE", callback=not_empty, shell_complete=completion.files, help=help)
+    return PresentationOption(
+        words, metavar="FILE", callback=not_empty, shell_complete=completed_by("files"), help=help
+    )
 
 
 def formats(*forms: str) -> tuple[PresentationOption, PresentationOption]:

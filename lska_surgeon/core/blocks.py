@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..installed.package import installed_package
-from .installed_parser import BlockReading, InstalledParser, parser_here
+from ..installed.package import Package, installed_package
+from .installed_parser import SCALE_NUMBERS, BlockReading, InstalledParser, parser_here
 from .parser_rules import RELEASE, RULES
 
 #: In front of the name of each block of ours, what rows call it where the installed Ultralytics has one of that name.
@@ -579,7 +579,7 @@ class BlockTable:
 
     def called(self, block: str) -> str:
         """What rows call a block of ours: its name, or, where the installed Ultralytics has such a one, its private."""
-        is_taken = self.parser is not None and self.parser.tasks.has(block)
+        is_taken = self.parser is not None and self.parser.has(block)
         return f"{PRIVATE}{block}" if is_taken and f"{PRIVATE}{block}" in self.rows else block
 
     def custom(self, name: str) -> CustomModule | None:
@@ -629,9 +629,27 @@ class BlockTable:
 def blocks_here() -> BlockTable:
     """The table that holds for the Ultralytics that is installed: with its parser, where the rules are not its own."""
     package = installed_package()
-    if package is None or (package.version == RELEASE and not package.is_fork):
-        return STOCK
-    return STOCK.with_parser(parser_here())
+    return STOCK if package is None or _has_rules(package) else STOCK.with_parser(parser_here())
+
+
+def is_parsed(name: str) -> bool | None:
+    """Whether the parser of the Ultralytics that is installed finds a block of that name; None where there is none."""
+    package = installed_package()
+    is_told = package is not None and _has_rules(package)
+    if is_told and name in _RULES:
+        return True
+    parser = parser_here()
+    return (parser.tasks if is_told else parser).has(name) if parser else None
+
+
+def scale_numbers() -> tuple[str, ...]:
+    """What the parser of the Ultralytics that is installed calls the numbers of a scale, in order."""
+    parser = blocks_here().parser
+    return parser.scale_numbers if parser else SCALE_NUMBERS
+
+
+def _has_rules(package: Package) -> bool:
+    return package.version == RELEASE and not package.is_fork
 
 
 def _role_by_name(name: str) -> str:
@@ -640,11 +658,10 @@ def _role_by_name(name: str) -> str:
 
 def _stock() -> Iterator[Block]:
     """The table's rows with what the parser makes of them, and the hosts of its blocks."""
-    parsed = {line.split()[0]: line.split()[1:] for line in filter(None, RULES.splitlines())}
     hosts = {host.name: host for host in _HOSTS}
     for line in filter(None, _TABLE.splitlines()):
         name, role, stride, *pairs = line.split()
-        width, letters, *given = parsed.get(name, ["source", "-"])
+        width, letters, *given = _RULES.get(name, ["source", "-"])
         more = dict(pair.split("=") for pair in pairs)
         new = more.get("new", "").split("|")
         block = Block(
@@ -695,5 +712,6 @@ def _stride(rule: str) -> tuple[str, float]:
     return ("fixed", float(rule)) if rule[0].isdigit() else (rule, 0)
 
 
+_RULES = {line.split()[0]: line.split()[1:] for line in filter(None, RULES.splitlines())}
 #: Every block that is known without a declaration.
 STOCK = BlockTable({block.name: block for block in _stock()})

@@ -2,20 +2,24 @@
 
 Reading takes as long as a light command does, so answers are kept in the cache folder: one file for each package, with
 the sizes and dates of all files that were read for it, and of the reader's own. One that has changed makes all of them
-worthless, and so does a file that was looked for and is there by now. Who can't write there reads anew.
+worthless, and so does a file that was looked for and is there by now. Who can't write there reads anew. The file has a
+line for each answer, of which only those that are asked for are read.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterable, Mapping
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import SurgeonError
-from ..files import cache_folder, parse_json, read_json, write_text
+from ..files import cache_folder, read_within, write_text
 from ..installed.names import TasksFile, installed_tasks, tasks_in
 
 if TYPE_CHECKING:
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
 
 #: More than a project's models ask for; then it begins anew.
 _MOST = 5000
-_READER = (Path(__file__).parents[1] / "installed", Path(__file__).parent)
+#: What every release calls the numbers of a scale.
+SCALE_NUMBERS = ("depth", "width", "max_channels")
+_READER = (str(Path(__file__).parents[1] / "installed"), str(Path(__file__).parent))
 
 
 class ParsedLayer(NamedTuple):
@@ -74,6 +80,7 @@ class InstalledParser:
 
     def __init__(self, tasks: TasksFile) -> None:
         self.tasks, self._is_changed = tasks, False
+        self._answers: dict[str, Any] = {}
 
     @cached_property
     def source(self) -> ParserSource:
@@ -145,59 +152,77 @@ class InstalledParser:
             *(facts.keeps_size, bool(facts.takes_list)),
         )
 
+    def has(self, name: str) -> bool:
+        """Whether a row may name a block so, for the parser finds that name."""
+        return bool(self.kept(f"has {name}", lambda: self.tasks.has(name)))
+
+    @property
+    def scale_numbers(self) -> tuple[str, ...]:
+        """What it calls the numbers of a scale, in order; as every release does where it does not say."""
+        return tuple(self.kept("scales", self._scale_numbers))
+
+    def _scale_numbers(self) -> Sequence[str]:
+        found = re.search(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[", self.tasks.file.text)
+        return [name.strip() for name in found[1].split(",")] if found else SCALE_NUMBERS
+
     # What is kept.
 
     def kept(self, question: str, ask: Callable[[], Any]) -> Any:
         """The answer to a question on its source, which JSON can say; asked where nobody has before."""
         key = _short(question)
-        if key not in self._answers:
-            if len(self._answers) >= _MOST:
-                self._answers.clear()
-            self._answers[key] = ask()
-            if not self._is_changed:
-                self._is_changed = True
-                atexit.register(self._save)
+        if key in self._answers:
+            return self._answers[key]
+        if key in self._before.answers:
+            with suppress(ValueError, RecursionError):  # somebody has written it anew
+                self._answers[key] = _json().loads(self._before.answers[key])
+                return self._answers[key]
+        if len(self._answers) >= _MOST:
+            self._answers.clear()
+        self._answers[key] = ask()
+        if not self._is_changed:
+            self._is_changed = True
+            atexit.register(self._save)
         return self._answers[key]
 
     @cached_property
     def _path(self) -> Path | None:
         folder = cache_folder()
-        return folder / "readings" / f"{_short(str(self.tasks.file.path))}.json" if folder else None
-
-    @cached_property
-    def _answers(self) -> dict[str, Any]:
-        return self._before.answers
+        return folder / "readings" / _short(str(self.tasks.path)) if folder else None
 
     @cached_property
     def _before(self) -> _KeptAnswers:
         """What processes before this one have kept, where it still holds."""
-        with suppress(OSError, SurgeonError, ValueError, TypeError, KeyError):
-            found = read_json(self._path, dict) if self._path else {}
-            files, missing = dict(found["files"]), list(found["missing"])
-            is_same = files == _stamps([*files, *_own()]) and not any(Path(name).exists() for name in missing)
-            if is_same and found["seal"] == _seal(self._path, found["answers"]):
-                return _KeptAnswers(parse_json(found["answers"], dict), files, missing)
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            if self._path and not self._path.is_symlink():
+                seal, _, text = read_within(self._path).decode().partition("\n")
+                about, *answers = text.splitlines()
+                found = _json().loads(about) if seal == _seal(self._path, text) else {}
+                files, missing = found["files"], found["missing"]
+                if files == _stamps([*files, *_own()]) and not any(map(os.path.exists, missing)):
+                    return _KeptAnswers(dict(line.split(" ", 1) for line in answers), files, missing)
         return _KeptAnswers({}, {}, [])
 
     def _save(self) -> None:
-        import json  # here, for only a new answer needs it
-
         if self._path is None:
             return
-        answers, before, read = json.dumps(self._answers), self._before, self.tasks.files
-        content = {
-            "files": _stamps([*before.files, *map(str, read.read), *_own()]),
+        before, read, json = self._before, self.tasks.files, _json()
+        about = {
+            "files": {**before.files, **{str(path): file.stamp for path, file in read.read.items()}, **_stamps(_own())},
             "missing": sorted({*before.missing, *read.missing}),
-            "answers": answers,
-            "seal": _seal(self._path, answers),
         }
+        answers = {key: json.dumps(answer) for key, answer in self._answers.items()}
+        if len(before.answers) < _MOST:
+            answers = {**before.answers, **answers}
+        text = "\n".join([json.dumps(about), *map(" ".join, answers.items())])
         with suppress(OSError, SurgeonError):  # a cache that can't be written costs time alone
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self._path, json.dumps(content), force=True)
+            write_text(self._path, f"{_seal(self._path, text)}\n{text}", force=True)
 
 
 class _KeptAnswers(NamedTuple):
-    answers: dict[str, Any]
+    """Answers by their question's digest, each as JSON; and what they were read from."""
+
+    answers: dict[str, str]
     files: dict[str, Any]
     missing: list[str]
 
@@ -243,24 +268,29 @@ def _tuples(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def _short(text: str) -> str:
-    from hashlib import sha256  # here, for nothing is kept of a release
+    content = text.encode("utf-8", errors="surrogatepass")  # hashlib takes 2 ms to import
+    return f"{len(content):x}-{zlib.crc32(content):08x}{zlib.adler32(content):08x}"
 
-    return sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
+
+def _json() -> Any:
+    import json  # here, for of a release nothing is kept; and the checked reader takes longer to import than to read
+
+    return json
 
 
 def _own() -> list[str]:
-    return [str(file) for folder in _READER for file in folder.glob("*.py")]
+    return [os.path.join(folder, name) for folder in _READER for name in os.listdir(folder) if name.endswith(".py")]
 
 
 def _stamps(files: Iterable[str]) -> dict[str, list[int]]:
     found = {}
     for file in files:
         with suppress(OSError):
-            about = Path(file).stat()
+            about = os.stat(file)
             found[file] = [about.st_size, about.st_mtime_ns]
     return found
 
 
-def _seal(path: Path | None, answers: str) -> str:
+def _seal(path: Path | None, text: str) -> str:
     """What only whoever wrote the answers there put beside them; damage makes it another."""
-    return _short(f"{path and path.name} {answers}")
+    return _short(f"{path and path.name} {text}")

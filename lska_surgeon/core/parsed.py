@@ -106,5 +106,5 @@ def _as_built(layer: Layer, parser: InstalledParser) -> list[Any]:
     kind, args = layer.kind, list(layer.plain_args)
     if kind.is_operator or (kind.custom and kind.plain in (ATTENTION, ADD)):
         return [layer.raw_sources[0] if layer.raw_sources else frm, 1, _SAME, []]
-    is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.tasks.has(layer.block))
+    is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.has(layer.block))
     return [frm, layer.repeats, kind.plain if is_other else layer.block, args]

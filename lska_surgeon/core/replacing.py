@@ -132,7 +132,7 @@ def swap_backbone(model: ShapedGraph, donor: ShapedGraph) -> Rewrite:
 
 def _refuse_block(block: Block, graph: Graph) -> None:
     parser = graph.blocks.parser
-    of_fork = parser is not None and parser.tasks.has(block.name)
+    of_fork = parser is not None and parser.has(block.name)
     if not (block.is_known or block.custom or of_fork):
         names = [row.name for row in graph.blocks if row.new_args or row.custom]
         hint = did_you_mean(block.name, names)

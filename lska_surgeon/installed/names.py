@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, wraps
@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .package import NAME, root_of
-from .python_files import Found, PythonFile, PythonFiles
 
 if TYPE_CHECKING:  # for only what is not stock is looked at so closely
     from .facts import ClassFacts, Constructor
+    from .python_files import Found, PythonFile, PythonFiles
 
 Answer = TypeVar("Answer")
-_SCALE = re.compile(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[")
 
 
 class TasksFile:
@@ -27,8 +26,19 @@ class TasksFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.files = PythonFiles(path.parents[1])
-        self.file = self.files.at(path)
+        self.path = path
+
+    @cached_property
+    def files(self) -> PythonFiles:
+        """Those of its package."""
+        from .python_files import PythonFiles  # here, for where nothing has changed nothing is read
+
+        return PythonFiles(self.path.parents[1])
+
+    @cached_property
+    def file(self) -> PythonFile:
+        """The file itself."""
+        return self.files.at(self.path)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -68,7 +78,8 @@ def tasks_in(path: Path) -> TasksFile | None:
     """That in a file; None where there is no file."""
     with suppress(OSError):
         found = path.stat()
-        return _tasks_at(path, found.st_size, found.st_mtime_ns)
+        if os.access(path, os.R_OK) and path.is_file():
+            return _tasks_at(path, found.st_size, found.st_mtime_ns)
     return None
 
 
@@ -131,6 +142,8 @@ def torch_layers() -> frozenset[str] | None:
 
 @cache
 def _torch_file(name: str) -> PythonFile | None:
+    from .python_files import PythonFiles  # here, for few rows name one of torch's
+
     root = root_of("torch")
     return PythonFiles(root).at(root / name) if root and (root / name).is_file() else None
 
@@ -145,10 +158,3 @@ def stock_modules() -> frozenset[str]:
     """Names of the classes that `ultralytics.nn.modules` hands on."""
     tasks = installed_tasks()
     return tasks.modules if tasks else frozenset()
-
-
-def scale_numbers() -> tuple[str, ...]:
-    """What Ultralytics' parser calls the numbers of a scale, in order; that of every release where it does not say."""
-    tasks = installed_tasks()
-    found = _SCALE.search(tasks.file.text) if tasks else None
-    return tuple(name.strip() for name in found[1].split(",")) if found else ("depth", "width", "max_channels")

@@ -109,10 +109,12 @@ class PythonFile:
         path: the file.
         text: its text.
         files: those of its package.
+        stamp: its size and its date when it was read.
     """
 
     def __init__(self, path: Path, files: PythonFiles) -> None:
-        self.path, self.files = path, files
+        about = os.stat(path)
+        self.path, self.files, self.stamp = path, files, [about.st_size, about.st_mtime_ns]
         self.text = path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n")
         self._stars: list[tuple[int, _Import]] = []
         self._places: dict[str, int] = {}

@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Scaling, graph_of, packed_row, scaling_of
 from ..core.operators import other_ops
 from ..core.shapes import Shape, settings_problems, shapes_of, size_problem, width_problem
-from ..core.surgery import Edit, Placement
 from ..errors import DocumentError, GraphError, TargetError
 from .document import Document, RowError
 from .sources import STDIN, Source, find_source, scale_in_name
 from .text import content_of, decoded
+
+if TYPE_CHECKING:
+    from ..core.surgery import Edit, Placement
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.graph import Graph, Layer
-from ..core.surgery import Rewrite
 from ..errors import DocumentError, TargetError
 from .document import AFTER_ROW, IS_ALIAS, Document, format_row, format_value
 from .sources import scale_in_name
 from .text import BREAKS, Span, line_end, line_start, newline_at
+
+if TYPE_CHECKING:
+    from ..core.surgery import Rewrite
 
 
 def rewrite_text(document: Document, rewrite: Rewrite, labels: Mapping[int, str] | None = None) -> str:

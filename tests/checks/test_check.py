@@ -17,7 +17,7 @@ from support.insertions import plan_insert
 
 from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
-from lska_surgeon.checks.blocks import is_slip, nearest
+from lska_surgeon.checks.known import is_slip, nearest
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.graph import Layer, scaling_of
 from lska_surgeon.core.positions import named_sites

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.graph import IMAGE
 from ...core.shapes import strides_of
 from .network import Ratio, Ratios, Slot, WiredRows, Wiring, is_forward
+
+if TYPE_CHECKING:
+    from .stories import Story
 
 WEIGHTS: Mapping[str, float] = {
     # what no network can have
@@ -505,6 +508,34 @@ class Fitted(NamedTuple):
 
     ratios: Ratios
     cost: float
+
+
+class WiringReading(NamedTuple):
+    """A wiring that may be what the author meant.
+
+    Attributes:
+        cost: of story, slips, and what is broken in it.
+        belief: of story and slips alone.
+        wiring: for each row what it reads.
+        ratios: the stride ratios under which it costs least.
+        story: what was done; None for the rows as written.
+        old: the numbers that the story takes for old ones.
+        slips: the numbers that are wrong by themselves, in words of `SLIPS`.
+    """
+
+    cost: float
+    belief: float
+    wiring: Wiring
+    ratios: Fitted
+    story: Story | None = None
+    old: frozenset[Slot] = frozenset()
+    slips: tuple[str, ...] = ()
+
+
+def guess_with_stock(net: WiredRows, of_stock: Mapping[int, float]) -> Ratios:
+    """The guess, but for rows of unknown ratio the stock model's where one of its rows stood in their place."""
+    unknown = {i for i, effect in enumerate(net.effects) if effect.ratio is None and len(net.numbers[i]) == 1}
+    return tuple(of_stock.get(i, ratio) if i in unknown else ratio for i, ratio in enumerate(net.guess))
 
 
 def fit(cost: WiringCost, wiring: Wiring, start: Fitted) -> tuple[float, Fitted]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ...core.graph import Layer, role_of
 from ..alignment import Alignment
-from .cost import HARD, WEIGHTS, Broken, Expected, Fitted, WiringCost, expected_numbers
+from .cost import HARD, WEIGHTS, Broken, Expected, Fitted, WiringCost, WiringReading, expected_numbers, guess_with_stock
 from .network import Slot, WiredRows, Wiring
-from .search import Search, WiringReading, first_ratios, guess_with_stock
+
+if TYPE_CHECKING:
+    from .search import Search
 
 #: How much cheaper a reading has to be than the rows as written; than the next reading, and than one within a run; and
 #: how near to the best a reading is that has to agree on what is wrong.
@@ -78,6 +81,8 @@ def infer(
     if net.size > _MOST_ROWS:
         as_is = WiringReading(cost.of(net.written, net.guess), 0.0, net.written, Fitted(net.guess, 0.0))
         return Verdict(best=as_is, expected=expected, broken=_broken(cost, as_is))
+    from .search import Search, first_ratios  # here, for most files are right
+
     ratios = first_ratios(cost, of_stock)
     if _is_rebuilt(cost, min(ratios, key=lambda fitted: cost.of(net.written, fitted.ratios) + fitted.cost).ratios):
         cost = WiringCost(net, {}, weights)

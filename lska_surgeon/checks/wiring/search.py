@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from ...core.graph import MAY_BE_ATTENTION
-from .cost import Fitted, WiringCost, fit, solve
-from .network import Ratios, Slot, WiredRows, Wiring
+from .cost import Fitted, WiringCost, WiringReading, fit, guess_with_stock, solve
+from .network import Slot, WiredRows, Wiring
 from .stories import Story, stories
 
 #: What it takes to believe that an author went on otherwise.
@@ -36,28 +35,6 @@ _EVIDENCE = frozenset(
     ("forward", "no_map", "clash", "named_clash", "own_clash", "twice", "output_clash", "output_inside",
      "unlike_same_stock", "unlike_sure_stock", "unread")
 )  # fmt: skip
-
-
-class WiringReading(NamedTuple):
-    """A wiring that may be what the author meant.
-
-    Attributes:
-        cost: of story, slips, and what is broken in it.
-        belief: of story and slips alone.
-        wiring: for each row what it reads.
-        ratios: the stride ratios under which it costs least.
-        story: what was done; None for the rows as written.
-        old: the numbers that the story takes for old ones.
-        slips: the numbers that are wrong by themselves, in words of `SLIPS`.
-    """
-
-    cost: float
-    belief: float
-    wiring: Wiring
-    ratios: Fitted
-    story: Story | None = None
-    old: frozenset[Slot] = frozenset()
-    slips: tuple[str, ...] = ()
 
 
 class Search:
@@ -364,12 +341,6 @@ class Search:
         solved = solve(self.net, wiring, self.ratios[0].ratios, self.cost.weights)
         starts = [self.ratios[0], *([solved] if solved else [])]
         return min((fit(self.cost, wiring, start) for start in starts), key=lambda pair: pair[0])[1]
-
-
-def guess_with_stock(net: WiredRows, of_stock: Mapping[int, float]) -> Ratios:
-    """The guess, but for rows of unknown ratio the stock model's where one of its rows stood in their place."""
-    unknown = {i for i, effect in enumerate(net.effects) if effect.ratio is None and len(net.numbers[i]) == 1}
-    return tuple(of_stock.get(i, ratio) if i in unknown else ratio for i, ratio in enumerate(net.guess))
 
 
 def first_ratios(cost: WiringCost, of_stock: Mapping[int, float]) -> list[Fitted]:
