@@ -369,7 +369,8 @@ class Report:
         notes: what the user should know to read it, each without a full stop at its end.
         data: what `--json` writes, `schema` first.
         sheet: what CSV writes; None for the first table of `parts`.
-        annotations: what GitHub shows, and "lines"; none for the summary and the notes as one notice.
+        annotations: what GitHub shows, SARIF and "lines"; none for the summary and the notes as one notice.
+        rules: code of each rule that an annotation may name -> what it finds.
     """
 
     summary: str
@@ -378,6 +379,7 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict)
     sheet: Sheet | None = None
     annotations: Sequence[Annotation] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> Sequence[Part]:
@@ -443,6 +445,33 @@ def _as_github(report: Report) -> str:
     return "\n".join(map(_command, report.annotations or (whole,)))
 
 
+def _as_sarif(report: Report) -> str:
+    """A log of the annotations in the Static Analysis Results Interchange Format (OASIS, SARIF 2.1.0)."""
+    from . import __version__
+
+    rules = [{"id": code, "shortDescription": {"text": text}} for code, text in report.rules.items()]
+    driver = {"name": "lska-surgeon", "semanticVersion": __version__, "rules": rules}
+    run = {"tool": {"driver": driver}, "results": list(map(_sarif_result, report.annotations))}
+    return dump({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
+
+
+def _sarif_result(one: Annotation) -> dict[str, Any]:
+    result: dict[str, Any] = {"level": one.level.replace("notice", "note"), "message": {"text": one.message}}
+    if one.code:
+        result["ruleId"] = one.code
+    if one.file is not None:
+        from pathlib import PurePath
+        from urllib.parse import quote
+
+        path = PurePath(one.file)
+        uri = path.as_uri() if path.is_absolute() else quote(path.as_posix().encode("utf-8", "surrogateescape"))
+        place: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+        if one.line is not None:
+            place["region"] = {"startLine": one.line}
+        result["locations"] = [{"physicalLocation": place}]
+    return result
+
+
 def _as_lines(report: Report) -> str:
     return "\n".join(map(_diagnostic, report.annotations))
 
@@ -469,6 +498,7 @@ _RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "csv": _as_csv,
     "json": lambda report: dump(report.data),
     "github": _as_github,
+    "sarif": _as_sarif,
     "lines": _as_lines,
 }
 #: Formats of documents: a report's notes stand in them.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN
+from ..wording import did_you_mean
 from .verb import Blocks, PathLike, as_name, listed, name_or_none, split, table_of, verb
 
 if TYPE_CHECKING:
@@ -249,6 +250,8 @@ def check(
     build: bool = False,
     models_only: bool = False,
     trust: bool = False,
+    select: str | Iterable[str] = (),
+    ignore: str | Iterable[str] = (),
     blocks: Blocks = None,
 ) -> CheckedFile | CheckedFiles:
     """Find the errors that people make in model YAMLs by hand; nothing is written before `.write()`.
@@ -262,6 +265,8 @@ def check(
         build: build each file that has no errors in Ultralytics as well. That needs torch.
         models_only: of several, pass over YAML files that are no models.
         trust: build a file even if it names code that is no layer; it may run it.
+        select: the rules to apply, such as source,stride; by default all.
+        ignore: rules to leave out, such as comment.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -271,15 +276,17 @@ def check(
         DocumentError: the file is not there, or is no model YAML. Of several files they are gathered, as GraphErrors.
         GraphError: it has no rows.
         BuildError: there is no Ultralytics here to build it with.
+        ArgumentError: there is no such rule.
     """
     table = table_of(blocks)
     names = [as_name(name) for name in listed(model)]
+    rules = _rules(split(select), split(ignore))
     if names.count(STDIN) > 1:
         raise ArgumentError("- is standard input, which can be read once: give the other as a file")
     if build and STDIN in names:
         raise ArgumentError("--build needs files: save standard input to one, and give that")
     if isinstance(model, (str, os.PathLike)):
-        return _checked(names[0], build, trust, table)
+        return _checked(names[0], build, trust, table, rules)
     from ..checks.findings import CheckedFiles
 
     files: list[CheckedFile] = []
@@ -287,7 +294,7 @@ def check(
     others = 0
     for name in names:
         try:
-            files.append(_checked(name, build, trust, table))
+            files.append(_checked(name, build, trust, table, rules))
         except BuildError:
             raise  # there is no Ultralytics to build anything with
         except SurgeonError as error:
@@ -297,7 +304,7 @@ def check(
                 raise
             else:
                 unread[name] = error.as_typed
-    return CheckedFiles(files, unread, others)
+    return CheckedFiles(files, unread, others, rules=dict(rules_of_check()))
 
 
 def rules_of_check() -> list[tuple[str, str]]:
@@ -307,10 +314,27 @@ def rules_of_check() -> list[tuple[str, str]]:
     return [(rule.code, rule.doc + (" (warning)" if rule.severity == "warning" else "")) for rule in RULES]
 
 
-def _checked(name: str, build: bool, trust: bool, table: BlockTable) -> CheckedFile:
+def _rules(select: list[str], ignore: list[str]) -> list[str]:
+    """The codes of the rules that are left.
+
+    Raises:
+        ArgumentError: one that is named is none.
+    """
+    from ..checks.check import CODES
+
+    for option, codes in (("--select", select), ("--ignore", ignore)):
+        for code in codes:
+            if code not in CODES:
+                raise ArgumentError(
+                    f"{option}: no rule {code!r}{did_you_mean(code, CODES)}: there are {', '.join(CODES)}"
+                )
+    return [code for code in select or CODES if code not in ignore]
+
+
+def _checked(name: str, build: bool, trust: bool, table: BlockTable, rules: list[str]) -> CheckedFile:
     from ..checks.check import check_file
 
-    checked = check_file(name, table)
+    checked = check_file(name, table, rules)
     return _built(checked, trust) if build and checked.ok else checked
 
 

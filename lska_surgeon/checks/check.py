@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from ..core.blocks import STOCK, BlockTable
@@ -78,15 +78,21 @@ RULES = (
     ),
     Rule("output", ERROR, "the output layer's inputs are unordered or doubled", (rules_wiring.outputs,)),
     Rule("build", ERROR, "Ultralytics refuses to build it, where that was asked for"),
+    Rule("ignore", WARNING, "a comment ignores a rule that there is not, or that nothing breaks there"),
 )
+#: The rule whose findings `--fix=N` chooses between.
+_NUMBERS = "source"
+#: What all rules are called.
+CODES = tuple(rule.code for rule in RULES)
 
 
-def check_file(name: str, blocks: BlockTable = STOCK) -> CheckedFile:
+def check_file(name: str, blocks: BlockTable = STOCK, rules: Collection[str] = CODES) -> CheckedFile:
     """Check a model YAML.
 
     Args:
         name: a path, a stock name, or "-" for standard input.
         blocks: the table that says what the rows' blocks are.
+        rules: the codes of the rules to apply.
 
     Raises:
         DocumentError: there is no such file, or it is no model YAML.
@@ -94,18 +100,25 @@ def check_file(name: str, blocks: BlockTable = STOCK) -> CheckedFile:
     """
     if name == STDIN:
         source, document = read_source(name, bad_rows=[], blocks=blocks)
-        return check_source(source, document.text, blocks)
-    return check_source(find_source(name), blocks=blocks)
+        return check_source(source, document.text, blocks, rules)
+    return check_source(find_source(name), blocks=blocks, rules=rules)
 
 
-def check_source(source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> CheckedFile:
+def check_source(
+    source: Source, text: str | None = None, blocks: BlockTable = STOCK, rules: Collection[str] = CODES
+) -> CheckedFile:
     """The same for a source, or for a text in its place."""
     subject = Context(source, text, blocks).likeliest
-    findings = _broken_rules(subject)
+    findings = _broken_rules(subject, rules)
+    if "ignore[" in subject.document.text:
+        from .ignores import without_ignored  # here, for few files have such comments
+
+        of_files = [rule.code for rule in RULES if rule.functions]
+        findings = without_ignored(subject.document, findings, rules, of_files)
     findings.sort(key=lambda finding: (finding.line, finding.severity))
     stock = subject.stock_name
     note = scale_note(source, subject.document)
-    choices = tuple(dict.fromkeys(_choices(subject, findings)))
+    choices = tuple(dict.fromkeys(_choices(subject, findings))) if _NUMBERS in rules else ()
     several = (
         f"{len(choices)} readings explain the numbers: lska-surgeon check --fix=1 to --fix={len(choices)} show each"
     )
@@ -142,11 +155,12 @@ def refuse_broken(source: Source, text: str | None = None, blocks: BlockTable = 
         )
 
 
-def _broken_rules(subject: Context) -> list[Finding]:
-    """What the rules find."""
+def _broken_rules(subject: Context, rules: Collection[str]) -> list[Finding]:
+    """What some of the rules find."""
     return [
         replace(finding, rule=rule.code, severity=finding.severity or rule.severity)
         for rule in RULES
+        if rule.code in rules
         for function in rule.functions
         for finding in function(subject)
     ]

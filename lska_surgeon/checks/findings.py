@@ -213,6 +213,7 @@ class CheckedFiles(Result):
         passed_over: how many others are no model YAMLs.
         strict: whether a warning is a failure.
         with_diffs: whether the data has each file's diff.
+        rules: code of each rule -> what it finds.
     """
 
     schema = CheckedFile.schema
@@ -221,6 +222,7 @@ class CheckedFiles(Result):
     passed_over: int = 0
     strict: bool = False
     with_diffs: bool = False
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -237,7 +239,7 @@ class CheckedFiles(Result):
         title = "lska-surgeon check: can't be read"
         annotations = [annotation for file in self.files for annotation in _annotations(file)]
         annotations += [Annotation(ERROR, problem, title, name) for name, problem in self.unread.items()]
-        return Report(summary, (), notes, self.data(), annotations=annotations)
+        return Report(summary, (), notes, self.data(), annotations=annotations, rules=self.rules)
 
     def data(self) -> dict[str, Any]:
         """Everything as plain data."""

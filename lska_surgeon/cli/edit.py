@@ -105,7 +105,7 @@ def remove(how: Presentation, **asked: Any) -> None:
     how.deliver(api.remove(**asked))
 
 
-@command(api.check, STRICT, FIX, QUIET, *formats("text", "json", "github"))
+@command(api.check, STRICT, FIX, QUIET, *formats("text", "json", "github", "sarif"))
 def check(how: Presentation, **asked: Any) -> int:
     """Find the errors that people make in model YAMLs by hand, before training does.
 
@@ -122,6 +122,7 @@ def check(how: Presentation, **asked: Any) -> int:
       lska-surgeon check yolov8s-lska-neck-k35.yaml
       lska-surgeon check yolov8s.yaml yolov8s-lska-neck-k35.yaml --strict
       lska-surgeon check --models-only *.yaml
+      lska-surgeon check mine.yaml --ignore comment,unread
     """
     files: Any = api.check(**asked)
     fix = how.fix is not None
@@ -129,7 +130,7 @@ def check(how: Presentation, **asked: Any) -> int:
     chosen = [file.chosen(how.fix or 0) if alone or file.choices else file for file in files.files]
     checked = dataclasses.replace(files, files=chosen, strict=how.strict, with_diffs=fix)
     report = checked.report()
-    if how.form == "json":
+    if how.form in ("json", "sarif"):
         how.show(report)
     else:
         if how.form == "text":  # why a file can't be read is an error of the command's
@@ -141,7 +142,7 @@ def check(how: Presentation, **asked: Any) -> int:
             say.content(f"{file.patch}\n".encode("utf-8", errors="surrogateescape") if file.patch else b"")
         if not how.quiet and (checked.files or checked.passed_over):
             say.line(report.summary, err=fix)
-    for problem in checked.unread.values() if how.form != "github" else ():
+    for problem in checked.unread.values() if how.form not in ("github", "sarif") else ():
         say.error(problem)
     return 2 if checked.unread else int(checked.failed)
 

@@ -15,8 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 from support.insertions import plan_insert
 
+import lska_surgeon
 from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
+from lska_surgeon.checks.check import RULES
 from lska_surgeon.checks.known import is_slip, nearest
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.graph import Layer, scaling_of
@@ -388,3 +390,52 @@ def test_build_adds_what_ultralytics_says(wrong: str) -> None:
     assert bad.exit_code == 1
     assert "odd-yolov8n.yaml:1: error[build]: " in bad.output
     assert bad.output.count("error[build]") == 1
+
+
+#: Breaks two rules, one in a row and one in a comment.
+BOTH = """nc: 80
+backbone:
+  - [-1, 1, Conv, [16, 3, 2]]  # 7
+  - [-1, 1, C2F, [32]]  # 1
+  - [-1, 1, Conv, [64, 3, 2]]  # 2
+head:
+  - [[-1], 1, Detect, [nc]]  # 3
+"""
+
+
+def test_rules_are_selected_and_left_out() -> None:
+    def found(*words: str) -> set[str]:
+        (file,) = json.loads(run(*words, "--json").stdout)["files"]
+        return {finding["rule"] for finding in file["findings"]}
+
+    Path("both.yaml").write_text(BOTH, encoding="utf-8")
+    assert found("both.yaml") == {"module", "comment"}
+    assert found("both.yaml", "--select", "comment,source") == {"comment"}
+    assert found("both.yaml", "--ignore", "comment") == {"module"}
+    assert found("both.yaml", "--select", "comment", "--ignore", "comment") == set()
+    refused = run("both.yaml", "--ignore", "modul")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(
+        "Error: --ignore: no rule 'modul' (did you mean module?): there are row, setting, "
+    )
+    assert lska_surgeon.check("both.yaml", ignore=["module"]).ok
+
+
+def test_sarif_tells_rule_file_and_line() -> None:
+    """The form was held against the OASIS schema of SARIF 2.1.0."""
+    Path("both ways.yaml").write_text(BOTH, encoding="utf-8")
+    result = run("both ways.yaml", "nothing.yaml", "--format", "sarif")
+    log = json.loads(result.stdout)
+    (tool,) = log["runs"]
+    assert (log["version"], tool["tool"]["driver"]["name"], result.exit_code) == ("2.1.0", "lska-surgeon", 2)
+    assert {rule["id"] for rule in tool["tool"]["driver"]["rules"]} == {rule.code for rule in RULES}
+    comment, module, unread = tool["results"]
+    place = {"artifactLocation": {"uri": "both%20ways.yaml"}, "region": {"startLine": 4}}
+    assert module == {
+        "level": "error",
+        "message": {"text": "the installed ultralytics knows no block C2F; write C2f"},
+        "ruleId": "module",
+        "locations": [{"physicalLocation": place}],
+    }
+    assert (comment["level"], comment["ruleId"]) == ("warning", "comment")
+    assert unread["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "nothing.yaml"}}}]

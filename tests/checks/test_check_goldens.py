@@ -46,7 +46,26 @@ def test_help_and_docs_list_the_rules() -> None:
     help_text = " ".join(CliRunner().invoke(main, ["check", "--help"]).output.split())
     assert all(f" {rule.code} {rule.doc} " in help_text for rule in RULES)
     table = markdown(Table(("rule", "severity", "what it finds"), [rule[:3] for rule in RULES]))
-    assert table in (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    assert table in re.sub(r"\[(\w+)\]\(rules/\1\.md\)", r"\1", page)
+
+
+@pytest.mark.parametrize("page", [f"{rule.code}{ending}" for rule in RULES for ending in (".md", ".zh-CN.md")])
+def test_the_page_of_a_rule_shows_what_check_says(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file breaks the rule with the very words that it shows, and breaks it no longer once it is edited so."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "rules" / page).read_text(encoding="utf-8")
+    code, (command,) = page.partition(".")[0], re.findall(r"^`lska-surgeon (check .*?)`", text, re.MULTILINE)
+    given, said, edits = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("yaml", "text", "diff"))
+    words = command.split()
+    Path(words[1]).write_text(given, encoding="utf-8")
+    result = CliRunner().invoke(main, words)
+    assert result.stdout.rpartition("\n1 file: ")[0] == said.rstrip()
+    assert f"[{code}]" in said
+    old, new = ("".join(re.findall(rf"^[ {sign}](.*\n)", edits, re.MULTILINE)) for sign in (r"\-", r"\+"))
+    assert given.count(old) == 1
+    Path(words[1]).write_text(given.replace(old, new), encoding="utf-8")
+    assert f"[{code}]" not in CliRunner().invoke(main, words).stdout
 
 
 def test_every_rule_has_a_case_and_every_finding_a_rule() -> None:
