@@ -110,7 +110,7 @@ def replace(
         at: what is replaced; may be given several times. A slot (stem, down, backbone, block, pool, up, fusion, neck,
             head), which may be narrowed (down:p4), a row (9, -2, SPPF, C2f#2), or rows that become one (0-2).
         by: the block that comes, for all of them or for each its own; with at="backbone" a model YAML, whose backbone
-            comes, or such as torchvision:resnet50.
+            comes, or such as torchvision:resnet50 or timm:resnet50.
         args: the arguments of the new rows: `w` is the width that is needed, `k` the kernel size that was there, `s`
             the stride; 'w,5' for [512, 5]. None takes those that stock models have.
         repeats: repeats of the new rows. None takes those of the rows that were there.
@@ -124,6 +124,7 @@ def replace(
         BrokenBaseError: `check` finds an error in it.
         PositionError: a slot or row is misspelt or matches nothing in this model.
         MisfitError: a block is not known, or does not give what the place needs.
+        MissingPackageError: timm is needed, and is not installed.
         TargetError: Ultralytics would build another network under the output's name.
     """
     from ..modelfile.replace import GraphEdit

@@ -43,13 +43,27 @@ _FILLED = {
         "SegmentLoss26 PoseLoss26 DepthLoss26 TVPDetectLoss TVPSegmentLoss"
     ).split(),
 }
-#: timm's modules whose layers its attention is made of.
+#: timm's modules whose layers its attention and its backbones are made of.
 _TIMM = frozenset(
-    f"timm.layers.{name}"
-    for name in (
-        "activations attention2d cbam conv_bn_act coord_attn eca global_context lambda_layer mlp non_local_attn norm "
-        "norm_act selective_kernel split_attn squeeze_excite"
-    ).split()
+    [
+        f"timm.layers.{name}"
+        for name in (
+            "activations adaptive_avgmax_pool attention attention2d blur_pool cbam classifier conv2d_same "
+            "conv_bn_act coord_attn drop eca global_context grn lambda_layer layer_scale mlp non_local_attn "
+            "norm norm_act selective_kernel space_to_depth split_attn squeeze_excite std_conv"
+        ).split()
+    ]
+    + [
+        f"timm.models.{name}"
+        for name in (
+            "_efficientnet_blocks _features byobnet convnext cpubone csatv2 cspnet cspnext davit densenet dla "
+            "dpn edgenext efficientnet efficientvit_mit fasternet fastvit focalnet ghostnet hgnet "
+            "hieradet_sam2 hrnet iformer inception_next lcnetv2 lowformer mambaout metaformer mobilenetv3 "
+            "mobilenetv5 mobilevit mvitv2 nextvit nfnet pvt_v2 rdnet regnet repghost repvit res2net resnest "
+            "resnet resnetv2 rexnet selecsls senet sknet starnet swiftformer tiny_vit tresnet twins "
+            "vision_transformer vovnet"
+        ).split()
+    ]
 )
 #: torchvision's layers, which rows may name, and those that its backbones are made of.
 _TORCHVISION = frozenset(

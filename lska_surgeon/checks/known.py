@@ -30,7 +30,7 @@ def is_unknown(block: Block) -> bool:
     if block.custom or block.is_operator or prefix not in ("", "nn") or (prefix and block.is_known):
         return False
     if not prefix:
-        return not block.is_attention and is_parsed(name) is False
+        return not (block.is_attention or "ours" in block.traits) and is_parsed(name) is False
     known = torch_layers()
     return known is not None and name not in known
 

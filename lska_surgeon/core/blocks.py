@@ -46,7 +46,8 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # holds   the operator that a row of it is, where that is not one of the paper's: cbam, timm (any of timm's), gated.
 # by      `people`: it is a name that they gave to such an operator.
 # is      what else is true of it: `same` (it gives what it gets, bit for bit), `text` (it reads a text beside its map),
-#         `pads` (it makes its map larger by what its first argument says), `fetches` (it may download weights).
+#         `pads` (it makes its map larger by what its first argument says), `fetches` (it may download weights), `ours`
+#         (it is of this package, and no operator).
 # drawn   how it is drawn, where not as its role says.
 # new     the arguments of a row that takes the place of another, `backbone|head` where they differ: `w` is the number
 #         that gives the needed width, as the parser scales it, `W` the needed width itself, `c1` the source's width,
@@ -100,6 +101,7 @@ CBLinear           other    1         gives=maps
 Silence            other    1         is=same
 Index              other    ?
 TorchVision        other    -         gives=features is=fetches
+TimmFeatures       other    -         gives=features is=ours
 ImagePoolingAttn   other    -         gives=text
 nn.Identity        other    1         is=same
 nn.BatchNorm2d     other    1

@@ -31,8 +31,14 @@ from .text import Span, line_end, newline_at, unified_diff
 
 #: The columns of the table of rows.
 COLUMNS = ("row", "block", "args", "was", "channels", "stride", "read by")
-_MODEL = re.compile(r".*\.ya?ml\Z|torchvision:.+", re.IGNORECASE)
-#: Gives the backbone that a word such as `torchvision:resnet50` names.
+_LIBRARY = re.compile(r"(torchvision|timm):.+", re.IGNORECASE)
+_MODEL = re.compile(rf".*\.ya?ml\Z|{_LIBRARY.pattern}", re.IGNORECASE)
+#: How the models of a library start.
+_STARTS = {
+    "torchvision": "Ultralytics downloads its trained weights when it builds the file",
+    "timm": "starts untrained",
+}
+#: Gives the backbone that a word such as `torchvision:resnet50` or `timm:resnet50` names.
 Features = Callable[[str, BlockTable], ShapedGraph]
 
 
@@ -177,7 +183,7 @@ class EditedModel(Result):
                     layer.block,
                     format_value(layer.args),
                     was,
-                    "not known" if shape.channels is None else str(shape.channels),
+                    "-" if layer.kind.gives_a_list else "not known" if shape.channels is None else str(shape.channels),
                     "-" if shape.stride is None else f"{shape.stride:g}",
                     numbers(consumers) or "-",
                 )
@@ -224,7 +230,7 @@ def plan_changes(
         changes: the edits, in order; each finds its rows in what the one before made.
         output: the file to be; None takes a name that tells what was done, "-" none, and so does None for standard
             input.
-        features: measures the backbones of torchvision; None where that has no place.
+        features: measures the backbones of torchvision and timm; None where that has no place.
 
     Raises:
         SurgeonError: a slot matches nothing, a block does not fit, ...
@@ -296,7 +302,7 @@ def _rewrite(
 
 def _donor(model: Model, name: str, features: Features | None) -> ShapedGraph:
     """The model whose backbone is asked for: at the scale that its name says, else at this one's, if it has that."""
-    if name.startswith("torchvision:"):
+    if _LIBRARY.match(name):
         if features is None:
             raise MisfitError(
                 f"{name} has to be measured: write the model with lska-surgeon replace, and name that file as the base"
@@ -355,6 +361,9 @@ def _notes(change: GraphEdit, rewrite: Rewrite, model: Model) -> list[str]:
         return [
             f"what {block.name} needs and gives is its fork's to say: build it with lska-surgeon check FILE --build"
         ]
+    library = _LIBRARY.match(change.by)
+    if library:
+        return [f"{change.by} is as wide at every scale, and {_STARTS[library[1].lower()]}"]
     if len(model.written.scales) < 2:
         return []
     if _MODEL.match(change.by):

@@ -24,6 +24,7 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
+from .features import TimmFeatures
 from .operators import (
     CBAM,
     LKA,
@@ -68,6 +69,7 @@ __all__ = [
     "RepNCSPELAN4LSKA",
     "Strip",
     "Timm",
+    "TimmFeatures",
     "attach",
     "build_operator",
     "named_operators",

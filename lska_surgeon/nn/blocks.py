@@ -23,6 +23,7 @@ from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
+from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, Operator, Plain, build_operator, named_operators
 
 
@@ -231,7 +232,7 @@ HOST_CLASSES: dict[str, type[Host]] = {
 
 #: Every class that a pickled model may name.
 BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset(
-    {*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values(), Plain, RepBottleneckLSKA}
+    {*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values(), Plain, RepBottleneckLSKA, TimmFeatures}
 )
 
 

@@ -42,6 +42,7 @@ from ..errors import BuildError, DeclarationError, SurgeonError
 from ..installed.parse_model import ParsedRow
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, row_as_parsed, stand_ins
+from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
 
 _TASKS = "ultralytics.nn.tasks"
@@ -55,6 +56,7 @@ BLOCKS: dict[str, type[nn.Module]] = {
     **{block.name: OPERATORS[block.op] for block in STOCK if block.op in OPERATORS},
     **HOST_CLASSES,
     **{block.name: OTHER_CLASSES[block.plain] for block in STOCK if block.other},
+    TimmFeatures.__name__: TimmFeatures,
 }
 
 _PARSING = threading.RLock()  # the names in `tasks` belong to the whole process

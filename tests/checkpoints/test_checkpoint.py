@@ -25,6 +25,7 @@ from torch import nn
 from lska_surgeon.checkpoints.allowlist import lookup
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
 from lska_surgeon.errors import CheckpointError, UnsafeCheckpointError
+from lska_surgeon.nn import TimmFeatures
 from lska_surgeon.yolo.build import build as build_model
 from lska_surgeon.yolo.environment import import_offline, quiet
 
@@ -138,6 +139,20 @@ def test_reads_the_layers_of_torchvision(tmp_path: Path) -> None:
     assert [type(one) for one in read_checkpoint(path).model.layers] == [type(one) for one in model.layers]
     model.builds = models.resnet18
     with pytest.raises(UnsafeCheckpointError, match=r"torchvision\.models\.resnet\.resnet18"):
+        read_checkpoint(save(tmp_path / "worse.pt", finished(model)))
+
+
+def test_reads_the_backbones_of_timm(tmp_path: Path) -> None:
+    """And computes with them what they did when they were saved; its functions stay refused."""
+    timm = pytest.importorskip("timm")
+    model = trained("detect")
+    model.features = TimmFeatures("mobilenetv3_small_050").eval()
+    image = torch.rand(1, 3, 64, 64)
+    found = read_checkpoint(save(tmp_path / "best.pt", finished(model))).float_model().features
+    assert len(found(image)) == 5
+    assert all(map(torch.equal, found(image), model.features.float()(image)))
+    model.builds = timm.models.resnet.resnet18
+    with pytest.raises(UnsafeCheckpointError, match=r"timm\.models\.resnet\.resnet18"):
         read_checkpoint(save(tmp_path / "worse.pt", finished(model)))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -225,28 +228,58 @@ def test_a_block_of_a_fork(tmp_path: Path) -> None:
     assert (done.returncode, "no block 'Twise' is known" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
-def test_a_backbone_of_torchvision(name: str, tmp_path: Path) -> None:
-    edit = ls.replace("yolov8n.yaml", "backbone", by=f"torchvision:{name}", output="-")
+needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("torchvision:resnet18", ("TorchVision", (512, "resnet18", "DEFAULT", True, 2, True))),
+        ("torchvision:mobilenet_v3_small", None),
+        pytest.param("timm:resnet18", ("TimmFeatures", ("resnet18",)), marks=needs_timm),
+        pytest.param("timm:mobilenetv3_small_050", None, marks=needs_timm),  # whose maps timm gives in another way
+    ],
+)
+def test_a_backbone_of_a_library(name: str, first: tuple[str, tuple[Any, ...]] | None, tmp_path: Path) -> None:
+    edit = ls.replace("yolov8n.yaml", "backbone", by=name, output="-")
     rows = edit.variant.graph.layers[:4]
-    assert [row.block for row in rows] == ["TorchVision", "Index", "Index", "Index"]
+    assert first in (None, (rows[0].block, rows[0].args))
+    assert [row.block for row in rows[1:]] == ["Index", "Index", "Index"]
     assert [row.frm for row in rows] == [-1, -1, 0, 0]
     said = [(shape.channels, 256 / shape.stride) for shape in edit.variant.shapes[1:-1] if shape.stride]
     assert builds.maps_of(builds.parse_text(edit.text, tmp_path, "yolo99n.yaml"), 256)[1:] == said
     assert undone(edit, tmp_path) == load("yolov8n.yaml").text
+    path = edit.write(tmp_path / "own-yolov8n.yaml")
+    assert ls.check(path).findings == ()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("vit_b_16", "torchvision:vit_b_16 gives maps of the strides 1, 16: a backbone gives 8, 16 and 32"),
-        ("resnet5", "torchvision has no model 'resnet5' (did you mean resnet50?)"),
-    ],
-)
-def test_what_is_no_backbone_of_torchvision(name: str, message: str) -> None:
+NO_BACKBONES = [
+    ("torchvision:vit_b_16", "torchvision:vit_b_16 gives maps of the strides 1, 16: a backbone gives 8, 16 and 32"),
+    ("torchvision:resnet5", "torchvision has no model 'resnet5' (did you mean resnet50?)"),
+    ("timm:resnet5", "timm has no model 'resnet5' (did you mean resnet50?)"),
+    ("timm:resnet18.a1_in1k", "timm has no model 'resnet18.a1_in1k' (did you mean resnet18?)"),
+    ("timm:hf-hub:owner/name", "timm has no model 'hf-hub:owner/name'"),  # which timm would fetch
+    ("timm:vit_tiny_patch16_224", "timm:vit_tiny_patch16_224 gives no maps of 320x448 pixels: Input height (320)"),
+    ("timm:xception41", "timm:xception41 gives its maps by hooks, which no checkpoint can keep"),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), NO_BACKBONES, ids=[name for name, _ in NO_BACKBONES])
+def test_what_is_no_backbone_of_a_library(name: str, message: str) -> None:
+    if name.startswith("timm:"):
+        pytest.importorskip("timm")
     with pytest.raises(MisfitError) as caught:
-        ls.replace("yolov8n.yaml", "backbone", by=f"torchvision:{name}")
-    assert str(caught.value) == message
+        ls.replace("yolov8n.yaml", "backbone", by=name)
+    assert message in str(caught.value)
+
+
+def test_without_timm_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    result = CliRunner().invoke(main, "replace yolov8n.yaml --at backbone --by timm:resnet18".split())
+    assert (result.exit_code, result.stderr) == (
+        2,
+        'Error: timm:resnet18 needs timm, which is not installed: pip install "lska-surgeon[timm]"\n',
+    )
 
 
 def test_json_and_names() -> None:
