@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from ultralytics.nn.modules import conv
 
@@ -110,8 +111,7 @@ class LSKA(Gate):
         self.conv1 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        near = self.conv0v(self.conv0h(x))
-        return x * self.conv1(self.conv_spatial_v(self.conv_spatial_h(near)))
+        return x * self.conv1(_chain(x, self.conv0h, self.conv0v, self.conv_spatial_h, self.conv_spatial_v))
 
 
 class LSKATrivial(Gate):
@@ -125,7 +125,7 @@ class LSKATrivial(Gate):
         self.conv1 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv1(self.conv0v(self.conv0h(x)))
+        return x * self.conv1(_chain(x, self.conv0h, self.conv0v))
 
 
 class LKA(Gate):
@@ -139,7 +139,7 @@ class LKA(Gate):
         self.conv1 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv1(self.conv_spatial(self.conv0(x)))
+        return x * self.conv1(_chain(x, self.conv0, self.conv_spatial))
 
 
 class LKATrivial(Gate):
@@ -152,7 +152,7 @@ class LKATrivial(Gate):
         self.conv1 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv1(self.conv0(x))
+        return x * self.conv1(_chain(x, self.conv0))
 
 
 class Strip(Gate):
@@ -167,7 +167,7 @@ class Strip(Gate):
         self.conv1 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv1(self.conv_v(self.conv_h(self.conv0(x))))
+        return x * self.conv1(_chain(x, self.conv0, self.conv_h, self.conv_v))
 
 
 class LSKAAttention(PaperOperator):
@@ -209,6 +209,44 @@ def named_operators(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, 
 def _depthwise(dim: int, height: int, width: int, dilation: int = 1) -> nn.Conv2d:
     same = (height // 2 * dilation, width // 2 * dilation)
     return nn.Conv2d(dim, dim, (height, width), padding=same, dilation=dilation, groups=dim)
+
+
+#: What oneDNN has fast depth-wise convolutions for: these types, and this padding of the width.
+_FAST_TYPES = (torch.float32, torch.bfloat16)
+_FAST_PADDING = 6
+
+
+def _chain(x: Tensor, *convolutions: nn.Conv2d) -> Tensor:
+    """One depth-wise convolution after the other."""
+    for convolution in convolutions:
+        by_hand = convolution.padding[1] > _FAST_PADDING and _padding_pays(x, convolution)
+        x = _padded_by_hand(x, convolution) if by_hand else convolution(x)
+    return x
+
+
+def _padded_by_hand(x: Tensor, of: nn.Conv2d) -> Tensor:
+    """What the convolution gives, but for rounding: zeros beside x first, then no padding of the width."""
+    height, width = of.padding
+    wide = F.pad(x, (width, width))
+    return F.conv2d(wide, of.weight, of.bias, padding=(height, 0), dilation=of.dilation, groups=of.groups)
+
+
+def _padding_pays(x: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether a convolution of wide padding is faster when that is done by hand: on a CPU, by oneDNN, run at once.
+
+    In channels_last oneDNN has another fast convolution, for all that is undilated, and no fast gradient. A graph that
+    is compiled, traced or exported stays as it is written; hooks and substitutes of the convolution are run.
+    """
+    if type(x) is not Tensor or x.device.type != "cpu" or x.dtype not in _FAST_TYPES:
+        return False
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.backends.mkldnn.is_available():
+        return False
+    of = convolution
+    hooks = of._forward_pre_hooks or of._forward_hooks or of._backward_pre_hooks or of._backward_hooks
+    if hooks or type(of) is not nn.Conv2d:
+        return False
+    channels_last = x.stride(1) == 1
+    return not channels_last or (max(of.dilation) > 1 and not torch.is_grad_enabled())
 
 
 class CBAM(conv.CBAM):
