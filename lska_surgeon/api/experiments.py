@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +42,7 @@ def variants(
     jobs: int = 1,
     prune: bool = False,
     check: bool = False,
+    budget: str | Iterable[str] = (),
     dry_run: bool = True,
     force: bool = False,
     unchecked: bool = False,
@@ -65,6 +66,7 @@ def variants(
         jobs: processes for `verify`, 1 or more.
         prune: delete files that the recipe wrote and no longer asks for, once it is written.
         check: write nothing; tell whether the files are up to date, with a diff. It never counts.
+        budget: what each may cost, in the place of the recipe's own, such as max_gflops=1.15x,max_params=40M.
         dry_run: False writes at once, as the command does.
         force: with that, overwrite files that were edited by hand, or that somebody else wrote.
         unchecked: go on where `lska-surgeon check` finds errors in a base.
@@ -83,7 +85,9 @@ def variants(
         if check and given:
             raise ArgumentError(f"--check writes nothing: drop --{name}, or --check")
     planned = dry_run and not check
-    options = SyncOptions(Path(recipe), check, planned, costs, prune, force, bool(verify), jobs, unchecked)
+    options = SyncOptions(
+        Path(recipe), check, planned, costs, prune, force, bool(verify), jobs, unchecked, tuple(split(budget))
+    )
     return sync(options, table_of(blocks), track)
 
 

@@ -89,7 +89,7 @@ def copy(name: str, output: Path | None, force: bool) -> None:
     for path in files:
         say.line(f"Wrote {path}")
     if template.needs_a_repository:
-        say.note(f"name the repository that you have lska-surgeon from, as LSKA_SURGEON in {files[0]}")
+        say.note(f"name the repository that you have lska-surgeon from, where {files[0]} says OWNER/lska-surgeon")
 
 
 @command(api.variants, FORCE_ALL, DRY_RUN, QUIET_BUT_DRY, *formats("text", "table", "md", "csv", "json", "github"))

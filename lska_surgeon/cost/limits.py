@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..core.operators import PAPER_DILATIONS
 from ..errors import ArgumentError, SurgeonError
+from ..wording import shown
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -109,6 +111,23 @@ class Budget:
 
     def __bool__(self) -> bool:
         return bool(self.gflops or self.params)
+
+    def with_limits(self, words: Iterable[str]) -> Budget:
+        """The same with other limits, each as `max_gflops=1.15x` or `max_params=40M`.
+
+        Raises:
+            ArgumentError: one is neither.
+        """
+        found = {}
+        for word in words:
+            name, _, text = word.partition("=")
+            try:
+                if name not in ("max_gflops", "max_params"):
+                    raise SurgeonError("a limit is max_gflops=X or max_params=X")
+                found[name.partition("_")[2]] = parse_limit(text)
+            except SurgeonError as error:
+                raise ArgumentError(f"--budget {shown(word)}: {error}") from error
+        return replace(self, **found)
 
     def excess(self, params: int, macs: int, base_params: int, base_macs: int) -> list[str]:
         """One text for each limit that a variant is above.

@@ -82,15 +82,19 @@ def without_scale(name: str) -> str:
 
 
 def stock_models() -> Mapping[str, Path]:
-    """Name -> path of every model YAML in the installed ultralytics; empty when it is not installed."""
-    root = root_of(NAME)
-    return _models_in(root) if root else {}
+    """Name -> path of every model YAML in the installed ultralytics.
+
+    Where it is not installed, of those that lska-surgeon-light, and a checkout, have with them; else none.
+    """
+    root, ours = root_of(NAME), Path(__file__).resolve().parents[1]
+    shipped = ours / "stock" if (ours / "stock").is_dir() else ours.parent / "light" / "stock"
+    return _models_in(root / "cfg" / "models" if root else shipped)
 
 
 @cache
-def _models_in(root: Path) -> Mapping[str, Path]:
+def _models_in(folder: Path) -> Mapping[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted((root / "cfg" / "models").rglob("*.yaml")):
+    for path in sorted(folder.rglob("*.yaml")):
         found.setdefault(path.name, path)
     return found
 

@@ -57,6 +57,7 @@ class SyncOptions:
     verify: bool = False
     jobs: int = 1
     unchecked: bool = False
+    budget: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,7 @@ def sync(options: SyncOptions, blocks: BlockTable = STOCK, track: Track | None =
     """
     track = track or (lambda items, what, total: items)
     recipe = read_recipe(options.recipe, blocks)
+    recipe = replace(recipe, budget=recipe.budget.with_limits(options.budget))
     variants = plan_variants(recipe, unchecked=options.unchecked)
     if options.check or options.dry_run:
         return _synced(options, recipe, variants, track)

@@ -12,7 +12,9 @@ from ..files import as_path, check_target, replace_all
 from ..reports import Report, Result, Table
 from ..wording import did_you_mean
 
-SCHEMA, BLOCKS_SCHEMA = "recipe.schema.json", "blocks.schema.json"
+SCHEMA, BLOCKS_SCHEMA, MODEL_SCHEMA = "recipe.schema.json", "blocks.schema.json", "model.schema.json"
+#: What each describes.
+_SCHEMAS = {SCHEMA: "recipes", BLOCKS_SCHEMA: "declared blocks", MODEL_SCHEMA: "model YAMLs"}
 #: What stands in a CI file where the user's own repository has to.
 UNNAMED = "git+https://github.com/OWNER/lska-surgeon"
 #: Name -> (file, where a copy goes by default).
@@ -24,6 +26,7 @@ _TEMPLATES = {
     "recommended": ("recommended.yaml", "recommended.yaml"),
     "recipe-schema": (SCHEMA, SCHEMA),
     "blocks-schema": (BLOCKS_SCHEMA, BLOCKS_SCHEMA),
+    "model-schema": (MODEL_SCHEMA, MODEL_SCHEMA),
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
     "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
     "pre-commit": ("pre-commit-config.yaml", ".pre-commit-config.yaml"),
@@ -54,7 +57,7 @@ class Template:
         for line in self.text.splitlines():
             if line.startswith("# ") and "$schema" not in line:
                 return line[2:]
-        return f"JSON Schema of {'declared blocks' if self.path.name == BLOCKS_SCHEMA else 'recipes'}, for editors."
+        return f"JSON Schema of {_SCHEMAS[self.path.name]}, for editors."
 
     @property
     def needs_a_repository(self) -> bool:

@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import SurgeonError, needs
 from ..installed.package import NAME, Package, installed_package, to_import_it
 from ..installed.pitfalls import MissingModule, missing_modules, onnx_exports, trapz_calls, unsafe_loads
+from ..modelfile.sources import stock_models
 from ..reports import Part, Report, Result, Table
 from ..wording import counted, plural
 from . import autoload
@@ -289,7 +290,11 @@ def _notes(package: Package | None, versions: Mapping[str, str | None], listed: 
         without = "insert, remove, positions, check, diff, curves, draw and variants work as they are"
         yield f"{without}; {needs(*missing, what='what counts, trains or looks into checkpoints')}"
     if not versions["ultralytics"]:
-        yield "without ultralytics there are no stock models: give model YAMLs as paths"
+        yield (
+            "without ultralytics the stock models are those that lska-surgeon-light has with it"
+            if stock_models()
+            else "without ultralytics there are no stock models: give model YAMLs as paths"
+        )
     missing = [name for name in EXTRAS if not versions[name]]
     if missing:
         yield str(needs(*missing, what="export to ONNX"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -12,10 +13,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 from support.light import full_environment, light_environment
 
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.blocks import STOCK
+from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.recipes.templates import UNNAMED, templates
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +56,35 @@ def test_workflows_follow_the_published_schemas(name: str, schema: str) -> None:
     right(f"check-jsonschema --builtin-schema {schema} {templates()[name].path}", ROOT, full_environment())
 
 
-def test_recipe_schema_is_one() -> None:
-    right(f"check-jsonschema --check-metaschema {templates()['recipe-schema'].path}", ROOT, full_environment())
+@pytest.mark.parametrize("name", ["recipe-schema", "model-schema"])
+def test_a_schema_is_one(name: str) -> None:
+    right(f"check-jsonschema --check-metaschema {templates()[name].path}", ROOT, full_environment())
+
+
+def test_the_schema_of_models_takes_what_is_right_and_knows_the_blocks(request: pytest.FixtureRequest) -> None:
+    path = templates()["model-schema"].path
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    listed = [name for name, block in STOCK.rows.items() if not block.handwritten and not name.startswith("Surgeon")]
+    listed = [name for name in listed if name[0].isupper() or name.startswith(("nn.", "v10"))]
+    if request.config.getoption("--update-goldens"):
+        schema["definitions"]["module"]["anyOf"][0]["enum"] = listed
+        path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert schema["definitions"]["module"]["anyOf"][0]["enum"] == listed
+    takes = Draft7Validator(schema)
+    for name, model in stock_models().items():
+        found = YAML(typ="safe").load(model)
+        assert not list(takes.iter_errors(found)), name
+        found["head"][-1] = found["head"][-1][:3]
+        assert [error.message for error in takes.iter_errors(found)], name
+    assert not takes.is_valid({"backbone": [[-1, 1, "Conv", [64, 3, 2]]], "nc": "80 classes"})
+    assert not takes.is_valid({"backbone": [["a", 1, "Conv", [64, 3, 2]]]})
+
+
+def test_lska_surgeon_light_has_the_models_of_a_release() -> None:
+    ours = {path.name: path.read_bytes() for path in (ROOT / "light" / "stock").iterdir()}
+    if importlib.metadata.version("ultralytics") not in (ROOT / "light" / "README.md").read_text(encoding="utf-8"):
+        pytest.skip("another release of ultralytics is installed than the one whose models these are")
+    assert ours == {name: path.read_bytes() for name, path in stock_models().items()}
 
 
 def test_pre_commit_accepts_the_hooks_and_the_template() -> None:
@@ -95,15 +126,18 @@ def test_a_template_that_does_not_exist_names_the_nearest() -> None:
 @pytest.mark.parametrize("name", [one.name for one in templates()])
 def test_no_template_installs_from_an_index_that_lacks_this_package(name: str) -> None:
     for line in templates()[name].text.splitlines():
-        assert not re.search(r"(pip install|LSKA_SURGEON:).*(?<![/-])\blska-surgeon\b(?!\.)", line.partition(" #")[0])
+        assert not re.search(
+            r"(pip install|LSKA_SURGEON:).*(?<![/-])\blska-surgeon\b(?!\.|-light @)", line.partition(" #")[0]
+        )
 
 
-@pytest.mark.parametrize("name", ["github", "gitlab"])
+@pytest.mark.parametrize("name", ["github", "gitlab", "pre-commit"])
 def test_a_ci_file_asks_for_the_repository_of_its_user(name: str) -> None:
     done = CliRunner().invoke(main, ["templates", "copy", name])
     target = templates()[name].target.as_posix()
-    assert f"Note: name the repository that you have lska-surgeon from, as LSKA_SURGEON in {target}\n" in done.output
-    assert f"LSKA_SURGEON: {UNNAMED} # name the repository" in templates()[name].text
+    told = f"name the repository that you have lska-surgeon from, where {target} says OWNER/lska-surgeon"
+    assert f"Note: {told}\n" in done.output
+    assert UNNAMED in templates()[name].text
 
 
 def test_the_gitlab_job_stops_while_no_repository_is_named(tmp_path: Path) -> None:
@@ -115,7 +149,63 @@ def test_the_gitlab_job_stops_while_no_repository_is_named(tmp_path: Path) -> No
     assert sh(first, tmp_path, {**full_environment(), "LSKA_SURGEON": "git+https://example.org/lab/x"}).returncode == 0
 
 
+@pytest.mark.parametrize("name", ["lska-surgeon-check", "lska-surgeon-variants"])
+def test_hooks_make_an_environment_of_their_own(name: str) -> None:
+    (hook,) = (one for one in YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml") if one["id"] == name)
+    assert hook["language"] == "python"
+
+
+def test_the_action_is_one() -> None:
+    right("check-jsonschema --builtin-schema vendor.github-actions action.yml", ROOT, full_environment())
+
+
 # Used.
+
+
+def act(folder: Path, light: dict[str, str], **given: str) -> tuple[int, str]:
+    """Exit code and output of the action's commands, as GitHub runs them where lska-surgeon-light is installed."""
+    action = YAML(typ="safe").load(ROOT / "action.yml")
+    inputs = {name: given.pop(name, one["default"]) for name, one in action["inputs"].items()}
+    assert not given
+    printed = ""
+    for step in action["runs"]["steps"]:
+        name = re.fullmatch(r"inputs\.(\w+) != ''", step.get("if", ""))
+        if name is None or not inputs[name[1]]:
+            continue
+        filled = {key: re.sub(r"\${{ inputs\.([\w-]+) }}", lambda found: inputs[found[1]], value)
+                  for key, value in step["env"].items()}  # fmt: skip
+        here = {**light, **filled, "FOLDER": "none", "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+        done = sh(step["run"], folder, here)
+        printed += done.stdout
+        if done.returncode:
+            return done.returncode, printed + done.stderr
+    return 0, printed
+
+
+def test_the_action_checks_files_and_variants(tmp_path: Path, light: dict[str, str]) -> None:
+    (tmp_path / "models").mkdir()
+    right("lska-surgeon insert yolov8n.yaml --at neck -o models/yolov8n-right.yaml", tmp_path, light)
+    (tmp_path / "data.yaml").write_text("train: images\n", encoding="utf-8")
+    assert act(tmp_path, light)[0] == 0
+    assert act(tmp_path, light, files="none/*.yaml") == (
+        0,
+        "::notice title=lska-surgeon::no file is named like none/*.yaml\n",
+    )
+    wrong = (tmp_path / "models" / "yolov8n-right.yaml").read_text(encoding="utf-8").replace("[17, 21", "[15, 21")
+    (tmp_path / "models" / "yolov8n wrong.yaml").write_text(wrong, encoding="utf-8")
+    code, printed = act(tmp_path, light, files="models/*.yaml", sarif="findings.sarif")
+    assert code == 1
+    assert "::error file=models/yolov8n wrong.yaml,line=" in printed
+    assert "models/yolov8n%20wrong.yaml" in (tmp_path / "findings.sarif").read_text(encoding="utf-8")
+
+    recipe = "base: yolov8n.yaml\nmatrix: {at: sppf, k: 7}\nbudget: {max_params: 2x}\n"
+    (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    right("lska-surgeon variants recipe.yaml", tmp_path, full_environment())
+    assert act(tmp_path, light, files="", recipe="recipe.yaml")[0] == 0
+    code, printed = act(tmp_path, light, files="", recipe="recipe.yaml", budget="max_gflops=1.0001x")
+    assert (code, "over the budget" in printed) == (1, True), printed
+    code, printed = act(tmp_path, light, files="", recipe="recipe.yaml", budget="gflops=2")
+    assert (code, "--budget 'gflops=2': a limit is max_gflops=X or max_params=X" in printed) == (2, True), printed
 
 
 AS_LAB = {
@@ -318,7 +408,8 @@ def test_hooks_run_in_a_repository(tmp_path: Path) -> None:
     if not (ROOT / ".pre-commit-hooks.yaml").is_file():
         pytest.skip("the hooks lie in the checkout")
     hooks = {hook["id"]: hook for hook in YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")}
-    local = {"repos": [{"repo": "local", "hooks": list(hooks.values())}]}
+    here = [{**hook, "language": "system"} for hook in hooks.values()]  # an environment of its own takes an index
+    local = {"repos": [{"repo": "local", "hooks": here}]}
     environment = {**full_environment(), "PRE_COMMIT_HOME": str(tmp_path / "home")}
     folder = tmp_path / "lab"
     folder.mkdir()

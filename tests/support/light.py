@@ -1,4 +1,4 @@
-"""The environments of users: the light one has no torch, the plain one nothing that an extra brings."""
+"""The environments of users: lska-surgeon-light's has no torch, the plain one nothing that an extra brings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-#: What the light job installs, with what rich needs; `ultralytics` without its dependencies is its YAMLs and no more.
-PACKAGES = (
-    *("click", "filelock", "msgspec", "rich", "ruamel", "markdown_it", "mdurl", "pygments"),
-    *("ultralytics", "lska_surgeon"),
-)
+#: What lska-surgeon-light installs, with what rich needs.
+PACKAGES = ("click", "filelock", "msgspec", "rich", "ruamel", "markdown_it", "mdurl", "pygments", "lska_surgeon")
 
 
 def light_environment(folder: Path) -> dict[str, str]:
@@ -29,11 +26,6 @@ def light_environment(folder: Path) -> dict[str, str]:
         assert spec is not None
         (source,) = spec.submodule_search_locations or ()
         (site / name).symlink_to(Path(source).resolve(), target_is_directory=True)
-    about = importlib.metadata.distribution("lska-surgeon")
-    # As pip leaves it: by this a command knows what to install for what is missing.
-    information = site / f"lska_surgeon-{about.version}.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(about.read_text("METADATA") or "", encoding="utf-8")
     command = folder / "bin" / "lska-surgeon"
     command.write_text(
         f"#!{folder / 'bin' / 'python'}\nfrom lska_surgeon.cli.main import main\nmain()\n", encoding="utf-8"
