@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .api.weights import adopt, graft, train, ungraft
     from .errors import SurgeonError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Module -> the public names that it has.
 _HOMES = {

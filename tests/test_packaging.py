@@ -30,6 +30,40 @@ def test_installed_version_is_the_packages_own() -> None:
     assert importlib.metadata.version("lska-surgeon") == lska_surgeon.__version__
 
 
+def test_all_files_for_publishing_say_the_same_version() -> None:
+    version = re.escape(lska_surgeon.__version__)
+    for name, line in (
+        ("CITATION.cff", f"^version: {version}$"),
+        ("packaging/conda/recipe.yaml", f'^  version: "{version}"$'),
+        ("CHANGELOG.md", rf"^## (?:Unreleased \({version}\)|{version}\b)"),
+    ):
+        assert re.search(line, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [("citation-file-format", "CITATION.cff"), ("github-workflows", "packaging/release.yml")],
+)
+def test_files_for_publishing_are_valid(schema: str, name: str) -> None:
+    words = ["check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(ROOT / name)]
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_conda_and_lska_surgeon_light_ask_for_what_is_asked_for_here() -> None:
+    """The light one for what its commands import; conda for all, where some packages have another name."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    light = tomllib.loads((ROOT / "light" / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    ours = declared()[""]
+    assert set(light) <= set(ours)
+    conda = YAML(typ="safe").load(ROOT / "packaging" / "conda" / "recipe.yaml")["requirements"]["run"]
+    names = {"matplotlib": "matplotlib-base", "opencv-python": "opencv", "torch": "pytorch"}
+    asked = {re.match(r"([\w.-]+?)\s*(>=[\w.]+)", line.partition(";")[0]).groups() for line in ours}  # type: ignore[union-attr]
+    assert {(names.get(name, name), least) for name, least in asked} == {
+        tuple(line.split()) for line in conda if not line.startswith("python ")
+    }
+
+
 def test_templates_and_type_marker_ship_inside_the_package() -> None:
     installed = {str(path) for path in importlib.metadata.files("lska-surgeon") or ()}
     if "lska_surgeon/__init__.py" not in installed:
