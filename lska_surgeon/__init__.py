@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .api.environment import autoload, blocks, doctor, register, run_yolo
     from .api.experiments import ablate, report, results, templates, variants
     from .api.inspect import curves, diff, draw, erf, flops, latency, load_checkpoint, positions
-    from .api.weights import adopt, graft, train, ungraft
+    from .api.weights import adopt, export, graft, train, ungraft
     from .errors import SurgeonError
 
 __version__ = "0.2.0"
@@ -22,7 +22,7 @@ _HOMES = {
     "api.environment": ("autoload", "blocks", "doctor", "register", "run_yolo"),
     "api.experiments": ("ablate", "report", "results", "templates", "variants"),
     "api.inspect": ("curves", "diff", "draw", "erf", "flops", "latency", "load_checkpoint", "positions"),
-    "api.weights": ("adopt", "graft", "train", "ungraft"),
+    "api.weights": ("adopt", "export", "graft", "train", "ungraft"),
     "errors": ("SurgeonError",),
 }
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "doctor",
     "draw",
     "erf",
+    "export",
     "flops",
     "graft",
     "insert",

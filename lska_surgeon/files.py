@@ -265,6 +265,62 @@ def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suf
     return output
 
 
+def planned_path(path: str | os.PathLike[str] | None, output: Path | None) -> Path:
+    """The same of a folder, or of a file that may end in anything.
+
+    Raises:
+        TargetError: there is neither.
+    """
+    if path is None and output is None:
+        raise TargetError("this was worked out for no file: say where to write it, write('NAME')")
+    return as_path(path) if path is not None else cast(Path, output)
+
+
+def put_in_place(made: Path, target: Path, *, force: bool = False) -> None:
+    """Copy a file, or a folder with all that is in it, to its place, whole or not at all.
+
+    Args:
+        made: the file or folder; it stays.
+        target: where to; a folder that is there goes.
+        force: replace what is there.
+
+    Raises:
+        TargetError: it is there and `force` is off, or the system refuses.
+    """
+    import shutil  # here, for quick commands need none of it
+
+    if not made.is_dir():
+        with made.open("rb") as file:
+            write_whole(target, lambda output: shutil.copyfileobj(file, output), force=force)
+        return
+    target = _behind(target)
+    remove_temporary(target.parent)
+    with ExitStack() as done:
+        try:
+            staged, aside = (_temporary_name(target) for _ in range(2))
+            for temporary in (staged, aside):
+                done.callback(shutil.rmtree, temporary, ignore_errors=True)
+            shutil.copytree(made, staged, copy_function=_copied)
+            if force and target.is_dir():
+                os.rename(target, aside)
+            os.rename(staged, target)  # fails where somebody was faster, for no folder with files in it is replaced
+            _sync([target.parent])
+        except OSError as error:
+            if os.path.isdir(aside) and not os.path.lexists(target):
+                os.rename(aside, target)
+            raise TargetError(f"can't write {target}: {error.strerror or error}") from error
+
+
+def _copied(source: str, target: str) -> None:
+    """A copy of a file, down to the disk, with the mode of a new one."""
+    import shutil
+
+    with open(source, "rb") as before, open(target, "wb") as after:
+        shutil.copyfileobj(before, after)
+        after.flush()
+        os.fsync(after.fileno())
+
+
 def replace_all(texts: Mapping[Path, str], delete: Collection[Path] = ()) -> None:
     """Write and delete many files, folders included: all of them or, when anything fails, none.
 
@@ -429,10 +485,14 @@ _OLD = 24 * 3600  # seconds after which a temporary file is removed, whoever has
 _TEMPORARY = r"\..+\.([0-9a-f]{8})-(\d+)\.[a-z0-9_]+\.tmp"
 
 
-def _new_temporary(target: Path) -> tuple[int, str]:
+def _temporary_name(target: Path) -> str:
     prefix = f".{target.name[:50]}.{this_machine()}-{os.getpid()}."  # a name may be as long as the system allows
+    return os.path.join(target.parent, f"{prefix}{os.urandom(4).hex()}.tmp")
+
+
+def _new_temporary(target: Path) -> tuple[int, str]:
     while True:
-        path = os.path.join(target.parent, f"{prefix}{os.urandom(4).hex()}.tmp")
+        path = _temporary_name(target)
         with suppress(FileExistsError):
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
 
@@ -457,7 +517,7 @@ def this_machine() -> str:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove the temporary files that dead processes have left in a folder.
+    """Remove the temporary files, and folders, that dead processes have left in a folder.
 
     What may still be somebody's work (of a process that lives, of another machine, or on a system that can't say) goes
     when nobody has touched it for a day.
@@ -470,7 +530,12 @@ def remove_temporary(folder: Path) -> None:
             with suppress(OSError):
                 is_old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
                 if is_old or (name[1] == this_machine() and _is_dead(int(name[2]))):
-                    os.remove(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        import shutil  # here, for quick commands need none of it
+
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        os.remove(entry.path)
 
 
 def _is_dead(process: int) -> bool:

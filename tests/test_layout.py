@@ -26,7 +26,7 @@ FLOORS = (
     ("recipes",),
     ("drawing",),
     ("ablation", "insight"),
-    ("page",),
+    ("page", "exporting"),
     ("api",),
     ("cli",),
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..cost.latency import Latencies, Measurements
     from ..drawing.curves import Curves
     from ..drawing.drawing import Drawing
+    from ..exporting.metadata import ExportedFile
     from ..insight.look import Insight
     from ..modelfile.positions import Positions
 
@@ -493,14 +494,15 @@ def drawing_target(model: Drawable, positions: bool, output: PathLike | None, fo
 
 
 @verb
-def load_checkpoint(checkpoint: PathLike, *, trust: bool = False, blocks: Blocks = None) -> Checkpoint:
+def load_checkpoint(checkpoint: PathLike, *, trust: bool = False, blocks: Blocks = None) -> Checkpoint | ExportedFile:
     """Read a checkpoint or a state dict without running what it carries, onto the CPU.
 
     The result has the network (`.model`), its tensors (`.state_dict`), its YAML, class names, training arguments, and
-    the record of its surgery; printed, it shows what the file holds.
+    the record of its surgery; printed, it shows what the file holds. Of an exported file or folder (ONNX, OpenVINO,
+    ncnn, MNN, TorchScript, TensorRT) it gives what that says of itself, the record too, and reads nothing else of it.
 
     Args:
-        checkpoint: the .pt file; it is never fetched when it is not there.
+        checkpoint: the .pt file, or an exported file or folder; it is never fetched when it is not there.
         trust: load the checkpoint even if it names code that is not on the allow-list; it may run it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
@@ -508,6 +510,13 @@ def load_checkpoint(checkpoint: PathLike, *, trust: bool = False, blocks: Blocks
         CheckpointError: the file is missing, damaged or of another kind, or holds no network.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
+    from ..yolo.exported import runtime_of
+
+    runtime = runtime_of(checkpoint)
+    if runtime is not None and Path(checkpoint).exists():
+        from ..exporting.metadata import read_export
+
+        return read_export(Path(checkpoint), runtime)
     look_at(checkpoint, "checkpoint")
     from ..yolo.environment import import_offline
 

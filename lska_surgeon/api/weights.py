@@ -1,4 +1,4 @@
-"""The verbs on trained weights: put operators in, take them out, adopt what a fork or a tutorial made, train."""
+"""The verbs on trained weights: put operators in, take them out, adopt what others made, train, export."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.blocks import BlockTable
 from ..core.surgery import check_placement, placement_of
+from ..cost.limits import size_of
 from ..declarations.find import telling_children
 from ..errors import (
     ArgumentError,
@@ -30,6 +31,7 @@ from ..yolo.environment import import_offline, in_one_line
 from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, look_at, name_or_none, table_of, verb
 
 if TYPE_CHECKING:
+    from ..exporting.export import Export
     from ..grafting.adopt import Adoption
     from ..grafting.graft import Graft, Ungraft
     from .verb import Trained
@@ -260,6 +262,92 @@ def adopt_target(checkpoint: PathLike, output: PathLike | None = None) -> Path:
     """
     path = Path(checkpoint)
     return target_path(name_or_none(output) or str(path.with_name(f"{path.stem}-adopted.pt")), ".pt")
+
+
+@verb
+def export(
+    checkpoint: Trained,
+    *,
+    format: str,
+    half: bool = False,
+    int8: bool = False,
+    data: PathLike | None = None,
+    imgsz: int | tuple[int, int] | None = None,
+    check: PathLike | None = None,
+    base: PathLike | None = None,
+    conf: float = 0.25,
+    most: int = 100,
+    tolerance: float = 0.05,
+    fold: bool = False,
+    trust: bool = False,
+    output: PathLike | None = None,
+    blocks: Blocks = None,
+) -> Export:
+    """Export a checkpoint by Ultralytics' exporter, and prove it beside torch; it is in its place after `.write()`.
+
+    Args:
+        checkpoint: path of a .pt, a Checkpoint, a loaded `YOLO` object, or the module in it; none of them is changed.
+        format: as Ultralytics' exporter names it: onnx, openvino, ncnn, mnn, engine, coreml, torchscript, ...
+        half: half precision.
+        int8: integers of 8 bits, calibrated with `data`.
+        data: what to calibrate with: a data YAML, for a classifier a folder.
+        imgsz: size of the images in pixels, one number for a square or (height, width). None takes the training's.
+        check: a folder of images to compare with torch in float32 on: boxes, scores, masks, keypoints, angles,
+            probabilities.
+        base: a checkpoint to show beside it, exported the same way. None takes it without its operators.
+        conf: the least score of a prediction that counts.
+        most: images at most, 1 or more.
+        tolerance: how much of F1 at IoU 0.5 the check may lose.
+        fold: take out operators at the identity first, and make a scale of those with a constant gate; both exact.
+        trust: load the checkpoint even if it names code that is not on the allow-list; it may run it.
+        output: file or folder to write. None takes Ultralytics' name for it, beside the checkpoint.
+        blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
+
+    Returns:
+        The export; its `.problem` says why the check fails, if it does.
+
+    Raises:
+        SurgeonError: there is no such format, a package is missing, arguments do not go together, or Ultralytics does
+            not export it.
+        CheckpointError: the checkpoint can't be read, or does not run.
+        UnsafeCheckpointError: it names what is not on the allow-list.
+    """
+    from ..exporting.target import check_asked, format_named
+
+    asked_format, images = format_named(format), None if check is None else Path(check)
+    target = export_target(checkpoint, format, int8=int8, output=output)
+    given = None if data is None else as_name(data)
+    check_asked(
+        asked_format, half=half, int8=int8, data=given, images=images, tolerance=tolerance, confident=conf, most=most
+    )
+    if base is not None and images is None:
+        raise ArgumentError("--base stands beside the checkpoint in the table of --check: add that, or drop --base")
+    for source in (checkpoint, base):
+        if source is not None:
+            look_at(source, "checkpoint")
+    if given is not None:
+        check_words([f"data={given}"], model=_stem_of(checkpoint))
+    size = None if imgsz is None else size_of(imgsz)
+    import_offline()  # here, for it takes seconds and no error above should wait for it
+    from ..exporting.export import Asked
+    from ..exporting.export import export as export_read
+
+    asked = Asked(asked_format, half, int8, given, size, images, most, fold, conf, tolerance)
+    beside = None if base is None else checkpoint_from(base, trust)
+    done = export_read(checkpoint_from(checkpoint, trust), asked, beside, blocks=table_of(blocks))
+    return replace(done, output=target)
+
+
+def export_target(checkpoint: Trained, format: str, *, int8: bool = False, output: PathLike | None = None) -> Path:
+    """The file or folder that an export goes to; arguments as for `export`.
+
+    Raises:
+        SurgeonError: there is no such format, or the name is none that the format may have.
+    """
+    from ..exporting.target import format_named, target_of
+
+    beside = Path(checkpoint) if isinstance(checkpoint, (str, os.PathLike)) else Path(_stem_of(checkpoint) + ".pt")
+    return target_of(beside, format_named(format), int8=int8, output=name_or_none(output))
 
 
 @verb

@@ -175,11 +175,12 @@ def inspect(how: Presentation, **asked: Any) -> None:
     """Show what CHECKPOINT holds, and the record of its surgery if it was grafted.
 
     A checkpoint is a program; this one is looked through before anything of it runs, and what is not on the
-    allow-list is named.
+    allow-list is named. Of an exported file or folder, what it says of itself is shown, the record of the graft too.
 
     \b
-    Example:
+    Examples:
       lska-surgeon inspect yolov8s-lska-neck-k35.pt
+      lska-surgeon inspect graft.onnx
     """
     how.show(api.load_checkpoint(**asked).report())
 

@@ -47,6 +47,7 @@ GROUPS = {
         "ungraft": "Take LSKA out of a grafted checkpoint again.",
         "adopt": "Write a checkpoint of a fork or a tutorial anew.",
         "train": "Train a graft or a variant, as Ultralytics trains any model.",
+        "export": "Export a checkpoint for a device, and prove it beside torch.",
     },
     "Experiments": {
         "templates": "Recipes and CI files to start from.",
@@ -78,6 +79,7 @@ MEANT = {
     **dict.fromkeys(("list", "layers", "where"), "positions"),
     **dict.fromkeys(("bench", "benchmark", "speed", "time"), "latency"),
     **dict.fromkeys(("transplant", "load", "finetune"), "graft"),
+    **dict.fromkeys(("convert", "deploy", "onnx", "openvino", "ncnn", "tensorrt"), "export"),
     **dict.fromkeys(("generate", "sweep"), "variants"),
     **dict.fromkeys(("ablation", "experiment"), "ablate"),
 }

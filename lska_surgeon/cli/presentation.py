@@ -93,12 +93,17 @@ def _file(*words: str, help: str) -> PresentationOption:
     )
 
 
-def formats(*forms: str) -> tuple[PresentationOption, PresentationOption]:
-    """`--format` with these forms, the first of them the default, and `--json` for short."""
+def formats(*forms: str, word: str = "--format") -> tuple[PresentationOption, PresentationOption]:
+    """`--format` with these forms, the first of them the default, and `--json` for short.
+
+    Args:
+        forms: the forms.
+        word: the option, where `--format` is a parameter of the verb.
+    """
     choice = click.Choice(forms)
     return (
-        PresentationOption(["--format", "form"], type=choice, help=f"How to write it.  [default: {forms[0]}]"),
-        PresentationOption(["--json", "as_json"], is_flag=True, help="Short for --format json."),
+        PresentationOption([word, "form"], type=choice, help=f"How to write it.  [default: {forms[0]}]"),
+        PresentationOption(["--json", "as_json"], is_flag=True, help=f"Short for {word} json."),
     )
 
 
@@ -177,6 +182,12 @@ class Presentation:
         """
         if target is not None:
             check_target(target, force=self.force)
+
+    def check_export(self, target: Path) -> None:
+        """The same of an export, which may be a folder."""
+        from ..exporting.target import check_place
+
+        check_place(target, force=self.force)
 
     def check_figure(self, target: str | Path | None) -> None:
         """The same of a figure that goes beside the result.

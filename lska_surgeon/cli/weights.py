@@ -9,7 +9,7 @@ from typing import Any
 from ..api import weights as api
 from . import say
 from .options import command
-from .presentation import DELIVERY, Presentation, formats
+from .presentation import DELIVERY, FORCE, Presentation, formats
 
 
 @command(api.graft, *DELIVERY, *formats("text", "json"))
@@ -95,3 +95,32 @@ def train(how: Presentation, model: str, ultralytics: tuple[str, ...], **asked: 
     stages = ("attention", "all") if asked["stage"] == "both" else (asked["stage"],)
     for stage, folder in zip(stages, folders):
         say.line(f"Trained {stage}: {folder}")
+
+
+@command(
+    api.export,
+    FORCE,
+    *formats("text", "md", "latex", "json", word="--as"),
+    metavars={"format": "FORMAT", "check": "IMAGES", "base": "CHECKPOINT", "conf": "SCORE", "tolerance": "X"},
+)
+def export(how: Presentation, **asked: Any) -> int:
+    """Export CHECKPOINT for a device by Ultralytics' own exporter, and prove what came of it.
+
+    With --check the exported file runs in its own runtime on your images, beside torch in float32, and so does the
+    network without its operators: what both lose is the exporter's loss, or the precision's. Exit code 1 where more of
+    F1 is lost than --tolerance; the file is written all the same. The record of the graft goes into the file, where the
+    format has room for it, and `inspect` reads it. Nothing is downloaded or installed.
+
+    \b
+    Examples:
+      lska-surgeon export graft.pt --format onnx
+      lska-surgeon export graft.pt --format openvino --half --check images
+      lska-surgeon export graft.pt --format openvino --int8 --data my-data.yaml --check images --base base.pt
+      lska-surgeon export graft.pt --format ncnn --fold -o phone_ncnn_model
+    """
+    how.check_export(api.export_target(**{name: asked[name] for name in ("checkpoint", "format", "int8", "output")}))
+    done = api.export(**asked)
+    how.show(done.report(), wrote=done.write(force=how.force))
+    if done.problem:
+        say.error(done.problem)
+    return int(done.problem is not None)

@@ -14,6 +14,7 @@ from ..errors import ArgumentError, SurgeonError
 from ..files import MOST_IMAGE_BYTES, read_within
 
 if TYPE_CHECKING:
+    import numpy
     from torch import Tensor
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -21,6 +22,7 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
 #: Channels that a network may read images of a folder with: in grey, in colour.
 READABLE = (1, 3)
+_PADDING = 114  # as Ultralytics pads
 _SEED = 0
 
 
@@ -55,8 +57,12 @@ def check_asked(*, levels: Collection[str], layers: Collection[int], imgsz: int,
         raise ArgumentError("--gates shows every operator, wherever it is: leave --level and --layer out")
 
 
-def images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path, option: str = "--images") -> list[Path]:
     """The files in a folder that are images by their ending, sorted; a single file will do.
+
+    Args:
+        folder: the folder.
+        option: what names it, for a message.
 
     Raises:
         ImageError: there is no such folder, or no image in it.
@@ -64,8 +70,11 @@ def images_in(folder: Path) -> list[Path]:
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder]
     if not folder.is_dir():
-        raise ImageError(f"no folder {folder}: give a folder of images with --images")
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        raise ImageError(f"no folder {folder}: give a folder of images with {option}")
+    try:
+        images = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise ImageError(f"can't read {folder}: {error.strerror or error}") from error
     if not images:
         raise ImageError(f"no image in {folder}: it needs files such as {', '.join(SUFFIXES[:4])}")
     return images
@@ -86,31 +95,70 @@ def images_from(paths: list[Path], side: int, most: int, channels: int = 3) -> l
         ImageError: a file can't be read as an image.
     """
     import cv2
-    import numpy
-    import torch
 
-    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
+    return [
+        _image(path, cv2.resize(_pixels(path, channels), (side, side), interpolation=cv2.INTER_CUBIC))
+        for path in paths[:most]
+    ]
+
+
+def letterboxed(paths: list[Path], size: tuple[int, int], most: int, channels: int = 3) -> list[Image]:
+    """The first `most` images, each scaled into a size and padded in grey, as Ultralytics predicts.
+
+    Args:
+        paths: the files.
+        size: height and width, pixels.
+        most: how many at most.
+        channels: one of `READABLE`.
+
+    Raises:
+        ImageError: a file can't be read as an image.
+    """
+    import cv2
+    import numpy
+
     images = []
     for path in paths[:most]:
-        try:
-            pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_IMAGE_BYTES), numpy.uint8), flag)
-        except OSError as error:
-            raise ImageError(f"can't read the image {path}: {error.strerror or error}") from error
-        except cv2.error:  # of an empty file
-            pixels = None
-        if pixels is None:
-            raise ImageError(f"{path} can't be read as an image: take it out of the folder")
-        square = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
-        planes = square[..., ::-1].transpose(2, 0, 1) if channels == 3 else square[None]
-        images.append(Image(path.name, torch.from_numpy(numpy.ascontiguousarray(planes)).float().div(255)[None]))
+        pixels = _pixels(path, channels)
+        scale = min(side / there for side, there in zip(size, pixels.shape))
+        height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
+        top, left = (size[0] - height) // 2, (size[1] - width) // 2
+        canvas = numpy.full((*size, *pixels.shape[2:]), _PADDING, numpy.uint8)
+        scaled = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        canvas[top : top + height, left : left + width] = scaled
+        images.append(_image(path, canvas))
     return images
 
 
-def noise(channels: int, side: int, count: int) -> list[Image]:
+def _pixels(path: Path, channels: int) -> numpy.ndarray:
+    """An image's pixels, blue first, or in grey."""
+    import cv2
+    import numpy
+
+    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
+    try:
+        pixels = cv2.imdecode(numpy.frombuffer(read_within(path, MOST_IMAGE_BYTES), numpy.uint8), flag)
+    except OSError as error:
+        raise ImageError(f"can't read the image {path}: {error.strerror or error}") from error
+    except cv2.error:  # of an empty file
+        pixels = None
+    if pixels is None:
+        raise ImageError(f"{path} can't be read as an image: take it out of the folder")
+    return pixels
+
+
+def _image(path: Path, pixels: numpy.ndarray) -> Image:
+    import numpy
+    import torch
+
+    planes = pixels[..., ::-1].transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+    return Image(path.name, torch.from_numpy(numpy.ascontiguousarray(planes)).float().div(255)[None])
+
+
+def noise(channels: int, size: int | tuple[int, int], count: int) -> list[Image]:
     """Images of seeded noise, the same on every machine."""
     import torch
 
     generator = torch.Generator().manual_seed(_SEED)
-    return [
-        Image(f"noise {number}", torch.rand(1, channels, side, side, generator=generator)) for number in range(count)
-    ]
+    sides = (size, size) if isinstance(size, int) else size
+    return [Image(f"noise {number}", torch.rand(1, channels, *sides, generator=generator)) for number in range(count)]

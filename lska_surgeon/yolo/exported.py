@@ -12,7 +12,7 @@ import copy
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module, metadata, util
@@ -113,8 +113,25 @@ def runtime_of(path: str | os.PathLike[str]) -> Runtime | None:
     return next((one for one in RUNTIMES.values() if one is not TORCH and name.endswith(one.suffix)), None)
 
 
+def exporter_formats() -> dict[str, str]:
+    """Format that the installed Ultralytics exports to -> how the names of its files end."""
+    import_offline()
+    known = import_module("ultralytics.engine.exporter").export_formats()
+    if hasattr(known, "columns"):  # a table of pandas, in releases before 8.3
+        known = {name: list(known[name]) for name in known.columns}
+    return dict(zip(known["Argument"][1:], known["Suffix"][1:]))
+
+
 def export(
-    model: Any, format: str, folder: Path, name: str, *, imgsz: tuple[int, int], batch: int = 1, **asked: Any
+    model: Any,
+    format: str,
+    folder: Path,
+    name: str,
+    *,
+    imgsz: tuple[int, int],
+    batch: int = 1,
+    record: Mapping[str, str] | None = None,
+    **asked: Any,
 ) -> Path:
     """Export a network by Ultralytics' exporter, which fuses a copy of it first.
 
@@ -125,6 +142,7 @@ def export(
         name: of the product, without an ending.
         imgsz: height and width, pixels.
         batch: images in the input.
+        record: what the product says of itself, beside what Ultralytics has it say.
         **asked: other arguments of the exporter, as releases call them today: device, half, int8, data, dynamic, nms.
 
     Returns:
@@ -147,10 +165,15 @@ def export(
     if "quantize" in DEFAULT_CFG_DICT:
         half, int8 = words.pop("half", False), words.pop("int8", False)
         words |= {"quantize": 8 if int8 else 16} if half or int8 else {}
+
+    class Recording(Exporter):  # type: ignore[misc]
+        def __setattr__(self, key: str, value: Any) -> None:
+            super().__setattr__(key, {**value, **(record or {})} if key == "metadata" else value)
+
     with tempfile.TemporaryFile() as told:
         try:
             with quiet(), nothing_installed(), _natives_into(told, 1, 2), torch.inference_mode(False):
-                made = Path(Exporter(overrides=words)(model=network))
+                made = Path(Recording(overrides=words)(model=network))
         except SurgeonError:
             raise
         except Exception as error:

@@ -37,7 +37,7 @@ def parameters(verb: str) -> dict[str, inspect.Parameter]:
 def test_all_public_names() -> None:
     assert ls.__all__ == [
         *("SurgeonError", "__version__", "ablate", "adopt", "autoload", "blocks", "check", "curves", "diff", "doctor"),
-        *("draw", "erf", "flops", "graft", "insert", "latency", "levels", "load_checkpoint"),
+        *("draw", "erf", "export", "flops", "graft", "insert", "latency", "levels", "load_checkpoint"),
         *(
             "positions",
             "register",

@@ -1,0 +1,142 @@
+"""What may be asked of an export, told before torch is imported, and how its files are put in place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ArgumentError, SurgeonError, TargetError
+from ..files import check_folder, check_target, no_file, put_in_place
+from ..insight.images import images_in
+from ..wording import did_you_mean
+from ..yolo.exported import COREML, RUNTIMES, TORCH, Runtime, exporter_formats, runtime_of
+
+#: Formats that Ultralytics exports no int8 for; and those whose int8 is of weights alone, which asks for no image.
+_WITHOUT_INT8, _WEIGHTS_ALONE = ("ncnn", "torchscript", "paddle", "executorch"), ("mnn", "coreml")
+#: What every exported folder of Ultralytics' has in it, by which one that may be replaced is known.
+_OF_EXPORTS = "metadata.yaml"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a checkpoint is exported to.
+
+    Attributes:
+        name: what Ultralytics' exporter calls it.
+        suffix: how the names of its files end.
+        runtime: what runs them here; None for what nothing here runs.
+    """
+
+    name: str
+    suffix: str
+    runtime: Runtime | None = None
+
+
+def format_named(name: str) -> Format:
+    """The format of that name, or of the runtime of that name.
+
+    Raises:
+        ArgumentError: the installed Ultralytics exports none of that name.
+    """
+    for runtime in RUNTIMES.values():
+        if runtime is not TORCH and name.lower() in (runtime.name, runtime.format):
+            return Format(runtime.format, runtime.suffix, runtime)
+    known = exporter_formats()
+    if name.lower() in known:
+        return Format(name.lower(), known[name.lower()])
+    raise ArgumentError(f"no format {name!r}{did_you_mean(name, list(known))}: there are {', '.join(known)}")
+
+
+def check_asked(
+    asked: Format,
+    *,
+    half: bool,
+    int8: bool,
+    data: object,
+    images: Path | None,
+    most: int,
+    tolerance: float,
+    confident: float,
+) -> None:
+    """Refuse what can't be exported or checked.
+
+    Raises:
+        ArgumentError: arguments do not go together, or one is out of range.
+        SurgeonError: a package is missing, or there are no images.
+    """
+    if half and int8:
+        raise ArgumentError("--half and --int8 are two precisions: give one of them")
+    if half and asked.name == "torchscript":
+        raise ArgumentError("--half of torchscript is for GPUs, and this exports on the CPU: drop --half")
+    if int8 and asked.name in _WITHOUT_INT8:
+        raise ArgumentError(f"Ultralytics exports no --int8 for {asked.name}: drop it, or take --half")
+    calibrates = int8 and asked.name not in _WEIGHTS_ALONE
+    if calibrates and data is None:
+        raise ArgumentError("--int8 needs images to calibrate with: add --data FILE.yaml (for a classifier a folder)")
+    if data is not None and not calibrates:
+        why = f"{asked.name} quantizes weights alone" if int8 else "there is no --int8"
+        raise ArgumentError(f"--data is what --int8 is calibrated with, and {why}: drop --data")
+    if most < 1:
+        raise ArgumentError(f"--most {most} is out of range: give 1 or more images")
+    if not 0 < confident < 1:
+        raise ArgumentError(f"--conf {confident:g} is out of range: give a score between 0 and 1")
+    if not 0 <= tolerance <= 1:
+        raise ArgumentError(f"--tolerance {tolerance:g} is out of range: give 0 to 1, the F1 that may be lost")
+    runtime = asked.runtime
+    if images is not None and runtime is None:
+        known = ", ".join(one.name for one in RUNTIMES.values() if one is not TORCH)
+        raise ArgumentError(f"nothing here runs {asked.name}, so it can't be checked: drop --check; it takes {known}")
+    if runtime is not None and (images is not None or runtime is not COREML):  # which is exported where it does not run
+        what = "--check of" if runtime is COREML and images is not None else "--format"
+        problem = runtime.problem(export=True, what=f"{what} {asked.name}")
+        if problem:
+            raise SurgeonError(problem)
+    if images is not None:
+        images_in(images, "--check")
+
+
+def target_of(checkpoint: Path, asked: Format, *, int8: bool, output: str | None) -> Path:
+    """The file or folder to be: beside the checkpoint, named as Ultralytics names it, where nobody names one.
+
+    Raises:
+        ArgumentError: the checkpoint is an export.
+        TargetError: the name is none by which Ultralytics knows the format.
+    """
+    if runtime_of(checkpoint) is not None:
+        raise ArgumentError(f"{checkpoint} is an export already: give the checkpoint that it was made of")
+    if output is None:
+        return checkpoint.with_name(f"{checkpoint.stem}{'_int8' if int8 else ''}{asked.suffix}")
+    path = Path(output)
+    if output == "-" or not path.name.endswith(asked.suffix) or path.name == asked.suffix:
+        proper = path.with_name(f"{path.stem if output != '-' else 'out'}{asked.suffix}")
+        raise TargetError(
+            f"{output} does not end in {asked.suffix}, by which Ultralytics knows the format: try -o {proper}"
+        )
+    return path
+
+
+def check_place(target: Path, *, force: bool) -> None:
+    """Refuse a target that must not, or can't, be written; call it before any work.
+
+    Raises:
+        TargetError: it is there and `force` is off, it is a folder that is no export, or the system refuses.
+    """
+    if no_file(target) != "a directory":
+        check_target(target, force=force)
+        return
+    if not force:
+        raise TargetError(f"{target} is already there: choose another name with -o, or add --force to overwrite it")
+    if os.listdir(target) and not (target / _OF_EXPORTS).is_file():
+        raise TargetError(f"{target} is a directory that Ultralytics exported nothing into: choose another name")
+    check_folder(Path(os.path.realpath(target)).parent, target)
+
+
+def place(made: Path, target: Path, *, force: bool) -> None:
+    """Put an exported file or folder in its place, whole or not at all.
+
+    Raises:
+        TargetError: as `check_place`.
+    """
+    check_place(target, force=force)
+    put_in_place(made, target, force=force)

@@ -1,0 +1,198 @@
+"""`export`: the file, the proof beside torch, what the file says of itself, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from support.shapes import graft, surgeon, write_checkpoint, write_data
+
+import lska_surgeon as ls
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.checkpoints.checkpoint import write_checkpoint as write
+from lska_surgeon.nn import named_operators
+from lska_surgeon.yolo import exported
+from lska_surgeon.yolo.exported import RUNTIMES
+
+SIDE = 64
+
+
+def needed(name: str) -> None:
+    problem = RUNTIMES[name].problem(export=True)
+    if problem:
+        pytest.skip(problem)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that is sure of something, a graft whose operator computes something, and images."""
+    folder = tmp_path_factory.mktemp("export")
+    write_data(folder)
+    generator = torch.Generator().manual_seed(0)
+    base = read_checkpoint(write_checkpoint(folder))
+    with torch.no_grad():
+        for branch in base.needed_model().model[-1].cv3:
+            branch[-1].weight.normal_(0, 1, generator=generator)
+            branch[-1].bias.fill_(-2)
+    write(folder / "base.pt", base.data, force=True)
+    checkpoint = read_checkpoint(graft(folder / "base.pt", "neck"))
+    (_, operator), *_ = named_operators(checkpoint.needed_model())
+    with torch.no_grad():
+        operator.conv1.weight.normal_(0, 0.3, generator=generator)
+    write(folder / "graft.pt", checkpoint.data, force=True)
+    (folder / "images" / "train").rename(folder / "pictures")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def checked(format: str, *words: object, name: str = "graft.pt") -> Result:
+    return surgeon("export", name, "--format", format, "--check", "pictures", "--imgsz", SIDE, *words)
+
+
+@pytest.mark.parametrize(
+    "format", ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in ("openvino", "ncnn", "mnn"))]
+)
+def test_a_graft_is_exported_and_proven_beside_its_base(format: str, folder: Path) -> None:
+    needed(format)
+    result = checked(format, "--json", "-o", f"out{RUNTIMES[format].suffix}")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["passed"] is True
+    assert (told["precision"], told["imgsz"]) == ("fp32", [SIDE, SIDE])
+    mine, base = told["checks"]
+    assert (mine["network"], base["network"]) == ("graft.pt", "without operators")
+    for check in (mine, base):
+        assert check["found"]["torch"] == check["found"]["export"] > 0
+        assert check["f1"] == {"0.5": 1.0, "0.9": 1.0}
+        assert 0 < check["largest"]["boxes"] < 1e-2
+        assert 0 < check["largest"]["scores"] < 1e-4
+    assert mine["found"] != base["found"] or mine["largest"] != base["largest"]
+    inside = ls.load_checkpoint(folder / f"out{RUNTIMES[format].suffix}")
+    assert inside.surgery == ls.load_checkpoint("graft.pt").surgery
+    shown = surgeon("inspect", f"out{RUNTIMES[format].suffix}")
+    assert shown.exit_code == 0
+    assert "surgery      lska-surgeon" in shown.stdout
+    assert "lska k7 at neck (row 9)" in shown.stdout
+
+
+def test_the_table(folder: Path) -> None:
+    needed("onnx")
+    result = checked("onnx", "--force", "--as", "md", "--base", "base.pt", "--most", 2)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "graft.onnx: onnx, fp32, 64x64, 1.000 of F1 against torch"
+    assert lines[2] == "| network | torch finds | export finds | boxes, px | scores | F1 at 0.5 | F1 at 0.9 |"
+    assert [line.split(" | ")[0] for line in lines[4:6]] == ["| graft.pt", "| base.pt"]
+    assert lines[7].startswith("- beside torch in fp32 on 2 images, run by onnx ")
+    assert (folder / "graft.onnx").is_file()
+    assert result.stderr == "Wrote graft.onnx\n"
+
+
+def test_a_file_that_computes_something_else_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("onnx")
+    run = exported.Running.__call__
+
+    def wrong(self: Any, images: Any) -> Any:
+        found = run(self, images)
+        found[:, 2:4] *= 3
+        return found
+
+    monkeypatch.setattr(exported.Running, "__call__", wrong)
+    result = checked("onnx", "-o", "wrong.onnx")
+    assert result.exit_code == 1
+    assert Path("wrong.onnx").is_file()
+    told = result.stderr.splitlines()[-1]
+    assert told.startswith("Error: wrong.onnx loses ")
+    assert " of F1 against torch, more than --tolerance 0.05; without operators loses " in told
+    assert checked("onnx", "-o", "wrong.onnx", "--force", "--tolerance", 1).exit_code == 0
+    monkeypatch.setattr(exported.Running, "__call__", lambda self, images: run(self, images) * float("nan"))
+    told = checked("onnx", "-o", "wrong.onnx", "--force").stderr.splitlines()[-1]
+    assert "wrong.onnx gives other shapes than torch, or no numbers, for 0.png, 1.png, 2.png, 3.png; with" in told
+
+
+def test_where_nothing_is_found_the_scores_decide() -> None:
+    needed("onnx")
+    result = checked("onnx", "-o", "sure.onnx", "--conf", 0.9999)
+    assert result.exit_code == 0
+    assert "Note: nothing in these images has a score of 0.9999, so scores alone were compared" in result.stderr
+
+
+def test_what_is_still_the_identity_is_folded_and_told(folder: Path) -> None:
+    needed("onnx")
+    graft(folder / "base.pt", "neck", to="identity.pt")
+    done = ls.export("identity.pt", format="onnx", imgsz=SIDE, fold=True)
+    assert [fold.line for fold in done.folds] == ["row 9: lska k7 taken out, for it is the identity"]
+    assert done.folded_delta == 0
+    target = done.write()
+    assert target == Path("identity.onnx")
+    assert ls.load_checkpoint(target).record["folds"] == [fold.line for fold in done.folds]
+    plain = ls.export("identity.pt", format="onnx", imgsz=SIDE).write("plain.onnx")
+    assert target.stat().st_size < plain.stat().st_size
+    assert "nothing to fold" in ls.export("base.pt", format="onnx", imgsz=SIDE, fold=True).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--format onxx", "no format 'onxx' (did you mean onnx?): there are torchscript, onnx, "),
+        ("--format onnx --half --int8", "--half and --int8 are two precisions: give one of them"),
+        ("--format onnx --int8", "--int8 needs images to calibrate with: add --data FILE.yaml"),
+        ("--format onnx --data data.yaml", "--data is what --int8 is calibrated with, and there is no --int8: drop"),
+        ("--format onnx --int8 --data none.yaml", "data=none.yaml: there is no such file"),
+        ("--format ncnn --int8", "Ultralytics exports no --int8 for ncnn: drop it, or take --half"),
+        ("--format torchscript --half", "--half of torchscript is for GPUs, and this exports on the CPU"),
+        ("--format onnx --check nowhere", "no folder nowhere: give a folder of images with --check"),
+        ("--format onnx --check labels", "no image in labels: it needs files such as .bmp"),
+        ("--format litert --check pictures", "nothing here runs litert, so it can't be checked: drop --check"),
+        ("--format onnx --base base.pt", "--base stands beside the checkpoint in the table of --check: add that"),
+        ("--format onnx --check pictures --conf 1", "--conf 1 is out of range: give a score between 0 and 1"),
+        ("--format onnx --tolerance 2", "--tolerance 2 is out of range: give 0 to 1"),
+        ("--format onnx --imgsz 100", "--imgsz is no multiple of graft.pt's stride 8: take 104"),
+        ("--format openvino -o x.onnx", "x.onnx does not end in _openvino_model"),
+        ("--format onnx -o data.yaml", "data.yaml does not end in .onnx, by which Ultralytics knows the format"),
+        ("--format onnx -o nowhere/x.onnx", "can't write nowhere/x.onnx: there is no directory nowhere"),
+        ("--format onnx -o there.onnx", "there.onnx is already there: choose another name with -o, or add --force"),
+        ("--format ncnn -o there_ncnn_model --force", "there_ncnn_model is a directory that Ultralytics"),
+    ],
+)
+def test_what_is_asked_wrong_is_one_line_and_writes_nothing(words: str, says: str, folder: Path) -> None:
+    if "ncnn -o" not in words and "openvino" not in words:
+        needed("onnx")
+    (folder / "there.onnx").touch()
+    (folder / "there_ncnn_model").mkdir(exist_ok=True)
+    (folder / "there_ncnn_model" / "mine.txt").touch()
+    (folder / "graft.onnx").unlink(missing_ok=True)
+    before = sorted(os.listdir(folder))
+    result = surgeon("export", "graft.pt", *words.split())
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("Error: ")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_an_export_is_no_checkpoint_and_a_damaged_one_is_told(folder: Path) -> None:
+    (folder / "bad.onnx").write_bytes(b"\x08\x0a\x72\xff\xff\xff\xff\x0f")
+    result = surgeon("export", "bad.onnx", "--format", "onnx")
+    assert result.exit_code == 2
+    assert "bad.onnx is an export already: give the checkpoint that it was made of" in result.stderr
+    result = surgeon("inspect", "bad.onnx")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: bad.onnx is no export for onnx, or is damaged: export it again\n"
+
+
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    result = surgeon("export", "graft.pt", "--format", "openvino")
+    assert result.exit_code == 2
+    assert "--format openvino needs openvino, which is not installed: pip install" in result.stderr
+    assert result.stderr.count("\n") == 1
