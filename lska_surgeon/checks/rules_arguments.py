@@ -189,7 +189,8 @@ def channels(subject: Context) -> Iterator[Finding]:
             many = layer.args.count(width) > 1
             suggestion = f"write c2 in place of {f'each {width}' if many else 'the number'}"
             if layer.kind.is_operator:
-                yield subject.finding(layer.index, message, suggestion, severity=WARNING)
+                fixes = [Correction(layer.index, None, "c2", arg=0)] if source == layer.index - 1 else []
+                yield subject.finding(layer.index, message, suggestion, *fixes, severity=WARNING)
             else:
                 unknown.setdefault(layer.block, []).append((layer.index, message, suggestion))
     for (index, message, suggestion), *others in unknown.values():
