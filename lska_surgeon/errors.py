@@ -90,6 +90,10 @@ class TargetError(SurgeonError):
     """An output file that must not, or can't, be written."""
 
 
+class ClosedError(TargetError):
+    """The system lets nobody write there."""
+
+
 #: What training says that is told no data.
 NO_DATA = "say what to train on: data=FILE.yaml (for a classifier data=FOLDER)"
 

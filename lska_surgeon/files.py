@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from .errors import DamagedError, SurgeonError, TargetError
+from .errors import ClosedError, DamagedError, SurgeonError, TargetError
 from .wording import clean
 
 #: No file that this package writes and reads again is as long as this.
@@ -91,13 +91,13 @@ def check_folder(folder: Path, target: Path) -> None:
         target: the file to be, for the message.
 
     Raises:
-        TargetError: the system refuses.
+        ClosedError: the system refuses.
     """
     there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), folder)
     try:
         handle, temporary = _new_temporary(there / target.name)
     except OSError as error:
-        raise TargetError(f"can't write {target}: {error.strerror or error}") from error
+        raise ClosedError(f"can't write {target}: {error.strerror or error}") from error
     os.close(handle)
     _remove(temporary)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..errors import ClosedError
 from ..files import check_target
 from ..reports import WITH_NOTES, Annotation, Report, Result, drawn, render
 from ..wording import printable, shown
@@ -169,7 +171,7 @@ class Presentation:
         self.quiet = bool(values.pop("quiet", False))
         self.dry_run = bool(values.pop("dry_run", False))
         self.force = bool(values.pop("force", False))
-        self._more = values
+        self._more, self._is_closed = values, False
 
     def __getattr__(self, name: str) -> Any:
         return self._more[name]
@@ -181,7 +183,24 @@ class Presentation:
             TargetError: it must not, or can't, be written.
         """
         if target is not None:
-            check_target(target, force=self.force)
+            with self.may_be_closed():
+                check_target(target, force=self.force)
+
+    @contextmanager
+    def may_be_closed(self) -> Iterator[None]:
+        """A dry run tells once of a folder that nothing can be written to, and goes on, for it writes nothing.
+
+        Raises:
+            ClosedError: it is no dry run.
+        """
+        try:
+            yield
+        except ClosedError as error:
+            if not self.dry_run:
+                raise
+            if not self._is_closed:
+                say.note(f"{error}, so without --dry-run this fails")
+            self._is_closed = True
 
     def check_export(self, target: Path) -> None:
         """The same of an export, which may be a folder."""
@@ -231,7 +250,7 @@ class Presentation:
             say.line(f"Wrote {wrote}", err=self.form not in ("text", "table"))
 
     def deliver(self, result: Result) -> None:
-        """Write what a verb has worked out, and say so; a dry run fails where the real one would.
+        """Write what a verb has worked out, and say so; a dry run fails where the real one would, in open folders.
 
         Args:
             result: it has an `output`, None for standard output, and `write`.
