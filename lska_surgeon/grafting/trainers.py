@@ -39,6 +39,7 @@ from ..errors import NO_DATA, SurgeonError, TrainingError
 from ..modelfile.sources import means_yaml
 from ..nn.operators import Gated, LSKAAttention, Operator, Plain, named_operators
 from ..wording import clean, number_in, plural
+from ..yolo.build import forbid_downloads
 from ..yolo.environment import first_paragraph
 from .into import find_target
 from .transplant import moved_name, moved_rows
@@ -308,6 +309,9 @@ class SurgeonTrainer:
 
     def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
         """The model that the data ask for, with the weights that fit; a warning names the rest, which trains."""
+        if weights is not None and isinstance(cfg, dict):  # a checkpoint's own YAML: its weights are there
+            cfg = deepcopy(cfg)
+            forbid_downloads(cfg)
         model: nn.Module = super().get_model(cfg=cfg, weights=weights, verbose=verbose)  # type: ignore[misc]
         fresh = not_carried(model, weights) if weights is not None else []
         if fresh:

@@ -72,7 +72,7 @@ def build(
             if problem:  # its rows build up to the output layer, whose error says nothing of what the file is
                 raise BuildError(f"{name}: {problem}")
             _set_scale(content, scale, named)
-            _forbid_downloads(content)
+            forbid_downloads(content)
             with open_parser(name, trust=trust):
                 model: nn.Module = _task_model(tasks, content, blocks)(content, verbose=verbose)
         except SurgeonError:
@@ -107,7 +107,7 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
     content = deepcopy(dict(yaml))
     try:
         with quiet(), open_parser(name, trust=trust) as tasks, _on(device):
-            _forbid_downloads(content)
+            forbid_downloads(content)
             layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
     except SurgeonError:
         raise
@@ -177,7 +177,7 @@ def refuse_code(yaml: Mapping[str, Any], name: str, blocks: BlockTable = STOCK) 
     """
     from .code_guard import unsafe_architecture
 
-    unsafe = unsafe_architecture(yaml, blocks, offline=True)
+    unsafe = unsafe_architecture(yaml, blocks)
     if unsafe:
         raise UnsafeModelError(f"{name} would run more than layers: {', '.join(unsafe)}; nothing of it was run")
 
@@ -282,11 +282,11 @@ def _set_scale(content: dict[str, Any], scale: str | None, named: str | None) ->
         raise BuildError(f"no scale {scale!r}: the model has no scales; build it without one")
 
 
-def _forbid_downloads(content: dict[str, Any]) -> None:
-    """TorchVision rows, `[width, name, weights, ...]`, fetch trained weights unless told not to."""
+def forbid_downloads(content: dict[str, Any]) -> None:
+    """Let the rows of a model dictionary ask for no weights: TorchVision's, `[width, name, weights, ...]`, do."""
     for row in (*content["backbone"], *content["head"]):
         if "fetches" in STOCK[str(row[2])].traits:
-            row[3][2:3] = [None]
+            row[3] = [*row[3][:2], None, *row[3][3:]]
 
 
 def _task_model(tasks: ModuleType, content: dict[str, Any], blocks: BlockTable) -> Any:

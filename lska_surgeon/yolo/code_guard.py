@@ -36,14 +36,12 @@ _MOST_CHARACTERS = 1000
 _NAME = r"[\w.]*"  # of a class, an attribute, an interpolation
 
 
-def unsafe_architecture(
-    yaml: Mapping[str, Any], blocks: BlockTable = STOCK, *, offline: bool = False
-) -> tuple[str, ...]:
+def unsafe_architecture(yaml: Mapping[str, Any], blocks: BlockTable = STOCK) -> tuple[str, ...]:
     """What building this model YAML would run besides layers; empty when there is nothing.
 
     Ultralytics evaluates `activation` as Python, and looks a row's module up among all that its `tasks` module has
-    imported: a row may name a function that installs packages, or a block that downloads weights. A fork's parser may
-    evaluate the texts of its rows as well.
+    imported: a row may name a function that installs packages. A fork's parser may evaluate the texts of its rows as
+    well. A block that may fetch weights is a layer, for whoever builds it sees to it that it fetches none.
 
     Layers are the `nn.Module` classes of torch, of the Ultralytics that is imported, wherever in it they are defined,
     and of what else the user's environment has put into `tasks`.
@@ -51,7 +49,6 @@ def unsafe_architecture(
     Args:
         yaml: the model dictionary.
         blocks: the table that says which custom modules there are.
-        offline: whoever builds it downloads nothing, so that a block which asks for weights is a layer like any other.
     """
     from ..nn.parsing import evaluates_rows  # here, for importing it imports Ultralytics
 
@@ -63,7 +60,7 @@ def unsafe_architecture(
         rows = yaml.get(section) or ()
         for row in rows if isinstance(rows, Iterable) else ():
             block = row[2] if isinstance(row, (list, tuple)) and len(row) > 2 else None
-            if isinstance(block, str) and not _is_layer(block, offline):
+            if isinstance(block, str) and not _is_layer(block):
                 unsafe.append(f"{section} row {clean(block, 60)}")
             elif isinstance(row, (list, tuple)) and evaluates_rows():
                 unsafe += [f"{section} row {clean(text, 60)}" for text in _expressions(row, blocks)]
@@ -115,14 +112,12 @@ def _is_activation(text: Any, blocks: BlockTable) -> bool:
         return False
     if not prefix:
         known = blocks.custom(name) is not None or name in vars(module_named("ultralytics.nn.tasks"))
-        return known and _is_layer(name, offline=False)
+        return known and "fetches" not in STOCK[name].traits and _is_layer(name)
     return prefix in ("nn", "torch.nn") and _is_torch_module(getattr(nn, name, None))
 
 
-def _is_layer(block: str, offline: bool) -> bool:
+def _is_layer(block: str) -> bool:
     """True for a layer, and for a name that nobody knows: building that fails by itself."""
-    if "fetches" in STOCK[block].traits:  # its arguments may ask for trained weights
-        return offline
     if block.startswith("torchvision.ops."):
         return _is_module(getattr(module_named("torchvision.ops"), block[len("torchvision.ops.") :], None))
     if "nn." in block:

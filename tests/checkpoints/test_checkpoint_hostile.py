@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from support.hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_tar, write_zip
 from support.saved import finished, refusal, save, trained
 
@@ -23,6 +24,7 @@ from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint
 from lska_surgeon.checkpoints.pickle_audit import GlobalRule, MissingGlobal
 from lska_surgeon.cli.main import main
 from lska_surgeon.errors import UnsafeCheckpointError
+from lska_surgeon.yolo.build import build as built
 from lska_surgeon.yolo.code_guard import unsafe_architecture
 from lska_surgeon.yolo.environment import import_offline, quiet
 
@@ -375,7 +377,7 @@ YAMLS = {
         {"row": ["DetectionModel", ["https://example.org/x.yaml"]]},
         "backbone row DetectionModel",
     ),
-    "downloaded weights": ({"row": ["TorchVision", [64, "alexnet", "DEFAULT"]]}, "backbone row TorchVision"),
+    "activation that fetches": ({"activation": "TorchVision('alexnet')"}, "activation: "),
     "function of torch.nn": ({"row": ["nn.factory_kwargs", []]}, "backbone row nn.factory_kwargs"),
     "function of torchvision": ({"row": ["torchvision.ops.nms", []]}, "backbone row torchvision.ops.nms"),
 }
@@ -440,6 +442,33 @@ def test_weights_that_a_row_asks_for_are_not_fetched(tmp_path: Path, monkeypatch
     assert fetched == []
 
 
+def test_a_backbone_of_torchvision_in_a_checkpoint_needs_no_trust_and_fetches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are in the checkpoint; so they are in that of a training, which Ultralytics builds anew."""
+    if isinstance(lookup("ultralytics.nn.modules.block.TorchVision"), MissingGlobal):
+        pytest.skip("this ultralytics has no TorchVision block")
+    fetched: list[str] = []
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda url, *rest, **more: fetched.append(url))
+    monkeypatch.chdir(tmp_path)
+    row = [-1, 1, "TorchVision", [1024, "shufflenet_v2_x0_5", "DEFAULT", True, 1]]
+    yaml = {"nc": 2, "channels": 3, "backbone": [row], "head": [[-1, 1, "Classify", ["nc"]]]}
+    model = built(yaml).half().requires_grad_(False)
+    model.yaml["backbone"][0], model.args, model.task = row, {"imgsz": 32, "task": "classify"}, "classify"
+    save(tmp_path / "base.pt", finished(model))
+    for part in ("train", "val"):
+        for grey in (0, 200):
+            (tmp_path / "data" / part / f"grey{grey}").mkdir(parents=True)
+            Image.new("RGB", (32, 32), (grey,) * 3).save(tmp_path / "data" / part / f"grey{grey}" / "one.png")
+    training = f"train base.pt data={tmp_path / 'data'} project={tmp_path} epochs=1 imgsz=32 batch=2 plots=False"
+    for words in ("inspect base.pt", "flops base.pt --imgsz 64", training):
+        done = CliRunner().invoke(main, words.split())
+        assert done.exit_code == 0, done.output
+    (best,) = tmp_path.rglob("best.pt")
+    assert CliRunner().invoke(main, ["inspect", str(best)]).exit_code == 0
+    assert fetched == []
+
+
 @pytest.mark.parametrize(
     "yaml",
     [
@@ -462,4 +491,4 @@ def test_every_stock_yaml_passes() -> None:
     for path in stock:
         with quiet():
             found = unsafe_architecture(tasks.yaml_model_load(path))
-        assert found == (("backbone row TorchVision",) if "resnet18" in path.name else ()), path.name
+        assert found == (), path.name
