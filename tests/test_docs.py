@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import shutil
@@ -24,6 +25,7 @@ from lska_surgeon.ablation.results import Results
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.ablation.table import Summary, TableRow
 from lska_surgeon.cli.main import main
+from lska_surgeon.core.operators import OP_BLOCKS
 from lska_surgeon.core.positions import NAMES, named_sites
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.modelfile.model import load
@@ -231,6 +233,18 @@ def test_the_page_of_the_house_says_what_each_room_says() -> None:
         assert doc
         sentence = doc.splitlines()[0].rstrip(".")
         assert re.search(rf"^\| `{room.name}/` \| {re.escape(sentence)}", text, re.MULTILINE), room.name
+
+
+def test_every_operator_is_named_where_operators_are_listed() -> None:
+    ops = "lska lska-trivial lka lka-trivial strip dilated-reparam lska-attention".split()
+    assert [*OP_BLOCKS] == ops
+    schema = (ROOT / "templates" / "recipe.schema.json").read_text(encoding="utf-8")
+    assert json.dumps([*ops, "cbam"]) in schema
+    for page in ("docs/blocks.md", "docs/blocks.zh-CN.md"):
+        named = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert [op for op in named if op in ops] == ops
+    for verb in (lska_surgeon.insert, lska_surgeon.graft, lska_surgeon.curves):
+        assert ", ".join(ops) in " ".join((verb.__doc__ or "").split())
 
 
 # docs/ablation.md, of which little can be run in seconds.

@@ -53,8 +53,8 @@ def insert(
         k: kernel size of LSKA and its kin, in pixels of the map: 7, 11, 23, 35, 41 or 53, any odd one with `dilation`;
             23 by default. These are the paper's (Lau et al., "Large Separable Kernel Attention", 2023, table 1). Other
             operators have no kernel size.
-        op: one of lska, lska-trivial, lka, lka-trivial, strip, lska-attention; cbam, timm:NAME, or an attention that
-            you declare.
+        op: one of lska, lska-trivial, lka, lka-trivial, strip, dilated-reparam, lska-attention; cbam, timm:NAME, or an
+            attention that you declare.
         dilation: of the dilated convolution, in pixels, for kernel sizes that the paper does not have. None takes the
             paper's for `k`.
         gated: put an operator that is not the paper's behind a gate that starts closed, as `graft` does.

@@ -270,7 +270,8 @@ def curves(
     Args:
         model: a path, or a stock name with its scale.
         at: where; may be given several times. As `insert` takes them, without kernel sizes.
-        op: which operators, of lska, lska-trivial, lka, lka-trivial, strip, lska-attention; may be given several times.
+        op: which operators, of lska, lska-trivial, lka, lka-trivial, strip, dilated-reparam, lska-attention; may be
+            given several times.
         k: which kernel sizes; may be given several times.
         imgsz: size of the image in pixels, one number for a square or (height, width).
         scale: scale, where the model's name does not say it.

@@ -66,8 +66,8 @@ def graft(
             weights. Its rows say `k`, `op` and `dilation`.
         k: kernel size in pixels of the map, where a position gives none of its own: 7, 11, 23, 35, 41 or 53, any odd
             one with `dilation`; 23 by default.
-        op: one of lska, lska-trivial, lka, lka-trivial, strip, lska-attention; cbam, timm:NAME, or an attention that
-            you declare; lska by default. One that is not the paper's goes behind a gate that starts
+        op: one of lska, lska-trivial, lka, lka-trivial, strip, dilated-reparam, lska-attention; cbam, timm:NAME, or an
+            attention that you declare; lska by default. One that is not the paper's goes behind a gate that starts
             closed: x + g * (A(x) - x) with g = 0.
         dilation: of the dilated convolution, in pixels, for kernel sizes that the paper does not have. None takes the
             paper's for `k`.

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..core.surgery import RECORD
 from ..errors import CheckpointError
+from ..nn.operators import merging
 from ..reports import Report, Result
 from ..wording import a_value, few, printable
 from ..yolo.environment import import_offline
@@ -163,16 +164,33 @@ class Checkpoint(Result):
             "task": _if(str, self.train_args.get("task")),
             "epoch": _if(int, self.data.get("epoch")),
             "globals": {"allowed": len(self.globals.allowed), "refused": list(self.refused)},
+            "merging": self._merging(),
             "surgery": self.surgery,
         }
         listed = ", ".join(map(str, [*names.values()][:_MOST_NAMES]))
         lines = {key: value for key, value in data.items() if key not in ("schema", "surgery", "globals")}
         lines["names"] = f"{listed}, ... ({len(names)})" if len(names) > _MOST_NAMES else listed or None
+        lines["merging"] = _merging_in_words(data["merging"])
         lines["pickle"] = list(self.refused) or f"{len(self.globals.allowed)} globals, all on the allow-list"
         text = [f"{key:<12} {printable(_cell(value))}" for key, value in lines.items() if value not in (None, [])]
         what = f"{type(model).__name__}, " if model is not None else ""
         summary = f"{self.path}: {self.kind}, {what}{len(state)} tensors"
         return Report(summary, ("\n".join([*text, f"{'surgery':<12} {surgery_in_words(self.surgery)}"]),), data=data)
+
+    def _merging(self) -> dict[str, Any] | None:
+        """What `fuse()` changes in operators that it merges; None where it merges none."""
+        try:
+            found = None if self.model is None else merging(self.model)
+        except Exception:  # whatever torch raises where a file's tensors do not fit each other
+            return None
+        return None if found is None else dict(zip(("operators", "max_delta", "max"), found))
+
+
+def _merging_in_words(merging: Mapping[str, Any] | None) -> str | None:
+    if not merging:
+        return None
+    what = f"the kernels of {merging['operators']} operator{'s' if merging['operators'] > 1 else ''}"
+    return f"fuse() merges {what}: max |Δ| {merging['max_delta']:.1e}, of {merging['max']:.3g} that they give for noise"
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

@@ -151,7 +151,7 @@ def holds_attention_blocks(kind: Block) -> bool:
 
 def _kernel_of_row(block: str, op: str, k: Any, dilation: Any) -> Kernel:
     if op in UNDILATED_OPS and dilation is not None:
-        raise KernelError(f"{block} has one dense kernel and takes no dilation, found {dilation}")
+        raise KernelError(f"{block} has {UNDILATED_OPS[op]} and takes no dilation, found {dilation}")
     try:
         return resolve_kernel(op, k, dilation)
     except KernelError as error:
@@ -181,6 +181,15 @@ class Operators:
         """Multiply-accumulates of all of them on an H x W map; None where only counting one tells."""
         each = self.kernel.macs(self.channels, height, width)
         return None if each is None else self.count * each
+
+    def merged(self, height: int, width: int) -> tuple[int, int]:
+        """How many more parameters and multiply-accumulates all of them have while they train, until `fuse()`."""
+        kernel, channels, sides = self.kernel, self.channels, (height, width)
+        if not isinstance(kernel, Kernel) or not kernel.branches:
+            return 0, 0
+        params = kernel.params(channels, fused=False) - kernel.params(channels)
+        macs = kernel.macs(channels, *sides, fused=False) - kernel.macs(channels, *sides)
+        return self.count * params, self.count * macs
 
 
 def operators_in(graph: Graph, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> Operators | None:

@@ -134,6 +134,7 @@ LSKATrivial        operator 1         op=lska-trivial
 LKA                operator 1         op=lka
 LKATrivial         operator 1         op=lka-trivial
 Strip              operator 1         op=strip
+DilatedReparam     operator 1         op=dilated-reparam
 LSKAAttention      operator 1         op=lska-attention
 Timm               operator 1         op=other holds=timm
 Gated              operator 1         op=other holds=gated

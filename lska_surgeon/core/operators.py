@@ -3,7 +3,9 @@
 Source of the paper's: Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439, section 3 and table 1. It
 compares four designs (`lska`, `lska-trivial`, `lka`, `lka-trivial`) and puts LSKA into an attention block
 (`lska-attention`). `strip` is the large strip convolution of Yuan et al., "Strip R-CNN", arXiv 2501.03775, section 3.2:
-a square 5 x 5 kernel, then 1 x k and k x 1, undilated.
+a square 5 x 5 kernel, then 1 x k and k x 1, undilated. `dilated-reparam` is the Dilated Reparam Block of Ding et al.,
+"UniRepLKNet", arXiv 2311.15599, section 3.1: a k x k kernel with dilated ones beside it, each with its norm, which are
+one k x k kernel once they are merged.
 
 Any other operator is a module A that keeps its input's shape: Ultralytics' CBAM, timm's attention, and what the user
 declares like attention. It goes into a network as it is, as papers have it, or gated: x + g * (A(x) - x) with one gate
@@ -34,11 +36,28 @@ OP_BLOCKS = {
     for block in STOCK
     if block.op not in (None, "other") and not block.handwritten and not block.is_private
 }
-#: Operators with one dense kernel: any odd k, no dilation.
-TRIVIAL_OPS = frozenset({"lska-trivial", "lka-trivial"})
-#: The same, and the strips, whose square kernel in front is always as large.
-UNDILATED_OPS = TRIVIAL_OPS | {"strip"}
+#: Operators of any odd k that take no dilation -> what they have.
+UNDILATED_OPS = {
+    "lska-trivial": "one dense kernel",
+    "lka-trivial": "one dense kernel",
+    "strip": "undilated strips",
+    "dilated-reparam": "dilations that follow from k",
+}
 STRIP_SQUARE = 5
+
+
+def dilated_branches(k: int) -> tuple[tuple[int, int], ...]:
+    """Size and dilation of each kernel beside a k x k one, k odd and 5 at least.
+
+    None reaches further than k. The rule gives what is published for k 5 to 17 (UniRepLKNet has 13 by default: 5 x 5;
+    7 x 7 dilated by 2; 3 x 3 by 3, 4 and 5), and goes on beyond: a small kernel, one that reaches all k in steps of 2,
+    and three of 3 x 3 that reach about a half, two thirds and all of k.
+    """
+    widest = k // 2 - (k // 2 + 1) % 2
+    reaching_half = (k + 1) // 2
+    dilations = sorted({max(3, k // 4), max(4, k // 3), widest})
+    first = ((min(5, k - 2), 1), (reaching_half - (reaching_half + 1) % 2, 2))
+    return (*first, *((3, d) for d in dilations if 3 <= d <= k // 2))
 
 
 @dataclass(frozen=True)
@@ -90,33 +109,52 @@ class Kernel:
         """`lska k35`."""
         return f"{self.op} k{self.k}"
 
-    def params(self, channels: int) -> int:
-        """Parameters on `channels` channels, biases included; LSKA: C^2 + C(2a + 2b + 5)."""
-        c = channels
-        depthwise = {
-            "lska": 2 * self.a + 2 * self.b + 4,
-            "lska-trivial": 2 * self.a + 2,
-            "lka": self.a**2 + self.b**2 + 2,
-            "lka-trivial": self.a**2 + 1,
-            "strip": STRIP_SQUARE**2 + 2 * self.a + 3,
-        }
-        if self.op == "lska-attention":
-            return 3 * (c * c + c) + c * depthwise["lska"]
-        return c * c + c + c * depthwise[self.op]
+    @property
+    def branches(self) -> tuple[tuple[int, int], ...]:
+        """Size and dilation of the kernels that stand beside the first while it trains, until `fuse()` merges them."""
+        return dilated_branches(self.k) if self.op == "dilated-reparam" else ()
 
-    def macs(self, channels: int, height: int, width: int) -> int:
-        """Multiply-accumulates on an H x W map, as fvcore counts them; LSKA: HW(C^2 + 2C(a + b))."""
-        c = channels
-        per_channel = {
-            "lska": 2 * (self.a + self.b),
-            "lska-trivial": 2 * self.a,
-            "lka": self.a**2 + self.b**2,
-            "lka-trivial": self.a**2,
-            "strip": STRIP_SQUARE**2 + 2 * self.a,
-        }
-        if self.op == "lska-attention":
-            return height * width * (3 * c * c + c * per_channel["lska"])
-        return height * width * (c * c + c * per_channel[self.op])
+    def params(self, channels: int, *, fused: bool = True) -> int:
+        """Parameters on `channels` channels, biases included; LSKA: C^2 + C(2a + 2b + 5).
+
+        Args:
+            channels: C.
+            fused: as `fuse()` leaves it; else as it trains. Only an operator with norms differs.
+        """
+        taps, biases = self._depthwise(fused)
+        return self._pointwise * (channels * channels + channels) + channels * (taps + biases)
+
+    def macs(self, channels: int, height: int, width: int, *, fused: bool = True) -> int:
+        """Multiply-accumulates on an H x W map, as fvcore counts them; LSKA: HW(C^2 + 2C(a + b)).
+
+        Args:
+            channels: C.
+            height: H.
+            width: W.
+            fused: as for `params`; a norm counts two per element.
+        """
+        taps, biases = self._depthwise(fused)
+        norms = 0 if fused or not self.branches else biases
+        return height * width * (self._pointwise * channels * channels + channels * (taps + norms))
+
+    @property
+    def _pointwise(self) -> int:
+        """How many 1x1 convolutions it has."""
+        return 3 if self.op == "lska-attention" else 1
+
+    def _depthwise(self, fused: bool) -> tuple[int, int]:
+        """Per channel: taps of the depth-wise kernels, and their biases or, two for each, what norms have instead."""
+        if self.branches and not fused:
+            return self.a**2 + sum(size**2 for size, _ in self.branches), 2 * (1 + len(self.branches))
+        return {
+            "lska": (2 * self.a + 2 * self.b, 4),
+            "lska-trivial": (2 * self.a, 2),
+            "lka": (self.a**2 + self.b**2, 2),
+            "lka-trivial": (self.a**2, 1),
+            "strip": (STRIP_SQUARE**2 + 2 * self.a, 3),
+            "dilated-reparam": (self.a**2, 1),
+            "lska-attention": (2 * self.a + 2 * self.b, 4),
+        }[self.op]
 
 
 def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
@@ -143,8 +181,9 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
         )
     if op in UNDILATED_OPS:
         if dilation not in (None, 1):
-            what = "one dense kernel" if op in TRIVIAL_OPS else "undilated strips"
-            raise KernelError(f"{op} has {what} and no dilation: drop {dilation}")
+            raise KernelError(f"{op} has {UNDILATED_OPS[op]} and takes no dilation: drop {dilation}")
+        if op == "dilated-reparam" and k < 5:
+            raise KernelError(f"kernel size {k} leaves {op} no room for dilated kernels: use an odd k >= 5")
         return Kernel(op, k, 1)
     if dilation is None:
         if k not in PAPER_DILATIONS:

@@ -37,12 +37,14 @@ class CurvePoint:
         k: its kernel size.
         params: parameters that it adds.
         macs: multiply-accumulates that it adds, for one image.
+        merged: how much more of both it has while it trains, until `fuse()` merges it.
     """
 
     op: str
     k: int
     params: int
     macs: int
+    merged: tuple[int, int] = (0, 0)
 
     @property
     def gflops(self) -> float:
@@ -84,6 +86,7 @@ def _point(base: Model, at: Sequence[str], imgsz: tuple[int, int], op: str, k: i
     rewrite = insert(graph, edits_for(Placement(tuple(at), op, k), graph, base.shapes))
     shapes = shapes_of(rewrite.after, base.scaling)
     params = macs = 0
+    merged = [(0, 0)]
     for index in rewrite.edits:
         operators, stride = operators_in(rewrite.after, index, shapes, base.scaling), shapes[index].stride
         if operators is None or not stride or shapes[index].guessed:
@@ -99,7 +102,8 @@ def _point(base: Model, at: Sequence[str], imgsz: tuple[int, int], op: str, k: i
         if more_params is None or more_macs is None:
             raise KernelError(f"{op} has no closed form: a curve shows operators with a kernel size")
         params, macs = params + more_params, macs + more_macs
-    return CurvePoint(op, k, params, macs)
+        merged.append(operators.merged(*sides))
+    return CurvePoint(op, k, params, macs, (sum(one for one, _ in merged), sum(one for _, one in merged)))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import nn
 from ..core.operators import AnyOperator, OtherOperator
 from ..core.shapes import channels_in
 from ..modelfile.sources import find_source, is_checkpoint
-from ..wording import error_in_one_line
+from ..wording import error_in_one_line, plural
 from ..yolo.build import build
 from ..yolo.environment import import_offline, importing, quiet
 from .cost import FROZEN, Cost, CostError, ModuleCost
@@ -156,6 +156,7 @@ def _measure(
     _check_imgsz(model, imgsz, name)
     _forget_anchors(model)
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    merging = _notes_on_merging(model) if fuse else []
 
     def analyze() -> _Counts:
         with ShapesOnly():
@@ -185,7 +186,7 @@ def _measure(
         uncounted=_named(uncounted),
         ops=ops,
         tree=_tree("", "", model, counted),
-        notes=notes + _notes(model, imgsz, gradients),
+        notes=(*notes, *merging, *_notes(model, imgsz, gradients)),
     )
 
 
@@ -267,6 +268,14 @@ def _input_channels(model: nn.Module) -> int:
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next((convolution.in_channels for convolution in convolutions), 3)
     return channels_in(getattr(model, "yaml", None) or {}, first) or first
+
+
+def _notes_on_merging(model: nn.Module) -> list[str]:
+    from ..nn.operators import mergeable
+
+    found = mergeable(model)
+    what = f"fuse() has merged the kernels of {len(found)} operator{plural(found)}"
+    return [f"{what}: --no-fuse counts them as they train"] if found else []
 
 
 def _notes(model: nn.Module, imgsz: tuple[int, int], gradients: int) -> tuple[str, ...]:

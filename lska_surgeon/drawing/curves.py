@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Curves(Result):
 
     def report(self) -> Report:
         """The points as a table; GFLOPs are 2 x GMACs."""
+        notes = [*self.notes, *self._notes_on_merging()]
         digits = decimals([point.gflops for point in self.points], significant=2, least=3)
         rows = [(p.op, str(p.k), f"{p.params:+,}", f"{p.gflops:+.{digits}f}") for p in self.points]
         sheet = [(p.op, p.k, p.params, p.macs, 2 * p.macs) for p in self.points]
@@ -44,15 +45,25 @@ class Curves(Result):
             "at": list(self.at),
             "imgsz": list(self.imgsz),
             "points": [dict(zip(header, values)) for values in sheet],
-            "notes": list(self.notes),
+            "notes": notes,
         }
         return Report(
             f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost",
             (Table(("operator", "k", "added parameters", "added GFLOPs"), rows, (1, 2, 3)),),
-            self.notes,
+            notes,
             data,
             Sheet(header, sheet),
         )
+
+    def _notes_on_merging(self) -> Iterator[str]:
+        for op in dict.fromkeys(point.op for point in self.points if any(point.merged)):
+            more = [
+                f"{params:+,} parameters and {2 * macs / 1e9:+.3f} GFLOPs at k {point.k}"
+                for point in self.points
+                for params, macs in [point.merged]
+                if point.op == op
+            ]
+            yield f"{op} is shown as fuse() and exports merge it; while it trains it has more: {', '.join(more)}"
 
     def write(self, path: str | Path, force: bool = False, log: bool = False) -> Path:
         """Draw the figure: PNG, SVG or PDF, by the ending.

@@ -47,7 +47,7 @@ from ..nn import (
     LSKAAttention,
     build_operator,
 )
-from ..nn.operators import LSKA, Operator, PaperOperator
+from ..nn.operators import LSKA, OPERATORS, Operator, PaperOperator
 from ..reports import Report, Table
 from ..wording import clean, numbers, plural
 from ..yolo.build import layers_of
@@ -55,14 +55,6 @@ from ..yolo.build import layers_of
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
 _SETTINGS = ("kernel_size", "dilation", "padding", "stride", "groups")  # of a convolution
 _LIBRARIES = ("torch.", "ultralytics.", "lska_surgeon.")
-_ASSUMED = {
-    "lska": "x * conv1(spatial_v(spatial_h(conv0v(conv0h(x)))))",
-    "lska-trivial": "x * conv1(conv0v(conv0h(x)))",
-    "lka": "x * conv1(conv_spatial(conv0(x)))",
-    "lka-trivial": "x * conv1(conv0(x))",
-    "strip": "x * conv1(conv_v(conv_h(conv0(x))))",
-    "lska-attention": "x + proj_2(gating(gelu(proj_1(x))))",
-}
 
 
 @dataclass(frozen=True)
@@ -532,12 +524,12 @@ def _assumed(block: str, kernel: Kernel | None) -> str:
         return "that class's code is the same"
     kind = STOCK[block]
     if kind.is_host and kind.role == "pool":
-        return f"cv2({_ASSUMED[kernel.op]} of the concatenated features)"
+        return f"cv2({OPERATORS[kernel.op].formula} of the concatenated features)"
     if kind.is_host and not holds_attention_blocks(kind):
         return "x + operator(cv2(cv1(x))) in each bottleneck with a shortcut"
     if kind.is_host:
         return "C2f with attention blocks in place of its bottlenecks"
-    return _ASSUMED[kernel.op]
+    return OPERATORS[kernel.op].formula
 
 
 def _notes(model: nn.Module, path: Path) -> Iterator[str]:

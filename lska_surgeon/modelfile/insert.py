@@ -261,6 +261,7 @@ def plan_insert(
     target = None if name == STDIN else target_path(name, ".yaml")
     notes += [*family_notes(base.graph, target), *stacking_notes(rewrite), *naming_notes(rewrite)]
     notes += Parts(base.graph, base.shapes).left_out({edit.site.name for edit in edits})
+    notes += _notes_on_merging(site_plans)
     label = _labels(rewrite, after)
     if resolve:
         text = _resolved_text(document, rewrite, after, scaling, label, target)
@@ -292,6 +293,13 @@ def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:
         f"its lists leave no room for comments, so lska-surgeon remove will not tell the inserted rows ({blocks}) from "
         "the network's own: write a row on each line"
     ]
+
+
+def _notes_on_merging(sites: Sequence[SitePlan]) -> list[str]:
+    """What to say where operators have more parameters while they train than afterwards."""
+    merged = sum(site.operators.merged(1, 1)[0] for site in sites if site.operators)
+    ops = ", ".join(sorted({site.kernel.op for site in sites if site.operators and site.operators.merged(1, 1)[0]}))
+    return [f"{ops} has {merged:,} parameters more while it trains: fuse() and exports merge them"] if merged else []
 
 
 def _site_plan(rewrite: Rewrite, index: int, shapes: tuple[Shape, ...], scaling: Scaling) -> SitePlan:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Scaling, graph_of, packed_row, scaling_of
-from ..core.operators import other_ops
+from ..core.operators import OP_BLOCKS, other_ops
 from ..core.shapes import Shape, settings_problems, shapes_of, size_problem, width_problem
 from ..errors import DocumentError, GraphError, TargetError
 from .document import Document, RowError
@@ -249,7 +249,7 @@ def base_name(source: Source, blocks: BlockTable = STOCK) -> str:
 def base_stem(stem: str, blocks: BlockTable = STOCK) -> str | None:
     """What `variant_stem` made a variant's stem from, with the operators of a table; None where it tells of none."""
     others = "|".join(re.escape(op.replace(":", "-")) for op in other_ops(blocks))
-    base = re.sub(rf"-(?:strip|(?:lska|lka)(?:-trivial|-attention)?|(?:gated-)?(?:{others}))-.+$", "", stem)
+    base = re.sub(rf"-(?:{'|'.join(OP_BLOCKS)}|(?:gated-)?(?:{others}))-.+$", "", stem)
     return base if base != stem else None
 
 

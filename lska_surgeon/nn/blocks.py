@@ -24,7 +24,7 @@ from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
 from .features import TimmFeatures
-from .operators import OPERATORS, OTHER_CLASSES, Operator, Plain, build_operator, named_operators
+from .operators import OPERATORS, OTHER_CLASSES, DilatedKernels, Operator, Plain, build_operator, named_operators
 
 
 class LackingBlock(nn.Module):
@@ -232,7 +232,10 @@ HOST_CLASSES: dict[str, type[Host]] = {
 
 #: Every class that a pickled model may name.
 BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset(
-    {*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values(), Plain, RepBottleneckLSKA, TimmFeatures}
+    {
+        *(*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values()),
+        *(DilatedKernels, Plain, RepBottleneckLSKA, TimmFeatures),
+    }
 )
 
 

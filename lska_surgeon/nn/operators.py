@@ -1,16 +1,18 @@
-"""Every operator as a torch module: the five of the papers, Ultralytics' CBAM, timm's, custom modules, and the gate.
+"""Every operator as a torch module: those of the papers, Ultralytics' CBAM, timm's, custom modules, and the gate.
 
 Source: Lau, Po, Rehman, "Large Separable Kernel Attention", arXiv 2309.01439; LKA: Guo et al., "Visual Attention
 Network", arXiv 2202.09741; their state-dict names are those of the papers' public code, so its weights load. Strip:
-Yuan et al., "Strip R-CNN", arXiv 2501.03775, written from the paper.
+Yuan et al., "Strip R-CNN", arXiv 2501.03775, and DilatedReparam: Ding et al., "UniRepLKNet", arXiv 2311.15599, each
+written from the paper.
 
 Every operator takes and gives `(N, C, H, W)`, for any H and W down to 1. All convolutions of the papers' have a bias
-and "same" zero padding; there is no norm and no activation (but the GELU of `LSKAAttention`).
+and "same" zero padding; there is no norm (but in `DilatedReparam`) and no activation (but the GELU of `LSKAAttention`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar
 
@@ -57,6 +59,8 @@ class PaperOperator(Operator):
     """
 
     op: ClassVar[str]
+    #: What it computes, in the names of its parts.
+    formula: ClassVar[str]
     k_size: int
     dilation: int
 
@@ -98,9 +102,10 @@ class Gate(PaperOperator):
 
 
 class LSKA(Gate):
-    """Large Separable Kernel Attention: x * conv1(spatial_v(spatial_h(conv0v(conv0h(x))))), figure 2(d)."""
+    """Large Separable Kernel Attention, figure 2(d)."""
 
     op = "lska"
+    formula = "x * conv1(spatial_v(spatial_h(conv0v(conv0h(x)))))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         a, b, d = kernel.a, kernel.b, kernel.d
@@ -115,9 +120,10 @@ class LSKA(Gate):
 
 
 class LSKATrivial(Gate):
-    """The k x k kernel as 1 x k and k x 1: x * conv1(conv0v(conv0h(x))), figure 2(c)."""
+    """The k x k kernel as 1 x k and k x 1, figure 2(c)."""
 
     op = "lska-trivial"
+    formula = "x * conv1(conv0v(conv0h(x)))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         self.conv0h = _depthwise(dim, 1, kernel.k)
@@ -129,9 +135,10 @@ class LSKATrivial(Gate):
 
 
 class LKA(Gate):
-    """Large Kernel Attention of VAN: x * conv1(conv_spatial(conv0(x))), figure 2(b)."""
+    """Large Kernel Attention of VAN, figure 2(b)."""
 
     op = "lka"
+    formula = "x * conv1(conv_spatial(conv0(x)))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         self.conv0 = _depthwise(dim, kernel.a, kernel.a)
@@ -143,9 +150,10 @@ class LKA(Gate):
 
 
 class LKATrivial(Gate):
-    """One dense depth-wise k x k kernel: x * conv1(conv0(x)), figure 2(a)."""
+    """One dense depth-wise k x k kernel, figure 2(a)."""
 
     op = "lka-trivial"
+    formula = "x * conv1(conv0(x))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         self.conv0 = _depthwise(dim, kernel.k, kernel.k)
@@ -156,9 +164,10 @@ class LKATrivial(Gate):
 
 
 class Strip(Gate):
-    """Large strip convolutions behind a square one: x * conv1(conv_v(conv_h(conv0(x)))); arXiv 2501.03775."""
+    """Large strip convolutions behind a square one; arXiv 2501.03775."""
 
     op = "strip"
+    formula = "x * conv1(conv_v(conv_h(conv0(x))))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         self.conv0 = _depthwise(dim, STRIP_SQUARE, STRIP_SQUARE)
@@ -170,10 +179,77 @@ class Strip(Gate):
         return x * self.conv1(_chain(x, self.conv0, self.conv_h, self.conv_v))
 
 
+class DilatedReparam(Gate):
+    """A large kernel with dilated ones beside it, until `fuse()` merges them; arXiv 2311.15599."""
+
+    op = "dilated-reparam"
+    formula = "x * conv1(conv0(x))"
+
+    def _build(self, dim: int, kernel: Kernel) -> None:
+        self.conv0 = DilatedKernels(dim, kernel.k, kernel.branches)
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.conv1(self.conv0(x))
+
+
+class DilatedKernels(conv.RepConv):
+    """Parallel depth-wise convolutions, each with its norm, whose sum is one k x k convolution once they are merged.
+
+    It is a RepConv because that is what `fuse()` merges in every release of Ultralytics: by `fuse_convs`, then
+    `forward_fuse` in the place of `forward`; one that has `conv1` is not merged yet. In a dilated kernel the taps are
+    `dilation` apart, so it is a dense one with zeros in between, and "same" padding leaves both on the same pixels.
+    """
+
+    def __init__(self, dim: int, k: int, branches: Sequence[tuple[int, int]]) -> None:
+        nn.Module.__init__(self)  # a RepConv's own convolutions are others
+        self.conv1 = conv.Conv(dim, dim, k, g=dim, act=False)
+        self.dilated = nn.ModuleList(conv.Conv(dim, dim, size, g=dim, d=d, act=False) for size, d in branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = _normed(x, self.conv1)
+        for branch in self.dilated:
+            y = y + _normed(x, branch)
+        return y
+
+    def forward_fuse(self, x: Tensor) -> Tensor:
+        return _chain(x, self.conv)
+
+    def fuse_convs(self) -> None:
+        """Merge the branches into one convolution, `conv`, in place; nothing where that is done."""
+        if not hasattr(self, "conv1"):
+            return
+        merged = self.conv1.conv
+        with torch.no_grad():
+            weight, bias = _without_norm(self.conv1)
+            for branch in self.dilated:
+                taps, shift = _without_norm(branch)
+                d, margin = branch.conv.dilation[0], merged.padding[0] - branch.conv.padding[0]
+                inside = slice(margin, merged.kernel_size[0] - margin, d)
+                weight[:, :, inside, inside] += taps
+                bias += shift
+        merged.weight, merged.bias = (nn.Parameter(part, False) for part in (weight, bias))
+        self.conv = merged
+        del self.conv1, self.dilated
+
+
+def _normed(x: Tensor, branch: conv.Conv) -> Tensor:
+    y: Tensor = branch.bn(_chain(x, branch.conv)) if hasattr(branch, "bn") else _chain(x, branch.conv)
+    return y
+
+
+def _without_norm(branch: conv.Conv) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that does what a convolution with its norm does in eval mode."""
+    norm, weight = branch.bn, branch.conv.weight
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+
+
 class LSKAAttention(PaperOperator):
-    """The paper's attention block: x + proj_2(LSKA(gelu(proj_1(x))))."""
+    """The paper's attention block around LSKA."""
 
     op = "lska-attention"
+    formula = "x + proj_2(gating(gelu(proj_1(x))))"
 
     def _build(self, dim: int, kernel: Kernel) -> None:
         self.proj_1 = nn.Conv2d(dim, dim, 1)
@@ -191,9 +267,40 @@ class LSKAAttention(PaperOperator):
         return self
 
 
+#: Pixels of the noise that a merge is tried on: more takes long, and tells nothing more.
+_LARGEST_NOISE = 31
+
 OPERATORS: dict[str, type[PaperOperator]] = {
-    cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, Strip, LSKAAttention)
+    cls.op: cls for cls in (LSKA, LSKATrivial, LKA, LKATrivial, Strip, DilatedReparam, LSKAAttention)
 }
+
+
+def mergeable(module: nn.Module) -> list[DilatedKernels]:
+    """What `fuse()` will merge of the operators inside."""
+    return [part for part in module.modules() if isinstance(part, DilatedKernels) and hasattr(part, "conv1")]
+
+
+def merging(module: nn.Module) -> tuple[int, float, float] | None:
+    """What `fuse()` will change in the operators inside that it merges; None where it merges none, or has merged them.
+
+    Returns:
+        How many there are, the largest |Δ| of what their depth-wise parts give for noise, in float32 and in eval mode,
+        and the largest of what they give.
+    """
+    found = mergeable(module)
+    if not found:
+        return None
+    generator, delta, size = torch.Generator().manual_seed(0), 0.0, 0.0
+    with torch.no_grad():
+        for part in found:
+            one = deepcopy(part).float().eval()
+            sides = (min(side, _LARGEST_NOISE) for side in one.conv1.conv.kernel_size)
+            x = torch.randn(1, one.conv1.conv.in_channels, *sides, generator=generator)
+            before = one(x)
+            one.fuse_convs()
+            delta = max(delta, float((before - one.forward_fuse(x)).abs().max()))
+            size = max(size, float(before.abs().max()))
+    return len(found), delta, size
 
 
 def named_operators(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, Operator]]:

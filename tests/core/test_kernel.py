@@ -35,6 +35,7 @@ def test_paper_sizes_are_exactly_six() -> None:
         ("lka", 149, 1),
         ("lka-trivial", 1227, 1),
         ("strip", 25 + 2 * 35 + 4, 1),
+        ("dilated-reparam", 35**2 + 2, 1),
         ("lska-attention", 36 + 3, 3),
     ],
 )
@@ -52,6 +53,7 @@ def test_parameters_follow_the_closed_form(op: str, per_channel: int, square: in
         ("lka", 146, 1),
         ("lka-trivial", 1225, 1),
         ("strip", 95, 1),
+        ("dilated-reparam", 35**2, 1),
         ("lska-attention", 32, 3),
     ],
 )
@@ -82,6 +84,27 @@ def test_one_dense_kernel_takes_any_odd_size_and_no_dilation(op: str) -> None:
     assert resolve_kernel(op, 9, 1) == Kernel(op, 9, 1)
 
 
+def test_dilated_kernels_are_those_published() -> None:
+    """Sizes and dilations of UniRepLKNet's Dilated Reparam Block, by kernel size; none reaches further than that."""
+    published = {
+        17: ((5, 9, 3, 3, 3), (1, 2, 4, 5, 7)),
+        15: ((5, 7, 3, 3, 3), (1, 2, 3, 5, 7)),
+        13: ((5, 7, 3, 3, 3), (1, 2, 3, 4, 5)),
+        11: ((5, 5, 3, 3, 3), (1, 2, 3, 4, 5)),
+        9: ((5, 5, 3, 3), (1, 2, 3, 4)),
+        7: ((5, 3, 3), (1, 2, 3)),
+        5: ((3, 3), (1, 2)),
+    }
+    found = {k: tuple(zip(*resolve_kernel("dilated-reparam", k).branches)) for k in published}
+    assert found == published
+    for k in range(5, 1000, 2):
+        branches = resolve_kernel("dilated-reparam", k).branches
+        reaches = [dilation * (size - 1) + 1 for size, dilation in branches]
+        assert max(reaches) <= k
+        assert len(set(branches)) == len(branches) == (5 if k > 9 else (k - 1) // 2)
+        assert all(size % 2 for size, _ in branches)
+
+
 SIX = "use one of 7, 11, 23, 35, 41, 53"
 NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
 
@@ -89,7 +112,8 @@ NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
 @pytest.mark.parametrize(
     ("op", "k", "dilation", "message"),
     [
-        ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, strip, lska-attention"),
+        ("ska", 7, None, "no operator 'ska': --op takes lska, lska-trivial, lka, lka-trivial, strip, dilated-reparam, "
+         "lska-attention"),
         ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; "
          "in a row of LSKA [c2, k, d])"),
         ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
@@ -98,7 +122,10 @@ NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
         ("lka", 9, 4, "dilation 4 does not fit kernel size 9: allowed is 2 to 3"),
         ("lka", 9, 1, "dilation 1 does not fit kernel size 9: allowed is 2 to 3"),
         ("lka", 5, 2, "dilation 2 does not fit kernel size 5: allowed is no dilation (7 is the smallest k)"),
-        ("lka-trivial", 9, 2, "lka-trivial has one dense kernel and no dilation: drop 2"),
+        ("dilated-reparam", 3, None, "kernel size 3 leaves dilated-reparam no room for dilated kernels: use an odd k "
+         ">= 5"),
+        ("dilated-reparam", 9, 2, "dilated-reparam has dilations that follow from k and takes no dilation: drop 2"),
+        ("lka-trivial", 9, 2, "lka-trivial has one dense kernel and takes no dilation: drop 2"),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_refused_with_what_does(op: str, k: int, dilation: int | None, message: str) -> None:
@@ -135,4 +162,4 @@ def test_hosts_hold_so_many_operators_of_such_a_width(
 
 
 def test_every_operator_has_a_block_of_its_own() -> None:
-    assert len(set(OP_BLOCKS.values())) == len(OP_BLOCKS) == 6
+    assert len(set(OP_BLOCKS.values())) == len(OP_BLOCKS) == 7

@@ -15,7 +15,7 @@ from torch import nn
 
 from lska_surgeon.core.operators import OP_BLOCKS, UNDILATED_OPS, resolve_kernel
 from lska_surgeon.core.surgery import Placement
-from lska_surgeon.cost.count import CostError, count, count_source
+from lska_surgeon.cost.count import CostError, count, count_operator, count_source
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.sources import find_source, stock_models, without_scale
@@ -122,8 +122,9 @@ def test_operators_cost_their_closed_form(op: str, k: int, dilation: int | None)
         pytest.skip("it has no dilation")
     kernel = resolve_kernel(op, k, dilation)
     cost = count(build_operator(kernel, 24), (10, 7), batch=3)
-    assert cost.params == cost.gradients == kernel.params(24)
-    assert cost.macs == 3 * kernel.macs(24, 10, 7)
+    assert cost.params == cost.gradients == kernel.params(24, fused=False)
+    assert cost.macs == 3 * kernel.macs(24, 10, 7, fused=False)
+    assert count_operator(kernel, 24, (10, 7)) == (kernel.params(24), kernel.macs(24, 10, 7))
 
 
 def test_a_variant_costs_its_base_and_its_operators(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The five operators: numerics against independent formulations, costs, the identity, and torch's own features."""
+"""The operators: numerics against independent formulations, costs, the identity, and torch's own features."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from ultralytics.nn.tasks import BaseModel
 
 from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, Kernel, resolve_kernel
 from lska_surgeon.nn import LKA, LSKA, LKATrivial, LSKAAttention, LSKATrivial, Operator, build_operator, named_operators
+from lska_surgeon.nn.operators import merging
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
 DIM = 3
@@ -60,7 +62,9 @@ def test_state_dict_names_are_those_of_the_public_code(cls: type[Operator]) -> N
 @every()
 def test_parameters_are_the_closed_form(op: str, k: int) -> None:
     for dim in (1, 8):
-        assert sum(p.numel() for p in operator(op, k, dim).parameters()) == resolve_kernel(op, k).params(dim)
+        assert sum(p.numel() for p in operator(op, k, dim).parameters()) == resolve_kernel(op, k).params(
+            dim, fused=False
+        )
 
 
 @pytest.mark.parametrize("k", SIZES)
@@ -105,6 +109,33 @@ def test_the_other_designs_equal_plain_convolutions(op: str, k: int) -> None:
         y = F.conv2d(padded, weight, w[f"{name}.bias"], dilation=dilation, groups=DIM)
     y = F.conv2d(y, w["conv1.weight"], w["conv1.bias"])
     torch.testing.assert_close(gate(x), x * y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("k", [5, 13, 17, 23, 35])
+def test_fuse_merges_dilated_kernels_into_one(k: int, dtype: torch.dtype) -> None:
+    network = BaseModel()
+    network.model = nn.Sequential(operator("dilated-reparam", k), nn.Sequential(*(nn.BatchNorm2d(1) for _ in range(9))))
+    network = network.to(dtype).eval()
+    for norm in (part for part in network.model[0].modules() if isinstance(part, nn.BatchNorm2d)):
+        for tensor in norm.state_dict().values():
+            tensor.copy_(torch.rand(DIM) + 0.5 if tensor.dim() else tensor)
+    trained, sides = list(network.state_dict()), ((1, 1), (1, 7), (6, 1), (5, 4), (2 * k + 1, k + 2))
+    maps = [torch.randn(2, DIM, *side, dtype=dtype) for side in sides]
+    expected = [network.model[0](x) for x in maps]
+    assert merging(network)
+    for _ in range(2):
+        network.fuse(verbose=False)
+        copied = pickle.loads(pickle.dumps(copy.deepcopy(network.model[0])))
+        for gate in (network.model[0], copied):
+            for x, y in zip(maps, expected):
+                torch.testing.assert_close(gate(x), y, rtol=0, atol=2e-5 if dtype == torch.float32 else 1e-13)
+            assert [(name, tuple(w.shape)) for name, w in gate.state_dict().items()] == [
+                ("conv0.conv.weight", (DIM, 1, k, k)),
+                *(("conv0.conv.bias", (DIM,)), ("conv1.weight", (DIM, DIM, 1, 1)), ("conv1.bias", (DIM,))),
+            ]
+    assert merging(network) is None
+    assert len(trained) > len(network.state_dict())
 
 
 def test_the_attention_block_is_the_shortcut_plus_a_gated_projection() -> None:
