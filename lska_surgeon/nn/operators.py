@@ -234,7 +234,7 @@ class DilatedKernels(conv.RepConv):
 
 
 def _normed(x: Tensor, branch: conv.Conv) -> Tensor:
-    y: Tensor = branch.bn(_chain(x, branch.conv)) if hasattr(branch, "bn") else _chain(x, branch.conv)
+    y: Tensor = branch.bn(_padded_by_hand(x, branch.conv)) if _padding_pays(x, branch.conv) else branch(x)
     return y
 
 
@@ -326,8 +326,7 @@ _FAST_PADDING = 6
 def _chain(x: Tensor, *convolutions: nn.Conv2d) -> Tensor:
     """One depth-wise convolution after the other."""
     for convolution in convolutions:
-        by_hand = convolution.padding[1] > _FAST_PADDING and _padding_pays(x, convolution)
-        x = _padded_by_hand(x, convolution) if by_hand else convolution(x)
+        x = _padded_by_hand(x, convolution) if _padding_pays(x, convolution) else convolution(x)
     return x
 
 
@@ -344,7 +343,12 @@ def _padding_pays(x: Tensor, convolution: nn.Conv2d) -> bool:
     In channels_last oneDNN has another fast convolution, for all that is undilated, and no fast gradient. A graph that
     is compiled, traced or exported stays as it is written; hooks and substitutes of the convolution are run.
     """
-    if type(x) is not Tensor or x.device.type != "cpu" or x.dtype not in _FAST_TYPES:
+    if (
+        convolution.padding[1] <= _FAST_PADDING
+        or type(x) is not Tensor
+        or x.device.type != "cpu"
+        or x.dtype not in _FAST_TYPES
+    ):
         return False
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.backends.mkldnn.is_available():
         return False
