@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 from .errors import SurgeonError
 from .wording import as_parameters, message, printable, printable_lines
@@ -520,6 +520,15 @@ def _escaped(text: str) -> str:
 
 def _property(text: str) -> str:
     return _escaped(printable(text)).replace(":", "%3A").replace(",", "%2C")
+
+
+class ToldCosts(Protocol):
+    """What two networks cost, worked out by a room that the one with the result knows nothing of."""
+
+    @property
+    def in_totals(self) -> str: ...
+
+    def data(self) -> dict[str, Any]: ...
 
 
 class Result:

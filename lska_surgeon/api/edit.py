@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
@@ -93,6 +94,8 @@ def replace(
     by: str | Iterable[str],
     args: str | None = None,
     repeats: int | None = None,
+    costs: bool = False,
+    imgsz: int | tuple[int, int] = 640,
     scale: str | None = None,
     unchecked: bool = False,
     output: PathLike | None = None,
@@ -114,6 +117,8 @@ def replace(
         args: the arguments of the new rows: `w` is the width that is needed, `k` the kernel size that was there, `s`
             the stride; 'w,5' for [512, 5]. None takes those that stock models have.
         repeats: repeats of the new rows. None takes those of the rows that were there.
+        costs: count both with fvcore, which builds them and needs torch, and tell parameters and GFLOPs.
+        imgsz: size of the image in pixels for `costs`, one number for a square or (height, width).
         scale: scale, where the base's name does not say it.
         unchecked: go on where `check` finds errors in the base.
         output: file to write, or - for standard output. None takes a name that tells what was done.
@@ -134,7 +139,8 @@ def replace(
         raise ArgumentError(f"there are {len(places)} --at and {len(comers)} --by: give one --by, or one for each --at")
     comers = comers * len(places) if len(comers) == 1 else comers
     changes = [GraphEdit("replace", place, one, args, repeats) for place, one in zip(places, comers)]
-    return _edited(base, changes, scale, unchecked, output, table_of(blocks))
+    size = _size(imgsz, costs)
+    return _edited(base, changes, scale, unchecked, output, size, table_of(blocks))
 
 
 @verb
@@ -143,6 +149,8 @@ def levels(
     *,
     add: str | Iterable[str] = (),
     drop: str | Iterable[str] = (),
+    costs: bool = False,
+    imgsz: int | tuple[int, int] = 640,
     scale: str | None = None,
     unchecked: bool = False,
     output: PathLike | None = None,
@@ -159,6 +167,8 @@ def levels(
         add: a level next to the finest or the coarsest; may be given several times. The rows of the neck's nearest step
             are repeated for it.
         drop: a level that goes; may be given several times. Rows that nobody needs then go with it.
+        costs: count both with fvcore, which builds them and needs torch, and tell parameters and GFLOPs.
+        imgsz: size of the image in pixels for `costs`, one number for a square or (height, width).
         scale: scale, where the base's name does not say it.
         unchecked: go on where `check` finds errors in the base.
         output: file to write, or - for standard output. None takes a name that tells what was done.
@@ -176,7 +186,8 @@ def levels(
     changes = [GraphEdit(kind, level) for kind, levels in (("add", add), ("drop", drop)) for level in split(levels)]
     if not changes:
         raise ArgumentError("say which level: --add p2, or --drop p5")
-    return _edited(base, changes, scale, unchecked, output, table_of(blocks))
+    size = _size(imgsz, costs)
+    return _edited(base, changes, scale, unchecked, output, size, table_of(blocks))
 
 
 def _edited(
@@ -185,6 +196,7 @@ def _edited(
     scale: str | None,
     unchecked: bool,
     output: PathLike | None,
+    imgsz: tuple[int, int] | None,
     table: BlockTable,
 ) -> EditedModel:
     from ..modelfile.replace import plan_changes
@@ -194,7 +206,28 @@ def _edited(
         from ..checks.check import refuse_broken
 
         refuse_broken(model.source, model.text, model.blocks)
-    return plan_changes(model, changes, name_or_none(output), _features)
+    plan = plan_changes(model, changes, name_or_none(output), _features)
+    if imgsz is None:
+        return plan
+    from ..cost.closed_form import counted_costs
+
+    before, after = (_file_name(model.name), model.text), (_file_name(plan.output), plan.text)
+    told = counted_costs((*before, model.scaling.letter), (*after, None), imgsz, model.blocks)
+    return dataclasses.replace(plan, costs=told)
+
+
+def _size(imgsz: int | tuple[int, int], costs: bool) -> tuple[int, int] | None:
+    """Height and width to count at; None where nothing is counted."""
+    if not costs:
+        return None
+    from ..cost.limits import size_of
+
+    return size_of(imgsz)
+
+
+def _file_name(path: PathLike | None) -> str:
+    """A name that says which scale is meant, if it does; standard input and output have none."""
+    return Path(path).name if path is not None and str(path) != STDIN else "model.yaml"
 
 
 def _features(name: str, table: BlockTable) -> ShapedGraph:
@@ -208,6 +241,8 @@ def remove(
     variant: PathLike,
     *,
     at: str | Iterable[str] = (),
+    costs: bool = False,
+    imgsz: int | tuple[int, int] = 640,
     scale: str | None = None,
     output: PathLike | None = None,
     blocks: Blocks = None,
@@ -224,6 +259,8 @@ def remove(
     Args:
         variant: path of a model YAML.
         at: rows to take out instead, which keep the shape of what they read; may be given several times: 9, SPPF, 9-10.
+        costs: count both with fvcore, which builds them and needs torch, and tell parameters and GFLOPs.
+        imgsz: size of the image in pixels for `costs`, one number for a square or (height, width).
         scale: scale for `at`, where the name does not say it.
         output: file to write, or - for standard output. None takes the base's name as the variant's name tells it.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
@@ -234,14 +271,25 @@ def remove(
         MisfitError: a row that is named does not keep its source's shape.
         TargetError: Ultralytics would build another network under the output's name.
     """
+    size = _size(imgsz, costs)
     if listed(at):
         from ..modelfile.replace import GraphEdit
 
         changes = [GraphEdit("remove", rows) for rows in listed(at)]
-        return _edited(variant, changes, scale, True, output, table_of(blocks))
+        return _edited(variant, changes, scale, True, output, size, table_of(blocks))
     from ..modelfile.remove import plan_remove
 
-    return plan_remove(as_name(variant), name_or_none(output), table_of(blocks))
+    plan = plan_remove(as_name(variant), name_or_none(output), table_of(blocks))
+    if size is None:
+        return plan
+    from ..cost.closed_form import counted_costs
+    from ..modelfile.rewriting import pinned_scale
+
+    letter = plan.source.scale or pinned_scale(plan.document)
+    letter = letter if letter in plan.document.scales else None
+    before, after = (_file_name(plan.source.name), plan.document.text), (_file_name(plan.output), plan.text)
+    told = counted_costs((*before, letter), (*after, letter), size, plan.document.blocks)
+    return dataclasses.replace(plan, costs=told)
 
 
 @verb

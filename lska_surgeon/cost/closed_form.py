@@ -27,6 +27,8 @@ from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Annotation, Part, Report, Result, Strong, Table
 from .limits import DESIGNS, SIZES
 
+_COUNTED = "counted by fvcore, fused, eval mode"
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -122,6 +124,16 @@ class CostDifference:
     totals: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @property
+    def in_totals(self) -> str:
+        """`11,156,544 -> 8,936,736 params, 28.608 -> 21.627 GFLOPs at 640x640 (...)`, where both were counted."""
+        if self.totals is None:
+            return self.line
+        (old, macs), (new, more) = self.totals
+        size = f"{self.imgsz[0]}x{self.imgsz[1]}"
+        gflops = f"{2 * macs / 1e9:.3f} -> {2 * more / 1e9:.3f} GFLOPs at {size}"
+        return f"{old:,} -> {new:,} params, {gflops} ({_COUNTED})"
+
+    @property
     def line(self) -> str:
         """What the second has more, in one line."""
         size = f"{self.imgsz[0]}x{self.imgsz[1]}"
@@ -130,7 +142,7 @@ class CostDifference:
         if self.macs is None:
             return f"{self.params:+,} params; GFLOPs gained at {size}: not known without --costs"
         gained = f"{self.params:+,} params, {self.macs / 1e9:+.3f} GMACs, {2 * self.macs / 1e9:+.3f} GFLOPs at {size}"
-        return f"{gained} ({'counted by fvcore, fused, eval mode' if self.totals else 'exact, in closed form'})"
+        return f"{gained} ({_COUNTED if self.totals else 'exact, in closed form'})"
 
     def data(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -210,6 +222,32 @@ def difference_of(
     else:
         costs = closed_form_costs(rows, imgsz)
     return Difference(**{field.name: getattr(rows, field.name) for field in fields(rows)}, costs=costs)
+
+
+def counted_costs(
+    before: tuple[str, str, str | None],
+    after: tuple[str, str, str | None],
+    imgsz: tuple[int, int],
+    blocks: BlockTable,
+) -> CostDifference:
+    """What two model YAMLs cost, counted, which needs torch.
+
+    Args:
+        before, after: for each its name, its text, and its scale where the name does not say that.
+        imgsz: height and width of the image, pixels.
+        blocks: the table of blocks that both are built with.
+
+    Raises:
+        SurgeonError: one can't be built or counted.
+    """
+    from .cache import CostCache, ModelText  # here, for what it imports takes as long as a drawing
+
+    cache = CostCache(imgsz, blocks, may_count=True)
+    one, other = (cache.of(ModelText(*model)) for model in (before, after))
+    assert one is not None
+    assert other is not None
+    totals = (one.params, one.macs), (other.params, other.macs)
+    return CostDifference(imgsz, other.params - one.params, other.macs - one.macs, totals)
 
 
 def _opened(name: str, trust: bool, blocks: BlockTable) -> Model:

@@ -15,7 +15,7 @@ from ..core.operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
 from ..errors import DocumentError, GraphError, KernelError
 from ..files import as_path, planned_target, target_path, write_text
-from ..reports import Report, Result
+from ..reports import Report, Result, ToldCosts
 from ..wording import numbers, plural, printable
 from .document import Document
 from .model import base_name, family_notes, read_source
@@ -37,6 +37,7 @@ class Removal(Result):
         output: the file to be; None for standard output.
         notes: what the user should be told.
         undone: the edit that was undone, in words; empty where operators alone were taken out.
+        costs: what the variant and the base cost; None where that was not asked for.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class Removal(Result):
     output: Path | None
     notes: tuple[str, ...] = ()
     undone: str = ""
+    costs: ToldCosts | None = None
 
     @property
     def index_map(self) -> dict[int, int]:
@@ -75,10 +77,12 @@ class Removal(Result):
             "variant": str(self.source.path),
             "output": str(self.output) if self.output else None,
             "index_map": self.rewrite.index_map_by_name,
+            "costs": self.costs.data() if self.costs else None,
             "notes": list(self.notes),
             "diff": self.diff,
         }
-        return Report(done, (done, self.diff), self.notes, data)
+        costs = [self.costs.in_totals] if self.costs else []
+        return Report(done, (done, *costs, self.diff), self.notes, data)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the base; arguments and errors as for `Insertion.write`."""

@@ -19,7 +19,7 @@ from ..core.shapes import shapes_of
 from ..core.surgery import Rewrite
 from ..errors import ArgumentError, MisfitError
 from ..files import as_path, planned_target, target_path, write_text
-from ..reports import Report, Result, Table
+from ..reports import Report, Result, Table, ToldCosts
 from ..wording import clean, numbers, plural, printable
 from .document import AFTER_ROW, Document, format_value
 from .insert import SitePlan
@@ -105,6 +105,7 @@ class EditedModel(Result):
         output: the file to be; None for standard output.
         notes: what the user should be told.
         again: works them out for a file of another name.
+        costs: what both cost; None where that was not asked for.
     """
 
     schema: ClassVar[int] = 1
@@ -115,6 +116,7 @@ class EditedModel(Result):
     output: Path | None
     notes: tuple[str, ...]
     again: Callable[[str], EditedModel] = field(compare=False)
+    costs: ToldCosts | None = None
 
     @property
     def before(self) -> str:
@@ -205,11 +207,13 @@ class EditedModel(Result):
             "rows": data,
             "gone": list(self.gone_rows),
             "index_map": self.rewrite.index_map_by_name,
+            "costs": self.costs.data() if self.costs else None,
             "notes": list(self.notes),
             "diff": self.diff,
         }
         table = [Table(COLUMNS, rows)] if rows else []
-        return Report(done, (done, *table, self.diff), self.notes, json)
+        costs = [self.costs.in_totals] if self.costs else []
+        return Report(done, (done, *table, *costs, self.diff), self.notes, json)
 
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the variant; arguments and errors as for `Insertion.write`."""

@@ -282,6 +282,17 @@ def test_without_timm_one_line_says_how_to_install_it(monkeypatch: pytest.Monkey
     )
 
 
+def test_costs_are_those_that_are_counted() -> None:
+    edit = ls.replace("yolov8n.yaml", "neck", by="C3", costs=True, imgsz=64, output="v.yaml")
+    before, after = edit.to_dict()["costs"]["before"], edit.to_dict()["costs"]["after"]
+    assert ls.flops("yolov8n.yaml", imgsz=64).params == before["params"]
+    assert ls.flops(edit.write(), imgsz=64, scale="n").macs == after["macs"]
+    back = ls.remove("v.yaml", costs=True, imgsz=64, output="-")
+    assert back.to_dict()["costs"]["after"] == before
+    assert f"{after['params']:,} -> {before['params']:,} params, " in str(back)
+    assert ls.levels("yolov8n.yaml", drop="p5").to_dict()["costs"] is None
+
+
 def test_json_and_names() -> None:
     edit = ls.replace("yolov8s.yaml", ["neck:p3", "pool"], by=["C3k2", "SPPELAN"])
     data = edit.report().data
