@@ -262,7 +262,9 @@ ATTACKS = {
     "less than nothing": Attack(("costs",), content('{"params": -5, "macs": 1}')),
     "true": Attack(("costs",), content('{"params": true, "macs": 1}')),
     "more than there is": Attack(("costs",), content(f'{{"params": {10**30}, "macs": 1}}')),
-    "no time at all": Attack(("latencies",), changed(lambda value: value["seconds"].update(tiny=0))),
+    "no time at all": Attack(
+        ("latencies",), changed(lambda value: value["runtimes"]["torch"]["seconds"].update(tiny=0))
+    ),
     "seed in words": Attack(("cell",), changed(lambda value: value.update(seed="one"))),
     "state of its own": Attack(("cell",), changed(lambda value: value.update(state="::error::done"))),
     "model elsewhere": Attack(("cell",), changed(lambda value: value["task"].update(model="../../../tiny.yaml"))),

@@ -147,8 +147,8 @@ def test_every_missing_package_has_the_same_words_and_a_remedy_that_brings_it() 
     for extra in ("timm", "onnx", "ray"):
         for name in names_of(extras[extra]):
             assert str(needs(name)).endswith(f'is not installed: pip install "lska-surgeon[{extra}]"')
-    assert str(needs("onnx", "onnxruntime", what="--onnx")) == (
-        '--onnx needs onnx and onnxruntime, which are not installed: pip install "lska-surgeon[onnx]"'
+    assert str(needs("onnx", "onnxruntime", what="runtime onnx")) == (
+        'runtime onnx needs onnx and onnxruntime, which are not installed: pip install "lska-surgeon[onnx]"'
     )
 
 
@@ -210,7 +210,7 @@ LIGHT = {
     "results recipe.yaml": "this needs numpy",
     "results run": "this needs numpy",
     "latency v.yaml": TORCH,
-    "latency v.yaml --onnx": TORCH,
+    "latency v.yaml --runtime onnx": TORCH,
     "latency --recipe recipe.yaml": TORCH,
     "inspect base.pt": TORCH,
     "erf base.pt": TORCH,
@@ -309,7 +309,7 @@ PLAIN = {
     "ablate recipe.yaml --ray auto": 'a Ray cluster needs ray, which is not installed: pip install "lska-surgeon[ray]"',
     "results run": "",
     "latency v.yaml --rounds 2 --imgsz 64": "",
-    "latency v.yaml --onnx": str(needs("onnx", "onnxruntime", what="--onnx")),
+    "latency v.yaml --runtime onnx": str(needs("onnxruntime", "onnx", "onnxslim", what="runtime onnx")),
     "erf base.pt --imgsz 64 -o e.png": "",
     "yolo version": "",
     "yolo export model=base.pt format=onnx imgsz=64": 'pip install "lska-surgeon[onnx]"',

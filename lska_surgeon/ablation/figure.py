@@ -56,16 +56,20 @@ class Panels:
 
     def __init__(self, results: TableOfRuns) -> None:
         self.results, self.numbers = results, results.series
-        self.by_time = any(row.seconds is not None for row in results.rows)
+        names = results.runtimes
+        #: Runtime -> what stands below its panel; None for GFLOPs, where no time was measured.
+        self.units: dict[str | None, str] = {None: "GFLOPs"}
+        if names:
+            self.units = {name: f"ms for one image{f' in {name}' if len(names) > 1 else ''}" for name in names}
 
     def plots(self) -> Iterator[Plot]:
         """One below the other."""
         for data in self.results.data:
             rows = [row for row in self.results.rows if row.data == data and self.results.metric in row.metrics]
             kinds = [self.results.kind(row) for row in rows]
-            placed = [(row, self._cost(row), f"{kind.k}" if kind else "") for row, kind in zip(rows, kinds)]
-            series = self._series(placed)
-            yield self._plot(data, rows, series, "ms for one image" if self.by_time else "GFLOPs")
+            for runtime, unit in self.units.items():
+                costs = [(row, self._cost(row, runtime), f"{kind.k}" if kind else "") for row, kind in zip(rows, kinds)]
+                yield self._plot(data, rows, self._series(costs), unit)
             yield from self._kernels(data, rows)
 
     def missing(self) -> list[str]:
@@ -75,14 +79,15 @@ class Panels:
             where = self._name(row) + (f" on {self.results.label(row.data)}" if len(self.results.data) > 1 else "")
             if self.results.metric not in row.metrics:
                 told.append(f"{where} ({', '.join(f'{number} {why}' for why, number in row.unfinished.items())})")
-            elif self._cost(row) is None:
-                told.append(f"{where} ({'no latency' if self.by_time else 'no GFLOPs'})")
+            elif unknown := [name for name in self.units if self._cost(row, name) is None]:
+                there = f" in {', '.join(filter(None, unknown))}" if len(self.units) > 1 else ""
+                told.append(f"{where} ({'no GFLOPs' if None in unknown else f'no latency{there}'})")
         return textwrap.wrap(legible(f"Not shown: {', '.join(told)}"), _LETTERS) if told else []
 
-    def _cost(self, row: TableRow) -> float | None:
-        if self.by_time:
-            return None if row.seconds is None else row.seconds * 1e3
-        return row.costs.gflops
+    def _cost(self, row: TableRow, runtime: str | None) -> float | None:
+        if runtime is None:
+            return row.costs.gflops
+        return row.seconds[runtime] * 1e3 if runtime in row.seconds else None
 
     def _kernels(self, data: str, rows: Sequence[TableRow]) -> Iterator[Plot]:
         """The paper's figure, for one's own data: accuracy over kernel size, a curve for each position."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import msgspec
 
@@ -19,13 +19,16 @@ from ..grafting.input_files import classes_in
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record, state_of
 from .runs import Ablation, Run
 
+if TYPE_CHECKING:
+    from ..cost.latency import Latencies
+
 _PREFIX = "metrics/"
 EQUAL_SEEDS, OTHER_NETWORK, NO_RESULTS = "equal seeds", "other network", "no results"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
 _LETTERS = ("(P)", "(M)", "(B)")
 #: The file of the latencies that were measured for an ablation.
 LATENCY = "latency.json"
-_SCHEMA: Literal[2] = 2
+_SCHEMA: Literal[3] = 3
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
@@ -191,14 +194,20 @@ def counting_notes(ablation: Ablation) -> tuple[str, ...]:
     return tuple(notes)
 
 
-class _Kept(TypedDict):
-    """What the file of latencies holds: with the times of networks the hashes of their files then."""
+class _Measured(TypedDict):
+    """The times of networks in one runtime, and how they were measured, as data and in words."""
 
-    schema: Literal[2]
     seconds: dict[str, _Seconds]
-    models: dict[str, str]
     how: dict[str, Any]
     said: str
+
+
+class _Kept(TypedDict):
+    """What the file of latencies holds: runtime -> its times, and the hashes of the networks' files then."""
+
+    schema: Literal[3]
+    runtimes: dict[str, _Measured]
+    models: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -206,41 +215,62 @@ class KnownLatencies:
     """What is known of the latency of an ablation's networks.
 
     Attributes:
-        seconds: network -> median seconds for one image; without those that changed since they were measured.
+        seconds: network -> runtime -> median seconds for one image; without networks that changed since then.
         notes: how it was measured, and what was not.
         damaged: what is wrong with the file that keeps it, which then counts for nothing; or "".
     """
 
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     damaged: str = ""
 
 
 def known_latencies(ablation: Ablation) -> KnownLatencies:
-    """What was measured last; a recipe with `latency: true` also says that nothing was."""
+    """What was measured last; a recipe with `latency` also says what was not."""
     measure = f"lska-surgeon latency --recipe {ablation.words}"
+    asked = ablation.experiment.latency
     try:
         kept = read_json(ablation.folder / LATENCY, _Kept)
     except FileNotFoundError:
-        asked = ablation.experiment.latency
         return KnownLatencies(notes=(f"latency is not measured yet: {measure}",) if asked else ())
     except DamagedError as error:
         return KnownLatencies(notes=(f"{error}; delete it and measure again: {measure}",), damaged=str(error))
+    same = [one.name for one in ablation.networks if kept["models"].get(one.name) == sha256(one.text)]
+    runtimes = kept["runtimes"]
     seconds = {
-        network.name: kept["seconds"][network.name]
-        for network in ablation.networks
-        if kept["models"].get(network.name) == sha256(network.text) and network.name in kept["seconds"]
+        name: {
+            runtime: measured["seconds"][name] for runtime, measured in runtimes.items() if name in measured["seconds"]
+        }
+        for name in same
     }
-    notes = [f"ms: median for one image, {kept['said']}"]
+    seconds = {name: times for name, times in seconds.items() if times}
+    notes = [f"{column}: median for one image, {runtimes[runtime]['said']}" for runtime, column in columns(runtimes)]
     missing = [network.name for network in ablation.networks if network.name not in seconds]
     if missing:
         notes.append(f"latency is not measured of {', '.join(missing)}, as they are now: {measure}")
+    absent = [runtime for runtime in asked if runtime not in runtimes]
+    if absent:
+        notes.append(f"latency is not measured in {', '.join(absent)}: {measure}")
     return KnownLatencies(seconds, tuple(notes))
 
 
-def keep_latencies(ablation: Ablation, seconds: Mapping[str, float], how: Mapping[str, Any], said: str) -> None:
-    """Keep what was measured, and how: as data, and in words."""
+def columns(runtimes: Iterable[str]) -> list[tuple[str, str]]:
+    """Each runtime with the name of its column of milliseconds."""
+    names = list(runtimes)
+    return [(name, f"ms {name}" if len(names) > 1 else "ms") for name in names]
+
+
+def keep_latencies(ablation: Ablation, measured: Iterable[Latencies]) -> None:
+    """Keep what was measured, and how."""
     ablation.folder.mkdir(parents=True, exist_ok=True)
+    runtimes = {
+        str(one.how["runtime"]): _Measured(
+            seconds={row.name: row.median / one.how["batch"] for row in one.rows},
+            how=dict(one.how),
+            said="; ".join(one.notes),
+        )
+        for one in measured
+    }
     models = {network.name: sha256(network.text) for network in ablation.networks}
-    kept = _Kept(schema=_SCHEMA, seconds=dict(seconds), models=models, how=dict(how), said=said)
+    kept = _Kept(schema=_SCHEMA, runtimes=runtimes, models=models)
     write_text(ablation.folder / LATENCY, json.dumps(kept, indent=2) + "\n", force=True)

@@ -17,7 +17,7 @@ from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
 from ..wording import counted, decimals, did_you_mean
 from . import statistics
-from .outcomes import NO_RESULTS, OTHER_NETWORK, KnownCosts, KnownLatencies, Outcome, main_metric, warnings_of
+from .outcomes import NO_RESULTS, OTHER_NETWORK, KnownCosts, KnownLatencies, Outcome, columns, main_metric, warnings_of
 from .records import DONE
 from .runs import BASE, LARGER, VARIANT
 from .statistics import ALPHA
@@ -42,7 +42,7 @@ _Rows = dict[tuple[str, str], TableRow]
 class Results(TableOfRuns, Result):
     """A table with its report, its files and its gate."""
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     def report(self) -> Report:
         """The table, in two halves for a terminal, and what one has to know to read it.
@@ -159,10 +159,10 @@ class Results(TableOfRuns, Result):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows, every column."""
-        several, measured = len(self.data) > 1, any(row.seconds is not None for row in self.rows)
+        several, times = len(self.data) > 1, columns(self.runtimes)
         warned = any(row.warnings for row in self.rows)
         digits = decimals((row.costs.gflops for row in self.rows), _DIGITS)
-        header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(["ms"] if measured else [])]
+        header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(name for _, name in times)]
         header += [*self.names, f"{self.metric} - base", "95% interval", "p", "p (adjusted)", "seeds", "verdict"]
         header += ["warnings"] if warned else []
         rows = []
@@ -171,7 +171,8 @@ class Results(TableOfRuns, Result):
             cells = [self._name(row), *([self.label(row.data)] if several else [])]
             cells.append(_cell(row.costs.params, ",d"))
             cells.append(_cell(row.costs.gflops, f".{digits}f"))
-            cells += [_cell(row.seconds and row.seconds * 1e3, ".2f")] if measured else []
+            seconds = (row.seconds.get(runtime) for runtime, _ in times)
+            cells += [_cell(one and one * 1e3, ".2f") for one in seconds]
             for name in self.names:
                 cells.append((Strong if name in row.best else str)(_metric(row.metrics.get(name))))
             cells.append(_cell(one.mean if one else None, "+.4f"))
@@ -273,7 +274,7 @@ def _row(group: Sequence[Outcome], costs: Mapping[str, KnownCosts], latency: Kno
         unfinished=Counter(why for one in group if (why := left_out(one, metric))),
         metrics={name: summary for name, summary in summaries.items() if summary},
         values={one.seed: one.metrics[metric] for one in done},
-        seconds=latency.seconds.get(first.network),
+        seconds=latency.seconds.get(first.network, {}),
         warnings=Counter(kind for one in group for kind in one.notes),
         notes=warnings_of(group),
     )  # fmt: skip

@@ -39,7 +39,7 @@ class TableRow:
         comparison: against the base; None for a base, and where no seed is common.
         verdict: what the comparison says, or why it says nothing; "" without one.
         dominated: how plain scaling does better at the same GFLOPs, or None.
-        seconds: median latency of one image, where it was measured.
+        seconds: runtime -> median latency of one image, where it was measured.
         best: metrics of which it is distinguishably the best.
         warnings: kind of what one has to know, such as "early stop" -> how many of its runs it concerns.
         notes: what one has to know of its runs, in words.
@@ -56,7 +56,7 @@ class TableRow:
     comparison: Comparison | None = None
     verdict: str = ""
     dominated: str | None = None
-    seconds: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
     best: tuple[str, ...] = ()
     warnings: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -110,6 +110,11 @@ class TableOfRuns:
     def data(self) -> list[str]:
         """The names of all data."""
         return list(dict.fromkeys(row.data for row in self.rows))
+
+    @property
+    def runtimes(self) -> list[str]:
+        """Where latency was measured."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.seconds))
 
     @property
     def names(self) -> tuple[str, ...]:

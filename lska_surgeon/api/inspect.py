@@ -307,41 +307,47 @@ def latency(
     *,
     recipe: PathLike | None = None,
     folder: PathLike | None = None,
+    runtime: str | Sequence[str] = (),
     imgsz: int | tuple[int, int] | None = None,
     batch: int | Sequence[int] = 1,
     device: str | int = "cpu",
     half: bool = False,
     threads: int | None = None,
-    onnx: bool = False,
     nms: bool = False,
     rounds: int = 50,
     trust: bool = False,
     blocks: Blocks = None,
 ) -> Latencies | Measurements:
-    """Measure models side by side, interleaved, each after its warm-up.
+    """Measure models side by side, interleaved, each after its warm-up, in one or several runtimes.
 
     Args:
-        models: model YAMLs, checkpoints, stock names with their scale, or modules; one or a list.
+        models: model YAMLs, checkpoints, stock names with their scale, modules, or exported files; one or a list.
         recipe: measure the networks of a recipe, and keep the times for `results`.
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
-        imgsz: size of the image in pixels, or (height, width); by default the recipe's, or 640.
+        runtime: where to run, of torch, torchscript, onnx, openvino, ncnn, mnn, tensorrt, coreml; several with commas
+            between them; by default the recipe's, or torch. Models are exported by Ultralytics for all but torch; an
+            exported file runs in its own.
+        imgsz: size of the image in pixels, or (height, width); by default the recipe's or an exported file's, or 640.
         batch: images in the input, 1 to 65536; one number, or several, one after the other.
         device: where, cpu or a GPU's number.
         half: half precision, on a GPU.
-        threads: threads on a CPU, 1 to 4096. None for torch's own choice.
-        onnx: export, and run in onnxruntime on the CPU.
+        threads: threads on a CPU, 1 to 4096, the same in every runtime. None for torch's own choice.
         nms: include non-maximum suppression; classifiers and RT-DETR have none. How many boxes there are to suppress,
             the weights decide.
         rounds: how often each model runs, 2 or more.
-        trust: load a checkpoint or build a YAML even if it names code that is not on the allow-list; it may run it.
+        trust: load a checkpoint or build a YAML even if it names code that is not on the allow-list, and run exported
+            files that are programs; they may run anything.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
         Median, 95th percentile and the ratio to the first, with its interval; it prints itself.
 
     Raises:
-        SurgeonError: a model can't be read, built or run, or has no boxes to suppress; or the device is not here.
+        SurgeonError: a model can't be read, built, exported or run, or has no boxes to suppress; or neither the device
+            nor a runtime is here.
     """
+    from ..yolo.exported import exported_file, runtime_named
+
     given = listed(models)
     if (recipe is None) == (not given):
         raise ArgumentError("give models to measure, or --recipe FILE: one of the two")
@@ -354,29 +360,41 @@ def latency(
     batches, ablation = [batch_of(number) for number in listed(batch)], None
     if len(batches) > 1 and recipe is not None:
         raise ArgumentError("--recipe keeps one time for each network: give --batch one number")
-    for one in given:
-        look_at(one, blocks=table_of(blocks))
+    names = tuple(runtime_named(name).name for name in dict.fromkeys(split(runtime)))
+    files = [exported_file(one) for one in given]
+    for one, file in zip(given, files):
+        if file is None:
+            look_at(one, blocks=table_of(blocks))
+    if names and given and all(files):
+        raise ArgumentError("--runtime says what models are exported for, and exported files have theirs: drop it")
     if recipe is not None:
         from ..ablation.runs import plan_ablation
 
         ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder), table_of(blocks))
-    size = size_of(imgsz if imgsz is not None else ablation.recipe.imgsz if ablation else DEFAULT_SIZE)
+        names = names or ablation.experiment.latency
+    size = imgsz if imgsz is not None else ablation.recipe.imgsz if ablation else None if any(files) else DEFAULT_SIZE
     from ..yolo.environment import import_offline
 
     import_offline()
-    from ..cost.latency import Measurements, Setting, measure
+    from ..cost.latency import Setting, measure
 
-    measured = []
-    for number in batches:
-        setting = Setting(size, number, str(device), half, threads, onnx, nms, rounds)
-        if ablation is not None:
-            measured.append(_latency_of_recipe(ablation, setting))
-        else:
-            measured.append(measure([(_name_of(one), _module_of(one, trust)) for one in given], setting))
-    return measured[0] if isinstance(batch, int) else Measurements(tuple(measured))
+    settings = [
+        Setting(
+            size_of(size) if size is not None else None, number, str(device), half, threads, names or ("torch",), nms,
+            rounds, trust,
+        )
+        for number in batches
+    ]  # fmt: skip
+    if ablation is None:
+        networks = [(_name_of(one), file or _module_of(one, trust)) for one, file in zip(given, files)]
+        measured = measure(networks, settings)
+    else:
+        measured = _latency_of_recipe(ablation, settings)
+    alone = isinstance(batch, int) and len(names) < 2 and len(measured.all) == 1
+    return measured.all[0] if alone else measured
 
 
-def _latency_of_recipe(ablation: Ablation, setting: Any) -> Latencies:
+def _latency_of_recipe(ablation: Ablation, settings: Sequence[Any]) -> Measurements:
     from ..ablation.outcomes import keep_latencies
     from ..cost.latency import measure
     from ..files import for_a_while
@@ -386,9 +404,8 @@ def _latency_of_recipe(ablation: Ablation, setting: Any) -> Latencies:
     for network in ablation.networks:
         with for_a_while(Path(network.file).name, network.text) as path:
             models.append((network.name, build(path, scale=network.scale)))
-    measured = measure(models, setting)
-    seconds = {row.name: row.median / setting.batch for row in measured.rows}
-    keep_latencies(ablation, seconds, measured.how, "; ".join(measured.notes))
+    measured = measure(models, settings)
+    keep_latencies(ablation, measured)
     return measured
 
 

@@ -134,10 +134,15 @@ def latency(how: Presentation, **asked: Any) -> None:
     against itself, and when that is off by more than 1%, the machine is too noisy. Weights play no part in this, but
     with --nms: how many boxes there are to suppress, they decide; give trained checkpoints.
 
+    With --runtime they are exported, and run where they will be deployed, all with the same threads and in single
+    precision. A runtime that is not here is left out, with what to type. Exported files are measured too.
+
     \b
     Examples:
       lska-surgeon latency yolov8n.yaml yolov8n-lska-neck-k35.yaml
       lska-surgeon latency yolov8s.yaml yolov8m.yaml --device 0 --batch 1,16 --half
+      lska-surgeon latency base.pt graft.pt --runtime torch,onnx,openvino,ncnn,mnn
+      lska-surgeon latency base.onnx graft.onnx
       lska-surgeon latency --recipe recipe.yaml
     """
     how.show(api.latency(**asked).report())

@@ -38,6 +38,7 @@ _METAVARS = {
     "metric": "NAME",
     "op": "OPERATOR",
     "ray": "ADDRESS",
+    "runtime": "NAME,…",
     "scale": "SCALE",
     "slurm": "OPTIONS",
     "ultralytics": "[KEY=VALUE]...",

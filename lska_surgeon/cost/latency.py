@@ -1,15 +1,14 @@
 """How long models take, side by side, on this machine; what they would take elsewhere it does not know.
 
-GFLOPs do not tell the time of large depth-wise kernels. So: models as Ultralytics runs them (fused, in eval mode, in
-the memory format that the installed release takes), one fixed input, warm-up until the times are stable, then round
-after round of all models (A B C A B C), so that what drifts drifts for all. The first model runs twice under two names:
-if it differs from itself by more than 1%, the machine is too noisy, and the result says so.
+GFLOPs do not tell the time of large depth-wise kernels, and what they take differs from one runtime to the next. So:
+models as Ultralytics runs them (fused, in eval mode, in the memory format that the installed release takes) or exports
+them, one fixed input, warm-up until the times are stable, then round after round of all models in all runtimes
+(A B C A B C), so that what drifts drifts for all. In each runtime the first model runs twice under two names: if it
+differs from itself by more than 1%, the machine is too noisy, and the result says so.
 """
 
 from __future__ import annotations
 
-import copy
-import importlib.util
 import os
 import platform
 import tempfile
@@ -18,24 +17,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..checkpoints.checkpoint import open_network
-from ..errors import SurgeonError, needs
+from ..errors import SurgeonError
 from ..reports import Report, Result, Table
 from ..wording import counted, number_in
-from ..yolo.environment import import_offline, in_one_line, quiet
+from ..yolo.environment import in_one_line, quiet
+from ..yolo.exported import NCNN, TORCH, Running, Runtime, export, opened, runtime_named, runtime_of
+from .limits import DEFAULT_SIZE, size_of
 
 _NOISY, _WIDE = 0.01, 0.03  # how far from 1 the first model against itself may be, and the ends of its interval
 _STABLE, _WINDOW, _MOST = 0.05, 5, 60  # change between two windows of runs at which warm-up ends; runs at most
+_TOO_NOISY = "too noisy to tell differences of a few percent"
 _RESAMPLES = 2000
 _SECONDS = 10.0  # for each image, after which Ultralytics' non-maximum suppression would give up
-_AGAIN = "the first again"
 _HEADER = ("model", "median ms", "p95 ms", "ratio", "95% interval")
+_TASKS = ("detect", "segment", "pose", "obb")  # that have boxes to suppress
+#: A network, or the path of an exported one.
+Measurable = Union[nn.Module, Path]
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,26 @@ class Setting:
     """How to measure.
 
     Attributes:
-        imgsz: input height and width, pixels.
+        imgsz: input height and width, pixels; None for those of the first exported file, or 640.
         batch: images in the input.
         device: as torch names it; "cpu", "0".
         half: half precision.
-        threads: of torch or onnxruntime on the CPU; None for their own choice.
-        onnx: export first, and run in onnxruntime.
+        threads: on the CPU, the same for every runtime; None for torch's own choice.
+        runtimes: where networks run; an exported file runs in its own.
         nms: non-maximum suppression included.
         rounds: how often each model runs.
+        trust: run exported files that are programs.
     """
 
-    imgsz: tuple[int, int] = (640, 640)
+    imgsz: tuple[int, int] | None = None
     batch: int = 1
     device: str = "cpu"
     half: bool = False
     threads: int | None = None
-    onnx: bool = False
+    runtimes: tuple[str, ...] = (TORCH.name,)
     nms: bool = False
     rounds: int = 50
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Latency:
 
 @dataclass(frozen=True, repr=False)
 class Latencies(Result):
-    """Models measured side by side.
+    """Models measured side by side in one runtime.
 
     Attributes:
         rows: the models.
@@ -99,16 +104,35 @@ class Latencies(Result):
     @property
     def notes(self) -> tuple[str, str]:
         """What one has to know to read the numbers."""
-        how, (ratio, low, high) = self.how, self.again
+        return self.where(f", {self.runtime}, {self.precision}"), self.noise
+
+    def where(self, runtime: str = "") -> str:
+        """On what, in what, and how much."""
+        how = self.how
         clock = f", {how['clock_mhz']} MHz" if how["clock_mhz"] else ""
         threads = f", {counted(how['threads'], 'thread')}" if how["threads"] else ""
         size = "x".join(map(str, how["imgsz"])) + (", with NMS" if how["nms"] else "")
-        measured = (
-            f"{how['device']}{clock}{threads}, {how['runtime']}, {how['precision']}, batch {how['batch']}, {size}, "
-            f"{how['rounds']} rounds, torch {how['torch']}, ultralytics {how['ultralytics']}"
+        return (
+            f"{how['device']}{clock}{threads}{runtime}, batch {how['batch']}, {size}, {how['rounds']} rounds, "
+            f"torch {how['torch']}, ultralytics {how['ultralytics']}"
         )
-        noise = "" if self.quiet else ": this machine is too noisy to tell differences of a few percent"
-        return measured, f"the first model against itself: {ratio:.3f} [{low:.3f}, {high:.3f}]{noise}"
+
+    @property
+    def runtime(self) -> str:
+        """The runtime with its release; torch's stands beside Ultralytics'."""
+        return TORCH.name if self.how["runtime"] == TORCH.name else f"{self.how['runtime']} {self.how['release']}"
+
+    @property
+    def precision(self) -> str:
+        """In which precision it computed, and that it was asked to, where it would have computed in another."""
+        precision, by_itself = self.how["precision"], self.how["by_itself"]
+        return f"{precision} as asked ({by_itself} by itself)" if by_itself not in ("", precision) else str(precision)
+
+    @property
+    def noise(self) -> str:
+        """How far the first model was from itself, and what follows from that."""
+        noise = "" if self.quiet else f": this machine is {_TOO_NOISY}"
+        return f"the first model against itself: {_against_itself(self)}{noise}"
 
     @property
     def quiet(self) -> bool:
@@ -116,12 +140,16 @@ class Latencies(Result):
         ratio, low, high = self.again
         return abs(ratio - 1) <= _NOISY and max(abs(low - 1), abs(high - 1)) <= _WIDE
 
-    def report(self) -> Report:
-        """The table, and what one has to know to read it; in data, times are seconds."""
-        rows = [
+    def cells(self) -> list[tuple[str, ...]]:
+        """The rows of the table."""
+        return [
             (row.name, f"{row.median * 1e3:.2f}", f"{row.p95 * 1e3:.2f}", f"{row.ratio:.3f}", _interval(row))
             for row in self.rows
         ]
+
+    def report(self) -> Report:
+        """The table, and what one has to know to read it; in data, times are seconds."""
+        rows = self.cells()
         ratio, low, high = self.again
         data = {
             "schema": self.schema,
@@ -136,59 +164,220 @@ class Latencies(Result):
 
 @dataclass(frozen=True, repr=False)
 class Measurements(Result):
-    """Models measured side by side, with one number of images after the other.
+    """Models measured side by side in several runtimes, or with one number of images after the other.
 
     Attributes:
-        all: one for each number of images.
+        all: one for each number of images and runtime.
+        left_out: runtimes that are not here, each with what to type.
     """
 
     all: tuple[Latencies, ...]
+    left_out: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Latencies]:
         return iter(self.all)
 
     def report(self) -> Report:
-        """One table for each number of images, with what one has to know to read it."""
-        reports = [one.report() for one in self.all]
-        data = {"schema": self.schema, "measurements": [report.data for report in reports]}
-        parts = [part for report in reports for part in report.parts]
-        return Report("; ".join(report.summary for report in reports), parts, data=data)
+        """For each number of images a table of all runtimes, their ratios side by side, and how to read them."""
+        parts: list[Any] = []
+        for batch in dict.fromkeys(one.how["batch"] for one in self.all):
+            parts += _parts([one for one in self.all if one.how["batch"] == batch])
+        data = {
+            "schema": self.schema,
+            "measurements": [one.report().data for one in self.all],
+            "left_out": list(self.left_out),
+        }
+        return Report("; ".join(map(_summary, self.all)), parts, [f"left out: {why}" for why in self.left_out], data)
+
+
+def _summary(measured: Latencies) -> str:
+    return f"{measured.how['runtime']}: {measured.report().summary}"
+
+
+def _parts(measured: Sequence[Latencies]) -> list[Any]:
+    """What is shown of one number of images."""
+    if len(measured) == 1:
+        return [*measured[0].report().parts]
+    names = [one.how["runtime"] for one in measured]
+    rows = [(name, *cells) for name, one in zip(names, measured) for cells in one.cells()]
+    groups = np.cumsum([len(one.rows) for one in measured])[:-1].tolist()
+    parts: list[Any] = [Table(("runtime", *_HEADER), rows, range(2, 6), groups)]
+    models = list(dict.fromkeys(row.name for one in measured for row in one.rows))
+    ratios = [{row.name: f"{row.ratio:.3f}" for row in one.rows} for one in measured]
+    if len(models) > 1 and any(len(one.rows) > 1 for one in measured):
+        side_by_side = [(model, *(known.get(model, "") for known in ratios)) for model in models]
+        parts.append(Table(("ratio", *names), side_by_side, range(1, len(names) + 1)))
+    told = [(one.runtime, one.precision, _against_itself(one), "" if one.quiet else _TOO_NOISY) for one in measured]
+    return [*parts, Table(("runtime", "precision", "the first model against itself", ""), told), measured[0].where()]
+
+
+def _against_itself(measured: Latencies) -> str:
+    ratio, low, high = measured.again
+    return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _interval(row: Latency) -> str:
     return f"[{row.low:.3f}, {row.high:.3f}]"
 
 
-def measure(models: Sequence[tuple[str, nn.Module]], setting: Setting) -> Latencies:
-    """Measure models side by side.
+@dataclass(frozen=True)
+class _Started:
+    """A model that runs in a runtime.
+
+    Attributes:
+        name: as the user gave it.
+        running: what runs it.
+        run: what is timed.
+    """
+
+    name: str
+    running: Running
+    run: Callable[[], Any]
+
+
+def measure(models: Sequence[tuple[str, Measurable]], settings: Sequence[Setting]) -> Measurements:
+    """Measure models side by side, in every runtime that was asked for and is here.
 
     Args:
-        models: name and module; they are not changed.
-        setting: how.
+        models: name, and module or exported file; they are not changed.
+        settings: how, one after the other; they differ in the number of images.
 
     Raises:
-        SurgeonError: the device is not here, can't do what was asked, or a forward pass fails.
+        SurgeonError: the device is not here, can't do what was asked, none of the runtimes is here, or a forward pass
+            fails.
     """
-    device = _device(setting)
-    for name, model in models if setting.nms else ():
-        _check_suppression(name, model)
-    with _threads(setting.threads), tempfile.TemporaryDirectory() as folder, quiet(), torch.inference_mode():
-        image = torch.rand(setting.batch, 3, *setting.imgsz, generator=torch.Generator().manual_seed(0)).to(
+    device = _device(settings[0])
+    for name, model in models if settings[0].nms else ():
+        if not isinstance(model, Path):
+            _check_suppression(name, model)
+    here = [_runtimes_here(models, setting, device) for setting in settings]
+    measured = [
+        one
+        for setting, (runtimes, _) in zip(settings, here)
+        for one in _measured(list(_pairs(models, runtimes)), setting, device)
+    ]
+    return Measurements(tuple(measured), here[0][1])
+
+
+def _measured(
+    models: Sequence[tuple[str, Measurable, Runtime]], setting: Setting, device: torch.device
+) -> Iterator[Latencies]:
+    """Models in their runtimes, with one number of images."""
+    threads = setting.threads or torch.get_num_threads()
+    groups: dict[str, list[_Started]] = {}
+    with _threads(threads), tempfile.TemporaryDirectory() as folder, quiet(), torch.inference_mode():
+        start = _Starter(setting, device, threads, Path(folder))
+        files = {name: start(name, model) for name, model, _ in models if isinstance(model, Path)}
+        size = setting.imgsz or next(filter(None, map(_size_of, files.values())), size_of(DEFAULT_SIZE))
+        for name, running in files.items():
+            _check_input(name, running, size, setting.batch)
+        image = torch.rand(setting.batch, 3, *size, generator=torch.Generator().manual_seed(0)).to(
             device, torch.half if setting.half else torch.float
         )
-        runners: list[Callable[[], Any]] = []
-        for name, model in [*models, (_AGAIN, models[0][1])]:
-            try:
-                run = _runner(model, image, setting, device, Path(folder, str(len(runners))))
-                _warm_up(run, device)
-            except SurgeonError:
-                raise
-            except Exception as error:
-                raise SurgeonError(f"{name} can't be run on {device}: {in_one_line(error)}") from error
-            runners.append(run)
-        times = np.array([[_time(run, device) for run in runners] for _ in range(setting.rounds)])
-    rows = [_row(name, times[:, index], times[:, 0]) for index, (name, _) in enumerate(models)]
-    return Latencies(tuple(rows), _ratio(times[:, -1], times[:, 0]), _how(setting, device))
+        for name, model, runtime in models:
+            source = start.exported(name, model, runtime, size)
+            group = groups.setdefault(runtime.name, [])
+            for _ in range(1 if group else 2):  # the first one again, from the same file
+                running = start(name, source)
+                group.append(_Started(name, running, _runner(running, model, image, setting)))
+                _warm_up(group[-1], device)
+        lines = [one for group in groups.values() for one in (*group[:1], *group[2:], group[1])]
+        found = np.array([[_time(one.run, device) for one in lines] for _ in range(setting.rounds)])
+    times = dict(zip(map(id, lines), found.T))
+    for first, again, *others in groups.values():
+        own = times[id(first)]
+        rows = tuple(_row(one.name, times[id(one)], own) for one in (first, *others))
+        yield Latencies(rows, _ratio(times[id(again)], own), _how(setting, size, device, threads, first.running))
+
+
+def _pairs(
+    models: Sequence[tuple[str, Measurable]], runtimes: Sequence[Runtime]
+) -> Iterator[tuple[str, Measurable, Runtime]]:
+    """Each network in each runtime, and each file in its own."""
+    for name, model in models:
+        own = runtime_of(model) if isinstance(model, Path) else None
+        for runtime in [own] if own else runtimes:
+            yield name, model, runtime
+
+
+def _runtimes_here(
+    models: Sequence[tuple[str, Measurable]], setting: Setting, device: torch.device
+) -> tuple[list[Runtime], tuple[str, ...]]:
+    """The runtimes for networks that are here, and of the others why they are not."""
+    networks = any(not isinstance(model, Path) for _, model in models)
+    asked = [runtime_named(name) for name in setting.runtimes] if networks else []
+    files = [runtime_of(model) for _, model in models if isinstance(model, Path)]
+    if setting.batch > 1 and NCNN in (*asked, *files):
+        raise SurgeonError(f"ncnn crashes at a batch of {setting.batch}: measure it with --batch 1, or leave it out")
+    on_gpu = device.type != "cpu"
+    problems = {one: one.problem(on_gpu=on_gpu, export=True, what=f"runtime {one.name}") for one in asked}
+    left_out = tuple(problem for problem in problems.values() if problem)
+    here = [one for one, problem in problems.items() if problem is None]
+    if networks and not here:
+        raise SurgeonError("; ".join(left_out))
+    return here, left_out
+
+
+@dataclass(frozen=True)
+class _Starter:
+    """What exports and opens models."""
+
+    setting: Setting
+    device: torch.device
+    threads: int
+    folder: Path
+
+    def exported(self, name: str, model: Measurable, runtime: Runtime, size: tuple[int, int]) -> Measurable:
+        """A network exported for a runtime, in a folder of its own, where it is not torch."""
+        if isinstance(model, Path) or runtime is TORCH:
+            return model
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        on_gpu = self.device.type == "cuda"
+        where = {"device": self.device.index or 0, "half": self.setting.half} if on_gpu else {}
+        batch = self.setting.batch
+        return export(model, runtime.format, folder, "model", imgsz=size, batch=batch, called=name, **where)
+
+    def __call__(self, name: str, model: Measurable) -> Running:
+        """A network in torch, or an exported file in its runtime."""
+        trust = self.setting.trust or (isinstance(model, Path) and self.folder in model.parents)  # written here
+        try:
+            return opened(model, device=self.device, half=self.setting.half, threads=self.threads, trust=trust)
+        except SurgeonError:
+            raise
+        except Exception as error:
+            raise _cant_run(name, self.device, error) from error
+
+
+def _cant_run(name: str, where: object, error: Exception) -> SurgeonError:
+    return SurgeonError(f"{name} can't be run on {where}: {in_one_line(error)}")
+
+
+def _runner(running: Running, model: Measurable, image: torch.Tensor, setting: Setting) -> Callable[[], Any]:
+    """What is timed: a forward pass, with non-maximum suppression where that is asked for."""
+    if not setting.nms:
+        return lambda: running(image)
+    suppress = _suppression_of_file(model, running.backend) if isinstance(model, Path) else _suppression(model)
+    return lambda: suppress(running(image))
+
+
+def _size_of(running: Running) -> tuple[int, int] | None:
+    """Height and width that a file was exported for, where it says so."""
+    size = getattr(running.backend, "imgsz", None)
+    known = isinstance(size, (list, tuple)) and len(size) == 2 and all(type(side) is int for side in size)
+    return size_of((size[0], size[1])) if known and size else None
+
+
+def _check_input(name: str, running: Running, size: tuple[int, int], batch: int) -> None:
+    """Refuse a file that was exported for another input."""
+    own = _size_of(running)
+    if getattr(running.backend, "dynamic", False) or own is None:
+        return
+    if own != size:
+        shown, asked = ("x".join(map(str, pair)) for pair in (own, size))
+        raise SurgeonError(f"{name} was exported for {shown}, not {asked}: add --imgsz {own[0]},{own[1]}")
+    images = getattr(running.backend, "batch", batch)
+    if images != batch:
+        raise SurgeonError(f"{name} was exported for {counted(images, 'image')} at once: add --batch {images}")
 
 
 def _device(setting: Setting) -> torch.device:
@@ -202,48 +391,7 @@ def _device(setting: Setting) -> torch.device:
         raise SurgeonError(f"no device {setting.device!r} here: there are {there}") from error
     if setting.half and device.type == "cpu":
         raise SurgeonError("half precision is for GPUs, and Ultralytics runs single precision on a CPU: drop half")
-    if setting.onnx and device.type != "cpu":
-        raise SurgeonError("onnxruntime is measured on the CPU: drop device, or onnx")
-    missing = [name for name in ("onnx", "onnxruntime") if setting.onnx and importlib.util.find_spec(name) is None]
-    if missing:
-        raise needs(*missing, what="--onnx")
     return device
-
-
-def _runner(
-    model: nn.Module, image: torch.Tensor, setting: Setting, device: torch.device, folder: Path
-) -> Callable[[], Any]:
-    """What is timed: a forward pass, with non-maximum suppression where that is asked for."""
-    forward = _onnx(model, image, setting, folder) if setting.onnx else _torch(model, image, setting, device)
-    if not setting.nms:
-        return forward
-    suppress = _suppression(model)
-    return lambda: suppress(forward())
-
-
-def _torch(model: nn.Module, image: torch.Tensor, setting: Setting, device: torch.device) -> Callable[[], Any]:
-    from ultralytics.nn.autobackend import AutoBackend
-
-    import_offline()
-    backend = AutoBackend(copy.deepcopy(model).float(), device=device, fp16=setting.half, verbose=False).eval()
-    return lambda: backend(image)
-
-
-def _onnx(model: nn.Module, image: torch.Tensor, setting: Setting, folder: Path) -> Callable[[], Any]:
-    import onnxruntime
-
-    folder.mkdir()
-    path = folder / "model.pt"
-    with torch.inference_mode(False):
-        torch.save({"model": copy.deepcopy(model).float(), "epoch": -1, "train_args": {}}, path)
-        with open_network(str(path), trust=True) as network:  # it was written here
-            exported = network.export(format="onnx", imgsz=list(setting.imgsz), batch=setting.batch, device="cpu")
-    options = onnxruntime.SessionOptions()
-    if setting.threads:
-        options.intra_op_num_threads = setting.threads
-    session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
-    given = {session.get_inputs()[0].name: image.numpy()}
-    return lambda: session.run(None, given)
 
 
 def _check_suppression(name: str, model: nn.Module) -> None:
@@ -257,16 +405,28 @@ def _check_suppression(name: str, model: nn.Module) -> None:
 
 
 def _suppression(model: nn.Module) -> Callable[[Any], Any]:
-    """What takes a network's output and leaves the boxes that stay.
-
-    What stands behind the scores of the classes (masks' coefficients, keypoints, angles) is no score.
-    """
+    """What takes a network's output and leaves the boxes that stay."""
     from ultralytics.nn.modules.head import OBB
 
-    non_max_suppression = _function()
     head: Any = _head(model)
-    options = {"nc": head.nc, "rotated": isinstance(head, OBB), "max_time_img": _SECONDS}
-    no_duplicates = bool(getattr(head, "end2end", False))
+    return _suppressing(head.nc, isinstance(head, OBB), bool(getattr(head, "end2end", False)))
+
+
+def _suppression_of_file(path: Path, backend: Any) -> Callable[[Any], Any]:
+    """The same of an exported file, by what it says of itself."""
+    task = getattr(backend, "task", None)
+    if task not in _TASKS:
+        raise SurgeonError(
+            f"{path} is exported for {task or 'a task that it does not tell'}, which has no non-maximum suppression: "
+            "drop nms, or leave this model out"
+        )
+    return _suppressing(len(backend.names), task == "obb", bool(getattr(backend, "end2end", False)))
+
+
+def _suppressing(classes: int, rotated: bool, no_duplicates: bool) -> Callable[[Any], Any]:
+    """What stands behind the scores of the classes (masks' coefficients, keypoints, angles) is no score."""
+    non_max_suppression = _function()
+    options = {"nc": classes, "rotated": rotated, "max_time_img": _SECONDS}
 
     def suppress(output: Any) -> Any:
         while isinstance(output, (list, tuple)):  # beside the boxes: prototypes of masks, and what the loss takes
@@ -293,11 +453,15 @@ def _head(model: nn.Module) -> nn.Module:
     return layers[-1] if isinstance(layers, nn.Sequential) and len(layers) else model
 
 
-def _warm_up(run: Callable[[], Any], device: torch.device) -> None:
+def _warm_up(one: _Started, device: torch.device) -> None:
     """Run until a window of runs takes as long as the one before."""
     times: list[float] = []
     while len(times) < _MOST:
-        times.append(_time(run, device))
+        try:
+            times.append(_time(one.run, device))
+        except Exception as error:
+            where = device if one.running.runtime is TORCH else one.running.runtime.name
+            raise _cant_run(one.name, where, error) from error
         if len(times) >= 2 * _WINDOW:
             before, now = np.median(times[-2 * _WINDOW : -_WINDOW]), np.median(times[-_WINDOW:])
             if abs(now - before) <= _STABLE * before:
@@ -339,17 +503,18 @@ def _ratio(times: np.ndarray, first: np.ndarray) -> tuple[float, float, float]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def _how(setting: Setting, device: torch.device) -> dict[str, Any]:
+def _how(
+    setting: Setting, size: tuple[int, int], device: torch.device, threads: int, running: Running
+) -> dict[str, Any]:
     """All that the numbers depend on, as far as it can be read."""
     import ultralytics
 
@@ -357,11 +522,13 @@ def _how(setting: Setting, device: torch.device) -> dict[str, Any]:
     return {
         "device": str(torch.cuda.get_device_name(device)) if cuda else _cpu_name(),
         "clock_mhz": _clock(device),
-        "threads": None if cuda else setting.threads or torch.get_num_threads(),
-        "imgsz": list(setting.imgsz),
+        "threads": None if cuda else threads,
+        "imgsz": list(size),
         "batch": setting.batch,
-        "precision": "fp16" if setting.half else "fp32",
-        "runtime": "onnxruntime" if setting.onnx else "torch",
+        "precision": running.precision,
+        "by_itself": running.by_itself,
+        "runtime": running.runtime.name,
+        "release": running.version,
         "nms": setting.nms,
         "rounds": setting.rounds,
         "torch": str(torch.__version__),

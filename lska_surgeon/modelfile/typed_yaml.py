@@ -194,9 +194,8 @@ def _info(kind: Any, place: str) -> tuple[Any, str]:
             if isinstance(info, inspect.Metadata):
                 meaning, info = (info.extra_json_schema or {}).get("description", ""), info.type
             else:
-                parts = info.types
-                lists = [part for part in parts if isinstance(part, inspect.ListType)]
-                info = lists[0] if step and step[1] and lists else parts[0]
+                wanted = inspect.ListType if step and step[1] else inspect.StructType
+                info = next((part for part in info.types if isinstance(part, wanted)), info.types[0])
         if step and step[1]:
             info = cast(Any, info).item_type
         elif step:

@@ -28,7 +28,7 @@ class PageNetwork:
         base: name of its base; its own name for a base.
         params, macs: of the whole network for one image, fused; None when not known.
         params_added, macs_added: what it has more than its base; None when not known.
-        latency: median seconds for one image, or None.
+        latency: runtime -> median seconds for one image, where it was measured.
         scores: data -> the page's metric over seeds; empty where nothing was trained.
         kind: what it has, where that is one kernel size throughout.
         drawing: the network as SVG, or None.
@@ -42,7 +42,7 @@ class PageNetwork:
     macs: int | None = None
     params_added: int | None = None
     macs_added: int | None = None
-    latency: float | None = None
+    latency: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, Summary] = field(default_factory=dict)
     kind: Kind | None = None
     drawing: str | None = None
@@ -192,8 +192,9 @@ class Charts:
             for data in self.page.data:
                 scored = [network for network in networks if data in network.scores]
                 unit, cost = ("gflops", _gflops) if _all_known(scored) else ("gflops_more", _gflops_added)
-                yield from self._scores("plot", unit, cost, base, data, scored)
-                yield from self._scores("time_plot", "latency", _milliseconds, base, data, scored)
+                yield from self._scores("plot", self.words[unit], cost, base, data, scored)
+                for runtime, unit in latency_columns(self.page, self.words):
+                    yield from self._scores("time_plot", unit, _milliseconds(runtime), base, data, scored)
                 yield from self._sizes(base, data, scored)
 
     def curves(self) -> Iterator[Plot]:
@@ -235,7 +236,7 @@ class Charts:
             known = cost(network)
             return None if known is None else self._scored(network, data, *known)
 
-        yield from self._plot(title, base, data, self._grouped(networks, place), self.words[unit])
+        yield from self._plot(title, base, data, self._grouped(networks, place), unit)
 
     def _sizes(self, base: str, data: str, networks: Sequence[PageNetwork]) -> Iterator[Plot]:
         """Accuracy against kernel size, a line for each operator at each position."""
@@ -313,8 +314,18 @@ def _gflops_added(network: PageNetwork) -> tuple[float, str] | None:
     return None if gflops is None else (gflops, f"{giga(gflops, '+')} GFLOPs")
 
 
-def _milliseconds(network: PageNetwork) -> tuple[float, str] | None:
-    return None if network.latency is None else (1e3 * network.latency, f"{1e3 * network.latency:.2f} ms")
+def _milliseconds(runtime: str) -> Cost:
+    def cost(network: PageNetwork) -> tuple[float, str] | None:
+        seconds = network.latency.get(runtime)
+        return None if seconds is None else (1e3 * seconds, f"{1e3 * seconds:.2f} ms")
+
+    return cost
+
+
+def latency_columns(page: Page, words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each runtime where latency was measured, with the name of its column."""
+    names = list(dict.fromkeys(name for network in page.networks for name in network.latency))
+    return [(name, f"{words['latency']} ({name})" if len(names) > 1 else words["latency"]) for name in names]
 
 
 def _all_known(networks: Sequence[PageNetwork]) -> bool:

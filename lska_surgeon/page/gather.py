@@ -70,7 +70,13 @@ class ReportPage(Result):
             "schema": self.schema,
             "output": str(self.output),
             "networks": [
-                {"name": one.name, "base": one.base, "params": one.params, "macs": one.macs, "latency": one.latency}
+                {
+                    "name": one.name,
+                    "base": one.base,
+                    "params": one.params,
+                    "macs": one.macs,
+                    "latency": dict(one.latency),
+                }
                 for one in page.networks
             ],
             "results": page.results.metric if page.results else None,
@@ -189,7 +195,7 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
     known = known_latencies(ablation)
     missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
     seconds = {names[name]: measured for name, measured in known.seconds.items()}
-    networks = [replace(network, latency=seconds.get(network.name)) for network in networks]
+    networks = [replace(network, latency=seconds.get(network.name, {})) for network in networks]
     checkpoints = _checkpoints(runs, trainings.metric, names) if trainings else {}
     fields: tuple[FieldImage, ...] = ()
     seen = ""

@@ -14,7 +14,7 @@ from ..drawing.plots import page_svg
 from ..drawing.style import SERIES
 from ..reports import Strong, Table, latex, markdown
 from ..wording import decimals, printable_lines
-from .content import Charts, Page, PageNetwork
+from .content import Charts, Page, PageNetwork, latency_columns
 from .words import WORDS
 
 T = TypeVar("T")
@@ -101,9 +101,9 @@ def _series_colours() -> str:
 
 def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
     """All networks and what they cost."""
-    measured = any(network.latency is not None for network in page.networks)
+    times = latency_columns(page, words)
     header = [words[name] for name in ("network", "edits", "params", "params_more", "gflops", "gflops_more")]
-    header += [words["latency"]] if measured else []
+    header += [name for _, name in times]
     metric = page.results.metric if page.results else ""
     header += [metric if len(page.data) == 1 else f"{metric}, {name}" for name in page.data]
     whole, added = (_digits(values) for values in zip(*((one.gflops, one.gflops_added) for one in page.networks)))
@@ -114,12 +114,12 @@ def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
     rows = []
     for network in page.networks:
         params_added, gflops_added = (0, 0) if network.is_base else (network.params_added, network.gflops_added)
-        latency = "" if network.latency is None else f"{1000 * network.latency:.2f}"
+        seconds = [network.latency.get(runtime) for runtime, _ in times]
         costs = [known(network.params, ","), known(params_added, "+,")]
         costs += [
             known(network.gflops, f".{whole}f"),
             known(gflops_added, f"+.{added}f"),
-            *([latency] if measured else []),
+            *("" if one is None else f"{1000 * one:.2f}" for one in seconds),
         ]
         scores = [_score(network, data) for data in page.data]
         rows.append([network.name, network.edits or words["base_row"], *costs, *scores])

@@ -119,6 +119,13 @@ class _Train(Struct, frozen=True):
     init: Literal["identity", "default"] = "identity"
 
 
+class _Latency(Struct, frozen=True, forbid_unknown_fields=True):
+    runtimes: Annotated[_Words, Meta(description="runtimes, such as runtimes: [torch, openvino]")]
+
+
+_WhetherOrWhere = Union[bool, _Latency]
+
+
 class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
     base: _Words = _NONE
     matrix: _Matrix = _NONE
@@ -135,7 +142,7 @@ class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(min_length=1, description="a list of whole numbers, such as [0, 1, 2]"),
     ] = _NONE
     controls: _Controls = _NONE
-    latency: bool = False
+    latency: _WhetherOrWhere = False
     labels: Annotated[dict[str, Any], Meta(description="a mapping with keys such as yolov8s-lska-neck-k7: neck, 7")] = (
         _NONE
     )
@@ -185,7 +192,7 @@ class Experiment:
         arguments: Ultralytics' own arguments, by name.
         seeds: one training of each variant for each.
         larger: whether the next larger scale of each base is trained too.
-        latency: whether the results say that latency is to be measured, where it was not.
+        latency: runtimes in which latency is to be measured, as the results say where it was not; none for nowhere.
         labels: network, data or family of networks -> what tables and figures call it.
     """
 
@@ -195,7 +202,7 @@ class Experiment:
     arguments: Mapping[str, Any]
     seeds: tuple[int, ...] = _DEFAULT_SEEDS
     larger: bool = False
-    latency: bool = False
+    latency: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -523,9 +530,23 @@ class _RecipeReader:
             arguments=arguments,
             seeds=self._distinct("seeds", self.file.seeds or list(_DEFAULT_SEEDS)),
             larger="larger" in self._distinct("controls", self.file.controls),
-            latency=self.file.latency,
+            latency=self._runtimes(),
             labels={name: self.fields.read(_Word, f"labels.{name}") for name in self.file.labels or ()},
         )
+
+    def _runtimes(self) -> tuple[str, ...]:
+        """Where latency is to be measured; `true` says torch."""
+        from ..yolo.exported import TORCH, runtime_named  # here, for most recipes ask for none
+
+        asked = self.file.latency
+        if isinstance(asked, bool):
+            return (TORCH.name,) if asked else ()
+        for name, place in _each(asked.runtimes, "latency.runtimes"):
+            try:
+                runtime_named(name)
+            except SurgeonError as error:
+                raise self.fields.bad(place, error) from error
+        return self._distinct("latency.runtimes", asked.runtimes)
 
     def _start(self, train: _Train) -> str:
         filled = self._filled("train.start", train.start, START_FIELDS)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SurgeonError, UnsafeModelError, needs
+from ..files import no_file
 from ..wording import did_you_mean, one_line
 from .build import task_of
 from .environment import import_offline, in_one_line, quiet
@@ -62,12 +63,14 @@ class Runtime:
             what: what asks for it, for the message; "" for its name.
         """
         what = what or self.name
-        if self.name == COREML.name and sys.platform != "darwin":
-            return f"{what} runs on macOS alone: leave it out here"
-        if self.name == TENSORRT.name and not import_module("torch").cuda.is_available():
-            return f"{what} needs an NVIDIA GPU, and torch finds none here: leave it out"
+        if self is COREML and sys.platform != "darwin":
+            return f"{what} runs on macOS alone"
+        if self is TENSORRT and not import_module("torch").cuda.is_available():
+            return f"{what} needs an NVIDIA GPU, and torch finds none here"
+        if self is TENSORRT and not on_gpu:
+            return f"{what} runs on a GPU alone: add --device 0"
         if on_gpu and not self.on_gpu:
-            return f"{what} runs on the CPU here: leave it out, or the device"
+            return f"{what} is run on the CPU: leave --device out"
         packages = dict.fromkeys((*self.runs, *(self.exports if export else ())))
         missing = [package for package in packages if util.find_spec(package) is None]
         return str(needs(*missing, what=what)) if missing else None
@@ -85,7 +88,7 @@ RUNTIMES = {
     for runtime in (
         TORCH,
         Runtime("torchscript", "torchscript", ".torchscript", on_gpu=True, program="TorchScript"),
-        Runtime("onnx", "onnx", ".onnx", ("onnxruntime", "onnx"), ("onnxslim",), on_gpu=True),
+        Runtime("onnx", "onnx", ".onnx", ("onnxruntime", "onnx"), ("onnxslim",)),
         Runtime("openvino", "openvino", "_openvino_model", ("openvino",)),
         NCNN,
         Runtime("mnn", "mnn", ".mnn", ("MNN",), ("onnx", "onnxslim")),
@@ -122,6 +125,26 @@ def exporter_formats() -> dict[str, str]:
     return dict(zip(known["Argument"][1:], known["Suffix"][1:]))
 
 
+def exported_file(source: Any) -> Path | None:
+    """The path of an exported model, by its name; None for what is named otherwise, and for what is no path.
+
+    Raises:
+        SurgeonError: it is not there, or a file where it has to be a folder, or the other way round.
+    """
+    runtime = runtime_of(source) if isinstance(source, (str, os.PathLike)) else None
+    if runtime is None:
+        return None
+    path, folder = Path(source), not runtime.suffix.startswith(".") or runtime is COREML
+    found = no_file(path)
+    if found is None and not path.exists():
+        raise SurgeonError(f"no {'folder' if folder else 'file'} {path}")
+    if found != ("a directory" if folder else None):
+        raise SurgeonError(
+            f"{path} is {found or 'a file'}: give the {'folder' if folder else 'file'} that was exported"
+        )
+    return path
+
+
 def export(
     model: Any,
     format: str,
@@ -131,6 +154,7 @@ def export(
     imgsz: tuple[int, int],
     batch: int = 1,
     record: Mapping[str, str] | None = None,
+    called: str = "",
     **asked: Any,
 ) -> Path:
     """Export a network by Ultralytics' exporter, which fuses a copy of it first.
@@ -143,6 +167,7 @@ def export(
         imgsz: height and width, pixels.
         batch: images in the input.
         record: what the product says of itself, beside what Ultralytics has it say.
+        called: what errors call the network; "" for its name.
         **asked: other arguments of the exporter, as releases call them today: device, half, int8, data, dynamic, nms.
 
     Returns:
@@ -177,11 +202,12 @@ def export(
         except SurgeonError:
             raise
         except Exception as error:
-            raise SurgeonError(f"{name} can't be exported to {format}: {in_one_line(error)}") from error
+            raise SurgeonError(f"{called or name} can't be exported to {format}: {in_one_line(error)}") from error
         if not (any(made.iterdir()) if made.is_dir() else made.is_file()):
             told.seek(0)
             lines = told.read().decode(errors="replace").strip().splitlines()
-            raise SurgeonError(f"{name} can't be exported to {format}: {one_line(lines[-1]) if lines else 'no file'}")
+            why = one_line(lines[-1]) if lines else "there is no file"
+            raise SurgeonError(f"{called or name} can't be exported to {format}: {why}")
     return made
 
 
@@ -194,15 +220,17 @@ class Running:
         backend: Ultralytics' AutoBackend.
         version: the runtime's release.
         precision: in which it computes.
+        by_itself: in which it would have, had it not been asked for single precision; "" where that is not known.
     """
 
     runtime: Runtime
     backend: Any
     version: str
     precision: str
+    by_itself: str = ""
 
     def __call__(self, images: Any) -> Any:
-        return self.backend(images)
+        return self.backend(images.contiguous())  # some read it by its address
 
 
 def opened(
@@ -234,7 +262,7 @@ def opened(
             started = AutoBackend(str(model), device=device, fp16=half, verbose=False).eval()
         except Exception as error:
             raise SurgeonError(f"{model} can't be opened by {runtime.name}: {in_one_line(error)}") from error
-    return Running(runtime, started, _version(runtime), _precision(runtime, started))
+        return Running(runtime, started, _version(runtime), *_precisions(runtime, started))
 
 
 @contextmanager
@@ -273,8 +301,7 @@ def _runtime_for(path: Path, on_gpu: bool, trust: bool) -> Runtime:
     if runtime is None:
         known = ", ".join(one.suffix for one in RUNTIMES.values() if one is not TORCH)
         raise SurgeonError(f"{path} is no exported model: those end in {known}")
-    if not path.exists():
-        raise SurgeonError(f"{path} does not exist")
+    exported_file(path)
     name = path.name.lower()
     others = [one.suffix for one in RUNTIMES.values() if one.suffix in name and one is not runtime]
     if others:  # releases differ in which of them counts, and one of them is Python's pickle
@@ -398,14 +425,20 @@ def _version(runtime: Runtime) -> str:
     return metadata.version(runtime.runs[0] if runtime.runs else "torch")
 
 
-def _precision(runtime: Runtime, backend: Any) -> str:
-    """In which precision it computes, as far as it tells."""
+def _precisions(runtime: Runtime, backend: Any) -> tuple[str, str]:
+    """In which precision it computes, and in which it would by itself, as far as it tells."""
     if runtime.name == "openvino":
-        told = str(backend.ov_compiled_model.get_property("INFERENCE_PRECISION_HINT").get_type_name())
-        return {"f32": "fp32", "f16": "fp16"}.get(told, told)
-    if runtime.name == COREML.name:
-        return "a precision of its own choice"
-    return "fp16" if getattr(backend, "fp16", False) else "fp32"
+        hint = "INFERENCE_PRECISION_HINT"
+        of_processor = import_module("openvino").Core().get_property("CPU", hint)
+        return _floats(backend.ov_compiled_model.get_property(hint)), _floats(of_processor)
+    if runtime is COREML:
+        return "a precision of its own choice", ""
+    return "fp16" if getattr(backend, "fp16", False) else "fp32", ""
+
+
+def _floats(kind: Any) -> str:
+    name = str(kind.get_type_name())
+    return {"f32": "fp32", "f16": "fp16"}.get(name, name)
 
 
 @contextmanager

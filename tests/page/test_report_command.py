@@ -14,7 +14,8 @@ from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.outcomes import keep_latencies
-from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.runs import Ablation, plan_ablation
+from lska_surgeon.cost.latency import Latencies, Latency
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.page.content import Page
 from lska_surgeon.recipes.variants import Kind
@@ -115,18 +116,38 @@ def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     assert "added GFLOPs</text>" in page
 
 
+def latencies(ablation: Ablation, runtime: str, batch: int) -> Latencies:
+    """Times of all networks in a runtime, each a millisecond longer than the one before."""
+    seconds = {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}
+    how = {"device": "a <GPU>", "clock_mhz": None, "threads": 1, "runtime": runtime, "release": "2", "batch": batch}
+    how |= {"precision": "fp32", "by_itself": "", "imgsz": [64, 64], "nms": False, "rounds": 9}
+    rows = [Latency(name, taken, taken, 1.0, 1.0, 1.0) for name, taken in seconds.items()]
+    return Latencies(tuple(rows), (1.0, 1.0, 1.0), {**how, "torch": "2", "ultralytics": "8"})
+
+
 def test_latency_where_it_was_measured(tmp_path: Path) -> None:
     recipe = experiment(tmp_path / "project", neck_gains, SIZES)
     assert missing(ls.report(recipe).content)["latency"] == f"lska-surgeon latency --recipe {recipe}"
     ablation = plan_ablation(recipe)
-    keep_latencies(ablation, {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}, {}, "on a <GPU>")
+    keep_latencies(ablation, [latencies(ablation, "torch", 1), latencies(ablation, "openvino", 2)])
     report = ls.report(recipe).content
-    assert [row.latency for row in report.networks] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
-    assert list(report.measured) == ["ms: median for one image, on a <GPU>"]
+    assert [row.latency["torch"] for row in report.networks] == pytest.approx([0.010, 0.011, 0.012, 0.013, 0.014])
+    assert [row.latency["openvino"] for row in report.networks] == pytest.approx([0.005, 0.0055, 0.006, 0.0065, 0.007])
+    assert [note.partition(", 1 thread")[0] for note in report.measured] == [
+        "ms torch: median for one image, a <GPU>",
+        "ms openvino: median for one image, a <GPU>",
+    ]
     assert "latency" not in missing(report)
     page = ls.report(recipe).html
-    assert "on a &lt;GPU&gt;" in page
+    assert "a &lt;GPU&gt;" in page
     assert "Accuracy against latency" in page
+    assert "latency, ms (torch)" in page
+    assert "latency, ms (openvino)" in page
+    ls.results(recipe).write(tmp_path / "times.svg")
+    figure = (tmp_path / "times.svg").read_text(encoding="utf-8")
+    assert "ms for one image in torch" in figure
+    assert "ms for one image in openvino" in figure
+    assert {"ms torch", "ms openvino"} <= {*ls.results(recipe).table().header}
     (ablation.folder / "latency.json").write_text("{", encoding="utf-8")
     (damaged,) = [one for one in ls.report(recipe).content.missing if one.what == "latency"]
     assert "latency.json" in damaged.reason

@@ -142,7 +142,7 @@ def test_how_the_variants_are_trained(tmp_path: Path) -> None:
     train = "train: {data: [a.yaml, b.yaml], start: '{base}.pt', epochs: 3, lr0: 0.01, amp: false, freeze: [0, 1]}\n"
     found = recipe(tmp_path, f"{base}{train}seeds: [4, 2]\ncontrols: [base, larger]\nlatency: true\n").experiment
     assert (found.data, found.start, found.seeds) == (("a.yaml", "b.yaml"), "{base}.pt", (4, 2))
-    assert (found.larger, found.latency) == (True, True)
+    assert (found.larger, found.latency) == (True, ("torch",))
     assert found.arguments == {"epochs": 3, "lr0": 0.01, "amp": False, "freeze": [0, 1]}
     assert recipe(tmp_path, f"{base}{train}").lines["train.lr0"] == 3
     plain = recipe(tmp_path, f"{base}train: {{data: a.yaml}}\n").experiment
@@ -207,6 +207,13 @@ ERRORS = [
             ("train: {data: a.yaml}\nseeds: []", 4, ", seeds: the list is empty"),
             ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: 'small' is none of base, larger"),
             ("train: {data: a.yaml}\nlatency: 1", 4, ", latency: '1' is neither true nor false"),
+            (
+                "train: {data: a.yaml}\nlatency: {runtimes: [mnn, nccn]}",
+                4,
+                ", latency.runtimes: no runtime 'nccn' (did",
+            ),
+            ("train: {data: a.yaml}\nlatency: {runtimes: []}", 4, ", latency.runtimes: the list is empty"),
+            ("train: {data: a.yaml}\nlatency: {runtime: mnn}", 4, ", latency: no field 'runtime' here (did you mean"),
             ("train: {data: a.yaml}\nseeds: [1, 1]", 4, ", seeds: it has 1 twice: keep one"),
             ("train: {data: a.yaml}\nlabels: [a]", 4, ", labels: it is a mapping with keys such as yolov8s-lska"),
             ("train: {data: a.yaml}\nlabels: {a: 3}", 4, ", labels.a: '3' is not a word"),
@@ -322,7 +329,7 @@ RECIPES = st.fixed_dictionaries(
         ),
         "seeds": st.one_of(LISTS, st.lists(st.integers(-1, 3), max_size=3)),
         "controls": st.one_of(LISTS, st.lists(st.sampled_from(["base", "larger"]), max_size=3)),
-        "latency": VALUES,
+        "latency": st.one_of(VALUES, st.fixed_dictionaries({"runtimes": st.sampled_from(["mnn", ["onnx", "torch"]])})),
         "labels": st.one_of(VALUES, st.dictionaries(WORDS, VALUES, max_size=2)),
         "more": VALUES,
     },

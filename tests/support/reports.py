@@ -24,13 +24,15 @@ EVIL = "variants/<script>alert(1)</script>.yaml"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 DRAWING = lska_surgeon.draw("yolov8n.yaml").svg
 NETWORKS = (
-    PageNetwork("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency=0.0098,
+    PageNetwork("yolov8n.yaml", "", "yolov8n.yaml", 3_157_200, 4_372_000_000, latency={"torch": 0.0098},
             scores={"shapes": Summary(0.371, 0.004, 3)}, drawing=DRAWING),
-    PageNetwork(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000, 0.0123,
-            {"shapes": Summary(0.375, 0.006, 3)}, Kind("yolov8n.yaml", ("neck",), "lska", 23), DRAWING,
+    PageNetwork(EVIL, "lska k23 at neck", "yolov8n.yaml", 3_277_200, 4_472_000_000, 120_000, 100_000_000,
+            {"torch": 0.0123}, {"shapes": Summary(0.375, 0.006, 3)},
+            Kind("yolov8n.yaml", ("neck",), "lska", 23), DRAWING,
             ["early stop in <seed> 1"]),
     PageNetwork("variants/b.yaml", "lska k7 at neck", "yolov8n.yaml", 3_217_200, 4_402_000_000, 60_000, 30_000_000,
-            0.0101, {"shapes": Summary(0.369, None, 1)}, Kind("yolov8n.yaml", ("neck",), "lska", 7), DRAWING),
+            {"torch": 0.0101}, {"shapes": Summary(0.369, None, 1)},
+            Kind("yolov8n.yaml", ("neck",), "lska", 7), DRAWING),
     PageNetwork("variants/unknown.yaml", "ema at neck", "yolov8n.yaml"),
 )  # fmt: skip
 TRAININGS = Trainings(

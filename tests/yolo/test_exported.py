@@ -98,7 +98,7 @@ def test_a_runtime_that_is_not_here_says_what_to_type(tmp_path: Path, monkeypatc
     assert RUNTIMES["onnx"].problem(export=True) == (
         'onnx needs onnxruntime, onnx and onnxslim, which are not installed: pip install "lska-surgeon[onnx]"'
     )
-    assert RUNTIMES["coreml"].problem() == "coreml runs on macOS alone: leave it out here"
+    assert RUNTIMES["coreml"].problem() == "coreml runs on macOS alone"
     assert RUNTIMES["torch"].problem(on_gpu=True) is None
     with pytest.raises(SurgeonError, match=r"no runtime 'openvin' \(did you mean openvino\?\): there are torch"):
         runtime_named("openvin")
