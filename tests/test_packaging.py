@@ -115,6 +115,8 @@ def names_of(requirements: list[str]) -> set[str]:
     return {canonical(re.split(r"[^\w.-]", line)[0]) for line in requirements}
 
 
+#: What brings more than the plain install.
+EXTRAS = ("timm", "onnx", "openvino", "ncnn", "mnn", "tensorrt", "coreml", "ray")
 #: Modules whose distribution has another name.
 DISTRIBUTIONS = {"cv2": "opencv-python", "ruamel": "ruamel-yaml"}
 
@@ -134,7 +136,7 @@ def imported() -> set[str]:
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="sys.stdlib_module_names is new in 3.10")
 def test_everything_that_is_imported_is_declared() -> None:
     extras = declared()
-    known = set().union(*(names_of(extras[name]) for name in ("", "timm", "onnx", "ray")))
+    known = set().union(*(names_of(extras[name]) for name in ("", *EXTRAS)))
     foreign = imported() - sys.stdlib_module_names - {"tomllib"}
     assert len(foreign) > 12
     assert {DISTRIBUTIONS.get(name, canonical(name)) for name in foreign} - known == set()
@@ -144,8 +146,8 @@ def test_every_missing_package_has_the_same_words_and_a_remedy_that_brings_it() 
     extras = declared()
     for name in names_of(extras[""]) - {"ultralytics"}:
         assert str(needs(name)) == f"this needs {name}, which is not installed: pip install lska-surgeon"
-    for extra in ("timm", "onnx", "ray"):
-        for name in names_of(extras[extra]):
+    for extra in EXTRAS:
+        for name in names_of(extras[extra]) - {"lska-surgeon"}:
             assert str(needs(name)).endswith(f'is not installed: pip install "lska-surgeon[{extra}]"')
     assert str(needs("onnx", "onnxruntime", what="runtime onnx")) == (
         'runtime onnx needs onnx and onnxruntime, which are not installed: pip install "lska-surgeon[onnx]"'
@@ -357,5 +359,5 @@ def test_the_plain_install_has_none_of_the_extras() -> None:
     extras = declared()
     brought = brought_by(extras[""])
     assert {"torch", "ultralytics", "jinja2"} <= brought
-    for extra in ("timm", "onnx", "ray"):
+    for extra in EXTRAS:
         assert brought.isdisjoint(names_of(extras[extra]))
