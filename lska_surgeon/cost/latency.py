@@ -333,7 +333,7 @@ class _Starter:
             return model
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         on_gpu = self.device.type == "cuda"
-        where = {"device": self.device.index or 0, "half": self.setting.half} if on_gpu else {}
+        where: dict[str, Any] = {"device": self.device.index or 0, "half": self.setting.half} if on_gpu else {}
         batch = self.setting.batch
         return export(model, runtime.format, folder, "model", imgsz=size, batch=batch, called=name, **where)
 
