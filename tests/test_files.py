@@ -22,7 +22,7 @@ from support.fresh import fresh
 from lska_surgeon import files
 from lska_surgeon.checkpoints.checkpoint import write_checkpoint
 from lska_surgeon.errors import TargetError
-from lska_surgeon.files import replace_all, told_apart, write_whole
+from lska_surgeon.files import put_in_place, replace_all, told_apart, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, SIGKILL and modes")
 
@@ -142,6 +142,44 @@ def test_killed_writers_leave_nothing_after_the_next_one(tmp_path: Path) -> None
     replace_all({tmp_path / "new.yaml": "new"})
     files.remove_temporary(tmp_path)
     assert [found.name for found in tmp_path.iterdir()] == ["new.yaml"]
+
+
+def an_export(folder: Path, *names: str) -> Path:
+    (folder / "inner").mkdir(parents=True)
+    for name in names:
+        (folder / "inner" / name).write_text(name, encoding="utf-8")
+    return folder
+
+
+def test_a_folder_is_put_in_its_place_whole(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    put_in_place(an_export(tmp_path / "first", "a", "b"), target)
+    assert sorted(found.name for found in target.rglob("*")) == ["a", "b", "inner"]
+    with pytest.raises(TargetError, match="can't write"):
+        put_in_place(an_export(tmp_path / "second", "c"), target)
+    assert sorted(found.name for found in target.rglob("*")) == ["a", "b", "inner"]
+    put_in_place(tmp_path / "second", target, force=True)
+    assert sorted(found.name for found in target.rglob("*")) == ["c", "inner"]
+    assert not leftovers(tmp_path)
+
+
+@posix
+@pytest.mark.parametrize("force", [False, True], ids=["new", "force"])
+def test_a_folder_whose_writer_is_killed_is_the_old_one_or_none(force: bool, tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from lska_surgeon import files; "
+        "files._copied = lambda *names: os.kill(os.getpid(), 9); "
+        "files.put_in_place(*map(pathlib.Path, sys.argv[1:3]), force=True)"
+    )
+    made, target = an_export(tmp_path / "made", "new"), tmp_path / "out"
+    if force:
+        an_export(target, "old")
+    subprocess.run([sys.executable, "-c", code, str(made), str(target)], check=False)
+    assert [found.name for found in target.rglob("*")] == (["inner", "old"] if force else [])
+    assert len(leftovers(tmp_path)) == 1
+    put_in_place(made, target, force=True)
+    assert [found.name for found in target.rglob("*")] == ["inner", "new"]
+    assert not leftovers(tmp_path)
 
 
 LIMITED = """

@@ -139,6 +139,7 @@ FILES = {
         ("variants recipe.yaml", "variants recipe.yaml --check"),
     ),
     "image": File("image.png", ("graft base.pt --at neck --image image.png -o out.pt",)),
+    "export": File("graft.onnx", ("inspect graft.onnx",)),
     "images": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
     "costs": File("cache/costs/*.json", ("results recipe.yaml", "variants recipe.yaml --costs --dry-run"), unsaid=True),
 }
@@ -225,6 +226,20 @@ BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
+def onnx(record: str) -> bytes:
+    """An ONNX file without a network that says this of itself."""
+    texts = b"".join(bytes([tag]) + sized(text.encode()) for tag, text in ((0x0A, "lska_surgeon"), (0x12, record)))
+    return b"\x08\x0a\x72" + sized(texts)
+
+
+def sized(data: bytes) -> bytes:
+    """Bytes behind their number, as protobuf has it."""
+    size, number = len(data), b""
+    while size > 0x7F:
+        number, size = number + bytes([size & 0x7F | 0x80]), size >> 7
+    return number + bytes([size]) + data
+
+
 def running(at: Path, marker: Path) -> None:
     """A checkpoint that would run a command when it is loaded."""
     write_zip(at, pickle_of(call(name("os.system"), text(f"touch {marker}"))))
@@ -281,6 +296,12 @@ ATTACKS = {
     ),
     "two documents": Attack(("model",), content("nc: 80\n---\nnc: 1\n"), None),
     "a zip": Attack(("model",), content(b"PK\x03\x04\nnc: 1\n\tx\n"), None),
+    # Records in exported files.
+    "a graph without an end": Attack(("export",), content(b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), "is damaged"),
+    "a number without an end": Attack(("export",), content(b"\xff" * 100_000), "is damaged"),
+    "many fields": Attack(("export",), content(b"\x08\x00" * 100_000), "is damaged"),
+    "a nested record": Attack(("export",), content(onnx("[" * 100_000)), None),
+    "a record of texts": Attack(("export",), content(onnx('{"lska_surgeon": {"edits": ["x"], "earlier": "x"}}')), None),
     # Tables of epochs.
     "UTF-16": Attack(("epochs",), content("epoch,time,metrics/mAP50-95(B)\n1,1,0.5\n".encode("utf-16"))),
     "Latin-1": Attack(("epochs",), content("epoch,caf\xe9\n".encode("latin-1"))),
@@ -330,6 +351,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("of-model.yaml").write_text(
             "base: model.yaml\nmatrix: {at: neck, k: 7}\nout: 'of/{base}-{k}.yaml'\n", encoding="utf-8"
         )
+        Path("graft.onnx").write_bytes(onnx('{"source": "graft.pt"}'))
         Path("blocks.toml").write_text('[blocks.Mine]\nclass = "mine:Mine"\nlike = "Conv"\n', encoding="utf-8")
         next(Path("shapes/images/train").iterdir()).rename("image.png")
         Path("pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")

@@ -170,7 +170,7 @@ def _is_stride(value: Any) -> bool:
     return is_tensor and bool(((value > 0) & (value <= _LARGEST_STRIDE)).all())
 
 
-def _is_record(value: Any) -> bool:
+def is_record(value: Any) -> bool:
     """What a graft leaves, as far as it is read again; JSON, for it is written as such."""
     if value is None:
         return True
@@ -178,7 +178,7 @@ def _is_record(value: Any) -> bool:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         return False
-    if not isinstance(value, dict) or not _is_record(value.get("earlier")):
+    if not isinstance(value, dict) or not is_record(value.get("earlier")):
         return False
     edits, rows = value.get("edits", []), value.get("inserted", [])
     is_right = isinstance(edits, list) and all(isinstance(edit, dict) for edit in edits)
@@ -190,7 +190,7 @@ def _is_text(value: Any) -> bool:
 
 
 _STRIDE = (_is_stride, f"a tensor of numbers above 0, and of {_LARGEST_STRIDE} at most")
-_RECORD = (_is_record, "the record of a graft")
+_RECORD = (is_record, "the record of a graft")
 _ARGUMENTS = (_is_arguments, "the arguments of a training by name")
 #: What is looked at of the dictionary, of the model's attributes and of each layer's, where it is there.
 _ENTRIES = {"train_args": _ARGUMENTS, "lska_surgeon": _RECORD}

@@ -1,4 +1,4 @@
-"""What an exported file says of itself, read without running or parsing its network; no torch, and no runtime.
+"""What an exported file says of itself, read without its runtime, and without parsing its network.
 
 Ultralytics keeps it as text: in an ONNX file as entries of `metadata_props`, in a TorchScript archive as JSON, before
 a TensorRT engine as JSON, in an MNN file as JSON in its `bizCode`, and in folders as `metadata.yaml`. Assumed hostile:
@@ -56,8 +56,8 @@ class ExportedFile(Result):
     @property
     def surgery(self) -> dict[str, Any] | None:
         """The record of the graft; None without one."""
-        surgery = self.record.get(RECORD)
-        return surgery if isinstance(surgery, dict) else None
+        surgery: dict[str, Any] | None = self.record.get(RECORD)
+        return surgery
 
     def report(self) -> Report:
         """What it says, and the record of its surgery."""
@@ -90,12 +90,18 @@ def read_export(path: Path, runtime: Runtime) -> ExportedFile:
         raise DamagedExportError(f"can't read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
         raise DamagedExportError(f"{path} is no export for {runtime.name}, or is damaged: export it again") from error
-    record: Any = metadata.get(KEY)
+    return ExportedFile(path, runtime.name, metadata, _record(metadata.get(KEY)))
+
+
+def _record(text: Any) -> dict[str, Any]:
+    """Our record; nothing where it is none that we write."""
+    from ..checkpoints.typed import is_record  # here, for it imports torch
+
     try:
-        record = json.loads(record) if isinstance(record, str) else None
+        record = json.loads(text) if isinstance(text, str) else None
+        return record if isinstance(record, dict) and is_record(record.get(RECORD)) else {}
     except (ValueError, RecursionError):
-        record = None
-    return ExportedFile(path, runtime.name, metadata, record if isinstance(record, dict) else {})
+        return {}
 
 
 def _in_folder(path: Path) -> dict[str, Any]:
