@@ -334,30 +334,27 @@ def _padded_by_hand(x: Tensor, of: nn.Conv2d) -> Tensor:
     """What the convolution gives, but for rounding: zeros beside x first, then no padding of the width."""
     height, width = of.padding
     wide = F.pad(x, (width, width))
-    return F.conv2d(wide, of.weight, of.bias, padding=(height, 0), dilation=of.dilation, groups=of.groups)
+    return F.conv2d(wide, of.weight, of.bias, of.stride, (height, 0), of.dilation, of.groups)
 
 
-def _padding_pays(x: Tensor, convolution: nn.Conv2d) -> bool:
+def _padding_pays(x: Tensor, of: nn.Conv2d) -> bool:
     """Whether a convolution of wide padding is faster when that is done by hand: on a CPU, by oneDNN, run at once.
 
     In channels_last oneDNN has another fast convolution, for all that is undilated, and no fast gradient. A graph that
-    is compiled, traced or exported stays as it is written; hooks and substitutes of the convolution are run.
+    is compiled, traced or exported stays as it is written; hooks of the convolution are run, and what others put there.
     """
-    if (
-        convolution.padding[1] <= _FAST_PADDING
-        or type(x) is not Tensor
-        or x.device.type != "cpu"
-        or x.dtype not in _FAST_TYPES
-    ):
+    if type(of) is not nn.Conv2d or of.padding_mode != "zeros" or isinstance(of.padding, str):
         return False
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not torch.backends.mkldnn.is_available():
+    if of.padding[1] <= _FAST_PADDING or type(x) is not Tensor:
         return False
-    of = convolution
-    hooks = of._forward_pre_hooks or of._forward_hooks or of._backward_pre_hooks or of._backward_hooks
-    if hooks or type(of) is not nn.Conv2d:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     channels_last = x.stride(1) == 1
-    return not channels_last or (max(of.dilation) > 1 and not torch.is_grad_enabled())
+    if channels_last and (max(of.dilation) == 1 or torch.is_grad_enabled()):
+        return False
+    if of._forward_pre_hooks or of._forward_hooks or of._backward_pre_hooks or of._backward_hooks:
+        return False
+    return x.device.type == "cpu" and x.dtype in _FAST_TYPES and torch.backends.mkldnn.is_available()
 
 
 class CBAM(conv.CBAM):

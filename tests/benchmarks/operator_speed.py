@@ -8,9 +8,9 @@ Of each operator, at each kernel size, memory format, batch and shape, these tak
 - ours: the operator itself, which chooses between the two;
 - compiled: ours in `torch.compile`, on a GPU or with `--compile`.
 
-A ratio is the median over the turns, and a row has the geometric mean and the worst over its shapes. With `--train` a
-turn is a forward and a backward pass. One thread, unless `--threads` says otherwise; `taskset -c 1 python ...` keeps it
-on one core.
+A ratio is that of the first quartiles of the times, for what else the machine does can only add to them; a row has the
+geometric mean and the worst over its shapes. With `--train` a turn is a forward and a backward pass. One thread, unless
+`--threads` says otherwise; `taskset -c 1 python ...` keeps it on one core.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import itertools
 import platform
 import time
 from collections.abc import Callable, Iterator
-from statistics import geometric_mean, median
+from statistics import geometric_mean
 from typing import Any
 
 import torch
@@ -183,8 +183,7 @@ def rows(asked: argparse.Namespace) -> Iterator[str]:
             left_out += not times
             for form, to in itertools.product(times, ("plain", "paper")):
                 if to in times:
-                    pairs = zip(times[form], times[to])
-                    ratios.setdefault((form, to), []).append(median(mine / other for mine, other in pairs))
+                    ratios.setdefault((form, to), []).append(quartile(times[form]) / quartile(times[to]))
             if asked.each and times:
                 line = ", ".join(f"{form} {ratios[form, 'plain'][-1]:.3f}" for form in times)
                 print(f"  {op} k {k} {dtype} {memory} {batch}x{channels}x{side}x{side}: {line}", flush=True)
@@ -192,6 +191,11 @@ def rows(asked: argparse.Namespace) -> Iterator[str]:
         count = len(ratios.get(("ours", "plain"), ()))
         shapes = f"{count}" + (f" of {count + left_out}" if left_out else "")
         yield f"| {op} | {k} | {dtype} | {memory} | {batch} | {shapes} | {' | '.join(cells)} |"
+
+
+def quartile(times: list[float]) -> float:
+    """The first."""
+    return sorted(times)[len(times) // 4]
 
 
 def cell(ratios: list[float] | None) -> str:

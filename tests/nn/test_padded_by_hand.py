@@ -19,7 +19,7 @@ from lska_surgeon.nn import LSKA, Operator, build_operator
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit"),
-    pytest.mark.filterwarnings("ignore:.*TorchScript-based ONNX"),
+    pytest.mark.filterwarnings("ignore:.*TorchScript-based ONNX", "ignore:The feature will be removed"),
     pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"),
 ]
 DIM = 3
@@ -115,8 +115,21 @@ def test_hooks_and_what_stands_for_a_convolution_are_run() -> None:
         assert seen.pop() is part.conv_spatial_h
         hook.remove()
     assert paddings(part, x) == 1
-    nn.utils.parametrizations.weight_norm(part.conv_spatial_h)
-    assert paddings(part, x) == 0
+    expected = part(x)
+    own = part.conv_spatial_h
+    for other in (nn.Sequential(own), nn.utils.parametrizations.weight_norm(copy.deepcopy(own)), same(own)):
+        part.conv_spatial_h = other
+        assert paddings(part, x) == 0
+        torch.testing.assert_close(part(x), expected)
+    own.padding_mode, part.conv_spatial_h = "replicate", own
+    assert not torch.allclose(part(x), expected)
+
+
+def same(conv: nn.Conv2d) -> nn.Conv2d:
+    """The convolution, its padding told in a word."""
+    other = nn.Conv2d(DIM, DIM, conv.kernel_size, padding="same", dilation=conv.dilation, groups=DIM)
+    other.load_state_dict(conv.state_dict())
+    return other
 
 
 @pytest.mark.parametrize("op", ["lska", "lka-trivial"])
