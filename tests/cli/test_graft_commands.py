@@ -192,4 +192,18 @@ def test_inspect(run: Run, folder: Path) -> None:
     assert found["rows"] == 24
     assert found["globals"]["refused"] == []
     assert found["surgery"] == t.load(folder / "grafted.pt")[RECORD]
+    assert found["merging"] is None
     assert files(folder) == {"things.pt", "grafted.pt"}
+
+
+def test_inspect_tells_what_merging_changes(run: Run, folder: Path) -> None:
+    run("graft", "things.pt", "--at", "sppf@5", "--op", "dilated-reparam", "-o", "grafted.pt", "-q")
+    found = json.loads(run("inspect", "grafted.pt", "--json").out)["merging"]
+    assert found["operators"] == 1
+    assert 0 < found["max_delta"] < 1e-5 * found["max"]
+    expected = f"max |Δ| {found['max_delta']:.1e}, of {found['max']:.3g} that they give for noise"
+    assert f"\nmerging      fuse() merges the kernels of 1 operator: {expected}\n" in run("inspect", "grafted.pt").out
+    broken = t.load(folder / "grafted.pt")
+    del next(operator for _, operator in named_operators(broken["model"].model)).conv0.dilated
+    t.save(folder / "broken.pt", broken)
+    assert run("inspect", "broken.pt").code == 0
