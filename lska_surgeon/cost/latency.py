@@ -308,7 +308,10 @@ def _runtimes_here(
     asked = [runtime_named(name) for name in setting.runtimes] if networks else []
     files = [runtime_of(model) for _, model in models if isinstance(model, Path)]
     if setting.batch > 1 and NCNN in (*asked, *files):
-        raise SurgeonError(f"ncnn crashes at a batch of {setting.batch}: measure it with --batch 1, or leave it out")
+        raise SurgeonError(
+            f"ncnn takes one image at a time: exported for {setting.batch}, it crashes or answers wrongly; "
+            "measure it with --batch 1, or leave it out"
+        )
     on_gpu = device.type != "cpu"
     problems = {one: one.problem(on_gpu=on_gpu, export=True, what=f"runtime {one.name}") for one in asked}
     left_out = tuple(problem for problem in problems.values() if problem)

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..errors import SurgeonError, UnsafeModelError, needs
 from ..files import no_file
-from ..wording import did_you_mean, one_line
+from ..wording import clean, did_you_mean, one_line
 from .build import task_of
 from .environment import import_offline, in_one_line, quiet
 
@@ -322,8 +322,9 @@ def nothing_installed() -> Iterator[None]:
     """
     checks, downloads = import_module("ultralytics.utils.checks"), import_module("ultralytics.utils.downloads")
 
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise SurgeonError("this would download what is missing: install it first, since nothing is downloaded for you")
+    def refuse(what: Any = "", *args: Any, **kwargs: Any) -> Any:
+        name = clean(os.path.basename(str(what or kwargs.get("url", "a file"))), 60)
+        raise SurgeonError(f"this would download {name}: have it here first, since nothing is downloaded for you")
 
     patches: list[_Patch] = [(checks, "AUTOINSTALL", False)]
     for name in ("safe_download", "attempt_download_asset"):

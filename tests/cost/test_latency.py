@@ -258,7 +258,8 @@ def test_what_is_not_here_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.
     result = surgeon("latency", path, "--runtime", "torch,ncnn", "--batch", "1,2")
     assert (result.exit_code, result.output) == (
         2,
-        "Error: ncnn crashes at a batch of 2: measure it with --batch 1, or leave it out\n",
+        "Error: ncnn takes one image at a time: exported for 2, it crashes or answers wrongly; "
+        "measure it with --batch 1, or leave it out\n",
     )
 
 
