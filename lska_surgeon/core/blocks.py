@@ -41,6 +41,7 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 #         it can't be told.
 # gives   what it gives, where that is not one feature map.
 # model   for an output layer, the task model that holds it; scaled, which of its arguments is a width that is scaled.
+# levels  for an output layer, how many it reads, where it takes no other number.
 # heads   which of its arguments is a number of attention heads that is scaled, with the width before it.
 # op      the operator that a row of it is; `other` where its arguments say which.
 # holds   the operator that a row of it is, where that is not one of the paper's: cbam, timm (any of timm's), gated.
@@ -114,12 +115,12 @@ nn.AvgPool2d       other    args[1]   drawn=conv new=s,s
 
 Detect             output   -         model=DetectionModel new=nc
 WorldDetect        output   -         model=WorldModel is=text
-YOLOEDetect        output   -         model=YOLOEModel
+YOLOEDetect        output   -         model=YOLOEModel levels=3
 v10Detect          output   -         model=DetectionModel new=nc
 Segment            output   -         model=SegmentationModel scaled=2 new=nc,32,256
 Segment26          output   -         model=SegmentationModel scaled=2 new=nc,32,256
-YOLOESegment       output   -         model=YOLOESegModel scaled=2
-YOLOESegment26     output   -         model=YOLOESegModel scaled=2
+YOLOESegment       output   -         model=YOLOESegModel scaled=2 levels=3
+YOLOESegment26     output   -         model=YOLOESegModel scaled=2 levels=3
 Pose               output   -         model=PoseModel new=nc,kpt_shape
 Pose26             output   -         model=PoseModel new=nc,kpt_shape
 OBB                output   -         model=OBBModel new=nc,1
@@ -400,6 +401,7 @@ class Block:
         letters: groups of scales that Ultralytics builds alike, where it builds the block by letter.
         model: the task model that an output layer belongs to.
         scaled: which argument is a width that is scaled, for output layers that have one.
+        levels: how many maps an output layer reads that takes no other number of them.
         heads: which argument is a number of heads that is scaled, with the width before it.
         op: the operator that a row of it is, "other" where its arguments say which; None for other rows.
         handwritten: whether it is a name that people gave to an operator or a host.
@@ -428,6 +430,7 @@ class Block:
     letters: tuple[str, ...] = ()
     model: str | None = None
     scaled: int | None = None
+    levels: int | None = None
     heads: int | None = None
     op: str | None = None
     handwritten: bool = False
@@ -674,6 +677,7 @@ def _stock() -> Iterator[Block]:
             letters=() if letters == "-" else tuple(letters.split(",")),
             model=more.get("model"),
             scaled=int(more["scaled"]) if "scaled" in more else None,
+            levels=int(more["levels"]) if "levels" in more else None,
             heads=int(more["heads"]) if "heads" in more else None,
             op=more.get("op"),
             other=more.get("holds"),

@@ -58,7 +58,7 @@ def drop_levels(model: ShapedGraph, levels: Sequence[str]) -> Rewrite:
     kept = [steps.by_stride[stride] for stride in steps.strides if stride not in gone]
     if not kept:
         raise PositionError(f"the output layer reads {', '.join(steps.names)}: at least one of them has to stay")
-    return _with_outputs(model.graph, [layer.index for layer in model.graph], kept, {})
+    return refuse_unbuildable(model, _with_outputs(model.graph, [layer.index for layer in model.graph], kept, {}))
 
 
 def _stride_of(level: str) -> float:

@@ -40,7 +40,12 @@ class ShapedGraph(NamedTuple):
 
 
 def replace_rows(
-    model: ShapedGraph, spans: Sequence[range], by: str, args: str | None = None, repeats: int | None = None
+    model: ShapedGraph,
+    spans: Sequence[range],
+    by: str,
+    args: str | None = None,
+    repeats: int | None = None,
+    places: int | None = None,
 ) -> Rewrite:
     """Put one row of a block in the place of each span of rows.
 
@@ -50,6 +55,7 @@ def replace_rows(
         by: the block.
         args: its arguments, in the words of `Block.new_args`; None takes those of the table.
         repeats: its repeats; None takes those of the row that was there, where the block repeats its inner blocks.
+        places: how many arguments a custom module's class takes, where that is known.
 
     Raises:
         MisfitError: the block is not known, or does not do what these rows do.
@@ -69,7 +75,7 @@ def replace_rows(
     for layer in graph:
         span = next((span for span in spans if span.start == layer.index), None)
         if span is not None:
-            made[span.start] = _new_row(model, span, block, args, repeats, now)
+            made[span.start] = _new_row(model, span, block, args, repeats, places, now)
             rows.append(made[span.start])
         elif layer.index not in inside:
             rows.append(layer.index)
@@ -154,6 +160,7 @@ def _new_row(
     block: Block,
     args: str | None,
     repeats: int | None,
+    places: int | None,
     now: Callable[[int], Ref],
 ) -> NewRow:
     graph = model.graph
@@ -176,7 +183,7 @@ def _new_row(
     if template is None:
         if block.new_args is None and not _needs_no_arguments(block) and block.width != "scaled":
             raise MisfitError(f"what {block.name} is given is not known: say it with --args, such as --args 'w,3,2'")
-        template = _template(block, first) if block.new_args is None else block.new_args[first.section == SECTIONS[1]]
+        template = _template(block, first, places)
     words = _Words(model, span, before.channels, width)
     row = tuple(words.value(word) for word in words_of(template))
     count = max(graph[index].repeats for index in span) if block.takes_repeats else 1
@@ -186,11 +193,24 @@ def _new_row(
     return NewRow(first.section, sources, count, block.name, row, span.start)
 
 
-def _template(block: Block, first: Layer) -> str:
-    """What a custom module is given: what its like is, or nothing."""
-    if block.width == "scaled":
-        return "w"
-    return "1" if block.width == "sum" else ""
+def _template(block: Block, first: Layer, places: int | None) -> str:
+    """What a block is given where nobody says it.
+
+    A custom module gets what its like is given: as much as its class takes, and the width alone where it has a stride
+    of its own; or nothing where its declaration says what a row without arguments stands for.
+    """
+    usual = {"scaled": "w", "sum": "1"}.get(block.width, "")
+    template = block.new_args[first.section == SECTIONS[1]] if block.new_args else usual
+    if block.custom is None:
+        return template
+    if block.width != "scaled":
+        own = places is not None and places <= block.custom.channels_first
+        return "" if block.custom.args or own else template
+    words = [*words_of(template)]
+    if block.custom.stride is not None:
+        return words[0]
+    taken = 1 + block.takes_repeats  # the source's width, and the repeats
+    return ",".join(words if places is None else words[: max(places - taken, 1)])
 
 
 def _needs_no_arguments(block: Block) -> bool:
@@ -205,6 +225,14 @@ def _before(model: ShapedGraph, layer: Layer) -> Shape:
 
 def _refuse_span(model: ShapedGraph, span: range) -> None:
     graph = model.graph
+    for index in (span[0], span[-1]):
+        several = next((x for x in (index, *graph[index].sources) if x != IMAGE and graph[x].kind.gives_a_list), None)
+        if several is not None:
+            what = "gives" if several == index else f"reads {model.named(several)}, which gives"
+            raise MisfitError(
+                f"{model.named(index)} {what} {graph[several].kind.gives}, not one feature map: no block can take its "
+                "place; --at backbone --by MODEL.yaml replaces a whole backbone"
+            )
     for index in span:
         outside = [consumer for consumer in graph.consumers(index) if consumer not in span]
         if index != span[-1] and outside:
@@ -246,7 +274,7 @@ class _Words:
 
     def value(self, word: str) -> Any:
         """What stands in the row for a word."""
-        scaled = re.fullmatch(r"(\d*)([wW])(?:/(\d+))?", word)
+        scaled = re.fullmatch(r"(\d{0,5})([wW])(?:/0*([1-9]\d{0,4}))?", word)
         if scaled:
             times, divided = int(scaled[1] or 1), int(scaled[3] or 1)
             width = self._number() if scaled[2] == "w" else self._needed()
@@ -387,6 +415,10 @@ def refuse_unbuildable(model: ShapedGraph, rewrite: Rewrite) -> Rewrite:
     for layer in rewrite.after:
         read = [after[source] for source in layer.sources if source != IMAGE]
         kind, here = layer.kind, f"row {layer.index} ({layer.block})"
+        if kind.levels is not None and len(layer.raw_sources) != kind.levels:
+            raise MisfitError(
+                f"{here} would read {len(layer.raw_sources)} levels, and takes {kind.levels} and no other"
+            )
         if kind.is_fusion and len({one.stride for one in read} - {None}) > 1:
             found = ", ".join(f"{source} ({after[source].stride:g})" for source in layer.sources if source != IMAGE)
             raise MisfitError(f"{here} would join maps of several strides: {found}")

@@ -20,7 +20,7 @@ from ..errors import DeclarationError
 from ..files import no_file, read_within
 from ..installed.imports import forgotten_imports, import_problems
 from ..wording import clean, few
-from .find import LIKES, name_problem
+from .find import LIKES, name_problem, split_target
 from .guess import WIDTH, WIDTH_OUT, like_by_name, names_attention
 
 #: Ultralytics' own largest module has a tenth of it; Python's parser takes a hundred times as much memory.
@@ -125,6 +125,23 @@ def forgotten_width(path: Path, name: str) -> str | None:
     except DeclarationError:
         return None
     return next((note for note in notes if note.startswith(f"{name} ")), None)
+
+
+def places_of(module: CustomModule, folder: Path) -> int | None:
+    """How many arguments the class of a declaration takes by their places; None where its file does not tell.
+
+    Args:
+        module: the declaration.
+        folder: what its paths are relative to.
+    """
+    place, name = split_target(module.target)
+    path = folder / (place if place.endswith(".py") else f"{place.replace('.', '/')}.py")
+    if not path.is_file():
+        return None
+    try:
+        return _Classes(_parsed(path), path).places(name)
+    except DeclarationError:  # whoever builds it says why
+        return None
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -296,6 +313,11 @@ class _Classes:
         names = [*method.args.posonlyargs, *method.args.args][1:]
         without = len(names) - len(method.args.defaults)
         return [Parameter(one.arg, at >= without) for at, one in enumerate(names)]
+
+    def places(self, name: str) -> int | None:
+        """How many arguments a constructor takes by their places; None for any number, and where it is not here."""
+        method = self._method(name, "__init__") if name in self.classes else None
+        return None if method is None or method.args.vararg else len(self._parameters(name))
 
     def _is_width(self, name: str, at: int) -> bool:
         """Whether a parameter is the width of what the class reads: by its name, its use, or for want of another."""

@@ -299,7 +299,13 @@ def _rewrite(
             raise MisfitError(f"{change.by} is a model, whose backbone can be taken: --at backbone, not {change.at}")
         rewrite = swap_backbone(built, _donor(model, change.by, features))
         return rewrite, _stages_of(rewrite, model), None
-    rewrite = replace_rows(built, rows_at(change.at, *built[:2]), change.by, change.args, change.repeats)
+    places, path = None, model.blocks.declarations.path
+    module = model.blocks.custom(change.by)
+    if module is not None and path is not None:
+        from ..declarations.scan import places_of  # here, for only custom modules need it
+
+        places = places_of(module, path.parent)
+    rewrite = replace_rows(built, rows_at(change.at, *built[:2]), change.by, change.args, change.repeats, places)
     needs_keypoints = any("kpt_shape" in layer.args for layer in rewrite.after)
     return rewrite, {}, ("kpt_shape", "[17, 3]") if needs_keypoints else None
 

@@ -1,4 +1,4 @@
-"""What of a trained network goes into an edited one: twelve edits of five families, grafted and trained for an epoch.
+"""What of a trained network goes into an edited one: thirteen edits of five families, grafted and trained for an epoch.
 
 Run by hand; it takes some ten minutes on two cores, and goes on where it was stopped. It prints the table of
 docs/replace.md:
@@ -41,6 +41,7 @@ EDITS: dict[str, Any] = {
     "down: SCDown": lambda base: ls.replace(base, "down", by="SCDown"),
     "up: ConvTranspose2d": lambda base: ls.replace(base, "up", by="nn.ConvTranspose2d"),
     "fusion: weighted": lambda base: ls.replace(base, "fusion", by="WeightedConcat"),
+    "fusion: weighted sum": lambda base: ls.replace(base, "fusion", by="WeightedSum"),
     "pool: SPPELAN": lambda base: ls.replace(base, "pool", by="SPPELAN"),
     "backbone of another": lambda base: ls.replace(base, "backbone", by=f"{OTHER[base[:-5]]}.yaml"),
     "+ P2": lambda base: ls.levels(base, add="p2"),
@@ -64,8 +65,31 @@ class WeightedConcat(nn.Module):
     def forward(self, x):
         weight = self.w.relu() / (self.w.relu().sum() + 1e-4) * 2
         return torch.cat([weight[at] * one for at, one in enumerate(x)], self.d)
+
+
+class WeightedSum(nn.Module):
+    """A weighted sum of its sources behind 1x1 convolutions, as in BiFPN; half as wide as a Concat of them."""
+
+    def __init__(self, widths):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(len(widths)))
+        self.reduce = nn.ModuleList(nn.Conv2d(width, sum(widths) // 2, 1) for width in widths)
+
+    def forward(self, x):
+        weight = self.w.relu() / (self.w.relu().sum() + 1e-4)
+        return sum(weight[at] * reduce(one) for at, (reduce, one) in enumerate(zip(self.reduce, x)))
 '''
-DECLARED = '[blocks.WeightedConcat]\nclass = "fusion.py:WeightedConcat"\nlike = "Concat"\n'
+DECLARED = """
+[blocks.WeightedConcat]
+class = "fusion.py:WeightedConcat"
+like = "Concat"
+
+[blocks.WeightedSum]
+class = "fusion.py:WeightedSum"
+like = "Concat"
+channels = "first"
+width = "c/2"
+"""
 
 
 def trained(family: str, data: Path) -> Path:

@@ -176,6 +176,7 @@ ERRORS = [
     ),
     ("replace yolov8s.yaml --at neck --by C3 --args w,(", "can't read '(' in --args: write numbers, words and lists"),
     ("replace yolov8s.yaml --at neck --by C3 --args w,os.system(1)", "can't read 'os.system(1)' in --args"),
+    ("replace yolov8s.yaml --at neck --by C3 --args w/0", "can't read 'w/0' in --args"),
     ("replace yolov8s.yaml --at neck --by C3 --repeats 0", "--repeats 0 is out of range: a row has 1 to 1000"),
     (
         "replace yolov8s.yaml --at 1 --by Conv --repeats 6",
@@ -203,7 +204,9 @@ ERRORS = [
     ("levels yolov8s.yaml --add p7", "p7 is not next to p3, p4, p5: add p2 or p6"),
     ("levels yolov8s.yaml --drop p2", "yolov8s.yaml has no p2: its output layer reads p3, p4, p5"),
     ("levels yolov8s.yaml --add four", "no pyramid level 'four': write p2, p3, ... p7"),
+    ("levels yoloe-11s.yaml --drop p3", "row 23 (YOLOEDetect) would read 2 levels, and takes 3 and no other"),
     ("levels yolov8s-cls.yaml --add p2", "are no pyramid levels of known, different strides"),
+    ("replace yolo11-cls-resnet18.yaml --at stem --by C2PSA", "row 0 (TorchVision) gives a model's features, not one"),
     ("remove yolov8s.yaml --at 7", "row 7 (Conv) makes 512 channels at stride 32 of 256 channels at stride 16"),
     ("remove yolov8s.yaml --at head", "row 22 (Detect) is the output layer: only a row that keeps"),
 ]
@@ -226,6 +229,72 @@ def test_a_block_of_a_fork(tmp_path: Path) -> None:
     assert fork.run("check", "mine.yaml", "--build", cwd=tmp_path).returncode == 0
     done = fork.run("replace", "yolov8n.yaml", "--at", "neck", "--by", "Twise", "-o", "other.yaml", cwd=tmp_path)
     assert (done.returncode, "no block 'Twise' is known" in done.stderr) == (2, True)
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Stem(nn.Module):
+    def __init__(self, c1, c2, k=3):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(c1, c2, k, 2, k // 2), nn.Conv2d(c2, c2, k, 2, k // 2)
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class Sum(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(len(widths)))
+        self.reduce = nn.ModuleList(nn.Conv2d(width, sum(widths) // 2, 1) for width in widths)
+
+    def forward(self, x):
+        return sum(self.w[at] * reduce(one) for at, (reduce, one) in enumerate(zip(self.reduce, x)))
+
+
+class Mine(nn.Module):
+    def __init__(self, c1, c2, n=1):
+        super().__init__()
+        self.m = nn.Conv2d(c1, c2, 1)
+
+    def forward(self, x):
+        return self.m(x)
+"""
+DECLARED = """
+[blocks.Stem]
+class = "own.py:Stem"
+like = "Conv"
+stride = 4
+
+[blocks.Sum]
+class = "own.py:Sum"
+like = "Concat"
+channels = "first"
+width = "c/2"
+
+[blocks.Mine]
+class = "own.py:Mine"
+like = "C2f"
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "by", "rows"),
+    [
+        ("0-1", "Stem", {0: (128,)}),  # neither kernel size nor stride
+        ("fusion", "Sum", {11: (), 14: (), 17: (), 20: ()}),  # not Concat's dimension
+        ("block:p3", "Mine", {4: (256,), 15: (256,)}),  # not C2f's shortcut
+    ],
+)
+def test_a_block_of_ones_own_gets_what_its_class_takes(at: str, by: str, rows: dict[int, Any], tmp_path: Path) -> None:
+    Path("own.py").write_text(OWN, encoding="utf-8")
+    Path("lska-surgeon.toml").write_text(DECLARED, encoding="utf-8")
+    edit = ls.replace("yolov8n.yaml", at, by=by, output="own-yolov8n.yaml")
+    assert {index: edit.variant.graph[index].args for index in edit.new_rows} == rows
+    assert ls.check(edit.write(), build=True).findings == ()
 
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
