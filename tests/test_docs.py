@@ -33,6 +33,7 @@ from lska_surgeon.modelfile.sources import stock_models, without_scale
 from lska_surgeon.nn import named_operators
 from lska_surgeon.recipes.recipe import read_recipe
 from lska_surgeon.yolo.build import build
+from lska_surgeon.yolo.exported import RUNTIMES
 from lska_surgeon.yolo.trial import REFUSED, STEPS, UNABLE
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +45,8 @@ TRANSLATED = ["README.md", *(page for page in PAGES if (ROOT / page.replace(".md
 QUICK = ["device=cpu", "workers=0", "plots=False", "imgsz=64", "batch=2", "exist_ok=True"]
 _FENCE = re.compile(r"((?:^<!-- [^\n]*-->\n)*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BRINGS = re.compile(r"^<!-- (?:the tests bring|测试自带): (.*?) -->$", re.MULTILINE)
+#: Runtimes of exported networks, without which a block is passed over; the tests' extra brings those.
+_NEEDS = re.compile(r"^<!-- needs: (.*?) -->$", re.MULTILINE)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d.,]*(?![\w])")
 
 
@@ -123,7 +126,8 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: 
     fork = make_fork(tmp_path / "fork", "own") if "fork" in brought else None
     space: dict[str, object] = {}
     for comments, language, body in _FENCE.findall(text):
-        if "<!-- not run: " in comments:
+        needed = [name for names in _NEEDS.findall(comments) for name in names.split()]
+        if "<!-- not run: " in comments or any(RUNTIMES[name].problem(export=True) for name in needed):
             continue
         if language == "bash":
             for words in commands(body):
