@@ -33,11 +33,14 @@ from typing import Any
 import pytest
 from click.testing import Result
 from support.ablations import RECIPE, experiment, spread
+from support.forks import Fork, make_fork
 from support.hostile import call, name, pickle_of, text, write_zip
 from support.shapes import NETWORK, surgeon, write_checkpoint
 
 from lska_surgeon.ablation.outcomes import keep_latencies
 from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.core.installed_parser import InstalledParser, _seal
+from lska_surgeon.installed.names import tasks_in
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have no named pipes, and no alarm")
 
@@ -142,6 +145,7 @@ FILES = {
     "export": File("graft.onnx", ("inspect graft.onnx",)),
     "images": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
     "costs": File("cache/costs/*.json", ("results recipe.yaml", "variants recipe.yaml --costs --dry-run"), unsaid=True),
+    "readings": File("cache/readings/*", (), unsaid=True),  # of a fork: it has a test of its own
 }
 ALL = tuple(FILES)
 
@@ -217,6 +221,17 @@ def to_all(change: Callable[[Any], Any]) -> Put:
     return changed(lambda value: value.update({key: change(part) for key, part in value.items()}))
 
 
+def sealed(change: Callable[[list[str]], Any], name: str = "") -> Put:
+    """What is read of a fork, with a change of its lines and the seal that goes with it, or with another name."""
+
+    def put(at: Path, marker: Path) -> None:
+        _, *lines = at.read_text(encoding="utf-8").splitlines()
+        text = "\n".join(change(lines))
+        at.write_text(f"{_seal(at.with_name(name or at.name), text)}\n{text}", encoding="utf-8")
+
+    return put
+
+
 OWN = ("cell", "latencies", "index", "costs")
 #: Of the others, what is no file is as good as nothing, and so is a link that leads nowhere; nothing is said of it.
 NAMED = but("images", "weights")
@@ -257,16 +272,16 @@ ATTACKS = {
     # What would run code; `cli/test_hostile_files.py` has more of these.
     "code in a pickle": Attack(("checkpoint", "weights"), running, "os.system"),
     # Records that are damaged, or of somebody else's making.
-    "nothing": Attack(OWN, content("")),
-    "half": Attack(OWN, half),
-    "other bytes": Attack(OWN, content(b"\xff\xfe{\x00}\x00")),
-    "a list": Attack(OWN, content("[1]")),
+    "nothing": Attack((*OWN, "readings"), content("")),
+    "half": Attack((*OWN, "readings"), half),
+    "other bytes": Attack((*OWN, "readings"), content(b"\xff\xfe{\x00}\x00")),
+    "a list": Attack((*OWN, "readings"), content("[1]")),
     "no keys": Attack(OWN, content("{}")),
-    "nested lists": Attack(OWN, content("[" * 100_000)),
-    "nested mappings": Attack(OWN, content('{"schema":' * 100_000)),
+    "nested lists": Attack((*OWN, "readings"), content("[" * 100_000)),
+    "nested mappings": Attack((*OWN, "readings"), content('{"schema":' * 100_000)),
     "nested value": Attack(OWN, changed(lambda value: value.update(more=nested(900)))),
     "no number": Attack(OWN, changed(lambda value: value.update(more=[math.nan]))),
-    "endless number": Attack(OWN, content('{"schema": 1, "params": 1e400, "macs": 1}')),
+    "endless number": Attack((*OWN, "readings"), content('{"schema": 1, "params": 1e400, "macs": 1}')),
     "long number": Attack(OWN, content(f'{{"schema": 1, "params": {"9" * 5000}, "macs": 1}}')),
     "another release's": Attack(("cell", "latencies", "index"), changed(lambda value: value.update(schema=99))),
     "texts": Attack(OWN, to_all(lambda value: "x")),
@@ -287,6 +302,20 @@ ATTACKS = {
     "notes of lists": Attack(("cell",), changed(lambda value: value.update(notes={"early stop": ["a"]}))),
     "attempts of texts": Attack(("cell",), changed(lambda value: value.update(attempts="many"))),
     "endless attempt": Attack(("cell",), changed(lambda value: value.update(attempts=[{"seconds": math.inf}]))),
+    "other numbers": Attack(("readings",), lambda at, marker: at.write_bytes(at.read_bytes().replace(b"32", b"48"))),
+    "another fork's": Attack(("readings",), sealed(lambda lines: [x.replace("32", "48") for x in lines], "another")),
+    "answers of words": Attack(
+        ("readings",), sealed(lambda lines: [lines[0], *(f'{x.split()[0]} "x"' for x in lines[1:])])
+    ),
+    "answers of rows": Attack(
+        ("readings",), sealed(lambda lines: [lines[0], *(f"{x.split()[0]} [[[1]]]" for x in lines[1:])])
+    ),
+    "answers of nothing": Attack(("readings",), sealed(lambda lines: [lines[0], *(x.split()[0] for x in lines[1:])])),
+    "nested answers": Attack(
+        ("readings",), sealed(lambda lines: [lines[0], *(f"{x.split()[0]} {'[' * 99_999}" for x in lines[1:])])
+    ),
+    "files of lists": Attack(("readings",), sealed(lambda lines: ['{"files": [1], "missing": 5}', *lines[1:]])),
+    "a head of texts": Attack(("readings",), sealed(lambda lines: ["[]", *lines[1:]])),
     # YAML in another encoding, or none at all.
     "a model in UTF-16": Attack(
         ("model", "recipe"), recoded("utf-16"), "is UTF-16, and has to be UTF-8: save it as UTF-8"
@@ -453,3 +482,37 @@ def test_a_hostile_file_is_refused_or_passed_over(
     elif attack.says is not None:
         named = [line for line in result.output.splitlines() if Path(file.at).name in line]
         assert any(re.search(attack.says, line) for line in named), result.output
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Fork:
+    return make_fork(tmp_path_factory.mktemp("hostile") / "fork", "branch")
+
+
+@pytest.mark.parametrize("called", [called for called, attack in ATTACKS.items() if "readings" in attack.kinds])
+def test_what_is_kept_of_a_fork_is_passed_over(
+    called: str, fork: Fork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    tasks = tasks_in(fork.package / "nn" / "tasks.py")
+    assert tasks is not None
+    model = {"nc": 2, "backbone": [[-1, 1, "Conv", [32, 3, 2]], [-1, 1, "Scan", [5]]], "head": []}
+
+    def asked(parser: InstalledParser) -> tuple[object, ...]:
+        layers = parser.layers(model, 3, {}, {})
+        return layers, parser.block("Scan"), parser.block("Conv"), parser.has("Scan"), parser.scale_numbers
+
+    first, marker = InstalledParser(tasks), tmp_path / "marker"
+    answers = asked(first)
+    first.keep()
+    (at,) = tmp_path.glob(FILES["readings"].at)
+    ATTACKS[called].put(at, marker)
+    before = everything(tmp_path)
+    with within_bounds():
+        again = InstalledParser(tasks)
+        assert asked(again) == answers
+        again.keep()
+    changed = [path for path, state in everything(tmp_path).items() if before.get(path) != state]
+    assert {*changed} <= {str(at)}, "written outside"
+    assert not marker.exists()

@@ -13,7 +13,7 @@ from ..core.alignment import is_width
 from ..core.attention import read_attention
 from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
 from ..core.graph import IMAGE, Layer, yolov5_problem
-from ..core.installed_parser import parser_here
+from ..core.installed_parser import of_kind, parser_here
 from ..errors import KernelError
 from ..installed.names import constructor, is_installed, of_installed
 from ..modelfile.document import BAD_ROW, format_value
@@ -323,7 +323,8 @@ def _fault(block: str, given: int, letter: str | None) -> str | None:
     parser = parser_here() if "." not in block else None
     if parser is None:
         return _read_fault(block, given, letter)
-    found: str | None = parser.kept(f"fault {block} {given} {letter}", lambda: _read_fault(block, given, letter))
+    question, kind = f"fault {block} {given} {letter}", of_kind(str, type(None))
+    found: str | None = parser.kept(question, lambda: _read_fault(block, given, letter), kind)
     return found
 
 

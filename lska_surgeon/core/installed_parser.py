@@ -110,10 +110,11 @@ class InstalledParser:
         except (ValueError, RecursionError):  # numbers of thousands of digits make no network
             return None
         functions = {at: function for at, (_, function) in changed.items()}
-        found = self.kept(asked, lambda: self._layers(model, channels, told, functions))
-        return None if found is None else tuple(ParsedLayer(*_tuples(one)) for one in found)
+        found: tuple[ParsedLayer, ...] | None
+        found = self.kept(asked, lambda: self._layers(model, channels, told, functions), _layers_in)
+        return found
 
-    def _layers(self, model: Mapping[str, Any], channels: int, told: Any, changed: Any) -> list[Any] | None:
+    def _layers(self, model: Mapping[str, Any], channels: int, told: Any, changed: Any) -> list[ParsedLayer] | None:
         rows = self.rows(model, channels, told, changed)
         return None if rows is None else [_layer(row) for row in rows]
 
@@ -125,8 +126,8 @@ class InstalledParser:
 
     def block(self, name: str) -> BlockReading | None:
         """What is known of a block that a row names; None where the parser has no class or function of that name."""
-        found = self.kept(f"block {name}", lambda: self._block(name))
-        return None if found is None else BlockReading(*_tuples(found))
+        found: BlockReading | None = self.kept(f"block {name}", lambda: self._block(name), _reading_in)
+        return found
 
     def _block(self, name: str) -> BlockReading | None:
         from ..installed.facts import facts_of
@@ -154,12 +155,14 @@ class InstalledParser:
 
     def has(self, name: str) -> bool:
         """Whether a row may name a block so, for the parser finds that name."""
-        return bool(self.kept(f"has {name}", lambda: self.tasks.has(name)))
+        found: bool = self.kept(f"has {name}", lambda: self.tasks.has(name), of_kind(bool))
+        return found
 
     @property
     def scale_numbers(self) -> tuple[str, ...]:
         """What it calls the numbers of a scale, in order; as every release does where it does not say."""
-        return tuple(self.kept("scales", self._scale_numbers))
+        found: tuple[str, ...] = self.kept("scales", self._scale_numbers, words_in)
+        return found
 
     def _scale_numbers(self) -> Sequence[str]:
         found = re.search(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[", self.tasks.file.text)
@@ -167,21 +170,27 @@ class InstalledParser:
 
     # What is kept.
 
-    def kept(self, question: str, ask: Callable[[], Any]) -> Any:
-        """The answer to a question on its source, which JSON can say; asked where nobody has before."""
+    def kept(self, question: str, ask: Callable[[], Any], made: Callable[[Any], Any]) -> Any:
+        """The answer to a question on its source, asked where nobody has before.
+
+        Args:
+            question: the question.
+            ask: gives the answer, which JSON can say.
+            made: makes the answer of what JSON says; a TypeError where it is none.
+        """
         key = _short(question)
         if key in self._answers:
             return self._answers[key]
         if key in self._before.answers:
-            with suppress(ValueError, RecursionError):  # somebody has written it anew
-                self._answers[key] = _json().loads(self._before.answers[key])
+            with suppress(ValueError, TypeError, RecursionError):  # somebody has written it anew
+                self._answers[key] = made(_json().loads(self._before.answers[key]))
                 return self._answers[key]
         if len(self._answers) >= _MOST:
             self._answers.clear()
-        self._answers[key] = ask()
+        self._answers[key] = made(ask())
         if not self._is_changed:
             self._is_changed = True
-            atexit.register(self._save)
+            atexit.register(self.keep)
         return self._answers[key]
 
     @cached_property
@@ -202,8 +211,9 @@ class InstalledParser:
                     return _KeptAnswers(dict(line.split(" ", 1) for line in answers), files, missing)
         return _KeptAnswers({}, {}, [])
 
-    def _save(self) -> None:
-        if self._path is None:
+    def keep(self) -> None:
+        """Write what was asked for who comes later; a process that asks does so when it ends."""
+        if self._path is None or self._path.is_symlink():  # this package makes none
             return
         before, read, json = self._before, self.tasks.files, _json()
         about = {
@@ -262,9 +272,45 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) else None
 
 
-def _tuples(values: Iterable[Any]) -> Iterable[Any]:
-    """What JSON has as lists, as tuples."""
-    return (tuple(value) if isinstance(value, list) else value for value in values)
+def of_kind(*kinds: type) -> Callable[[Any], Any]:
+    """Takes an answer that is of one of these kinds; a TypeError is any other."""
+
+    def made(found: Any) -> Any:
+        if not isinstance(found, kinds):
+            raise TypeError
+        return found
+
+    return made
+
+
+_listed, _word = of_kind(list, tuple), of_kind(str)
+
+
+def words_in(found: Any) -> tuple[str, ...]:
+    """Takes an answer that is a list of words; a TypeError is any other."""
+    return tuple(map(_word, _listed(found)))
+
+
+def _layers_in(found: Any) -> tuple[ParsedLayer, ...] | None:
+    return None if found is None else tuple(ParsedLayer(*_tuples(one, ParsedLayer(None))) for one in _listed(found))
+
+
+def _reading_in(found: Any) -> BlockReading | None:
+    return None if found is None else BlockReading(*_tuples(found, BlockReading()))
+
+
+def _tuples(values: Any, like: tuple[Any, ...]) -> Iterable[Any]:
+    """What JSON has as lists, as tuples, where it is like the values of another one.
+
+    Raises:
+        TypeError: it is not.
+    """
+    found = [tuple(value) if isinstance(value, list) else value for value in _listed(values)]
+    if len(found) != len(like) or any(
+        not isinstance(value, type(other)) for value, other in zip(found, like) if None not in (value, other)
+    ):
+        raise TypeError
+    return found
 
 
 def _short(text: str) -> str:

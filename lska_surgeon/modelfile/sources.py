@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..core.installed_parser import parser_here
+from ..core.installed_parser import parser_here, words_in
 from ..errors import CheckpointError, DocumentError
 from ..files import no_file
 from ..installed.package import NAME, Package, installed_package, root_of
@@ -112,7 +112,7 @@ def _released(fork: Package, models: tuple[tuple[str, Path], ...]) -> Mapping[st
 
     parser = parser_here()
     stamps = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in models]
-    names = parser.kept(f"released {stamps}", ask) if parser else ask()
+    names = parser.kept(f"released {stamps}", ask, words_in) if parser else ask()
     return {name: path for name, path in models if name in names}
 
 
