@@ -13,6 +13,7 @@ from ..core.blocks import (
     PRIVATE,
     STOCK,
     VERBATIM,
+    Block,
     BlockTable,
     CustomModule,
     Declarations,
@@ -27,7 +28,7 @@ from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
 from ..wording import clean, few, printable
-from .known import is_unknown, known_blocks
+from .known import blocks_of_fork, is_unknown, known_blocks
 
 _MOST_USERS = 3
 _SAYS = dict(zip(VERBATIM, ("keeps its source's width", "joins maps of one width", "joins maps, widths added up")))
@@ -134,6 +135,7 @@ class Inventory(Result):
                 (block.name, "lska-surgeon", "attention" if block.is_operator else block.plain, "lska_surgeon.nn")
                 for block in ours
             ),
+            *((block.name, "fork", _like_of_fork(block), where) for block, where in blocks_of_fork()),
             *((name, "stock", name, "ultralytics") for name in stock_likes()),
         ]
 
@@ -322,6 +324,10 @@ def _in_toml(value: object) -> str:
 
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, SourceWidth) else value
+
+
+def _like_of_fork(block: Block) -> str:
+    return BACKBONE if block.packed else ATTENTION if block.role == "operator" else "-"
 
 
 def _like(block: CustomModule) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ..core.blocks import STOCK, Block, is_parsed
+from ..core.blocks import STOCK, Block, blocks_here, is_parsed
 from ..installed.names import class_facts, installed_tasks, of_installed, parsed_names, stock_modules, torch_layers
+from ..installed.package import installed_package
 
 #: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
 _NEAR = 0.87
@@ -74,6 +75,20 @@ def _is_block(name: str) -> bool:
     facts, tasks = (None, None) if _is_stock(name) else (class_facts(name), installed_tasks())
     is_layer = facts is not None and facts.is_layer is not False
     return _is_stock(name) or (is_layer and tasks is not None and facts is not None and facts.file != tasks.file.path)
+
+
+def blocks_of_fork() -> list[tuple[Block, str]]:
+    """The blocks of a fork that are no stock ones, each with the file that has it; none of a release."""
+    package, table, tasks = installed_package(), blocks_here(), installed_tasks()
+    if package is None or not package.is_fork or tasks is None:
+        return []
+    names = sorted(name for name in tasks.names if name not in STOCK.rows or STOCK[name].is_ours)
+    found = [(table[name], tasks.class_of(name)) for name in names]
+    return [
+        (block, str(there.source.path.relative_to(tasks.files.root.parent)))
+        for block, there in found
+        if there and there.source and (block.packed or (_may_be_block(block.name) and _is_block(block.name)))
+    ]
 
 
 def is_slip(name: str, meant: str) -> bool:

@@ -82,3 +82,13 @@ def test_no_style_makes_check_speak(style: str, tmp_path: Path, monkeypatch: pyt
     one = make_fork(tmp_path / "fork", style)
     with one.imported(monkeypatch):
         assert not check_file(str(one.yaml), blocks_here()).findings
+
+
+def test_the_blocks_that_are_known_are_those_of_the_fork_too(inside: Fork) -> None:
+    lines = [line.split() for line in CliRunner().invoke(main, ["blocks"]).stdout.splitlines()]
+    theirs = {line[0]: line[2:] for line in lines if line[1:2] == ["fork"]}
+    where = "ultralytics/nn/own.py"
+    assert theirs["Scan"] == ["attention", where]
+    assert theirs["Fold"] == theirs["Sum"] == ["-", where]
+    assert "C2f" not in theirs
+    assert [line for line in lines if line[:2] == ["C2f", "stock"]]
