@@ -20,10 +20,19 @@ from ..core.blocks import (
     SourceWidth,
     blocks_here,
 )
-from ..declarations.find import FILE_NAME, LIKES, PROJECT_FILE, TOOL, name_problem, parse_declarations
+from ..declarations.find import (
+    FILE_NAME,
+    LIKES,
+    PROJECT_FILE,
+    TOOL,
+    declares_blocks,
+    name_problem,
+    parse_declarations,
+    read_declarations,
+)
 from ..declarations.guess import guess_blocks
 from ..errors import DeclarationError, TargetError
-from ..files import as_path, check_target, replace_all, write_text
+from ..files import as_path, check_target, read_within, replace_all, write_text
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
@@ -140,34 +149,65 @@ class Inventory(Result):
         ]
 
     def write(self, path: Path | str | None = None, *, force: bool = False) -> Path:
-        """Write the guesses as a declaration file.
+        """Write the guesses as a declaration file; to one that is there those are added that it lacks.
+
+        Args:
+            path: the file; None for the one of the working folder.
+            force: write a file that is there anew.
 
         Raises:
-            TargetError: there is nothing to write, or a file is there and `force` is off.
+            TargetError: there is nothing to write, or a file is there that is no declaration's and `force` is off.
             DeclarationError: what would be written could not be read there.
         """
         target = as_path(path or FILE_NAME)
         if not self.guessed:
             raise TargetError(f"{self._none_guessed}, so there is nothing to write into {target}")
-        check_target(target, force=force)
+        there = {} if force else _declared_in(target)
+        missing = {name: block for name, block in self.guessed.items() if name not in there}
+        if not missing:
+            raise TargetError(f"{target} declares {few([*self.guessed])} already: --force writes it anew")
+        check_target(target, force=True)
         copies = {target.parent / path: text for path, text in self.files.items()}
-        there = next((path for path in copies if path.exists()), None)
-        if there and not force:
-            raise TargetError(f"{there} exists: use --force to overwrite it")
-        tables = self._toml(TOOL if target.name == PROJECT_FILE else "")
+        kept = next((path for path, text in copies.items() if path.exists() and _text_of(path) != text), None)
+        if kept and not force:
+            raise TargetError(f"{kept} exists: use --force to overwrite it")
+        tables = replace(self, guessed=missing)._toml(TOOL if target.name == PROJECT_FILE else "")
+        before = "" if force or not target.exists() else _text_of(target)
         text = f"# Guessed by lska-surgeon: check each like, channels and stride.\n\n{tables}"
-        parse_declarations(target, text)
+        if before:
+            gap = "" if before.endswith("\n") else "\n"
+            newline = "\r\n" if "\r\n" in before else "\n"
+            text = before + f"{gap}\n{text}".replace("\n", newline)
+        parse_declarations(target, text.removeprefix("\ufeff").replace("\r\n", "\n"))
         if copies:
             replace_all({**copies, target: text})
         else:
-            write_text(target, text, force=force)
+            write_text(target, text, force=True)
         return target
+
+    def kept(self, path: Path | str | None = None) -> str:
+        """What to tell of guesses that a file which is there declares in another way; nothing for none."""
+        target = as_path(path or FILE_NAME)
+        there = _declared_in(target)
+        others = [name for name, block in self.guessed.items() if name in there and there[name] != block]
+        return f"{target} declares {few(others)} otherwise, and keeps that: --force writes it anew" if others else ""
 
     @property
     def copied(self) -> str:
         """What is written beside the declaration; nothing for none."""
         folder = next(iter(self.files), "").partition("/")[0]
         return f", and {len(self.files)} files of the fork's classes into {folder}" if folder else ""
+
+
+def _declared_in(path: Path) -> Mapping[str, CustomModule]:
+    """What a file declares; nothing where there is none, or where a pyproject.toml has no part for this tool."""
+    if not path.exists() or (path.name == PROJECT_FILE and not declares_blocks(path)):
+        return {}
+    return read_declarations(path, trusted=False).blocks
+
+
+def _text_of(path: Path) -> str:
+    return read_within(path).decode("utf-8", errors="surrogateescape")
 
 
 def inventory(source: str | None = None, blocks: BlockTable = STOCK, *, trust: bool = False) -> Inventory:

@@ -39,6 +39,9 @@ def blocks(how: Presentation, **asked: Any) -> None:
     report = inventory.report()
     if writes:
         how.tell(report.notes)
+        kept = "" if how.force else inventory.kept(how.output)
+        if kept:
+            say.note(kept)
         say.line(f"Wrote {inventory.write(how.output, force=how.force)}{inventory.copied}", err=how.form == "json")
     if how.form == "json" or not writes:
         how.show(report)

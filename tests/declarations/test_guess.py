@@ -171,11 +171,30 @@ def test_what_is_written_is_read_and_holds(bare: Path) -> None:
     assert run("blocks", "yolov8n-own.yaml", "--write").output == "Wrote lska-surgeon.toml\n"
     assert run("blocks", "yolov8n-own.yaml").output == "yolov8n-own.yaml: every block is known\n"
     assert "?" not in run("positions", "yolov8n-own.yaml").output
-    again = run("blocks", "my_blocks.py", "--write", code=2).output
-    assert "lska-surgeon.toml is already there" in again
     run("blocks", "my_blocks.py", "-o", "more.toml")
     assert list(read_declarations(Path("more.toml"), trusted=True).blocks) == ["C2fFaster", "FasterBlock"]
     assert "# Looks like a helper: C2fFaster is made of it.\n[blocks.FasterBlock]\n" in Path("more.toml").read_text()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(("file", "tool"), [("mine.toml", ""), ("pyproject.toml", "tool.lska-surgeon.")])
+def test_what_is_new_is_added_to_what_is_there(file: str, tool: str, newline: str, bare: Path) -> None:
+    there = f'# mine\n[{tool}blocks.EMA]\nclass = "my_blocks:EMA"\nlike = "C2f"  # by hand'.replace("\n", newline)
+    Path(file).write_bytes(there.encode())
+    told = run("blocks", "my_blocks.py", "-o", file)
+    assert told.stdout == f"Wrote {file}\n"
+    is_nearest = file == "pyproject.toml"  # then what it declares is no guess
+    assert [line for line in told.stderr.splitlines() if "otherwise" in line] == (
+        [] if is_nearest else [f"Note: {file} declares EMA otherwise, and keeps that: --force writes it anew"]
+    )
+    after = Path(file).read_bytes()
+    assert after.startswith(there.encode() + newline.encode() * 2)
+    assert after.count(b"\r\n") == (after.count(b"\n") if newline == "\r\n" else 0)
+    declared = read_declarations(Path(file), trusted=True).blocks
+    assert (declared["EMA"].like, declared["SimAM"].target) == ("C2f", "my_blocks.py:SimAM")
+    again = run("blocks", "my_blocks.py", "-o", file, code=2)
+    assert Path(file).read_bytes() == after
+    assert len([line for line in again.stderr.splitlines() if line.startswith("Error: ")]) == 1
 
 
 def test_the_list_names_stock_ours_and_declared(monkeypatch: pytest.MonkeyPatch) -> None:
