@@ -19,14 +19,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from ..declarations.find import for_children
 from ..errors import AblationError, needs
 from ..files import write_text
 from ..wording import clean, error_in_one_line, number_in, one_line
-from .launch import Event, Report, ended
+from .launch import Event, Report, ended, to_train
 from .records import read_record
+from .rounds import begin, settle
 from .runs import Ablation, Run
 from .status import NOTHING, RunStatus, progress_line
 from .worker import as_here, command
@@ -34,6 +36,7 @@ from .worker import as_here, command
 _LOOK = 2.0  # seconds between looks at the runs
 _KNOCK = 10.0  # seconds that a cluster has to answer
 _JOIN = 60.0  # seconds that it takes at most to join it
+_DEATHS = 5  # times that a run's process may die before no job is submitted for it again
 _RETRIES = 10  # times that a run is begun again because its node died
 #: `--array=0-9`, `--array 0-9`, `-a 0-9`, `-a0-9`, and the abbreviations that sbatch takes.
 _ARRAY = re.compile(r"--ar(?:r|ra|ray)?(?:=(.*))?|-a(.*)")
@@ -261,6 +264,51 @@ def list_of(runs: Sequence[Run | RunStatus]) -> str:
     return _in_lines([str(run.folder) for run in runs])
 
 
+def submit_round(ablation: Ablation, options: str, *, retry: bool = False, renew: bool = False) -> str:
+    """Count what is complete, submit an array of the next round, and a job behind it that does the same again.
+
+    Returns:
+        What sbatch answered.
+
+    Raises:
+        AblationError: sbatch refused, or what was fixed before the first training has changed.
+    """
+    begin(ablation)
+    rounds = settle(ablation, (), retry=retry)
+    runs = to_train(rounds.next_runs(), retry=retry, renew=renew)
+    often = [run for run in runs if _attempts(run) >= _DEATHS]
+    if often:
+        name = often[0].name
+        raise AblationError(
+            f"{name}: its process died {_DEATHS} times, see {often[0].folder}: train it here, or mend it"
+        )
+    note = submit(ablation, runs, options)
+    job = re.search(r"(\d+) \(\d+ runs, ", note)
+    if not runs or job is None:
+        return note
+    return f"{note}; {_submit_next(ablation, options, job[1])} goes on when they have ended"
+
+
+def _submit_next(ablation: Ablation, options: str, after: str) -> str:
+    """Submit a job that submits the next round, when an array has ended, however that was."""
+    recipe, folder = str(ablation.recipe.path.absolute()), str(ablation.folder)
+    words = as_here("from lska_surgeon.cli.main import main; main()", "ablate", recipe, "--folder", folder)
+    folder_of_jobs = ablation.folder / "slurm"
+    lines = [
+        "#!/bin/bash",
+        f"#SBATCH --job-name={shlex.quote(ablation.recipe.path.stem)}-next",
+        f"#SBATCH --dependency=afterany:{after}",
+        f"#SBATCH --output={shlex.quote(str(folder_of_jobs / '%j-next.txt'))}",
+        f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
+        *([f"#SBATCH {rest}"] if (rest := _split(options)[0]) else []),
+        *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
+        f"exec {shlex.join([*words, '--slurm', options])}",
+    ]
+    path = folder_of_jobs / f"{time.strftime('%Y%m%d-%H%M%S')}-next.sh"
+    write_text(path, _in_lines(lines), force=True)
+    return _sbatch(path)
+
+
 def submit(ablation: Ablation, runs: Sequence[Run], options: str) -> str:
     """Write the list and the script, and submit it.
 
@@ -278,6 +326,11 @@ def submit(ablation: Ablation, runs: Sequence[Run], options: str) -> str:
     listed, path = folder / f"{stamp}-runs.txt", folder / f"{stamp}.sh"
     write_text(listed, list_of(runs), force=True)
     write_text(path, script(ablation, runs, options, str(listed)), force=True)
+    return f"{_sbatch(path)} ({len(runs)} runs, {path})"
+
+
+def _sbatch(path: Path) -> str:
+    """Submit a script; what sbatch answered."""
     try:
         done = subprocess.run(["sbatch", str(path)], capture_output=True, check=False)
     except OSError as error:
@@ -285,7 +338,7 @@ def submit(ablation: Ablation, runs: Sequence[Run], options: str) -> str:
     if done.returncode:
         said = _words_of(done.stderr or done.stdout)
         raise AblationError(f"sbatch refused {path}: {said or f'exit code {done.returncode}'}")
-    return f"{_words_of(done.stdout)} ({len(runs)} runs, {path})"
+    return _words_of(done.stdout)
 
 
 def _words_of(said: bytes) -> str:

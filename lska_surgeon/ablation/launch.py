@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..declarations.find import for_children
@@ -18,6 +19,7 @@ from ..recipes.recipe import ELSEWHERE
 from ..wording import number_in, shown
 from ..yolo.environment import import_offline
 from .records import FAILED, INTERRUPTED, LOG, RUNNING, WAITING, read_record
+from .rounds import begin, settle
 from .runs import Ablation, Run
 from .status import progress_line
 from .worker import BUSY, FINE, STOPPED, WRONG, command
@@ -31,14 +33,14 @@ class Event:
     """What happened to a run.
 
     Attributes:
-        kind: "started", "running", "done", "failed", "killed" or "busy".
-        run: the run.
+        kind: "started", "running", "done", "failed", "killed" or "busy"; or "round", when one is decided.
+        run: the run; None for a round.
         device: where it is trained.
         text: more about it.
     """
 
     kind: str
-    run: Run
+    run: Run | None
     device: str
     text: str = ""
 
@@ -103,11 +105,48 @@ def find_devices(asked: str | None) -> tuple[str, ...]:
     return devices
 
 
-def to_train(ablation: Ablation, *, retry: bool = False, renew: bool = False) -> list[Run]:
-    """The runs that are to be trained now, their folders prepared."""
-    return [
-        run for run in ablation.runs if run.prepare(renew=renew, retry=retry) and run.state in (WAITING, INTERRUPTED)
-    ]
+def to_train(runs: Sequence[Run], *, retry: bool = False, renew: bool = False) -> list[Run]:
+    """Those of some runs that are to be trained now, their folders prepared."""
+    return [run for run in runs if run.prepare(renew=renew, retry=retry) and run.state in (WAITING, INTERRUPTED)]
+
+
+def train_in_rounds(
+    ablation: Ablation,
+    train: Callable[[Sequence[Run]], Any],
+    at_once: int,
+    report: Report,
+    *,
+    retry: bool = False,
+    renew: bool = False,
+) -> None:
+    """Train round after round what the next decision needs, until all is decided or a round can't be completed.
+
+    Args:
+        ablation: the ablation.
+        train: trains runs whose folders are prepared, until all of them have ended.
+        at_once: how many it trains at once.
+        report: is told of each round.
+        retry: runs that failed, and are not counted yet, are trained once more.
+        renew: runs whose record is damaged are moved aside.
+
+    Raises:
+        AblationError: what was fixed before the first training has changed.
+    """
+    told, tried = begin(ablation), set[Path]()
+    while True:
+        rounds = settle(ablation, tried, retry=retry)
+        if len(rounds.counted) > len(told.counted):
+            report(Event("round", None, "", rounds.since(told)))
+            told = rounds
+        wanted = [run for run in rounds.next_runs(at_once) if run.folder not in tried]
+        now = to_train(wanted, retry=retry, renew=renew)
+        tried.update(run.folder for run in now)
+        if now:
+            train(now)
+        elif any(run.state == RUNNING for run in rounds.next_runs()):
+            time.sleep(_LOOK)  # another call is at it
+        else:
+            return
 
 
 def train_here(ablation: Ablation, runs: Sequence[Run], devices: Sequence[str], report: Report) -> None:

@@ -29,6 +29,8 @@ _LETTERS = ("(P)", "(M)", "(B)")
 #: The file of the latencies that were measured for an ablation.
 LATENCY = "latency.json"
 _SCHEMA: Literal[3] = 3
+#: Kinds of notes after which a run's numbers are no measurement of what was asked for.
+_DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
@@ -71,10 +73,11 @@ class Outcome:
 
 def outcomes_of(ablation: Ablation, epoch: str) -> list[Outcome]:
     """Every run of an ablation, in its order, done or not; `epoch` is the one that counts, "best" or "last"."""
-    return with_equal_seeds([_outcome(run, epoch) for run in ablation.runs])
+    return with_equal_seeds([outcome_of(run, epoch) for run in ablation.runs])
 
 
-def _outcome(run: Run, epoch: str) -> Outcome:
+def outcome_of(run: Run, epoch: str = "best") -> Outcome:
+    """What one run came to; whether another seed came to the same, it does not know."""
     record, network = read_record(run.folder), run.network
     state = state_of(run.folder, record, digest(run.asked))
     outcome = Outcome(network.name, run.data, run.seed, network.role, network.base, run.folder, state)
@@ -114,6 +117,17 @@ def with_equal_seeds(outcomes: Sequence[Outcome]) -> list[Outcome]:
             one = replace(one, repeats=repeats).noting(EQUAL_SEEDS, text)
         marked.append(one)
     return marked
+
+
+def left_out(outcome: Outcome, metric: str) -> str | None:
+    """Why a run's numbers do not count; None where it is done, and measures what was asked for."""
+    if outcome.state != DONE:
+        return outcome.state
+    if any(kind in outcome.notes for kind in _DISQUALIFYING):
+        return "left out"
+    if outcome.repeats is not None:
+        return "equal to another seed"
+    return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
 
 
 def warnings_of(outcomes: Sequence[Outcome]) -> tuple[str, ...]:

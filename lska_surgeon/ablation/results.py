@@ -17,16 +17,15 @@ from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
 from ..wording import counted, decimals, did_you_mean
 from . import statistics
-from .outcomes import NO_RESULTS, OTHER_NETWORK, KnownCosts, KnownLatencies, Outcome, columns, main_metric, warnings_of
+from .outcomes import KnownCosts, KnownLatencies, Outcome, columns, left_out, main_metric, warnings_of
 from .records import DONE
+from .rounds import Rounds
 from .runs import BASE, LARGER, VARIANT
 from .statistics import ALPHA
 from .table import Summary, TableOfRuns, TableRow
 
 #: What a comparison comes to where the runs themselves say that nothing was compared.
 NOTHING_LEARNED, DOES_NOTHING = _VOID = ("nothing learned", "does nothing")
-#: Kinds of notes after which a run's numbers are no measurement of what was asked for.
-_DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
 #: Ending of a file -> format.
 _ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 _FIGURES = (".png", ".svg", ".pdf")
@@ -57,6 +56,7 @@ class Results(TableOfRuns, Result):
             "rows": [row.to_dict() for row in self.rows],
             "runs": [{**vars(run), "folder": str(run.folder)} for run in self.runs],
             "resolution": dict(self.resolution),
+            "sequential": None if self.sequential is None else dict(self.sequential),
             "notes": list(self.notes),
         }
         return Report(self.name, (self.table(),), self.notes, data, self._sheet())
@@ -71,7 +71,7 @@ class Results(TableOfRuns, Result):
         right = [column for column, name in enumerate(header) if name not in _TEXTS]
         pairs = enumerate(zip(self.rows, self.rows[1:]), 1)
         groups = [at for at, (before, row) in pairs if (before.data, before.base) != (row.data, row.base)]
-        names, middle, seeds = (header.index(name) for name in ("params", f"{self.metric} - base", "seeds"))
+        names, middle, seeds = (header.index(name) for name in ("params", self._difference, "seeds"))
         compared = (column for column in range(middle, len(header)) if column != seeds)
         whole = Table(header, rows, right, groups, ((*range(middle), seeds), (*range(names), *compared)))
         for name in self.columns:
@@ -114,6 +114,8 @@ class Results(TableOfRuns, Result):
         if asked[1] != self.metric:
             raise AblationError(f"the gate asks for {asked[1]}, and {self.metric} is compared: add --metric {asked[1]}")
         margin = float(asked[2] or 0)
+        if self.sequential is not None:
+            return self._refused(margin)
         bases = {(row.data, row.network): row for row in self.rows if row.role == BASE}
         variants = [(row, row.comparison) for row in self.rows if row.role == VARIANT and row.comparison]
         differences = [row.differences(bases[row.data, row.base]) for row, _ in variants]
@@ -125,9 +127,28 @@ class Results(TableOfRuns, Result):
             if one.verdict == "loss"
         ]
 
+    def _refused(self, margin: float) -> list[str]:
+        """Of an ablation in rounds: what they show not to pass.
+
+        Raises:
+            AblationError: they answer another question.
+        """
+        assert self.sequential is not None
+        if (self.sequential["question"], self.sequential["margin"]) != ("gate", margin):
+            raise AblationError(
+                f"the rounds of {self.name} answer another question, and a gate on them would close on chance more "
+                f"often than it says: begin with sequential: {{question: gate, margin: {margin:g}}}"
+            )
+        return [
+            f"{name}: {self.metric} is distinguishably below base - {margin:g}, shown after {units} of each"
+            for name, units in self.sequential["failed"].items()
+        ]
+
     @property
     def gate_notes(self) -> tuple[str, ...]:
         """Why a gate that lets everything pass may not have looked, in words."""
+        if self.sequential is not None:
+            return tuple(f"{name}: not decided yet" for name in self.sequential["open"])
         variants = [row for row in self.rows if row.role == VARIANT]
         unseen = [row.network for row in variants if row.comparison is None]
         pairs = [row.comparison.n for row in variants if row.comparison]
@@ -163,7 +184,8 @@ class Results(TableOfRuns, Result):
         warned = any(row.warnings for row in self.rows)
         digits = decimals((row.costs.gflops for row in self.rows), _DIGITS)
         header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(name for _, name in times)]
-        header += [*self.names, f"{self.metric} - base", "95% interval", "p", "p (adjusted)", "seeds", "verdict"]
+        tested = [] if self.sequential else ["p", "p (adjusted)"]
+        header += [*self.names, self._difference, f"95% interval{self._stopping}", *tested, "seeds", "verdict"]
         header += ["warnings"] if warned else []
         rows = []
         for row in self.rows:
@@ -177,12 +199,21 @@ class Results(TableOfRuns, Result):
                 cells.append((Strong if name in row.best else str)(_metric(row.metrics.get(name))))
             cells.append(_cell(one.mean if one else None, "+.4f"))
             cells.append(f"[{one.low:+.4f}, {one.high:+.4f}]" if one and one.low is not None else "")
-            cells += [_cell(one.p if one else None, ".3f"), _cell(one.p_adjusted if one else None, ".3f")]
+            if tested:
+                cells += [_cell(one.p if one else None, ".3f"), _cell(one.p_adjusted if one else None, ".3f")]
             cells.append(f"{len(row.values)} of {total}" if row.unfinished else str(total))
             cells.append(", ".join(filter(None, [row.verdict, "below plain scaling" if row.dominated else ""])))
             cells += [", ".join(f"{kind} {number}" for kind, number in row.warnings.items())] if warned else []
             rows.append(cells)
         return header, rows
+
+    @property
+    def _stopping(self) -> str:
+        return " at stopping" if self.sequential else ""
+
+    @property
+    def _difference(self) -> str:
+        return f"{self.metric} - base{self._stopping}"
 
     def _name(self, row: TableRow) -> str:
         if row.network in self.labels:
@@ -216,6 +247,7 @@ def tabulate(
     larger: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     advice: str = "",
+    rounds: Rounds | None = None,
 ) -> Results:
     """The table.
 
@@ -229,11 +261,19 @@ def tabulate(
         larger: base -> the larger base that stands for plain scaling.
         notes: what else has to be known of the numbers.
         advice: what to do where there are none.
+        rounds: of an ablation in rounds, what was decided.
 
     Raises:
         AblationError: no run is finished, or none has that metric.
     """
+    if rounds is not None:
+        outcomes, every = [one for one in outcomes if rounds.counts(one)], outcomes
+        beyond = sum(one.state == DONE for one in every) - sum(one.state == DONE for one in outcomes)
+        said = f"{counted(beyond, 'run')} beyond what is decided {'is' if beyond == 1 else 'are'} not in these numbers"
+        notes = [rounds.sentence, *rounds.notes, *rounds.reading, *([said] if beyond else []), *notes]
     there = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
+    if not there and rounds is not None:
+        raise AblationError(f"{name}: no round is complete yet{advice}")
     if not there:
         raise AblationError(f"{name}: none of {len(outcomes)} runs is done yet{advice}")
     chosen = metric or main_metric(there) or there[0]
@@ -244,25 +284,16 @@ def tabulate(
         groups.setdefault((one.data, one.network), []).append(one)
     latency = latency or KnownLatencies()
     rows = {key: _row(group, costs, latency, chosen) for key, group in groups.items()}
-    _compare(rows, outcomes)
+    _compare(rows, outcomes, rounds)
     for key, row in rows.items():
         rows[key] = replace(row, dominated=_dominated(row, rows, larger or {}))
-    _mark_best(rows, [one for one in outcomes if left_out(one, chosen) is None])
+    if rounds is None:  # where the training stopped at what was found, no p is one
+        _mark_best(rows, [one for one in outcomes if left_out(one, chosen) is None])
     table = tuple(rows.values())
-    resolution = _resolution(table, resolve)
-    every = (*_notes(table, outcomes, resolution, chosen), *notes, *latency.notes)
-    return Results(name, chosen, table, tuple(outcomes), every, resolution)
-
-
-def left_out(outcome: Outcome, metric: str) -> str | None:
-    """Why a run's numbers do not count; None where it is done, and measures what was asked for."""
-    if outcome.state != DONE:
-        return outcome.state
-    if any(kind in outcome.notes for kind in _DISQUALIFYING):
-        return "left out"
-    if outcome.repeats is not None:
-        return "equal to another seed"
-    return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
+    resolution = _resolution(table, resolve) if rounds is None else {}
+    told = (*_notes(table, outcomes, resolution, chosen), *notes, *latency.notes)
+    sequential = None if rounds is None else rounds.to_dict()
+    return Results(name, chosen, table, tuple(outcomes), told, resolution, sequential=sequential)
 
 
 def _row(group: Sequence[Outcome], costs: Mapping[str, KnownCosts], latency: KnownLatencies, metric: str) -> TableRow:
@@ -287,7 +318,7 @@ def _summary(values: Sequence[float]) -> Summary | None:
     return Summary(float(finite.mean()), float(finite.std(ddof=1)) if len(finite) > 1 else None, len(finite))
 
 
-def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
+def _compare(rows: _Rows, outcomes: Sequence[Outcome], rounds: Rounds | None) -> None:
     """Compare each row with its base, paired by seed; the p of all variants is corrected for their number."""
     curves = {(one.data, one.network, one.seed): one.curve for one in outcomes if one.curve}
     bases = {key: row for key, row in rows.items() if row.role == BASE}
@@ -301,6 +332,9 @@ def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
     comparisons.update((key, statistics.compare([*paired[key].values()])) for key in paired if key not in comparisons)
     for key, comparison in comparisons.items():
         row = rows[key]
+        decided = rounds.verdict(row.network) if rounds is not None and row.role == VARIANT else comparison.verdict
+        if rounds is not None:
+            comparison = replace(comparison, p=math.nan, p_adjusted=math.nan)
         base = bases[row.data, row.base]
         seeds = row.common_seeds(base)
         equal = [s for s in seeds if curves.get((*key, s), "") == curves.get((row.data, base.network, s))]
@@ -308,7 +342,7 @@ def _compare(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
         if all(value < _ZERO for value in (*row.values.values(), *base.values.values())):
             verdict, notes = NOTHING_LEARNED, row.notes
         else:
-            verdict = DOES_NOTHING if equal == seeds else comparison.verdict
+            verdict = DOES_NOTHING if equal == seeds else decided
             notes = (*row.notes, *([_equal_to_base(row.base, equal, len(seeds))] if equal else []))
         rows[key] = replace(row, comparison=comparison, verdict=verdict, notes=notes)
 
@@ -391,7 +425,7 @@ def _notes(
         number = sum(unfinished.values())
         are = "is" if number == 1 else "are"
         notes.append(f"{number} of {len(outcomes)} runs {are} not in these numbers: {told}")
-    notes += [*_not_learned(rows, metric), *_of_seeds(rows, resolution, metric)]
+    notes += [*_not_learned(rows, metric), *(_of_seeds(rows, resolution, metric) if resolution else [])]
     releases = {tuple(sorted(one.versions.items())) for one in outcomes if one.versions}
     if len(releases) > 1:
         told = " | ".join(", ".join(f"{name} {release}" for name, release in one) for one in releases)

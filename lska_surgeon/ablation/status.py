@@ -152,7 +152,7 @@ def status_of(ablation: Ablation, devices: int = 1, *, retry: bool = False, rene
     stale = [planned for planned, run in zip(ablation.runs, runs) if run.state == STALE]
     if stale:
         notes.append(
-            f"{len(stale)} stale: the recipe, a start or the data changed since ({_changed(stale)}); "
+            f"{len(stale)} stale: the recipe, a start or the data changed since ({changed(stale)}); "
             "they are kept and not counted: add --renew to move them aside and train them again"
         )
     for network, data in dict.fromkeys((one.network, one.data) for one in outcomes):
@@ -183,7 +183,7 @@ def _status(ablation: Ablation, run: Run, outcome: Outcome) -> RunStatus:
     )
 
 
-def _changed(stale: Sequence[Run]) -> str:
+def changed(stale: Sequence[Run]) -> str:
     """What differs from what was trained, by name."""
     names: dict[str, None] = {}
     for run in stale:

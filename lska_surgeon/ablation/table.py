@@ -94,6 +94,7 @@ class TableOfRuns:
         columns: those that are shown, by name; none for all.
         labels: network, data or family -> what to call it where it is shown.
         kinds: network -> what it has, where that is one kernel size throughout.
+        sequential: of an ablation in rounds, what was decided, see `Rounds.to_dict`; None of one with fixed seeds.
     """
 
     name: str
@@ -105,6 +106,7 @@ class TableOfRuns:
     columns: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    sequential: Mapping[str, Any] | None = None
 
     @property
     def data(self) -> list[str]:

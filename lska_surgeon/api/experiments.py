@@ -14,6 +14,7 @@ from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
 if TYPE_CHECKING:
     from ..ablation.plain import PlainRuns
     from ..ablation.results import Results
+    from ..ablation.runs import Ablation, Run
     from ..ablation.status import AblationStatus
     from ..page.gather import ReportPage
     from ..recipes.sync import Variants
@@ -131,48 +132,75 @@ def ablate(
     if sum(place is not None for place in (devices, ray, slurm)) > 1:
         raise ArgumentError("--devices, --ray and --slurm each say where to train: give one of them")
     from ..ablation.runs import plan_ablation
-    from ..ablation.status import status_of
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder), table_of(blocks))
-    from ..ablation.clusters import check_ray, check_slurm, script, submit, train_on_ray
-    from ..ablation.launch import check_arguments, find_devices, read_devices, to_train, train_here
+    from ..ablation.clusters import check_ray, check_slurm, script, submit, submit_round, train_on_ray
+    from ..ablation.launch import check_arguments, find_devices, read_devices, to_train, train_here, train_in_rounds
     from ..ablation.records import DONE
+    from ..ablation.rounds import rounds_of
 
+    rounds = rounds_of(ablation)
     check_arguments(ablation)
     from ..ablation.training import check_images, check_starts  # which import what was looked for there
 
     if slurm is not None:
         script(ablation, ablation.runs, slurm)
-    left = [run for run in ablation.runs if run.state != DONE]
+    runs = ablation.runs if rounds is None else rounds.next_runs()
+    left = [run for run in runs if run.state != DONE]
     if ray is None and slurm is None:
         check_images(ablation, left)
     check_starts(ablation, left)
     if dry_run:
         at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
-        status = status_of(ablation, at_once, retry=retry, renew=renew)
+        status = _far(ablation, at_once, retry=retry, renew=renew)
         return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
-    report = report or (lambda event: None)
+    report, at_once = report or (lambda event: None), 1
+    if slurm is not None:
+        check_slurm()
+        if rounds is not None:
+            return _far(ablation).with_note(submit_round(ablation, slurm, retry=retry, renew=renew))
+        note = submit(ablation, to_train(runs, retry=retry, renew=renew), slurm)
+        return _far(ablation).with_note(note)
     if ray is not None:
         check_ray()
-        train_on_ray(ablation, to_train(ablation, retry=retry, renew=renew), ray, report)
-    elif slurm is not None:
-        check_slurm()
-        note = submit(ablation, to_train(ablation, retry=retry, renew=renew), slurm)
-        return status_of(ablation).with_note(note)
+
+        def train(some: Sequence[Run]) -> None:
+            train_on_ray(ablation, some, ray, report)
     else:
         here = find_devices(devices)
-        train_here(ablation, to_train(ablation, retry=retry, renew=renew), here, report)
-    return status_of(ablation)
+        at_once = len(here)
+
+        def train(some: Sequence[Run]) -> None:
+            train_here(ablation, some, here, report)
+
+    if rounds is None:
+        train(to_train(runs, retry=retry, renew=renew))
+    else:
+        train_in_rounds(ablation, train, at_once, report, retry=retry, renew=renew)
+    return _far(ablation)
+
+
+def _far(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bool = False) -> AblationStatus:
+    """How far an ablation is; in rounds of what was trained and is next, with what is decided."""
+    from ..ablation.rounds import rounds_of
+    from ..ablation.status import status_of
+
+    rounds = rounds_of(ablation)
+    if rounds is None:
+        return status_of(ablation, devices, retry=retry, renew=renew)
+    status = status_of(rounds.part, devices, retry=retry, renew=renew)
+    for note in (rounds.sentence, *rounds.notes, *([] if rounds.over else [rounds.cost])):
+        status = status.with_note(note)
+    return status
 
 
 def progress_of(recipe: PathLike, folder: PathLike | None = None) -> str:
     """How far an ablation is that was stopped, at once: without the trials of a dry run."""
     from ..ablation.runs import plan_ablation
-    from ..ablation.status import status_of
     from ..declarations.find import active_blocks
 
     where = None if folder is None else Path(folder)
-    return status_of(plan_ablation(Path(recipe), where, active_blocks())).summary()
+    return _far(plan_ablation(Path(recipe), where, active_blocks())).summary()
 
 
 @verb
@@ -219,6 +247,7 @@ def results(
         )
     from ..ablation.outcomes import costs_of, counting_notes, known_latencies, outcomes_of
     from ..ablation.results import tabulate
+    from ..ablation.rounds import rounds_of
     from ..ablation.runs import plan_ablation
 
     if len(sources) > 1 or sources[0].is_dir():
@@ -229,9 +258,18 @@ def results(
     if base is not None:
         raise ArgumentError("the bases stand in the recipe: leave --base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder), table_of(blocks))
+    outcomes = outcomes_of(ablation, epoch)
+    rounds = rounds_of(ablation, outcomes)
+    if rounds is not None:
+        for name, asked in (("metric", metric), ("epoch", None if epoch == "best" else epoch), ("effect", effect)):
+            if asked is not None and asked != rounds.metric:
+                raise AblationError(
+                    f"{sources[0]} is decided in rounds, by {rounds.metric or 'its metric'} at the best epoch, and "
+                    f"that was fixed before the first training: leave --{name} out"
+                )
     table = tabulate(
         sources[0].name,
-        outcomes_of(ablation, epoch),
+        outcomes,
         costs_of(ablation, count=costs),
         metric=metric,
         resolve=effect,
@@ -239,6 +277,7 @@ def results(
         larger=ablation.larger,
         notes=counting_notes(ablation),
         advice=f": see lska-surgeon ablate {ablation.words} --dry-run",
+        rounds=rounds,
     )
     return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)
 

@@ -36,6 +36,10 @@ class Progress:
             self.live.stop()
 
     def __call__(self, event: Any) -> None:
+        if event.kind == "round":
+            if not self.quiet:
+                self._say(f"Round {event.text}")
+            return
         name = f"{event.run.name}, {event.run.data}"
         if event.kind in ("started", "running"):
             self.running[name] = f"{name} on {event.device}: {event.text or 'starting'}"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..ablation.outcomes import KnownCosts, Outcome, counting_notes, known_latencies, outcomes_of
-from ..ablation.results import Results, left_out, tabulate
+from ..ablation.outcomes import KnownCosts, Outcome, counting_notes, known_latencies, left_out, outcomes_of
+from ..ablation.results import Results, tabulate
+from ..ablation.rounds import rounds_of
 from ..ablation.runs import LARGER, Ablation, plan_ablation
 from ..ablation.table import Summary
 from ..core.operators import OP_BLOCKS
@@ -232,7 +233,8 @@ def _results(
 ) -> Results:
     own = {network.name: KnownCosts(network.params, network.gflops) for network in networks}
     costs = {name: own[network] for name, network in names.items()}
-    results = tabulate(ablation.recipe.path.name, runs, costs, larger=ablation.larger, notes=counting_notes(ablation))
+    name, notes, rounds = ablation.recipe.path.name, counting_notes(ablation), rounds_of(ablation, runs)
+    results = tabulate(name, runs, costs, larger=ablation.larger, notes=notes, rounds=rounds)
     return replace(results, labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 

@@ -126,6 +126,21 @@ class _Latency(Struct, frozen=True, forbid_unknown_fields=True):
 _WhetherOrWhere = Union[bool, _Latency]
 
 
+class _Sequential(Struct, frozen=True, forbid_unknown_fields=True):
+    """How it is decided what is worth training, seed after seed."""
+
+    most: Annotated[int, Meta(ge=1, le=500, description="a whole number from 1 to 500, such as 24")] = _NONE
+    question: Literal["better", "best", "gate"] = "better"
+    strict: bool = False
+    drop: Annotated[float, Meta(ge=0, lt=0.5, description="a chance from 0 to below 0.5, such as 0.1")] = 0.1
+    margin: Annotated[float, Meta(ge=0, le=1e9, description="a number from 0, such as 0.005")] = 0.0
+
+
+_InRounds = Annotated[
+    Union[bool, dict[str, Any]], Meta(description="true, or a mapping with keys such as most: 24, question: better")
+]
+
+
 class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
     base: _Words = _NONE
     matrix: _Matrix = _NONE
@@ -141,6 +156,7 @@ class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
         list[Annotated[int, Meta(ge=0)]],
         Meta(min_length=1, description="a list of whole numbers, such as [0, 1, 2]"),
     ] = _NONE
+    sequential: _InRounds = False
     controls: _Controls = _NONE
     latency: _WhetherOrWhere = False
     labels: Annotated[dict[str, Any], Meta(description="a mapping with keys such as yolov8s-lska-neck-k7: neck, 7")] = (
@@ -149,9 +165,11 @@ class _RecipeFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 #: Fields that belong to a training, and the dimensions of a combination.
-_OF_A_TRAINING = ("seeds", "controls", "latency", "labels")
+_OF_A_TRAINING = ("seeds", "sequential", "controls", "latency", "labels")
 _DIMENSIONS = _Exclude.__struct_fields__
 _DEFAULT_SEEDS = (0, 1, 2)
+#: Trainings of each network in rounds, at most: of few variants, and of more.
+_FEW_VARIANTS, _MOST_OF_FEW, _MOST_OF_MANY = 6, 16, 24
 
 # What it asks for.
 
@@ -182,6 +200,23 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Sequential:
+    """What is decided in rounds, one seed after the other.
+
+    Attributes:
+        question: "better" than the base, the "best" of all, or "gate": what may pass.
+        strict: whether by the test that is proven with dropping, too.
+        drop: a variant is dropped when its chance of a gain by the end is below that.
+        margin: of a gate, how much lower than the base may pass.
+    """
+
+    question: Literal["better", "best", "gate"]
+    strict: bool
+    drop: float
+    margin: float
+
+
+@dataclass(frozen=True)
 class Experiment:
     """How the variants of a recipe are trained and compared.
 
@@ -191,6 +226,7 @@ class Experiment:
         init: how operators start in that checkpoint, "identity" or "default", at their random weights.
         arguments: Ultralytics' own arguments, by name.
         seeds: one training of each variant for each.
+        sequential: how it is decided in rounds what is worth training; None where all seeds are.
         larger: whether the next larger scale of each base is trained too.
         latency: runtimes in which latency is to be measured, as the results say where it was not; none for nowhere.
         labels: network, data or family of networks -> what tables and figures call it.
@@ -201,6 +237,7 @@ class Experiment:
     init: str
     arguments: Mapping[str, Any]
     seeds: tuple[int, ...] = _DEFAULT_SEEDS
+    sequential: Sequential | None = None
     larger: bool = False
     latency: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -320,7 +357,7 @@ class _RecipeReader:
             resolve=self.file.resolve,
             out=self.out,
             index=self._index(),
-            experiment=self.experiment,
+            experiment=self._in_rounds(len(wanted)),
             blocks=self.blocks,
             lines=self.fields.lines,
         )
@@ -529,6 +566,7 @@ class _RecipeReader:
             init=train.init,
             arguments=arguments,
             seeds=self._distinct("seeds", self.file.seeds or list(_DEFAULT_SEEDS)),
+            sequential=self._sequential(),
             larger="larger" in self._distinct("controls", self.file.controls),
             latency=self._runtimes(),
             labels={name: self.fields.read(_Word, f"labels.{name}") for name in self.file.labels or ()},
@@ -547,6 +585,28 @@ class _RecipeReader:
             except SurgeonError as error:
                 raise self.fields.bad(place, error) from error
         return self._distinct("latency.runtimes", asked.runtimes)
+
+    def _sequential(self) -> Sequential | None:
+        if self.file.sequential is False:
+            return None
+        asked = _Sequential() if self.file.sequential is True else self.fields.read(_Sequential, "sequential")
+        for name, question in (("strict", "better"), ("drop", "better"), ("margin", "gate")):
+            if self._has(f"sequential.{name}") and asked.question != question:
+                problem = f"it belongs to question: {question}, and the question is {asked.question}: drop {name}"
+                raise self.fields.bad(f"sequential.{name}", problem)
+        if self._has("sequential.most") and self._has("seeds"):
+            problem = f"the seeds are listed, {len(self.file.seeds)} of them: drop most, or seeds"
+            raise self.fields.bad("sequential.most", problem)
+        return Sequential(asked.question, asked.strict, asked.drop, asked.margin)
+
+    def _in_rounds(self, variants: int) -> Experiment | None:
+        """The experiment; in rounds with as many seeds as its variants take, where it lists none."""
+        one = self.experiment
+        if one is None or one.sequential is None or self._has("seeds"):
+            return one
+        asked = self.fields.read(_Sequential, "sequential") if isinstance(self.file.sequential, dict) else _Sequential()
+        most = asked.most or (_MOST_OF_FEW if variants <= _FEW_VARIANTS else _MOST_OF_MANY)
+        return replace(one, seeds=tuple(range(-(-most // len(one.data)))))
 
     def _start(self, train: _Train) -> str:
         filled = self._filled("train.start", train.start, START_FIELDS)

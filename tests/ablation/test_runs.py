@@ -217,9 +217,9 @@ def test_a_device_that_is_not_here(tmp_path: Path) -> None:
 
 def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
     ablation = planned(tmp_path / "a")
-    assert len(to_train(ablation)) == 9
+    assert len(to_train(ablation.runs)) == 9
     finish(ablation)
-    assert to_train(ablation) == []
+    assert to_train(ablation.runs) == []
     status = ls.ablate(ablation.recipe.path, dry_run=True)
     assert status.summary() == "recipe.yaml: 9 runs: 9 done"
 
@@ -230,10 +230,10 @@ def test_a_recipe_that_changed_makes_runs_stale_and_says_what(tmp_path: Path) ->
     status = ls.ablate(changed.recipe.path, dry_run=True)
     assert status.counts == {"stale": 9}
     assert "9 stale: the recipe, a start or the data changed since (epochs); they are kept" in status.notes[0]
-    assert to_train(changed) == []
+    assert to_train(changed.runs) == []
     before = changed.runs[0].folder / "results.csv"
     assert before.exists()
-    assert len(to_train(changed, renew=True)) == 9
+    assert len(to_train(changed.runs, renew=True)) == 9
     assert not before.exists()
     assert len(list(changed.folder.rglob("*.stale-*/results.csv"))) == 9
 
@@ -272,7 +272,7 @@ def test_a_record_of_before_is_read_on_and_done_with(tmp_path: Path) -> None:
         former = {**record, "timed": False, "asked_batch": 2, "notes": {}}
         (run.folder / "cell.json").write_text(json.dumps(former), encoding="utf-8")
     assert (done.state, waiting.state) == ("done", "waiting")
-    assert to_train(ablation) == [waiting]
+    assert to_train(ablation.runs) == [waiting]
     write_record(waiting.folder, record_of(waiting).but(state="running"))
     assert sorted(path.name for path in waiting.folder.glob("*.json")) == ["run.json"]
 
@@ -286,9 +286,9 @@ def test_a_run_that_failed_is_tried_again_only_when_asked(tmp_path: Path, monkey
     monkeypatch.setattr(worker, "_train", lambda folder, *_: trained.append(folder) or 0)
     assert worker.work(run.folder, "cpu") == worker.WRONG  # of a call at the same time: it prepared the run before
     assert (ended(run, "cpu", worker.WRONG).kind, ended(run, "cpu", worker.WRONG).text) == ("failed", "no labels")
-    assert run not in to_train(planned(tmp_path / "a"))
+    assert run not in to_train(planned(tmp_path / "a").runs)
     assert read_record(run.folder) == failed
-    assert run.folder in [one.folder for one in to_train(planned(tmp_path / "a"), retry=True)]
+    assert run.folder in [one.folder for one in to_train(planned(tmp_path / "a").runs, retry=True)]
     assert worker.work(run.folder, "cpu") == worker.FINE
     assert trained == [run.folder]
 
@@ -304,7 +304,7 @@ def test_a_folder_that_was_moved_goes_on_with_the_files_that_are_there_now(tmp_p
         write_record(run.folder, run.record().but(state=state))
     (tmp_path / "a").rename(tmp_path / "b")
     moved = plan_ablation(tmp_path / "b" / "recipe.yaml")
-    assert len(to_train(moved, retry=True)) == 8
+    assert len(to_train(moved.runs, retry=True)) == 8
     for run, state in zip(moved.runs, states):
         task = record_of(run).task
         here = tmp_path / ("a" if state == "done" else "b")  # what was done says what it was done with
@@ -345,7 +345,7 @@ def test_a_damaged_record_is_told_kept_and_moved_aside_when_asked(tmp_path: Path
         assert done.exit_code == 1
         assert f"Note: {problem}" in done.stderr.splitlines()
     assert (run.folder / "results.csv").exists()
-    assert [one.folder for one in to_train(ablation, renew=True)] == [run.folder]
+    assert [one.folder for one in to_train(ablation.runs, renew=True)] == [run.folder]
     assert (run.state, len(list(run.folder.parent.glob("seed-1.stale-damaged-*/results.csv")))) == ("waiting", 1)
 
 

@@ -206,6 +206,35 @@ ERRORS = [
             ("train: {data: a.yaml}\nseeds: [0, -1]", 4, ", seeds: -1 is below 0"),
             ("train: {data: a.yaml}\nseeds: []", 4, ", seeds: the list is empty"),
             ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: 'small' is none of base, larger"),
+            (
+                "train: {data: a.yaml}\nsequential: 1",
+                4,
+                ", sequential: it is true, or a mapping with keys such as most",
+            ),
+            ("train: {data: a.yaml}\nsequential: {seeds: 7}", 4, ", sequential: no field 'seeds' here"),
+            ("train: {data: a.yaml}\nsequential: {most: 0}", 4, ", sequential.most: 0 is below 1"),
+            (
+                "train: {data: a.yaml}\nsequential: {question: worse}",
+                4,
+                ", sequential.question: 'worse' is none of best, better, gate",
+            ),
+            ("train: {data: a.yaml}\nsequential: {drop: 0.5}", 4, ", sequential.drop: it is a chance from 0 to below"),
+            (
+                "train: {data: a.yaml}\nsequential: {question: best, strict: true}",
+                4,
+                ", sequential.strict: it belongs to question: better, and the question is best: drop strict",
+            ),
+            (
+                "train: {data: a.yaml}\nsequential: {margin: 0.01}",
+                4,
+                ", sequential.margin: it belongs to question: gate, and the question is better: drop margin",
+            ),
+            (
+                "train: {data: a.yaml}\nseeds: [1, 2]\nsequential: {most: 24}",
+                5,
+                ", sequential.most: the seeds are listed, 2 of them: drop most, or seeds",
+            ),
+            ("sequential: true", 3, ", sequential: it belongs to a training"),
             ("train: {data: a.yaml}\nlatency: 1", 4, ", latency: '1' is neither true nor false"),
             (
                 "train: {data: a.yaml}\nlatency: {runtimes: [mnn, nccn]}",
@@ -225,6 +254,7 @@ ERRORS = [
 #: Errors that take more than the shape of a recipe to find: the schema calls all others wrong as well.
 BEYOND = re.compile(
     r"no (position|kernel|operator|limit|field \{)|odd number|several positions|does not fit|can start as|has braces|"
+    r"it belongs to question|the seeds are listed|"
     r"leaves|matches nothing|all of its|says how|is not YAML|base twice|base: yolov8m"
 )
 
@@ -326,6 +356,10 @@ RECIPES = st.fixed_dictionaries(
             st.sampled_from(["data", "start", "init", "epochs", "seed", "freeze", "zz"]),
             st.one_of(LISTS, st.sampled_from(["scratch", "a.pt", "{base}.pt", "{k}.pt", "identity", "default", {}])),
             max_size=3,
+        ),
+        "sequential": st.one_of(
+            VALUES,
+            st.dictionaries(st.sampled_from(["most", "question", "strict", "drop", "zz"]), VALUES, max_size=2),
         ),
         "seeds": st.one_of(LISTS, st.lists(st.integers(-1, 3), max_size=3)),
         "controls": st.one_of(LISTS, st.lists(st.sampled_from(["base", "larger"]), max_size=3)),
