@@ -206,7 +206,7 @@ class Strict:
     """Holm's test on the smallest p of three looks, each weighted: proven whatever is dropped."""
 
     def __init__(self, design: Design) -> None:
-        self.rows: list[Numbers] = []
+        self.design, self.rows = design, list[Numbers]()
         self.weights = dict(zip(design.looks, _WEIGHTS))
         self.ps = [1.0] * design.variants
 
@@ -214,7 +214,7 @@ class Strict:
         """Take in a unit, counted from 1."""
         self.rows.append(row)
         for variant in open_ if unit in self.weights else ():
-            p = chance_above(np.array(self.rows)[:, variant])
+            p = chance_above(_in_scale(self.design, np.array(self.rows))[:, variant])
             self.ps[variant] = min(self.ps[variant], p / self.weights[unit])
 
     def found(self) -> set[int]:
@@ -262,11 +262,21 @@ def follow(design: Design, differences: Numbers, signs: Numbers | None = None) -
 
 
 def _real(course: Course, differences: Numbers) -> Numbers:
-    """The differences that count: of what is closed those before."""
+    """The differences that count, of what is closed those before; each data set in its own scale."""
     counted = differences.copy()
     for variant, last in course.closed.items():
         counted[last:, variant] = np.nan
-    return counted
+    return _in_scale(course.design, counted)
+
+
+def _in_scale(design: Design, differences: Numbers) -> Numbers:
+    """The differences, those of each data set by the root of their mean square, which no flip changes."""
+    if not design.sets:
+        return differences
+    sets = np.array(design.sets[: len(differences)])
+    sizes = [float(np.sqrt(np.nanmean(differences[sets == one] ** 2))) for one in sets]
+    scales: Numbers = np.array([size if size > 0 else 1.0 for size in sizes])
+    return differences / scales[:, None]
 
 
 def _leader(course: Course, differences: Numbers) -> int:

@@ -1,13 +1,13 @@
 """What a sequential ablation promises and costs, on tables that are drawn: by the product's own functions.
 
-Run by hand; on one core it takes about half an hour, and prints Markdown:
+Run by hand; on one core it takes about half an hour; it prints Markdown:
 
     python tests/benchmarks/sequential.py [TABLES]
 
 A table has V variants and a base; a score is drawn for each unit and network, and 1.0 is the spread of a paired
-difference. A false gain: tables without any effect that
-hold one. Power: the part of the good ones that is shown, where one in four (or the only one) is better by 1.0.
-Beside it the fixed design: the seeds at which it finds as many, and what their trainings are.
+difference. A false gain: tables without any effect that hold one. Power: the part of the good ones that is shown, where
+one in four (or the only one) is better by 1.0. On standard error stands the fixed design: the seeds at which it finds
+as many, and what their trainings are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lska_surgeon.ablation.statistics import ALPHA
 KINDS = ("normal", "skewed", "t3", "5% failed", "unequal spread", "skewed, unequal")
 FAILS, WIDER = 0.05, 1.7
 #: Variants -> units at most, and which part of the tables is drawn: what has more variants takes longer.
-SIZES = {1: (16, 1.0), 3: (16, 1.0), 6: (16, 1.0), 12: (24, 0.5), 24: (24, 0.25)}
+SIZES = {1: (16, 1.0), 3: (16, 1.0), 6: (16, 1.0), 12: (24, 0.3), 24: (24, 0.1)}
 FIXED = 12  # seeds of the fixed design whose level stands beside
 
 
