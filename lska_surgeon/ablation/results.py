@@ -21,7 +21,7 @@ from .outcomes import KnownCosts, KnownLatencies, Outcome, columns, left_out, ma
 from .records import DONE
 from .rounds import Rounds
 from .runs import BASE, LARGER, VARIANT
-from .statistics import ALPHA
+from .statistics import ALPHA, Comparison
 from .table import Summary, TableOfRuns, TableRow
 
 #: What a comparison comes to where the runs themselves say that nothing was compared.
@@ -56,6 +56,7 @@ class Results(TableOfRuns, Result):
             "rows": [row.to_dict() for row in self.rows],
             "runs": [{**vars(run), "folder": str(run.folder)} for run in self.runs],
             "resolution": dict(self.resolution),
+            "pooled": {name: vars(one) for name, one in self.pooled.items()},
             "sequential": None if self.sequential is None else dict(self.sequential),
             "notes": list(self.notes),
         }
@@ -293,7 +294,9 @@ def tabulate(
     resolution = _resolution(table, resolve) if rounds is None else {}
     told = (*_notes(table, outcomes, resolution, chosen), *notes, *latency.notes)
     sequential = None if rounds is None else rounds.to_dict()
-    return Results(name, chosen, table, tuple(outcomes), told, resolution, sequential=sequential)
+    pooled = _pooled(rows) if rounds is None else {}
+    told = (*_notes_on_all(table, pooled), *told)
+    return Results(name, chosen, table, tuple(outcomes), told, resolution, sequential=sequential, pooled=pooled)
 
 
 def _row(group: Sequence[Outcome], costs: Mapping[str, KnownCosts], latency: KnownLatencies, metric: str) -> TableRow:
@@ -345,6 +348,40 @@ def _compare(rows: _Rows, outcomes: Sequence[Outcome], rounds: Rounds | None) ->
             verdict = DOES_NOTHING if equal == seeds else decided
             notes = (*row.notes, *([_equal_to_base(row.base, equal, len(seeds))] if equal else []))
         rows[key] = replace(row, comparison=comparison, verdict=verdict, notes=notes)
+
+
+def _pooled(rows: _Rows) -> dict[str, Comparison]:
+    """Variant -> what all data sets say of it together; nothing where there is one.
+
+    A pair is a seed on one of them, and is flipped by itself; each set is divided by the root of the mean square of all
+    of its differences, which no flip changes.
+    """
+    paired: dict[str, dict[tuple[str, int], float]] = {}
+    sizes: dict[str, list[float]] = {}
+    for (data, network), row in rows.items():
+        base = rows.get((data, row.base))
+        if row.role == VARIANT and base is not None and row.verdict not in _VOID:
+            differences = row.differences(base)
+            paired.setdefault(network, {}).update(((data, seed), one) for seed, one in differences.items())
+            sizes.setdefault(data, []).extend(differences.values())
+    scales = {data: float(np.sqrt(np.mean(np.square(of)))) or 1.0 for data, of in sizes.items() if of}
+    several = {name: of for name, of in paired.items() if len({data for data, _ in of}) > 1}
+    scaled = [{pair: one / scales[pair[0]] for pair, one in of.items()} for of in several.values()]
+    return dict(zip(several, statistics.compare_all(scaled)))
+
+
+def _notes_on_all(rows: Sequence[TableRow], pooled: Mapping[str, Comparison]) -> list[str]:
+    """What all data together say, and what one of them alone says."""
+    if not pooled:
+        return []
+    told = "; ".join(f"{name} {one.verdict} (p {one.p_adjusted:.3f}, {one.n} pairs)" for name, one in pooled.items())
+    notes = [f"on all data together, each scaled by its own spread: {told}"]
+    for name, one in pooled.items():
+        for verdict in ("gain", "loss"):
+            alone = [row.data for row in rows if (row.network, row.verdict) == (name, verdict)]
+            if alone and one.verdict != verdict:
+                notes.append(f"{name}: a {verdict} on {', '.join(alone)} alone, which all data together do not show")
+    return notes
 
 
 def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:

@@ -95,6 +95,7 @@ class TableOfRuns:
         labels: network, data or family -> what to call it where it is shown.
         kinds: network -> what it has, where that is one kernel size throughout.
         sequential: of an ablation in rounds, what was decided, see `Rounds.to_dict`; None of one with fixed seeds.
+        pooled: with several data and fixed seeds, variant -> what all of them say together, in spreads of each.
     """
 
     name: str
@@ -107,6 +108,7 @@ class TableOfRuns:
     labels: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     sequential: Mapping[str, Any] | None = None
+    pooled: Mapping[str, Comparison] = field(default_factory=dict)
 
     @property
     def data(self) -> list[str]:

@@ -189,7 +189,11 @@ def _far(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bo
     if rounds is None:
         return status_of(ablation, devices, retry=retry, renew=renew)
     status = status_of(rounds.part, devices, retry=retry, renew=renew)
-    for note in (rounds.sentence, *rounds.notes, *([] if rounds.over else [rounds.cost])):
+    for note in (
+        *([rounds.sentence] if rounds.counted else []),
+        *rounds.notes,
+        *([] if rounds.over else [rounds.cost]),
+    ):
         status = status.with_note(note)
     return status
 

@@ -109,6 +109,33 @@ def test_an_operator_that_changes_nothing_is_called_that(tmp_path: Path) -> None
     assert f"tiny-lska-sppf-k7: {equal} 0)" in found.notes
 
 
+def test_several_data_sets_answer_together(tmp_path: Path) -> None:
+    """Each in its own scale: one with ten times the spread has no more to say than another."""
+    text = EIGHT.replace("data: shapes/data.yaml", "data: [shapes/data.yaml, other.yaml]")
+    recipe = write_recipe(tmp_path / "b", text.replace("k: 7", "k: [7, 23]"))
+    (tmp_path / "b" / "other.yaml").write_text("path: shapes\ntrain: images/train\nval: images/val\nnames: [a, b]\n")
+    for run in plan_ablation(recipe).runs:
+        name, seed, scale = run.network.name, run.seed, 0.1 if run.data == "other" else 0.01
+        chance = float(np.random.default_rng([seed, len(run.data), len(name), "sppf" in name]).normal())
+        gain = 3 if name == "tiny-lska-neck-k7" else 3 * (run.data == "other") - 3 * (run.data != "other")
+        value = 0.5 + scale * (chance + gain * ("neck" in name))
+        pretend(run.folder, run.record().but(state="done"), [{"metrics/mAP50-95(B)": value}])
+    found = ls.results(recipe, costs=False)
+    assert {name: one.verdict for name, one in found.pooled.items()} == {
+        "tiny-lska-neck-k7": "gain",
+        "tiny-lska-neck-k23": "not significant",
+        "tiny-lska-sppf-k7": "not significant",
+        "tiny-lska-sppf-k23": "not significant",
+    }
+    assert found.pooled["tiny-lska-neck-k7"].n == 16
+    assert found.notes[0].startswith(
+        "on all data together, each scaled by its own spread: tiny-lska-neck-k7 gain (p 0.000, 16 pairs); "
+    )
+    assert "tiny-lska-neck-k23: a gain on other alone, which all data together do not show" in found.notes
+    assert "tiny-lska-neck-k23: a loss on shapes alone, which all data together do not show" in found.notes
+    assert json.loads(render(found.report(), "json"))["pooled"]["tiny-lska-neck-k7"]["n"] == 16
+
+
 def test_how_many_seeds_a_question_needs(tmp_path: Path) -> None:
     found = ls.results(experiment(tmp_path / "a", neck_gains), costs=False, effect=0.0005)
     told = next(note for note in found.notes if note.startswith("to detect a true difference of 0.0005"))
