@@ -321,6 +321,8 @@ def _depthwise(dim: int, height: int, width: int, dilation: int = 1) -> nn.Conv2
 #: What oneDNN has fast depth-wise convolutions for: these types, and this padding of the width.
 _FAST_TYPES = (torch.float32, torch.bfloat16)
 _FAST_PADDING = 6
+#: Bytes; the C library gives larger pieces of memory back at once, and getting them anew takes long.
+_KEPT = 2**25
 
 
 def _chain(x: Tensor, *convolutions: nn.Conv2d) -> Tensor:
@@ -340,8 +342,9 @@ def _padded_by_hand(x: Tensor, of: nn.Conv2d) -> Tensor:
 def _padding_pays(x: Tensor, of: nn.Conv2d) -> bool:
     """Whether a convolution of wide padding is faster when that is done by hand: on a CPU, by oneDNN, run at once.
 
-    In channels_last oneDNN has another fast convolution, for all that is undilated, and no fast gradient. A graph that
-    is compiled, traced or exported stays as it is written; hooks of the convolution are run, and what others put there.
+    In channels_last oneDNN has another fast convolution, for all that is undilated, and no fast gradient; and a kernel
+    of one row gains less than a large copy costs. A graph that is compiled, traced or exported stays as it is written;
+    hooks of the convolution are run, and what others put there.
     """
     if type(of) is not nn.Conv2d or of.padding_mode != "zeros" or isinstance(of.padding, str):
         return False
@@ -354,7 +357,10 @@ def _padding_pays(x: Tensor, of: nn.Conv2d) -> bool:
         return False
     if of._forward_pre_hooks or of._forward_hooks or of._backward_pre_hooks or of._backward_hooks:
         return False
-    return x.device.type == "cpu" and x.dtype in _FAST_TYPES and torch.backends.mkldnn.is_available()
+    if x.device.type != "cpu" or x.dtype not in _FAST_TYPES or not torch.backends.mkldnn.is_available():
+        return False
+    wide = x.nbytes * (1 + 2 * of.padding[1] / max(x.shape[-1], 1))
+    return of.kernel_size[0] > 1 or wide * (1 + torch.is_grad_enabled()) < _KEPT  # its gradient is as large
 
 
 class CBAM(conv.CBAM):

@@ -106,6 +106,12 @@ def test_autocast_copies_and_pickles(op: str) -> None:
         assert torch.equal(twin(x), expected)
 
 
+def test_no_large_copy_is_made_for_a_kernel_of_one_row() -> None:
+    part, x = build_operator(resolve_kernel("lska", 23), 1), torch.randn(1, 1, 1, 2**22)  # 16 MiB
+    assert paddings(part, x) == 1
+    assert paddings(part, x, gradients=True) == 0
+
+
 def test_hooks_and_what_stands_for_a_convolution_are_run() -> None:
     part, x = LSKA(DIM, 53).eval(), torch.randn(1, DIM, 12, 12)
     seen: list[object] = []
