@@ -10,6 +10,7 @@ travels with the layers that were read by it, and nothing in this process change
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -54,6 +55,7 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 #         that gives the needed width, as the parser scales it, `W` the needed width itself, `c1` the source's width,
 #         `k` the kernel size that stood there (else 3), `s` the needed stride, `u` the needed factor of up-sampling.
 # of      what its width has to be a multiple of.
+# most    the largest stride that it takes, where it does not take any.
 # in      what its source's width has to be: a multiple of a number, or `c2`, its own width, where it keeps the size.
 _TABLE = """
 Conv               conv     args[2]      new=w,k,s
@@ -85,7 +87,7 @@ RepNCSPELAN4       block    1            new=w,W,W/2,1
 ELAN1              block    1            new=w,W,W/2
 Bottleneck         block    1            new=w|w,False
 BottleneckCSP      block    1            new=w|w,False
-GhostBottleneck    block    args[2]      new=w,3,s in=c2
+GhostBottleneck    block    args[2]      new=w,3,s in=c2 most=2
 HGBlock            block    1            new=W/4,W,3
 ResNetLayer        block    resnet       new=c1,W/4,s,False,1
 C2PSA              psa      1            new=w of=128 in=c2
@@ -412,6 +414,7 @@ class Block:
         new_args: what a row of it is given that takes the place of another, in the backbone and in the head; None where
             it can't be told.
         multiple: what its width has to be a multiple of.
+        most_stride: the largest stride out over stride in that it takes.
         source_width: what its source's width has to be, as the column `in` has it.
         takes_repeats: whether it repeats its inner blocks itself; else its modules stand one behind another.
         hint: of a fork's block, a rule for stride out over stride in that its class speaks of, where nothing else says
@@ -440,6 +443,7 @@ class Block:
     packed: tuple[PackedMap, ...] = ()
     new_args: tuple[str, str] | None = None
     multiple: int = 1
+    most_stride: float = math.inf
     source_width: str = "1"
     takes_repeats: bool = False
     hint: tuple[str, float] | None = None
@@ -686,6 +690,7 @@ def _stock() -> Iterator[Block]:
             drawn=more.get("drawn"),
             new_args=(new[0], new[-1]) if new[0] else None,
             multiple=int(more.get("of", 1)),
+            most_stride=float(more.get("most", "inf")),
             source_width=more.get("in", "1"),
             takes_repeats="n" in given,
         )

@@ -185,6 +185,14 @@ def _new_row(
             raise MisfitError(f"what {block.name} is given is not known: say it with --args, such as --args 'w,3,2'")
         template = _template(block, first, places)
     words = _Words(model, span, before.channels, width)
+    resizes = block.role in ("up", "down") or (block.new_args or ("",))[0].startswith("s")
+    if args is None and resizes and before.stride is not None and before.stride == model.shapes[last.index].stride:
+        raise MisfitError(f"{needs}, as it gets, and {block.name} is there to change the size")
+    if words.ratio > block.most_stride:
+        most = f"{block.most_stride:g}"
+        raise MisfitError(
+            f"{needs} where it gets stride {before.stride:g}, and {block.name} takes strides up to {most}"
+        )
     row = tuple(words.value(word) for word in words_of(template))
     count = max(graph[index].repeats for index in span) if block.takes_repeats else 1
     if repeats is not None:

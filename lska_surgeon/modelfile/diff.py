@@ -33,6 +33,7 @@ from ..reports import Table
 from ..wording import counted, printable
 from .document import format_value
 from .model import Model
+from .record import edits_in
 
 
 @dataclass(frozen=True)
@@ -206,8 +207,9 @@ class RowDifference:
         return all(index in self.added for index in range(one + 1, other))
 
     def footnotes(self) -> list[str]:
-        """Where maps have another size, the index map, and how rows were compared."""
-        lines = [one.in_words for one in self.strides]
+        """What the files say was done, where maps have another size, the index map, and how rows were compared."""
+        lines = [f"{one.name} says of itself: {edit}" for one in (self.before, self.after) for edit in _edits(one)]
+        lines += [one.in_words for one in self.strides]
         lines.append(f"layers: {', '.join(_ranges(self.index_map))}")
         if self.by_width:
             lines.append("rows were compared with their real widths and repeats, for the scales differ")
@@ -277,7 +279,12 @@ def _name(model: Model) -> str:
 
 
 def _model(model: Model) -> dict[str, Any]:
-    return {"model": str(model.path), "scale": model.scaling.letter, "rows": len(model.graph.layers)}
+    given = {"model": str(model.path), "scale": model.scaling.letter, "rows": len(model.graph.layers)}
+    return {**given, "edits": _edits(model)}
+
+
+def _edits(model: Model) -> list[str]:
+    return edits_in(model.document.text) if model.document else []
 
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.

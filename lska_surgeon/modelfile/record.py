@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import DocumentError
-from ..wording import clean
+from ..wording import clean, printable
 from .text import BREAKS, newline_at
 
 _HEAD = re.compile(
@@ -98,6 +98,16 @@ def read_record(text: str) -> EditRecord | None:
     if head["bare"]:
         body = body[: -len(_ending(body))]
     return EditRecord(head["base"], head["done"], int(head["rows"]), tuple(_hunks(lines[at:])), body)
+
+
+def edits_in(text: str) -> list[str]:
+    """What the records of a text say was done, in that order: `C3k2 at neck, from yolov8s.yaml`."""
+    found: list[str] = []
+    record = read_record(text)
+    while record is not None:
+        found.insert(0, printable(f"{record.done}, from {record.base}"))
+        record = read_record(record.body)
+    return found
 
 
 def undone(record: EditRecord, body: str, name: str) -> str:

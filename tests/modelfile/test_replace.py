@@ -176,6 +176,14 @@ ERRORS = [
     ),
     ("replace yolov8s.yaml --at neck --by C3 --args w,(", "can't read '(' in --args: write numbers, words and lists"),
     ("replace yolov8s.yaml --at neck --by C3 --args w,os.system(1)", "can't read 'os.system(1)' in --args"),
+    (
+        "replace yolov8s.yaml --at 4 --by ConvTranspose",
+        "row 4 (C2f) gives 128 channels at stride 8, as it gets, and ConvTranspose is there to change the size",
+    ),
+    (
+        "replace rtdetr-l.yaml --at stem --by GhostBottleneck",
+        "at stride 4 where it gets stride 1, and GhostBottleneck takes strides up to 2",
+    ),
     ("replace yolov8s.yaml --at neck --by C3 --args w/0", "can't read 'w/0' in --args"),
     ("replace yolov8s.yaml --at neck --by C3 --repeats 0", "--repeats 0 is out of range: a row has 1 to 1000"),
     (
@@ -360,6 +368,16 @@ def test_costs_are_those_that_are_counted() -> None:
     assert back.to_dict()["costs"]["after"] == before
     assert f"{after['params']:,} -> {before['params']:,} params, " in str(back)
     assert ls.levels("yolov8n.yaml", drop="p5").to_dict()["costs"] is None
+
+
+def test_a_file_says_of_itself_what_was_done() -> None:
+    one = ls.replace("yolov8n.yaml", "backbone", by="torchvision:mobilenet_v3_small", output="one.yaml").write()
+    two = ls.levels(one, drop="p5", scale="n", output="two.yaml").write()
+    words = ["torchvision:mobilenet_v3_small at backbone, from yolov8n.yaml", "drop p5, from one.yaml"]
+    told = ls.diff("yolov8n.yaml", two)
+    assert (told.to_dict()["before"]["edits"], told.to_dict()["after"]["edits"]) == ([], words)
+    assert all(f"two.yaml says of itself: {word}" in str(told) for word in words)
+    assert ls.remove(ls.remove(two, output="back.yaml").write(), output="-").text == load("yolov8n.yaml").text
 
 
 def test_json_and_names() -> None:
