@@ -77,7 +77,7 @@ C2f                block    1            new=w,True|w
 C2fAttn            block    1         heads=2 is=text
 C2fCIB             block    1            new=w,True
 C3                 block    1            new=w|w,False
-C3Ghost            block    1            new=w|w,False
+C3Ghost            block    1            new=w,True|w
 C3TR               block    1            new=w|w,False of=8
 C3x                block    1            new=w|w,False
 C3k2               block    1            new=w,False

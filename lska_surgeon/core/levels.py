@@ -153,8 +153,9 @@ class _Levels:
         newest = copies[end]
         new_top: Ref = newest if top == end else top
         first_step = self._first_step_up(top)
-        up_copies: dict[int, Ref] = {top: new_top, **self._shift_taps(first_step, end)}
-        up = self._copies(first_step, up_copies, 1.0, width_of=end)
+        taps = self._shift_taps(first_step, end)
+        up_copies: dict[int, Ref] = {top: new_top, **taps}
+        up = self._copies(first_step, up_copies, self._factor(end, min(taps)) if taps else 1.0)
         joined = up_copies[first_step[-1]]
         finer = self.by_stride[self.strides[-2]]
         steps_down = self._between(finer, coarsest)
@@ -162,7 +163,7 @@ class _Levels:
         for row in steps_down:
             for source in graph[row].sources:
                 if source not in steps_down and source != finer:
-                    down_copies[source] = new_top
+                    down_copies[source] = up_copies.get(source, new_top)
         wider = self._factor(coarsest, finer)
         joins = next((at for at, row in enumerate(steps_down) if self.parts.is_fusion(graph[row])), len(steps_down) - 1)
         down = self._copies(steps_down[:joins], down_copies, wider)  # what follows is as wide as in the level before
@@ -277,19 +278,23 @@ class _Levels:
         return stage
 
     def _top(self, end: int) -> int:
-        """The last row of the backbone's size, behind a block: what the neck begins with."""
+        """The last row of the backbone's size, behind a block, that is not the convolution of the neck's first step."""
         top = end
         for layer in self.graph.layers[end + 1 :]:
             if layer.sources != (top,) or self.parts.strides[layer.index] != self.parts.strides[end]:
                 break
             top = layer.index
+        while top > end and self.graph[top].section != SECTIONS[0] and self.graph[top].kind.role == "conv":
+            (top,) = self.graph[top].sources
         return top
 
     def _first_step_up(self, top: int) -> list[int]:
         neck = [index for index in self.parts.neck if index > top]
         if not neck:
             raise MisfitError(self._no_step(top))
-        return self._between(top, neck[0])
+        first, last = self._between(top, neck[0])[0], neck[0]
+        needed = ancestors(self.graph, last)  # what stands beside the way up, too, such as a convolution of the tap
+        return [row for row in range(first, last + 1) if row == last or row in needed]
 
     def _shift_taps(self, step: Sequence[int], end: int) -> dict[int, Ref]:
         """What the first step joins from the backbone -> the block of one level coarser."""
@@ -303,16 +308,12 @@ class _Levels:
         new, old = shapes[tap].channels, shapes[old_tap].channels
         return new / old if new and old else 0.5
 
-    def _copies(
-        self, rows: Sequence[int], copies: dict[int, Ref], factor: float, width_of: int | None = None
-    ) -> list[Ref]:
+    def _copies(self, rows: Sequence[int], copies: dict[int, Ref], factor: float) -> list[Ref]:
         """Copies of rows, their sources as `copies` says, which gets the copies; widths are multiplied."""
         made: list[Ref] = []
         for index in rows:
             layer = self.graph[index]
             sources = tuple(IMAGE if source == IMAGE else copies.get(source, source) for source in layer.sources)
-            if width_of is not None:
-                factor = self._factor(width_of, rows[-1])
             args = _narrowed(layer, factor)
             width = args[0] if layer.kind.width == "scaled" and args and is_number(args[0]) else None
             if width is not None and self.model.scaling.channels(width) % layer.kind.multiple:

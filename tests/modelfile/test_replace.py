@@ -17,6 +17,7 @@ from support.forks import make_fork
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK
+from lska_surgeon.core.graph import Graph
 from lska_surgeon.core.parts import SLOTS
 from lska_surgeon.errors import MisfitError, PositionError, SurgeonError
 from lska_surgeon.modelfile.model import load
@@ -36,12 +37,35 @@ def undone(edit: EditedModel, folder: Path) -> str:
     return plan_remove(str(path), "-").text
 
 
+def rows(graph: Graph, width: tuple[Any, Any] = (None, None)) -> list[tuple[Any, ...]]:
+    """What a graph says, one width read as another."""
+    return [
+        (x.sources, x.repeats, x.block, tuple(width[1] if one == width[0] else one for one in x.args)) for x in graph
+    ]
+
+
 @pytest.mark.parametrize("base", ["yolov8s", "yolov8s-ghost", "yolo26s"])
 def test_a_finer_level_is_what_ultralytics_ships(base: str) -> None:
     ours, theirs = ls.levels(f"{base}.yaml", add="p2").variant.graph, load(f"{base}-p2.yaml").graph
-    assert [(x.sources, x.repeats, x.block, x.args) for x in ours] == [
-        (x.sources, x.repeats, x.block, x.args) for x in theirs
-    ]
+    assert rows(ours) == rows(theirs)
+
+
+def test_ghost_blocks_are_what_ultralytics_ships() -> None:
+    changes = [GraphEdit("replace", "down", "GhostConv"), GraphEdit("replace", "block", "C3Ghost")]
+    assert rows(edited("yolov8s.yaml", *changes).variant.graph) == rows(load("yolov8s-ghost.yaml").graph)
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [("yolov5n", []), ("yolov8s", [GraphEdit("replace", "neck", "C2", "w,False")])],
+    ids=["yolov5n", "yolov8s"],
+)
+def test_a_coarser_level_is_what_ultralytics_ships_with_the_old_rows_as_wide_as_they_were(
+    base: str, changes: list[GraphEdit]
+) -> None:
+    """Ultralytics narrows P5 to 768 there, of which no trained weight would be left."""
+    ours = edited(f"{base}.yaml", GraphEdit("add", "p6"), *changes)
+    assert rows(ours.variant.graph) == rows(load(f"{base}-p6.yaml").graph, (768, 1024))
 
 
 @pytest.mark.parametrize("model", builds.SOME)
