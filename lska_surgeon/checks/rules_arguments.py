@@ -13,7 +13,6 @@ from ..core.alignment import is_width
 from ..core.attention import read_attention
 from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
 from ..core.graph import IMAGE, Layer, yolov5_problem
-from ..core.installed_parser import of_kind, parser_here
 from ..errors import KernelError
 from ..installed.names import constructor, is_installed, of_installed
 from ..modelfile.document import BAD_ROW, format_value
@@ -320,6 +319,8 @@ def _has_own_width(block: str) -> bool:
 
 @of_installed
 def _fault(block: str, given: int, letter: str | None) -> str | None:
+    from ..core.installed_parser import of_kind, parser_here  # here, for few rows need it
+
     parser = parser_here() if "." not in block else None
     if parser is None:
         return _read_fault(block, given, letter)

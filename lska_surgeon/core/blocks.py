@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..installed.package import Package, installed_package
-from .installed_parser import SCALE_NUMBERS, BlockReading, InstalledParser, parser_here
 from .parser_rules import RELEASE, RULES
+
+if TYPE_CHECKING:  # of a release nothing is read
+    from .installed_parser import BlockReading, InstalledParser
 
 #: In front of the name of each block of ours, what rows call it where the installed Ultralytics has one of that name.
 PRIVATE = "Surgeon"
@@ -639,7 +641,11 @@ class BlockTable:
 def blocks_here() -> BlockTable:
     """The table that holds for the Ultralytics that is installed: with its parser, where the rules are not its own."""
     package = installed_package()
-    return STOCK if package is None or _has_rules(package) else STOCK.with_parser(parser_here())
+    if package is None or _has_rules(package):
+        return STOCK
+    from .installed_parser import parser_here
+
+    return STOCK.with_parser(parser_here())
 
 
 def is_parsed(name: str) -> bool | None:
@@ -648,6 +654,8 @@ def is_parsed(name: str) -> bool | None:
     is_told = package is not None and _has_rules(package)
     if is_told and name in _RULES:
         return True
+    from .installed_parser import parser_here
+
     parser = parser_here()
     return (parser.tasks if is_told else parser).has(name) if parser else None
 
@@ -655,7 +663,7 @@ def is_parsed(name: str) -> bool | None:
 def scale_numbers() -> tuple[str, ...]:
     """What the parser of the Ultralytics that is installed calls the numbers of a scale, in order."""
     parser = blocks_here().parser
-    return parser.scale_numbers if parser else SCALE_NUMBERS
+    return parser.scale_numbers if parser else ("depth", "width", "max_channels")
 
 
 def _has_rules(package: Package) -> bool:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: More than a project's models ask for; then it begins anew.
 _MOST = 5000
-#: What every release calls the numbers of a scale.
-SCALE_NUMBERS = ("depth", "width", "max_channels")
 _READER = (str(Path(__file__).parents[1] / "installed"), str(Path(__file__).parent))
 
 
@@ -166,7 +164,7 @@ class InstalledParser:
 
     def _scale_numbers(self) -> Sequence[str]:
         found = re.search(r"\n[ \t]*((?:\w+[ \t]*,[ \t]*)+\w+)[ \t]*=[ \t]*scales\[", self.tasks.file.text)
-        return [name.strip() for name in found[1].split(",")] if found else SCALE_NUMBERS
+        return [name.strip() for name in found[1].split(",")] if found else ("depth", "width", "max_channels")
 
     # What is kept.
 

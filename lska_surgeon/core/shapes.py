@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..wording import clean, shown
 from .blocks import ATTENTION, Block
 from .graph import IMAGE, Graph, Layer, Scaling
-from .installed_parser import ParsedLayer
-from .parsed import parsed_layers
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
+
+    from .installed_parser import ParsedLayer
 
 _SWEEPS = 16  # there and back; each settles whole chains, and no network is known that needs more than four
 _USUAL = (8.0, 16.0, 32.0)
@@ -207,7 +207,11 @@ def shapes_of(graph: Graph, scaling: Scaling, ratios: Mapping[int, float] | None
         scaling: the scale.
         ratios: for layers whose block is not known here, stride out over stride in, where the caller knows better.
     """
-    parsed = parsed_layers(graph.layers, graph.settings, scaling)
+    parsed = None
+    if graph.layers and graph.blocks.parser is not None:
+        from .parsed import parsed_layers  # here, for of a release nothing is read
+
+        parsed = parsed_layers(graph.layers, graph.settings, scaling)
     hints = dict(_hints(graph.layers, parsed)) if parsed else {}
     strides = strides_of(graph.layers, [effect_of(layer) for layer in graph], ratios or {}, hints)
     shapes: list[Shape] = []

@@ -40,7 +40,6 @@ from ..core.blocks import (
     blocks_here,
     packed_maps,
 )
-from ..core.installed_parser import parser_in
 from ..core.operators import CBAM, OP_BLOCKS
 from ..core.shapes import MOST_CHANNELS
 from ..errors import DeclarationError, needs
@@ -448,6 +447,8 @@ def _table(declarations: Declarations) -> BlockTable:
     """The table with these custom modules, and with the parser that they name where they do."""
     if declarations.parser is None:
         return blocks_here().with_blocks(declarations)
+    from ..core.installed_parser import parser_in  # here, for few declarations name one
+
     return STOCK.with_parser(parser_in(declarations.parser)).with_blocks(declarations)
 
 

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..core.installed_parser import parser_here, words_in
 from ..errors import CheckpointError, DocumentError
 from ..files import no_file
 from ..installed.package import NAME, Package, installed_package, root_of
@@ -109,6 +108,8 @@ def released_models() -> Mapping[str, Path]:
 def _released(fork: Package, models: tuple[tuple[str, Path], ...]) -> Mapping[str, Path]:
     def ask() -> list[str]:
         return [name for name, path in models if fork.is_released_model(path.read_text("utf-8", "replace"))]
+
+    from ..core.installed_parser import parser_here, words_in  # here, for only a fork has models that are not released
 
     parser = parser_here()
     stamps = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in models]

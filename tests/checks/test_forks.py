@@ -143,6 +143,7 @@ def test_nothing_is_overwritten_without_force(project: Path) -> None:
     fork = make_fork(project.parent / "2 forks-我的", "set")  # no name of Python's
     assert surgeon("blocks", fork.root, "--write").exit_code == 0
     Path("lska-surgeon.toml").unlink()
+    Path("fork_2_forks_blocks/__init__.py").write_text("# mine\n", encoding="utf-8")
     done = surgeon("blocks", fork.root, "--write")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith("Error: fork_2_forks_blocks/__init__.py exists: ")
