@@ -32,7 +32,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from support.ablations import RECIPE, experiment, spread
+from support.ablations import RECIPE, experiment, latencies, spread
 from support.forks import Fork, make_fork
 from support.hostile import call, name, pickle_of, text, write_zip
 from support.shapes import NETWORK, surgeon, write_checkpoint
@@ -395,7 +395,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights.mkdir()
         shutil.copy("base.pt", weights / "best.pt")
         shutil.copy("tiny.yaml", CELL)
-        keep_latencies(ablation, {network.name: 0.01 for network in ablation.networks}, {}, "on a CPU")
+        keep_latencies(ablation, [latencies(ablation)])
         for command in ("variants recipe.yaml --costs", "results ablation --base tiny"):  # all is imported by now
             assert surgeon(*command.split()).exit_code == 0
     return project

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from support import shapes
-from support.ablations import EIGHT, experiment, neck_gains, write_recipe
+from support.ablations import EIGHT, experiment, latencies, neck_gains, write_recipe
 from support.fresh import fresh
 
 import lska_surgeon as ls
 from lska_surgeon.ablation.outcomes import keep_latencies
-from lska_surgeon.ablation.runs import Ablation, plan_ablation
-from lska_surgeon.cost.latency import Latencies, Latency
+from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.page.content import Page
 from lska_surgeon.recipes.variants import Kind
@@ -114,15 +113,6 @@ def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
     page = ls.report(recipe).html
     assert page.count('class="bar"') == 2 * 5  # against GFLOPs more than the base, and against kernel size
     assert "added GFLOPs</text>" in page
-
-
-def latencies(ablation: Ablation, runtime: str, batch: int) -> Latencies:
-    """Times of all networks in a runtime, each a millisecond longer than the one before."""
-    seconds = {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}
-    how = {"device": "a <GPU>", "clock_mhz": None, "threads": 1, "runtime": runtime, "release": "2", "batch": batch}
-    how |= {"precision": "fp32", "by_itself": "", "imgsz": [64, 64], "nms": False, "rounds": 9}
-    rows = [Latency(name, taken, taken, 1.0, 1.0, 1.0) for name, taken in seconds.items()]
-    return Latencies(tuple(rows), (1.0, 1.0, 1.0), {**how, "torch": "2", "ultralytics": "8"})
 
 
 def test_latency_where_it_was_measured(tmp_path: Path) -> None:

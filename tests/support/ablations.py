@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lska_surgeon.ablation.records import Record, write_record
-from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.ablation.runs import Ablation, plan_ablation
+from lska_surgeon.cost.latency import Latencies, Latency
 
 from .shapes import write_data, write_network
 
@@ -86,3 +87,12 @@ def spread(seed: int) -> float:
 
 def neck_gains(name: str, seed: int) -> list[float]:
     return [spread(seed) + (0.02 + 0.0007 * seed if "neck" in name else 0.0005 * (-1) ** seed if "sppf" in name else 0)]
+
+
+def latencies(ablation: Ablation, runtime: str = "torch", batch: int = 1) -> Latencies:
+    """Times of all networks in a runtime, each a millisecond longer than the one before."""
+    seconds = {one.name: 0.01 + at / 1e3 for at, one in enumerate(ablation.networks)}
+    how = {"device": "a <GPU>", "clock_mhz": None, "threads": 1, "runtime": runtime, "release": "2", "batch": batch}
+    how |= {"precision": "fp32", "by_itself": "", "imgsz": [64, 64], "nms": False, "rounds": 9}
+    rows = [Latency(name, taken, taken, 1.0, 1.0, 1.0) for name, taken in seconds.items()]
+    return Latencies(tuple(rows), (1.0, 1.0, 1.0), {**how, "torch": "2", "ultralytics": "8"})
