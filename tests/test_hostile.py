@@ -142,7 +142,7 @@ FILES = {
         ("variants recipe.yaml", "variants recipe.yaml --check"),
     ),
     "image": File("image.png", ("graft base.pt --at neck --image image.png -o out.pt",)),
-    "export": File("graft.onnx", ("inspect graft.onnx",)),
+    "export": File("graft.onnx", ("inspect graft.onnx", "latency graft.onnx --rounds 2")),
     "images": File("shapes/images/val/0.png", ("erf base.pt --images shapes/images/val --imgsz 64",)),
     "costs": File("cache/costs/*.json", ("results recipe.yaml", "variants recipe.yaml --costs --dry-run"), unsaid=True),
     "readings": File("cache/readings/*", (), unsaid=True),  # of a fork: it has a test of its own

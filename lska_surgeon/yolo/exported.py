@@ -21,7 +21,7 @@ from typing import Any
 
 from ..errors import SurgeonError, UnsafeModelError, needs
 from ..files import no_file
-from ..wording import clean, did_you_mean, one_line
+from ..wording import clean, did_you_mean, error_in_one_line, one_line
 from .build import task_of
 from .environment import import_offline, in_one_line, quiet
 
@@ -261,7 +261,9 @@ def opened(
         try:
             started = AutoBackend(str(model), device=device, fp16=half, verbose=False).eval()
         except Exception as error:
-            raise SurgeonError(f"{model} can't be opened by {runtime.name}: {in_one_line(error)}") from error
+            why = error_in_one_line(error.__cause__ or error)
+            problem = f"{model} can't be opened by {runtime.name}: it is damaged, or made for another release"
+            raise SurgeonError(f"{problem} ({why}); export it again") from error
         return Running(runtime, started, _version(runtime), *_precisions(runtime, started))
 
 
