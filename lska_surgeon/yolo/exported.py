@@ -259,7 +259,8 @@ def opened(
         return Running(TORCH, started, str(torch.__version__), "fp16" if half else "fp32")
     with as_asked(model, threads=threads, on_gpu=device.type != "cpu", trust=trust) as runtime:
         try:
-            started = AutoBackend(str(model), device=device, fp16=half, verbose=False).eval()
+            with open(os.devnull, "wb") as nowhere, _natives_into(nowhere, 2):
+                started = AutoBackend(str(model), device=device, fp16=half, verbose=False).eval()
         except Exception as error:
             why = error_in_one_line(error.__cause__ or error)
             problem = f"{model} can't be opened by {runtime.name}: it is damaged, or made for another release"
@@ -381,19 +382,28 @@ def _configured_openvino(threads: int) -> _Patch:
 
 
 def _configured_ncnn(threads: int) -> _Patch:
-    """By itself it keeps weights and maps in fp16 or bf16 where it can."""
+    """By itself it keeps weights and maps in fp16 or bf16 where it can, and only prints that it can't read a file."""
     ncnn = import_module("ncnn")
-    original = ncnn.Net
 
-    def start() -> Any:
-        net = original()
-        net.opt.num_threads = threads
-        for kind in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf16_storage"):
-            if hasattr(net.opt, f"use_{kind}"):
-                setattr(net.opt, f"use_{kind}", False)
-        return net
+    class Net(ncnn.Net):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.opt.num_threads = threads
+            for kind in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf16_storage"):
+                if hasattr(self.opt, f"use_{kind}"):
+                    setattr(self.opt, f"use_{kind}", False)
 
-    return ncnn, "Net", start
+        def load_param(self, path: str) -> None:
+            self._loaded(path, super().load_param(path))
+
+        def load_model(self, path: str) -> None:
+            self._loaded(path, super().load_model(path))
+
+        def _loaded(self, path: str, failed: int) -> None:
+            if failed:
+                raise ValueError(f"{os.path.basename(path)} can't be read")
+
+    return ncnn, "Net", Net
 
 
 def _configured_mnn(threads: int) -> _Patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,10 @@ def test_what_is_exported_gives_what_torch_gives(
     assert float((found - expected).abs().max()) < 1e-3
     assert all(bool((value == before[key]).all()) for key, value in network.state_dict().items())
     assert not list(elsewhere.iterdir())
+    for file in [path] if path.is_file() else [file for file in path.iterdir() if file.suffix == ".bin"]:
+        os.truncate(file, file.stat().st_size // 2)
+    with pytest.raises(SurgeonError, match=f"can't be opened by {name}: it is damaged, or made for another release"):
+        opened(path, trust=True)
     assert capfd.readouterr() == ("", "")
 
 
