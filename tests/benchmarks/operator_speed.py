@@ -3,8 +3,8 @@
 Of each operator, at each kernel size, memory format, batch and shape, these take turns on one input:
 
 - paper: the public code of the LSKA and VAN papers, as it stands there;
-- plain: the operator's convolutions as they are;
-- padded: the same, the width padded by hand before each convolution whose padding there is above 6;
+- plain: the operator, nothing padded by hand;
+- padded: the width padded by hand for each convolution whose padding there is above 6;
 - ours: the operator itself, which chooses between the two;
 - compiled: ours in `torch.compile`, on a GPU or with `--compile`.
 
@@ -24,15 +24,15 @@ from statistics import geometric_mean
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lska_surgeon.core.operators import resolve_kernel
-from lska_surgeon.nn import Operator, build_operator
+from lska_surgeon.errors import KernelError
+from lska_surgeon.nn import Operator, build_operator, operators
 
 FORMATS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-OPS = ("lska", "lka", "lska-trivial", "lka-trivial", "strip")
+OPS = ("lska", "lka", "lska-trivial", "lka-trivial", "strip", "dilated-reparam", "lska-attention")
 ABOVE = 6  # of padding, from which "padded" pads by hand
 RUNS_ON_A_GPU = 10  # in a turn, for one is shorter than its launch
 MIB_32 = 2**25
@@ -61,29 +61,19 @@ def paper_lka(part: Any, x: Tensor) -> Tensor:
 
 
 PAPERS: dict[str, Callable[[Any, Tensor], Tensor]] = {"lska": paper_lska, "lka": paper_lka}
-PLAIN: dict[str, Callable[[Any, Tensor], Tensor]] = {
-    "lska": lambda part, x: x * part.conv1(part.conv_spatial_v(part.conv_spatial_h(part.conv0v(part.conv0h(x))))),
-    "lka": lambda part, x: x * part.conv1(part.conv_spatial(part.conv0(x))),
-    "lska-trivial": lambda part, x: x * part.conv1(part.conv0v(part.conv0h(x))),
-    "lka-trivial": lambda part, x: x * part.conv1(part.conv0(x)),
-    "strip": lambda part, x: x * part.conv1(part.conv_v(part.conv_h(part.conv0(x)))),
+NAME = "_padding_pays"
+OURS = vars(operators)[NAME]
+#: Form -> for which convolutions the operator pads by hand.
+RULES: dict[str, Callable[[Tensor, nn.Conv2d], bool]] = {
+    "plain": lambda x, of: False,
+    "padded": lambda x, of: bool(of.padding[1] > ABOVE),
 }
 
 
-def padded(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution, its width padded first."""
-    height, width = conv.padding
-    if width <= ABOVE:
-        y: Tensor = conv(x)
-        return y
-    wide = F.pad(x, (width, width))
-    return F.conv2d(wide, conv.weight, conv.bias, padding=(height, 0), dilation=conv.dilation, groups=conv.groups)
-
-
 class Form(nn.Module):
-    """An operator's convolutions, run in another way; a module, for the operator is one and pays for it."""
+    """An operator, run in another way; a module, for the operator is one and pays for it."""
 
-    def __init__(self, part: Operator, run: Callable[..., Tensor]) -> None:
+    def __init__(self, part: Operator, run: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
         self.part, self.run = part, run
 
@@ -91,24 +81,25 @@ class Form(nn.Module):
         return self.run(self.part, x)
 
 
-def gate(convolve: Callable[[nn.Conv2d, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
-    """x times what comes of all convolutions, one after the other."""
+def by(rule: Callable[[Tensor, nn.Conv2d], bool], part: Operator) -> Callable[[Tensor], Tensor]:
+    """The operator, by a rule that is not its own."""
 
-    def run(part: Any, x: Tensor) -> Tensor:
-        y = x
-        for conv in part.children():
-            y = convolve(conv, y)
-        return x * y
+    def form(x: Tensor) -> Tensor:
+        vars(operators)[NAME] = rule
+        try:
+            y: Tensor = part(x)
+        finally:
+            vars(operators)[NAME] = OURS
+        return y
 
-    return run
+    return form
 
 
 def forms(op: str, part: Operator, compiled: bool) -> dict[str, Callable[[Tensor], Tensor]]:
     """What takes turns."""
-    found: dict[str, Callable[[Tensor], Tensor]] = {"plain": Form(part, PLAIN[op])}
+    found: dict[str, Callable[[Tensor], Tensor]] = {form: by(rule, part) for form, rule in RULES.items()}
     if op in PAPERS:
         found["paper"] = Form(part, PAPERS[op])
-    found["padded"] = Form(part, gate(padded))
     found["ours"] = part
     if compiled:
         found["compiled"] = torch.compile(part)
@@ -154,6 +145,9 @@ def measured(asked: argparse.Namespace, op: str, k: int, memory: str, dtype: str
     channels, side, batch = shape
     torch.manual_seed(0)
     part = build_operator(resolve_kernel(op, k), channels).train(asked.train)
+    for merged in [] if asked.train else operators.mergeable(part):  # as fuse() does
+        merged.fuse_convs()
+        merged.forward = merged.forward_fuse
     x = torch.randn(batch, channels, side, side)
     part.to(asked.device, DTYPES[dtype], memory_format=FORMATS[memory])
     x = x.to(asked.device, DTYPES[dtype], memory_format=FORMATS[memory]).requires_grad_(asked.train)
@@ -176,6 +170,8 @@ def rows(asked: argparse.Namespace) -> Iterator[str]:
     """One row for each operator, kernel size, precision, format and batch."""
     every = itertools.product(asked.op, asked.k, asked.dtype, asked.format, asked.batch)
     for op, k, dtype, memory, batch in every:
+        if not exists(op, k):
+            continue
         ratios: dict[tuple[str, str], list[float]] = {}
         left_out = 0
         for channels, side in itertools.product(asked.channels, asked.maps):
@@ -191,6 +187,15 @@ def rows(asked: argparse.Namespace) -> Iterator[str]:
         count = len(ratios.get(("ours", "plain"), ()))
         shapes = f"{count}" + (f" of {count + left_out}" if left_out else "")
         yield f"| {op} | {k} | {dtype} | {memory} | {batch} | {shapes} | {' | '.join(cells)} |"
+
+
+def exists(op: str, k: int) -> bool:
+    """Whether the operator has this kernel size."""
+    try:
+        resolve_kernel(op, k)
+    except KernelError:
+        return False
+    return True
 
 
 def quartile(times: list[float]) -> float:
