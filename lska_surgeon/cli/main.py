@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,12 @@ class SurgeonGroup(NamingGroup):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words; without any, the help is what is asked for, which newer releases of click call an error."""
-        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
+        options = next((at for at, word in enumerate(args) if not word.startswith("-")), len(args))
+        if "--lang" in args[:options]:  # before --help, which ends all
+            at = args.index("--lang")
+            args = [*args[at : at + 2], *args[:at], *args[at + 2 :]]
+        alone = not args or (len(args) == 2 and args[0] == "--lang")
+        return super().parse_args(ctx, [*args, "--help"] if alone and not ctx.resilient_parsing else args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; Ctrl-C leaves a line of its own only where the terminal has shown `^C`."""
@@ -147,6 +153,15 @@ class SurgeonGroup(NamingGroup):
             if sys.stderr.isatty():
                 click.echo(err=True)
             raise click.Abort from stop
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first screen, in the language that was asked for, or that the system speaks."""
+        if language(ctx.params.get("lang")) == "zh":
+            from .chinese import write_help
+
+            write_help(GROUPS, formatter)
+        else:
+            super().format_help(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, group by group, without importing any of them."""
@@ -208,6 +223,13 @@ class SurgeonGroup(NamingGroup):
         leave(code if isinstance(code, int) else 0, whole_process=args is None)
 
 
+def language(asked: str | None) -> str:
+    """The language of the first screen: as asked for, else as the system's messages are, of English and Chinese."""
+    names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")  # the order in which gettext looks at them
+    spoken = next(filter(None, map(os.environ.get, names)), "")
+    return asked or ("zh" if spoken.startswith("zh") else "en")
+
+
 def _message_of(error: click.UsageError) -> str:
     """What click says; of an option of another tool's, what it is called here."""
     if isinstance(error, click.NoSuchOption) and error.ctx:
@@ -222,8 +244,11 @@ def _message_of(error: click.UsageError) -> str:
     epilog="lska-surgeon COMMAND --help tells the rest. Documentation: README.md, and one page a subject in docs/.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), is_eager=True, help="Language of this page; LANG's by default."
+)
 @click.version_option(__version__, prog_name="lska-surgeon")
-def main() -> None:
+def main(lang: str | None) -> None:
     """Model surgery for YOLO: put Large Separable Kernel Attention (LSKA) into Ultralytics models.
 
     \b

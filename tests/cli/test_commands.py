@@ -225,3 +225,23 @@ def test_quick_commands_never_import_torch(words: str) -> None:
         "heavy = {'torch', 'ultralytics', 'numpy', 'yaml', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     fresh(script)
+
+
+@pytest.mark.parametrize("words", [["--lang", "zh"], ["--lang", "zh", "--help"], ["--help", "--lang", "zh"], []])
+def test_the_first_screen_is_there_in_chinese(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if not words:
+        monkeypatch.setenv("LANGUAGE", "")
+        monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    shown = CliRunner().invoke(main, words)
+    assert shown.exit_code == 0
+    assert shown.output.startswith("用法")
+    listed = re.findall(r"^  ([a-z]+) +\S*[\u4e00-\u9fff]", shown.output, re.MULTILINE)
+    assert listed == list(COMMANDS)
+    assert "lska-surgeon insert yolov8s.yaml --at neck --k 35" in shown.output
+
+
+def test_english_is_asked_for_and_said_where_the_system_speaks_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    assert CliRunner().invoke(main, ["--lang", "en", "--help"]).output.startswith("Usage: ")
+    monkeypatch.setenv("LANGUAGE", "fr_FR")
+    assert CliRunner().invoke(main, ["--help"]).output.startswith("Usage: ")
