@@ -38,17 +38,17 @@ def write_network(folder: Path) -> Path:
     return path
 
 
-def write_checkpoint(folder: Path) -> Path:
-    """The network as a checkpoint in half precision; its norms know their inputs, so that every layer has a say."""
+def write_checkpoint(folder: Path, network: Path | None = None, scale: str | None = None) -> Path:
+    """A network as a checkpoint in half precision; its norms know their inputs, so that every layer has a say."""
     torch.manual_seed(0)
-    model = build(write_network(folder)).train()
+    model = build(network or write_network(folder), named=scale).train()
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the plain mean
     model(torch.rand(4, 3, 64, 64))
     for norm in norms:
         norm.momentum = 0.03  # as Ultralytics has it
-    model.names = {0: "square", 1: "circle"}
+    model.names = dict(enumerate(["square", "circle", *map(str, range(2, model.yaml["nc"]))]))
     data = {"epoch": -1, "model": model.eval().half(), "ema": None, "optimizer": None, "train_args": {"imgsz": 64}}
     torch.serialization.save(data, folder / "base.pt")
     return folder / "base.pt"
