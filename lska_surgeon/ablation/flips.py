@@ -29,8 +29,10 @@ def every_choice(pairs: int) -> Numbers:
 
 
 def random_choices(pairs: int, number: int, seed: int) -> Numbers:
-    """Random choices of signs, one a row, the same for a seed whatever else is drawn; the first is all +1."""
-    signs = np.random.default_rng(seed).integers(0, 2, (number, pairs)) * 2.0 - 1.0
+    """Random choices of signs, one a row, the same for a seed with every release of numpy; the first is all +1."""
+    raw = np.random.PCG64(seed).random_raw(-(-number * pairs // 64))  # of which numpy keeps the stream for ever
+    bits = np.unpackbits(raw.astype("<u8").view(np.uint8), count=number * pairs)
+    signs: Numbers = 1.0 - 2.0 * bits.reshape(number, pairs)
     signs[0] = 1.0
     return signs
 

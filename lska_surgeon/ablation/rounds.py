@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Optional, TypedDict
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from .status import changed
 PLAN = "sequential.json"
 _SIMULATED, _FEWER_FLIPS = 100, 1024
 _LONGEST = 500  # seeds; beyond, nobody trains
+_Value = Optional[float]
 _WHY = "what was seen may have led to it, and then 5% is no longer promised"
 
 
@@ -44,7 +45,7 @@ class _KeptRounds(TypedDict):
     plan: dict[str, Any]
     metric: str
     before: int
-    counted: list[dict[str, Any]]
+    counted: list[dict[str, _Value]]
 
 
 @dataclass(frozen=True)
@@ -311,6 +312,8 @@ def rounds_of(ablation: Ablation, outcomes: Sequence[Outcome] | None = None) -> 
     kept = _kept(ablation, _plan(rounds))
     if kept is not None:
         rounds = replace(rounds, counted=tuple(kept["counted"]), metric=kept["metric"], before=kept["before"])
+        if rounds.course.units != len(rounds.counted):
+            raise AblationError(f"{path} was edited, its rounds do not follow from each other: restore it")
     by_run = {} if outcomes is None else {(one.data, one.seed, one.network): one for one in outcomes}
     return _counting(rounds, lambda run: by_run.get((run.data, run.seed, run.network.name)) or outcome_of(run), ())
 

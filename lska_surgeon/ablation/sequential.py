@@ -131,6 +131,11 @@ class Course:
         return self.units + sum(self.closed.get(variant, self.units) for variant in range(self.design.variants))
 
 
+def _set_of(design: Design, unit: int) -> int:
+    """The data set of a unit, counted from 0."""
+    return design.sets[unit] if design.sets else 0
+
+
 class _Test(Protocol):
     """What is shown, from one look to the next."""
 
@@ -152,7 +157,7 @@ class JointMaximum:
 
     def add(self, unit: int, row: Numbers, open_: Collection[int]) -> None:
         """Take in a unit, counted from 1; what is closed is in the row with its own sizes."""
-        of = self.design.sets[unit - 1] if self.design.sets else 0
+        of = _set_of(self.design, unit - 1)
         for sums, value in zip(self.sums[of], row):
             sums += np.float32(value) * self.signs[unit - 1]
         self.squares[of] += row**2
@@ -250,7 +255,8 @@ def follow(design: Design, differences: Numbers, signs: Numbers | None = None) -
             break
         row = differences[unit - 1] + design.margin
         for variant, last in closed.items():  # its own sizes again, for the flips alone
-            row[variant] = abs(differences[(unit - 1) % last, variant] + design.margin)
+            own = [one for one in range(last) if _set_of(design, one) == _set_of(design, unit - 1)] or range(last)
+            row[variant] = abs(differences[own[(unit - 1) % len(own)], variant] + design.margin)
         for test, sign in zip(tests, (1, -1)):
             test.add(unit, np.where(np.isin(np.arange(design.variants), open_), sign, 1) * row, open_)
         for test, side in zip(tests, shown) if unit in design.looks else ():
@@ -291,7 +297,7 @@ def _hopeless(course: Course, differences: Numbers) -> list[int]:
     """The variants that are dropped now."""
     design, n = course.design, course.units
     open_ = course.open
-    if n < _FIRST or n >= design.most or not open_ or design.question == "gate":
+    if n < max(_FIRST, len(set(design.sets))) or n >= design.most or not open_ or design.question == "gate":
         return []
     counted = _real(course, differences)
     if design.question == "best":

@@ -210,6 +210,11 @@ def test_a_file_that_was_edited_is_refused(tmp_path: Path, trained: dict[str, An
     for content, why in (
         (text.replace('"level": 0.05', '"level": 0.5'), "was edited, its plan no longer fits its hash: restore it"),
         (text[:-9], "begin a new table with --folder DIR"),
+        (text.replace('"tiny": 0.4', '"tiny": "0.4'), "begin a new table with --folder DIR"),
+        (
+            text.replace('"tiny-lska-neck-k23": 0.', '"other": 0.'),
+            "was edited, its rounds do not follow from each other",
+        ),
     ):
         path.write_text(content, encoding="utf-8")
         result = surgeon("results", recipe)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lska_surgeon.ablation.flips import chance_above, corrected, sign_flip
+from lska_surgeon.ablation.flips import chance_above, corrected, random_choices, sign_flip
 from lska_surgeon.ablation.statistics import compare, fewest_seeds, power, resolvable, seeds_for, smallest_p
 
 TABLES = 10_000
@@ -73,6 +73,10 @@ def test_thirty_seeds_are_counted_and_not_drawn() -> None:
         if n < 30:  # which takes a second
             assert corrected(np.array([values, values]).T) == pytest.approx([2 * above] * 2, rel=1e-12)
     assert 0 < chance_above(np.ones(31)) < 1e-5  # above, a million choices are drawn
+    drawn = ["".join("+" if sign > 0 else "-" for sign in row) for row in random_choices(3, 8, 0)]
+    assert (
+        drawn == "+++ --- --- +++ ++- +-- +++ +-+".split()
+    )  # for ever, so that an ablation in rounds goes on after an upgrade
 
 
 @pytest.mark.slow
