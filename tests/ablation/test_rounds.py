@@ -1,6 +1,6 @@
 """Ablations in rounds: what is trained, in which order, whoever dies; what is told, and what is refused afterwards.
 
-The trainings are pretended, all else is the product's; tests/benchmarks/ablation_same.py trains.
+The trainings are pretended, all else is the product's; tests/benchmarks/ablation_rounds.py trains.
 """
 
 from __future__ import annotations

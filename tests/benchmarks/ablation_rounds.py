@@ -1,0 +1,107 @@
+"""Two ablations in rounds whose answer is known: of equal networks, and of a base that was made worse on purpose.
+
+Run by hand; each goes on where it was stopped, and ends with its table:
+
+    python tests/benchmarks/ablation_rounds.py FOLDER same     # three variants that change nothing but chance
+    python tests/benchmarks/ablation_rounds.py FOLDER worse    # a base with noise in it: one variant is without
+
+All data are generated: 360 images of 32 pixels, squares and circles on noise, 160 of them to train on. The networks are
+classifiers of three convolutions. `Jitter` multiplies its map by one, give or take 0.01%, while it is trained: with it
+or without, a network is the same but for chance. `Noise` adds noise that is four times as strong as the map.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+
+IMAGES, TRAINED_ON, SIDE = 360, 160, 32
+BLOCKS = '''\
+import torch
+from torch import nn
+
+
+class Jitter(nn.Module):
+    """Changes nothing but chance: in training it scales its map by one, give or take 0.01%."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (1 + 1e-4 * torch.randn(1)) if self.training else x
+
+
+class Noise(nn.Module):
+    """Makes its network worse: noise, four times as strong as what is in the map."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 4 * x.std() * torch.randn_like(x)
+'''
+NETWORK = """\
+nc: 2
+backbone:
+  - [-1, 1, Conv, [8, 3, 2]] # 0
+  - [-1, 1, FIRST, []] # 1
+  - [-1, 1, Conv, [16, 3, 2]] # 2
+  - [-1, 1, Jitter, []] # 3
+  - [-1, 1, Conv, [32, 3, 2]] # 4
+  - [-1, 1, Jitter, []] # 5
+head:
+  - [-1, 1, Classify, [nc]] # 6
+"""
+RECIPE = """\
+base: tiny-cls.yaml
+matrix: {edits: [EDITS]}
+imgsz: 32
+train: {data: shapes, imgsz: 32, batch: 8, optimizer: AdamW, warmup_epochs: 0, plots: false, workers: 0, MORE}
+sequential: true
+"""
+ASKED = {
+    "same": ("Jitter", "remove 1, remove 3, remove 5", "epochs: 8, lr0: 0.003"),
+    "worse": ("Noise", "remove 1, remove 3", "epochs: 16, lr0: 0.006"),
+}
+
+
+def write_data(folder: Path) -> None:
+    """Images, in a folder for each class."""
+    rng = np.random.default_rng(0)
+    for number in range(IMAGES):
+        split = "train" if number < TRAINED_ON else "val"
+        pixels, half = rng.integers(0, 160, (SIDE, SIDE, 3)).astype(np.uint8), int(rng.integers(5, 9))
+        x, y = (int(place) for place in rng.integers(half, SIDE - half, 2))
+        colour = tuple(map(int, rng.integers(90, 256, 3)))
+        if number % 2 == 0:
+            cv2.rectangle(pixels, (x - half, y - half), (x + half, y + half), colour, -1)
+        else:
+            cv2.circle(pixels, (x, y), half, colour, -1)
+        place = folder / split / ("square", "circle")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{number}.png"), pixels)
+
+
+def main(folder: Path, which: str) -> None:
+    """Train what decides, and show it."""
+    if not (folder / "recipe.yaml").exists():
+        write_data(folder / "shapes")
+        first, edits, more = ASKED[which]
+        declared = (
+            f'[blocks.{name}]\nclass = "my_blocks:{name}"\nlike = "attention"\n' for name in ("Jitter", "Noise")
+        )
+        for name, text in {
+            "my_blocks.py": BLOCKS,
+            "lska-surgeon.toml": "\n".join(declared),
+            "tiny-cls.yaml": NETWORK.replace("FIRST", first),
+            "recipe.yaml": RECIPE.replace("EDITS", edits).replace("MORE", more),
+        }.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "lska_surgeon"]
+    subprocess.run([*command, "ablate", "recipe.yaml", "--devices", "cpu"], cwd=folder, check=True)
+    subprocess.run([*command, "results", "recipe.yaml", "--format", "md"], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute(), sys.argv[2])
