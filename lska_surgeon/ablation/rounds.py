@@ -140,20 +140,20 @@ class Rounds:
         return sum(map(self.lasts, self.ablation.networks)), len(self.units) * len(self.ablation.networks)
 
     def verdict(self, network: str) -> str:
-        """What is decided of a variant."""
+        """What is decided of a variant; the seeds that it took stand in a column of their own."""
         course = self.course
         number = [one.name for one in self.variants].index(network)
         how = {"better": ("gain", ""), "gate": ("passes", "does not pass"), "best": ("", "")}[self.design.question]
         for word, where in zip(how, (course.shown, course.failed)):
             if number in where:
-                return f"{word} after {self._seeds(where[number])}"
+                return word
         if self.design.question == "best":
             if self.over and course.leader == number:
                 return "chosen"
             return "not chosen" if self.over or number in course.dropped else "open"
         nothing = "no gain shown" if self.design.question == "better" else "not decided"
         if number in course.dropped:
-            return f"{nothing}: dropped"
+            return f"{nothing}, dropped"
         return nothing if self.over else "open"
 
     @property

@@ -139,7 +139,8 @@ def variants(how: Presentation, **asked: Any) -> int:
 def ablate(how: Presentation, recipe: str, **asked: Any) -> int:
     """Train every variant of RECIPE, and its bases, with every seed, and go on where an earlier call stopped.
 
-    The recipe says how, under train, seeds and controls. Each training is a run with a folder of its own below
+    The recipe says how, under train, seeds and controls; with sequential: true it is decided after each seed what is
+    shown, and what can no longer win is not trained. Each training is a run with a folder of its own below
     ablation/; all state is in these files, so any process may die at any moment. A run that ended is never
     trained again. After each, its network is compared with the variant, row by row. Exit code 1: a run failed.
 

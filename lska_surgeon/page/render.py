@@ -144,7 +144,7 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
         return None
     source = page.results.table
     verdict, front = source.header.index(_VERDICT), min(source.right)
-    header = [words.get(f"column {name}", name.replace(" - base", words["minus_base"])) for name in source.header]
+    header = [words.get(f"column {name}", _in(words, name)) for name in source.header]
     rows = []
     for cells in source.rows:
         verdicts = ", ".join(words.get(f"verdict {part}", part) for part in cells[verdict].split(", "))
@@ -153,6 +153,11 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
     table = Table(_moved(header, verdict, front), rows, right)
     copied = page.results.markdown, page.results.latex
     return PageTable("results", words["results"], table, page.results.networks, *copied)
+
+
+def _in(words: Mapping[str, str], header: str) -> str:
+    """A difference's header, whose metric has no other name."""
+    return header.replace(" - base", words["minus_base"]).replace(" at stopping", words["at_stopping"])
 
 
 def _moved(items: Sequence[T], at: int, to: int) -> list[T]:

@@ -19,6 +19,7 @@ _WORDS = {
     "latency": ("latency, ms", "延迟（毫秒）"),
     "results": ("Results", "训练结果"),
     "minus_base": (" - base", " 与基线之差"),
+    "at_stopping": (" at stopping", "（停止时）"),
     "results_hint": (
         "Mean ± standard deviation over seeds; differences to the base are paired by seed.",
         "各随机种子的均值 ± 标准差；与基线之差按种子配对。",
@@ -77,6 +78,7 @@ _CHINESE = {
     "column params": "参数量",
     "column ms": "毫秒",
     "column 95% interval": "95% 区间",
+    "column 95% interval at stopping": "95% 区间（停止时）",
     "column p (adjusted)": "p（校正后）",
     "column seeds": "种子数",
     "column verdict": "结论",
@@ -87,6 +89,14 @@ _CHINESE = {
     "verdict too few seeds": "种子太少",
     "verdict nothing learned": "什么也没学到",
     "verdict does nothing": "算子不起作用",
+    "verdict no gain shown": "未看出提升",
+    "verdict dropped": "已放弃",
+    "verdict open": "尚未决定",
+    "verdict passes": "通过",
+    "verdict does not pass": "不通过",
+    "verdict not decided": "未能决定",
+    "verdict chosen": "选中",
+    "verdict not chosen": "未选中",
     "verdict below plain scaling": "不如直接放大",
 }
 WORDS: dict[str, dict[str, str]] = {

@@ -102,8 +102,8 @@ def test_round_after_round_until_all_is_decided(tmp_path: Path, trained: dict[st
     table = surgeon("results", recipe, "--format", "md").output
     assert "| mAP50-95 - base at stopping | 95% interval at stopping | seeds | verdict |" in table
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[-2:] for line in table.splitlines() if "lska" in line}
-    assert rows[GAIN] == ["7", "gain after 7 seeds |"]
-    assert rows["tiny-lska-sppf-k23"] == ["3", "no gain shown: dropped |"]
+    assert rows[GAIN] == ["7", "gain |"]
+    assert rows["tiny-lska-sppf-k23"] == ["3", "no gain shown, dropped |"]
     assert sentence in table
     assert "means and intervals are at stopping: they lean upward" in table
     assert "dropped is not worse" in table
@@ -115,6 +115,10 @@ def test_round_after_round_until_all_is_decided(tmp_path: Path, trained: dict[st
     page = surgeon("report", recipe, "-o", "report.html")
     assert page.exit_code == 0, page.output
     assert sentence in Path("report.html").read_text(encoding="utf-8")
+    assert surgeon("report", recipe, "-o", "zh.html", "--language", "zh").exit_code == 0
+    chinese = Path("zh.html").read_text(encoding="utf-8")
+    assert "未看出提升, 已放弃" in chinese
+    assert "与基线之差\uff08停止时" in chinese
 
 
 def test_whoever_dies_at_any_point_of_a_round_the_same_is_decided(
@@ -333,7 +337,9 @@ def test_the_gate_and_the_best(tmp_path: Path, trained: dict[str, Any]) -> None:
     result = surgeon("results", recipe, "--gate", "mAP50-95 >= base - 0.01")
     assert result.exit_code == 1
     assert "Gate: tiny-lska-sppf-k7: mAP50-95 is distinguishably below base - 0.01, shown after 7" in result.stderr
-    assert "does not pass after 7 seeds" in surgeon("results", recipe, "--format", "md").output
+    table = surgeon("results", recipe, "--format", "md").output
+    assert "does not pass after 7 seeds" in table
+    assert "| does not pass |" in table
     assert surgeon("results", recipe, "--gate", "mAP50-95 >= base").exit_code == 2
     best = write_recipe(tmp_path / "b", TEXT.replace("sequential: true", "sequential: {question: best}"))
     trained["train"] = done
