@@ -107,6 +107,7 @@ class Export(Result):
         tolerance: what may be lost.
         notes: what one has to know to read it.
         output: the file or folder to be.
+        folder: the temporary folder that `made` lies in.
     """
 
     source: Path
@@ -121,7 +122,7 @@ class Export(Result):
     tolerance: float = 0.05
     notes: tuple[str, ...] = ()
     output: Path | None = None
-    keeper: Any = None
+    folder: Any = None
 
     @property
     def problem(self) -> str | None:
@@ -289,7 +290,7 @@ def export(checkpoint: Checkpoint, asked: Asked, base: Checkpoint | None, *, blo
         notes += _notes(checks, how, asked)
     return Export(
         checkpoint.path, asked.format, asked.precision, size, made, tuple(checks), how, tuple(folds), delta,
-        asked.tolerance, tuple(notes), keeper=folder,
+        asked.tolerance, tuple(notes), folder=folder,
     )  # fmt: skip
 
 
@@ -371,7 +372,7 @@ def _exporting(model: nn.Module, picks: bool) -> Iterator[nn.Module]:
     """A network that gives what its export gives: outputs alone, and those of the branch that was exported."""
     for part in model.modules():
         if hasattr(part, "export"):
-            part.export = True
+            part.export, part.format = True, None  # of none: older releases have no format of their own
     last: Any = model.model[-1] if isinstance(getattr(model, "model", None), nn.Sequential) else None
     if last is not None and getattr(last, "end2end", picks) != picks:
         last.end2end = picks
@@ -383,6 +384,13 @@ def _outputs(given: Any) -> list[ndarray]:
     """What a network gives as arrays, one for each output."""
     parts = given if isinstance(given, (list, tuple)) else [given]
     return [np.asarray(part.cpu() if isinstance(part, torch.Tensor) else part) for part in parts if part is not None]
+
+
+def _run(network: Callable[[torch.Tensor], Any], pixels: torch.Tensor, what: str) -> list[ndarray]:
+    try:
+        return _outputs(network(pixels))
+    except Exception as error:
+        raise CheckpointError(f"can't run {what}: {error_in_one_line(error)}") from error
 
 
 def _run(network: Callable[[torch.Tensor], Any], pixels: torch.Tensor, what: str) -> list[ndarray]:
@@ -411,16 +419,8 @@ def _checked(
     found, same, broken = np.zeros(2, int), np.zeros(2, int), []
     with _exporting(deepcopy(model), picks) as network:
         for image, pixels in images.items():
-            try:
-                outputs = _outputs(network(pixels))
-            except Exception as error:
-                raise CheckpointError(f"{name} can't be run on {image}: {error_in_one_line(error)}") from error
-            try:
-                given = _outputs(running(pixels.contiguous()))
-            except Exception as error:
-                raise SurgeonError(
-                    f"{name} can't be run by {running.runtime.name}: {error_in_one_line(error)}"
-                ) from error
+            outputs = _run(network, pixels, f"{name} on {image} in torch")
+            given = _run(running, pixels.contiguous(), f"{name} on {image} in {running.runtime.name}")
             difference = compare(head, outputs, given, confident)
             if difference is None:
                 broken.append(image)

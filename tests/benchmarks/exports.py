@@ -1,6 +1,6 @@
 """What exports lose: five tasks, three kernel sizes, every runtime that is here; prints the table of docs/devices.md.
 
-Run by hand; it takes the better part of an hour on two cores, and goes on where it was stopped:
+Run by hand; it takes an hour on two cores, and goes on where it was stopped:
 
     python tests/benchmarks/exports.py FOLDER
     python tests/benchmarks/exports.py FOLDER --task detect --k 23     # less
@@ -102,14 +102,15 @@ def make_models(folder: Path, task: str, sizes: tuple[int, ...]) -> str:
     data = make_data(folder / "data", task)
     told = {"data": data, "seed": 0, "project": str(folder.resolve()), **COMMON}
     if not (folder / "base.pt").exists():
-        network = YOLO(f"yolov8n{TASKS[task]}.yaml")
-        network.train(epochs=25, name="base", **told)
+        network, first = YOLO(f"yolov8n{TASKS[task]}.yaml"), folder.parent / "detect" / "base.pt"
+        if first.exists() and task != "classify":
+            network.load(first)  # who finds things is soon taught their outlines
+        network.train(epochs=8 if first.exists() else 25, name="base", **told)
         (folder / "base.pt").write_bytes((folder / "base" / "weights" / "last.pt").read_bytes())
     for k in sizes:
         if (folder / f"k{k}.pt").exists():
             continue
-        at = "sppf" if task == "classify" else "neck"
-        at = "after:8" if task == "classify" else at
+        at = "after:8" if task == "classify" else "neck"
         ls.graft(folder / "base.pt", at, k=k).write(folder / "start.pt", force=True)
         (run,) = ls.train(folder / "start.pt", epochs=2, name=f"k{k}", **told)
         (folder / f"k{k}.pt").write_bytes((run / "weights" / "last.pt").read_bytes())

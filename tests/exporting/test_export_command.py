@@ -12,6 +12,7 @@ import pytest
 import torch
 from click.testing import Result
 from support.shapes import graft, surgeon, write_checkpoint, write_data
+from ultralytics.nn.modules.head import Detect
 
 import lska_surgeon as ls
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
@@ -119,8 +120,9 @@ def test_a_file_that_computes_something_else_fails_the_check(monkeypatch: pytest
     assert done.problem == "base.onnx gives other shapes than torch, or no numbers, for 0.png, 1.png"
 
 
-def test_where_nothing_is_found_the_scores_decide() -> None:
+def test_where_nothing_is_found_the_scores_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     needed("onnx")
+    monkeypatch.delattr(Detect, "format", raising=False)  # which older releases do not have
     done = ls.export("base.pt", format="onnx", imgsz=SIDE, check="pictures", conf=0.9999, fold=True)
     nothing, _, scores = done.notes
     assert nothing == "nothing to fold: no operator is at the identity, or has a constant gate"
@@ -189,6 +191,19 @@ def test_an_export_is_no_checkpoint_and_a_damaged_one_is_told(folder: Path) -> N
     result = surgeon("inspect", "bad.onnx")
     assert result.exit_code == 2
     assert result.stderr == "Error: bad.onnx is no export for onnx, or is damaged: export it again\n"
+
+
+def test_data_to_calibrate_with_are_not_fetched_and_run_nothing(folder: Path) -> None:
+    needed("onnx")
+    marker = folder / "marker"
+    (folder / "evil.yaml").write_text(
+        f"path: {folder / 'evil'}\ntrain: a\nval: b\nnames: [a]\ndownload: open({str(marker)!r}, 'w').close()\n"
+    )
+    result = surgeon("export", "base.pt", "--format", "onnx", "--int8", "--data", "evil.yaml", "--imgsz", SIDE)
+    assert result.exit_code == 2
+    assert "base can't be exported to onnx: Dataset 'evil.yaml' images not found" in result.stderr
+    assert not marker.exists()
+    assert not (folder / "base_int8.onnx").exists()
 
 
 def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
