@@ -33,6 +33,8 @@ from lska_surgeon.yolo.exported import RUNTIMES
 SIZE = 96
 TASKS = {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb", "classify": "-cls"}
 SIZES = (7, 23, 53)
+#: Networks that learned for minutes are seldom surer.
+SURE = 0.1
 #: Format -> the precisions that Ultralytics exports it in on a CPU.
 FORMATS = {
     "onnx": ("fp32", "fp16", "int8"),
@@ -125,7 +127,7 @@ def measure(folder: Path, task: str, k: int, format: str, precision: str, data: 
         images = folder / "data" / ("check" if task == "classify" else "images/check")
         done = ls.export(
             folder / f"k{k}.pt", format=format, half=precision == "fp16", int8=precision == "int8", imgsz=SIZE,
-            check=images, base=folder / "base.pt", **calibrated,
+            check=images, base=folder / "base.pt", conf=SURE, **calibrated,
         )  # fmt: skip
         kept.parent.mkdir(exist_ok=True)
         kept.write_text(json.dumps(done.to_dict()))
