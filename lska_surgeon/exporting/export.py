@@ -393,13 +393,6 @@ def _run(network: Callable[[torch.Tensor], Any], pixels: torch.Tensor, what: str
         raise CheckpointError(f"can't run {what}: {error_in_one_line(error)}") from error
 
 
-def _run(network: Callable[[torch.Tensor], Any], pixels: torch.Tensor, what: str) -> list[ndarray]:
-    try:
-        return _outputs(network(pixels))
-    except Exception as error:
-        raise CheckpointError(f"can't run {what}: {error_in_one_line(error)}") from error
-
-
 def _moved(before: nn.Module, after: nn.Module, image: torch.Tensor) -> float:
     """How far the outputs of one network are from another's, all places of all maps."""
     found = []
