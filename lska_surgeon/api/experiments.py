@@ -336,7 +336,7 @@ def report(
         SurgeonError: with `images`, there is no image, or nothing that was trained.
         TargetError: `output` does not end in .html.
     """
-    from ..insight.images import images_in
+    from ..grafting.images import images_in
     from ..recipes.sync import SyncOptions, sync
 
     target = report_target(recipe, output)

@@ -575,7 +575,8 @@ def erf(
     Raises:
         SurgeonError: no such checkpoint, level, layer or image, or a size that does not fit.
     """
-    from ..insight.images import check_asked, images_in
+    from ..grafting.images import images_in
+    from ..insight.images import check_asked
 
     levels = split(level)
     check_asked(levels=levels, layers=listed(layer), imgsz=imgsz, most=most, gates=gates)

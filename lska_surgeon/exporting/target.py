@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ArgumentError, SurgeonError, TargetError
 from ..files import check_folder, check_target, no_file, put_in_place
-from ..insight.images import images_in
+from ..grafting.images import images_in
 from ..wording import did_you_mean
 from ..yolo.exported import COREML, RUNTIMES, TORCH, Runtime, exporter_formats, runtime_of
 

@@ -208,15 +208,42 @@ def missing_images(path: Path) -> Path | None:
     root = Path(str(values.get("path") or path.absolute().parent))
     if not root.is_absolute():
         return None
-    splits = [values.get("train"), values.get("val", values.get("validation"))]
-    named = [name for split in splits for name in (split if isinstance(split, list) else [split])]
-    # A `../` too many is usual: Ultralytics passes over it. Unlike Path.exists, os.path.exists takes any name.
-    missing = (
-        root / name
-        for name in named
-        if isinstance(name, str) and not any(map(os.path.exists, (root / name, root / name.removeprefix("../"))))
-    )
-    return next(missing, None)
+    named = (_there(root, name) for split in ("train", "val") for name in _split(values, split))
+    return next((one for one in named if not os.path.exists(one)), None)
+
+
+def named_for_training(path: Path) -> list[Path]:
+    """The folders and lists of images to train on that a data YAML names.
+
+    Raises:
+        CheckpointError: it can't be read, or names none that is here.
+    """
+    remedy = "give its path, or the folder of images itself, with --images"
+    try:
+        values = value_of(_mapping(path, *_DATA))
+    except (UnusableYaml, DocumentError) as error:
+        raise CheckpointError(f"{path} {error}: {remedy}") from error
+    root = Path(str(values.get("path") or path.absolute().parent))
+    if not root.exists() and not root.is_absolute():  # beside the file, or where Ultralytics' settings say
+        root = path.absolute().parent / root
+    named = [_there(root, name) for name in _split(values, "train")]
+    missing = next((one for one in named if not os.path.exists(one)), None)
+    if missing is not None or not named:
+        what = f"names {missing} to train on, which is not here" if named else "names no images to train on"
+        raise CheckpointError(f"{path} {what}: {remedy}")
+    return named
+
+
+def _split(values: Mapping[str, Any], split: str) -> list[str]:
+    """What a data YAML names as the images of a split."""
+    named = values.get("val", values.get("validation")) if split == "val" else values.get(split)
+    return [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)]
+
+
+def _there(root: Path, name: str) -> Path:
+    """A `../` too many is usual: Ultralytics passes over it. Unlike Path.exists, os.path.exists takes any name."""
+    fallback = root / name.removeprefix("../")
+    return fallback if not os.path.exists(root / name) and os.path.exists(fallback) else root / name
 
 
 def _mapping(path: Path, kind: str, keys: str) -> MappingNode:

@@ -51,7 +51,7 @@ from .matching import Likeness, match, places_of, twins
 from .plan import GraftPlan, model_in
 from .recording import Call, called_on_a_large_map, gives, recorded, strides_of, tensors_in
 from .transplant import Carry
-from .units import Fit, Make, fit, fit_output, plain_class, shares_forward
+from .units import Fit, Make, fit, fit_output, plain_class, same_levels, shares_forward
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
 _OF_THE_CHECKPOINT = ("nc", "ch", "channels", "kpt_shape", "names", "reg_max", "end2end", "activation",
@@ -287,7 +287,7 @@ class _Alignment:
         rewrite = Rewrite(self.base, self.variant, origin, _edits(self.base, self.variant, taken))
         kept = {row.layer for row in rows.values() if self._is_kept(row)}
         lost = tuple(layer.index for layer in self.base if layer.index not in kept)
-        carry = _carry(stands, rows, len(self.base) - 1)
+        carry = replace(_carry(stands, rows, len(self.base) - 1), levels=same_levels(self._reads(0), self._reads(1)))
         return Target(self.yaml, rewrite, lost, carry, (*notes, *self._advice(rows)))
 
     def _advice(self, rows: Mapping[int, _Row]) -> list[str]:
@@ -491,7 +491,7 @@ def _carry(stands: Mapping[int, int], rows: Mapping[int, _Row], last: int) -> Ca
         branches.update({f"{index}.{path}": f"{last}.{old}" for path, old in row.fit.branches.items()})
         if row.fit.why is not None:
             why[index] = row.fit.why
-    return Carry(stands, tensors, columns, branches, why)
+    return Carry(stands, tensors, columns, branches, why=why)
 
 
 def _built(base: Graph, variant: Graph, yaml: Mapping[str, Any], trust: bool, own_release: bool) -> nn.Module | None:

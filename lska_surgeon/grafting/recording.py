@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,17 +31,23 @@ class Call:
 
 
 @contextmanager
-def recorded(model: nn.Module) -> Iterator[dict[str, Call]]:
-    """The first call of every layer of a network, by its number, and of every part of the output layer, by its path."""
+def recorded(model: nn.Module, only: Collection[str] | None = None) -> Iterator[dict[str, Call]]:
+    """The first call of every layer of a network, by its number, and of every part of the output layer, by its path.
+
+    Args:
+        model: the network.
+        only: note those of these numbers and paths alone.
+    """
     calls: dict[str, Call] = {}
     read: list[Tensor] = []
     hooks = []
-    for index, layer in enumerate(model.model):
-        hooks.append(layer.register_forward_hook(partial(_note, calls, str(index), ())))
     last = model.model[-1]
     hooks.append(last.register_forward_pre_hook(partial(_note_reads, read)))
-    for path, part in parts_of_output(last).items():
-        hooks.append(part.register_forward_hook(partial(_note, calls, f"{len(model.model) - 1}.{path}", read)))
+    layers = {str(index): layer for index, layer in enumerate(model.model)}
+    parts = {f"{len(model.model) - 1}.{path}": part for path, part in parts_of_output(last).items()}
+    for path, part in {**layers, **parts}.items():
+        if only is None or path in only:
+            hooks.append(part.register_forward_hook(partial(_note, calls, path, read if path in parts else ())))
     try:
         yield calls
     finally:

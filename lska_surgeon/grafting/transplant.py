@@ -46,6 +46,7 @@ class Carry:
         tensors: state-dict name in the product -> that in the original.
         columns: state-dict name in the product -> which columns of the original's tensor go where in it.
         branches: part of the output layer -> the part of the original's that it stands for, as `22.cv2.0`.
+        levels: which of the maps that the original's output layer reads -> which of those that the product's reads.
         why: row -> what keeps the rest of the layer out of it.
     """
 
@@ -53,6 +54,7 @@ class Carry:
     tensors: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Moves] = field(default_factory=dict)
     branches: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[int, int] = field(default_factory=dict)
     why: Mapping[int, str] = field(default_factory=dict)
 
 

@@ -97,7 +97,7 @@ class Fit:
         whole: it moves as it is.
         tensors: tensor of the row -> tensor of the layer, by their names in both; empty where the layer moves whole.
         proof: whether what is carried is to be taken back where the row computes something else.
-        branches: of output layers, a part of the row -> the part of the layer that it stands for.
+        branches: of output layers, a part of the row -> the part of the layer that it stands for, carried or not.
         why: what keeps the rest out.
     """
 
@@ -136,13 +136,7 @@ def fit_output(
         reads: the strides that each of them reads.
         direct: for each, a part -> the strides that it reads directly.
     """
-    found = Fit()
-    levels, taken = {}, set()
-    for level, stride in enumerate(reads[0]):
-        place = next((n for n, other in enumerate(reads[1]) if other == stride and n not in taken), None)
-        if place is not None:
-            levels[level] = place
-            taken.add(place)
+    found, levels = Fit(), same_levels(*reads)
     common = next((cls for cls in type(there).__mro__ if isinstance(here, cls)), nn.Module)
     names = {name for cls in common.__mro__ for name in _names_in(cls)}
     for name, part in here.named_children():
@@ -157,13 +151,23 @@ def fit_output(
             found.why = found.why or f"{name} read stride {_strides(direct[0].get(name))}, and reads another one"
             continue
         for path, other_path, mine, theirs in pairs:
+            found.branches[other_path] = path
             reason = _alike(mine, theirs)
             if reason is None:
                 _parts(mine, theirs, path, other_path, found)
-                found.branches[other_path] = path
             else:
                 found.why = found.why or reason
     return found
+
+
+def same_levels(before: Sequence[Any], after: Sequence[Any]) -> dict[int, int]:
+    """Which of the maps that an output layer reads stands for which that another one reads: those of one stride."""
+    levels: dict[int, int] = {}
+    for level, stride in enumerate(before):
+        place = next((n for n, other in enumerate(after) if other == stride and n not in levels.values()), None)
+        if place is not None:
+            levels[level] = place
+    return levels
 
 
 def _names_in(cls: type) -> tuple[str, ...]:

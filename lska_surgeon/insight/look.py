@@ -17,10 +17,11 @@ from ..core.shapes import channels_in
 from ..cost.shapes_only import trained_model
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
+from ..grafting.images import READABLE, Image, images_from, images_in
 from ..nn import named_operators
 from ..reports import Report, Result, Table
 from ..wording import error_in_one_line, few
-from .images import READABLE, Image, images_from, images_in, noise
+from .images import noise
 from .measure import SHARES, OperatorChange, ReceptiveField, operator_changes, receptive_fields
 
 _NOISE = 8
