@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..errors import (
     UnsafeCheckpointError,
 )
 from ..files import no_file, target_path
+from ..grafting.images import images_to_fit
 from ..grafting.input_files import check_words, pixels_of
 from ..modelfile.model import variant_stem
 from ..modelfile.sources import find_source, means_yaml, refuse_yaml
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ..grafting.graft import Graft, Ungraft
     from .verb import Trained
 
+#: Of fitting: steps of each row by default and at most, and how many seeds there are.
+_STEPS, _MOST_STEPS, _SEEDS = 200, 100_000, 2**32
+
 
 @verb
 def graft(
@@ -47,10 +51,15 @@ def graft(
     op: str | None = None,
     dilation: int | None = None,
     init: Literal["identity", "default"] = "identity",
+    start: Literal["carried", "fit", "past"] = "carried",
+    images: PathLike | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
     image: PathLike | None = None,
     download: bool = False,
     trust: bool = False,
     unchecked: bool = False,
+    track: Callable[[Iterator[Any], str, int], Iterator[Any]] | None = None,
     output: PathLike | None = None,
     blocks: Blocks = None,
 ) -> Graft:
@@ -73,10 +82,16 @@ def graft(
             paper's for `k`.
         init: how new operators start: as the exact identity, or at random init, as papers have it. With "default",
             gates are open, and other outputs are allowed.
+        start: how new rows of `into` start: with what is carried and else at random; fitted to what was in their place,
+            on `images`; or past it, as a bypass where they were added behind a layer. Other outputs are allowed then.
+        images: to fit on, without labels: a folder, a list (.txt), or a data YAML, which names those to train on.
+        steps: of fitting, for each row, 1 or more; 200 by default.
+        seed: of what is drawn for fitting: the images and their order; 0 by default.
         image: an image for one more run of the certificate, at most 640 pixels on its longer side.
         download: fetch weights that Ultralytics publishes, such as yolov8s.pt, where they are not here.
         trust: load the checkpoint even if it names code that is not on the allow-list; it may run it.
         unchecked: go on where `check` finds errors in `into`.
+        track: shows how far fitting is: gets what is iterated, what is done, and how many; gives the same items.
         output: file to write. None takes a name that tells what was done.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
@@ -89,6 +104,7 @@ def graft(
     """
     ats, table = listed(at), table_of(blocks)
     target = graft_target(checkpoint, ats, into=into, k=k, op=op, dilation=dilation, output=output)
+    files = _images_for(start, into, {"images": images, "steps": steps, "seed": seed})
     placement = None if into else placement_of(ats, op or "lska", k, dilation)
     if placement is not None:
         check_placement(placement, table)
@@ -105,6 +121,7 @@ def graft(
 
             refuse_broken(source, blocks=table)
     import_offline()  # here, for it takes seconds and no error above should wait for it
+    from ..grafting.fitting import lesson_from
     from ..grafting.graft import graft as graft_planned
 
     base = checkpoint_from(checkpoint, trust)
@@ -116,8 +133,33 @@ def graft(
         from ..grafting.into import plan_graft_into
 
         plan = plan_graft_into(base, str(into), table)
-    done = graft_planned(plan, identity=init == "identity", image=Path(image) if image else None)
+    done = graft_planned(
+        plan,
+        identity=init == "identity",
+        changes=init != "identity" or start != "carried",
+        image=Path(image) if image else None,
+        lesson=lesson_from(files, plan, _STEPS if steps is None else steps, seed or 0) if files else None,
+        track=track,
+    )
     return replace(done, output=target)
+
+
+def _images_for(start: str, into: PathLike | None, given: Mapping[str, Any]) -> list[Path]:
+    """The images to fit on; none for another start."""
+    if start != "carried" and into is None:
+        raise ArgumentError(f"--start {start} is for --into YAML: operators at positions start as the exact identity")
+    if start != "fit":
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise ArgumentError(f"--{extra[0]} is for --start fit: add that, or drop it")
+        return []
+    if given["images"] is None:
+        raise ArgumentError("--start fit needs images to fit on, which need no labels: give --images FOLDER|data.yaml")
+    if given["steps"] is not None and not 1 <= given["steps"] <= _MOST_STEPS:
+        raise ArgumentError(f"steps {given['steps']} is out of range: give 1 to {_MOST_STEPS:,}")
+    if given["seed"] is not None and not 0 <= given["seed"] < _SEEDS:
+        raise ArgumentError(f"seed {given['seed']} is out of range: give 0 to {_SEEDS - 1:,}")
+    return images_to_fit(Path(given["images"]))
 
 
 def graft_target(

@@ -10,9 +10,10 @@ from ..api import weights as api
 from . import say
 from .options import command
 from .presentation import DELIVERY, FORCE, Presentation, formats
+from .progress import bar
 
 
-@command(api.graft, *DELIVERY, *formats("text", "json"))
+@command(api.graft, *DELIVERY, *formats("text", "json"), metavars={"images": "DIR|FILE|YAML"})
 def graft(how: Presentation, **asked: Any) -> None:
     """Put LSKA into the trained CHECKPOINT without losing a weight.
 
@@ -28,10 +29,12 @@ def graft(how: Presentation, **asked: Any) -> None:
       lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
       lska-surgeon graft best.pt --into my-p2.yaml --init default
+      lska-surgeon graft best.pt --into my-neck.yaml --start fit --images my-data.yaml
+      lska-surgeon graft best.pt --into my-p2.yaml --start past
     """
     where = {name: asked[name] for name in ("checkpoint", "at", "into", "k", "op", "dilation", "output")}
     how.check(api.graft_target(**where))
-    how.deliver(api.graft(**asked))
+    how.deliver(api.graft(**asked, track=None if how.quiet else bar))
 
 
 @command(api.ungraft, *DELIVERY, *formats("text", "json"))

@@ -38,8 +38,8 @@ from ..errors import (
 )
 from ..files import planned_path
 from ..grafting.graft import ungraft
-from ..grafting.trainers import refuse_fetching, sealed
 from ..grafting.images import READABLE, images_in, letterboxed
+from ..grafting.trainers import refuse_fetching, sealed
 from ..insight.images import noise
 from ..insight.look import stride_of
 from ..reports import Report, Result, Table

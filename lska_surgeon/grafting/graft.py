@@ -7,7 +7,7 @@ and the new operators start as the exact identity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +19,17 @@ from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_any_attention
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Graph, Layer, scaling_of
+from ..core.graph import Layer
 from ..core.operators import OtherOperator
-from ..core.shapes import shapes_of
 from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
+from ..nn.first_run import evaluated
 from ..reports import Report, Table
 from ..wording import counted, few, numbers, plural
 from ..yolo.build import layers_of
 from .certificate import Calls, Certificate, certify, image_from
-from .plan import GraftPlan, in_short, model_in, record_of, recorded_rows
+from .fitting import Fitted, Lesson, Track, fit
+from .plan import GraftPlan, coarsest_stride, in_short, model_in, record_of, recorded_rows
 from .proof import Proof
 from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_, with_task
 
@@ -88,7 +89,8 @@ class Graft(Product):
         default = "at their random init, gates open" if gated else "at the paper's random init"
         start = "started as the exact identity" if self.record["init"] == "identity" else default
         operators, others = _new_rows(self.plan.rewrite)
-        others = [row for row in others if row.index not in self.plan.stands.values()]
+        fitted = {row.row for row in proof.rows if row.state == "fitted"} if proof else set()
+        others = [row for row in others if row.index not in {*self.plan.stands.values(), *fitted}]
         lines = [line, "  copied: the original's tensors, each in its layer's new place"]
         if operators:
             lines.append(f"  new: {counted(len(operators), 'operator row')}, {start}")
@@ -96,6 +98,7 @@ class Graft(Product):
             lines.append(f"  new: {_rows(others)}, at the random init of such layers")
         lines.append(f"  {self.certificate.line}")
         lines += [f"  {line}" for line in (proof.lines() if proof else ())]
+        lines += [f"  {line}" for line in self._of_the_start()]
         gone = {reason for name, reason in self.dropped.items() if layer_of(name) not in self.plan.stands}
         lines += [f"  dropped: {reason}" for reason in sorted(gone)]
         if self.by_name:
@@ -111,34 +114,66 @@ class Graft(Product):
         }
         return Report(line, (self.plan.table(), "\n".join(lines)), self.notes, data)
 
+    def _of_the_start(self) -> Iterator[str]:
+        """What rows were fitted on, and why others were not."""
+        start = self.record.get("start", {})
+        if start.get("by") != "fit":
+            return
+        yield (
+            f"fitted on {start['images']} images of {start['imgsz']}x{start['imgsz']}, in {start['steps']} steps, seed "
+            f"{start['seed']}; errors are those of {start['held_out']} others, relative to what is to come out"
+        )
+        reasons: dict[str, list[str]] = {}
+        for path, reason in start["refused"].items():
+            block = "" if "." in path else f" ({self.plan.rewrite.after[int(path)].block})"
+            reasons.setdefault(reason, []).append(f"{path}{block}")
+        for reason, paths in reasons.items():
+            yield f"not fitted: row{plural(paths)} {few(paths, _MOST_LISTED)}: {reason}"
 
-def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, image: Path | None = None) -> Graft:
+
+def graft(
+    plan: GraftPlan,
+    *,
+    identity: bool | None = True,
+    changes: bool | None = None,
+    seed: int = SEED,
+    image: Path | None = None,
+    lesson: Lesson | None = None,
+    track: Track | None = None,
+) -> Graft:
     """Do a planned graft in memory; the checkpoint is not changed.
 
     Args:
         plan: from `plan_graft` or `plan_graft_into`.
         identity: start the operators as the identity; with False at their random init, as papers have it, gates open;
             None leaves them as a network built from its YAML has them.
+        changes: whether other outputs are meant; None where the operators are not to be the identity.
         seed: of their random weights.
         image: a real image, for one more run of the certificate.
+        lesson: what to fit the rows on that are not layers of the original; None to leave them at their random init.
+        track: shows how far that is: gets what is iterated, what is done, and how many; gives the same items.
 
     Raises:
         ChangedOutputsError: the outputs would differ although the operators are to be the identity.
         CheckpointError: the outputs can't be compared, or are no numbers.
     """
     checkpoint = plan.checkpoint
-    if plan.lost and identity:
+    exact = bool(identity) if changes is None else not changes
+    if plan.lost and exact:
         lost = few([f"{index} ({plan.rewrite.before[index].block})" for index in plan.lost], _MOST_LISTED)
         where = f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}"
         problem = f"{where}, so it can't predict the same"
         raise ChangedOutputsError(f"{problem}; add --init default to graft what fits and drop the rest", problem)
-    stride = _coarsest_stride(plan.rewrite.after)
+    stride = coarsest_stride(plan.rewrite.after)
     more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model(), stride)}
     widths: list[int | None] = []
+    fitted = Fitted()
 
     def operate(model: nn.Module) -> tuple[nn.Module, list[str]]:
         trust, what = checkpoint.trusted, (plan.rewrite, widths, plan.yaml, plan.carry)
-        return transplant_(model, *what, identity=identity, seed=seed, trust=trust)
+        product, new = transplant_(model, *what, identity=identity, seed=seed, trust=trust)
+        fitted.fill_(product)
+        return product, new
 
     def surgery() -> tuple[nn.Module, Callable[[nn.Module], nn.Module]]:
         nonlocal widths
@@ -147,12 +182,21 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
         return model, lambda model: operate(model)[0]
 
     names = list(checkpoint.state_dict)
+    if lesson is not None:
+        model, operation = surgery()
+        with evaluated(model):
+            model(lesson.images[:1].clone())
+        product = operation(model).eval()
+        fitted = fit(plan, checkpoint.float_model(), product, lesson, track or (lambda items, *_: items))
+        if not fitted.rows and not fitted.refused:
+            raise CheckpointError(f"{plan.rewrite.after.name} has no row that could be fitted: drop --start fit")
+    kept = plan.carried(names) - fitted.tensors.keys()
 
     def proving(product: nn.Module, before: Calls, after: Calls) -> Proof:
-        return plan.proof(names, product, before, after)
+        return plan.proof(kept, product, (before, after), fitted.rows, fitted.paths)
 
     certificate = certify(surgery, more, stride=stride, by_level=not plan.keeps_output, proving=proving)
-    if identity and not certificate.exact:
+    if exact and not certificate.exact:
         problem = f"the graft of {checkpoint.path} would change the outputs (max |Δ| {certificate.max_delta:g})"
         bare = _without_identity(plan.rewrite)
         raise ChangedOutputsError(f"{problem}, so nothing was written; {_remedy(plan.rewrite, bare)}", problem, bare)
@@ -160,13 +204,15 @@ def graft(plan: GraftPlan, *, identity: bool | None = True, seed: int = SEED, im
         raise CheckpointError(f"{certificate.problem}: nothing was written")
     original = deepcopy(checkpoint.needed_model())
     model, new = operate(original)
+    new = [name for name in model.state_dict() if name in {*new, *fitted.tensors}]
     copied = tuple(name for name in model.state_dict() if name not in set(new))
     sources = plan.sources(copied)
     carried = set(sources.values())
-    dropped = {name: plan.why(name) for name in names if name not in carried}
+    dropped = {name: plan.why(name, fitted.tensors) for name in names if name not in carried}
     assert len(carried) + len(dropped) == len(names), "a tensor was lost on the way"
     counts = {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
-    record = record_of(plan, bool(identity), certificate, counts)
+    start = None if lesson is None else {"by": "fit", **lesson.as_dict(), "refused": dict(fitted.refused)}
+    record = record_of(plan, bool(identity), certificate, counts, start)
     by_name = None if plan.carry is None else ByName.of_graft(checkpoint.state_dict, model.state_dict(), plan, sources)
     product, notes = _product(checkpoint, model, record), _notes(plan, model)
     return Graft(plan, product, copied, sources, tuple(new), dropped, certificate, by_name, notes)
@@ -215,12 +261,6 @@ class ByName:
 def _counted(names: Iterable[str]) -> list[str]:
     """The names of tensors that say something: the counter of a norm fits every other one."""
     return [name for name in names if not name.endswith(".num_batches_tracked")]
-
-
-def _coarsest_stride(graph: Graph) -> int:
-    """The largest stride of a network's maps, as far as its rows say."""
-    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
-    return int(max((shape.stride or 1 for shape in shapes_of(graph, scaling)), default=1))
 
 
 def _new_rows(rewrite: Rewrite) -> tuple[list[Layer], list[Layer]]:

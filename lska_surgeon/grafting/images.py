@@ -24,6 +24,10 @@ READABLE = (1, 3)
 _PADDING = 114  # as Ultralytics pads
 
 
+#: Fewer say nothing of others.
+FEWEST = 8
+
+
 class ImageError(SurgeonError):
     """Images that are not there, or are none."""
 
@@ -152,6 +156,18 @@ def images_named(path: Path) -> list[Path]:
     found = sorted({image for one in named for image in _below(one)})
     if not found:
         raise ImageError(f"no image in {path}: it needs files such as {', '.join(SUFFIXES[:4])}")
+    return found
+
+
+def images_to_fit(path: Path) -> list[Path]:
+    """The same, where there are enough to learn from.
+
+    Raises:
+        ImageError: there are not.
+    """
+    found = images_named(path)
+    if len(found) < FEWEST:
+        raise ImageError(f"{len(found)} images in {path} are too few to fit anything on: give {FEWEST} or more")
     return found
 
 

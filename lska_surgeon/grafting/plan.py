@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,21 +13,22 @@ from .. import __version__
 from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Layer, yaml_of
+from ..core.graph import Graph, Layer, scaling_of, yaml_of
 from ..core.operators import OP_BLOCKS
+from ..core.shapes import shapes_of
 from ..core.surgery import RECORD, Placement, Rewrite, edits_for, insert
 from ..errors import CheckpointError, KernelError
 from ..modelfile.model import Model, stored_model
 from ..reports import Table
 from ..wording import numbers
 from .certificate import Calls, Certificate
-from .proof import Proof, prove
+from .proof import Proof, RowFit, prove
 from .transplant import Carry, layer_of, moved_name, moved_rows
 
 #: What a record says of an edit; `row` is that of the product.
 _EDIT = ("at", "layer", "row", "inside", "op", "k", "d", "gated")
 #: What the record in a model's YAML, which survives training, says.
-_IN_SHORT = ("base", "base_sha256", "edits", "inserted", "lost", "version", "blocks")
+_IN_SHORT = ("base", "base_sha256", "edits", "inserted", "lost", "start", "version", "blocks")
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,27 @@ class GraftPlan:
         names = {str(moved_name(name, self.moved)) for name in originals if layer_of(name) in self.moved}
         return names | set(self.carry.tensors if self.carry else ())
 
-    def proof(self, originals: Iterable[str], product: nn.Module, before: Calls, after: Calls) -> Proof:
-        """What is known of each row of the product, from what the layers took and gave before and after."""
+    def proof(
+        self,
+        carried: Collection[str],
+        product: nn.Module,
+        calls: tuple[Calls, Calls],
+        fits: Sequence[RowFit] = (),
+        fitted: Collection[str] = (),
+    ) -> Proof:
+        """What is known of each row of the product; arguments as for `prove`."""
         carry = self.carry or Carry(self.rewrite.index_map)
-        carried = self.carried(originals)
-        rows = self.rewrite.after
-        return prove(rows, product, (before, after), self.stands, carried, branches=carry.branches, why=carry.why)
+        rows, more = self.rewrite.after, (carry.branches, carry.why, fits, fitted)
+        return prove(rows, product, calls, self.stands, carried, *more)
 
-    def why(self, name: str) -> str:
-        """Why a tensor of the original, by its name there, is not carried."""
+    def why(self, name: str, fitted: Collection[str] = ()) -> str:
+        """Why a tensor of the original, by its name there, is not carried, where these of the product were fitted."""
         layer = layer_of(name)
         row = self.stands.get(layer)
         if self.carry is None or row is None:
             return f"layer {layer} has no row in the target"
+        if any(self.carry.tensors.get(new) == name for new in fitted):
+            return f"row {row} ({self.rewrite.after[row].block}) began with it and was fitted"
         block, other = self.rewrite.before[layer].block, self.rewrite.after[row].block
         reason = self.carry.why.get(row, "it has no place there")
         return f"layer {layer} ({block}) does not fit whole into row {row} ({other}): {reason}"
@@ -119,6 +128,12 @@ def plan_graft(checkpoint: Checkpoint, placement: Placement, blocks: BlockTable 
     return GraftPlan(checkpoint, rewrite, yaml_of(rewrite.after, checkpoint.yaml or {}))
 
 
+def coarsest_stride(graph: Graph) -> int:
+    """The largest stride of a network's maps, as far as its rows say."""
+    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    return int(max((shape.stride or 1 for shape in shapes_of(graph, scaling)), default=1))
+
+
 def model_in(checkpoint: Checkpoint, blocks: BlockTable = STOCK) -> Model:
     """The architecture stored in a checkpoint.
 
@@ -132,7 +147,13 @@ def model_in(checkpoint: Checkpoint, blocks: BlockTable = STOCK) -> Model:
     return stored_model(yaml, checkpoint.path, blocks)
 
 
-def record_of(plan: GraftPlan, identity: bool, certificate: Certificate, tensors: dict[str, int]) -> dict[str, Any]:
+def record_of(
+    plan: GraftPlan,
+    identity: bool,
+    certificate: Certificate,
+    tensors: dict[str, int],
+    start: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The record that a graft leaves in the product, as JSON may have it."""
     import ultralytics
 
@@ -148,6 +169,7 @@ def record_of(plan: GraftPlan, identity: bool, certificate: Certificate, tensors
         **({"lost": list(plan.lost)} if plan.lost else {}),
         "index_map": rewrite.index_map_by_name,
         "init": "identity" if identity else "default",
+        **({"start": dict(start)} if start else {}),
         "tensors": tensors,
         "certificate": certificate.as_dict(),
         "versions": {"torch": str(torch.__version__), "ultralytics": str(ultralytics.__version__)},

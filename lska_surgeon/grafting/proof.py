@@ -24,10 +24,35 @@ STATES = {
     "exact": "exact",
     "proven": "proven, and fed anew",
     "part": "in part",
+    "fitted": "fitted",
     "new": "new",
     "refused": "refused",
 }
 _OTHERWISE = "it gives something else for the same input, or could not be run"
+
+
+class RowFit(NamedTuple):
+    """How near a row, or a branch of the output layer, comes to a layer, on images that were held out.
+
+    Attributes:
+        path: the row, or the branch, as `22.cv3.0`.
+        of: that of the original whose output it learned.
+        before, after: its error over the size of what is to come out.
+    """
+
+    path: str
+    of: str
+    before: float
+    after: float
+
+    @property
+    def row(self) -> int:
+        """The row."""
+        return int(self.path.partition(".")[0])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"path": self.path, "of": self.of, "before": round(self.before, 6), "after": round(self.after, 6)}
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,8 @@ class RowProof:
         state: one of `STATES`.
         parameters: how many it has.
         exact, proven, carried: how many of them are in the exact region; are proven; were carried.
+        fitted: how many were fitted to what a layer gave.
+        fits: of the row, or of each branch that was fitted: how near it comes.
         why: what kept the rest of the layer out of it.
     """
 
@@ -51,11 +78,21 @@ class RowProof:
     exact: int = 0
     proven: int = 0
     carried: int = 0
+    fitted: int = 0
+    fits: tuple[RowFit, ...] = ()
     why: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, without what is not so."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+        fits = [fit.as_dict() for fit in self.fits] or None
+        return {key: value for key, value in {**vars(self), "fits": fits}.items() if value is not None}
+
+    @property
+    def fit_line(self) -> str:
+        """`row 12 (C3k2), to layer 12: error 0.511 -> 0.205`, of several branches the largest."""
+        what = f", {len(self.fits)} branches" if "." in self.fits[0].path else f", to layer {self.fits[0].of}"
+        before, after = (max(getattr(fit, key) for fit in self.fits) for key in ("before", "after"))
+        return f"row {self.row} ({self.block}){what}: error {before:.3g} -> {after:.3g}"
 
 
 @dataclass(frozen=True)
@@ -71,16 +108,18 @@ class Proof:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the parameters: exact; proven, and fed anew; carried in part; new. Together they are 1."""
+        """Of the parameters: exact; proven, and fed anew; carried in part; fitted; new. Together they are 1."""
         total = max(self.parameters, 1)
-        exact, proven, carried = (sum(getattr(row, key) for row in self.rows) for key in ("exact", "proven", "carried"))
-        counts = {"exact": exact, "proven": proven - exact, "part": carried - proven, "new": self.parameters - carried}
+        keys = ("exact", "proven", "carried", "fitted")
+        exact, proven, carried, fitted = (sum(getattr(row, key) for row in self.rows) for key in keys)
+        new = self.parameters - carried - fitted
+        counts = {"exact": exact, "proven": proven - exact, "part": carried - proven, "fitted": fitted, "new": new}
         return {state: count / total for state, count in counts.items()}
 
     @property
     def line(self) -> str:
         """`exact 49.8% of the parameters, proven and fed anew 38.1%, carried in part 0.0%, new 12.1%`."""
-        words = ("exact", "proven and fed anew", "carried in part", "new")
+        words = ("exact", "proven and fed anew", "carried in part", "fitted", "new")
         found = [f"{word} {_percent(share)}" for word, share in zip(words, self.shares.values()) if share]
         return f"{', '.join(found)} of the parameters"
 
@@ -97,6 +136,8 @@ class Proof:
                     share = row.carried / max(row.parameters, 1)
                     much = f", {_percent(share)}" if 0 < share < 1 else ""
                     yield f"{words}{much}: row {row.row} ({row.block}), of layer {row.layer}: {row.why}"
+            elif state == "fitted":
+                yield from (f"{words}: {row.fit_line}" for row in rows if row.fits)
             elif state != "new":  # which the report lists
                 yield f"{words}: row{plural(rows)} {_ranges([row.row for row in rows])}"
 
@@ -112,9 +153,10 @@ def prove(
     calls: tuple[Mapping[str, Call], Mapping[str, Call]],
     stands: Mapping[int, int],
     carried: Collection[str],
-    *,
     branches: Mapping[str, str],
     why: Mapping[int, str],
+    fits: Sequence[RowFit] = (),
+    fitted: Collection[str] = (),
 ) -> Proof:
     """Prove the rows of a product.
 
@@ -126,6 +168,8 @@ def prove(
         carried: state-dict names of the product that come from the original.
         branches: of an output layer that is another one, part -> the part of the original's that it stands for.
         why: row -> what keeps the rest of the layer out of it.
+        fits: what was fitted, and how near it comes.
+        fitted: the rows and branches that learned.
     """
     layers = {row: layer for layer, row in stands.items()}
     found = []
@@ -135,17 +179,24 @@ def prove(
         if branches and row is graph.output:
             parts = {f"{row.index}.{path}": part for path, part in parts_of_output(module).items()}
             units = [_unit(path, branches.get(path, ""), part, calls, carried) for path, part in parts.items()]
+        else:
+            parts = {str(row.index): module}
         total = sum(parameter.numel() for parameter in module.parameters())
+        learned = sum(one.numel() for path in parts.keys() & {*fitted} for one in parts[path].parameters())
         taken = sum(unit.carried for unit in units)
         proven = sum(unit.carried for unit in units if unit.proven)
         exact = sum(unit.carried for unit in units if unit.exact)
         state = "new"
         if layer is not None:
             state = _state(units, (total, taken, proven, exact))
+        if learned:
+            state = "fitted"
         reason = None
         if state in ("part", "refused"):
             reason = why.get(row.index) or ("it has more than the layer had" if taken < total else _OTHERWISE)
-        found.append(RowProof(row.index, row.block, layer, state, total, exact, proven, taken, reason))
+        near = tuple(fit for fit in fits if fit.row == row.index)
+        counts = (total, exact, proven, taken, learned)
+        found.append(RowProof(row.index, row.block, layer, state, *counts, near, reason))
     return Proof(tuple(found))
 
 

@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, PositionError
+from ..grafting.images import Image
 from ..grafting.transplant import layer_of
 from ..nn import named_operators
 from ..yolo.environment import quiet
-from .images import Image
 
 #: An operator that moves its input by less than this part is counted as the identity.
 STILL = 1e-3
