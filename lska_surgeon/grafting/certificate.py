@@ -159,7 +159,7 @@ def _certify(
     proof = None
     if proving is not None:
         first = next(iter(images.values()))
-        with quiet(), evaluated(product), _as_many_threads_as_pay(first):  # as when it was recorded, for the last bit
+        with quiet(), evaluated(product), as_many_threads_as_pay(first):  # as when it was recorded, for the last bit
             proof = proving(product, calls, calls_after)
     if not by_level:
         return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped, proof=proof)
@@ -225,7 +225,7 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> 
             for name, image in images.items():
                 torch.manual_seed(SEED)
                 try:
-                    with _as_many_threads_as_pay(image):
+                    with as_many_threads_as_pay(image):
                         given = list(tensors_in(model(image.clone())))
                     found = _by_stride(read, image) if by_level else {(n,): tensor for n, tensor in enumerate(given)}
                     outputs[f"{mode} {name}"] = {key: tensor.clone() for key, tensor in found.items()}
@@ -238,7 +238,8 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> 
 
 
 @contextmanager
-def _as_many_threads_as_pay(image: Tensor) -> Iterator[None]:
+def as_many_threads_as_pay(image: Tensor) -> Iterator[None]:
+    """Run on one thread what is small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if image.numel() < _SMALL else threads)
     try:

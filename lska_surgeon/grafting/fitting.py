@@ -28,6 +28,7 @@ from ..files import MOST_IMAGE_BYTES, read_within
 from ..nn.first_run import evaluated
 from ..wording import error_in_one_line
 from ..yolo.environment import quiet
+from .certificate import as_many_threads_as_pay
 from .images import READABLE, images_from
 from .plan import GraftPlan, coarsest_stride
 from .proof import RowFit
@@ -186,7 +187,7 @@ def fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, tr
     Raises:
         CheckpointError: one of the two can't be run on such images.
     """
-    with _running(plan, lesson):
+    with _running(plan, lesson), as_many_threads_as_pay(lesson.images[:1]):
         return _fit(plan, base, product, lesson, track)
 
 
@@ -354,8 +355,9 @@ def _some(value: Any, chosen: Tensor) -> Any:
     return [_some(one, chosen) for one in value] if isinstance(value, list) else value
 
 
-def _batches(count: int, order: Tensor | None = None) -> Iterator[Tensor]:
-    yield from (torch.arange(count) if order is None else order).split(_BATCH)
+def _batches(count: int) -> Iterator[Tensor]:
+    """All images in batches of like size: a norm can't train on a single number."""
+    yield from torch.arange(count).chunk(-(-count // _BATCH))
 
 
 def _error(unit: _Unit, examples: _Examples) -> float:

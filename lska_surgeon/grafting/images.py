@@ -25,7 +25,7 @@ _PADDING = 114  # as Ultralytics pads
 
 
 #: Fewer say nothing of others.
-FEWEST = 8
+FEWEST = 4
 
 
 class ImageError(SurgeonError):

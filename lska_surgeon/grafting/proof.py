@@ -138,6 +138,9 @@ class Proof:
                     yield f"{words}{much}: row {row.row} ({row.block}), of layer {row.layer}: {row.why}"
             elif state == "fitted":
                 yield from (f"{words}: {row.fit_line}" for row in rows if row.fits)
+                along = [row.row for row in rows if not row.fits]
+                if along:
+                    yield f"{words} with the row that they feed: row{plural(along)} {_ranges(along)}"
             elif state != "new":  # which the report lists
                 yield f"{words}: row{plural(rows)} {_ranges([row.row for row in rows])}"
 
