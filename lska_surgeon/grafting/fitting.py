@@ -99,7 +99,7 @@ def lesson_from(images: Sequence[Path], plan: GraftPlan, steps: int, seed: int) 
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FitResult:
     """What fitting has come to.
 
     Attributes:
@@ -123,7 +123,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class _Unit:
+class _FitUnit:
     """What learns one output.
 
     Attributes:
@@ -174,7 +174,7 @@ class _NotFitted(Exception):
     """Why something can't be fitted."""
 
 
-def fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track) -> Fitted:
+def fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track) -> FitResult:
     """Fit the rows of a product that are not layers of the original, in place.
 
     Args:
@@ -204,9 +204,9 @@ def _running(plan: GraftPlan, lesson: Lesson) -> Iterator[None]:
         raise CheckpointError(problem) from error
 
 
-def _fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track) -> Fitted:
+def _fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track) -> FitResult:
     stored = next(plan.checkpoint.needed_model().parameters()).dtype
-    found = Fitted()
+    found = FitResult()
     frozen = {one: one.requires_grad for one in product.parameters()}
     with quiet(), torch.random.fork_rng(devices=[]), evaluated(product):
         for unit in _units(plan, product, found.refused):
@@ -225,7 +225,7 @@ def _fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, t
     return found
 
 
-def _units(plan: GraftPlan, product: nn.Module, refused: dict[str, str]) -> Iterator[_Unit]:
+def _units(plan: GraftPlan, product: nn.Module, refused: dict[str, str]) -> Iterator[_FitUnit]:
     """What there is to fit, along the path; why the rest of what is new is not."""
     before, after = plan.rewrite.before, plan.rewrite.after
     carry, modules = plan.carry, list(product.model)
@@ -244,7 +244,7 @@ def _units(plan: GraftPlan, product: nn.Module, refused: dict[str, str]) -> Iter
         taken.update(group.rows)
         sources = {str(row): after[row].sources for row in group.rows}
         inside = {str(row): modules[row] for row in group.rows}
-        yield _Unit(str(group.rows[-1]), str(group.layer), inside, group.reads, sources)
+        yield _FitUnit(str(group.rows[-1]), str(group.layer), inside, group.reads, sources)
     refused.update((str(row), "the original has no output for it to learn from") for row in learning - taken)
     last = after.output.index
     if last in whole:
@@ -254,7 +254,7 @@ def _units(plan: GraftPlan, product: nn.Module, refused: dict[str, str]) -> Iter
         if _is_carried(path, part, carried) or not any(True for _ in part.parameters()):
             continue
         if path in carry.branches:
-            yield _Unit(path, carry.branches[path], {path: part})
+            yield _FitUnit(path, carry.branches[path], {path: part})
         else:
             refused[path] = "the original's output layer has no such part"
 
@@ -265,7 +265,7 @@ def _is_carried(path: str, module: nn.Module, carried: Collection[str]) -> bool:
 
 
 def _fit_one(
-    unit: _Unit, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track, stored: torch.dtype
+    unit: _FitUnit, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track, stored: torch.dtype
 ) -> RowFit:
     """Fit one unit, in place.
 
@@ -296,7 +296,7 @@ class _Examples(NamedTuple):
     outputs: Tensor
 
 
-def _examples(unit: _Unit, base: nn.Module, product: nn.Module, images: Tensor) -> _Examples:
+def _examples(unit: _FitUnit, base: nn.Module, product: nn.Module, images: Tensor) -> _Examples:
     """Run both networks on images, as many as there is memory for.
 
     Raises:
@@ -323,7 +323,7 @@ def _examples(unit: _Unit, base: nn.Module, product: nn.Module, images: Tensor) 
     return _Examples(_joined(inputs), torch.cat(outputs))
 
 
-def _refuse_shapes(unit: _Unit, given: Any, target: Any) -> None:
+def _refuse_shapes(unit: _FitUnit, given: Any, target: Any) -> None:
     found = unit(copied(given))
     shapes = [tuple(one.shape[1:]) if isinstance(one, Tensor) else None for one in (found, target)]
     if None in shapes:
@@ -360,7 +360,7 @@ def _batches(count: int) -> Iterator[Tensor]:
     yield from torch.arange(count).chunk(-(-count // _BATCH))
 
 
-def _error(unit: _Unit, examples: _Examples) -> float:
+def _error(unit: _FitUnit, examples: _Examples) -> float:
     """The size of what is wrong over that of what has to come out."""
     wrong = right = 0.0
     for chosen in _batches(len(examples.outputs)):
@@ -370,7 +370,7 @@ def _error(unit: _Unit, examples: _Examples) -> float:
     return math.sqrt(wrong / right) if right else math.inf
 
 
-def _learn(unit: _Unit, examples: _Examples, lesson: Lesson, track: Track) -> None:
+def _learn(unit: _FitUnit, examples: _Examples, lesson: Lesson, track: Track) -> None:
     """Some hundred steps on batches, then the statistics of all images for the norms."""
     parameters, outputs = unit.parameters, examples.outputs
     for parameter in parameters:
@@ -393,7 +393,7 @@ def _learn(unit: _Unit, examples: _Examples, lesson: Lesson, track: Track) -> No
 
 
 @contextmanager
-def _training(unit: _Unit) -> Iterator[None]:
+def _training(unit: _FitUnit) -> Iterator[None]:
     """Let the unit's modules train; an output layer's parts give the same either way."""
     for module in unit.modules.values():
         module.train()
@@ -402,7 +402,7 @@ def _training(unit: _Unit) -> Iterator[None]:
         module.eval()
 
 
-def _settle_norms(unit: _Unit, examples: _Examples) -> None:
+def _settle_norms(unit: _FitUnit, examples: _Examples) -> None:
     """Give the norms the statistics of all images, under the weights that were learned."""
     norms = [part for part in unit.parts if isinstance(part, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

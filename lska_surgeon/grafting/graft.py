@@ -28,7 +28,7 @@ from ..reports import Report, Table
 from ..wording import counted, few, numbers, plural
 from ..yolo.build import layers_of
 from .certificate import Calls, Certificate, certify, image_from
-from .fitting import Fitted, Lesson, Track, fit
+from .fitting import FitResult, Lesson, Track, fit
 from .plan import GraftPlan, coarsest_stride, in_short, model_in, record_of, recorded_rows
 from .proof import Proof
 from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_, with_task
@@ -167,7 +167,7 @@ def graft(
     stride = coarsest_stride(plan.rewrite.after)
     more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model(), stride)}
     widths: list[int | None] = []
-    fitted = Fitted()
+    fitted = FitResult()
 
     def operate(model: nn.Module) -> tuple[nn.Module, list[str]]:
         trust, what = checkpoint.trusted, (plan.rewrite, widths, plan.yaml, plan.carry)

@@ -36,7 +36,7 @@ def expected(before: Graph, after: Graph, stands: Mapping[int, int], levels: Map
 
 
 @dataclass(frozen=True)
-class Group:
+class FitGroup:
     """Rows that are learned together, in order; the last of them has to give what a layer gave.
 
     Attributes:
@@ -50,7 +50,7 @@ class Group:
     layer: int
 
 
-def groups(after: Graph, targets: Mapping[int, int], free: Collection[int]) -> list[Group]:
+def groups(after: Graph, targets: Mapping[int, int], free: Collection[int]) -> list[FitGroup]:
     """Each row that has a target, with the free rows before it that no other row before it has taken.
 
     Args:
@@ -69,5 +69,5 @@ def groups(after: Graph, targets: Mapping[int, int], free: Collection[int]) -> l
                     open_rows.append(source)
         rows = tuple(sorted(members))
         reads = sorted({source for member in rows for source in after[member].sources} - members)
-        found.append(Group(rows, tuple(reads), targets[row]))
+        found.append(FitGroup(rows, tuple(reads), targets[row]))
     return found
