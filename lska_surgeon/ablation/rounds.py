@@ -210,7 +210,7 @@ class Rounds:
         units = self.course.units
         open_ = f"{len(self.course.open)} open" if self.course.open else "nothing is open"
         through = units * len(self.ablation.networks)  # with nothing closed
-        saved = f"{(most if self.over else through) - took} trainings saved"
+        saved = f"{counted((most if self.over else through) - took, 'training')} saved"
         return f"after {self._seeds(units)}: {self.decisions(self.course, before.course)}; {open_}, {saved} so far"
 
     def _seeds(self, units: int) -> str:

@@ -24,7 +24,7 @@ from lska_surgeon.ablation.statistics import ALPHA
 KINDS = ("normal", "skewed", "t3", "5% failed", "unequal spread", "skewed, unequal")
 FAILS, WIDER = 0.05, 1.7
 #: Variants -> units at most, and which part of the tables is drawn: what has more variants takes longer.
-SIZES = {1: (16, 1.0), 3: (16, 1.0), 6: (16, 1.0), 12: (24, 0.1), 24: (24, 0.05)}
+SIZES = {1: (16, 1.0), 3: (16, 1.0), 6: (16, 0.2), 12: (24, 0.1), 24: (24, 0.05)}
 FIXED = 12  # seeds of the fixed design whose level stands beside
 
 
