@@ -45,8 +45,6 @@ FORMATS = {
 }
 SHAPES = ("square", "bar")
 COMMON = {"imgsz": SIZE, "batch": 16, "workers": 0, "device": "cpu", "plots": False, "verbose": False, "exist_ok": True}
-#: What tasks have besides boxes.
-OWN = ("masks", "keypoints", "angles")
 
 
 def draw(rng: np.random.Generator, most: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
@@ -135,17 +133,15 @@ def measure(folder: Path, task: str, k: int, format: str, precision: str, data: 
     return found
 
 
-def row(task: str, format: str, precision: str, found: list[dict[str, Any]]) -> list[str]:
-    """The worst of all kernel sizes, and the base's."""
-    cells = [f"{format}, {precision}", task]
+def cell(task: str, found: list[dict[str, Any]]) -> str:
+    """The largest difference and the least F1 at IoU 0.5 of all kernel sizes, and the base's."""
+    kind, unit = ("probabilities", "") if task == "classify" else ("boxes", " px")
+    words = []
     for number in (0, 1):
         checks = [one["checks"][number] for one in found]
-        largest = {kind: max(check["largest"].get(kind, 0) for check in checks) for kind in checks[0]["largest"]}
-        own = next((f"{largest[kind]:.1g}" for kind in OWN if kind in largest), "")
-        scores = largest.get("scores", largest.get("probabilities", 0))
-        cells += [f"{largest['boxes']:.1g}" if "boxes" in largest else "", own, f"{scores:.1g}"]
-        cells += [f"{min(check['f1'][iou] for check in checks):.3f}" for iou in ("0.5", "0.9")]
-    return cells
+        largest = max(check["largest"][kind] for check in checks)
+        words.append(f"{largest:.1g}{unit}, {min(check['f1']['0.5'] for check in checks):.3f}")
+    return "; ".join(words)
 
 
 @click.command()
@@ -154,20 +150,16 @@ def row(task: str, format: str, precision: str, found: list[dict[str, Any]]) -> 
 @click.option("--k", "sizes", multiple=True, type=int, default=SIZES)
 def main(folder: Path, tasks: tuple[str, ...], sizes: tuple[int, ...]) -> None:
     """Train, export, and print the table."""
-    rows = []
+    rows: dict[str, list[str]] = {}
     for task in tasks:
-        place = folder / task
-        data = make_models(place, task, sizes)
+        data = make_models(folder / task, task, sizes)
         for format, precisions in FORMATS.items():
             if RUNTIMES[format].problem(export=True):
                 continue
             for precision in precisions:
-                found = [measure(place, task, k, format, precision, data) for k in sizes]
-                rows.append(row(task, format, precision, found))
-                print(rows[-1], flush=True)
-    half = ("boxes, px", "own", "scores", "F1 at 0.5", "F1 at 0.9")
-    header = ("export", "task", *half, *(f"base: {name}" for name in half))
-    print(markdown(Table(header, sorted(rows, key=lambda cells: cells[0]), range(2, len(header)))))
+                found = [measure(folder / task, task, k, format, precision, data) for k in sizes]
+                rows.setdefault(f"{format}, {precision}", []).append(cell(task, found))
+    print(markdown(Table(("export", *tasks), [(name, *cells) for name, cells in rows.items()])))
 
 
 if __name__ == "__main__":
