@@ -40,7 +40,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 OWN_BLOCKS = ROOT / "tests" / "projects" / "own_blocks"
 READMES = ("README.md", "README.zh-CN.md")
-TRANSLATED = ["README.md", *(page for page in PAGES if (ROOT / page.replace(".md", ".zh-CN.md")).exists())]
+#: Every page in English has its Chinese one beside it; the tutorial is there in Chinese alone.
+TRANSLATED = ["README.md", "examples/README.md", *(page for page in PAGES if not page.endswith(".zh-CN.md"))]
+ALL = [found for page in TRANSLATED for found in (page, page.replace(".md", ".zh-CN.md"))] + ["docs/tutorial.zh-CN.md"]
 #: What every training of a page is told besides, so that it takes seconds.
 QUICK = ["device=cpu", "workers=0", "plots=False", "imgsz=64", "batch=2", "exist_ok=True"]
 _FENCE = re.compile(r"((?:^<!-- [^\n]*-->\n)*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -149,12 +151,31 @@ def _expanded(words: list[str], folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", [*READMES, *PAGES])
-def test_links_lead_somewhere(page: str) -> None:
+@pytest.mark.parametrize("page", ALL)
+def test_links_lead_somewhere_in_the_same_language(page: str) -> None:
+    """A page and, behind `#`, a heading in it; but for the first line, which leads to the other language."""
     text = _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-        if "://" not in target:
-            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text.partition("\n")[2]):
+        if "://" in target:
+            continue
+        found = (ROOT / page).parent / target if target else ROOT / page
+        assert found.exists(), f"{page}: {target}"
+        if found.suffix == ".md":
+            chinese = found.name.endswith(".zh-CN.md")
+            other = found.with_name(found.name.replace(".zh-CN.md", ".md") if chinese else f"{found.stem}.zh-CN.md")
+            assert chinese == page.endswith(".zh-CN.md") or not other.exists(), f"{page}: {target}"
+            assert not heading or heading in _anchors(found), f"{page}: {target}#{heading}"
+
+
+def _anchors(page: Path) -> list[str]:
+    """What GitHub calls the headings of a page."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = (heading.strip().lower() for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE))
+    return [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings]
+
+
+def test_every_page_is_there_in_both_languages() -> None:
+    assert sorted(PAGES) == sorted(page for page in ALL if page.startswith("docs/"))
 
 
 def test_every_page_is_linked_from_readme() -> None:
@@ -163,8 +184,7 @@ def test_every_page_is_linked_from_readme() -> None:
         for page in (page for page in PAGES if "zh-CN" not in page):
             if page.startswith("docs/rules/"):
                 continue  # those are linked from the page on check, which a test holds
-            own = page.replace(".md", ending)
-            assert (own if (ROOT / own).exists() else page) in linked, f"{readme}: {page}"
+            assert page.replace(".md", ending) in linked, f"{readme}: {page}"
 
 
 @pytest.mark.parametrize("page", TRANSLATED)
@@ -185,7 +205,7 @@ def _code(text: str) -> list[str]:
 def _figures(page: str) -> list[str]:
     """The numbers of the tables, in order."""
     rows = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    return [number for row in rows for number in _NUMBER.findall(row)]
+    return [number.rstrip(".,") for row in rows for number in _NUMBER.findall(row)]
 
 
 def test_readme_is_short() -> None:
@@ -305,7 +325,7 @@ def test_the_figure_of_an_ablation_shows_its_table(tmp_path: Path) -> None:
 # The table of supported positions: what is in it is there; when it is written, each is built in Ultralytics and run.
 # That every stock model builds and runs with an operator at every position is held by `modelfile/test_contracts.py`.
 
-SUPPORT = ROOT / "docs" / "support.md"
+SUPPORT = [ROOT / "docs" / name for name in ("support.md", "support.zh-CN.md")]
 _SECTION = re.compile(r"(<!-- support table: start -->\n)(.*?)(<!-- support table: end -->)", re.DOTALL)
 #: One model of each family and task, at its smallest scale.
 MODELS = (
@@ -343,25 +363,30 @@ def test_the_table_of_support_says_what_is_there(request: pytest.FixtureRequest,
     rows = [
         f"| {model} | {' | '.join(str(count or '–') for count in here.values())} |" for model, here in found.items()
     ]
-    text = SUPPORT.read_text(encoding="utf-8")
     if request.config.getoption("--update-docs"):
         for model, here in found.items():
             for position in filter(here.get, here):
                 run(model, position, tmp_path)
         header = f"| model | {' | '.join(f'`{name}`' for name in NAMES)} |\n|---|{'---:|' * len(NAMES)}\n"
         table = header + "".join(f"{row}\n" for row in rows)
-        SUPPORT.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
+        for page in SUPPORT:
+            text = page.read_text(encoding="utf-8")
+            page.write_text(_SECTION.sub(lambda found: found[1] + table + found[3], text), encoding="utf-8")
         return
-    section = _SECTION.search(text)
-    assert section
-    shown = [line for line in section[2].splitlines() if line.startswith("| yolo") or line.startswith("| rtdetr")]
-    assert [row for row in shown if row.split()[1] in HERE] == rows
-    assert [row.split()[1] for row in shown] == MODELS
+    for page in SUPPORT:
+        section = _SECTION.search(page.read_text(encoding="utf-8"))
+        assert section
+        shown = [line for line in section[2].splitlines() if line.startswith("| yolo") or line.startswith("| rtdetr")]
+        assert [row for row in shown if row.split()[1] in HERE] == rows
+        assert [row.split()[1] for row in shown] == MODELS
 
 
 def test_the_table_of_forks_has_a_column_for_every_step_and_says_why_one_is_not_right() -> None:
-    text = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- fork table: start -->")[2].partition("<!-- fork table: end -->")[0]
+    texts = [page.read_text(encoding="utf-8") for page in SUPPORT]
+    tables = {
+        text.partition("<!-- fork table: start -->")[2].partition("<!-- fork table: end -->")[0] for text in texts
+    }
+    (table,) = tables  # one in both languages
     header, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
     assert re.findall(r"[a-z]+", header) == [step.name for step in STEPS]
     words = {word for row in rows for word in re.findall(r"[a-z]+", row.split("|", 2)[2])}

@@ -3,7 +3,7 @@
     python tests/benchmarks/forks.py NAME=PYTHON[=MODEL,...] ...
 
 PYTHON is the interpreter of an environment in which the fork is what is imported. Variables of this process hold in
-all of them. The table is written to the page, and what was not right below it; nothing is fetched.
+all of them. The table is written to the page in both languages, and what was not right below it; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "support.md"
+PAGES = [ROOT / "docs" / name for name in ("support.md", "support.zh-CN.md")]
 _SECTION = re.compile(r"(<!-- fork table: start -->\n)(.*?)(<!-- fork table: end -->)", re.DOTALL)
 
 
@@ -57,8 +57,9 @@ def main() -> None:
         told.append(f"- {who}: {', '.join(f'`{model}`' for model in names)}")
         header = f"| | {' | '.join(steps)} |\n|---|{'---|' * len(steps)}"
     table = "\n".join([header, *rows, "", *sorted(told)])
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(_SECTION.sub(lambda found: f"{found[1]}{table}\n{found[3]}", text), encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(_SECTION.sub(lambda found: f"{found[1]}{table}\n{found[3]}", text), encoding="utf-8")
     print(table)
 
 
