@@ -140,13 +140,12 @@ def decimals(values: Iterable[float | None], significant: int, least: int = 0) -
 
 #: Options that are switched on, and the parameters of verbs that have the same names.
 FLAGS = frozenset(
-    "build check costs download force fuse gated gates half lossy nms onnx prune renew resolve retry trust "
-    "unchecked".split()
+    "build check costs download force fuse gated gates half lossy nms prune renew resolve retry trust unchecked".split()
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
     "add against args at base batch blocks by device devices dilation drop effect epoch folder image images imgsz init "
-    "into k layer level metric most op output ray recipe repeats scale slurm stage warm".split()
+    "into k layer level metric most op output ray recipe repeats runtime scale slurm stage warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
 _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
