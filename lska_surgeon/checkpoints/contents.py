@@ -237,6 +237,10 @@ def surgery_in_words(record: Any, depth: int = 0) -> str:
         shares = certificate.get("shares")
         if isinstance(shares, dict) and isinstance(shares.get("exact"), float):
             lines.append(f"{shares['exact']:.1%} of the parameters saw and gave what they did before")
+    start = record.get("start")
+    if isinstance(start, dict):
+        on = ", ".join(f"{key} {start.get(key)}" for key in ("images", "steps", "seed"))
+        lines.append(f"new rows fitted to what was in their place: {on}")
     if isinstance(record.get("blocks"), str):
         lines.append(f"blocks declared in {record['blocks']}")
     lines = [*map(printable, lines)]  # a record says what whoever wrote the file wanted

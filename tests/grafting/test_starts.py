@@ -78,6 +78,9 @@ def test_a_row_is_fitted_to_the_layer_in_its_place_and_no_other_is_touched(
     norms = [one for one in t.load(out)["model"].modules() if isinstance(one, torch.nn.BatchNorm2d)]
     assert len({(norm.eps, norm.momentum) for norm in norms}) == 1
 
+    told = surgeon("inspect", out).stdout
+    assert "new rows fitted to what was in their place: images 8, steps 60, seed 0\n" in told
+
     content = out.read_bytes()
     assert surgeon(*words, "--force").exit_code == 0
     assert out.read_bytes() == content
