@@ -65,19 +65,7 @@ def _wrong(subject: Context, place: Slot, problem: str | None) -> Finding:
         else f"{layer.block} reads {subject.named(layer.sources[slot])}: {story}"
     )
     suggestion = f"write {right} ({subject.layers[right].block})"
-    severity = WARNING if not problem and _is_chosen(subject, place) else ""
-    return subject.finding(row, message, suggestion, Correction(row, slot, right), severity=severity)
-
-
-def _is_chosen(subject: Context, place: Slot) -> bool:
-    """Whether a number may be meant: it breaks nothing by itself, and what it reads came in with its index beside it.
-
-    Who counts the row that he puts in has it in view when he writes the number.
-    """
-    reads = subject.layers[place[0]].sources[place[1]]
-    comment = subject.document.comment_index(reads) if reads >= 0 else None
-    is_new = subject.alignment is not None and reads not in subject.alignment.stock_row
-    return is_new and comment is not None and comment[0] == reads and _what_is_broken(subject, place) == _OTHERWISE
+    return subject.finding(row, message, suggestion, Correction(row, slot, right))
 
 
 def _undecided(subject: Context, place: Slot, problem: str | None) -> Finding:

@@ -128,20 +128,3 @@ def test_the_row_that_is_named_is_the_one_that_came(tmp_path: Path) -> None:
     reasons = [one.message for one in ls.check(tmp_path / "net.yaml").findings if one.rule == "source"]
     assert reasons
     assert all("before row 10 (LSKA) was inserted" in reason for reason in reasons), reasons
-
-
-@pytest.mark.parametrize(("comment", "severity"), [("", "error"), (" # 9 own", "warning")])
-def test_a_number_that_reads_a_row_that_was_counted_in_may_be_meant(
-    comment: str, severity: str, tmp_path: Path
-) -> None:
-    text = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
-    own = f"[-1, 1, LSKA, [c2, 23]]{comment}\n  - [-1, 1, SPPF, [1024, 5]] # 10"
-    edits = {"[-1, 1, SPPF, [1024, 5]] # 9": own, "[-1, 12]": "[-1, 13]", "[15, 18, 21]": "[16, 19, 22]"}
-    for index in (21, 18, 15, 12):
-        edits[f"# {index}"] = f"# {index + 1}"
-    for old, new in edits.items():
-        assert old in text
-        text = text.replace(old, new)
-    (tmp_path / "net.yaml").write_text(text, encoding="utf-8")
-    (found,) = (one for one in ls.check(tmp_path / "net.yaml").findings if one.rule == "source")
-    assert (found.severity, found.text[:31]) == (severity, "Concat reads layer 9 (LSKA): al")
