@@ -236,9 +236,8 @@ def test_readme_runs_from_the_set_up_on(tmp_path: Path) -> None:
     """The set-up line's own command, then the quick start in the same folder, then the Python."""
     invoke(shlex.split(block_after("ci: use").split("&&")[-1]))
     (written,) = tmp_path.iterdir()
-    assert f"writes `{written.name}`, the network" in (ROOT / "README.md").read_text(encoding="utf-8").replace(
-        "\n", " "
-    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"writes `{written.name}`, the network" in readme
     lines = commands(block_after("ci: quick start"))
     assert len(lines) > 3
     for words in lines:
