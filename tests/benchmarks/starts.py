@@ -1,6 +1,6 @@
 """What a start of new rows is worth in training: edits of two trained networks, grafted with each `--start`.
 
-Run by hand; it takes some ten minutes of one core, goes on where it was stopped, and prints the table of
+Run by hand; it trains two networks and fine-tunes 24 starts, goes on where it was stopped, and prints the table of
 docs/measured.md:
 
     python tests/benchmarks/starts.py FOLDER
