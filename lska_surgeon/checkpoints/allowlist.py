@@ -24,6 +24,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -147,6 +148,7 @@ _DATA: dict[str, GlobalRule] = {
     "ultralytics.utils.IterableSimpleNamespace": _NAMESPACE,
     "torchvision.transforms.functional.InterpolationMode": GlobalRule(call=_texts, members=_MODES.__contains__),
     **{f"{m}.{c}": _PATH for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath")},
+    "timm.layers.activations.gelu": GlobalRule(value=True),  # torch's gelu, which DeepMind's NFNets keep
     **{f"torch.{name}": GlobalRule(value=True) for name in _DTYPES},
     **{f"torch.{name}Storage": GlobalRule(storage=True) for name in _STORAGES},
 }
@@ -204,11 +206,9 @@ def substitutes(name: str) -> list[Any]:
         types = []
     else:
         return [stand_in(name)]
-    if isinstance(target, type):
-        types = [*types, target]
-        if f"{target.__module__}.{target.__qualname__}" == name:
-            return types
-    return [_renamed(name, target), *types]
+    is_itself = isinstance(target, (type, FunctionType)) and f"{target.__module__}.{target.__qualname__}" == name
+    types = [*types, target] if isinstance(target, type) or is_itself else types
+    return types if is_itself else [_renamed(name, target), *types]
 
 
 def current_name(name: str) -> str:

@@ -131,7 +131,7 @@ def test_reads_the_transforms_of_a_classifier(tmp_path: Path) -> None:
 
 
 def test_reads_the_layers_of_torchvision(tmp_path: Path) -> None:
-    """Rows may name its operators, and a backbone may be one of its models; its functions stay refused."""
+    """Rows may name its operators, and a backbone may be one of its models; its functions stay refused, but for one."""
     ops, models = pytest.importorskip("torchvision.ops"), pytest.importorskip("torchvision.models")
     model = trained("detect")
     model.layers = torch.nn.ModuleList([ops.DeformConv2d(4, 4, 3), *models.mobilenet_v3_small().features[:3]])
@@ -143,7 +143,7 @@ def test_reads_the_layers_of_torchvision(tmp_path: Path) -> None:
 
 
 def test_reads_the_backbones_of_timm(tmp_path: Path) -> None:
-    """And computes with them what they did when they were saved; its functions stay refused."""
+    """And computes with them what they did when they were saved; its functions stay refused, but for one."""
     timm = pytest.importorskip("timm")
     model = trained("detect")
     model.features = TimmFeatures("mobilenetv3_small_050").eval()
@@ -151,6 +151,10 @@ def test_reads_the_backbones_of_timm(tmp_path: Path) -> None:
     found = read_checkpoint(save(tmp_path / "best.pt", finished(model))).float_model().features
     assert len(found(image)) == 5
     assert all(map(torch.equal, found(image), model.features.float()(image)))
+    gelu = timm.models.nfnet.act_with_gamma("gelu")()  # of DeepMind's NFNets: it keeps a function of timm's
+    model.features = gelu
+    found = read_checkpoint(save(tmp_path / "nfnet.pt", finished(model))).float_model().features
+    assert torch.equal(found(image.clone()), gelu(image.clone()))
     model.builds = timm.models.resnet.resnet18
     with pytest.raises(UnsafeCheckpointError, match=r"timm\.models\.resnet\.resnet18"):
         read_checkpoint(save(tmp_path / "worse.pt", finished(model)))
