@@ -76,6 +76,15 @@ def test_stage_all_trains_operators_and_base_alike(grafted: Path, data: Path) ->
     assert read_checkpoint(last_of("run")).yaml["lska_surgeon"] == read_checkpoint(grafted).yaml["lska_surgeon"]
 
 
+def test_what_is_best_keeps_dilated_kernels_apart(base: Path, data: Path) -> None:
+    """Ultralytics merges kernels where it validates, and what it stores has to train on."""
+    grafted = Path("grafted.pt")
+    assert surgeon("graft", base, "--at", "sppf@5", "--op", "dilated-reparam", "-o", grafted).exit_code == 0
+    train(grafted, data)
+    for stored in (last_of("run"), last_of("run").with_name("best.pt")):
+        assert of_operators(changed(grafted, stored), grafted), stored  # the tensors have the same names
+
+
 def test_stage_attention_moves_the_operators_alone(grafted: Path, data: Path) -> None:
     train(grafted, data, "--stage", "attention", "epochs=2", "warmup_epochs=0")
     moved = changed(grafted, last_of("run"))
