@@ -14,6 +14,7 @@ from ..core.packed import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
+from ..modelfile.record import edits_in
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
 from .alignment import Alignment, align, clashes, shapes_or_none
@@ -98,6 +99,11 @@ class Context:
     def outputs(self) -> tuple[Layer, ...]:
         """All output layers, of a network for several tasks."""
         return outputs_of(self.layers)
+
+    @cached_property
+    def edits(self) -> list[str]:
+        """What the file says that lska-surgeon did to it, but for insertions."""
+        return edits_in(self.document.text)
 
     @cached_property
     def alignment(self) -> Alignment | None:

@@ -137,14 +137,18 @@ def _bypasses(subject: Context) -> Iterator[tuple[tuple[str, ...], Finding]]:
 
 
 def inputs(subject: Context) -> Iterator[Finding]:
-    """A warning for the output layer, where a row is unread: with fewer levels on purpose all rows are read."""
+    """A warning for the output layer, where a row is unread: with fewer levels on purpose all rows are read.
+
+    Also where it reads one level alone, unless the file says that this was an edit of ours.
+    """
     consumers = consumers_of(subject.corrected_layers)
     all_are_read = all(consumers.get(layer.index) for layer in subject.layers[:-1])
     for layer in subject.layers:
         count, usual = len(layer.raw_sources), _usual_inputs(subject, layer.index)
         if usual is None and (not _is_stock_fusion(subject, layer.index) or _may_give_several(subject, layer.sources)):
             continue
-        if count < (usual or 2) and not (layer in subject.outputs and count > 1 and all_are_read):
+        is_meant = layer in subject.outputs and all_are_read and (count > 1 or bool(subject.edits))
+        if count < (usual or 2) and not is_meant:
             where = f", where {subject.alignment.stock.name} has {usual}" if subject.alignment and usual else ""
             message = f"{layer.block} has {count} input{'s' if count > 1 else ''}{where}"
             severity = WARNING if layer in subject.outputs else ERROR

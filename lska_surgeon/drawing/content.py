@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from ..core.attention import Operators, operators_in, read_attention
@@ -16,7 +17,7 @@ from ..core.positions import named_sites
 from ..core.shapes import Shape
 from ..modelfile.document import format_value
 from ..modelfile.model import Model
-from ..wording import clean, few, numbers
+from ..wording import clean, few, numbers, plural
 
 #: Columns, from left to right; each may be drawn as several.
 BACKBONE, NECK, OUTPUT = "backbone", "neck", "output layer"
@@ -157,6 +158,20 @@ class Content:
         self.graph: Graph = model.graph
         self.shapes = model.shapes
         self.operators = tuple(map(self._operators_in, self.graph))
+
+    @cached_property
+    def edited(self) -> Mapping[int, str]:
+        """Row -> `came` or `changed`, of what the file records but for operators."""
+        from ..modelfile.diff import compare  # here, for most files record nothing
+        from ..modelfile.remove import before_edits
+
+        before = before_edits(self.model)
+        if before is None:
+            return {}
+        difference = compare(before, self.model)
+        changed = {change.after.index: "changed" for change in difference.changed}
+        found = {**dict.fromkeys(difference.added, "came"), **changed}
+        return {row: found[row] for row in sorted(found) if not self.holds_operator(self.graph[row])}
 
     def figure(self, positions: bool = False) -> Figure:
         """All that stands in the image; with every position that `--at` takes by name where that is asked for."""
@@ -321,6 +336,8 @@ class Content:
             f"reads {', '.join(map(self.words, layer.sources))}; read by {consumers or 'none'}",
             f"gives {self.map_of(layer)}{stride}",
         ]
+        if layer.index in self.edited:
+            lines.append(f"{self.edited[layer.index]} with an edit that the file tells of")
         if operators:
             kernel = operators.kernel
             size = "" if kernel.k is None else f", k {kernel.k}, d {kernel.d}"
@@ -348,6 +365,11 @@ class Content:
         return {**names, 1.0: "input"}
 
     def _captions(self) -> Iterator[str]:
+        if self.model.edits:
+            rows = (
+                f": row{plural(list(self.edited))} {numbers(list(self.edited))} came or changed" if self.edited else ""
+            )
+            yield f"The file says of itself {few([f'“{edit}”' for edit in self.model.edits], 4)}{rows}."
         if any(map(self._is_unknown, self.graph)):
             yield "A question mark and a dashed border: a block is not known, so a width or a size is not sure."
 

@@ -33,7 +33,6 @@ from ..reports import Table
 from ..wording import counted, printable
 from .document import format_value
 from .model import Model
-from .record import edits_in
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ class RowDifference:
 
     def footnotes(self) -> list[str]:
         """What the files say was done, where maps have another size, the index map, and how rows were compared."""
-        lines = [f"{one.name} says of itself: {edit}" for one in (self.before, self.after) for edit in _edits(one)]
+        lines = [f"{one.name} says of itself: {edit}" for one in (self.before, self.after) for edit in one.edits]
         lines += [one.in_words for one in self.strides]
         lines.append(f"layers: {', '.join(_ranges(self.index_map))}")
         if self.by_width:
@@ -280,11 +279,7 @@ def _name(model: Model) -> str:
 
 def _model(model: Model) -> dict[str, Any]:
     given = {"model": str(model.path), "scale": model.scaling.letter, "rows": len(model.graph.layers)}
-    return {**given, "edits": _edits(model)}
-
-
-def _edits(model: Model) -> list[str]:
-    return edits_in(model.document.text) if model.document else []
+    return {**given, "edits": model.edits}
 
 
 #: What a source that agrees adds to the likeness of two rows: less than any difference of blocks or arguments.

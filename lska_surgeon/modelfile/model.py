@@ -19,6 +19,7 @@ from ..core.operators import OP_BLOCKS, other_ops
 from ..core.shapes import Shape, settings_problems, shapes_of, size_problem, width_problem
 from ..errors import DocumentError, GraphError, TargetError
 from .document import Document, RowError
+from .record import edits_in
 from .sources import STDIN, Source, find_source, scale_in_name
 from .text import content_of, decoded
 
@@ -80,6 +81,11 @@ class Model:
     def text(self) -> str:
         """Its text."""
         return self.written.text
+
+    @property
+    def edits(self) -> list[str]:
+        """What it says was done to it, but for insertions."""
+        return edits_in(self.document.text) if self.document else []
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:

@@ -13,12 +13,12 @@ from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer
 from ..core.operators import OtherOperator, read_row_of_users
 from ..core.surgery import Rewrite, remove
-from ..errors import DocumentError, GraphError, KernelError
+from ..errors import DocumentError, GraphError, KernelError, SurgeonError
 from ..files import as_path, planned_target, target_path, write_text
 from ..reports import Report, Result, ToldCosts
 from ..wording import numbers, plural, printable
 from .document import Document
-from .model import base_name, family_notes, read_source
+from .model import Model, base_name, family_notes, model_of, read_source
 from .record import EditRecord, read_record, undone
 from .rewriting import reread, rewrite_text, unpin_scale
 from .sources import STDIN, Source, scale_in_name
@@ -139,6 +139,20 @@ def _undoing(source: Source, document: Document, record: EditRecord, output: str
     notes = (*family_notes(after, target), *_notes(source, base, target))
     rewrite = Rewrite(document.graph, after, origin)
     return Removal(source, document, text, rewrite, target, notes, record.done)
+
+
+def before_edits(model: Model) -> Model | None:
+    """The model before all edits that its file records; None where it records none, or they can't be undone."""
+    if model.document is None or read_record(model.text) is None:
+        return None
+    document = model.document
+    try:
+        while (record := read_record(document.text)) is not None:
+            text = _undoing(model.source, document, record, STDIN).text
+            document = Document(text, record.base, blocks=document.blocks)
+        return model_of(document, model.scaling)
+    except SurgeonError:  # lines were changed since
+        return None
 
 
 def _origin(before: Graph, after: Graph) -> tuple[int | None, ...]:
