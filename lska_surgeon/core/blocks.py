@@ -51,7 +51,8 @@ VERBATIM = (ATTENTION, ADD, "Concat")
 # by      `people`: it is a name that they gave to such an operator.
 # is      what else is true of it: `same` (it gives what it gets, bit for bit), `text` (it reads a text beside its map),
 #         `pads` (it makes its map larger by what its first argument says), `fetches` (it may download weights), `ours`
-#         (it is of this package, and no operator).
+#         (it is of this package, and no operator), `newer` (with it Ultralytics builds the class branches of output
+#         layers that are `either` of depth-wise convolutions, as YOLO11 has them; without, of plain ones, as YOLOv8).
 # drawn   how it is drawn, where not as its role says.
 # new     the arguments of a row that takes the place of another, `backbone|head` where they differ: `w` is the number
 #         that gives the needed width, as the parser scales it, `W` the needed width itself, `c1` the source's width,
@@ -77,13 +78,13 @@ C1                 block    1            new=w
 C2                 block    1            new=w,True|w,False
 C2f                block    1            new=w,True|w
 C2fAttn            block    1         heads=2 is=text
-C2fCIB             block    1            new=w,True
+C2fCIB             block    1            new=w,True is=newer
 C3                 block    1            new=w|w,False
 C3Ghost            block    1            new=w,True|w
 C3TR               block    1            new=w|w,False of=8
 C3x                block    1            new=w|w,False
-C3k2               block    1            new=w,False
-A2C2f              block    1            new=w,False,-1 of=64
+C3k2               block    1            new=w,False is=newer
+A2C2f              block    1            new=w,False,-1 of=64 is=newer
 RepC3              block    1            new=w
 RepNCSPELAN4       block    1            new=w,W,W/2,1
 ELAN1              block    1            new=w,W,W/2
@@ -117,18 +118,18 @@ nn.ZeroPad2d       other    1         is=pads
 nn.MaxPool2d       other    args[1]   drawn=conv new=s,s
 nn.AvgPool2d       other    args[1]   drawn=conv new=s,s
 
-Detect             output   -         model=DetectionModel new=nc
+Detect             output   -         model=DetectionModel new=nc is=either
 WorldDetect        output   -         model=WorldModel is=text
-YOLOEDetect        output   -         model=YOLOEModel levels=3
+YOLOEDetect        output   -         model=YOLOEModel levels=3 is=either
 v10Detect          output   -         model=DetectionModel new=nc
-Segment            output   -         model=SegmentationModel scaled=2 new=nc,32,256
-Segment26          output   -         model=SegmentationModel scaled=2 new=nc,32,256
-YOLOESegment       output   -         model=YOLOESegModel scaled=2 levels=3
-YOLOESegment26     output   -         model=YOLOESegModel scaled=2 levels=3
-Pose               output   -         model=PoseModel new=nc,kpt_shape
-Pose26             output   -         model=PoseModel new=nc,kpt_shape
-OBB                output   -         model=OBBModel new=nc,1
-OBB26              output   -         model=OBBModel new=nc,1
+Segment            output   -         model=SegmentationModel scaled=2 new=nc,32,256 is=either
+Segment26          output   -         model=SegmentationModel scaled=2 new=nc,32,256 is=either
+YOLOESegment       output   -         model=YOLOESegModel scaled=2 levels=3 is=either
+YOLOESegment26     output   -         model=YOLOESegModel scaled=2 levels=3 is=either
+Pose               output   -         model=PoseModel new=nc,kpt_shape is=either
+Pose26             output   -         model=PoseModel new=nc,kpt_shape is=either
+OBB                output   -         model=OBBModel new=nc,1 is=either
+OBB26              output   -         model=OBBModel new=nc,1 is=either
 Depth              output   -         model=DepthModel
 SemanticSegment    output   -         model=SemanticSegmentationModel
 RTDETRDecoder      output   -         model=RTDETRDetectionModel new=nc

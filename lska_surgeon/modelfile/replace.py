@@ -270,6 +270,7 @@ def plan_changes(
     notes += [pinned.note] if pinned.note else []
     reread(pinned.text, model.graph)
     whole = Rewrite(base.graph, model.graph, origin)
+    notes += _note_on_output(whole)
     return EditedModel(
         *(base, tuple(changes), pinned.text, whole, target, tuple(dict.fromkeys(notes))),
         again=lambda path: plan_changes(base, changes, path, features),
@@ -360,6 +361,18 @@ def _output_comment(model: Model, rewrite: Rewrite) -> dict[int, str]:
     levels = [(shapes[source].level or "?").upper() for source in new.sources]
     says = f"{comment[2][: named.start()]}{new.block}({', '.join(levels)}){comment[2][named.end() :]}"
     return {} if says == comment[2] or (old.sources == new.sources and old.block == new.block) else {new.index: says}
+
+
+def _note_on_output(rewrite: Rewrite) -> list[str]:
+    """What to say of an output layer that is built otherwise for the blocks before it."""
+    before, after = ([x.block for x in graph if "newer" in x.kind.traits] for graph in (rewrite.before, rewrite.after))
+    output = rewrite.after.output
+    is_same = "either" in output.kind.traits and output.block == rewrite.before.output.block
+    if not is_same or bool(before) == bool(after):
+        return []
+    row = f"row {output.index} ({output.block})"
+    of = f"depth-wise convolutions with {after[0]}" if after else f"plain convolutions without {before[0]}"
+    return [f"Ultralytics builds the class branches of {row} of {of}: trained ones do not fit"]
 
 
 def _notes(change: GraphEdit, rewrite: Rewrite, model: Model) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -402,6 +403,41 @@ def test_a_file_says_of_itself_what_was_done() -> None:
     assert (told.to_dict()["before"]["edits"], told.to_dict()["after"]["edits"]) == ([], words)
     assert all(f"two.yaml says of itself: {word}" in str(told) for word in words)
     assert ls.remove(ls.remove(two, output="back.yaml").write(), output="-").text == load("yolov8n.yaml").text
+
+
+def test_check_and_draw_know_what_the_file_says_of_itself() -> None:
+    """One level alone is unusual; who asked for it is not asked whether it was meant, and what came is named."""
+    path = ls.levels("yolo26n.yaml", drop=["p4", "p5"], output="one-level-n.yaml").write()
+    assert ls.check(path).findings == ()
+    Path("by-hand-n.yaml").write_text(path.read_text().partition("# lska-surgeon: ")[0])
+    assert [finding.rule for finding in ls.check("by-hand-n.yaml").findings] == ["inputs"]
+    ls.insert("yolov8n.yaml", "sppf", k=11, output="own-n.yaml").write()
+    ls.levels("own-n.yaml", add="p2", output="two-n.yaml").write()
+    three = ls.replace("two-n.yaml", "pool", by="SPPELAN", output="three-n.yaml").write()
+    said = "The file says of itself “add p2, from own-n.yaml”, “SPPELAN at pool, from two-n.yaml”"
+    figure = ls.draw(three).figure
+    assert figure.captions[0] == f"{said}: rows 9, 17, 18, 19, 20, 21, 22 came or changed."
+    told = {node.index: node.title.splitlines()[-1] for node in figure.nodes}
+    assert (told[9], told[22]) == tuple(f"{how} with an edit that the file tells of" for how in ("changed", "came"))
+    text = three.read_text()
+    three.write_text(text.replace("  - [-1, 1, SPPELAN, ", "  - [-1, 1, SPPELAN,  ", 1))
+    assert ls.draw(three).figure.captions[0] == f"{said}."  # what was changed since can't be undone
+
+
+def test_blocks_by_which_ultralytics_builds_the_output_layer_otherwise_are_told() -> None:
+    source = Path(importlib.util.find_spec("ultralytics").origin).parent.joinpath("nn", "tasks.py").read_text("utf-8")  # type: ignore[union-attr, arg-type]
+    newer = set(re.findall(r"if m is (\w+):[^\n]*\n\s+legacy = False", source))
+    assert newer <= {block.name for block in STOCK if "newer" in block.traits}
+    either = next(re.finditer(r"if m in \{([^}]*)\}:\n\s+m\.legacy = legacy", source), None)
+    assert either is None or set(either[1].split(", ")) == {block.name for block in STOCK if "either" in block.traits}
+    note = "Ultralytics builds the class branches of row 2{} of {}: trained ones do not fit"
+    came = ls.replace("yolov8n.yaml", "neck:p5", by="C3k2")
+    assert came.notes == (note.format("2 (Detect)", "depth-wise convolutions with C3k2"),)
+    went = ls.replace("yolo11n-pose.yaml", "block", by="C2f")
+    assert went.notes == (note.format("3 (Pose)", "plain convolutions without C3k2"),)
+    for model, at, by in (("yolo11n", "neck", "C2f"), ("yolov10s", "neck", "C2f"), ("yolov8n", "head", "v10Detect")):
+        assert ls.replace(f"{model}.yaml", at, by=by).notes == ()
+    assert edited("yolov8n.yaml", *(GraphEdit("replace", "neck", by) for by in ("C3k2", "C2"))).notes == ()
 
 
 def test_json_and_names() -> None:
