@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "metrics/"
 EQUAL_SEEDS, OTHER_NETWORK, NO_RESULTS = "equal seeds", "other network", "no results"
+#: Why a run does not count whose training did not tell the metric.
+NOT_MEASURED = "not measured"
 #: Letters behind a metric's name, in Ultralytics: of several, the first of these is what the task is about.
 _LETTERS = ("(P)", "(M)", "(B)")
 #: The file of the latencies that were measured for an ablation.
@@ -88,18 +90,21 @@ def outcome_of(run: Run, epoch: str = "best") -> Outcome:
     outcome = replace(outcome, notes=record.notes, versions=record.versions)
     if len(record.attempts) > 1 and not record.exact_resume:
         outcome = outcome.noting("resumed", "went on after an interruption, with other random images")
-    return with_metrics(outcome, read_epochs(run.folder), epoch)
+    return with_metrics(outcome, read_epochs(run.folder), epoch, record.measured)
 
 
-def with_metrics(outcome: Outcome, epochs: Sequence[Epoch], which: str) -> Outcome:
-    """The outcome with the numbers of the epoch that counts, "best" or "last"."""
+def with_metrics(
+    outcome: Outcome, epochs: Sequence[Epoch], which: str, measured: Mapping[str, float] | None = None
+) -> Outcome:
+    """The outcome with the numbers of the epoch that counts, "best" or "last"; `measured` are more of the best."""
     if not epochs:
         return replace(outcome, state="failed").noting(NO_RESULTS, no_epochs(outcome.folder))
     names = {name: _short(name, epochs[-1].values) for name in epochs[-1].values if name.startswith(_PREFIX)}
     history = tuple({short: epoch.values.get(name, math.nan) for name, short in names.items()} for epoch in epochs)
     chosen = len(history) - 1 if which == "last" else max(range(len(history)), key=lambda at: _fitness(history[at]))
     curve = digest([[epoch.number, dict(epoch.values)] for epoch in epochs])
-    return replace(outcome, metrics=history[chosen], epoch=epochs[chosen].number, curve=curve)
+    more = {_letterless(name, epochs[-1].values): value for name, value in (measured or {}).items() if which == "best"}
+    return replace(outcome, metrics={**history[chosen], **more}, epoch=epochs[chosen].number, curve=curve)
 
 
 def with_equal_seeds(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -127,7 +132,9 @@ def left_out(outcome: Outcome, metric: str) -> str | None:
         return "left out"
     if outcome.repeats is not None:
         return "equal to another seed"
-    return None if math.isfinite(outcome.metrics.get(metric, math.nan)) else "not a number"
+    if metric not in outcome.metrics:
+        return NOT_MEASURED
+    return None if math.isfinite(outcome.metrics[metric]) else "not a number"
 
 
 def warnings_of(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
@@ -156,9 +163,12 @@ def weights_of(folder: Path) -> Path | None:
 
 def _short(name: str, among: Mapping[str, float]) -> str:
     """`metrics/mAP50-95(B)` -> `mAP50-95`; where boxes are not all there is, with its letter."""
-    short = name[len(_PREFIX) :].replace("accuracy_", "")
+    return _letterless(name[len(_PREFIX) :].replace("accuracy_", ""), among)
+
+
+def _letterless(name: str, among: Mapping[str, float]) -> str:
     letters = {other[-3:] for other in among if other.startswith(_PREFIX) and other.endswith(")")}
-    return short[:-3] if letters == {"(B)"} and short.endswith("(B)") else short
+    return name[:-3] if letters == {"(B)"} and name.endswith("(B)") else name
 
 
 def _fitness(metrics: Mapping[str, float]) -> float:

@@ -139,7 +139,8 @@ def _read(folder: Path, epoch: str) -> _PlainRun:
         ended = (folder / "weights" / "last.pt").is_file() and not args.get("time")
         text = f"{len(epochs)} of {asked} epochs: stopped early, or not done yet"
         outcome = outcome.noting("early stop", text) if ended else replace(outcome, state=RUNNING)
-    return _PlainRun(with_metrics(_compared(outcome, model), epochs, epoch), model, args)
+    measured = record.measured if record else {}
+    return _PlainRun(with_metrics(_compared(outcome, model), epochs, epoch, measured), model, args)
 
 
 def _compared(outcome: Outcome, model: Path) -> Outcome:

@@ -119,6 +119,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
         epochs: how many it has done.
         notes: kind -> what one has to know of it.
         versions: releases that it was trained with.
+        measured: metric -> value, of best.pt, beyond the table of epochs; empty in records of before.
         exact_resume: whether an interruption changes no number.
         device, batch: what it was trained on, and with.
     """
@@ -139,6 +140,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
     epochs: _Epochs = None
     notes: dict[str, str] = {}
     versions: dict[str, str] = {}
+    measured: dict[str, float] = {}
     exact_resume: bool = True
     device: _Text = None
     batch: Any = None

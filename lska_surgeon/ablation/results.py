@@ -17,7 +17,7 @@ from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
 from ..wording import counted, decimals, did_you_mean
 from . import statistics
-from .outcomes import KnownCosts, KnownLatencies, Outcome, columns, left_out, main_metric, warnings_of
+from .outcomes import NOT_MEASURED, KnownCosts, KnownLatencies, Outcome, columns, left_out, main_metric, warnings_of
 from .records import DONE
 from .rounds import Rounds
 from .runs import BASE, LARGER, VARIANT
@@ -29,10 +29,11 @@ NOTHING_LEARNED, DOES_NOTHING = _VOID = ("nothing learned", "does nothing")
 #: Ending of a file -> format.
 _ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 _FIGURES = (".png", ".svg", ".pdf")
+_ANEW = "to train one anew, move its folder aside and call ablate"
 _ZERO = 0.0005  # below which a metric reads 0.000
 _DIGITS = 4  # of the smallest GFLOPs that count
 _TEXTS = ("network", "data", "verdict", "warnings")  # columns that are no numbers
-_GATE = re.compile(r"\s*(\S+)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
+_GATE = re.compile(r"\s*(\S.*?)\s*>=\s*base\s*(?:-\s*(\d*\.?\d+))?\s*")
 #: Data and network -> row.
 _Rows = dict[tuple[str, str], TableRow]
 
@@ -77,7 +78,9 @@ class Results(TableOfRuns, Result):
         whole = Table(header, rows, right, groups, ((*range(middle), seeds), (*range(names), *compared)))
         for name in self.columns:
             if name not in header:
-                raise AblationError(f"no column {name!r}{did_you_mean(name, header)}: there are {', '.join(header)}")
+                known = [*header, *(metric for row in self.rows for metric in row.metrics)]
+                listed, more = ", ".join(header), _unknown(name)
+                raise AblationError(f"no column {name!r}{did_you_mean(name, known)}: there are {listed}{more}")
             if self.columns.count(name) > 1:
                 raise AblationError(f"the columns name {name!r} twice: name it once")
         return whole.part([header.index(name) for name in self.columns]) if self.columns else whole
@@ -279,7 +282,8 @@ def tabulate(
         raise AblationError(f"{name}: none of {len(outcomes)} runs is done yet{advice}")
     chosen = metric or main_metric(there) or there[0]
     if chosen not in there:
-        raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {', '.join(there)}")
+        listed = ", ".join(name for name in there if ":" not in name)  # all but what is of one class
+        raise AblationError(f"no metric {chosen!r}{did_you_mean(chosen, there)}: there are {listed}{_unknown(chosen)}")
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for one in outcomes:
         groups.setdefault((one.data, one.network), []).append(one)
@@ -297,6 +301,16 @@ def tabulate(
     pooled = _pooled(rows) if rounds is None else {}
     told = (*_notes_on_all(table, pooled), *told)
     return Results(name, chosen, table, tuple(outcomes), told, resolution, sequential=sequential, pooled=pooled)
+
+
+def _unknown(metric: str) -> str:
+    """Why a metric may be missing that is measured after a training, in words; "" of other metrics."""
+    if not re.match(r"AP[-:]|top1:|(precision|recall)@", metric):
+        return ""
+    return (
+        "; AP by size and class, and precision and recall at a confidence, are of best.pt (not with --epoch last), and "
+        f"not measured in runs that an older release trained: {_ANEW}"
+    )
 
 
 def _row(group: Sequence[Outcome], costs: Mapping[str, KnownCosts], latency: KnownLatencies, metric: str) -> TableRow:
@@ -462,6 +476,8 @@ def _notes(
         number = sum(unfinished.values())
         are = "is" if number == 1 else "are"
         notes.append(f"{number} of {len(outcomes)} runs {are} not in these numbers: {told}")
+    if unfinished[NOT_MEASURED]:
+        notes.append(f"{metric} is not measured in {counted(unfinished[NOT_MEASURED], 'run')}; if older: {_ANEW}")
     notes += [*_not_learned(rows, metric), *(_of_seeds(rows, resolution, metric) if resolution else [])]
     releases = {tuple(sorted(one.versions.items())) for one in outcomes if one.versions}
     if len(releases) > 1:

@@ -122,12 +122,13 @@ class TableOfRuns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The metrics that are shown, those of what is compared first: of masks before boxes."""
+        """The metrics that are shown, those of what is compared first: of masks before boxes; others when asked for."""
         own = self.metric.partition("(")[2]  # `M)` of `mAP50(M)`
         there = dict.fromkeys(name for row in self.rows for name in row.metrics)
         known = [(name, *name.partition("(")[::2]) for name in there if name.partition("(")[0] in _METRICS]
         known.sort(key=lambda one: (one[2] != own, _METRICS.index(one[1])))
-        return tuple(dict.fromkeys([*(name for name, *_ in known), *([self.metric] if self.metric in there else [])]))
+        asked = [name for name in (self.metric, *self.columns) if name in there]
+        return tuple(dict.fromkeys([*(name for name, *_ in known), *asked]))
 
     def metrics_of(self, row: TableRow) -> Summary:
         """What a row came to in the metric that is compared."""

@@ -44,6 +44,7 @@ from ..wording import number_in
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from . import resuming
+from .measuring import Sizes, measured
 from .records import LOG, Epochs, Record, Task, Transferred, read_epochs, write_record
 from .runs import VARIANT, Ablation, Run
 
@@ -84,6 +85,7 @@ class _Training:
 
     def __init__(self, folder: Path, record: Record) -> None:
         self.folder, self.record = folder, record
+        self.sizes: Sizes | None = None
 
     def note_resumption(self, resumed: bool, told: str) -> None:
         """Keep what has to be known of how a training goes on, until it begins anew."""
@@ -114,6 +116,7 @@ class _Training:
         return self.record.but(
             epochs=done,
             notes={**notes, **_wrong_network(self.folder, task.model), **self.record.notes},
+            measured=measured(trainer.validator, self.sizes),
             exact_resume=self.record.exact_resume and resuming.is_exact(trainer),
             batch=trainer.args.batch,
             device=_device_name(trainer.device),
@@ -145,6 +148,7 @@ class _Training:
         """
         if start.checkpoint is not None:
             self._keep(transferred=start.taken_over(getattr(trainer.model, "module", trainer.model)))
+        self.sizes = Sizes.watching(trainer.validator)
         _seed(trainer)
 
     def _doubts(self, epochs: Epochs, batch: Any, timed: bool) -> dict[str, str]:

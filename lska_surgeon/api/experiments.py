@@ -224,7 +224,7 @@ def results(
 
     Args:
         source: a recipe, or folders with runs that no ablation made.
-        metric: what is compared, such as mAP50; by default mAP50-95, or top1.
+        metric: what is compared, such as mAP50, AP-small or precision@0.25; by default mAP50-95, or top1.
         epoch: which epoch of each run counts. "best" is the one with the highest mAP50-95, as best.pt has it.
         effect: tell how many seeds would show a true difference of this size, above 0, such as 0.005.
         base: of plain runs, the network that the others are compared with.

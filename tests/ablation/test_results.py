@@ -168,6 +168,30 @@ def test_each_task_has_its_own_metrics(metrics: list[str], chosen: str, shown: s
     assert all(row.metrics[name].n == 3 for row in found.rows for name in found.names)
 
 
+def test_what_best_pt_was_measured_by_is_compared_and_shown_when_asked(tmp_path: Path) -> None:
+    recipe = experiment(tmp_path / "a", neck_gains)
+    older, *runs = plan_ablation(recipe).runs
+    for run in runs:
+        small = 2 * spread(run.seed) + 0.1 * ("neck" in run.network.name)
+        record = read_record(run.folder).but(measured={"AP-small(B)": small, "AP:traffic light(B)": 0.5})
+        write_record(run.folder, record)
+    whole = ls.results(recipe, costs=False, columns="network,mAP50-95,AP-small,AP:traffic light")
+    assert whole.table().header == ["network", "mAP50-95", "AP-small", "AP:traffic light"]
+    assert "AP-small" not in ls.results(recipe, costs=False).table().header
+    found = ls.results(recipe, costs=False, metric="AP-small")
+    assert (found.rows[1].comparison.mean, found.rows[1].verdict) == (pytest.approx(0.1), "gain")
+    assert found.rows[0].unfinished == {"not measured": 1}
+    assert "AP-small is not measured in 1 run; if older: to train one anew, move its folder aside and call ablate" in (
+        found.notes
+    )
+    assert found.worse("AP-small >= base") == []
+    assert ls.results(recipe, costs=False, metric="AP:traffic light").worse("AP:traffic light >= base - 0.1") == []
+    said = surgeon("results", recipe, "--metric", "AP-smal", "--epoch", "last").output
+    assert "no metric 'AP-smal'" in said
+    assert "are of best.pt (not with --epoch last)" in said
+    assert older.seed == 0
+
+
 def test_unfinished_runs_are_counted_and_pairs_need_both(tmp_path: Path) -> None:
     def score(name: str, seed: int) -> list[float]:
         return [] if ("neck" in name and seed == 3) or ("neck" not in name and seed == 5) else neck_gains(name, seed)
@@ -327,7 +351,7 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
     assert len(rows) == 24
     assert float(rows[1]["mAP50-95"]) == pytest.approx(neck_gains("neck", 0)[0])
     data = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
-    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (3, 3, 24)
+    assert (data["schema"], len(data["rows"]), len(data["runs"])) == (4, 3, 24)
     with pytest.raises(TargetError, match="has no ending that says what to write"):
         ls.results(recipe).write(tmp_path / "x.doc")
 

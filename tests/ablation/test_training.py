@@ -111,6 +111,7 @@ def test_two_calls_at_once_share_the_work(tmp_path: Path) -> None:
         record = read_record(run.folder)
         assert record.state == "done"
         assert len(record.attempts) == 1
+        assert "precision@0.25(B)" in record.measured
 
 
 @pytest.mark.slow
