@@ -14,7 +14,7 @@ from ..core.attention import read_attention
 from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..errors import KernelError
-from ..installed.names import constructor, is_installed, of_installed
+from ..installed.names import constructor, is_installed, of_installed, torch_stamp
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
@@ -321,10 +321,11 @@ def _has_own_width(block: str) -> bool:
 def _fault(block: str, given: int, letter: str | None) -> str | None:
     from ..core.installed_parser import of_kind, parser_here  # here, for few rows need it
 
-    parser = parser_here() if "." not in block else None
+    parser = parser_here()
     if parser is None:
         return _read_fault(block, given, letter)
-    question, kind = f"fault {block} {given} {letter}", of_kind(str, type(None))
+    whose = f" of {torch_stamp()}" if "." in block else ""  # what is kept is of Ultralytics' files
+    question, kind = f"fault {block} {given} {letter}{whose}", of_kind(str, type(None))
     found: str | None = parser.kept(question, lambda: _read_fault(block, given, letter), kind)
     return found
 

@@ -141,6 +141,16 @@ def torch_layers() -> frozenset[str] | None:
 
 
 @cache
+def torch_stamp() -> str:
+    """By what another torch is told from this one; empty where there is none."""
+    root = root_of("torch")
+    with suppress(OSError):
+        found = (root / "version.py").stat() if root else None
+        return f"torch {found.st_size} {found.st_mtime_ns}" if found else ""
+    return ""
+
+
+@cache
 def _torch_file(name: str) -> PythonFile | None:
     from .python_files import PythonFiles  # here, for few rows name one of torch's
 
