@@ -15,7 +15,6 @@ from torch import nn
 
 from ..core.surgery import RECORD
 from ..errors import CheckpointError
-from ..nn.operators import merging
 from ..reports import Report, Result
 from ..wording import a_value, few, printable
 from ..yolo.environment import import_offline
@@ -179,6 +178,8 @@ class Checkpoint(Result):
 
     def _merging(self) -> dict[str, Any] | None:
         """What `fuse()` changes in operators that it merges; None where it merges none."""
+        from ..nn.operators import merging  # here, for it imports Ultralytics, which may be a fork that can't be
+
         try:
             found = None if self.model is None else merging(self.model)
         except Exception:  # whatever torch raises where a file's tensors do not fit each other

@@ -250,7 +250,7 @@ def test_a_fork_that_lacks_a_module_says_which_in_every_command(tmp_path: Path) 
     style = STYLES["set"]
     fork = make_fork(tmp_path / "fork", replace(style, classes=f"import einops_of_mine\n{style.classes}"))
     done = fork.run("flops", "own.yaml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.splitlines()[-1] == (
         f"Error: einops_of_mine is not installed, and line 1 of {fork.package / 'nn/own.py'} imports it: install the "
         "package that has it, as the fork says"
