@@ -261,6 +261,11 @@ def test_the_page_of_the_house_says_what_each_room_says() -> None:
         assert doc
         sentence = doc.splitlines()[0].rstrip(".")
         assert re.search(rf"^\| `{room.name}/` \| {re.escape(sentence)}", text, re.MULTILINE), room.name
+    named = [
+        re.findall(r"^\| `([a-z]+/)` \|", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+        for page in ("house.md", "house.zh-CN.md")
+    ]
+    assert named[0] == named[1]
 
 
 def test_every_operator_is_named_where_operators_are_listed() -> None:
