@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 #: What a CI job's log takes for a command to its runner: `::error::` where a line begins, `##[error]` anywhere.
@@ -115,6 +115,52 @@ def a_value(value: object) -> str:
     """What a value is, by its type: `an int`, `a dict`, `nothing`."""
     name = type(value).__name__
     return "nothing" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+class Said(str):
+    """A sentence that keeps the form and the values it was made of: from these another language says the same.
+
+    Attributes:
+        form: the sentence in English, each value as its name in braces.
+        values: name -> value; sentences among them are parts of this one.
+    """
+
+    form: str
+    values: Mapping[str, Any]
+
+    def __new__(cls, form: str, **values: Any) -> Said:
+        said = super().__new__(cls, form.format_map(values))
+        said.form, said.values = form, values
+        return said
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], Mapping[str, Any]]:
+        return (self.form,), self.values
+
+
+class Listed(str):
+    """Several, with something between them.
+
+    Attributes:
+        parts: each of them.
+        between: what stands between them.
+    """
+
+    parts: tuple[object, ...]
+    between: str
+
+    def __new__(cls, parts: Iterable[object], between: str = ", ") -> Listed:
+        parts = tuple(parts)
+        listed = super().__new__(cls, between.join(map(str, parts)))
+        listed.parts, listed.between = parts, between
+        return listed
+
+    def __reduce__(self) -> tuple[type[Listed], tuple[tuple[object, ...], str]]:
+        return Listed, (self.parts, self.between)
+
+
+def some(count: int, form: str = "{number} seed{s}") -> Said:
+    """`1 seed`, `2 seeds`, as a part of a sentence."""
+    return Said(form, number=count, s="" if count == 1 else "s")
 
 
 def counted(count: int, what: str) -> str:

@@ -16,6 +16,7 @@ from ..cost.limits import DEFAULT_SIZE
 from ..errors import DamagedError
 from ..files import read_json, write_text
 from ..grafting.input_files import classes_in
+from ..wording import Said
 from .records import DONE, UNREADABLE, Epoch, digest, no_epochs, read_epochs, read_record, state_of
 from .runs import Ablation, Run
 
@@ -31,6 +32,8 @@ _LETTERS = ("(P)", "(M)", "(B)")
 #: The file of the latencies that were measured for an ablation.
 LATENCY = "latency.json"
 _SCHEMA: Literal[3] = 3
+#: What of how it was measured is said in any language.
+_HOW = ("device", "threads", "batch", "rounds", "precision", "torch", "ultralytics", "again", "quiet")
 #: Kinds of notes after which a run's numbers are no measurement of what was asked for.
 _DISQUALIFYING = (OTHER_NETWORK, "nothing transferred", NO_RESULTS)
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
@@ -89,7 +92,7 @@ def outcome_of(run: Run, epoch: str = "best") -> Outcome:
         return outcome
     outcome = replace(outcome, notes=record.notes, versions=record.versions)
     if len(record.attempts) > 1 and not record.exact_resume:
-        outcome = outcome.noting("resumed", "went on after an interruption, with other random images")
+        outcome = outcome.noting("resumed", Said("went on after an interruption, with other random images"))
     return with_metrics(outcome, read_epochs(run.folder), epoch, record.measured)
 
 
@@ -117,7 +120,7 @@ def with_equal_seeds(outcomes: Sequence[Outcome]) -> list[Outcome]:
     for one in outcomes:
         seeds = sorted(same.get((one.network, one.data, one.curve), ()))
         if len(seeds) > 1:
-            text = f"seeds {', '.join(map(str, seeds))} came to equal results, and count as one"
+            text = Said("{seeds} came to equal results, and count as one", seeds=named_seeds(seeds))
             repeats = seeds[0] if one.seed != seeds[0] else None
             one = replace(one, repeats=repeats).noting(EQUAL_SEEDS, text)
         marked.append(one)
@@ -144,9 +147,19 @@ def warnings_of(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         for note in one.notes.items():
             told.setdefault(note, []).append(one.seed)
     return tuple(
-        text if kind == EQUAL_SEEDS else f"{text} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        text if kind == EQUAL_SEEDS else Said("{text} ({seeds})", text=_kept(kind, text), seeds=named_seeds(seeds))
         for (kind, text), seeds in told.items()
     )
+
+
+def _kept(kind: str, text: str) -> Said:
+    """A note; one that comes from a record has its kind alone to say it by."""
+    return text if isinstance(text, Said) else Said("{text}", text=text, kind=Said(kind))
+
+
+def named_seeds(seeds: Sequence[int]) -> Said:
+    """`seeds 0, 3`."""
+    return Said("seed{s} {seeds}", s="s" * (len(seeds) > 1), seeds=", ".join(map(str, seeds)))
 
 
 def main_metric(metrics: Sequence[str]) -> str | None:
@@ -202,16 +215,20 @@ def counting_notes(ablation: Ablation) -> tuple[str, ...]:
     """At which size of image the costs of `costs_of` are, and with how many classes where that is not the data's."""
     height, width = ablation.recipe.imgsz
     trained = ablation.experiment.arguments.get("imgsz", DEFAULT_SIZE)
-    size = f"GFLOPs are at {height}x{width} pixels"
+    other: str = ""
     if trained not in (height, [height, width]) or height != width:
-        size += f", and it was trained at {trained}: the recipe's imgsz says where they are counted"
+        form = ", and it was trained at {trained}: the recipe's imgsz says where they are counted"
+        other = Said(form, trained=str(trained))
     bases = {network.base: network.variant.base.classes for network in ablation.networks if network.variant}
-    notes = [size]
+    notes = [Said("GFLOPs are at {height}x{width} pixels{other}", height=height, width=width, other=other)]
+    form = (
+        "params and GFLOPs are counted with nc: {nc}, as {base} says, and it was trained for the {classes} classes of "
+        "{name}: write nc: {classes} into the base to count that"
+    )
     for name, source in ablation.data.items():
         classes = classes_in(Path(source))
         notes += [
-            f"params and GFLOPs are counted with nc: {nc}, as {base} says, and it was trained for the {classes} "
-            f"classes of {name}: write nc: {classes} into the base to count that"
+            Said(form, nc=nc, base=base, classes=classes, name=name)
             for base, nc in bases.items()
             if classes is not None and nc != classes
         ]
@@ -256,9 +273,10 @@ def known_latencies(ablation: Ablation) -> KnownLatencies:
     try:
         kept = read_json(ablation.folder / LATENCY, _Kept)
     except FileNotFoundError:
-        return KnownLatencies(notes=(f"latency is not measured yet: {measure}",) if asked else ())
+        return KnownLatencies(notes=(Said("latency is not measured yet: {measure}", measure=measure),) if asked else ())
     except DamagedError as error:
-        return KnownLatencies(notes=(f"{error}; delete it and measure again: {measure}",), damaged=str(error))
+        said = Said("{error}; delete it and measure again: {measure}", error=str(error), measure=measure)
+        return KnownLatencies(notes=(said,), damaged=str(error))
     same = [one.name for one in ablation.networks if kept["models"].get(one.name) == sha256(one.text)]
     runtimes = kept["runtimes"]
     seconds = {
@@ -268,14 +286,23 @@ def known_latencies(ablation: Ablation) -> KnownLatencies:
         for name in same
     }
     seconds = {name: times for name, times in seconds.items() if times}
-    notes = [f"{column}: median for one image, {runtimes[runtime]['said']}" for runtime, column in columns(runtimes)]
+    notes = [_measured(runtime, column, runtimes[runtime]) for runtime, column in columns(runtimes)]
     missing = [network.name for network in ablation.networks if network.name not in seconds]
     if missing:
-        notes.append(f"latency is not measured of {', '.join(missing)}, as they are now: {measure}")
+        form = "latency is not measured of {networks}, as they are now: {measure}"
+        notes.append(Said(form, networks=", ".join(missing), measure=measure))
     absent = [runtime for runtime in asked if runtime not in runtimes]
     if absent:
-        notes.append(f"latency is not measured in {', '.join(absent)}: {measure}")
+        form = "latency is not measured in {runtimes}: {measure}"
+        notes.append(Said(form, runtimes=", ".join(absent), measure=measure))
     return KnownLatencies(seconds, tuple(notes))
+
+
+def _measured(runtime: str, column: str, kept: _Measured) -> Said:
+    how = {name: kept["how"].get(name) for name in _HOW}
+    noisy = Said(", which is too noisy") if how["quiet"] is False else ""
+    form = "{column}: median for one image, {said}"
+    return Said(form, column=column, said=kept["said"], runtime=runtime, noisy=noisy, **how)
 
 
 def columns(runtimes: Iterable[str]) -> list[tuple[str, str]]:
@@ -290,7 +317,7 @@ def keep_latencies(ablation: Ablation, measured: Iterable[Latencies]) -> None:
     runtimes = {
         str(one.how["runtime"]): _Measured(
             seconds={row.name: row.median / one.how["batch"] for row in one.rows},
-            how=dict(one.how),
+            how={**one.how, "again": one.against_itself, "quiet": one.quiet},
             said="; ".join(one.notes),
         )
         for one in measured

@@ -15,9 +15,19 @@ import numpy as np
 from ..errors import AblationError, TargetError
 from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
-from ..wording import counted, decimals, did_you_mean
+from ..wording import Listed, Said, counted, decimals, did_you_mean, some
 from . import statistics
-from .outcomes import NOT_MEASURED, KnownCosts, KnownLatencies, Outcome, columns, left_out, main_metric, warnings_of
+from .outcomes import (
+    NOT_MEASURED,
+    KnownCosts,
+    KnownLatencies,
+    Outcome,
+    columns,
+    left_out,
+    main_metric,
+    named_seeds,
+    warnings_of,
+)
 from .records import DONE
 from .rounds import Rounds
 from .runs import BASE, LARGER, VARIANT
@@ -29,7 +39,7 @@ NOTHING_LEARNED, DOES_NOTHING = _VOID = ("nothing learned", "does nothing")
 #: Ending of a file -> format.
 _ENDINGS = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
 _FIGURES = (".png", ".svg", ".pdf")
-_ANEW = "to train one anew, move its folder aside and call ablate"
+_ANEW = Said("to train one anew, move its folder aside and call ablate")
 _ZERO = 0.0005  # below which a metric reads 0.000
 _DIGITS = 4  # of the smallest GFLOPs that count
 _TEXTS = ("network", "data", "verdict", "warnings")  # columns that are no numbers
@@ -273,13 +283,15 @@ def tabulate(
     if rounds is not None:
         outcomes, every = [one for one in outcomes if rounds.counts(one)], outcomes
         beyond = sum(one.state == DONE for one in every) - sum(one.state == DONE for one in outcomes)
-        said = f"{counted(beyond, 'run')} beyond what is decided {'is' if beyond == 1 else 'are'} not in these numbers"
+        form = "{number} run{s} beyond what is decided {are} not in these numbers"
+        said = Said(form, number=beyond, s="s" * (beyond != 1), are="is" if beyond == 1 else "are")
         notes = [rounds.sentence, *rounds.notes, *rounds.reading, *([said] if beyond else []), *notes]
     there = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
     if not there and rounds is not None:
-        raise AblationError(f"{name}: no round is complete yet{advice}")
+        raise AblationError(Said("{name}: no round is complete yet{advice}", name=name, advice=advice))
     if not there:
-        raise AblationError(f"{name}: none of {len(outcomes)} runs is done yet{advice}")
+        form = "{name}: none of {number} runs is done yet{advice}"
+        raise AblationError(Said(form, name=name, number=len(outcomes), advice=advice))
     chosen = metric or main_metric(there) or there[0]
     if chosen not in there:
         listed = ", ".join(name for name in there if ":" not in name)  # all but what is of one class
@@ -388,20 +400,23 @@ def _notes_on_all(rows: Sequence[TableRow], pooled: Mapping[str, Comparison]) ->
     """What all data together say, and what one of them alone says."""
     if not pooled:
         return []
-    told = "; ".join(f"{name} {one.verdict} (p {one.p_adjusted:.3f}, {one.n} pairs)" for name, one in pooled.items())
-    notes = [f"on all data together, each scaled by its own spread: {told}"]
+    form = "{name} {verdict} (p {p:.3f}, {n} pairs)"
+    each = (Said(form, name=name, verdict=Said(one.verdict), p=one.p_adjusted, n=one.n) for name, one in pooled.items())
+    told = Listed(each, "; ")
+    notes: list[str] = [Said("on all data together, each scaled by its own spread: {told}", told=told)]
     for name, one in pooled.items():
         for verdict in ("gain", "loss"):
             alone = [row.data for row in rows if (row.network, row.verdict) == (name, verdict)]
             if alone and one.verdict != verdict:
-                notes.append(f"{name}: a {verdict} on {', '.join(alone)} alone, which all data together do not show")
+                form = "{name}: a {verdict} on {data} alone, which all data together do not show"
+                notes.append(Said(form, name=name, verdict=Said(verdict), data=", ".join(alone)))
     return notes
 
 
 def _equal_to_base(base: str, seeds: Sequence[int], of: int) -> str:
-    where = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    said = f"equal to {base} in every digit of every epoch ({where})"
-    return f"{said}: the operator does nothing, or the base was trained in its place" if len(seeds) == of else said
+    so = Said(": the operator does nothing, or the base was trained in its place") if len(seeds) == of else ""
+    form = "equal to {base} in every digit of every epoch ({seeds}){so}"
+    return Said(form, base=base, seeds=named_seeds(seeds), so=so)
 
 
 def _dominated(row: TableRow, rows: _Rows, larger_of: Mapping[str, str]) -> str | None:
@@ -424,7 +439,8 @@ def _dominated(row: TableRow, rows: _Rows, larger_of: Mapping[str, str]) -> str 
     if below.mean <= 0:
         return None
     scaled, own = float(np.mean(line)), float(np.mean([row.values[seed] for seed in seeds]))
-    return f"plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {below.p:.3g})"
+    form = "plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {p:.3g})"
+    return Said(form, scaled=scaled, own=own, p=below.p)
 
 
 def _mark_best(rows: _Rows, outcomes: Sequence[Outcome]) -> None:
@@ -467,26 +483,30 @@ def _resolution(rows: Sequence[TableRow], resolve: float | None) -> dict[str, An
 def _notes(
     rows: Sequence[TableRow], outcomes: Sequence[Outcome], resolution: Mapping[str, Any], metric: str
 ) -> list[str]:
-    notes = []
+    notes: list[str] = []
     unfinished: Counter[str] = Counter()
     for row in rows:
         unfinished.update(row.unfinished)
     if unfinished:
-        told = ", ".join(f"{number} {state}" for state, number in unfinished.items())
-        number = sum(unfinished.values())
+        states = Listed(
+            Said("{number} {state}", number=number, state=Said(state)) for state, number in unfinished.items()
+        )
+        number, form = sum(unfinished.values()), "{number} of {of} runs {are} not in these numbers: {states}"
         are = "is" if number == 1 else "are"
-        notes.append(f"{number} of {len(outcomes)} runs {are} not in these numbers: {told}")
+        notes.append(Said(form, number=number, of=len(outcomes), are=are, states=states))
     if unfinished[NOT_MEASURED]:
-        notes.append(f"{metric} is not measured in {counted(unfinished[NOT_MEASURED], 'run')}; if older: {_ANEW}")
+        number, form = unfinished[NOT_MEASURED], "{metric} is not measured in {number} run{s}; if older: {anew}"
+        notes.append(Said(form, metric=metric, number=number, s="" if number == 1 else "s", anew=_ANEW))
     notes += [*_not_learned(rows, metric), *(_of_seeds(rows, resolution, metric) if resolution else [])]
     releases = {tuple(sorted(one.versions.items())) for one in outcomes if one.versions}
     if len(releases) > 1:
         told = " | ".join(", ".join(f"{name} {release}" for name, release in one) for one in releases)
-        notes.append(f"runs were trained with different releases: {told}")
+        notes.append(Said("runs were trained with different releases: {told}", told=told))
     for row in rows:
-        notes += [f"{row.network}: {note}" for note in row.notes]
+        notes += [Said("{network}: {note}", network=row.network, note=note) for note in row.notes]
         if row.dominated:
-            notes.append(f"{row.network}: {row.dominated}: a larger base does better for the same cost")
+            form = "{network}: {dominated}: a larger base does better for the same cost"
+            notes.append(Said(form, network=row.network, dominated=row.dominated))
     return notes
 
 
@@ -495,35 +515,44 @@ def _not_learned(rows: Sequence[TableRow], metric: str) -> list[str]:
     if not without:
         return []
     every = len(without) == sum(row.comparison is not None for row in rows)
-    which = "every run" if every else f"{', '.join(without)} and the base"
-    remedy = "look at the images and labels (train_batch0.jpg, with plots: true), or train longer"
-    return [f"nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; {remedy}"]
+    which = Said("every run") if every else Said("{networks} and the base", networks=", ".join(without))
+    form = (
+        "nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; look at the images and labels "
+        "(train_batch0.jpg, with plots: true), or train longer"
+    )
+    return [Said(form, metric=metric, which=which)]
 
 
 def _of_seeds(rows: Sequence[TableRow], resolution: Mapping[str, Any], metric: str) -> list[str]:
     """What so many seeds can resolve, and what a question takes."""
     n, comparisons, sd = resolution["n"], resolution["comparisons"], resolution["sd"]
-    notes = []
+    notes: list[str] = []
     if n and any(row.role == VARIANT and row.comparison and row.verdict not in _VOID for row in rows):
         least = statistics.fewest_seeds()
-        said = f"with {counted(n, 'seed')} no p below {resolution['smallest_p']:.3g} exists"
-        if n < least:
-            said += f": no difference can be significant at 5%, which takes {least} seeds"
-        notes.append(said)
+        form = ": no difference can be significant at 5%, which takes {least} seeds"
+        so = Said(form, least=least) if n < least else ""
+        notes.append(
+            Said("with {seeds} no p below {p:.3g} exists{so}", seeds=some(n), p=resolution["smallest_p"], so=so)
+        )
     if sd is not None and n > 1:
         alone, corrected = resolution["alone"], resolution["corrected"]
-        said = f"paired differences of {metric} spread by {sd:.4f} from seed to seed"
-        if alone is None:
-            notes.append(f"{said}; so few seeds resolve no difference, however large")
-        else:
-            said += f"; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}"
+        found: str = Said("; so few seeds resolve no difference, however large")
+        if alone is not None:
+            of: str = ""
             if comparisons > 1 and corrected is not None:
-                said += f" alone, and about {corrected:.4f} as one of {comparisons} comparisons"
-            notes.append(said)
+                form = " alone, and about {corrected:.4f} as one of {comparisons} comparisons"
+                of = Said(form, corrected=corrected, comparisons=comparisons)
+            form = "; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}{of}"
+            found = Said(form, n=n, alone=alone, of=of)
+        form = "paired differences of {metric} spread by {sd:.4f} from seed to seed{found}"
+        notes.append(Said(form, metric=metric, sd=sd, found=found))
     if resolution["resolve"] and sd is not None:
         takes = [
-            "more than 10,000" if resolution[key] is None else resolution[key] for key in ("seeds", "seeds_corrected")
+            Said("more than 10,000") if resolution[key] is None else resolution[key]
+            for key in ("seeds", "seeds_corrected")
         ]
-        said = f"to detect a true difference of {resolution['resolve']:g} with 80% power takes {takes[0]} seeds"
-        notes.append(said + (f", about {takes[1]} as one of {comparisons}" if comparisons > 1 else ""))
+        form = ", about {takes} as one of {comparisons}"
+        of = Said(form, takes=takes[1], comparisons=comparisons) if comparisons > 1 else ""
+        form = "to detect a true difference of {resolve:g} with 80% power takes {takes} seeds{of}"
+        notes.append(Said(form, resolve=resolution["resolve"], takes=takes[0], of=of))
     return notes

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import AblationError, DamagedError
 from ..files import read_json, write_text
-from ..wording import clean, counted
+from ..wording import Listed, Said, clean, counted, some
 from .outcomes import Outcome, left_out, main_metric, outcome_of
 from .records import DONE, FAILED, RUNNING, STALE, digest, held
 from .runs import VARIANT, Ablation, Network, Run
@@ -160,28 +160,38 @@ class Rounds:
     def sentence(self) -> str:
         """All that is decided, with what it took and what it is worth."""
         took, most = self.trainings
-        words = f"{'decided' if self.over else 'so far'} after {took} of {most} trainings"
-        said = f"{words} ({counted(self.course.units, 'round')}{self._promise}): {self.decisions(self.course)}"
-        names = self.ablation.networks
+        if not self.ablation.networks:
+            return ""
+        chosen: str = ""
         if self.design.question == "best" and self.over and self.course.leader is not None:
             leader = self.course.leader
-            best = "no variant" if leader == THE_BASE else self.variants[leader].name
-            said += f"; {best} is chosen, which is not shown: to show it, compare it on fresh seeds"
-        return said if names else ""
+            best = Said("no variant") if leader == THE_BASE else self.variants[leader].name
+            chosen = Said("; {best} is chosen, which is not shown: to show it, compare it on fresh seeds", best=best)
+        return Said(
+            "{state} after {took} of {most} trainings ({rounds}{promise}): {decisions}{chosen}",
+            state=Said("decided") if self.over else Said("so far"),
+            took=took,
+            most=most,
+            rounds=some(self.course.units, "{number} round{s}"),
+            promise=self._promise,
+            decisions=self.decisions(self.course),
+            chosen=chosen,
+        )
 
     @property
     def _promise(self) -> str:
         if self.design.question == "best":
             return ""
-        wrong = "a false gain" if self.design.question == "better" else "a false pass, and as many a false refusal"
-        return f"; at most 5% of tables hold {wrong}, whenever you look"
+        better = self.design.question == "better"
+        wrong = Said("a false gain") if better else Said("a false pass, and as many a false refusal")
+        return Said("; at most 5% of tables hold {wrong}, whenever you look", wrong=wrong)
 
     def decisions(self, course: Course, before: Course | None = None) -> str:
         """What a course has decided that an earlier one had not, by kind and by when."""
         told = []
-        worth = f"under {self.design.drop:.0%} chance of a gain by the end"
+        worth = Said("under {drop:.0%} chance of a gain by the end", drop=self.design.drop)
         if self.design.question == "best":
-            worth = "under 2% chance of being better than the one ahead"
+            worth = Said("under 2% chance of being better than the one ahead")
         gain = "passes" if self.design.question == "gate" else "gain"
         kinds = ((gain, "shown", ""), ("does not pass", "failed", ""), ("no gain shown: dropped", "dropped", worth))
         for word, name, why in kinds:
@@ -194,15 +204,17 @@ class Rounds:
                 groups = [(0, [number for _, numbers in groups for number in numbers])]
             for units, numbers in groups:
                 names = ", ".join(self.variants[number].name for number in sorted(numbers))
-                when = f"({why})" if why else f"after {self._seeds(units)}"
-                told.append(f"{names} {word} {when}")
+                when = Said("({why})", why=why) if why else Said("after {seeds}", seeds=self._seeds(units))
+                told.append(Said("{names} {word} {when}", names=names, word=Said(word), when=when))
         if before is None and course.open:
-            told.append(f"{', '.join(self.variants[number].name for number in course.open)} open")
+            names = ", ".join(self.variants[number].name for number in course.open)
+            told.append(Said("{names} {word}", names=names, word=Said("open")))
         elif before is None and (rest := set(range(self.design.variants)) - course.closed.keys()):
             what = {"better": "no gain shown", "gate": "not decided", "best": ""}[self.design.question]
             if what:
-                told.append(f"{', '.join(self.variants[number].name for number in sorted(rest))} {what}")
-        return "; ".join(told) or "nothing yet"
+                names = ", ".join(self.variants[number].name for number in sorted(rest))
+                told.append(Said("{names} {word}", names=names, word=Said(what)))
+        return Listed(told, "; ") if told else Said("nothing yet")
 
     def since(self, before: Rounds) -> str:
         """What the last rounds have decided, and what that saves."""
@@ -214,23 +226,26 @@ class Rounds:
         return f"after {self._seeds(units)}: {self.decisions(self.course, before.course)}; {open_}, {saved} so far"
 
     def _seeds(self, units: int) -> str:
-        return counted(units, "seed" if len(self.ablation.data) == 1 else "seed-and-data unit")
+        return some(units) if len(self.ablation.data) == 1 else some(units, "{number} seed-and-data unit{s}")
 
     @property
     def notes(self) -> list[str]:
         """What one has to know of what was counted."""
-        notes = []
+        notes: list[str] = []
         failed = [
-            f"{name}, seed {seed}" + (f", {data}" if len(self.ablation.data) > 1 else "")
+            Said("{name}, seed {seed}", name=name if len(self.ablation.data) == 1 else f"{name}, {data}", seed=seed)
             for (data, seed), values in zip(self.units, self.counted)
             for name, value in values.items()
             if value is None
         ]
         if failed:
-            notes.append(f"without a result, and counted as no difference: {'; '.join(failed)}")
+            notes.append(Said("without a result, and counted as no difference: {failed}", failed=Listed(failed, "; ")))
         if self.before:
-            said = "the 5% holds if nobody chose the variants by what they came to"
-            notes.append(f"{counted(self.before, 'run')} done before anything was fixed: {said}")
+            form = (
+                "{number} run{s} done before anything was fixed: the 5% holds if nobody chose the variants by what "
+                "they came to"
+            )
+            notes.append(some(self.before, form))
         return notes
 
     @property
@@ -238,14 +253,16 @@ class Rounds:
         """How to read a table of these rounds."""
         if not self.counted:
             return []
-        notes = [
-            "means and intervals are at stopping: they lean upward where a gain stopped the training, "
-            "so no p stands here"
+        notes: list[str] = [
+            Said(
+                "means and intervals are at stopping: they lean upward where a gain stopped the training, so no p "
+                "stands here"
+            )
         ]
         if self.course.dropped:
-            notes.append("dropped is not worse: it was not worth more trainings")
+            notes.append(Said("dropped is not worse: it was not worth more trainings"))
         if len(self.ablation.data) > 1:
-            notes.append("the verdict is that of all data together, each scaled by its own spread")
+            notes.append(Said("the verdict is that of all data together, each scaled by its own spread"))
         return notes
 
     @property

@@ -132,7 +132,13 @@ class Latencies(Result):
     def noise(self) -> str:
         """How far the first model was from itself, and what follows from that."""
         noise = "" if self.quiet else f": this machine is {_TOO_NOISY}"
-        return f"the first model against itself: {_against_itself(self)}{noise}"
+        return f"the first model against itself: {self.against_itself}{noise}"
+
+    @property
+    def against_itself(self) -> str:
+        """The ratio of the first model to itself, with its interval."""
+        ratio, low, high = self.again
+        return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
 
     @property
     def quiet(self) -> bool:
@@ -207,13 +213,8 @@ def _parts(measured: Sequence[Latencies]) -> list[Any]:
     if len(models) > 1 and any(len(one.rows) > 1 for one in measured):
         side_by_side = [(model, *(known.get(model, "") for known in ratios)) for model in models]
         parts.append(Table(("ratio", *names), side_by_side, range(1, len(names) + 1)))
-    told = [(one.runtime, one.precision, _against_itself(one), "" if one.quiet else _TOO_NOISY) for one in measured]
+    told = [(one.runtime, one.precision, one.against_itself, "" if one.quiet else _TOO_NOISY) for one in measured]
     return [*parts, Table(("runtime", "precision", "the first model against itself", ""), told), measured[0].where()]
-
-
-def _against_itself(measured: Latencies) -> str:
-    ratio, low, high = measured.again
-    return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _interval(row: Latency) -> str:

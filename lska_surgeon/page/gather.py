@@ -29,6 +29,7 @@ from ..recipes.sync import Variants
 from ..recipes.variants import Variant
 from ..reports import Report, Result
 from ..reports import render as render_report
+from ..wording import Said
 from .content import FieldImage, Missing, Page, PageNetwork, Trainings
 from .render import render
 from .words import WORDS
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ..insight.measure import ReceptiveField
 
 _TRAINS = "lska-surgeon templates show ablation"
-_UNTRAINED = "the recipe does not train, as the one that this shows does"
+_UNTRAINED = Said("the recipe does not train, as the one that this shows does")
 _BEST = Path("weights", "best.pt")
 
 
@@ -183,7 +184,7 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
         if images is not None:
             raise
         commands = {"results": train, "latency": measure, "fields": train}
-        untrained = [Missing(what, command, str(error)) for what, command in commands.items()]
+        untrained = [Missing(what, command, _reason(error)) for what, command in commands.items()]
         return replace(page, missing=[*page.missing, *untrained])
     names, missing = _names(ablation), list(page.missing)
     networks, trainings = [*page.networks, *_larger(ablation, costs, names)], None
@@ -192,7 +193,7 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
         trainings = _trainings(results, names)
         networks = [replace(network, scores=_scores(results, network.name, names)) for network in networks]
     except AblationError as error:
-        missing.append(Missing("results", train, str(error)))
+        missing.append(Missing("results", train, _reason(error)))
     known = known_latencies(ablation)
     missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
     seconds = {names[name]: measured for name, measured in known.seconds.items()}
@@ -208,6 +209,12 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
     return replace(
         page, networks=networks, results=trainings, measured=measured, fields=fields, seen=seen, missing=missing
     )
+
+
+def _reason(error: SurgeonError) -> str:
+    """What an error says, as a sentence for any language where it is one."""
+    said = error.args[0]
+    return said if isinstance(said, Said) else str(error)
 
 
 def _names(ablation: Ablation) -> dict[str, str]:
@@ -279,7 +286,8 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path
     fields = tuple(_image(name, field) for name, insight in insights.items() for field in insight.fields)
     count = max(len(insight.images) for insight in insights.values())
     seeds = sorted({run.seed for run in checkpoints.values()})
-    return fields, f"{count} × {side}×{side}, seed {', '.join(map(str, seeds))}"
+    form = "{count} × {side}×{side}, seed {seeds}"
+    return fields, Said(form, count=count, side=side, seeds=", ".join(map(str, seeds)))
 
 
 def _image(name: str, field: ReceptiveField) -> FieldImage:

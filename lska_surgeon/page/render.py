@@ -15,6 +15,7 @@ from ..drawing.style import SERIES
 from ..reports import Strong, Table, latex, markdown
 from ..wording import decimals, printable_lines
 from .content import Charts, Page, PageNetwork, latency_columns
+from .sentences import html_of
 from .words import WORDS
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ def render(page: Page, language: str = "en") -> str:
         words=words,
         anchors=places,
         tables=[networks_table(page, words), results_table(page, words), areas_table(page, words)],
+        said=lambda text: Markup(html_of(text, language)),
         strong=lambda cell: isinstance(cell, Strong),
         plots=[[(plot, page_svg(plot)) for plot in plots] for plots in (charts.networks(), charts.curves())],
         fields=[(name, list(fields)) for name, fields in groupby(page.fields, lambda field: field.network)],
@@ -147,8 +149,8 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
     header = [words.get(f"column {name}", _in(words, name)) for name in source.header]
     rows = []
     for cells in source.rows:
-        verdicts = ", ".join(words.get(f"verdict {part}", part) for part in cells[verdict].split(", "))
-        rows.append(_moved([*cells[:verdict], verdicts, *cells[verdict + 1 :]], verdict, front))
+        said = [_cell(name, cell, words) for name, cell in zip(source.header, cells)]
+        rows.append(_moved(said, verdict, front))
     right = [column + (front <= column < verdict) for column in source.right]
     table = Table(_moved(header, verdict, front), rows, right)
     copied = page.results.markdown, page.results.latex
@@ -158,6 +160,21 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
 def _in(words: Mapping[str, str], header: str) -> str:
     """A difference's header, whose metric has no other name."""
     return header.replace(" - base", words["minus_base"]).replace(" at stopping", words["at_stopping"])
+
+
+def _cell(column: str, cell: str, words: Mapping[str, str]) -> str:
+    """A cell of the results in the page's words; names and numbers are as they are."""
+    if column == _VERDICT:
+        return ", ".join(words.get(f"verdict {part}", part) for part in cell.split(", "))
+    if column == "warnings":
+        kinds = (part.rpartition(" ") for part in cell.split(", "))
+        return ", ".join(f"{words.get(f'warning {kind}', kind)}{space}{number}" for kind, space, number in kinds)
+    if column == "seeds":
+        return cell.replace(" of ", words["of"])
+    if column == "network":
+        for role in ("base", "larger"):
+            cell = re.sub(rf" \({role}\)$", words[f"role {role}"], cell)
+    return cell
 
 
 def _moved(items: Sequence[T], at: int, to: int) -> list[T]:

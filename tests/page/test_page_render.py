@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from string import Formatter
 from typing import NamedTuple
 
 import pytest
 from support.reports import EVIL, FIELDS, NETWORKS, PAGE
 
+import lska_surgeon
+from lska_surgeon.ablation.outcomes import _HOW
+from lska_surgeon.ablation.records import FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING
 from lska_surgeon.ablation.table import Summary
 from lska_surgeon.page.content import Charts, Page, PageNetwork
 from lska_surgeon.page.render import anchors, render, results_table
+from lska_surgeon.page.sentences import CHINESE
 from lska_surgeon.page.words import LANGUAGES, WORDS
 
 
@@ -194,6 +202,43 @@ def test_receptive_fields_have_words_beside_them() -> None:
     assert [image["alt"] for image in seen.all("img")] == [f"{field.network}, {field.at}" for field in FIELDS]
     assert "1.0%" in seen.text
     assert "all of it" in seen.text
+
+
+def test_every_sentence_that_may_reach_a_page_has_its_chinese_one() -> None:
+    """Both have the same values; and no row of the table is left from a sentence that is gone."""
+    said, constants = set(), set()
+    for path in Path(lska_surgeon.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "import " in text and re.search(r"\b(Said|some)\(", text) and path.name != "sentences.py":
+            tree = ast.parse(text)
+            said |= set(_forms(tree))
+            constants |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    words = {key.partition(" ")[2] for key in WORDS["zh"]}
+    assert said - set(CHINESE) - words == set()
+    states = {WAITING, RUNNING, FAILED, STALE, INTERRUPTED, UNREADABLE}
+    assert states <= set(CHINESE)
+    assert set(CHINESE) - constants - states == set()
+    for form, chinese in CHINESE.items():
+        assert _fields(chinese) - _fields(form) <= _MORE.get(form, set()), form
+
+
+#: What some know besides what their English says.
+_MORE = {"{text}": {"kind"}, "{column}: median for one image, {said}": {"runtime", "noisy", *_HOW}}
+
+
+def _fields(form: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(form) if name}
+
+
+def _forms(tree: ast.AST) -> Iterator[str]:
+    """What `Said` and `some` are given as a form, at once or by that name."""
+    for node in ast.walk(tree):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Said", "some"):
+            given = node.args
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "form":
+            given = [node.value]
+        yield from (one.value for one in given if isinstance(one, ast.Constant))
 
 
 def test_chinese() -> None:

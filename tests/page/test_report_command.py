@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,56 @@ def test_the_larger_scale_stands_there_too(tmp_path: Path) -> None:
     assert (larger.name, larger.base, larger.edits) == ("yolov8s", "yolov8n.yaml", "")
     assert larger.scores["shapes"].n == 8
     assert "the next larger scale" in ls.report(recipe).html
+
+
+class _Told(HTMLParser):
+    """What a page tells: its texts but for code, and for what is there to be copied."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "link", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"code", "pre", "script", "style", "svg"} & set(self.open):
+            self.texts.append(data)
+
+
+def test_a_chinese_page_has_no_english_sentence(tmp_path: Path) -> None:
+    """Of an ablation that has something of everything to say."""
+
+    def score(name: str, seed: int) -> list[float]:
+        return [] if seed == 7 else [0.3 + 0.001 * (seed > 0) + (0.02 if "neck" in name else 0)]
+
+    text = f"{SIZES}latency: {{runtimes: [torch, onnx]}}\n"
+    recipe = experiment(tmp_path / "project", score, text, notes={"early stop": "stopped after 1 of 3 epochs"})
+    ablation = plan_ablation(recipe)
+    keep_latencies(ablation, [latencies(ablation, "torch", 1)])
+    checkpoint = shapes.write_checkpoint(tmp_path)
+    weights = ablation.runs[0].folder / "weights"
+    weights.mkdir()
+    shutil.copyfile(checkpoint, weights / "best.pt")
+    images = recipe.parent / "shapes" / "images" / "train"
+    page = ls.report(recipe, images=images, language="zh").html
+    for text in (page, ls.report(recipe_in(tmp_path / "plain"), language="zh").html):
+        assert [told for told in _Told(text).texts if re.search(r"(?:\b[a-z]{2,}\b[ ,:;(]+){2}[a-z]{2,}", told)] == []
+    for said in (
+        "种子 0, 1, 2, 3, 4, 5, 6",
+        "算子不起作用",
+        "5 个等待中",
+        "还没有在 onnx 里测过延迟",
+        "单张图片延迟的中位数",
+    ):
+        assert said in page
 
 
 def test_a_command_and_its_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

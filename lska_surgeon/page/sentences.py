@@ -1,0 +1,164 @@
+"""Sentences that come from elsewhere, in the page's language: notes, and why something is not there.
+
+What other rooms say carries its form and its values (`wording.Said`), and each form has its row here; a test looks for
+those that have none. What has no form, for it is a message of a command or stands in a record, is shown as it is.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from ..wording import Listed, Said, printable_lines
+from .words import WORDS
+
+_BETWEEN = {", ": "、", "; ": "；"}
+#: Form in English -> in Chinese.
+CHINESE = {
+    "{number} seed{s}": "{number} 个种子",
+    "{number} seed-and-data unit{s}": "{number} 个“种子和数据集”组合",
+    "{number} round{s}": "{number} 轮",
+    "seed{s} {seeds}": "种子 {seeds}",
+    "{network}: {note}": "{network}：{note}",
+    # Of all runs.
+    "{name}: no round is complete yet{advice}": "{name}：还没有一轮是完整的",
+    "{name}: none of {number} runs is done yet{advice}": "{name}：{number} 个运行里还没有一个做完",
+    "{number} of {of} runs {are} not in these numbers: {states}": "{of} 个运行里有 {number} 个未计入：{states}",
+    "{number} {state}": "{number} 个{state}",
+    "waiting": "等待中",
+    "running": "正在运行",
+    "failed": "失败",
+    "stale": "过期",
+    "interrupted": "中断",
+    "unreadable": "读不出",
+    "left out": "不予计入",
+    "equal to another seed": "与另一个种子相同",
+    "not a number": "不是数值",
+    "not measured": "没有测量",
+    "{metric} is not measured in {number} run{s}; if older: {anew}":
+    "{number} 个运行里没有测 {metric}；如果是旧版本训练的：{anew}",
+    "to train one anew, move its folder aside and call ablate":
+    "要重新训练某个运行，请把它的文件夹移到一边，再执行 ablate",
+    "runs were trained with different releases: {told}": "各运行训练时的软件版本不同：{told}",
+    "nothing was learned: {metric} is 0.000 in {which}, so that nothing is compared; look at the images and labels "
+    "(train_batch0.jpg, with plots: true), or train longer":
+    "什么也没学到：{which}的 {metric} 是 0.000，所以不作比较；请查看图片和标签（写 plots: true，看 "
+    "train_batch0.jpg），或者训练更久",
+    "every run": "所有运行",
+    "{networks} and the base": "{networks} 和基线",
+    "equal to {base} in every digit of every epoch ({seeds}){so}":
+    "每个 epoch 的每一位数字都与 {base} 相同（{seeds}）{so}",
+    ": the operator does nothing, or the base was trained in its place": "：算子不起作用，或者训练的其实是基线",
+    "plain scaling gives {scaled:.4f} at its GFLOPs, and it {own:.4f} (p {p:.3g})":
+    "在它的 GFLOPs 上，直接放大可得 {scaled:.4f}，它是 {own:.4f}（p {p:.3g}）",
+    "{network}: {dominated}: a larger base does better for the same cost":
+    "{network}：{dominated}：同样的开销，更大的基线更好",
+    # What the seeds allow.
+    "with {seeds} no p below {p:.3g} exists{so}": "{seeds}时，p 不可能低于 {p:.3g}{so}",
+    ": no difference can be significant at 5%, which takes {least} seeds":
+    "：在 5% 的水平上任何差别都不可能显著，至少要 {least} 个种子",
+    "paired differences of {metric} spread by {sd:.4f} from seed to seed{found}":
+    "{metric} 的配对差在各种子之间的标准差是 {sd:.4f}{found}",
+    "; so few seeds resolve no difference, however large": "；种子这么少，多大的差别都分辨不出",
+    "; the smallest true difference that {n} seeds detect in 80% of experiments is {alone:.4f}{of}":
+    "；{n} 个种子在 80% 的实验里能看出的最小真实差别是 {alone:.4f}{of}",
+    " alone, and about {corrected:.4f} as one of {comparisons} comparisons":
+    "（单独一次比较），作为 {comparisons} 次比较之一时约为 {corrected:.4f}",
+    "to detect a true difference of {resolve:g} with 80% power takes {takes} seeds{of}":
+    "要以 80% 的功效看出 {resolve:g} 的真实差别，需要 {takes} 个种子{of}",
+    ", about {takes} as one of {comparisons}": "，作为 {comparisons} 次比较之一时约需 {takes} 个",
+    "more than 10,000": "一万以上",
+    "on all data together, each scaled by its own spread: {told}": "所有数据集合起来（各按自己的波动缩放）：{told}",
+    "{name} {verdict} (p {p:.3f}, {n} pairs)": "{name} {verdict}（p {p:.3f}，{n} 对）",
+    "{name}: a {verdict} on {data} alone, which all data together do not show":
+    "{name}：只在 {data} 上{verdict}，所有数据集合起来并不如此",
+    # Of single runs; what a record says of one is in English.
+    "{text} ({seeds})": "{text}（{seeds}）",
+    "{text}": '{kind}：<code lang="en">{text}</code>',
+    "{seeds} came to equal results, and count as one": "{seeds}的结果完全相同，只算一次",
+    "went on after an interruption, with other random images": "中断之后续训，随机抽取的图片有所不同",
+    # What is counted, and measured.
+    "GFLOPs are at {height}x{width} pixels{other}": "GFLOPs 按 {height}x{width} 像素统计{other}",
+    ", and it was trained at {trained}: the recipe's imgsz says where they are counted":
+    "，而训练用的是 {trained}：统计所用的尺寸由配方的 imgsz 决定",
+    "params and GFLOPs are counted with nc: {nc}, as {base} says, and it was trained for the {classes} classes of "
+    "{name}: write nc: {classes} into the base to count that":
+    "参数量和 GFLOPs 按 {base} 里的 nc: {nc} 统计，而训练用的 {name} 有 {classes} 个类别：要按后者统计，"
+    "请在基线里写 nc: {classes}",
+    "latency is not measured yet: {measure}": "还没有测量延迟：<code>{measure}</code>",
+    "{error}; delete it and measure again: {measure}":
+    '<code lang="en">{error}</code>；请删除它并重新测量：<code>{measure}</code>',
+    "latency is not measured of {networks}, as they are now: {measure}":
+    "这些网络现在的样子还没有测过延迟：{networks}；<code>{measure}</code>",
+    "latency is not measured in {runtimes}: {measure}": "还没有在 {runtimes} 里测过延迟：<code>{measure}</code>",
+    "{column}: median for one image, {said}":
+    "{runtime}：单张图片延迟的中位数；{device}，线程数 {threads}，批大小 {batch}，{rounds} 轮，精度 "
+    "{precision}，torch {torch}，ultralytics {ultralytics}；第一个模型与它自己相比是 {again}{noisy}",
+    ", which is too noisy": "，这台机器干扰太大，测不准",
+    "{count} × {side}×{side}, seed {seeds}": "{count} 张图片，{side}×{side}，种子 {seeds}",
+    "the recipe does not train, as the one that this shows does": "这个配方不训练；下面的命令显示一个会训练的配方",
+    # Of an ablation in rounds.
+    "{number} run{s} beyond what is decided {are} not in these numbers": "决定之后的 {number} 个运行未计入",
+    "{state} after {took} of {most} trainings ({rounds}{promise}): {decisions}{chosen}":
+    "{most} 次训练里做了 {took} 次，{state}（{rounds}{promise}）：{decisions}{chosen}",
+    "decided": "已有决定",
+    "so far": "目前",
+    "; {best} is chosen, which is not shown: to show it, compare it on fresh seeds":
+    "；选中 {best}，但这不是证明：要证明，请用新的种子比较",
+    "no variant": "基线（没有选变体）",
+    "; at most 5% of tables hold {wrong}, whenever you look": "；无论何时查看，至多 5% 的表格含有{wrong}",
+    "a false gain": "假的提升",
+    "a false pass, and as many a false refusal": "假的通过，假的不通过也至多这么多",
+    "under {drop:.0%} chance of a gain by the end": "到最后确有提升的可能低于 {drop:.0%}",
+    "under 2% chance of being better than the one ahead": "好于领先者的可能低于 2%",
+    "{names} {word} {when}": "{names} {word}{when}",
+    "{names} {word}": "{names} {word}",
+    "({why})": "（{why}）",
+    "after {seeds}": "（{seeds}之后）",
+    "no gain shown: dropped": "未看出提升，已放弃",
+    "nothing yet": "还没有",
+    "without a result, and counted as no difference: {failed}": "没有结果，按没有差别计：{failed}",
+    "{name}, seed {seed}": "{name}，种子 {seed}",
+    "{number} run{s} done before anything was fixed: the 5% holds if nobody chose the variants by what they came to":
+    "{number} 个运行在一切确定之前就已做完：只有变体不是看了结果才选的，5% 才成立",
+    "means and intervals are at stopping: they lean upward where a gain stopped the training, so no p stands here":
+    "均值和区间是停止时的：因为有提升而停止训练的，它们偏高，所以这里没有 p",
+    "dropped is not worse: it was not worth more trainings": "放弃不等于变差：只是不值得再训练",
+    "the verdict is that of all data together, each scaled by its own spread":
+    "结论是所有数据集合起来的，各按自己的波动缩放",
+}  # fmt: skip
+
+
+def html_of(text: str, language: str) -> str:
+    """A sentence for the page, escaped.
+
+    Args:
+        text: the sentence.
+        language: one of `LANGUAGES`.
+    """
+    if language == "en" or not text:
+        return _plain(text)
+    return _chinese(text) if isinstance(text, (Said, Listed)) else _as_it_is(text)
+
+
+def _chinese(value: object) -> str:
+    if isinstance(value, Listed):
+        return _BETWEEN.get(value.between, value.between).join(map(_chinese, value.parts))
+    if isinstance(value, Said):
+        form = CHINESE.get(value.form) or _word(value.form)
+        values = {name: one if isinstance(one, (int, float)) else _chinese(one) for name, one in value.values.items()}
+        return _as_it_is(value) if form is None else form.format_map(values)
+    return "–" if value is None else _plain(str(value))
+
+
+def _word(form: str) -> str | None:
+    """What the table calls it too: a verdict, or a kind of warning."""
+    words = WORDS["zh"]
+    return words.get(f"verdict {form}") or words.get(f"warning {form}")
+
+
+def _plain(text: str) -> str:
+    return escape(printable_lines(text))
+
+
+def _as_it_is(text: str) -> str:
+    return f'<code lang="en">{_plain(text)}</code>'
