@@ -6,8 +6,8 @@ Every row of a model in words, every source as an arrow; it knows no coordinates
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from ..core.positions import named_sites
 from ..core.shapes import Shape
 from ..modelfile.document import format_value
 from ..modelfile.model import Model
-from ..wording import clean, few, numbers, plural
+from ..wording import Listed, Said, clean, few, numbers, plural
 
 #: Columns, from left to right; each may be drawn as several.
 BACKBONE, NECK, OUTPUT = "backbone", "neck", "output layer"
@@ -140,7 +140,18 @@ class Figure(NamedTuple):
     @property
     def counts(self) -> str:
         """How much stands in it, in words."""
-        return f"{len(self.nodes) - 1} rows and {len(self.edges)} connections"
+        return Said("{rows} rows and {connections} connections", rows=len(self.nodes) - 1, connections=len(self.edges))
+
+    def told(self, say: Callable[[str], str]) -> Figure:
+        """The same in other words, as another language has them."""
+        nodes = (replace(node, lines=tuple(map(say, node.lines)), title=say(node.title)) for node in self.nodes)
+        return self._replace(
+            subtitle=say(self.subtitle),
+            nodes=tuple(nodes),
+            edges=tuple(edge._replace(title=say(edge.title)) for edge in self.edges),
+            levels={stride: say(name) for stride, name in self.levels.items()},
+            captions=tuple(map(say, self.captions)),
+        )
 
 
 class Content:
@@ -185,7 +196,8 @@ class Content:
             self.subtitle(),
             (self._image(), *(self._node(layer, marks[layer.index, None]) for layer in self.graph)),
             tuple(
-                Edge(source, layer.index, slot, PLAIN, f"{self.words(layer.index)} reads {self.words(source)}",
+                Edge(source, layer.index, slot, PLAIN,
+                     Said("{row} reads {source}", row=self.words(layer.index), source=self.words(source)),
                      marks.pop((source, layer.index), ()))
                 for layer in self.graph
                 for slot, source in enumerate(layer.sources)
@@ -200,7 +212,8 @@ class Content:
         letter = self.model.scaling.letter
         holding = [layer for layer in self.graph if self.holds_operator(layer)]
         total = [self._total(holding)] if holding else []
-        return ", ".join([*([f"scale {letter}"] if letter else []), "{} × {}".format(*self.imgsz), *total])
+        scale = [Said("scale {letter}", letter=letter)] if letter else []
+        return Listed([*scale, "{} × {}".format(*self.imgsz), *total])
 
     def map_of(self, layer: Layer) -> str:
         """`256 × 40 × 40`: channels, height and width of what a row gives, or what it gives in place of a map.
@@ -209,15 +222,15 @@ class Content:
         """
         if layer == self.graph.output:
             classes = self.classes or self.model.classes
-            return f"{classes} classes" if isinstance(classes, int) else "output"
+            return Said("{classes} classes", classes=classes) if isinstance(classes, int) else Said("output")
         widths = _widths_of_list(layer)
         if widths:
             return " × ".join([widths, *self._sides(layer)])
         if layer.kind.gives_a_list and layer.kind.gives:
-            return layer.kind.gives
+            return Said(layer.kind.gives)
         shape = self.shapes[layer.index]
         if shape.stride is None and not shape.guessed:
-            return "no map"
+            return Said("no map")
         return " × ".join(["?" if shape.channels is None else str(shape.channels), *self._sides(layer)])
 
     def holds_operator(self, layer: Layer) -> bool:
@@ -226,7 +239,7 @@ class Content:
 
     def words(self, index: int) -> str:
         """`15 C2f`."""
-        return "the image" if index == IMAGE else f"{index} {_name(self.graph[index])}"
+        return Said("the image") if index == IMAGE else f"{index} {_name(self.graph[index])}"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -247,8 +260,8 @@ class Content:
 
     def _image(self) -> FigureNode:
         channels = self.graph.settings.get("channels", 3)
-        lines = ("image", "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
-        return FigureNode(IMAGE, BACKBONE, 1.0, lines, "other", "the image")
+        lines = (Said("image"), "{} × {} × {}".format(channels if isinstance(channels, int) else "?", *self.imgsz))
+        return FigureNode(IMAGE, BACKBONE, 1.0, lines, "other", Said("the image"))
 
     def _node(self, layer: Layer, marks: tuple[PositionMark, ...]) -> FigureNode:
         part = BACKBONE if layer.section == "backbone" else NECK
@@ -276,7 +289,7 @@ class Content:
             return
         for at in range(0, len(widths), _WIDTHS):
             yield ", ".join(widths[at : at + _WIDTHS]) + "," * (at + _WIDTHS < len(widths))
-        yield f"each {' × '.join(self._sides(layer))}"
+        yield Said("each {sides}", sides=" × ".join(self._sides(layer)))
 
     def _gives_a_map(self, layer: Layer) -> bool:
         return layer != self.graph.output and not layer.kind.gives_a_list
@@ -312,7 +325,7 @@ class Content:
     def _costs(self, layer: Layer) -> str:
         operators = self.operators[layer.index]
         params = "?" if operators is None or operators.params is None else short(operators.params)
-        return f"{params} params, {giga(self._macs(layer))} GMACs"
+        return Said("{params} params, {macs} GMACs", params=params, macs=giga(self._macs(layer)))
 
     def _total(self, holding: list[Layer]) -> str:
         """What the operators in some rows cost together; what is not known of one is not known of all."""
@@ -320,32 +333,42 @@ class Content:
         count = _sum([operators.count if operators else None for operators in each])
         params = _sum([operators.params if operators else None for operators in each])
         macs = giga(_sum([self._macs(layer) for layer in holding]))
-        words = "operator" if count == 1 else "operators"
-        return f"{'?' if count is None else count} {words}: {_grouped(params)} parameters, {macs} GMACs"
+        many, s = "?" if count is None else count, "" if count == 1 else "s"
+        form = "{count} operator{s}: {params} parameters, {macs} GMACs"
+        return Said(form, count=many, s=s, params=_grouped(params), macs=macs)
 
     def _title(self, layer: Layer) -> str:
         shape, scaling, operators = self.shapes[layer.index], self.model.scaling, self.operators[layer.index]
         repeats = scaling.repeats(layer.repeats)
-        scaled = f" at scale {scaling.letter}" if scaling.letter else ""
-        as_written = "" if repeats == layer.repeats else f" (as written {layer.repeats})"
-        consumers = numbers(self.graph.consumers(layer.index))
-        stride = f" (stride {shape.stride:g})" if self._gives_a_map(layer) and shape.stride is not None else ""
+        scaled = Said(" at scale {letter}", letter=scaling.letter) if scaling.letter else ""
+        as_written = "" if repeats == layer.repeats else Said(" (as written {repeats})", repeats=layer.repeats)
+        consumers = numbers(self.graph.consumers(layer.index)) or Said("none")
+        known = self._gives_a_map(layer) and shape.stride is not None
+        stride = Said(" (stride {stride:g})", stride=shape.stride) if known else ""
+        row = f"{clean(layer.block)} {clean(format_value(layer.args))}"
+        read = Listed(map(self.words, layer.sources))
         lines = [
-            f"row {layer.index} of {layer.section}: {clean(layer.block)} {clean(format_value(layer.args))}",
-            f"repeats {repeats}{scaled}{as_written}",
-            f"reads {', '.join(map(self.words, layer.sources))}; read by {consumers or 'none'}",
-            f"gives {self.map_of(layer)}{stride}",
+            Said("row {index} of {section}: {row}", index=layer.index, section=Said(layer.section), row=row),
+            Said("repeats {repeats}{scaled}{written}", repeats=repeats, scaled=scaled, written=as_written),
+            Said("reads {sources}; read by {consumers}", sources=read, consumers=consumers),
+            Said("gives {map}{stride}", map=self.map_of(layer), stride=stride),
         ]
         if layer.index in self.edited:
-            lines.append(f"{self.edited[layer.index]} with an edit that the file tells of")
+            how = Said(self.edited[layer.index])
+            lines.append(Said("{came} with an edit that the file tells of", came=how))
         if operators:
             kernel = operators.kernel
             size = "" if kernel.k is None else f", k {kernel.k}, d {kernel.d}"
             lines.append(
-                f"{operators.count} × {kernel.op}{size}, {operators.channels} channels: "
-                f"{_grouped(operators.params)} parameters, {_grouped(self._macs(layer))} MACs"
+                Said(
+                    "{operators}, {channels} channels: {params} parameters, {macs} MACs",
+                    operators=f"{operators.count} × {kernel.op}{size}",
+                    channels=operators.channels,
+                    params=_grouped(operators.params),
+                    macs=_grouped(self._macs(layer)),
+                )
             )
-        return "\n".join(lines)
+        return Listed(lines, "\n")
 
     def _sides(self, layer: Layer) -> list[str]:
         shape = self.shapes[layer.index]
@@ -362,16 +385,18 @@ class Content:
     def _levels(self) -> Mapping[float, str]:
         strides = sorted({shape.stride for shape in self.shapes if shape.stride is not None})
         names = {stride: f"{(Shape(None, stride).level or '').upper()}/{stride:g}" for stride in strides}
-        return {**names, 1.0: "input"}
+        return {**names, 1.0: Said("input")}
 
     def _captions(self) -> Iterator[str]:
         if self.model.edits:
-            rows = (
-                f": row{plural(list(self.edited))} {numbers(list(self.edited))} came or changed" if self.edited else ""
-            )
-            yield f"The file says of itself {few([f'“{edit}”' for edit in self.model.edits], 4)}{rows}."
+            rows: str = ""
+            if self.edited:
+                here = list(self.edited)
+                rows = Said(": row{s} {rows} came or changed", s=plural(here), rows=numbers(here))
+            edits = few([f"“{edit}”" for edit in self.model.edits], 4)
+            yield Said("The file says of itself {edits}{rows}.", edits=edits, rows=rows)
         if any(map(self._is_unknown, self.graph)):
-            yield "A question mark and a dashed border: a block is not known, so a width or a size is not sure."
+            yield Said("A question mark and a dashed border: a block is not known, so a width or a size is not sure.")
 
 
 def short(number: int) -> str:

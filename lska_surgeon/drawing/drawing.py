@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from ..files import as_path, check_target, write_whole
 from ..modelfile.model import Model, load
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_source, is_checkpoint
 from ..reports import Report, Result
-from ..wording import clean, did_you_mean
+from ..wording import Listed, Said, clean, did_you_mean
 from .content import NEW, REWIRED, Content, Edge, Figure, FigureNode
 from .images import svg_of
 from .scene import Scene, scene_of
@@ -52,6 +52,10 @@ class Drawing(Result):
     def svg(self) -> str:
         """As SVG, light and dark."""
         return svg_of(self.scene)
+
+    def svg_in(self, say: Callable[[str], str]) -> str:
+        """The same in other words: `say` gives for each what stands in its place."""
+        return svg_of(scene_of(self.figure.told(say), say))
 
     @property
     def mermaid(self) -> str:
@@ -236,7 +240,7 @@ class ComparedContent:
         """All that stands in the image."""
         plain = self.after.figure()
         return plain._replace(
-            subtitle=", ".join([f"beside {self.before.name}", self.after.subtitle(), *self._costs()]),
+            subtitle=Listed([Said("beside {name}", name=self.before.name), self.after.subtitle(), *self._costs()]),
             nodes=tuple(map(self._node, plain.nodes)),
             edges=tuple(map(self._edge, plain.edges)),
             captions=(*self._captions(), *plain.captions),
@@ -250,7 +254,7 @@ class ComparedContent:
 
         costs = closed_form_costs(self.difference, self.after.imgsz)
         if costs.params is not None:
-            yield f"{costs.params:+,} parameters"
+            yield Said("{params:+,} parameters", params=costs.params)
 
     def _node(self, node: FigureNode) -> FigureNode:
         if node.index == IMAGE:
@@ -258,14 +262,16 @@ class ComparedContent:
         old = self._old.get(node.index)
         if old is None:
             kind = node.kind if node.kind == "operator" else "new"
-            return replace(node, kind=kind, title=f"{node.title}\nnot in {self.before.name}")
-        title = f"{node.title}\nrow {old} of {self.before.name}"
+            new = Said("not in {name}", name=self.before.name)
+            return replace(node, kind=kind, title=Listed([node.title, new], "\n"))
+        here = Said("row {row} of {name}", row=old, name=self.before.name)
         change = self._changed.get(node.index)
         if change is None:
-            return replace(node, kind="kept", title=title)
+            return replace(node, kind="kept", title=Listed([node.title, here], "\n"))
         kind = node.kind if node.kind == "operator" else "changed"
-        was = f"{self.before.words(old)}, {self.before.map_of(self.before.graph[old])}"
-        return replace(node, kind=kind, title=f"{title}, there {was} ({', '.join(change.fields)} changed)")
+        was = Listed([self.before.words(old), self.before.map_of(self.before.graph[old])])
+        there = Said("{here}, there {was} ({fields} changed)", here=here, was=was, fields=", ".join(change.fields))
+        return replace(node, kind=kind, title=Listed([node.title, there], "\n"))
 
     def _edge(self, edge: Edge) -> Edge:
         if edge.consumer not in self._old:
@@ -273,21 +279,24 @@ class ComparedContent:
         change = self._rewired.get((edge.consumer, edge.slot))
         if change is None:
             return edge
-        read = "one source less" if change.before is None else self.before.words(change.before)
-        return edge._replace(state=REWIRED, title=f"{edge.title}; in {self.before.name} it read {read}")
+        read = Said("one source less") if change.before is None else self.before.words(change.before)
+        title = Said("{title}; in {name} it read {read}", title=edge.title, name=self.before.name, read=read)
+        return edge._replace(state=REWIRED, title=title)
 
     def _captions(self) -> Iterator[str]:
         if not self.difference:
-            yield f"The two have the same architecture: nothing sets it apart from {self.before.name}."
+            form = "The two have the same architecture: nothing sets it apart from {name}."
+            yield Said(form, name=self.before.name)
         if self.difference.removed:
-            yield f"Gone from {self.before.name}: {', '.join(map(self.before.words, self.difference.removed))}."
+            rows = ", ".join(map(self.before.words, self.difference.removed))
+            yield Said("Gone from {name}: {rows}.", name=self.before.name, rows=rows)
         for change in self.difference.rewired:
             if change.after is None and change.before is not None:
                 row, source = self.after.words(change.row[1]), self.before.words(change.before)
-                yield f"{row} no longer reads what {source} gave."
+                yield Said("{row} no longer reads what {source} gave.", row=row, source=source)
         for setting in self.difference.settings:
             old, new = ("none" if value is None else clean(str(value), 40) for value in (setting.before, setting.after))
-            yield clean(f"{setting.key}: {old} before, {new} now.")
+            yield Said("{key}: {old} before, {new} now.", key=clean(setting.key, 40), old=old, new=new)
 
 
 def default_target(source: Any, positions: bool = False, form: str = "svg") -> Path:

@@ -5,9 +5,10 @@ Title, levels, boxes, arrows and legend; it writes no format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Union
 
+from ..wording import Said
 from .content import KINDS, NEW, PLAIN, REWIRED, Figure, FigureNode, PositionMark
 from .layout import LABELS, LINE, MARGIN, MARK_GAP, MARK_HEIGHT, Layout, Point, Rect, layout_of, mark_width
 from .style import TYPES, fitted, width_of, wrapped
@@ -16,8 +17,8 @@ _HEAD = 46.0  # of the page: title and subtitle
 _NARROWEST, _WIDEST_TITLE = 440.0, 1200.0
 _SWATCH = (16.0, 10.0)
 _LEGEND_LINE = 18.0
-_KEY = "In a box: index, block × repeats (where not 1); channels × height × width of what it gives."
-_FREE = "Besides these: --at after:SEL and before:SEL at any row, and --at 'edge:A->B' at any arrow."
+_KEY = Said("In a box: index, block × repeats (where not 1); channels × height × width of what it gives.")
+_FREE = Said("Besides these: --at after:SEL and before:SEL at any row, and --at 'edge:A->B' at any arrow.")
 
 
 class Box(NamedTuple):
@@ -77,21 +78,26 @@ class Scene(NamedTuple):
     groups: tuple[Group, ...]
 
 
-def scene_of(figure: Figure) -> Scene:
-    """The image of a figure."""
+def scene_of(figure: Figure, say: Callable[[str], str] = str) -> Scene:
+    """The image of a figure.
+
+    Args:
+        figure: all that stands in it.
+        say: gives the words of the legend and of the parts in the language of the figure.
+    """
     layout = layout_of(figure)
     room = layout.width + MARGIN
     title = width_of(figure.title, TYPES["title"].size, bold=True) + 2 * MARGIN
     width = max(room, _NARROWEST, min(title, _WIDEST_TITLE))
-    below = list(_below(figure, width, _HEAD + layout.height + 14))
+    below = list(_below(figure, width, _HEAD + layout.height + 14, say))
     height = max(map(_lowest, below), default=_HEAD + layout.height) + MARGIN
     groups = [
         Group((Box(0, 0, width, height, "page", radius=0),)),
         Group(tuple(_heading(figure, width))),
-        *(group._replace(shapes=tuple(map(_lowered, group.shapes))) for group in _network(figure, layout)),
+        *(group._replace(shapes=tuple(map(_lowered, group.shapes))) for group in _network(figure, layout, say)),
         *below,
     ]
-    return Scene(width, height, figure.title, f"{figure.counts}; {figure.subtitle}", tuple(groups))
+    return Scene(width, height, figure.title, f"{say(figure.counts)}; {figure.subtitle}", tuple(groups))
 
 
 def _heading(figure: Figure, width: float) -> Iterator[Shape]:
@@ -100,9 +106,9 @@ def _heading(figure: Figure, width: float) -> Iterator[Shape]:
         yield Text(MARGIN, y, fitted(text, width - 2 * MARGIN, kind.size, kind.bold), style, "start")
 
 
-def _network(figure: Figure, layout: Layout) -> Iterator[Group]:
+def _network(figure: Figure, layout: Layout, say: Callable[[str], str]) -> Iterator[Group]:
     """Levels, then arrows, those that matter above the others, then boxes, then names of positions."""
-    yield Group(tuple(_levels(figure, layout)))
+    yield Group(tuple(_levels(figure, layout, say)))
     pairs = list(zip(figure.edges, layout.wires))
     for edge, points in sorted(pairs, key=lambda pair: (PLAIN, NEW, REWIRED).index(pair[0].state)):
         yield Group((Polyline(points, edge.state),), f"edge-{edge.source}-{edge.consumer}-{edge.slot}", edge.title)
@@ -115,13 +121,13 @@ def _network(figure: Figure, layout: Layout) -> Iterator[Group]:
         yield from _marks(edge.marks, edge.source, x + MARK_GAP, y - MARK_HEIGHT / 2)
 
 
-def _levels(figure: Figure, layout: Layout) -> Iterator[Shape]:
+def _levels(figure: Figure, layout: Layout, say: Callable[[str], str]) -> Iterator[Shape]:
     for (top, bottom), stride in zip(layout.bands, layout.grid.levels):
         yield Box(MARGIN, top, layout.width - MARGIN, bottom - top, "band", radius=5)
         label = fitted(figure.levels[stride], LABELS - 8, TYPES["level"].size, bold=True)
         yield Text(MARGIN + 5, (top + bottom) / 2 + 4, label, "level", "start")
     for part, left, right in layout.parts:
-        yield Text((left + right) / 2, 15, part, "part")
+        yield Text((left + right) / 2, 15, say(Said(part)), "part")
 
 
 def _box(node: FigureNode, rect: Rect, beside: float) -> Group:
@@ -159,11 +165,12 @@ def _lowest(group: Group) -> float:
     return max([*bottoms, *(shape.y + 3 for shape in group.shapes if isinstance(shape, Text))])
 
 
-def _below(figure: Figure, width: float, top: float) -> Iterator[Group]:
+def _below(figure: Figure, width: float, top: float, say: Callable[[str], str]) -> Iterator[Group]:
     """The legend, then sentences."""
     size = TYPES["note"].size
     x, y, last = MARGIN, top, ""
-    for sort, style, text in _legend(figure):
+    for sort, style, english in _legend(figure):
+        text = say(english)
         sample = {"mark": mark_width(style), "box": _SWATCH[0], "line": _SWATCH[0] + 8}[sort]
         room = sample + 5 + width_of(text, size)
         if x > MARGIN and (x + room > width - MARGIN or (sort == "mark" and last != "mark")):
@@ -172,7 +179,7 @@ def _below(figure: Figure, width: float, top: float) -> Iterator[Group]:
         yield Group((*_sample(sort, style, sample, x, y), Text(x + sample + 5, y + 10, text, "note", "start")))
         x += room + 16
     y += _LEGEND_LINE + 10
-    for sentence in [*figure.captions, _KEY, *([_FREE] if figure.positions else [])]:
+    for sentence in [*figure.captions, say(_KEY), *([say(_FREE)] if figure.positions else [])]:
         for line in wrapped(sentence.split(), width - 2 * MARGIN, size):
             yield Group((Text(MARGIN, y, line, "note", "start"),))
             y += LINE + 1
@@ -180,12 +187,14 @@ def _below(figure: Figure, width: float, top: float) -> Iterator[Group]:
 
 def _legend(figure: Figure) -> Iterator[tuple[str, str, str]]:
     """Of each entry: what its sample is, in which style, and what it says."""
-    yield from (("box", kind, KINDS[kind]) for kind in figure.kinds)
+    yield from (("box", kind, Said(KINDS[kind])) for kind in figure.kinds)
     states = {edge.state for edge in figure.edges}
     yield from (
-        ("line", state, text) for state, text in ((NEW, "new connection"), (REWIRED, "rewired")) if state in states
+        ("line", state, text)
+        for state, text in ((NEW, Said("new connection")), (REWIRED, Said("rewired")))
+        if state in states
     )
-    yield from (("mark", name, meaning) for name, meaning in figure.positions.items())
+    yield from (("mark", name, Said(meaning)) for name, meaning in figure.positions.items())
 
 
 def _sample(sort: str, style: str, width: float, x: float, y: float) -> Iterator[Shape]:

@@ -32,6 +32,7 @@ from ..reports import render as render_report
 from ..wording import Said
 from .content import FieldImage, Missing, Page, PageNetwork, Trainings
 from .render import render
+from .sentences import text_of
 from .words import WORDS
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def report_of(variants: Variants, *, language: str, output: Path, images: Path |
     recipe = variants.recipe
     if recipe.experiment is None and images is not None:
         raise SurgeonError(f"{recipe.path} does not train, so no trained network is there to look through images with")
-    networks, path = tuple(_networks(variants, _classes(recipe))), shlex.quote(str(recipe.path))
+    networks, path = tuple(_networks(variants, _classes(recipe), language)), shlex.quote(str(recipe.path))
     missing = [Missing("costs", f"lska-surgeon variants {path} --costs")]
     missing = missing if any(network.params is None for network in networks) else []
     curves, command = tuple(_curves(variants)), f"lska-surgeon report {path}"
@@ -143,7 +144,10 @@ def _classes(recipe: Recipe) -> int | None:
     return numbers.pop() if len(numbers) == 1 else None
 
 
-def _networks(variants: Variants, classes: int | None) -> Iterator[PageNetwork]:
+def _networks(variants: Variants, classes: int | None, language: str) -> Iterator[PageNetwork]:
+    def svg(drawing: Drawing) -> str:
+        return drawing.svg if language == "en" else drawing.svg_in(text_of)
+
     seen: set[str] = set()
     imgsz = variants.recipe.imgsz
     for variant, cost in variants.index.variants:
@@ -151,9 +155,9 @@ def _networks(variants: Variants, classes: int | None) -> Iterator[PageNetwork]:
         if base not in seen:
             seen.add(base)
             params, macs = (cost.base.params, cost.base.macs) if cost.base else (None, None)
-            drawing = Drawing(Content(variant.base, imgsz, classes).figure()).svg
+            drawing = svg(Drawing(Content(variant.base, imgsz, classes).figure()))
             yield PageNetwork(base, "", base, params, macs, drawing=drawing)
-        drawing = drawing_of(variant.base, variant.plan.variant, imgsz, classes).svg
+        drawing = svg(drawing_of(variant.base, variant.plan.variant, imgsz, classes))
         costs = (cost.params, cost.macs, cost.params_added, cost.macs_added)
         notes = variant.plan.notes
         yield PageNetwork(variant.file, variant.edits, base, *costs, kind=variant.kind, drawing=drawing, notes=notes)

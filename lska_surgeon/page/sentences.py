@@ -6,12 +6,13 @@ those that have none. What has no form, for it is a message of a command or stan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from ..wording import Listed, Said, printable_lines
 from .words import WORDS
 
-_BETWEEN = {", ": "、", "; ": "；"}
+_BETWEEN = {", ": "，", "; ": "；"}
 #: Form in English -> in Chinese.
 CHINESE = {
     "{number} seed{s}": "{number} 个种子",
@@ -125,7 +126,77 @@ CHINESE = {
     "dropped is not worse: it was not worth more trainings": "放弃不等于变差：只是不值得再训练",
     "the verdict is that of all data together, each scaled by its own spread":
     "结论是所有数据集合起来的，各按自己的波动缩放",
+    # Of drawings. A space behind a full stop or comma is where a line may end.
+    "{rows} rows and {connections} connections": "{rows} 行，{connections} 条连接",
+    "{row} reads {source}": "{row} 读取 {source}",
+    "{title}; in {name} it read {read}": "{title}；在 {name} 里读取的是 {read}",
+    "one source less": "少一个来源",
+    "scale {letter}": "尺寸 {letter}",
+    "{classes} classes": "{classes} 个类别",
+    "output": "输出",
+    "no map": "不是特征图",
+    "a list of maps": "一组特征图",
+    "a model's features": "模型的特征",
+    "text features": "文本特征",
+    "the model's output": "模型的输出",
+    "the image": "图片",
+    "image": "图片",
+    "input": "输入层",
+    "each {sides}": "各 {sides}",
+    "{params} params, {macs} GMACs": "参数 {params}，{macs} GMACs",
+    "{count} operator{s}: {params} parameters, {macs} GMACs": "{count} 个算子：参数量 {params}，{macs} GMACs",
+    "{params:+,} parameters": "参数量 {params:+,}",
+    "{operators}, {channels} channels: {params} parameters, {macs} MACs":
+    "{operators}，{channels} 个通道：参数量 {params}，{macs} MACs",
+    "row {index} of {section}: {row}": "第 {index} 行（{section}）：{row}",
+    "head": "head 部分",
+    "repeats {repeats}{scaled}{written}": "重复次数 {repeats}{scaled}{written}",
+    " at scale {letter}": "，尺寸 {letter}",
+    " (as written {repeats})": "（文件里写的是 {repeats}）",
+    "reads {sources}; read by {consumers}": "读取 {sources}；读取它的层：{consumers}",
+    "none": "没有",
+    "gives {map}{stride}": "给出 {map}{stride}",
+    " (stride {stride:g})": "（步长 {stride:g}）",
+    "beside {name}": "与 {name} 对照",
+    "not in {name}": "{name} 里没有",
+    "row {row} of {name}": "{name} 的第 {row} 行",
+    "{here}, there {was} ({fields} changed)": "{here}，在那里是 {was}（{fields} 变了）",
+    "The two have the same architecture: nothing sets it apart from {name}.": "两者结构相同： 与 {name} 没有差别。",
+    "Gone from {name}: {rows}.": "{name} 里去掉的行： {rows}。",
+    "{row} no longer reads what {source} gave.": "{row} 不再读取 {source} 的输出。",
+    "{key}: {old} before, {new} now.": "{key}：原来是 {old}， 现在是 {new}。",
+    "A question mark and a dashed border: a block is not known, so a width or a size is not sure.":
+    "问号和虚线框： 模块未知， 所以通道数或大小不能确定。",
+    "In a box: index, block × repeats (where not 1); channels × height × width of what it gives.":
+    "框里是： 序号、模块 × 重复次数（为 1 时不写）； 输出的通道数 × 高 × 宽。",
+    "Besides these: --at after:SEL and before:SEL at any row, and --at 'edge:A->B' at any arrow.":
+    "除此之外： 任何一行都可以用 --at after:SEL 和 before:SEL， 任何一个箭头都可以用 --at 'edge:A->B'。",
+    "{came} with an edit that the file tells of": "由文件里记录的一次修改{came}",
+    "came": "加入",
+    "changed": "改动",
+    "The file says of itself {edits}{rows}.": "文件里记录了修改 {edits}{rows}。",
+    ": row{s} {rows} came or changed": "： 加入或改动了第 {rows} 行",
+    "backbone": "主干",
+    "neck": "颈部",
+    "output layer": "输出层",
+    "convolution, down-sampling": "卷积、下采样",
+    "block": "模块",
+    "pooling": "池化",
+    "self-attention": "自注意力",
+    "fusion": "融合",
+    "up-sampling": "上采样",
+    "other": "其他",
+    "operator": "算子",
+    "in both": "两者都有",
+    "new": "新加",
+    "new connection": "新的连接",
+    "rewired": "来源改变",
 }  # fmt: skip
+
+
+def text_of(text: str) -> str:
+    """A sentence in Chinese, for a drawing; names and numbers, and what has no form, as they are."""
+    return _chinese(text, str, str)
 
 
 def html_of(text: str, language: str) -> str:
@@ -137,17 +208,27 @@ def html_of(text: str, language: str) -> str:
     """
     if language == "en" or not text:
         return _plain(text)
-    return _chinese(text) if isinstance(text, (Said, Listed)) else _as_it_is(text)
+    return _chinese(text, _plain, _as_it_is) if isinstance(text, (Said, Listed)) else _as_it_is(text)
 
 
-def _chinese(value: object) -> str:
+def _chinese(value: object, name: Callable[[str], str], unknown: Callable[[str], str]) -> str:
+    """A value in Chinese: of a sentence its parts too.
+
+    Args:
+        value: the value.
+        name: writes names and other texts that are no sentences.
+        unknown: writes a sentence that has no row in the table.
+    """
     if isinstance(value, Listed):
-        return _BETWEEN.get(value.between, value.between).join(map(_chinese, value.parts))
+        return _BETWEEN.get(value.between, value.between).join(_chinese(one, name, unknown) for one in value.parts)
     if isinstance(value, Said):
         form = CHINESE.get(value.form) or _word(value.form)
-        values = {name: one if isinstance(one, (int, float)) else _chinese(one) for name, one in value.values.items()}
-        return _as_it_is(value) if form is None else form.format_map(values)
-    return "–" if value is None else _plain(str(value))
+        values = {
+            key: one if isinstance(one, (int, float)) else _chinese(one, name, unknown)
+            for key, one in value.values.items()
+        }
+        return unknown(value) if form is None else form.format_map(values)
+    return "–" if value is None else name(str(value))
 
 
 def _word(form: str) -> str | None:

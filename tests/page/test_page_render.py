@@ -209,10 +209,10 @@ def test_every_sentence_that_may_reach_a_page_has_its_chinese_one() -> None:
     said, constants = set(), set()
     for path in Path(lska_surgeon.__file__).parent.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if "import " in text and re.search(r"\b(Said|some)\(", text) and path.name != "sentences.py":
+        if path.parent.name != "page" or path.name == "gather.py":
             tree = ast.parse(text)
-            said |= set(_forms(tree))
             constants |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            said |= set(_forms(tree)) if "Said" in text else set()
     words = {key.partition(" ")[2] for key in WORDS["zh"]}
     assert said - set(CHINESE) - words == set()
     states = {WAITING, RUNNING, FAILED, STALE, INTERRUPTED, UNREADABLE}

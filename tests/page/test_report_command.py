@@ -251,7 +251,7 @@ class _Told(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        if not {"code", "pre", "script", "style", "svg"} & set(self.open):
+        if not {"code", "pre", "script", "style"} & set(self.open):
             self.texts.append(data)
 
 
