@@ -419,7 +419,7 @@ def _checked(
             if difference is None:
                 broken.append(image)
                 continue
-            values = {kind: max(value, values.get(kind, 0.0)) for kind, value in difference.values.items()}
+            values |= {kind: max(value, values.get(kind, 0.0)) for kind, value in difference.values.items()}
             found += difference.found
             same += difference.same
     how: dict[str, Any] = {"runtime": running.runtime.name, "version": running.version, "precision": running.precision}

@@ -120,6 +120,17 @@ def test_a_file_that_computes_something_else_fails_the_check(monkeypatch: pytest
     assert done.problem == "base.onnx gives other shapes than torch, or no numbers, for 0.png, 1.png"
 
 
+def test_an_image_without_predictions_takes_none_of_the_differences_away(folder: Path) -> None:
+    needed("onnx")
+    (folder / "some").mkdir()
+    (folder / "some" / "a.png").write_bytes((folder / "pictures" / "0.png").read_bytes())
+    (folder / "some" / "b.png").write_bytes(b"P5 1 1 255 \0")
+    asked: dict[str, Any] = {"format": "onnx", "imgsz": SIDE, "check": "some", "conf": 0.994}
+    alone, both = (ls.export("base.pt", **asked, most=most).checks[0] for most in (1, 2))
+    assert alone.found == both.found != (0, 0)  # the black image has none
+    assert both.values["boxes"] == alone.values["boxes"] > 0
+
+
 def test_where_nothing_is_found_the_scores_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     needed("onnx")
     monkeypatch.delattr(Detect, "format", raising=False)  # which older releases do not have
