@@ -23,7 +23,7 @@ from ..modelfile.text import value_of
 from ..modelfile.typed_yaml import UnusableYaml, read_mapping
 from ..reports import Report, Result
 from ..wording import few, printable
-from ..yolo.exported import Runtime
+from ..yolo.exported import COREML, Runtime
 
 #: The key of our record among what Ultralytics keeps.
 KEY = "lska_surgeon"
@@ -83,13 +83,19 @@ def read_export(path: Path, runtime: Runtime) -> ExportedFile:
 
     Raises:
         DamagedExportError: it can't be read, or is damaged.
+        SurgeonError: nothing here reads such files.
     """
+    if runtime is COREML:
+        raise SurgeonError(f"what exports for {runtime.name} say of themselves is not read here: {path}")
     try:
         metadata = _READERS.get(runtime.name, _in_folder)(path)
     except OSError as error:
         raise DamagedExportError(f"can't read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-        raise DamagedExportError(f"{path} is no export for {runtime.name}, or is damaged: export it again") from error
+        exports = f"Ultralytics' exports for {runtime.name}"
+        raise DamagedExportError(
+            f"{path} says nothing of itself as {exports} do: it is damaged, or none of them"
+        ) from error
     return ExportedFile(path, runtime.name, metadata, _record(metadata.get(KEY)))
 
 

@@ -108,11 +108,11 @@ def target_of(checkpoint: Path, asked: Format, *, int8: bool, output: str | None
     if output is None:
         return checkpoint.with_name(f"{checkpoint.stem}{'_int8' if int8 else ''}{asked.suffix}")
     path = Path(output)
-    if output == "-" or not path.name.endswith(asked.suffix) or path.name == asked.suffix:
-        proper = path.with_name(f"{path.stem if output != '-' else 'out'}{asked.suffix}")
-        raise TargetError(
-            f"{output} does not end in {asked.suffix}, by which Ultralytics knows the format: try -o {proper}"
-        )
+    unnamed = path.name == asked.suffix
+    if output == "-" or unnamed or not path.name.endswith(asked.suffix):
+        proper = path.with_name(f"{'out' if unnamed or output == '-' else path.stem}{asked.suffix}")
+        has = "has nothing before" if unnamed else "does not end in"
+        raise TargetError(f"{output} {has} {asked.suffix}, by which Ultralytics knows the format: try -o {proper}")
     return path
 
 

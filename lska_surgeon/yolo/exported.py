@@ -8,6 +8,7 @@ What runs computes in single precision, with as many threads as were asked for, 
 
 from __future__ import annotations
 
+import ast
 import copy
 import os
 import sys
@@ -30,6 +31,7 @@ from .environment import import_offline, in_one_line, quiet
 _INFORMERS = ("openvino_telemetry", "MNN.tools.utils.log")
 #: An object, an attribute of it, and what is to stand there.
 _Patch = tuple[Any, str, Any]
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,8 @@ def as_asked(
     with ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(nothing_installed())
+        # older releases run what a file says of itself as a program, where newer ones read it
+        stack.enter_context(_patched((import_module("ultralytics.nn.autobackend"), "eval", ast.literal_eval)))
         stack.enter_context(_natives_into(stack.enter_context(open(os.devnull, "wb")), 1))
         configure = _CONFIGURED.get(runtime.name)
         if configure is not None:
@@ -349,12 +353,15 @@ def nothing_installed() -> Iterator[None]:
 @contextmanager
 def _patched(patch: _Patch) -> Iterator[None]:
     owner, name, value = patch
-    before = getattr(owner, name)
+    before = getattr(owner, name, _ABSENT)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        if before is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
 
 
 def _configured_onnx(threads: int) -> _Patch:

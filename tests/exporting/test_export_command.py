@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
 import torch
 from click.testing import Result
 from support.shapes import graft, surgeon, write_checkpoint, write_data
+from ultralytics.nn import autobackend
 from ultralytics.nn.modules.head import Detect
 
 import lska_surgeon as ls
@@ -173,6 +176,10 @@ def test_what_is_still_the_identity_is_folded_and_told(folder: Path) -> None:
         ("--format onnx --imgsz 100", "--imgsz is no multiple of graft.pt's stride 8: take 104"),
         ("--format openvino -o x.onnx", "x.onnx does not end in _openvino_model"),
         ("--format onnx -o data.yaml", "data.yaml does not end in .onnx, by which Ultralytics knows the format"),
+        (
+            "--format onnx -o .onnx",
+            ".onnx has nothing before .onnx, by which Ultralytics knows the format: try -o out.onnx",
+        ),
         ("--format onnx -o nowhere/x.onnx", "can't write nowhere/x.onnx: there is no directory nowhere"),
         ("--format onnx -o there.onnx", "there.onnx is already there: choose another name with -o, or add --force"),
         ("--format ncnn -o there_ncnn_model --force", "there_ncnn_model is a directory that Ultralytics"),
@@ -201,7 +208,36 @@ def test_an_export_is_no_checkpoint_and_a_damaged_one_is_told(folder: Path) -> N
     assert "bad.onnx is an export already: give the checkpoint that it was made of" in result.stderr
     result = surgeon("inspect", "bad.onnx")
     assert result.exit_code == 2
-    assert result.stderr == "Error: bad.onnx is no export for onnx, or is damaged: export it again\n"
+    assert result.stderr == (
+        "Error: bad.onnx says nothing of itself as Ultralytics' exports for onnx do: it is damaged, or none of them\n"
+    )
+
+
+def test_what_a_file_says_of_itself_is_no_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("onnx")
+    (folder / "evil.onnx").write_bytes(b"any")
+    said = f"open({str(folder / 'ran')!r}, 'w')"
+    opens = FunctionType((lambda *args, **kwargs: eval(kwargs["said"])).__code__, vars(autobackend))
+    monkeypatch.setattr(autobackend, "AutoBackend", partial(opens, said=said))  # as older releases read it
+    result = surgeon("latency", "evil.onnx")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: evil.onnx can't be opened by onnx: it is damaged, or made for another")
+    assert result.stderr.count("\n") == 1
+    assert not (folder / "ran").exists()
+    assert "eval" not in vars(autobackend)
+
+
+def test_what_says_nothing_of_itself_is_told_so(folder: Path) -> None:
+    (folder / "other.onnx").write_bytes(b"\x08\x0a")
+    result = surgeon("inspect", "other.onnx")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: other.onnx says nothing of itself as Ultralytics' exports for onnx do: it is damaged, or none of them\n"
+    )
+    (folder / "phone.mlpackage").mkdir()
+    result = surgeon("inspect", "phone.mlpackage")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: what exports for coreml say of themselves is not read here: phone.mlpackage\n"
 
 
 def test_data_to_calibrate_with_are_not_fetched_and_run_nothing(folder: Path) -> None:
