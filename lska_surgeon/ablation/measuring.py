@@ -6,7 +6,8 @@ All of it comes from Ultralytics' own validator, which matches boxes, masks or k
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,28 +21,42 @@ CONFIDENCE = 0.25
 _KINDS = (("tp", "box", "(B)"), ("tp_m", "seg", "(M)"), ("tp_p", "pose", "(P)"))
 #: What a target has of its own.
 _OF_TARGETS = ("cls", "bboxes", "masks", "keypoints")
+#: What comes of a validator that is made otherwise, as a fork's may be; a training that is done is not lost for it.
+_OTHERWISE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def measured(validator: Any, sizes: Sizes | None) -> dict[str, float]:
     """Metric -> value, after the last validation; without what this release of Ultralytics does not tell."""
-    names, metrics = dict(getattr(validator, "names", None) or {}), validator.metrics
     found: dict[str, float] = {}
+    with suppress(*_OTHERWISE):
+        for name, value in _told(validator, sizes):
+            if math.isfinite(value):
+                found[name] = value
+    return found
+
+
+def _told(validator: Any, sizes: Sizes | None) -> Iterator[tuple[str, float]]:
+    names, metrics = dict(getattr(validator, "names", None) or {}), validator.metrics
     for matches, kind, letter in _KINDS:
         metric = getattr(metrics, kind, None)
         if metric is None or not len(getattr(metric, "all_ap", ())):
             continue
-        for size in SIZES if sizes else ():
-            found[f"AP-{size}{letter}"] = sizes.ap(size, matches) if sizes else math.nan
-        for curve, name in (("p_curve", "precision"), ("r_curve", "recall")):
-            at = [np.interp(CONFIDENCE, metric.px, one) for one in getattr(metric, curve, ())]
-            found[f"{name}@{CONFIDENCE:g}{letter}"] = float(np.mean(at)) if at else math.nan
+        if sizes and sizes.known:
+            yield from ((f"AP-{size}{letter}", sizes.ap(size, matches)) for size in SIZES)
+        if len(getattr(metric, "r_curve", ())):
+            curves = (metric.p_curve, metric.r_curve)
+            right, recalled = (np.array([np.interp(CONFIDENCE, metric.px, one) for one in some]) for some in curves)
+            yield (
+                f"precision@{CONFIDENCE:g}{letter}",
+                float((right * (recalled > 0)).mean()),
+            )
+            yield f"recall@{CONFIDENCE:g}{letter}", float(recalled.mean())
         for index, ap in zip(metric.ap_class_index, metric.ap):
-            found[f"AP:{names.get(int(index), index)}{letter}"] = float(ap)
+            yield f"AP:{names.get(int(index), index)}{letter}", float(ap)
     if hasattr(metrics, "top1"):
         matrix = np.asarray(validator.confusion_matrix.matrix, dtype=float)  # predicted x true
         for index, total in enumerate(matrix.sum(0)):
-            found[f"top1:{names.get(index, index)}"] = float(matrix[index, index] / total) if total else math.nan
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+            yield f"top1:{names.get(index, index)}", float(matrix[index, index] / total) if total else math.nan
 
 
 class Sizes:
@@ -52,6 +67,7 @@ class Sizes:
     """
 
     def __init__(self) -> None:
+        self.known = True
         self._found: dict[str, list[_Found]] = {size: [] for size in SIZES}
 
     @classmethod
@@ -63,9 +79,12 @@ class Sizes:
 
         def process_batch(preds: Any, batch: Any) -> Any:
             found = matched(preds, batch)
-            if not validator.training:  # not after each epoch
-                for size, limits in SIZES.items():
-                    sizes._found[size].append(_Found(matched, found, preds, batch, limits))
+            if sizes.known and not validator.training:  # not after each epoch
+                try:
+                    for size, limits in SIZES.items():
+                        sizes._found[size].append(_Found(matched, found, preds, batch, limits))
+                except _OTHERWISE:
+                    sizes.known = False
             return found
 
         validator._process_batch = process_batch

@@ -43,7 +43,7 @@ from ..recipes.recipe import DEFAULT, ELSEWHERE, IDENTITY
 from ..wording import number_in
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
-from . import resuming
+from . import loggers, resuming
 from .measuring import Sizes, measured
 from .records import LOG, Epochs, Record, Task, Transferred, read_epochs, write_record
 from .runs import VARIANT, Ablation, Run
@@ -103,10 +103,16 @@ class _Training:
 
         def prepare(network: Any) -> None:
             network.add_callback("on_train_start", lambda trainer: self._begin(trainer, start))
+            network.add_callback("on_train_start", self._watch)
             resuming.attach(network, self.folder, state)
 
         options = {**self._options(device), **resuming.settled(state)}
-        return run_trainer(str(start.source), options, prepare=prepare, adapt=lambda trainer: _paired(trainer, start))
+
+        def adapt(trainer: type[SurgeonTrainer]) -> type[SurgeonTrainer]:
+            return _named(_paired(trainer, start), self.folder, self.record)
+
+        with loggers.tagged(self.folder, self.record):
+            return run_trainer(str(start.source), options, prepare=prepare, adapt=adapt)
 
     def finished(self, trainer: Any) -> Record:
         """The record, with what one has to know of this training before its numbers are used."""
@@ -148,8 +154,10 @@ class _Training:
         """
         if start.checkpoint is not None:
             self._keep(transferred=start.taken_over(getattr(trainer.model, "module", trainer.model)))
-        self.sizes = Sizes.watching(trainer.validator)
         _seed(trainer)
+
+    def _watch(self, trainer: Any) -> None:
+        self.sizes = Sizes.watching(trainer.validator)
 
     def _doubts(self, epochs: Epochs, batch: Any, timed: bool) -> dict[str, str]:
         """What speaks against the numbers of a training, by kind."""
@@ -180,6 +188,17 @@ def _paired(trainer: type[SurgeonTrainer], start: Start) -> type[SurgeonTrainer]
             return model
 
     return Paired
+
+
+def _named(trainer: type[SurgeonTrainer], folder: Path, record: Record) -> type[SurgeonTrainer]:
+    """A trainer whose loggers name its run; Ultralytics starts them for what is called a trainer alone."""
+
+    class NamedTrainer(trainer):  # type: ignore[valid-type, misc]
+        def run_callbacks(self, event: str) -> None:
+            with loggers.named(self.args, event, folder, record):
+                super().run_callbacks(event)
+
+    return NamedTrainer
 
 
 def _seed(trainer: Any) -> None:

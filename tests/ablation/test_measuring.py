@@ -63,6 +63,10 @@ def test_precision_and_recall_are_told_at_one_confidence() -> None:
     """The second of two boxes lies below it."""
     found = measured(*validated([([SMALL, MEDIUM], [SMALL, MEDIUM])]))
     assert (found["precision@0.25(B)"], found["recall@0.25(B)"]) == pytest.approx((1, 0.96), abs=0.05)
+    found = measured(*validated([([SMALL, MEDIUM], [MEDIUM, FAR, FAR])]))
+    assert found["precision@0.25(B)"] == pytest.approx(1 / 3, abs=0.1)
+    nothing = measured(*validated([([SMALL], [FAR])]))
+    assert nothing["precision@0.25(B)"] == nothing["recall@0.25(B)"] == 0
 
 
 def test_a_classifier_is_told_by_class() -> None:

@@ -174,6 +174,7 @@ def ended_trainer(batch: int = 8, time: float | None = None) -> Any:
         args=SimpleNamespace(epochs=3, batch=batch, time=time),
         device=torch.device("cpu"),
         train_loader=SimpleNamespace(num_workers=0),
+        validator=SimpleNamespace(metrics=SimpleNamespace()),
     )
 
 
@@ -206,6 +207,43 @@ def test_what_one_has_to_know_of_a_training_is_noted(
     finished = training._Training(tmp_path, record).finished(trainer)
     assert finished.notes == ({kind: text} if kind else {})
     assert finished.epochs == Epochs(3, len(epochs))
+
+
+def test_loggers_are_told_which_run_it_is_and_args_yaml_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for W&B, MLflow and Comet: what each of them reads when Ultralytics starts it."""
+    run = plan_ablation(write_recipe(tmp_path / "a", ONE)).runs[1]
+    seen: dict[str, Any] = {}
+
+    class Trainer:
+        def __init__(self) -> None:
+            self.args = SimpleNamespace(project=str(run.folder.parent), name=run.folder.name)
+
+        def run_callbacks(self, event: str) -> None:
+            seen[event] = (self.args.project, self.args.name)
+
+    trainer = training._named(Trainer, run.folder, run.record())()
+    assert "Trainer" in type(trainer).__name__  # Ultralytics starts loggers for nothing else
+    for event in ("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_start"):
+        trainer.run_callbacks(event)
+    name = "shapes tiny-lska-neck-k7 seed-0"
+    assert seen["on_pretrain_routine_start"] == seen["on_pretrain_routine_end"] == ("recipe", name)
+    assert seen["on_train_start"] == (trainer.args.project, trainer.args.name) == (str(run.folder.parent), "seed-0")
+
+    def given(*_: Any, **__: Any) -> Any:
+        seen.update({name: value for name, value in os.environ.items() if name.startswith(("WANDB", "MLFL", "COMET"))})
+
+    monkeypatch.setenv("COMET_START_EXPERIMENT_TAGS", "mine")
+    monkeypatch.setattr(training, "run_trainer", given)
+    run.prepare()
+    training._Training(run.folder, run.record()).train(None, "cpu")
+    assert seen["WANDB_RUN_GROUP"] == "shapes tiny-lska-neck-k7"
+    assert seen["WANDB_TAGS"] == "recipe,shapes,tiny-lska-neck-k7,seed-0"
+    variant = {"group": "recipe", "data": "shapes", "variant": "tiny-lska-neck-k7", "seed": "seed-0"}
+    assert json.loads(seen["MLFLOW_RUN_CONTEXT"]) == variant
+    assert (seen["COMET_START_EXPERIMENT_NAME"], seen["COMET_START_EXPERIMENT_TAGS"]) == (name, "mine")
+    assert "WANDB_TAGS" not in os.environ
 
 
 class Killed(BaseException):
