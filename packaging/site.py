@@ -9,6 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
+_SECTIONS = {"Rules": "规则"}
 FIRST = {"README.md": "index.md", "README.zh-CN.md": "index.zh-CN.md"}
 
 
@@ -23,6 +24,9 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Let links lead to where the pages stand in the site; no comment for the tests is shown."""
     markdown = re.sub(r"^<!--.*?-->\n", "", markdown, flags=re.MULTILINE)
+    heading = re.search(r"^# (.*)$", markdown, re.MULTILINE)
+    if _is_chinese(page) and heading:  # else the menu would have the file's name
+        page.meta.setdefault("title", heading[1].replace("`", ""))
     if page.file.src_uri in (*FIRST.values(), "light.md"):
         markdown = re.sub(r"(\]\(|src=\")docs/", r"\1", markdown)
     markdown = re.sub(r"\]\((?:\.\./)*light/README\.md\)", "](light.md)", markdown)
@@ -33,11 +37,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_nav(nav: Any, config: Any, files: Files) -> Any:
     """The first page first; pages of rules under their own heading, Chinese ones under theirs."""
-    chinese = [item for item in nav.items if _is_chinese(item)]
-    others = [item for item in nav.items if item not in chinese]
-    first = [item for item in others if getattr(item, "file", None) and item.file.src_uri == "index.md"]
     from mkdocs.structure.nav import Section
 
+    chinese = [item for item in nav.items if _is_chinese(item)]
+    others = [item for item in nav.items if item not in chinese]
+    for section in (item for item in others if item.is_section):
+        chinese.append(
+            Section(_SECTIONS.get(section.title, section.title), list(filter(_is_chinese, section.children)))
+        )
+        section.children[:] = [item for item in section.children if not _is_chinese(item)]
+    first = [item for item in others if getattr(item, "file", None) and item.file.src_uri == "index.md"]
     nav.items[:] = [*first, *(item for item in others if item not in first), Section("中文", chinese)]
     return nav
 
