@@ -126,7 +126,7 @@ def undone(record: EditRecord, body: str, name: str) -> str:
     for hunk in record.hunks:
         at = _place(lines, hunk, hunk.at + shift)
         if at is None:
-            missing = clean((hunk.now or hunk.before)[0].strip(), 60)
+            missing = clean("".join((*hunk.now, *hunk.before)[:1]).strip(), 60)
             raise DocumentError(
                 f"{name}: line {hunk.at + 1}, {missing!r}, was changed since {record.done}, so {record.base} can't be "
                 "given back; the lines that it had stand at the end of the file, behind # +"
@@ -166,7 +166,7 @@ def _hunks(lines: Sequence[str]) -> list[Hunk]:
 
 def _opened(lines: tuple[str, ...]) -> tuple[str, ...]:
     """The lines, the last without its ending."""
-    return (*lines[:-1], lines[-1][: -len(_ending(lines[-1]))])
+    return (*lines[:-1], *(line[: -len(_ending(line))] for line in lines[-1:]))
 
 
 def _lines(text: str) -> list[str]:

@@ -181,6 +181,7 @@ def test_lines_that_were_changed_since(tmp_path: Path) -> None:
         (" (23 rows);", f" ({'9' * 5000} rows);", "has no LSKA to remove"),  # no record of ours
         ("C3k2, [512, False]] # 12", "C3k2, [512, True]] # 12", "was changed since"),
         ("# +  - [-1, 3, C2f, [512]] # 12\n", "# +  - [-1, 3, C2f\n", "is not YAML"),
+        ("gives back:\n", "gives back:\n# @ 5\n# \\\n# @ 900\n", "line 900, '', was changed since"),  # of nothing
     ],
 )
 def test_records_that_somebody_edited(old: str, new: str, message: str, tmp_path: Path) -> None:
