@@ -115,12 +115,14 @@ def find_target(
     target = _Alignment(base, base_yaml, model, graph_of(yaml, document.name, base.blocks), yaml, trust).target()
     if not target.rewrite.index_map or not _has_tensors(model, target.rewrite):
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
+    notes = _scale_notes(source, document, yaml, base.name)
     if not target.lost and not _is_changed(target):
+        at = f", at scale {yaml['scale']} as {base.name} is," if notes else ""
         raise CheckpointError(
-            f"{name} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
+            f"{name}{at} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
-    return replace(target, notes=(*_scale_notes(source, document, yaml, base.name), *target.notes))
+    return replace(target, notes=(*notes, *target.notes))
 
 
 def _has_tensors(model: nn.Module, rewrite: Rewrite) -> bool:

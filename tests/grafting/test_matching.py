@@ -219,6 +219,8 @@ def test_a_variant_that_adds_nothing_is_refused(base: Checkpoint, tmp_path: Path
     with pytest.raises(CheckpointError, match=r"has nothing that base\.pt has not: there is no operator") as caught:
         grafted_into(base, variant, identity=identity)
     assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(CheckpointError, match=r"yolov8s-mine\.yaml, at scale n as base\.pt is, has nothing that base"):
+        grafted_into(base, write(tmp_path, stock(), "yolov8s-mine.yaml"), identity=identity)
     first = graft(plan_graft(base, Placement(("sppf",), "lska", 7)))
     write_checkpoint(tmp_path / "first.pt", first.data)
     yaml = inserted(stock(), [-1, 1, "LSKA", ["c2", 7]])
