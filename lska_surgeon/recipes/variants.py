@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
-from ..errors import MisfitError, RecipeError, SurgeonError
+from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.insert import PlannedInsertion, plan_insert
 from ..modelfile.model import Model, load, name_fields, variant_stem
@@ -174,7 +174,7 @@ def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, 
         except RecipeError:
             raise
         except SurgeonError as error:
-            raise recipe.error(wanted, error, "edits" if isinstance(error, MisfitError) else "at") from error
+            raise recipe.error(wanted, error) from error
         other = files.setdefault(variant.file, variant)
         if other is not variant and other.text != variant.text:
             raise recipe.error(wanted, f"two variants want the file {variant.file}: {_apart(other.wanted, wanted)}")
@@ -224,7 +224,7 @@ def _file(recipe: Recipe, wanted: Wanted, base: Model) -> str:
         end = "-resolved.yaml" if recipe.resolve else ".yaml"
         stem = variant_stem(edited_stem(base, changes), placement) if wanted.at else edited_stem(base, changes)
         return f"{DEFAULT_FOLDER}/{stem}{end}"
-    edited = plan_changes(base, changes, STDIN).variant if changes else base
+    edited = _edited(recipe, wanted, base, STDIN).variant if changes else base
     edits = edits_for(placement, edited.graph, edited.shapes)
     fields = name_fields(base, placement, edits)
     return _named(wanted.out, {**fields, "edits": "-".join(change.in_a_name for change in changes)})
@@ -247,11 +247,18 @@ def _insert(
 ) -> PlannedInsertion | EditedModel:
     output = str(recipe.folder / file)
     if wanted.edits:
-        edited = plan_changes(base, list(map(GraphEdit.parse, wanted.edits)), output)
+        edited = _edited(recipe, wanted, base, output)
         if not wanted.at:
             return edited
         base = replace(base, graph=edited.variant.graph, document=edited.variant.document)
     return plan_insert(base, _placement(wanted), resolve=recipe.resolve, output=output, verify=verify)
+
+
+def _edited(recipe: Recipe, wanted: Wanted, base: Model, output: str) -> EditedModel:
+    try:
+        return plan_changes(base, list(map(GraphEdit.parse, wanted.edits)), output)
+    except SurgeonError as error:
+        raise recipe.error(wanted, error, "edits") from error
 
 
 def _apart(one: Wanted, other: Wanted) -> str:

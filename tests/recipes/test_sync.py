@@ -582,6 +582,7 @@ def test_edits_of_a_base() -> None:
         ("edits: C3k2 on neck", "line 2, matrix.edits: 'C3k2 on neck' is no edit: write such as 'C3k2 at neck'"),
         ("edits: C3k at neck", "line 2, matrix.edits: no block 'C3k' is known"),
         ("edits: [add p9]", "line 2, matrix.edits: no pyramid level 'p9'"),
+        ("edits: [add p9], at: [neck], k: [7]", "line 2, matrix.edits: no pyramid level 'p9'"),
         ("k: 7", "line 2, matrix: it needs positions, such as at: [sppf, neck], or edits: [C3k2 at neck]"),
     ],
 )
