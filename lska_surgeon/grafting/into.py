@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -122,7 +122,14 @@ def find_target(
             f"{name}{at} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
-    return replace(target, notes=(*notes, *target.notes))
+    return replace(target, notes=(*notes, *_untrained(target.rewrite), *target.notes))
+
+
+def _untrained(rewrite: Rewrite) -> Iterator[str]:
+    """What to say of new rows that Ultralytics would download weights for."""
+    for row, origin in zip(rewrite.after, rewrite.origin):
+        if origin is None and "fetches" in row.kind.traits:
+            yield f"row {row.index} ({row.block}) starts untrained: Ultralytics downloads its weights, graft does not"
 
 
 def _has_tensors(model: nn.Module, rewrite: Rewrite) -> bool:

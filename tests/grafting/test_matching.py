@@ -13,6 +13,7 @@ from support import trained as t
 from support.insertions import plan_insert
 from torch import Tensor, nn
 
+import lska_surgeon as ls
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from lska_surgeon.checkpoints.contents import Checkpoint
 from lska_surgeon.core.surgery import Placement
@@ -227,6 +228,13 @@ def test_a_variant_that_adds_nothing_is_refused(base: Checkpoint, tmp_path: Path
     next(row for row in yaml["head"] if row[0] == [-1, 9])[0][1] = 10
     with pytest.raises(CheckpointError, match=r"has nothing that first\.pt has not"):
         grafted_into(read_checkpoint(tmp_path / "first.pt"), write(tmp_path, yaml), identity=identity)
+
+
+def test_a_backbone_whose_weights_ultralytics_would_download_is_told(base: Checkpoint, tmp_path: Path) -> None:
+    own, into = write(tmp_path, stock(), "own-n.yaml"), tmp_path / "into-n.yaml"
+    ls.replace(own, "backbone", by="torchvision:mobilenet_v3_small", output=into).write()
+    note = "row 0 (TorchVision) starts untrained: Ultralytics downloads its weights, graft does not"
+    assert note in plan_graft_into(base, str(into)).notes
 
 
 def test_comments_and_section_borders_mean_nothing(base: Checkpoint, tmp_path: Path) -> None:
