@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -20,8 +22,9 @@ from lska_surgeon.ablation.records import FAILED, INTERRUPTED, RUNNING, STALE, U
 from lska_surgeon.ablation.table import Summary
 from lska_surgeon.page.content import Charts, Page, PageNetwork
 from lska_surgeon.page.render import anchors, render, results_table
-from lska_surgeon.page.sentences import CHINESE
+from lska_surgeon.page.sentences import CHINESE, html_of
 from lska_surgeon.page.words import LANGUAGES, WORDS
+from lska_surgeon.wording import Listed, Said, some
 
 
 class Mark(NamedTuple):
@@ -239,6 +242,16 @@ def _forms(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "form":
             given = [node.value]
         yield from (one.value for one in given if isinstance(one, ast.Constant))
+
+
+def test_a_sentence_is_its_english_and_its_values_whatever_stands_in_them() -> None:
+    note = Said("{network}: {note}", network="{note}", note=Listed([EVIL, some(2)]))
+    assert note == f"{{note}}: {EVIL}, 2 seeds"
+    kept = pickle.loads(pickle.dumps(note))
+    assert (kept, kept.form, kept.values["note"].parts) == (note, note.form, note.values["note"].parts)
+    assert html_of(note, "zh") == f"{{note}}\uff1a{escape(EVIL)}\uff0c2 个种子"
+    assert html_of(EVIL, "zh") == f'<code lang="en">{escape(EVIL)}</code>'
+    assert html_of(note, "en") == escape(note)
 
 
 def test_chinese() -> None:
