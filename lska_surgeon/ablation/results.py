@@ -93,7 +93,10 @@ class Results(TableOfRuns, Result):
                 raise AblationError(f"no column {name!r}{did_you_mean(name, known)}: there are {listed}{more}")
             if self.columns.count(name) > 1:
                 raise AblationError(f"the columns name {name!r} twice: name it once")
-        return whole.part([header.index(name) for name in self.columns]) if self.columns else whole
+        if not self.columns:
+            return whole
+        part = whole.part([header.index(name) for name in self.columns])
+        return part._replace(header=[self.headings.get(name, name) for name in self.columns])
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
         """Write a figure (.png, .svg, .pdf) or the table (.md, .tex, .csv, .json, .html), by the file's ending.

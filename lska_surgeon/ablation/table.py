@@ -92,6 +92,7 @@ class TableOfRuns:
         notes: what one has to know to read the numbers.
         resolution: what the seeds can resolve.
         columns: those that are shown, by name; none for all.
+        headings: column -> what stands above it in place of its name.
         labels: network, data or family -> what to call it where it is shown.
         kinds: network -> what it has, where that is one kernel size throughout.
         sequential: of an ablation in rounds, what was decided, see `Rounds.to_dict`; None of one with fixed seeds.
@@ -105,6 +106,7 @@ class TableOfRuns:
     notes: tuple[str, ...] = ()
     resolution: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    headings: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     sequential: Mapping[str, Any] | None = None

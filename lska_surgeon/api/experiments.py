@@ -230,7 +230,7 @@ def results(
         base: of plain runs, the network that the others are compared with.
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
         costs: count parameters and GFLOPs of networks where they are not known yet.
-        columns: show these columns only, in this order: network,params,p.
+        columns: show these columns only, in this order: network,params,p; or under headings of yours: AP-small=small,p.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -297,7 +297,9 @@ def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainR
 
 def _shown(table: Results, columns: str | Sequence[str]) -> Results:
     """The table with the columns that were chosen, each of which there is."""
-    chosen = replace(table, columns=tuple(split(columns)))
+    parts = [name.rpartition("=") if "=" in name else (name, "", name) for name in split(columns)]
+    names, headings = tuple(name.strip() for name, _, _ in parts), {name.strip(): own.strip() for name, _, own in parts}
+    chosen = replace(table, columns=names, headings=headings)
     chosen.table()
     return chosen
 

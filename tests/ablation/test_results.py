@@ -178,6 +178,8 @@ def test_what_best_pt_was_measured_by_is_compared_and_shown_when_asked(tmp_path:
     whole = ls.results(recipe, costs=False, columns="network,mAP50-95,AP-small,AP:traffic light")
     assert whole.table().header == ["network", "mAP50-95", "AP-small", "AP:traffic light"]
     assert "AP-small" not in ls.results(recipe, costs=False).table().header
+    words = ("results", recipe, "--columns", "network=Network,AP-small=small_,p", "--format", "latex")
+    assert "\nNetwork & small\\_ & $p$ \\\\\n" in surgeon(*words).output
     found = ls.results(recipe, costs=False, metric="AP-small")
     assert (found.rows[1].comparison.mean, found.rows[1].verdict) == (pytest.approx(0.1), "gain")
     assert found.rows[0].unfinished == {"not measured": 1}
