@@ -368,7 +368,10 @@ def export(
         if source is not None:
             look_at(source, "checkpoint")
     if given is not None:
-        check_words([f"data={given}"], model=_stem_of(checkpoint))
+        try:
+            check_words([f"data={given}"], model=_stem_of(checkpoint))
+        except TrainingError as error:
+            raise ArgumentError(str(error).replace("data=", "--data ", 1)) from error
     size = None if imgsz is None else size_of(imgsz)
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..exporting.export import Asked

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, SurgeonError, TargetError
 from ..files import check_folder, check_target, no_file, put_in_place
 from ..grafting.images import images_in
 from ..wording import did_you_mean
-from ..yolo.exported import COREML, RUNTIMES, TORCH, Runtime, exporter_formats, runtime_of
+from ..yolo.exported import COREML, RUNTIMES, TORCH, Runtime, exporter_formats, other_suffix, runtime_of
 
 #: Formats that Ultralytics exports no int8 for; and those whose int8 is of weights alone, which asks for no image.
 _WITHOUT_INT8, _WEIGHTS_ALONE = ("ncnn", "torchscript", "paddle", "executorch"), ("mnn", "coreml")
@@ -101,19 +101,29 @@ def target_of(checkpoint: Path, asked: Format, *, int8: bool, output: str | None
 
     Raises:
         ArgumentError: the checkpoint is an export.
-        TargetError: the name is none by which Ultralytics knows the format.
+        TargetError: the name is none by which Ultralytics knows the format, or that of two.
     """
     if runtime_of(checkpoint) is not None:
         raise ArgumentError(f"{checkpoint} is an export already: give the checkpoint that it was made of")
+    path = checkpoint.with_name(f"{checkpoint.stem}{'_int8' if int8 else ''}{asked.suffix}")
+    _refuse_two_formats(path, asked, f"rename {checkpoint.name}")
     if output is None:
-        return checkpoint.with_name(f"{checkpoint.stem}{'_int8' if int8 else ''}{asked.suffix}")
+        return path
     path = Path(output)
+    _refuse_two_formats(path, asked, "choose another name")
     unnamed = path.name == asked.suffix
     if output == "-" or unnamed or not path.name.endswith(asked.suffix):
         proper = path.with_name(f"{'out' if unnamed or output == '-' else path.stem}{asked.suffix}")
         has = "has nothing before" if unnamed else "does not end in"
         raise TargetError(f"{output} {has} {asked.suffix}, by which Ultralytics knows the format: try -o {proper}")
     return path
+
+
+def _refuse_two_formats(path: Path, asked: Format, remedy: str) -> None:
+    """Refuse a name by which a file could not be opened again."""
+    other = other_suffix(path, asked.runtime) if asked.runtime and path.name.endswith(asked.suffix) else None
+    if other:
+        raise TargetError(f"{path} would be named as two formats, {other} and {asked.suffix}: {remedy}")
 
 
 def check_place(target: Path, *, force: bool) -> None:

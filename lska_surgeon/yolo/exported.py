@@ -118,6 +118,12 @@ def runtime_of(path: str | os.PathLike[str]) -> Runtime | None:
     return next((one for one in RUNTIMES.values() if one is not TORCH and name.endswith(one.suffix)), None)
 
 
+def other_suffix(path: Path, runtime: Runtime) -> str | None:
+    """The ending of another runtime's files in a name; releases differ in which counts, and one is a pickle's."""
+    name = path.name.lower()
+    return next((one.suffix for one in RUNTIMES.values() if one is not runtime and one.suffix in name), None)
+
+
 def exporter_formats() -> dict[str, str]:
     """Format that the installed Ultralytics exports to -> how the names of its files end."""
     import_offline()
@@ -309,10 +315,9 @@ def _runtime_for(path: Path, on_gpu: bool, trust: bool) -> Runtime:
         known = ", ".join(one.suffix for one in RUNTIMES.values() if one is not TORCH)
         raise SurgeonError(f"{path} is no exported model: those end in {known}")
     exported_file(path)
-    name = path.name.lower()
-    others = [one.suffix for one in RUNTIMES.values() if one.suffix in name and one is not runtime]
-    if others:  # releases differ in which of them counts, and one of them is Python's pickle
-        raise SurgeonError(f"{path} is named as two formats, {others[0]} and {runtime.suffix}: rename it")
+    other = other_suffix(path, runtime)
+    if other:
+        raise SurgeonError(f"{path} is named as two formats, {other} and {runtime.suffix}: rename it")
     if runtime.program and not trust:
         raise UnsafeModelError(f"{path} is {runtime.program}, a program: nothing of it was run")
     problem = runtime.problem(on_gpu=on_gpu, what=str(path))

@@ -164,7 +164,7 @@ def test_what_is_still_the_identity_is_folded_and_told(folder: Path) -> None:
         ("--format onnx --half --int8", "--half and --int8 are two precisions: give one of them"),
         ("--format onnx --int8", "--int8 needs images to calibrate with: add --data FILE.yaml"),
         ("--format onnx --data data.yaml", "--data is what --int8 is calibrated with, and there is no --int8: drop"),
-        ("--format onnx --int8 --data none.yaml", "data=none.yaml: there is no such file"),
+        ("--format onnx --int8 --data none.yaml", "Error: --data none.yaml: there is no such file"),
         ("--format ncnn --int8", "Ultralytics exports no --int8 for ncnn: drop it, or take --half"),
         ("--format torchscript --half", "--half of torchscript is for GPUs, and this exports on the CPU"),
         ("--format onnx --check nowhere", "no folder nowhere: give a folder of images with --check"),
@@ -179,6 +179,10 @@ def test_what_is_still_the_identity_is_folded_and_told(folder: Path) -> None:
         (
             "--format onnx -o .onnx",
             ".onnx has nothing before .onnx, by which Ultralytics knows the format: try -o out.onnx",
+        ),
+        (
+            "--format onnx -o x.mnn.onnx",
+            "x.mnn.onnx would be named as two formats, .mnn and .onnx: choose another name",
         ),
         ("--format onnx -o nowhere/x.onnx", "can't write nowhere/x.onnx: there is no directory nowhere"),
         ("--format onnx -o there.onnx", "there.onnx is already there: choose another name with -o, or add --force"),
@@ -206,6 +210,10 @@ def test_an_export_is_no_checkpoint_and_a_damaged_one_is_told(folder: Path) -> N
     result = surgeon("export", "bad.onnx", "--format", "onnx")
     assert result.exit_code == 2
     assert "bad.onnx is an export already: give the checkpoint that it was made of" in result.stderr
+    result = surgeon("export", "x.onnx.pt", "--format", "openvino", "-o", "y_openvino_model")
+    assert result.exit_code == 2
+    told = "x.onnx_openvino_model would be named as two formats, .onnx and _openvino_model: rename x.onnx.pt"
+    assert result.stderr.startswith(f"Error: {told}")
     result = surgeon("inspect", "bad.onnx")
     assert result.exit_code == 2
     assert result.stderr == (
