@@ -26,7 +26,7 @@ from ..core.shapes import channels_in
 from ..errors import CheckpointError, SurgeonError
 from ..files import MOST_IMAGE_BYTES, read_within
 from ..nn.first_run import evaluated
-from ..wording import error_in_one_line
+from ..wording import error_in_one_line, shown
 from ..yolo.environment import quiet
 from .certificate import as_many_threads_as_pay
 from .images import READABLE, images_from
@@ -45,7 +45,7 @@ _SAME = 1e-4
 _MOST_BYTES = 2**31
 #: Images that are used of those that there are: as many as have so many pixels, within bounds; and the share held out.
 _PIXELS, _MOST_IMAGES, _HELD_OUT = 64 * 640**2, (64, 128), 5
-_SIDE = 640
+_SIDE, _MOST_SIDE = 640, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,11 @@ def lesson_from(images: Sequence[Path], plan: GraftPlan, steps: int, seed: int) 
     if channels not in READABLE:
         raise CheckpointError(f"{checkpoint.path} reads {channels} channels, which no image has: drop --start fit")
     asked = checkpoint.train_args.get("imgsz") or _SIDE
-    side = -(-int(max(asked) if isinstance(asked, (list, tuple)) else asked) // stride) * stride
+    sides = asked if isinstance(asked, (list, tuple)) else [asked]
+    if not all(isinstance(one, int) and 1 <= one <= _MOST_SIDE for one in sides):
+        problem = f"trained on images of {shown(asked)}, which is no size of 1 to {_MOST_SIDE}: drop --start fit"
+        raise CheckpointError(f"{checkpoint.path} says: {problem}")
+    side = -(-max(sides) // stride) * stride
     least, most = _MOST_IMAGES
     chosen = [*images]
     random.Random(seed).shuffle(chosen)

@@ -134,3 +134,10 @@ def test_what_can_not_be_asked_for(base: Path, data: Path, tmp_path: Path) -> No
     lists.write_text("\n".join(f"{data.parent}/images/{number}.png" for number in range(9)))
     done = surgeon("graft", base, *fit, "--images", lists, "--steps", "1", "--format", "json", "-o", tmp_path / "o.pt")
     assert json.loads(done.stdout)["start"]["images"] == 7
+    for at, size in enumerate((-64, float("nan"), [640, "a"], 5000)):
+        stored = t.load(base)
+        stored["train_args"]["imgsz"] = size
+        torch.save(stored, tmp_path / f"{at}.pt")
+        done = surgeon("graft", tmp_path / f"{at}.pt", *fit, "--images", data, "-o", tmp_path / "out.pt")
+        assert done.exit_code == 2, done.output
+        assert f"trained on images of {size!r}, which is no size of 1 to 4096: drop --start fit" in done.stderr
