@@ -423,7 +423,7 @@ def _checked(
             found += difference.found
             same += difference.same
     how: dict[str, Any] = {"runtime": running.runtime.name, "version": running.version, "precision": running.precision}
-    how |= {"images": len(images), "confident": confident}
+    how |= {"images": len(images), "confident": confident, "picks": head.form != "columns"}
     counts = (int(found[0]), int(found[1])), (int(same[0]), int(same[1]))
     return Check(name, values, *counts, tuple(broken)), how
 
@@ -442,7 +442,12 @@ def _notes(checks: Sequence[Check], how: Mapping[str, Any], asked: Asked) -> lis
     notes = [f"beside torch in fp32 on {counted(how['images'], 'image')}, run by {runs}"]
     if not any("scores" in check.values for check in checks):
         return notes
-    if any(sum(check.found) for check in checks):
+    if any(sum(check.found) for check in checks) and how["picks"]:
+        notes.append(
+            f"the network picks its predictions itself: largest differences of those with a score of "
+            f"{asked.confident:g} or more that are one at an IoU of 0.5, F1 of all with such a score"
+        )
+    elif any(sum(check.found) for check in checks):
         notes.append(
             f"largest differences before suppression, of predictions with a score of {asked.confident:g} or more, of "
             "scores everywhere; F1 of what is left after it, at the IoU that stands there"

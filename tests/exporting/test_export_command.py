@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
-from support.shapes import graft, surgeon, write_checkpoint, write_data
+from support.shapes import NETWORK, graft, surgeon, write_checkpoint, write_data
 from ultralytics.nn import autobackend
 from ultralytics.nn.modules.head import Detect
 
@@ -144,6 +144,18 @@ def test_where_nothing_is_found_the_scores_decide(monkeypatch: pytest.MonkeyPatc
     assert done.problem is None
     assert done.checks[0].f1 == (None, None)
     assert replace(done, tolerance=0.0).problem.startswith("base.onnx differs from torch by ")
+
+
+def test_a_network_that_picks_its_predictions_itself_is_told_to(folder: Path, tmp_path: Path) -> None:
+    needed("onnx")
+    network = tmp_path / "picking-rtdetr.yaml"
+    network.write_text(NETWORK.replace("Detect, [nc]", "RTDETRDecoder, [nc, 32, 10, 4, 4, 1]"))
+    picking = write_checkpoint(tmp_path, network)
+    done = ls.export(picking, format="onnx", imgsz=SIDE, check="pictures", conf=1e-6, most=1)
+    assert done.checks[0].found[0] > 0
+    assert done.notes[1].startswith(
+        "the network picks its predictions itself: largest differences of those with a score "
+    )
 
 
 def test_what_is_still_the_identity_is_folded_and_told(folder: Path) -> None:
