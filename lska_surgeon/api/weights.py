@@ -51,7 +51,7 @@ def graft(
     op: str | None = None,
     dilation: int | None = None,
     init: Literal["identity", "default"] = "identity",
-    start: Literal["carried", "fit"] = "carried",
+    start: Literal["carried", "fit", "past"] = "carried",
     images: PathLike | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -82,8 +82,9 @@ def graft(
             paper's for `k`.
         init: how new operators start: as the exact identity, or at random init, as papers have it. With "default",
             gates are open, and other outputs are allowed.
-        start: how new rows of `into` start: with what is carried and else at random, or fitted to what was in their
-            place, on `images`. Other outputs are allowed then.
+        start: how new rows of `into` start: with what is carried and else at random; fitted to what was in their place,
+            on `images`; or past: what reads an added level or block starts with the old map in its place, through a row
+            `Bypass` that lets the new one in. Other outputs are allowed then.
         images: to fit on, without labels: a folder, a list (.txt), or a data YAML, which names those to train on.
         steps: of fitting, for each row, 1 or more; 200 by default.
         seed: of what is drawn for fitting: the images and their order; 0 by default.
@@ -132,7 +133,7 @@ def graft(
     else:
         from ..grafting.into import plan_graft_into
 
-        plan = plan_graft_into(base, str(into), table)
+        plan = plan_graft_into(base, str(into), table, past=start == "past")
     done = graft_planned(
         plan,
         identity=init == "identity",

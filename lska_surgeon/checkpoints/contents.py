@@ -16,7 +16,7 @@ from torch import nn
 from ..core.surgery import RECORD
 from ..errors import CheckpointError
 from ..reports import Report, Result
-from ..wording import a_value, few, printable
+from ..wording import a_value, few, plural, printable
 from ..yolo.environment import import_offline
 
 #: How many grafts upon each other are listed; a file may claim to have any number.
@@ -239,7 +239,11 @@ def surgery_in_words(record: Any, depth: int = 0) -> str:
         if isinstance(shares, dict) and isinstance(shares.get("exact"), float):
             lines.append(f"{shares['exact']:.1%} of the parameters saw and gave what they did before")
     start = record.get("start")
-    if isinstance(start, dict):
+    if isinstance(start, dict) and start.get("by") == "past":
+        rows = [one for one in start.get("rows") or [] if isinstance(one, dict)]
+        told = few([f"{one.get('new')} (by row {one.get('row')}, from row {one.get('old')})" for one in rows])
+        lines.append(f"past new row{plural(rows)} {told}, until gates open")
+    elif isinstance(start, dict):
         on = ", ".join(f"{key} {start.get(key)}" for key in ("images", "steps", "seed"))
         lines.append(f"new rows fitted to what was in their place: {on}")
     if isinstance(record.get("blocks"), str):

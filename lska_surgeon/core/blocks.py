@@ -35,6 +35,8 @@ _SMALLEST = 5  # an odd number from here on is no number of groups, in the block
 ATTENTION, ADD, BACKBONE = "attention", "add", "whole-backbone"
 #: Those whose arguments the parser passes on as they are; a declaration may ask for the input's width before them.
 VERBATIM = (ATTENTION, ADD, "Concat")
+#: What joins an old map and a new one by a gate that starts closed; a row reads the old one first.
+BYPASS = "Bypass"
 
 # NAME ROLE STRIDE [KEY=VALUE...]
 #
@@ -108,6 +110,7 @@ Silence            other    1         is=same
 Index              other    ?
 TorchVision        other    -         gives=features is=fetches
 TimmFeatures       other    -         gives=features is=ours
+Bypass             fuse     joins     is=ours
 ImagePoolingAttn   other    -         gives=text
 nn.Identity        other    1         is=same
 nn.BatchNorm2d     other    1

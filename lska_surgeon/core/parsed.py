@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .blocks import ADD, ATTENTION
+from .blocks import ADD, ATTENTION, BYPASS
 from .graph import SECTIONS, Layer, Scaling
 from .installed_parser import InstalledParser, ParsedLayer
 
@@ -104,7 +104,7 @@ def _as_built(layer: Layer, parser: InstalledParser) -> list[Any]:
     """A row as the parser gets it."""
     frm: Any = list(layer.frm) if isinstance(layer.frm, tuple) else layer.frm
     kind, args = layer.kind, list(layer.plain_args)
-    if kind.is_operator or (kind.custom and kind.plain in (ATTENTION, ADD)):
+    if kind.is_operator or layer.block == BYPASS or (kind.custom and kind.plain in (ATTENTION, ADD)):
         return [layer.raw_sources[0] if layer.raw_sources else frm, 1, _SAME, []]
     is_other = (kind.is_host or kind.custom) and not (kind.packed and parser.has(layer.block))
     return [frm, layer.repeats, kind.plain if is_other else layer.block, args]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.graph import IMAGE
 from .matching import Coordinates
-from .recording import Call, copied, tensors_in
+from .recording import Call, copied, equal, tensors_in
 
 #: Columns of the old weight -> columns of the new one: where they begin in both, and how many they are.
 Moves = tuple[tuple[int, int, int], ...]
@@ -56,11 +56,15 @@ class Sources:
         return bool(torch.equal(torch.cat(maps, 1), call.output))
 
     def _stands_for(self, index: int, width: int) -> int:
-        """A row that nothing is known of stands for what it reads, where it keeps the stride and the width."""
-        while index != IMAGE and index not in self.known and self.places[index].role == "block":
+        """A row that nothing is known of stands for what it reads, where it keeps the stride and the width.
+
+        So does one that gives the first of its maps, bit for bit.
+        """
+        while index != IMAGE and index not in self.known:
             call = self.calls.get(str(index))
             maps = [] if call is None else list(tensors_in(call.inputs))
-            if len(maps) != 1 or maps[0].shape[1] != width:
+            is_block = self.places[index].role == "block" and len(maps) == 1 and maps[0].shape[1] == width
+            if not is_block and not (call is not None and maps and equal(maps[0], call.output)):
                 break
             index = self.places[index].sources[0]
         return index

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
 from ..core.attention import read_any_attention
-from ..core.blocks import STOCK, BlockTable
+from ..core.blocks import BYPASS, STOCK, BlockTable
 from ..core.graph import Layer
 from ..core.operators import OtherOperator
 from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
@@ -31,6 +31,7 @@ from .certificate import Calls, Certificate, certify, image_from
 from .fitting import FitResult, Lesson, Track, fit
 from .plan import GraftPlan, coarsest_stride, in_short, model_in, record_of, recorded_rows
 from .proof import Proof
+from .recording import equal
 from .transplant import SEED, excise_, layer_of, moved_name, note_widths, transplant_, with_task
 
 #: What a graft can't carry over: it belongs to a training of the original's tensors, in their order.
@@ -90,7 +91,8 @@ class Graft(Product):
         start = "started as the exact identity" if self.record["init"] == "identity" else default
         operators, others = _new_rows(self.plan.rewrite)
         fitted = {row.row for row in proof.rows if row.state == "fitted"} if proof else set()
-        others = [row for row in others if row.index not in {*self.plan.stands.values(), *fitted}]
+        bypasses = {one.row for one in self.plan.past}
+        others = [row for row in others if row.index not in {*self.plan.stands.values(), *fitted, *bypasses}]
         lines = [line, "  copied: the original's tensors, each in its layer's new place"]
         if operators:
             lines.append(f"  new: {counted(len(operators), 'operator row')}, {start}")
@@ -115,8 +117,12 @@ class Graft(Product):
         return Report(line, (self.plan.table(), "\n".join(lines)), self.notes, data)
 
     def _of_the_start(self) -> Iterator[str]:
-        """What rows were fitted on, and why others were not."""
-        start = self.record.get("start", {})
+        """What rows lead past others; or what rows were fitted on, and why others were not."""
+        start, rows = self.record.get("start", {}), self.plan.rewrite.after
+        for one in start.get("rows", ()):
+            old, new = (f"row {one[key]} ({rows[one[key]].block})" for key in ("old", "new"))
+            given = f"what layer {one['layer']} gave" if one["exact"] else f"what {old} gives, which is fed anew"
+            yield f"past {new}: row {one['row']} ({BYPASS}) gives {given}, and lets it in as its gate opens"
         if start.get("by") != "fit":
             return
         yield (
@@ -192,7 +198,12 @@ def graft(
             raise CheckpointError(f"{plan.rewrite.after.name} has no row that could be fitted: drop --start fit")
     kept = plan.carried(names) - fitted.tensors.keys()
 
+    exact_past: dict[int, bool] = {}
+
     def proving(product: nn.Module, before: Calls, after: Calls) -> Proof:
+        for one in plan.past:
+            was, is_now = before.get(str(one.layer)), after.get(str(one.row))
+            exact_past[one.row] = was is not None and is_now is not None and equal(was.output, is_now.output)
         return plan.proof(kept, product, (before, after), fitted.rows, fitted.paths)
 
     certificate = certify(surgery, more, stride=stride, by_level=not plan.keeps_output, proving=proving)
@@ -211,7 +222,12 @@ def graft(
     dropped = {name: plan.why(name, fitted.tensors) for name in names if name not in carried}
     assert len(carried) + len(dropped) == len(names), "a tensor was lost on the way"
     counts = {"copied": len(copied), "new": len(new), "dropped": len(dropped)}
-    start = None if lesson is None else {"by": "fit", **lesson.as_dict(), "refused": dict(fitted.refused)}
+    start: dict[str, Any] | None = None
+    if plan.past:
+        rows = [{**one._asdict(), "exact": exact_past.get(one.row, False)} for one in plan.past]
+        start = {"by": "past", "rows": rows}
+    elif lesson is not None:
+        start = {"by": "fit", **lesson.as_dict(), "refused": dict(fitted.refused)}
     record = record_of(plan, bool(identity), certificate, counts, start)
     by_name = None if plan.carry is None else ByName.of_graft(checkpoint.state_dict, model.state_dict(), plan, sources)
     product, notes = _product(checkpoint, model, record), _notes(plan, model)

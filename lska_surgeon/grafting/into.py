@@ -50,6 +50,7 @@ from .columns import Moves, Sources, moves_of, readers, takes_columns
 from .matching import Likeness, match, places_of, twins
 from .plan import GraftPlan, model_in
 from .recording import Call, called_on_a_large_map, gives, recorded, strides_of, tensors_in
+from .starts import PastRow, expected, lead_past
 from .transplant import Carry
 from .units import Fit, Make, fit, fit_output, plain_class, same_levels, shares_forward
 
@@ -68,6 +69,7 @@ class Target:
         lost: base layers that no row is, by index; of some of them, parts are carried.
         carry: what goes into rows that are built anew.
         notes: what the user should know.
+        past: the rows that lead past what is new.
     """
 
     yaml: dict[str, Any]
@@ -75,26 +77,37 @@ class Target:
     lost: tuple[int, ...]
     carry: Carry
     notes: tuple[str, ...] = ()
+    past: tuple[PastRow, ...] = ()
 
 
-def plan_graft_into(checkpoint: Checkpoint, variant: str, blocks: BlockTable = STOCK) -> GraftPlan:
+def plan_graft_into(
+    checkpoint: Checkpoint, variant: str, blocks: BlockTable = STOCK, *, past: bool = False
+) -> GraftPlan:
     """Plan a graft into a variant that somebody wrote; a state dict alone will do, when its base is the variant
     without its operators.
 
+    Args:
+        checkpoint: what is grafted.
+        variant: a path or a stock name.
+        blocks: the table.
+        past: put a bypass behind each new row in whose place another was read that is still there.
+
     Raises:
-        SurgeonError: the variant can't be read or built, or the checkpoint's network is not in it.
+        SurgeonError: the variant can't be read or built, the checkpoint's network is not in it, or there is nothing to
+            lead past.
     """
     refuse_sizes(variant, blocks)
     if checkpoint.model is None:
         checkpoint = _with_model(checkpoint, variant, blocks)
     model = model_in(checkpoint, blocks)
     trained = checkpoint.float_model()
-    target = find_target(variant, model.graph, checkpoint.yaml or {}, trained, trust=checkpoint.trusted)
-    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes)
+    known = (model.graph, checkpoint.yaml or {}, trained)
+    target = find_target(variant, *known, trust=checkpoint.trusted, past=past)
+    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes, target.past)
 
 
 def find_target(
-    name: str, base: Graph, base_yaml: Mapping[str, Any], model: nn.Module, *, trust: bool = False
+    name: str, base: Graph, base_yaml: Mapping[str, Any], model: nn.Module, *, trust: bool = False, past: bool = False
 ) -> Target:
     """Align a network with a variant YAML, at the scale of it that fits best.
 
@@ -104,6 +117,7 @@ def find_target(
         base_yaml: the model dictionary that it was built from.
         model: the network itself, in float32, evaluating.
         trust: build what runs more than layers.
+        past: put a bypass behind each new row in whose place another was read that is still there.
 
     Raises:
         SurgeonError: the variant can't be read or built, nothing of the network is in it, or nothing else is.
@@ -112,7 +126,8 @@ def find_target(
     if not trust:
         refuse_code(_yaml_at(document, {}, None), document.name, document.blocks)
     yaml = _yaml_that_fits(source, document, base_yaml, model, trust)
-    target = _Alignment(base, base_yaml, model, graph_of(yaml, document.name, base.blocks), yaml, trust).target()
+    alignment = _Alignment(base, base_yaml, model, graph_of(yaml, document.name, base.blocks), yaml, trust)
+    target = alignment.target()
     if not target.rewrite.index_map or not _has_tensors(model, target.rewrite):
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
     notes = _scale_notes(source, document, yaml, base.name)
@@ -122,7 +137,8 @@ def find_target(
             f"{name}{at} has nothing that {base.name} has not: there is no operator to graft; give a variant that "
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
-    return replace(target, notes=(*notes, *_untrained(target.rewrite), *target.notes))
+    notes = (*notes, *_untrained(target.rewrite), *target.notes)  # which speak of the file's rows
+    return replace(alignment.led_past(target) if past else target, notes=notes)
 
 
 def _untrained(rewrite: Rewrite) -> Iterator[str]:
@@ -249,6 +265,7 @@ class _Alignment:
         trust: bool,
     ) -> None:
         self.base, self.variant, self.yaml, self.model, self.trust = base, variant, yaml, model, trust
+        self.base_yaml = base_yaml
         self.makes = _makes_of(base, base_yaml, list(model.model), trust)
         self.built = _built(base, variant, yaml, trust, own_release=any(make.stored for make in self.makes))
         self.rows = None if self.built is None else [Make.of(layer) for layer in self.built.model]
@@ -298,6 +315,34 @@ class _Alignment:
         lost = tuple(layer.index for layer in self.base if layer.index not in kept)
         carry = replace(_carry(stands, rows, len(self.base) - 1), levels=same_levels(self._reads(0), self._reads(1)))
         return Target(self.yaml, rewrite, lost, carry, (*notes, *self._advice(rows)))
+
+    def led_past(self, target: Target) -> Target:
+        """The same, with a bypass behind each new row in whose place its readers read a map that is still there.
+
+        Raises:
+            CheckpointError: there is no such row.
+        """
+        stands = target.carry.stands
+        wanted = expected(self.base, self.variant, stands, target.carry.levels)
+        olds = {row: stands[layer] for row, layer in wanted.items() if self._is_in_reach(row, layer, target)}
+        if not olds:
+            raise CheckpointError(
+                f"--start past: no new row of {self.variant.name} stands in the place of a map of its width and stride "
+                "that is still there before it; use --start fit"
+            )
+        graph, where = lead_past(self.variant, olds)
+        again = _Alignment(self.base, self.base_yaml, self.model, graph, yaml_of(graph, self.yaml), self.trust).target()
+        past = tuple(PastRow(where[new] + 1, where[new], where[old], wanted[new]) for new, old in olds.items())
+        return replace(again, past=past)
+
+    def _is_in_reach(self, row: int, layer: int, target: Target) -> bool:
+        """Whether what was read in a row's place is carried, stands before it, and has its width and stride."""
+        old = target.carry.stands.get(layer)
+        if old is None or old >= row or target.rewrite.origin[old] != layer or self.variant[row].map is not None:
+            return False
+        calls = [self.calls[1].get(str(index)) for index in (old, row)]
+        maps = [call.output for call in calls if call is not None and isinstance(call.output, Tensor)]
+        return len(maps) == 2 and maps[0].dim() == 4 and maps[0].shape == maps[1].shape
 
     def _advice(self, rows: Mapping[int, _Row]) -> list[str]:
         """What to declare so that more of the output layer fits: the width of its finest level sets those of all."""

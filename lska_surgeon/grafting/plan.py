@@ -23,6 +23,7 @@ from ..reports import Table
 from ..wording import numbers
 from .certificate import Calls, Certificate
 from .proof import Proof, RowFit, prove
+from .starts import PastRow
 from .transplant import Carry, layer_of, moved_name, moved_rows
 
 #: What a record says of an edit; `row` is that of the product.
@@ -42,6 +43,7 @@ class GraftPlan:
         lost: base layers that the target has no row for, by index; of some of them, parts are carried.
         carry: what goes into rows that are built anew; None where every row that is kept is its layer.
         notes: what the user should know.
+        past: the rows that lead past what is new.
     """
 
     checkpoint: Checkpoint
@@ -50,6 +52,7 @@ class GraftPlan:
     lost: tuple[int, ...] = ()
     carry: Carry | None = None
     notes: tuple[str, ...] = ()
+    past: tuple[PastRow, ...] = ()
 
     @property
     def moved(self) -> dict[int, int]:

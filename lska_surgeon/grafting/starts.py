@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from ..core.blocks import BYPASS
 from ..core.graph import IMAGE, Graph
+from ..core.surgery import NewRow, Ref, assemble
 
 
 def expected(before: Graph, after: Graph, stands: Mapping[int, int], levels: Mapping[int, int]) -> dict[int, int]:
@@ -71,3 +74,38 @@ def groups(after: Graph, targets: Mapping[int, int], free: Collection[int]) -> l
         reads = sorted({source for member in rows for source in after[member].sources} - members)
         found.append(FitGroup(rows, tuple(reads), targets[row]))
     return found
+
+
+class PastRow(NamedTuple):
+    """A row that leads past what is new.
+
+    Attributes:
+        row: the bypass.
+        new: the new row whose map it lets in.
+        old: the row whose map it gives at first.
+        layer: the layer of the original that this row is.
+    """
+
+    row: int
+    new: int
+    old: int
+    layer: int
+
+
+def lead_past(after: Graph, olds: Mapping[int, int]) -> tuple[Graph, dict[int, int]]:
+    """Put a bypass behind new rows, for all that read them.
+
+    Args:
+        after: the rows.
+        olds: new row -> a row before it, whose map the bypass is to give at first.
+
+    Returns:
+        The rows with bypasses, and what became of each index.
+    """
+    block = after.blocks.called(BYPASS)
+    bypasses = {new: NewRow(after[new].section, (old, new), 1, block, ()) for new, old in olds.items()}
+    rows: list[Ref] = []
+    for layer in after:
+        rows += [layer.index, *([bypasses[layer.index]] if layer.index in bypasses else [])]
+    rewrite = assemble(after, rows, lambda source, _: bypasses.get(source, source))
+    return rewrite.after, rewrite.index_map

@@ -24,6 +24,7 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
+from .bypass import Bypass
 from .features import TimmFeatures
 from .operators import (
     CBAM,
@@ -55,6 +56,7 @@ __all__ = [
     "SPPLSKA",
     "A2C2fLSKA",
     "BottleneckLSKA",
+    "Bypass",
     "C2fLSKA",
     "C2f_LSKA_Attention",
     "C3_LSKA_Attention",

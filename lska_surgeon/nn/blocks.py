@@ -23,6 +23,7 @@ from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
 from ..errors import BuildError, KernelError
+from .bypass import Bypass
 from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, DilatedKernels, Operator, Plain, build_operator, named_operators
 
@@ -234,7 +235,7 @@ HOST_CLASSES: dict[str, type[Host]] = {
 BLOCK_CLASSES: frozenset[type[nn.Module]] = frozenset(
     {
         *(*OPERATORS.values(), *HOST_CLASSES.values(), *OTHER_CLASSES.values()),
-        *(DilatedKernels, Plain, RepBottleneckLSKA, TimmFeatures),
+        *(Bypass, DilatedKernels, Plain, RepBottleneckLSKA, TimmFeatures),
     }
 )
 

@@ -9,7 +9,8 @@ one that keeps its input's width and takes its arguments verbatim. So, before th
    private names, `SurgeonLSKA`, and those of a graft that was made where LSKA was ours: a parser that knows a block of
    that name may have changed what it does with others.
 4. a host row: its plain block's row. The operator is put into the built block after the original has run.
-5. a row of a custom module: that of the stock block that it is declared like (see `declared`).
+5. a row of a custom module: that of the stock block that it is declared like (see `declared`); a `Bypass` is built as
+   one that adds maps.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from torch import nn
 from ultralytics.nn import modules
 
 from ..core.attention import Attention, host_spec, read_attention
-from ..core.blocks import STOCK, BlockTable, Declarations
+from ..core.blocks import ADD, BYPASS, STOCK, BlockTable, CustomModule, Declarations
 from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
 from ..core.operators import AnyOperator
 from ..core.parsed import parsed_row
@@ -41,6 +42,7 @@ from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from ..installed.parse_model import ParsedRow
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
+from .bypass import Bypass
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, row_as_parsed, stand_ins
 from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
@@ -57,7 +59,12 @@ BLOCKS: dict[str, type[nn.Module]] = {
     **HOST_CLASSES,
     **{block.name: OTHER_CLASSES[block.plain] for block in STOCK if block.other},
     TimmFeatures.__name__: TimmFeatures,
+    BYPASS: Bypass,
 }
+#: A bypass as the parser builds it: as any module that adds maps.
+_LIKE_CUSTOM = STOCK.with_blocks(
+    Declarations({BYPASS: CustomModule(BYPASS, f"{__name__}:{BYPASS}", ADD, channels_first=True)}, trusted=True)
+)
 
 _PARSING = threading.RLock()  # the names in `tasks` belong to the whole process
 #: Custom modules that were put into `tasks`, by name.
@@ -193,16 +200,20 @@ def _translate(
     if RECORD in d:
         ours |= {name for name in map(_block_written_by_us, (row for _, row in _rows(d))) if name}
         blocks = blocks.with_parser(None)
-    if not any(_block_of(row) in ours or blocks.custom(_block_of(row)) for _, row in _rows(d)):
+    joins = {BYPASS} if BYPASS in owned or RECORD in d else set()
+    if not any(_block_of(row) in ours | joins or blocks.custom(_block_of(row)) for _, row in _rows(d)):
         return _Translation(d)
     result = _Translation({**d, **{section: [] for section in SECTIONS}})
     for index, (section, given) in enumerate(_rows(d)):
         row, block = deepcopy(list(given)), _block_of(given)
         if block in ours:
             _translate_ours(result, index, row, blocks, block in owned)
-        elif blocks.custom(block):
+        elif blocks.custom(block) or block in joins:
             asked = (partial(_width_of, d, index, blocks), partial(_parsed_row, d, index, blocks))
-            _translate_custom(result, index, section, row, classes, blocks, *asked)
+            if blocks.custom(block):
+                _translate_custom(result, index, section, row, classes, blocks, *asked)
+            else:
+                _translate_custom(result, index, section, row, {block: Bypass}, _LIKE_CUSTOM, *asked)
         result.yaml[section].append(row)
     return result
 

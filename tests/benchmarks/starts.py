@@ -1,6 +1,6 @@
 """What a start of new rows is worth in training: edits of two trained networks, grafted with each `--start`.
 
-Run by hand; it trains two networks and fine-tunes 24 starts, goes on where it was stopped, and prints the table of
+Run by hand; it trains two networks and fine-tunes 54 starts, goes on where it was stopped, and prints the table of
 docs/measured.md:
 
     python tests/benchmarks/starts.py FOLDER
@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -34,18 +35,48 @@ import torch
 import ultralytics
 from graft_training import COMMON, SHAPES, SIZE, skip_last_validation
 from ultralytics import YOLO
+from ultralytics.nn.tasks import yaml_model_load
+from yaml import safe_dump
 
 import lska_surgeon as ls
 
 SEEDS, EPOCHS = (0, 1, 2), 2
 #: Task -> what the name of its stock model ends in, and its mAP50-95.
 TASKS = {"detect": ("", "metrics/mAP50-95(B)"), "segment": ("-seg", "metrics/mAP50-95(M)")}
-#: Edit -> what does it to a base. Masks of a level P2 would need another `mask_ratio`.
+#: Edit -> what does it to a base. Masks of a level P2 would need another `mask_ratio`; one of width 256 keeps the class
+#: branches.
 EDITS: dict[str, Any] = {
     "none": None,
     "down: SCDown": lambda base: ls.replace(base, "down", by="SCDown"),
     "+ P2": lambda base: ls.levels(base, add="p2"),
+    "+ P2 of 256": lambda base: Edited(str(ls.levels(base, add="p2").text).replace("C2f, [128]", "C2f, [256]")),
+    "+ C2PSA": lambda base: with_block(base, 9, "C2PSA", 1024),
 }
+#: Edits that add, for which alone there is a start past what is new.
+ADDS = ("+ P2", "+ P2 of 256", "+ C2PSA")
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A model YAML that no verb writes."""
+
+    text: str
+
+    def write(self, path: Path) -> None:
+        path.write_text(self.text)
+
+
+def with_block(base: str, behind: int, block: str, width: int) -> Edited:
+    """A stock model with a block behind the last row of its backbone, which all read that read that row."""
+    yaml = yaml_model_load(base)
+
+    def moved(source: int) -> int:
+        return source + (source >= behind)
+
+    for row in yaml["head"]:
+        row[0] = [*map(moved, row[0])] if isinstance(row[0], list) else moved(row[0])
+    yaml["backbone"].append([-1, 1, block, [width]])
+    return Edited(safe_dump({key: value for key, value in yaml.items() if key not in ("scale", "yaml_file")}))
 
 
 def draw(rng: np.random.Generator, rough: bool) -> tuple[np.ndarray, list[str]]:
@@ -127,12 +158,14 @@ def measure(task: str, edit: str, start: str, seed: int, base: Path, data: Path)
 def wanted(tasks: tuple[str, ...], seeds: tuple[int, ...]) -> Iterator[tuple[str, str, str, int]]:
     """All runs, those of one seed after those of another."""
     for seed, task, edit in product(seeds, tasks, EDITS):
-        if (task, edit) != ("segment", "+ P2"):
+        if not (task == "segment" and "P2" in edit):
             yield from ((task, edit, start, seed) for start in _starts(edit))
 
 
 def _starts(edit: str) -> tuple[str, ...]:
-    return ("carried", "fit") if EDITS[edit] else ("control",)
+    if not EDITS[edit]:
+        return ("control",)
+    return ("carried", "fit", "past") if edit in ADDS else ("carried", "fit")
 
 
 def table(runs: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""How rows that are new in a network start: fitted to what was in their place."""
+"""How rows that are new in a network start: fitted to what was in their place, or past it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 import torch
 import yaml as pyyaml
 from support import trained as t
-from support.shapes import surgeon
+from support.shapes import QUICK, surgeon, write_data
 
 import lska_surgeon as ls
 from lska_surgeon.core.surgery import RECORD
+from lska_surgeon.nn import Bypass
 
 SCALES = {"n": [0.33, 0.125, 1024]}
 
@@ -141,3 +142,114 @@ def test_what_can_not_be_asked_for(base: Path, data: Path, tmp_path: Path) -> No
         done = surgeon("graft", tmp_path / f"{at}.pt", *fit, "--images", data, "-o", tmp_path / "out.pt")
         assert done.exit_code == 2, done.output
         assert f"trained on images of {size!r}, which is no size of 1 to 4096: drop --start fit" in done.stderr
+
+
+def with_c2psa(folder: Path) -> Path:
+    """YOLOv8n with a C2PSA behind its backbone, which all read that read the SPPF."""
+    path = variant(folder)
+    yaml = pyyaml.safe_load(path.read_text())
+    yaml["backbone"].append([-1, 1, "C2PSA", [1024]])
+    for row in yaml["head"]:
+        moved = [source + (source >= 9) for source in ([row[0]] if isinstance(row[0], int) else row[0])]
+        row[0] = moved[0] if isinstance(row[0], int) else moved
+    path.write_text(pyyaml.safe_dump(yaml, sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+def test_an_added_block_starts_as_a_bypass_that_training_opens(base: Path, tmp_path: Path) -> None:
+    out, data = tmp_path / "out.pt", write_data(tmp_path)
+    done = surgeon("graft", base, "--into", with_c2psa(tmp_path), "--start", "past", "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "\n  certificate: max |Δ| 0.0 of all outputs in float32 (eval 64x96, " in done.stdout
+    assert (
+        "\n  past row 10 (C2PSA): row 11 (Bypass) gives what layer 9 gave, and lets it in as its gate opens\n"
+        in done.stdout
+    )
+    stored = t.load(out)
+    assert stored[RECORD]["start"] == {
+        "by": "past",
+        "rows": [{"row": 11, "new": 10, "old": 9, "layer": 9, "exact": True}],
+    }
+    rows = [*stored["model"].yaml["backbone"], *stored["model"].yaml["head"]]
+    assert [row[:3] for row in rows[10:14]] == [
+        [-1, 1, "C2PSA"],
+        [[9, -1], 1, "Bypass"],
+        [-1, 1, "nn.Upsample"],
+        [[-1, 6], 1, "Concat"],
+    ]
+    assert "past new row 10 (by row 11, from row 9), until gates open\n" in surgeon("inspect", out).stdout
+    for mode in ("eval", "train"):
+        pairs = zip(t.outputs(t.load(base)["model"], mode), t.outputs(stored["model"], mode))
+        assert all(torch.equal(one, other) for one, other in pairs)
+    back = surgeon("ungraft", out, "-o", tmp_path / "back.pt")
+    assert back.exit_code == 0, back.output
+    assert all(
+        map(
+            torch.equal,
+            t.load(tmp_path / "back.pt")["model"].state_dict().values(),
+            t.load(base)["model"].state_dict().values(),
+        )
+    )
+
+    words = [*QUICK, f"project={tmp_path}", "name=run", "warmup_epochs=0", "val=False"]
+    trained = surgeon("train", out, f"data={data}", *words, "epochs=2", "save_period=1")
+    assert trained.exit_code == 0, (trained.output, trained.exception)
+    last = tmp_path / "run" / "weights" / "last.pt"
+    after = t.load(last)["model"]
+    assert type(after.model[11]) is Bypass
+    assert float(after.model[11].gate.abs().max()) > 0
+    assert not torch.equal(after.model[10].cv1.conv.weight, stored["model"].model[10].cv1.conv.weight)
+    expected, image = t.loaded(last), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        right = expected.model.float().eval()(image)[0]
+        found = torch.jit.load(t.loaded(last).export(format="torchscript", imgsz=64))(image)
+    assert torch.allclose(found[0] if isinstance(found, (tuple, list)) else found, right, atol=1e-2)
+    middle = tmp_path / "run" / "weights" / "epoch0.pt"
+    resumed = surgeon("train", middle, "resume=True", f"data={data}")
+    assert resumed.exit_code == 0, (resumed.output, resumed.exception)
+    assert type(t.load(last)["model"].model[11]) is Bypass
+
+
+def test_an_added_level_leaves_the_others_as_they_were(base: Path, tmp_path: Path) -> None:
+    done = ls.graft(base, into=variant(tmp_path, "yolov8n-p2"), start="past")
+    assert done.record["start"]["rows"] == [{"row": 22, "new": 21, "old": 15, "layer": 15, "exact": True}]
+    proof = done.certificate.proof
+    assert proof is not None
+    assert done.certificate.strides == (8, 16, 32)
+    assert done.certificate.max_delta == 0.0
+    assert [row.row for row in proof.rows if row.state == "exact"] == [*range(16), *range(23, 29)]
+    assert [row.state for row in proof.rows[16:23]] == ["new"] * 7
+    carried = ls.graft(base, into=tmp_path / "yolov8n-mine.yaml", init="default")
+    assert carried.certificate.proof is not None
+    assert carried.certificate.proof.shares["exact"] < proof.shares["exact"] / 1.5
+    assert set(done.sources.values()) == set(carried.sources.values())
+
+
+def test_where_there_is_nothing_to_lead_past(base: Path, tmp_path: Path) -> None:
+    replaced = variant(tmp_path, r6=["C3", [512]])
+    for words, problem in (
+        (["--at", "neck"], "--start past is for --into YAML: operators at positions start as the exact identity"),
+        (["--into", replaced, "--steps", "9"], "--steps is for --start fit: add that, or drop it"),
+        (
+            ["--into", replaced],
+            f"--start past: no new row of {replaced.name} stands in the place of a map of its width and stride that is "
+            "still there before it; use --start fit",
+        ),
+    ):
+        done = surgeon("graft", base, *words, "--start", "past", "-o", tmp_path / "out.pt")
+        assert done.exit_code == 2, done.output
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+        assert line.startswith(f"Error: {problem}")
+        assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_bypass_joins_two_maps_of_one_width(tmp_path: Path) -> None:
+    path = with_c2psa(tmp_path)
+    yaml = pyyaml.safe_load(path.read_text())
+    for sources, problem in (([8, 6], "joins two maps of one width"), (-1, "joins sources")):
+        rows = [*yaml["backbone"], [sources, 1, "Bypass", []]]
+        path.write_text(pyyaml.safe_dump({**yaml, "backbone": rows}, sort_keys=False))
+        done = surgeon("flops", path)
+        assert done.exit_code == 2, done.output
+        assert problem in done.stderr
