@@ -102,6 +102,9 @@ def bring(folder: Path, name: str) -> None:
         rows = "  - [5, 1, Conv, [16, 3, 2]]\n  - [[8, 5, 9], 1, Detect"
         network = shapes.NETWORK.replace("  - [[8, 5], 1, Detect", rows)
         target.write_text(network, encoding="utf-8")
+    elif name == "my-block.yaml":  # one block more
+        rows = "  - [-1, 1, C2f, [16]]\n  - [[9, 5], 1, Detect"
+        target.write_text(shapes.NETWORK.replace("  - [[8, 5], 1, Detect", rows), encoding="utf-8")
     elif name == "my_blocks.py":
         shutil.copytree(OWN_BLOCKS / "nets", folder / "nets")
         shutil.copy(OWN_BLOCKS / name, target)

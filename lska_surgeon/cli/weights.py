@@ -30,7 +30,7 @@ def graft(how: Presentation, **asked: Any) -> None:
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
       lska-surgeon graft best.pt --into my-p2.yaml --init default
       lska-surgeon graft best.pt --into my-neck.yaml --start fit --images my-data.yaml
-      lska-surgeon graft best.pt --into my-p2.yaml --start past
+      lska-surgeon graft best.pt --into my-block.yaml --start past
     """
     where = {name: asked[name] for name in ("checkpoint", "at", "into", "k", "op", "dilation", "output")}
     how.check(api.graft_target(**where))
