@@ -190,9 +190,9 @@ FLAGS = frozenset(
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
-    "add against args at base batch blocks budget by device devices dilation drop effect epoch folder ignore image "
-    "images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm stage "
-    "start steps warm".split()
+    "add against args at base batch blocks budget by data device devices dilation drop effect epoch folder ignore "
+    "image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm "
+    "stage start steps warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
 _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
