@@ -129,7 +129,7 @@ class Said(str):
     values: Mapping[str, Any]
 
     def __new__(cls, form: str, **values: Any) -> Said:
-        said = super().__new__(cls, form.format_map(values))
+        said = super().__new__(cls, form.format_map(values) if values else form)  # or somebody's own text
         said.form, said.values = form, values
         return said
 
@@ -190,9 +190,9 @@ FLAGS = frozenset(
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
-    "add against args at base batch blocks budget by data device devices dilation drop effect epoch folder ignore "
+    "add against args at base batch blocks budget by conf data device devices dilation drop effect epoch folder ignore "
     "image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm "
-    "stage start steps warm".split()
+    "stage start steps tolerance warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
 _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
