@@ -190,8 +190,8 @@ FLAGS = frozenset(
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
-    "add against args at base batch blocks budget by conf data device devices dilation drop effect epoch folder ignore "
-    "image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm "
+    "add against args at base batch blocks budget by conf data device devices dilation drop effect epoch folder format "
+    "ignore image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm "
     "stage start steps tolerance warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
