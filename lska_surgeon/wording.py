@@ -186,13 +186,14 @@ def decimals(values: Iterable[float | None], significant: int, least: int = 0) -
 
 #: Options that are switched on, and the parameters of verbs that have the same names.
 FLAGS = frozenset(
-    "build check costs download force fuse gated gates half lossy nms prune renew resolve retry trust unchecked".split()
+    "build check costs download force fuse gated gates half int8 lossy nms prune renew resolve retry trust "
+    "unchecked".split()
 )
 #: Options that take a value; `o` is `output`.
 VALUED = frozenset(
     "add against args at base batch blocks budget by conf data device devices dilation drop effect epoch folder format "
-    "ignore image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select slurm "
-    "stage start steps tolerance warm".split()
+    "ignore image images imgsz init into k layer level metric most op output ray recipe repeats runtime scale select "
+    "slurm stage start steps tolerance warm".split()
 )
 #: A command in a message is typed as it stands, wherever that is read.
 _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
@@ -200,7 +201,7 @@ _TYPED = r"\b(?:lska-surgeon|pip|python -m|ray start|graft|insert) [^;:,()]*"
 _PROSE = "a and both for if in is keeps needs or out says shows takes that the there to with".split()
 _VALUE = rf"'[^']*'|(?!(?:{'|'.join(_PROSE)})(?:[\s;:,()]|$))[\w.*/][^\s;,()]*(?:,\w[^\s;,()]*)*"
 _OPTION = (
-    rf"(?P<command>{_TYPED})|(?<![\w-])(?:--(?P<name>[a-z]+)\b(?!-)|-o\b)"
+    rf"(?P<command>{_TYPED})|(?<![\w-])(?:--(?P<name>[a-z]+8?)\b(?!-)|-o\b)"
     rf"(?:[ =](?P<value>{_VALUE})(?<![:.]))?"
 )
 
