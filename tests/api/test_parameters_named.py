@@ -107,7 +107,8 @@ def test_the_options_that_are_spelled_are_parameters_of_verbs() -> None:
 def test_no_message_of_the_library_names_an_option_that_python_does_not_spell() -> None:
     """But for options of commands, and of programs that are not ours."""
     foreign = set(
-        "ar array index parent device job output chdir requeue json dry help colour ultralytics x notes no".split()
+        "ar array index parent dependency device job output chdir requeue json dry help colour ultralytics x notes "
+        "no".split()
     )
     for path in Path(ls.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
