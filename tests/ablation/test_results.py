@@ -368,7 +368,7 @@ def test_a_terminal_of_80_columns_has_room_for_what_is_shown(tmp_path: Path, mon
     terminal = io.StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stdout", terminal)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((80, 24)))
     drawn = re.sub(r"\x1b\[[0-9;]*m", "", render(found.report(), "table"))
     assert "Left out" not in drawn
     assert max(map(len, drawn.splitlines())) <= 80
