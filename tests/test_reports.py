@@ -30,7 +30,7 @@ class Terminal:
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((window, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((window, 24)))
 
 
 def drawn(header: tuple[str, ...], rows: list[tuple[str, ...]], right: range) -> str:
