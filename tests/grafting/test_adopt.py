@@ -216,7 +216,9 @@ def test_every_case_is_adopted_and_computes_the_same(
     again = read_checkpoint(written)
     model = again.float_model()
     with torch.no_grad():
-        assert torch.equal(model(torch.load(tmp_path / "input.pt"))[0], torch.load(tmp_path / "outputs.pt"))
+        found = model(torch.load(tmp_path / "input.pt"))[0]
+    # Padding by hand, as ours do on a CPU, gives the same but for rounding.
+    assert torch.allclose(found, torch.load(tmp_path / "outputs.pt"), rtol=1e-5, atol=1e-4)
     rows = [row[2] for row in [*model.yaml["backbone"], *model.yaml["head"]]]
     assert [rows[2], rows[4], rows[5], rows[8]] == ["C2f_LSKA", "LSKA", "SPPF_LSKA", "C2f_LSKA_Attention"]
 
@@ -285,13 +287,14 @@ def test_the_command_compares_with_the_originals_outputs(pasted: Path, monkeypat
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert "ultralytics.nn.LSKA.C2f_LSKA -> C2fLSKA, lska k7 (layer 2); assumed: x + operator" in result.stdout
-    assert result.stdout.endswith("max |Δ| to the original's outputs: 0\n")
+    same = r"max \|Δ\| to the original's outputs: (0|[1-9][\d.]*e-0[5-9])\n$"
+    assert re.search(same, result.stdout)
     cv2.imwrite("image.png", np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8))
     model = lska_surgeon.adopt("tutorial.pt").checkpoint().float_model()
     with torch.no_grad():
         torch.save(model(image_from(Path("image.png"), model))[0], "of-image.pt")
     words = ["adopt", "tutorial.pt", "--image", "image.png", "--against", "of-image.pt", "--force"]
-    assert CliRunner().invoke(main, words).stdout.endswith("max |Δ| to the original's outputs: 0\n")
+    assert re.search(same, CliRunner().invoke(main, words).stdout)
     torch.save(torch.load("outputs.pt") + 1, "other.pt")
     result = CliRunner().invoke(
         main, ["adopt", "tutorial.pt", "--image", "input.pt", "--against", "other.pt", "-o", "b.pt"]

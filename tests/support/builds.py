@@ -173,7 +173,8 @@ def full_variant(model: str, scaling: Scaling, folder: Path) -> Parsed:
     plan = full_plan(model, scaling)
     assert plan.output is not None
     layers = parse_text(plan.text, folder, plan.output.name)
-    return Parsed(tensor_shapes(layers), parameters(layers), plan.params_added)
+    training = sum(site.operators.merged(1, 1)[0] for site in plan.sites if site.operators)  # until `fuse()` merges it
+    return Parsed(tensor_shapes(layers), parameters(layers), plan.params_added and plan.params_added + training)
 
 
 # Building: the whole model, run once.
