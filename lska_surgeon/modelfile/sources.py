@@ -85,8 +85,8 @@ def stock_models() -> Mapping[str, Path]:
 
     Where it is not installed, of those that lska-surgeon-light, and a checkout, have with them; else none.
     """
-    root, ours = root_of(NAME), Path(__file__).resolve().parents[1]
-    shipped = ours / "stock" if (ours / "stock").is_dir() else ours.parent / "light" / "stock"
+    root, ours = root_of(NAME), Path(__file__).parents[1]
+    shipped = ours / "stock" if (ours / "stock").is_dir() else ours.resolve().parent / "light" / "stock"
     return _models_in(root / "cfg" / "models" if root else shipped)
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+import lska_surgeon
+
 #: What lska-surgeon-light installs, with what rich needs.
 PACKAGES = ("click", "filelock", "msgspec", "rich", "ruamel", "markdown_it", "mdurl", "pygments", "lska_surgeon")
 
@@ -26,6 +28,11 @@ def light_environment(folder: Path) -> dict[str, str]:
         assert spec is not None
         (source,) = spec.submodule_search_locations or ()
         (site / name).symlink_to(Path(source).resolve(), target_is_directory=True)
+    (site / "lska_surgeon").unlink()  # its own folder, for the wheel has the stock models in it
+    (site / "lska_surgeon").mkdir()
+    for part in Path(lska_surgeon.__file__).parent.iterdir():
+        (site / "lska_surgeon" / part.name).symlink_to(part.resolve())
+    (site / "lska_surgeon" / "stock").symlink_to(Path(__file__).parents[2] / "light" / "stock")
     command = folder / "bin" / "lska-surgeon"
     command.write_text(
         f"#!{folder / 'bin' / 'python'}\nfrom lska_surgeon.cli.main import main\nmain()\n", encoding="utf-8"
