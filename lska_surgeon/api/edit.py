@@ -367,7 +367,7 @@ def _rules(select: list[str], ignore: list[str]) -> list[str]:
     """The codes of the rules that are left.
 
     Raises:
-        ArgumentError: one that is named is none.
+        ArgumentError: one that is named is none, or none is left.
     """
     from ..checks.check import CODES
 
@@ -377,7 +377,10 @@ def _rules(select: list[str], ignore: list[str]) -> list[str]:
                 raise ArgumentError(
                     f"{option}: no rule {code!r}{did_you_mean(code, CODES)}: there are {', '.join(CODES)}"
                 )
-    return [code for code in select or CODES if code not in ignore]
+    left = [code for code in select or CODES if code not in ignore]
+    if not left:
+        raise ArgumentError("--select and --ignore leave no rule to apply: drop one of them")
+    return left
 
 
 def _checked(name: str, build: bool, trust: bool, table: BlockTable, rules: list[str]) -> CheckedFile:

@@ -15,7 +15,7 @@ from ..core.blocks import BlockTable
 from ..declarations.find import building_with, find_blocks
 from ..errors import ArgumentError, SurgeonError, UnsafeCheckpointError, UnsafeModelError, missing_package
 from ..modelfile.sources import find_source
-from ..wording import clean, did_you_mean, message
+from ..wording import clean, did_you_mean, message, shown
 
 PathLike = Union[str, "os.PathLike[str]"]
 #: A declaration of custom modules; inside of a verb, the table of blocks that was made of it.
@@ -145,8 +145,18 @@ def checkpoint_from(source: Trained, trust: bool) -> Checkpoint:
 
 
 def split(words: str | Iterable[str]) -> list[str]:
-    """Words with commas between them, in one text or in several, as a list: `p3,p4`."""
-    return [word.strip() for text in listed(words) for word in text.split(",") if word.strip()]
+    """Words with commas between them, in one text or in several, as a list: `p3,p4`.
+
+    Raises:
+        ArgumentError: a text has commas alone.
+    """
+    found: list[str] = []
+    for text in listed(words):
+        named = [word.strip() for word in text.split(",") if word.strip()]
+        if text.strip() and not named:
+            raise ArgumentError(f"{shown(text)} names nothing: give a word, or several with commas between them")
+        found += named
+    return found
 
 
 def log_warning(text: str) -> None:

@@ -172,9 +172,10 @@ def resolve_kernel(op: str, k: int, dilation: int | None = None) -> Kernel:
         raise KernelError(f"no operator {op!r}: --op takes {', '.join(OP_BLOCKS)}")
     sizes = ", ".join(map(str, PAPER_DILATIONS))
     if not isinstance(k, int) or isinstance(k, bool) or k < 3 or k % 2 == 0:
-        raise KernelError(
-            f"kernel size {k} is not an odd number >= 3: use one of {sizes}, or an odd k with its dilation"
-        )
+        how = f"use one of {sizes}, or an odd k with its dilation"
+        if op in UNDILATED_OPS:
+            how = f"use an odd k >= {5 if op == 'dilated-reparam' else 3}, such as 23"
+        raise KernelError(f"kernel size {k} is not an odd number >= 3: {how}")
     if k > LARGEST_KERNEL:
         raise KernelError(
             f"kernel size {k} is larger than any feature map: use one of {sizes}, or at most {LARGEST_KERNEL}"

@@ -415,7 +415,12 @@ def test_rules_are_selected_and_left_out() -> None:
     assert found("both.yaml") == {"module", "comment"}
     assert found("both.yaml", "--select", "comment,source") == {"comment"}
     assert found("both.yaml", "--ignore", "comment") == {"module"}
-    assert found("both.yaml", "--select", "comment", "--ignore", "comment") == set()
+    refused = run("both.yaml", "--select", "comment", "--ignore", "comment")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: --select and --ignore leave no rule to apply: drop one of them (see ")
+    refused = run("both.yaml", "--select", ",")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: ',' names nothing: give a word, or several with commas between them")
     refused = run("both.yaml", "--ignore", "modul")
     assert refused.exit_code == 2
     assert refused.stderr.startswith(

@@ -117,7 +117,8 @@ NOT_ODD = f"not an odd number >= 3: {SIX}, or an odd k with its dilation"
         ("lska", 9, None, f"no kernel size 9 for lska in the paper: {SIX}, or give its dilation too (--dilation D; "
          "in a row of LSKA [c2, k, d])"),
         ("lska", 8, None, f"kernel size 8 is {NOT_ODD}"),
-        ("lska-trivial", 1, None, f"kernel size 1 is {NOT_ODD}"),
+        ("lska-trivial", 1, None, "kernel size 1 is not an odd number >= 3: use an odd k >= 3, such as 23"),
+        ("dilated-reparam", 4, None, "kernel size 4 is not an odd number >= 3: use an odd k >= 5, such as 23"),
         ("lka", -7, 2, f"kernel size -7 is {NOT_ODD}"),
         ("lka", 9, 4, "dilation 4 does not fit kernel size 9: allowed is 2 to 3"),
         ("lka", 9, 1, "dilation 1 does not fit kernel size 9: allowed is 2 to 3"),
