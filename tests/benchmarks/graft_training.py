@@ -25,7 +25,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -80,14 +80,17 @@ def draw(rng: np.random.Generator, rough: bool) -> tuple[np.ndarray, list[str]]:
     return pixels.clip(0, 255).astype(np.uint8), lines
 
 
-def make_data(folder: Path, seed: int, train: int, val: int, rough: bool) -> Path:
-    """A dataset on disk; returns its YAML."""
+Drawing = Callable[[np.random.Generator, bool], tuple[np.ndarray, list[str]]]
+
+
+def make_data(folder: Path, seed: int, train: int, val: int, rough: bool, drawn: Drawing = draw) -> Path:
+    """A dataset on disk, of images that are drawn so; returns its YAML."""
     rng = np.random.default_rng(seed)
     for split, count in (("train", train), ("val", val)):
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            pixels, lines = draw(rng, rough)
+            pixels, lines = drawn(rng, rough)
             cv2.imwrite(str(folder / "images" / split / f"{number}.png"), pixels)
             (folder / "labels" / split / f"{number}.txt").write_text("\n".join(lines))
     text = f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames: {list(SHAPES)}\n"

@@ -1,11 +1,12 @@
 """Whole-process times of the commands beside their rivals, in one run, of one or of several installations.
 
-    python tests/benchmarks/speed.py [--rounds 9] [--only flops] [NAME=]ENVIRONMENT ...
+    python tests/benchmarks/speed.py [--rounds 9] [--only flops] [--model yolov13n] [--warm] [NAME=]ENVIRONMENT ...
 
 ENVIRONMENT is a virtual environment that has lska-surgeon, the running one by default; with several, such as
 `before=../old/.venv after=.venv`, each is measured beside rivals of its own. All take turns, so that a slow spell of
 the machine hits all; what counts is the median of the ratios, round by round, of the time on the clock and of the
-processor's. The first round, which warms caches, does not count.
+processor's. The first round, which warms caches, does not count. With `--warm` what was read of a fork before counts as
+read; `--model` takes another network than yolov8s for the commands that need no torch.
 """
 
 from __future__ import annotations
@@ -103,18 +104,24 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("environments", nargs="*", default=[f"here={Path(sys.executable).parents[1]}"])
     options.add_argument("--rounds", type=int, default=9)
-    options.add_argument("--only", default="", help="commands whose names begin so")
+    options.add_argument("--only", default="", help="commands whose names begin so, with commas between them")
+    options.add_argument("--model", default="yolov8s", help="the network of the commands that need no torch")
+    options.add_argument("--warm", action="store_true", help="let each environment keep its cache")
     asked = options.parse_args()
     environments = {}
     for text in asked.environments:
         name, _, path = text.rpartition("=")
         environments[name or Path(path).name] = Path(path).absolute()
-    commands = [command for command in COMMANDS if command.name.startswith(asked.only)]
+    light = [command._replace(warm=asked.warm) for command in COMMANDS if command.rival is IMPORTS]
+    light = [one._replace(words=tuple(word.replace("yolov8s", asked.model) for word in one.words)) for one in light]
+    rest = [command for command in COMMANDS if command.rival is not IMPORTS]
+    commands = [command for command in (*light, *rest) if command.name.startswith(tuple(asked.only.split(",")))]
     ratios: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder, first = Path(name), next(iter(environments.values()))
-        took([str(first / "bin/python"), "-c", MAKE], folder, folder)
-        took([str(first / "bin/lska-surgeon"), *COMMANDS[0].words], folder, folder)
+        if any(command.rival is not IMPORTS for command in commands):
+            took([str(first / "bin/python"), "-c", MAKE], folder, folder)
+        took([str(first / "bin/lska-surgeon"), *light[0].words], folder, folder)
         for number in range(asked.rounds + 1):
             for environment, what, clock, processor in turn(environments, commands, folder):
                 if number:

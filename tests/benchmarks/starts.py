@@ -33,7 +33,7 @@ import cv2
 import numpy as np
 import torch
 import ultralytics
-from graft_training import COMMON, SHAPES, SIZE, skip_last_validation
+from graft_training import COMMON, SIZE, make_data, skip_last_validation
 from ultralytics import YOLO
 from ultralytics.nn.tasks import yaml_model_load
 from yaml import safe_dump
@@ -100,21 +100,6 @@ def draw(rng: np.random.Generator, rough: bool) -> tuple[np.ndarray, list[str]]:
     if rough:
         pixels = cv2.GaussianBlur(pixels, (3, 3), 0).astype(float) + rng.normal(0, 12, pixels.shape)
     return pixels.clip(0, 255).astype(np.uint8), lines
-
-
-def make_data(folder: Path, seed: int, train: int, val: int, rough: bool) -> Path:
-    """A dataset on disk; returns its YAML."""
-    rng = np.random.default_rng(seed)
-    for split, count in (("train", train), ("val", val)):
-        for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            pixels, lines = draw(rng, rough)
-            cv2.imwrite(str(folder / "images" / split / f"{number}.png"), pixels)
-            (folder / "labels" / split / f"{number}.txt").write_text("\n".join(lines))
-    text = f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames: {list(SHAPES)}\n"
-    (folder / "data.yaml").write_text(text)
-    return folder / "data.yaml"
 
 
 def trained(task: str, data: Path) -> Path:
@@ -189,8 +174,8 @@ def main(folder: Path, tasks: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    clean = make_data(Path("clean"), seed=1, train=384, val=64, rough=False)
-    rough = make_data(Path("rough"), seed=2, train=96, val=64, rough=True)
+    clean = make_data(Path("clean"), seed=1, train=384, val=64, rough=False, drawn=draw)
+    rough = make_data(Path("rough"), seed=2, train=96, val=64, rough=True, drawn=draw)
     store = Path("runs.jsonl")
     runs = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
     done = {(run["task"], run["edit"], run["start"], run["seed"]) for run in runs}
