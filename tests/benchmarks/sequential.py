@@ -1,6 +1,6 @@
 """What a sequential ablation promises and costs, on tables that are drawn: by the product's own functions.
 
-Run by hand; on one core it takes about half an hour; it prints Markdown:
+Run by hand; on one core it takes one to two hours; it prints Markdown:
 
     python tests/benchmarks/sequential.py [TABLES]
 
@@ -23,8 +23,7 @@ from lska_surgeon.ablation.statistics import ALPHA
 
 KINDS = ("normal", "skewed", "t3", "5% failed", "unequal spread", "skewed, unequal")
 FAILS, WIDER = 0.05, 1.7
-#: Variants -> units at most, and which part of the tables is drawn: what has more variants takes longer.
-SIZES = {1: (16, 1.0), 3: (16, 1.0), 6: (16, 0.2), 12: (24, 0.1), 24: (24, 0.05)}
+SIZES = {1: 16, 3: 16, 6: 16, 12: 24, 24: 24}  # variants -> units at most
 FIXED = 12  # seeds of the fixed design whose level stands beside
 
 
@@ -61,35 +60,35 @@ def main(number: int) -> None:
     """The table."""
     print("| variants, most | spread | tables | false gain | fixed, 12 seeds | A/A trainings | power | trainings |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    for variants, (most, part) in SIZES.items():
-        design, drawn = Design(variants, most), int(number * part)
+    for variants, most in SIZES.items():
+        design = Design(variants, most)
         none, some = np.zeros(variants), np.arange(variants) < max(1, variants // 4)
-        whole, few = most * (variants + 1), max(50, drawn // 10)
+        whole = most * (variants + 1)
         for kind in KINDS:
-            same = courses(design, kind, drawn, none, 0)
+            same = courses(design, kind, number, none, 0)
             level = np.mean([bool(course.shown) for course in same])
-            fixed = list(tables(kind, FIXED, variants, drawn, none, 1))
+            fixed = list(tables(kind, FIXED, variants, number, none, 1))
             wrong = np.mean([_gains(table).any() for table in fixed])
-            good = courses(design, kind, few, some * 1.0, 2)
+            good = courses(design, kind, number, some * 1.0, 2)
             power = np.mean([sum(some[one] for one in course.shown) / some.sum() for course in good])
-            cells = [f"{variants}, {most}", kind, f"{drawn:,}", percent(level, drawn), percent(wrong, drawn)]
+            cells = [f"{variants}, {most}", kind, f"{number:,}", percent(level, number), percent(wrong, number)]
             cells += [f"{np.mean([course.trainings for course in one]):.0f} of {whole}" for one in (same, good)]
             cells.insert(6, f"{power:.2f}")
             print(f"| {' | '.join(cells)} |", flush=True)
             if kind == KINDS[0]:
-                _beside(design, some, float(power), float(np.mean([course.trainings for course in good])))
+                _beside(design, number, some, float(power), float(np.mean([course.trainings for course in good])))
 
 
 def _gains(table: Numbers, level: float = ALPHA) -> Numbers:
     return (np.array(corrected(table)) <= level) & (table.mean(0) > 0)
 
 
-def _beside(design: Design, some: Numbers, power: float, took: float) -> None:
+def _beside(design: Design, number: int, some: Numbers, power: float, took: float) -> None:
     """Tell the fixed design that has the same power, on tables of that kind and up to as many seeds.
 
     It shows losses as well, so its gains alone have half of its level: here it has twice the level, and so the same.
     """
-    drawn = list(tables(KINDS[0], design.most, design.variants, 200, some * 1.0, 2))
+    drawn = list(tables(KINDS[0], design.most, design.variants, min(number, 1_000), some * 1.0, 2))
     for seeds in range(6, design.most + 1):
         found = np.mean([_gains(table[:seeds], 2 * ALPHA)[some].mean() for table in drawn])
         if found >= power or seeds == design.most:
