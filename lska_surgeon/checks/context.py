@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer, Scaling, consumers_of, outputs_of, role_of, scaling_of
-from ..core.packed import as_backbone, unsaid_backbone
+from ..core.parts import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError

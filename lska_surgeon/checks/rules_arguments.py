@@ -10,9 +10,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.alignment import is_width
-from ..core.attention import read_attention
 from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
 from ..core.graph import IMAGE, Layer, yolov5_problem
+from ..core.operators import read_attention
 from ..errors import KernelError
 from ..installed.names import constructor, is_installed, of_installed, torch_stamp
 from ..modelfile.document import BAD_ROW, format_value

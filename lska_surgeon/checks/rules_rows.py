@@ -7,10 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from ..core.attention import is_like_attention, read_attention
 from ..core.blocks import STOCK, BlockTable, scale_numbers
 from ..core.graph import NO_HEAD, Layer, scaling_of, yolov5_problem
-from ..core.operators import read_row_of_users
+from ..core.operators import is_like_attention, read_attention, read_row_of_users
 from ..core.shapes import custom_row_problem, settings_problems, size_problem, width_problem
 from ..errors import GraphError, KernelError, UnknownOperatorError
 from ..installed.names import constructor, parsed_names, torch_activations, torch_layers

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.graph import IMAGE, MAY_BE_ATTENTION, consumers_of
-from ..core.packed import packed_problem
+from ..core.parts import packed_problem
 from ..core.shapes import stride_ratio
 from ..wording import counted, numbers
 from .alignment import input_shapes

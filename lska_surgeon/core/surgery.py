@@ -21,10 +21,17 @@ from typing import Any, NamedTuple, Union
 
 from ..errors import GraphError, PositionError
 from ..wording import clean
-from .attention import host_spec, is_like_attention
 from .blocks import PRIVATE, STOCK, BlockTable
 from .graph import IMAGE, From, Graph, Layer, Scaling
-from .operators import DEFAULT_KERNEL, OP_BLOCKS, AnyOperator, OtherOperator, resolve_operator
+from .operators import (
+    DEFAULT_KERNEL,
+    OP_BLOCKS,
+    AnyOperator,
+    OtherOperator,
+    host_spec,
+    is_like_attention,
+    resolve_operator,
+)
 from .parts import Site
 from .positions import parse_at, resolve_at
 from .shapes import MOST_CHANNELS, Shape

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from ..core.attention import Operators, operators_in, read_any_attention
 from ..core.blocks import BlockTable
 from ..core.graph import Graph, Layer
-from ..core.operators import OP_BLOCKS
+from ..core.operators import OP_BLOCKS, Operators, operators_in, read_any_attention
 from ..core.shapes import Shape, shapes_of
 from ..core.surgery import Placement, edits_for, insert, remove
 from ..errors import KernelError, PositionError

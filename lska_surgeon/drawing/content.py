@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from ..core.attention import Operators, operators_in, read_attention
 from ..core.graph import IMAGE, Graph, Layer, role_of
+from ..core.operators import Operators, operators_in, read_attention
 from ..core.positions import named_sites
 from ..core.shapes import Shape
 from ..modelfile.document import format_value

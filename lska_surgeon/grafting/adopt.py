@@ -32,10 +32,9 @@ from ultralytics.nn.modules.conv import Conv
 from ..checkpoints.allowlist import StandIn, StandInMethod
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
-from ..core.attention import holds_attention_blocks, host_spec, read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
-from ..core.operators import PAPER_DILATIONS, Kernel, resolve_kernel
+from ..core.operators import PAPER_DILATIONS, Kernel, holds_attention_blocks, host_spec, read_attention, resolve_kernel
 from ..errors import CheckpointError, DeclarationError, KernelError, SurgeonError
 from ..nn import (
     BLOCK_CLASSES,

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
-from ..core.attention import read_any_attention
 from ..core.blocks import BYPASS, STOCK, BlockTable
 from ..core.graph import Layer
-from ..core.operators import OtherOperator
+from ..core.operators import OtherOperator, read_any_attention
 from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
 from ..nn.first_run import evaluated

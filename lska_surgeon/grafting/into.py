@@ -30,9 +30,9 @@ from torch import Tensor, nn
 
 from ..checkpoints.contents import Checkpoint
 from ..core.alignment import is_width
-from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import IMAGE, Graph, Layer, graph_of, scaling_of, yaml_of
+from ..core.operators import read_attention
 from ..core.parts import Site
 from ..core.shapes import channels_in, shapes_of
 from ..core.surgery import Edit, Rewrite, remove

@@ -11,10 +11,9 @@ from torch import nn
 
 from .. import __version__
 from ..checkpoints.contents import Checkpoint
-from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer, scaling_of, yaml_of
-from ..core.operators import OP_BLOCKS
+from ..core.operators import OP_BLOCKS, read_attention
 from ..core.shapes import shapes_of
 from ..core.surgery import RECORD, Placement, Rewrite, edits_for, insert
 from ..errors import CheckpointError, KernelError

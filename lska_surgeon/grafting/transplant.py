@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.attention import read_attention
 from ..core.graph import IMAGE, Graph, Layer, scaling_of, yaml_of
+from ..core.operators import read_attention
 from ..core.shapes import channels_in
 from ..core.surgery import Rewrite
 from ..errors import BuildError

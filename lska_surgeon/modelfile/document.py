@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import SECTIONS, Graph, Layer, as_from, counted_layers
-from ..core.packed import packed_problem, unsaid_backbone
+from ..core.parts import packed_problem, unsaid_backbone
 from ..errors import DocumentError, EndlessError, GraphError, NotAModelError
 from ..files import no_file
 from .text import (

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..core.attention import Operators, operators_in
 from ..core.graph import Layer, Scaling
-from ..core.operators import AnyOperator
+from ..core.operators import AnyOperator, Operators, operators_in
 from ..core.parts import Parts, Site
 from ..core.shapes import Shape, shapes_of
 from ..core.surgery import (

@@ -8,10 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.attention import read_attention
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Graph, Layer
-from ..core.operators import OtherOperator, read_row_of_users
+from ..core.operators import OtherOperator, read_attention, read_row_of_users
 from ..core.surgery import Rewrite, remove
 from ..errors import DocumentError, GraphError, KernelError, SurgeonError
 from ..files import as_path, planned_target, target_path, write_text

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import block
 
-from ..core.attention import read_attention
 from ..core.blocks import STOCK
 from ..core.graph import Layer
-from ..core.operators import AnyOperator, Kernel, OtherOperator, resolve_kernel
+from ..core.operators import AnyOperator, Kernel, OtherOperator, read_attention, resolve_kernel
 from ..errors import BuildError, KernelError
 from .bypass import Bypass
 from .features import TimmFeatures

@@ -31,10 +31,9 @@ import torch
 from torch import nn
 from ultralytics.nn import modules
 
-from ..core.attention import Attention, host_spec, read_attention
 from ..core.blocks import ADD, BYPASS, STOCK, BlockTable, CustomModule, Declarations
 from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
-from ..core.operators import AnyOperator
+from ..core.operators import AnyOperator, Attention, host_spec, read_attention
 from ..core.parsed import parsed_row
 from ..core.shapes import shapes_of
 from ..core.surgery import RECORD

@@ -11,8 +11,8 @@ import pytest
 
 import lska_surgeon as ls
 from lska_surgeon.checks.check import check_file
-from lska_surgeon.core.attention import operators_in
 from lska_surgeon.core.blocks import STOCK, Block, HostRule
+from lska_surgeon.core.operators import operators_in
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.declarations.find import find_blocks

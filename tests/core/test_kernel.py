@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lska_surgeon.core.attention import operators_in
 from lska_surgeon.core.graph import Graph, Layer, Scaling
-from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, UNDILATED_OPS, Kernel, resolve_kernel
+from lska_surgeon.core.operators import OP_BLOCKS, PAPER_DILATIONS, UNDILATED_OPS, Kernel, operators_in, resolve_kernel
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.errors import KernelError
 

@@ -9,7 +9,7 @@ import pytest
 from support import builds
 from support.insertions import plan_insert
 
-from lska_surgeon.core.attention import params_added
+from lska_surgeon.core.operators import params_added
 from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.surgery import Placement, Rewrite, edits_for, insert
 from lska_surgeon.cost.closed_form import closed_form_costs

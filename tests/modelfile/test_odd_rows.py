@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shapes import surgeon
 
-from lska_surgeon.core.attention import operators_in
 from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.core.graph import Graph, Layer, scaling_of
+from lska_surgeon.core.operators import operators_in
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import resolve_scale
 from lska_surgeon.errors import SurgeonError

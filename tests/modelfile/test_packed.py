@@ -10,7 +10,7 @@ from support.damages import damages
 
 import lska_surgeon as ls
 from lska_surgeon.cli.main import main
-from lska_surgeon.core.packed import unsaid_backbone
+from lska_surgeon.core.parts import unsaid_backbone
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.document import Document
 
