@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 from ..core.blocks import BlockTable
-from ..cost.limits import DEFAULT_SIZE, DESIGNS, LARGEST_THREADS, SIZES, batch_of, size_of
+from ..cost.limits import DEFAULT_SIZE, DESIGNS, LARGEST_THREADS, SIZES, batch_of, models_in, size_of
 from ..errors import ArgumentError, DocumentError, SurgeonError
 from ..modelfile.model import load
 from ..modelfile.sources import STDIN, find_source, is_checkpoint
 from ..wording import a_value
 from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, log_warning, look_at, split, table_of, verb
+
+#: Of an image to look through, pixels: the smallest leaves a pixel at stride 32, larger ones leave too much to keep.
+_SIDES = 32, 4096
 
 if TYPE_CHECKING:
     from torch import nn
@@ -212,7 +215,6 @@ def _look_to_count(model: Countable, scale: str | None, table: BlockTable) -> No
 def _counted_here(count: Callable[[str], Cost], scale: str | None, table: BlockTable) -> Costs:
     """What can be counted of a folder's models, and what to tell of the rest; nobody asked for each of them by name."""
     from ..cost.cost import Costs
-    from ..cost.folder import models_in
 
     here = models_in(Path(), table)
     costs, problems = [], dict(here.unread)
@@ -576,10 +578,14 @@ def erf(
         SurgeonError: no such checkpoint, level, layer or image, or a size that does not fit.
     """
     from ..grafting.images import images_in
-    from ..insight.images import check_asked
 
-    levels = split(level)
-    check_asked(levels=levels, layers=listed(layer), imgsz=imgsz, most=most, gates=gates)
+    levels, (least, largest) = split(level), _SIDES
+    if not least <= imgsz <= largest:
+        raise ArgumentError(f"imgsz {imgsz} is out of range: give a side of {least} to {largest} pixels")
+    if most < 1:
+        raise ArgumentError(f"most {most} is out of range: give 1 or more images")
+    if gates and (levels or listed(layer)):
+        raise ArgumentError("--gates shows every operator, wherever it is: leave --level and --layer out")
     paths = [Path(one) for one in listed(models)]
     for path in paths:
         look_at(path, "checkpoint")

@@ -19,17 +19,15 @@ import torch
 from torch import nn
 
 from ..core.operators import AnyOperator, OtherOperator
-from ..core.shapes import channels_in
 from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line, plural
 from ..yolo.build import build
 from ..yolo.environment import import_offline, importing, quiet
 from .cost import FROZEN, Cost, CostError, ModuleCost
-from .shapes_only import ShapesOnly, images
+from .limits import DEFAULT_SIZE, size_of
+from .shapes_only import ShapesOnly, images, input_channels, stride_of
 
-__all__ = ["Cost", "CostError", "ModuleCost", "count", "count_operator", "count_source", "load"]
-
-DEFAULT_IMGSZ = (640, 640)
+_DEFAULT_IMGSZ = size_of(DEFAULT_SIZE)
 #: Multiply-accumulates by module and op; how often each op that is not counted was seen.
 _Counts = tuple[Mapping[str, Mapping[str, float]], Mapping[str, int]]
 
@@ -46,7 +44,7 @@ def load() -> None:
 
 
 def count(
-    model: nn.Module, imgsz: tuple[int, int] = DEFAULT_IMGSZ, batch: int = 1, fuse: bool = True, *, name: str = "model"
+    model: nn.Module, imgsz: tuple[int, int] = _DEFAULT_IMGSZ, batch: int = 1, fuse: bool = True, *, name: str = "model"
 ) -> Cost:
     """Count one forward pass in eval mode; the model itself is left as it is.
 
@@ -66,12 +64,11 @@ def count(
 
 def count_source(
     source: str,
-    imgsz: tuple[int, int] = DEFAULT_IMGSZ,
+    imgsz: tuple[int, int] = _DEFAULT_IMGSZ,
     batch: int = 1,
     fuse: bool = True,
     *,
     scale: str | None = None,
-    name: str | None = None,
     trust: bool = False,
 ) -> Cost:
     """Build a model YAML with random weights, or read a checkpoint, and count it.
@@ -80,7 +77,6 @@ def count_source(
         source: path of a `.yaml` or `.pt` file, or a stock name with its scale ("yolov8s.yaml").
         imgsz, batch, fuse: as for `count`.
         scale: scale of a YAML; None takes the one of its name.
-        name: what the result and errors call it; None for `source`.
         trust: read a checkpoint that names what is not on the allow-list, or build a YAML that runs more than layers.
 
     Raises:
@@ -92,10 +88,10 @@ def count_source(
         with quiet():
             import_offline()
             model = read_checkpoint(source, trust=trust).float_model()
-            return _measure(model, imgsz, batch, fuse, name or source)
-    model, notes = _build(source, scale, name, trust)
+            return _measure(model, imgsz, batch, fuse, source)
+    model, notes = _build(source, scale, trust)
     with quiet():
-        return _measure(model, imgsz, batch, fuse, name or source, notes)
+        return _measure(model, imgsz, batch, fuse, source, notes)
 
 
 def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int]:
@@ -136,12 +132,12 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
     return params + gates, sum(round(macs) for macs in counted[""].values())
 
 
-def _build(source: str, scale: str | None, called: str | None, trust: bool) -> tuple[nn.Module, tuple[str, ...]]:
+def _build(source: str, scale: str | None, trust: bool) -> tuple[nn.Module, tuple[str, ...]]:
     file = find_source(source)
     # The name of the file itself is read by Ultralytics; a stock name such as yolov8s.yaml is no file of its own.
     named = None if file.path.name == file.name else file.scale
     with ShapesOnly():
-        model = build(os.fspath(file.path), scale=scale, named=named, called=called, trust=trust)
+        model = build(os.fspath(file.path), scale=scale, named=named, trust=trust)
     scales = list(model.yaml.get("scales") or ())
     if len(scales) > 1 and not model.yaml.get("scale"):
         return model, (f"its name says no scale, so this is {scales[0]}, the first of {', '.join(scales)}",)
@@ -162,7 +158,7 @@ def _measure(
         with ShapesOnly():
             if fuse and hasattr(model, "fuse"):
                 model.fuse(verbose=False)
-            return _analyze(model, torch.zeros(batch, _input_channels(model), *imgsz))
+            return _analyze(model, torch.zeros(batch, input_channels(model), *imgsz))
 
     try:
         counted, uncounted = _in_a_thread(analyze)
@@ -246,8 +242,7 @@ def _tree(path: str, name: str, module: nn.Module, counted: Mapping[str, Mapping
 
 
 def _check_imgsz(model: nn.Module, imgsz: tuple[int, int], name: str) -> None:
-    strides = getattr(model, "stride", None)
-    stride = int(strides.max()) if isinstance(strides, torch.Tensor) else 1
+    stride = stride_of(model)
     fitting = [max(stride, round(side / stride) * stride) for side in imgsz]
     if tuple(fitting) != imgsz:
         raise CostError(
@@ -264,12 +259,6 @@ def _forget_anchors(model: nn.Module) -> None:
                 setattr(module, kept, None)
 
 
-def _input_channels(model: nn.Module) -> int:
-    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    first = next((convolution.in_channels for convolution in convolutions), 3)
-    return channels_in(getattr(model, "yaml", None) or {}, first) or first
-
-
 def _notes_on_merging(model: nn.Module) -> list[str]:
     from ..nn.operators import mergeable
 
@@ -283,7 +272,7 @@ def _notes(model: nn.Module, imgsz: tuple[int, int], gradients: int) -> tuple[st
     kind = type(model).__name__
     if kind == "WorldModel" or kind.startswith("YOLOE"):
         notes.append("it reads text features of its classes; the encoder that makes them is no part of it, nor counted")
-    if kind == "ClassificationModel" and imgsz == DEFAULT_IMGSZ:
+    if kind == "ClassificationModel" and imgsz == _DEFAULT_IMGSZ:
         notes.append("published figures of classifiers are for 224 pixels: --imgsz 224")
     if gradients == 0:
         notes.append(FROZEN)

@@ -31,7 +31,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
-from ..core.shapes import Shape
+from ..core.shapes import Shape, channels_in
 from ..errors import CheckpointError
 from ..modelfile.model import Model, stored_model
 
@@ -121,6 +121,18 @@ def _untraced() -> Iterator[bool]:
         torch._C._set_tracing_state(state)
 
 
+def input_channels(model: nn.Module) -> int:
+    """Channels of the image that a network reads: by its YAML, else as its first convolution has them."""
+    first = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
+    return channels_in(getattr(model, "yaml", None) or {}, first) or first
+
+
+def stride_of(model: nn.Module) -> int:
+    """The largest stride of a network, of which the sides of its images have to be multiples."""
+    strides = getattr(model, "stride", None)
+    return max(int(strides.max()), 1) if isinstance(strides, torch.Tensor) else 1
+
+
 def trained_model(checkpoint: Checkpoint, blocks: BlockTable) -> Model:
     """The architecture of a checkpoint that was read, with as many classes as its output layer is trained for.
 
@@ -143,7 +155,6 @@ def trained_model(checkpoint: Checkpoint, blocks: BlockTable) -> Model:
 def _measured(model: nn.Module, rows: int) -> list[Shape | None]:
     """What each layer of a model gives for one image; None where that is no map, or where the model does not run."""
     shapes: list[Shape | None] = [None] * rows
-    channels = next((one.in_channels for one in model.modules() if isinstance(one, nn.Conv2d)), 3)
 
     def note(index: int) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -155,7 +166,7 @@ def _measured(model: nn.Module, rows: int) -> list[Shape | None]:
     hooks = [layer.register_forward_hook(note(index)) for index, layer in enumerate(list(model.model)[: rows - 1])]
     try:
         with ShapesOnly():
-            model(torch.zeros(1, channels, _SIDE, _SIDE))
+            model(torch.zeros(1, input_channels(model), _SIDE, _SIDE))
     except Exception:  # whatever a block of somebody else's raises; what was noted up to there holds
         pass
     finally:

@@ -26,6 +26,7 @@ from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
 from ..core.shapes import channels_in
 from ..core.surgery import RECORD
+from ..cost.shapes_only import stride_of
 from ..errors import (
     ArgumentError,
     CheckpointError,
@@ -40,8 +41,7 @@ from ..files import planned_path
 from ..grafting.graft import ungraft
 from ..grafting.images import READABLE, images_in, letterboxed
 from ..grafting.trainers import refuse_fetching, sealed
-from ..insight.images import noise
-from ..insight.look import stride_of
+from ..insight.look import noise
 from ..reports import Report, Result, Table
 from ..wording import counted, error_in_one_line, few
 from ..yolo import exported as exporter
@@ -297,7 +297,7 @@ def export(checkpoint: Checkpoint, asked: Asked, base: Checkpoint | None, *, blo
 
 def _size(checkpoint: Checkpoint, model: nn.Module, asked: tuple[int, int] | None) -> tuple[int, int]:
     """The size of the images, of which the network's stride has to be a part."""
-    trained, stride = checkpoint.train_args.get("imgsz"), max(stride_of(model), 1)
+    trained, stride = checkpoint.train_args.get("imgsz"), stride_of(model)
     given = asked or ((trained, trained) if isinstance(trained, int) and trained > 0 else (640, 640))
     whole = tuple(side + -side % stride for side in given)
     if asked and whole != given:

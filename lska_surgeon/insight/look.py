@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
 from ..core.shapes import channels_in
-from ..cost.shapes_only import trained_model
+from ..cost.shapes_only import stride_of, trained_model
 from ..errors import CheckpointError, PositionError, SurgeonError
 from ..files import as_path, told_apart
 from ..grafting.images import READABLE, Image, images_from, images_in
 from ..nn import named_operators
 from ..reports import Report, Result, Table
 from ..wording import error_in_one_line, few
-from .images import noise
 from .measure import SHARES, OperatorChange, ReceptiveField, operator_changes, receptive_fields
 
 _NOISE = 8
+_SEED = 0
 _HEADER = ("model", "at", "layer", *(f"{share:.0%} in" for share in SHARES))
 _GATES_HEADER = ("model", "operator", "layer", "change", "least channel", "largest channel", "")
 
@@ -145,9 +144,11 @@ def look(
     return Insight(imgsz, tuple(shown.values()), tuple(fields), changes, tuple(notes))
 
 
-def stride_of(model: nn.Module) -> int:
-    """The largest stride of a network, of which the sides of its images have to be multiples."""
-    return int(torch.as_tensor(getattr(model, "stride", 1)).max())
+def noise(channels: int, size: int | tuple[int, int], count: int) -> list[Image]:
+    """Images of seeded noise, the same on every machine."""
+    generator = torch.Generator().manual_seed(_SEED)
+    sides = (size, size) if isinstance(size, int) else size
+    return [Image(f"noise {number}", torch.rand(1, channels, *sides, generator=generator)) for number in range(count)]
 
 
 def _refuse_unfit(name: str, checkpoint: Checkpoint, imgsz: int, gates: bool) -> None:

@@ -279,7 +279,8 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path
 
     import_offline()
     from ..checkpoints.checkpoint import read_checkpoint
-    from ..insight.look import look, stride_of
+    from ..cost.shapes_only import stride_of
+    from ..insight.look import look
 
     asked = ablation.experiment.arguments.get("imgsz", 640)
     read = {name: read_checkpoint(run.folder / _BEST) for name, run in checkpoints.items()}

@@ -126,8 +126,16 @@ class _Latency(Struct, frozen=True, forbid_unknown_fields=True):
 _WhetherOrWhere = Union[bool, _Latency]
 
 
-class _Sequential(Struct, frozen=True, forbid_unknown_fields=True):
-    """How it is decided what is worth training, seed after seed."""
+class Sequential(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is decided in rounds, one seed after the other: what is worth training.
+
+    Attributes:
+        most: trainings of each network at most; None for as many as its variants take.
+        question: "better" than the base, the "best" of all, or "gate": what may pass.
+        strict: whether by the test that is proven with dropping, too.
+        drop: a variant is dropped when its chance of a gain by the end is below that.
+        margin: of a gate, how much lower than the base may pass.
+    """
 
     most: Annotated[int, Meta(ge=1, le=500, description="a whole number from 1 to 500, such as 24")] = _NONE
     question: Literal["better", "best", "gate"] = "better"
@@ -197,23 +205,6 @@ class Wanted:
     edits: tuple[str, ...]
     places: Mapping[str, str]
     out: str | None
-
-
-@dataclass(frozen=True)
-class Sequential:
-    """What is decided in rounds, one seed after the other.
-
-    Attributes:
-        question: "better" than the base, the "best" of all, or "gate": what may pass.
-        strict: whether by the test that is proven with dropping, too.
-        drop: a variant is dropped when its chance of a gain by the end is below that.
-        margin: of a gate, how much lower than the base may pass.
-    """
-
-    question: Literal["better", "best", "gate"]
-    strict: bool
-    drop: float
-    margin: float
 
 
 @dataclass(frozen=True)
@@ -589,7 +580,7 @@ class _RecipeReader:
     def _sequential(self) -> Sequential | None:
         if self.file.sequential is False:
             return None
-        asked = _Sequential() if self.file.sequential is True else self.fields.read(_Sequential, "sequential")
+        asked = Sequential() if self.file.sequential is True else self.fields.read(Sequential, "sequential")
         for name, question in (("strict", "better"), ("drop", "better"), ("margin", "gate")):
             if self._has(f"sequential.{name}") and asked.question != question:
                 problem = f"it belongs to question: {question}, and the question is {asked.question}: drop {name}"
@@ -597,15 +588,14 @@ class _RecipeReader:
         if self._has("sequential.most") and self._has("seeds"):
             problem = f"the seeds are listed, {len(self.file.seeds)} of them: drop most, or seeds"
             raise self.fields.bad("sequential.most", problem)
-        return Sequential(asked.question, asked.strict, asked.drop, asked.margin)
+        return asked
 
     def _in_rounds(self, variants: int) -> Experiment | None:
         """The experiment; in rounds with as many seeds as its variants take, where it lists none."""
         one = self.experiment
         if one is None or one.sequential is None or self._has("seeds"):
             return one
-        asked = self.fields.read(_Sequential, "sequential") if isinstance(self.file.sequential, dict) else _Sequential()
-        most = asked.most or (_MOST_OF_FEW if variants <= _FEW_VARIANTS else _MOST_OF_MANY)
+        most = one.sequential.most or (_MOST_OF_FEW if variants <= _FEW_VARIANTS else _MOST_OF_MANY)
         return replace(one, seeds=tuple(range(-(-most // len(one.data)))))
 
     def _start(self, train: _Train) -> str:

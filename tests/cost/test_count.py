@@ -15,7 +15,8 @@ from torch import nn
 
 from lska_surgeon.core.operators import OP_BLOCKS, UNDILATED_OPS, resolve_kernel
 from lska_surgeon.core.surgery import Placement
-from lska_surgeon.cost.count import CostError, count, count_operator, count_source
+from lska_surgeon.cost.cost import CostError
+from lska_surgeon.cost.count import count, count_operator, count_source
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.modelfile.sources import find_source, stock_models, without_scale

@@ -15,7 +15,7 @@ from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoin
 from lska_surgeon.core.operators import OP_BLOCKS
 from lska_surgeon.errors import CheckpointError
 from lska_surgeon.grafting.images import Image
-from lska_surgeon.insight.images import noise
+from lska_surgeon.insight.look import noise
 from lska_surgeon.insight.measure import ReceptiveField, receptive_fields, smallest_square
 from lska_surgeon.nn import named_operators
 
