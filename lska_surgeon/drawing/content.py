@@ -138,6 +138,12 @@ class Figure(NamedTuple):
         return tuple(kind for kind in KINDS if kind in there)
 
     @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Source and consumer of each edge, as places among the nodes."""
+        at = {node.index: place for place, node in enumerate(self.nodes)}
+        return [(at[edge.source], at[edge.consumer]) for edge in self.edges]
+
+    @property
     def counts(self) -> str:
         """How much stands in it, in words."""
         return Said("{rows} rows and {connections} connections", rows=len(self.nodes) - 1, connections=len(self.edges))
