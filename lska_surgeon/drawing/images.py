@@ -31,10 +31,6 @@ OTHER_FONTS: tuple[str, ...] = (
 _PER_INCH = 96.0  # pixels of the scene
 _POINT = 72.0 / _PER_INCH
 _SHARPNESS = 2  # pixels of a PNG per pixel of the scene
-_NO_DATES: dict[str, Any] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": "lska-surgeon", "Producer": None},
-}
 
 
 def svg_of(scene: Scene) -> str:
@@ -150,27 +146,22 @@ def raster_of(scene: Scene, form: str) -> bytes:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    from .plots import check_matplotlib
+    from .plots import UNDATED, check_matplotlib, plotting
 
     check_matplotlib(f"a .{form}")
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     fonts, _ = fonts_for(scene)
     kind = 42 if len(fonts) == 1 else 3  # 42 can't hold fonts with PostScript outlines, as those for Chinese mostly are
-    settings: Any = {"pdf.fonttype": kind, "font.family": fonts, "path.simplify": False}
     out = io.BytesIO()
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    style = {"pdf.fonttype": kind, "font.family": fonts, "path.simplify": False}
+    with plotting(style=style) as figure, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a character that the font does not have is drawn as a box
-        figure = Figure(figsize=(scene.width / _PER_INCH, scene.height / _PER_INCH))
-        FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        drawn = figure.Figure(figsize=(scene.width / _PER_INCH, scene.height / _PER_INCH))
+        axes = drawn.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set(xlim=(0, scene.width), ylim=(scene.height, 0))
         axes.axis("off")
         for order, shape in enumerate(shape for group in scene.groups for shape in group.shapes):
             _draw(axes, shape, order)
-        figure.savefig(out, format=form, dpi=_PER_INCH * _SHARPNESS, metadata=_NO_DATES[form])
+        drawn.savefig(out, format=form, dpi=_PER_INCH * _SHARPNESS, metadata=UNDATED[f".{form}"])
     return out.getvalue()
 
 

@@ -11,7 +11,7 @@ import re
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,11 @@ FORMATS = (".png", ".svg", ".pdf")
 COLOURS = tuple(on_paper for on_paper, _ in SERIES)
 MARKERS = "osD^vPX"
 LINES = ("-", "--", "-.", ":")
+_HEAT = "viridis"
+_HEAT_SIDE = 2.1  # inches
+_HEAT_LETTERS = 26  # above a heat map
+_HEAT_PIXELS = 160  # along a side of a heat map that stands alone
+_MOST_IMAGES = 4  # of each network's
 # Text stays text, ids do not depend on the run, and no user's matplotlibrc changes what a figure looks like.
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "lska-surgeon",
@@ -47,7 +52,7 @@ _SIZES = (
 UNDATED: dict[str, Any] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
-    ".pdf": {"CreationDate": None},
+    ".pdf": {"CreationDate": None, "Creator": "lska-surgeon", "Producer": None},
 }
 
 
@@ -203,11 +208,8 @@ def page_svg(plot: Plot) -> str:
     Points are links, or groups where they lead nowhere, with a title for the mouse and a name for screen readers.
     """
     content = io.BytesIO()
-    with plotting(10) as figure, warnings.catch_warnings():
+    with plotting(10, _PAGE_STYLE) as figure, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a browser has the characters that matplotlib's font lacks
-        import matplotlib
-
-        matplotlib.rcParams.update(_PAGE_STYLE)
         lines = [line for series in plot.series for line in textwrap.wrap(legible(series.name), _LEGEND_LETTERS)]
         drawn = figure.Figure((_PAGE_SIZE[0], _PAGE_SIZE[1] + _LEGEND_LINE * len(lines)), layout="constrained")
         axes = drawn.subplots()
@@ -301,16 +303,15 @@ def legible(text: str) -> str:
 
 
 @contextmanager
-def plotting(points: float = 9) -> Iterator[Any]:
-    """matplotlib.figure, with our style, text of so many points, and without any window."""
+def plotting(points: float = 9, style: Mapping[str, Any] = {}) -> Iterator[Any]:
+    """matplotlib.figure, with our style and more, text of so many points, and without any window."""
     check_matplotlib("a figure")
     import matplotlib
     from matplotlib import figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        matplotlib.rcParams.update(dict.fromkeys(_SIZES, points))
+        matplotlib.rcParams.update({**_STYLE, **dict.fromkeys(_SIZES, points), **style})
         yield figure
 
 
@@ -325,3 +326,92 @@ def save(drawn: Any, path: Path, *, force: bool = False) -> None:
     content = io.BytesIO()
     drawn.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
     write_whole(path, lambda file: file.write(content.getvalue()), force=force)
+
+
+def heat_png(values: Any) -> bytes:
+    """A heat map alone, as PNG, in the colours of `draw_fields`; large ones are pooled by their maximum.
+
+    Args:
+        values: shape (H, W), 0 to 1.
+    """
+    step = max(1, -(-max(values.shape) // _HEAT_PIXELS))
+    height, width = (side // step for side in values.shape)
+    pooled = values[: height * step, : width * step].reshape(height, step, width, step).max((1, 3))
+    content = io.BytesIO()
+    with plotting():
+        from matplotlib.image import imsave
+
+        imsave(content, pooled, vmin=0, vmax=1, cmap=_HEAT, format="png", metadata=UNDATED[".png"])
+    return content.getvalue()
+
+
+def draw_fields(fields: Sequence[Any], path: Path, *, force: bool = False) -> None:
+    """Effective receptive fields: a row a network, a column a layer; the same colours mean the same everywhere.
+
+    Args:
+        fields: with `model`, `at` and `readable()`, shape (H, W), the largest of them 1.
+        path: PNG, SVG or PDF.
+        force: replace a file that is there.
+    """
+    models = list(dict.fromkeys(field.model for field in fields))
+    places = list(dict.fromkeys(field.at for field in fields))
+    cells = {
+        (models.index(field.model), places.index(field.at)): (field.readable(), f"{_title(field.model)}\n{field.at}")
+        for field in fields
+    }
+    _draw_heat(cells, {}, _HEAT, 1.0, "contribution (log, relative)", path, force)
+
+
+def draw_gates(changes: Mapping[str, Sequence[Any]], images: Sequence[Any], path: Path, *, force: bool = False) -> None:
+    """A row for each image: the image, then what each operator does to it, on one scale.
+
+    Args:
+        changes: network -> its operators, with `layer`, `op` and `maps`.
+        images: those of all networks, with `name` and `tensor`, shape (1, C, H, W).
+        path: PNG, SVG or PDF.
+        force: replace a file that is there.
+    """
+    operators = [(model, operator) for model, here in changes.items() for operator in here]
+    seen = {name for _, operator in operators for name in [*operator.maps][:_MOST_IMAGES]}
+    shown = [image for image in images if image.name in seen]
+    pixels = [image.tensor[0].numpy() for image in shown]
+    cells = {
+        (row, column): (operator.maps[image.name], f"{_title(model)}\n{operator.op}, layer {operator.layer}")
+        for row, image in enumerate(shown)
+        for column, (model, operator) in enumerate(operators, 1)
+        if image.name in operator.maps  # a network that can't read images looks through noise
+    }
+    photographs = {
+        (row, 0): (one.transpose(1, 2, 0) if len(one) == 3 else one.mean(0), _title(image.name))
+        for row, (one, image) in enumerate(zip(pixels, shown))
+    }
+    top = max((float(values.max()) for values, _ in cells.values()), default=0.0) or 1.0
+    _draw_heat(cells, photographs, "magma", top, "|out - in| / mean |in|", path, force)
+
+
+def _title(name: str) -> str:
+    """A name in lines as wide as a heat map."""
+    return textwrap.fill(legible(name), _HEAT_LETTERS)
+
+
+#: (row, column) -> pixels and title.
+_Cells = Mapping[tuple[int, int], tuple[Any, str]]
+
+
+def _draw_heat(
+    maps: _Cells, photographs: _Cells, colours: str, top: float, label: str, path: Path, force: bool
+) -> None:
+    """Heat maps from 0 to `top` with one colour bar, and photographs beside them."""
+    rows, columns = (1 + max(place[side] for place in (*maps, *photographs)) for side in (0, 1))
+    with plotting() as figure:
+        drawn = figure.Figure(figsize=(_HEAT_SIDE * columns + 1, _HEAT_SIDE * rows + 0.5), layout="constrained")
+        axes = drawn.subplots(rows, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        image = None
+        for place, (pixels, title) in (*photographs.items(), *maps.items()):
+            look = {"vmax": 1} if place in photographs else {"vmax": top, "cmap": colours, "interpolation": "nearest"}
+            image = axes[place].imshow(pixels, vmin=0, **look)
+            axes[place].set_title(title, fontsize=8)
+        drawn.colorbar(image, ax=axes, shrink=0.8, label=label)
+        save(drawn, path, force=force)

@@ -69,7 +69,7 @@ class Insight(Result):
         Raises:
             TargetError: another ending, or the file can't be written.
         """
-        from ..drawing.heat_maps import draw_fields, draw_gates
+        from ..drawing.plots import draw_fields, draw_gates
 
         target = as_path(path)
         if self.fields:

@@ -296,7 +296,7 @@ def _fields(ablation: Ablation, checkpoints: Mapping[str, Outcome], images: Path
 
 
 def _image(name: str, field: ReceptiveField) -> FieldImage:
-    from ..drawing.heat_maps import heat_png
+    from ..drawing.plots import heat_png
     from ..insight.measure import SHARES
 
     squares = {share: field.square(share) for share in SHARES}

@@ -16,8 +16,7 @@ from torch import nn
 import lska_surgeon
 from lska_surgeon.cli.main import main
 from lska_surgeon.cost.limits import DESIGNS, SIZES
-from lska_surgeon.drawing.heat_maps import heat_png
-from lska_surgeon.drawing.plots import plotting
+from lska_surgeon.drawing.plots import heat_png, plotting
 
 #: VAN-Tiny: widths and blocks of its four stages, at strides 4, 8, 16, 32 of a 224 x 224 image.
 VAN_TINY = ((32, 3, 56), (64, 3, 28), (160, 5, 14), (256, 2, 7))
@@ -138,7 +137,7 @@ import hashlib, sys
 from pathlib import Path
 from types import SimpleNamespace as Some
 import numpy
-from lska_surgeon.drawing.heat_maps import draw_fields, draw_gates, heat_png
+from lska_surgeon.drawing.plots import draw_fields, draw_gates, heat_png
 
 values = numpy.linspace(0, 1, 64 * 64).reshape(64, 64)
 tensor = [Some(numpy=lambda: numpy.stack([values] * 3))]
