@@ -32,8 +32,7 @@ from ..reports import render as render_report
 from ..wording import Said
 from .content import FieldImage, Missing, Page, PageNetwork, Trainings
 from .render import render
-from .sentences import text_of
-from .words import WORDS
+from .sentences import WORDS, text_of
 
 if TYPE_CHECKING:
     from ..insight.measure import ReceptiveField

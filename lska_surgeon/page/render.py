@@ -15,8 +15,7 @@ from ..drawing.style import SERIES
 from ..reports import Strong, Table, latex, markdown
 from ..wording import decimals, printable_lines
 from .content import Charts, Page, PageNetwork, latency_columns
-from .sentences import html_of
-from .words import WORDS
+from .sentences import WORDS, html_of
 
 T = TypeVar("T")
 _VERDICT = "verdict"  # the column of results that says what they come to
@@ -46,7 +45,7 @@ def render(page: Page, language: str = "en") -> str:
 
     Args:
         page: what it shows.
-        language: one of `LANGUAGES`.
+        language: "en" or "zh".
 
     Raises:
         MissingPackageError: there is something to plot, and matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Sentences that come from elsewhere, in the page's language: notes, and why something is not there.
+"""The words of a page in each language, and sentences that come from elsewhere: notes, and why something is not there.
 
 What other rooms say carries its form and its values (`wording.Said`), and each form has its row here; a test looks for
 those that have none. What has no form, for it is a message of a command or stands in a record, is shown as it is.
@@ -10,8 +10,123 @@ from collections.abc import Callable
 from html import escape
 
 from ..wording import Listed, Said, printable_lines
-from .words import WORDS
 
+#: Name -> in English and in Chinese.
+_WORDS = {
+    "lang": ("en", "zh-CN"),
+    "report": ("Report", "报告"),
+    "networks": ("Networks", "网络一览"),
+    "network": ("network", "网络"),
+    "edits": ("edits", "改动"),
+    "base_row": ("the base", "基线"),
+    "larger": ("the next larger scale", "更大一级的基线"),
+    "params": ("params", "参数量"),
+    "params_more": ("added parameters", "参数增量"),
+    "gflops": ("GFLOPs", "GFLOPs"),
+    "gflops_more": ("added GFLOPs", "GFLOPs 增量"),
+    "latency": ("latency, ms", "延迟（毫秒）"),
+    "results": ("Results", "训练结果"),
+    "minus_base": (" - base", " 与基线之差"),
+    "of": (" of ", " / "),
+    "role base": (" (base)", "（基线）"),
+    "role larger": (" (larger)", "（更大一级）"),
+    "at_stopping": (" at stopping", "（停止时）"),
+    "results_hint": (
+        "Mean ± standard deviation over seeds; differences to the base are paired by seed.",
+        "各随机种子的均值 ± 标准差；与基线之差按种子配对。",
+    ),
+    "plots": ("Plots", "图表"),
+    "plot": ("Accuracy against GFLOPs", "精度与计算量"),
+    "time_plot": ("Accuracy against latency", "精度与延迟"),
+    "plot_costs": ("Parameters against GFLOPs", "参数量与计算量"),
+    "plot_hint": ("A point leads to its network.", "点击数据点可跳到对应的网络。"),
+    "bars_hint": (
+        "Bars are the standard deviation over seeds; the dashed line is the base.",
+        "误差线为各随机种子的标准差；虚线为基线。",
+    ),
+    "kernel_plot": ("Accuracy against kernel size", "精度随卷积核大小的变化"),
+    "kernel": ("kernel size", "卷积核大小"),
+    "curves": ("Cost against kernel size", "开销随卷积核大小的变化"),
+    "curves_hint": (
+        "What the paper's designs would add at these positions. Filled points lead to networks here.",
+        "论文中的几种设计放在这些位置上会增加的开销。实心点可跳到本页中的网络。",
+    ),
+    "fields": ("Effective receptive fields", "有效感受野"),
+    "fields_hint": (
+        "Bright is what the centre pixel of a map sees, as a part of the brightest.",
+        "越亮，特征图中心像素看到得越多；以自身最亮的像素为 1。",
+    ),
+    "areas": ("Part of the image that holds a share of what is seen", "包含相应贡献的区域占图片面积的比例"),
+    "at": ("at", "位置"),
+    "all_of_it": ("all of it", "整张图片"),
+    "drawings": ("Drawings", "结构图"),
+    "missing": ("Not there yet", "尚缺的内容"),
+    "missing costs": ("Costs of whole networks", "整个网络的开销"),
+    "missing results": ("Results of trainings", "训练结果"),
+    "missing latency": ("Latency", "延迟"),
+    "missing fields": ("Receptive fields", "有效感受野"),
+    "stop": (". ", "。"),
+    "missing_hint": ("The command that would bring it:", "可用这条命令补上："),
+    "made_by": ("Made by", "生成命令"),
+    "image": ("Costs for one image of", "开销按单张图片计算，尺寸为"),
+    "unit": (
+        "GFLOPs = 2 x GMACs as fvcore counts them, fused, eval mode.",
+        "GFLOPs = 2 × GMACs，由 fvcore 统计（融合后，推理模式）。",
+    ),
+    "copy": ("Copy", "复制"),
+    "copy_md": ("Copy as Markdown", "复制为 Markdown"),
+    "copy_latex": ("Copy as LaTeX", "复制为 LaTeX"),
+    "copied": ("Copied", "已复制"),
+    "sort_hint": ("A heading sorts the table.", "点击表头可排序。"),
+    "skip": ("To the table", "跳到表格"),
+    "contents": ("Contents", "目录"),
+    "unknown": ("not known", "未知"),
+    "top": ("Back to the table", "回到表格"),
+}
+#: What the table of results has from `lska-surgeon results`, which is in English.
+_CHINESE = {
+    "column network": "网络",
+    "column data": "数据",
+    "column params": "参数量",
+    "column ms": "毫秒",
+    "column 95% interval": "95% 区间",
+    "column 95% interval at stopping": "95% 区间（停止时）",
+    "column p (adjusted)": "p（校正后）",
+    "column seeds": "种子数",
+    "column verdict": "结论",
+    "column warnings": "警告",
+    "verdict gain": "有提升",
+    "verdict loss": "有下降",
+    "verdict not significant": "不显著",
+    "verdict too few seeds": "种子太少",
+    "verdict nothing learned": "什么也没学到",
+    "verdict does nothing": "算子不起作用",
+    "verdict no gain shown": "未看出提升",
+    "verdict dropped": "已放弃",
+    "verdict open": "尚未决定",
+    "verdict passes": "通过",
+    "verdict does not pass": "不通过",
+    "verdict not decided": "未能决定",
+    "verdict chosen": "选中",
+    "verdict not chosen": "未选中",
+    "verdict below plain scaling": "不如直接放大",
+    "warning early stop": "提前停止",
+    "warning equal seeds": "种子结果相同",
+    "warning NaN": "损失不是有限值",
+    "warning no results": "没有结果",
+    "warning not compared": "网络无法比较",
+    "warning nothing transferred": "起点的权重未用上",
+    "warning other arguments": "训练参数不同",
+    "warning other network": "网络不符",
+    "warning resumed": "续训",
+    "warning several runs": "有几次运行",
+    "warning smaller batch": "批大小减小",
+    "warning unreadable": "读不出",
+}
+WORDS: dict[str, dict[str, str]] = {
+    "en": {name: english for name, (english, _) in _WORDS.items()},
+    "zh": {**{name: chinese for name, (_, chinese) in _WORDS.items()}, **_CHINESE},
+}
 _BETWEEN = {", ": "，", "; ": "；"}
 #: Form in English -> in Chinese.
 CHINESE = {
@@ -204,7 +319,7 @@ def html_of(text: str, language: str) -> str:
 
     Args:
         text: the sentence.
-        language: one of `LANGUAGES`.
+        language: "en" or "zh".
     """
     if language == "en" or not text:
         return _plain(text)

@@ -22,8 +22,7 @@ from lska_surgeon.ablation.records import FAILED, INTERRUPTED, RUNNING, STALE, U
 from lska_surgeon.ablation.table import Summary
 from lska_surgeon.page.content import Charts, Page, PageNetwork
 from lska_surgeon.page.render import anchors, render, results_table
-from lska_surgeon.page.sentences import CHINESE, html_of
-from lska_surgeon.page.words import LANGUAGES, WORDS
+from lska_surgeon.page.sentences import CHINESE, WORDS, html_of
 from lska_surgeon.wording import Listed, Said, some
 
 
@@ -71,7 +70,7 @@ class Seen(HTMLParser):
         return marks
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", WORDS)
 @pytest.mark.parametrize("page", [PAGE, Page("r", "c", (64, 64), NETWORKS[:1])], ids=["all of it", "one network"])
 def test_a_page_is_whole_by_itself_and_every_link_has_its_place(page: Page, language: str) -> None:
     text = render(page, language)
