@@ -258,22 +258,20 @@ def planned_target(path: str | os.PathLike[str] | None, output: Path | None, suf
     Raises:
         TargetError: there is neither, or it has another ending.
     """
-    if path is not None:
-        return target_path(os.fspath(as_path(path)), suffix)
-    if output is None:
-        raise TargetError(f"this was worked out for no file: say where to write it, write('FILE{suffix}')")
-    return output
+    target = planned_path(path, output, f"FILE{suffix}")
+    return target if path is None else target_path(os.fspath(target), suffix)
 
 
-def planned_path(path: str | os.PathLike[str] | None, output: Path | None) -> Path:
+def planned_path(path: str | os.PathLike[str] | None, output: Path | None, such: str = "NAME") -> Path:
     """The same of a folder, or of a file that may end in anything.
 
     Raises:
-        TargetError: there is neither.
+        TargetError: there is neither; the message gives a name such as `such`.
     """
-    if path is None and output is None:
-        raise TargetError("this was worked out for no file: say where to write it, write('NAME')")
-    return as_path(path) if path is not None else cast(Path, output)
+    target = output if path is None else as_path(path)
+    if target is None:
+        raise TargetError(f"this was worked out for no file: say where to write it, write('{such}')")
+    return target
 
 
 def put_in_place(made: Path, target: Path, *, force: bool = False) -> None:

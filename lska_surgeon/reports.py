@@ -9,7 +9,7 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Union
@@ -48,21 +48,6 @@ class Table(NamedTuple):
         header, *rows = [[cells[column] for column in columns] for cells in (self.header, *self.rows)]
         right = [place for place, column in enumerate(columns) if column in self.right]
         return Table(header, rows, right, self.groups)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Aligned columns without a newline at the end.
-
-    On a terminal, cells fold between words. No number and no name is ever cut: where the window is too narrow for the
-    columns, the last ones are left out, and a line below the table names them.
-
-    Args:
-        header: the columns' names.
-        rows: the cells.
-        right: which columns are aligned to the right.
-    """
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return (_rich if on_terminal else _plain)(Table(header, rows, right))
 
 
 #: What Markdown would take for its own: marks, the start of a tag, a link or an entity, and a mark's own escape.
@@ -268,16 +253,23 @@ Part = Union[str, Table]
 
 
 def drawn(parts: Iterable[Part]) -> str:
-    """Parts of a result as a command prints them, a blank line between two."""
-    return "\n\n".join(part if isinstance(part, str) else table(*part[:3]) for part in _halved(parts))
+    """Parts of a result as a command prints them, a blank line between two, none at the end.
+
+    On a terminal, cells fold between words. No number and no name is ever cut: where the window is too narrow for the
+    columns, the last ones are left out, and a line below the table names them.
+    """
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return _joined(parts, _rich if on_terminal else _plain)
 
 
-def _halved(parts: Iterable[Part]) -> Iterator[Part]:
+def _joined(parts: Iterable[Part], draw: Callable[[Table], str]) -> str:
+    texts: list[str] = []
     for part in parts:
-        if isinstance(part, str) or not part.halves:
-            yield part
+        if isinstance(part, str):
+            texts.append(part)
         else:
-            yield from map(part.part, part.halves)
+            texts += map(draw, map(part.part, part.halves) if part.halves else [part])
+    return "\n\n".join(texts)
 
 
 def in_python(part: Part) -> Part:
@@ -392,10 +384,6 @@ def render(report: Report, form: str) -> str:
     return _RENDERERS[form](report)
 
 
-def _terminal(report: Report) -> str:
-    return drawn(report.shown)
-
-
 def _as_markdown(report: Report) -> str:
     parts = [markdown(part) if isinstance(part, Table) else _markdown_lines(part) for part in report.shown]
     return "\n\n".join([*parts, *([bullets(map(message, report.notes))] if report.notes else [])])
@@ -490,8 +478,7 @@ def _diagnostic(annotation: Annotation) -> str:
 
 
 _RENDERERS: Mapping[str, Callable[[Report], str]] = {
-    "table": _terminal,
-    "text": _terminal,
+    **dict.fromkeys(("table", "text"), lambda report: drawn(report.shown)),
     "md": _as_markdown,
     "latex": _as_latex,
     "html": _as_html,
@@ -569,9 +556,7 @@ class Result:
         return f"<{type(self).__name__} {self.line}>"
 
     def __str__(self) -> str:
-        return "\n\n".join(
-            part if isinstance(part, str) else _plain(part) for part in map(in_python, _halved(self._all_parts()))
-        )
+        return _joined(map(in_python, self._all_parts()), _plain)
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html, self._all_parts()))
@@ -580,11 +565,3 @@ class Result:
         report = self.report()
         notes = "\n".join(message(f"Note: {note}") for note in report.notes)
         return [notes, *report.shown] if notes else list(report.shown)
-
-
-def live() -> Any:
-    """Lines on stderr that are drawn again in place; it has `start`, `update` and `stop`."""
-    from rich.console import Console
-    from rich.live import Live
-
-    return Live(console=Console(stderr=True, highlight=False, markup=False), transient=True, redirect_stderr=True)

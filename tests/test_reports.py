@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lska_surgeon.reports import Annotation, Report, latex_text, render, table
+from lska_surgeon.reports import Annotation, Report, Table, drawn, latex_text, render
 from lska_surgeon.wording import printable
 
 HEADER = ("model", "params", "GMACs", "GFLOPs", "layers")
@@ -33,32 +33,32 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
     monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((window, 24)))
 
 
-def drawn(header: tuple[str, ...], rows: list[tuple[str, ...]], right: range) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", table(header, rows, right=right))
+def shown(header: tuple[str, ...], rows: list[tuple[str, ...]], right: range) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", drawn([Table(header, rows, right)]))
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_numbers_and_names_stay_whole(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_terminal(monkeypatch, window)
-    text = drawn(HEADER, ROWS, range(1, 5))
+    text = shown(HEADER, ROWS, range(1, 5))
     body, _, note = text.partition("\n\nLeft out, for the window is too narrow: ")
     left_out = note.partition(" (")[0].split(", ") if note else []
     assert "…" not in text
     assert left_out == list(HEADER[len(HEADER) - len(left_out) :])
-    shown = body.split()
+    words = body.split()
     for row in ROWS:
-        assert all(word in shown for cell in row[: len(HEADER) - len(left_out)] for word in cell.split())
+        assert all(word in words for cell in row[: len(HEADER) - len(left_out)] for word in cell.split())
     if window > 20:  # where not even two columns fit, the terminal folds the lines
         assert max(map(len, body.splitlines())) <= window
 
 
 def test_columns_go_from_the_right_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_terminal(monkeypatch, 45)
-    assert drawn(HEADER, ROWS, range(1, 5)).splitlines()[-1] == (
+    assert shown(HEADER, ROWS, range(1, 5)).splitlines()[-1] == (
         "Left out, for the window is too narrow: GFLOPs, layers (`| cat` shows all)."
     )
     on_a_terminal(monkeypatch, 60)
-    assert "Left out" not in drawn(HEADER, ROWS, range(1, 5))
+    assert "Left out" not in shown(HEADER, ROWS, range(1, 5))
 
 
 WORDS = st.text("ab,.:-漢 ", max_size=25)  # wide characters take two columns
@@ -70,12 +70,12 @@ def test_any_words_stay_whole_in_any_window(rows: list[tuple[str, ...]], window:
     header = tuple(f"column{index}" for index in range(len(rows[0]) if rows else 3))
     with pytest.MonkeyPatch.context() as patch:
         on_a_terminal(patch, window)
-        text = drawn(header, rows, range(0))
+        text = shown(header, rows, range(0))
     body, _, note = text.partition("\n\nLeft out, for the window is too narrow: ")
-    shown = body.split()
+    words = body.split()
     for row in (header, *rows):
         cells = row[: len(header) - len(re.findall("column", note))]
-        assert all(word in shown for cell in cells for word in printable(cell).split())
+        assert all(word in words for cell in cells for word in printable(cell).split())
 
 
 @pytest.mark.parametrize(

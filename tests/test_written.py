@@ -171,7 +171,7 @@ def test_a_terminal_gets_no_control_characters(rows: list[tuple[str, ...]], term
         if terminal:
             patch.setattr(sys, "stdout", Terminal())
             patch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((60, 24)))
-        text = reports.table(rows[0], rows)
+        text = reports.drawn([Table(rows[0], rows)])
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     if terminal:  # which no CI job's runner reads
         assert text.replace("\n", "").isprintable()
@@ -187,7 +187,7 @@ def test_a_number_with_its_spread_never_folds(cell: str, whole: bool, monkeypatc
     monkeypatch.setattr(sys, "stdout", Terminal())
     for window in range(24, 60):
         monkeypatch.setattr("shutil.get_terminal_size", lambda *_, window=window, **__: os.terminal_size((window, 24)))
-        text = reports.table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))
+        text = reports.drawn([Table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))])
         assert not whole or cell in re.sub(r"\x1b\[[0-9;]*m", "", text), window
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from ..reports import live
 from ..wording import message
 from . import say
 
@@ -21,7 +20,13 @@ class Progress:
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-        self.live: Any = None if quiet or not sys.stderr.isatty() else live()
+        self.live: Any = None
+        if not quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(stderr=True, highlight=False, markup=False)
+            self.live = Live(console=console, transient=True, redirect_stderr=True)
         self.running: dict[str, str] = {}
         self.logged: dict[str, float] = {}
 

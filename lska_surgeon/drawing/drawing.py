@@ -13,7 +13,7 @@ from ..core.blocks import BlockTable
 from ..core.graph import IMAGE
 from ..cost.limits import size_of
 from ..errors import SurgeonError, TargetError
-from ..files import as_path, check_target, write_whole
+from ..files import check_target, planned_path, write_whole
 from ..modelfile.model import Model, load
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_source, is_checkpoint
 from ..reports import Report, Result
@@ -109,9 +109,7 @@ class Drawing(Result):
         Raises:
             TargetError: the ending is none of `FORMATS`, or the file must not, or can't, be written.
         """
-        target = self.output if path is None else as_path(path)
-        if target is None:
-            raise TargetError("this was drawn for no file: say where to write it, write('FILE.svg')")
+        target = planned_path(path, self.output, "FILE.svg")
         content = self.content(format_of(target))
         write_whole(target, lambda file: file.write(content), force=force)
         return target

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ..drawing.plots import page_svg
 from ..drawing.style import SERIES
@@ -17,7 +17,6 @@ from ..wording import decimals, printable_lines
 from .content import Charts, Page, PageNetwork, latency_columns
 from .sentences import WORDS, html_of
 
-T = TypeVar("T")
 _VERDICT = "verdict"  # the column of results that says what they come to
 
 
@@ -26,14 +25,12 @@ class PageTable(NamedTuple):
 
     Attributes:
         name: its id.
-        title: its heading.
         table: its cells.
         networks: name of the network of each row.
         markdown, latex: the table to copy.
     """
 
     name: str
-    title: str
     table: Table
     networks: Sequence[str]
     markdown: str
@@ -107,7 +104,8 @@ def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
     header += [name for _, name in times]
     metric = page.results.metric if page.results else ""
     header += [metric if len(page.data) == 1 else f"{metric}, {name}" for name in page.data]
-    whole, added = (_digits(values) for values in zip(*((one.gflops, one.gflops_added) for one in page.networks)))
+    costs = zip(*((one.gflops, one.gflops_added) for one in page.networks))
+    whole, added = (decimals(values, 3, least=3) for values in costs)
 
     def known(value: float | None, form: str) -> str:
         return words["unknown"] if value is None else f"{value:{form}}"
@@ -116,20 +114,13 @@ def networks_table(page: Page, words: Mapping[str, str]) -> PageTable:
     for network in page.networks:
         params_added, gflops_added = (0, 0) if network.is_base else (network.params_added, network.gflops_added)
         seconds = [network.latency.get(runtime) for runtime, _ in times]
-        costs = [known(network.params, ","), known(params_added, "+,")]
-        costs += [
-            known(network.gflops, f".{whole}f"),
-            known(gflops_added, f"+.{added}f"),
-            *("" if one is None else f"{1000 * one:.2f}" for one in seconds),
-        ]
-        scores = [_score(network, data) for data in page.data]
-        rows.append([network.name, network.edits or words["base_row"], *costs, *scores])
+        row = [network.name, network.edits or words["base_row"]]
+        row += [known(network.params, ","), known(params_added, "+,")]
+        row += [known(network.gflops, f".{whole}f"), known(gflops_added, f"+.{added}f")]
+        row += ["" if one is None else f"{1000 * one:.2f}" for one in seconds]
+        rows.append([*row, *(_score(network, data) for data in page.data)])
     table = Table(header, rows, range(2, len(header)))
-    return _page_table("table", words["networks"], table, [network.name for network in page.networks])
-
-
-def _digits(values: Iterable[float | None]) -> int:
-    return decimals(values, 3, least=3)
+    return _page_table("table", table, [network.name for network in page.networks])
 
 
 def _score(network: PageNetwork, data: str) -> str:
@@ -144,21 +135,17 @@ def results_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
     if page.results is None:
         return None
     source = page.results.table
-    verdict, front = source.header.index(_VERDICT), min(source.right)
-    header = [words.get(f"column {name}", _in(words, name)) for name in source.header]
-    rows = []
-    for cells in source.rows:
-        said = [_cell(name, cell, words) for name, cell in zip(source.header, cells)]
-        rows.append(_moved(said, verdict, front))
-    right = [column + (front <= column < verdict) for column in source.right]
-    table = Table(_moved(header, verdict, front), rows, right)
-    copied = page.results.markdown, page.results.latex
-    return PageTable("results", words["results"], table, page.results.networks, *copied)
+    columns = [*range(len(source.header))]
+    columns.insert(min(source.right), columns.pop(source.header.index(_VERDICT)))
+    source = source.part(columns)
 
+    def named(column: str) -> str:  # that of a difference begins with its metric, which has no other name
+        other = column.replace(" - base", words["minus_base"]).replace(" at stopping", words["at_stopping"])
+        return words.get(f"column {column}", other)
 
-def _in(words: Mapping[str, str], header: str) -> str:
-    """A difference's header, whose metric has no other name."""
-    return header.replace(" - base", words["minus_base"]).replace(" at stopping", words["at_stopping"])
+    rows = [[_cell(name, cell, words) for name, cell in zip(source.header, cells)] for cells in source.rows]
+    table = source._replace(header=[*map(named, source.header)], rows=rows)
+    return PageTable("results", table, page.results.networks, page.results.markdown, page.results.latex)
 
 
 def _cell(column: str, cell: str, words: Mapping[str, str]) -> str:
@@ -176,12 +163,6 @@ def _cell(column: str, cell: str, words: Mapping[str, str]) -> str:
     return cell
 
 
-def _moved(items: Sequence[T], at: int, to: int) -> list[T]:
-    """The items with one of them further in front."""
-    rest = [*items[:at], *items[at + 1 :]]
-    return [*rest[:to], items[at], *rest[to:]]
-
-
 def areas_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
     """How much of the image layers see."""
     if not page.fields:
@@ -193,8 +174,8 @@ def areas_table(page: Page, words: Mapping[str, str]) -> PageTable | None:
         for field in page.fields
     ]
     table = Table(header, rows, range(2, len(header)))
-    return _page_table("areas", words["areas"], table, [field.network for field in page.fields])
+    return _page_table("areas", table, [field.network for field in page.fields])
 
 
-def _page_table(name: str, title: str, table: Table, networks: Sequence[str]) -> PageTable:
-    return PageTable(name, title, table, networks, markdown(table), latex(table))
+def _page_table(name: str, table: Table, networks: Sequence[str]) -> PageTable:
+    return PageTable(name, table, networks, markdown(table), latex(table))
