@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, BuildError, NotAModelError, SurgeonError
-from ..modelfile.model import load
+from ..modelfile.model import Model, load
 from ..modelfile.sources import STDIN
 from ..wording import did_you_mean
 from .verb import Blocks, PathLike, as_name, listed, name_or_none, split, table_of, verb
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..checks.findings import CheckedFile, CheckedFiles
     from ..core.blocks import BlockTable
     from ..core.replacing import ShapedGraph
+    from ..modelfile.insert import Insertion
     from ..modelfile.remove import Removal
     from ..modelfile.replace import EditedModel, GraphEdit
-    from .insertion import Insertion
 
 
 @verb
@@ -74,7 +74,6 @@ def insert(
     """
     from ..core.surgery import placement_of
     from ..modelfile.insert import plan_insert
-    from .insertion import Insertion
 
     placement = placement_of(at, op, k, dilation, gated)
     model = load(as_name(base), scale, blocks=table_of(blocks))
@@ -83,7 +82,13 @@ def insert(
 
         refuse_broken(model.source, model.text, model.blocks)
     plan = plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
-    return Insertion(**vars(plan))
+    return dataclasses.replace(plan, drawn=_drawn)
+
+
+def _drawn(base: Model, variant: Model) -> str:
+    from ..drawing.drawing import drawing_of  # here, for only a notebook asks
+
+    return drawing_of(base, variant)._repr_html_()
 
 
 @verb

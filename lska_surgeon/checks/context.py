@@ -14,7 +14,7 @@ from ..core.parts import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
 from ..modelfile.document import BAD_ROW, Document, RowError
-from ..modelfile.record import edits_in
+from ..modelfile.rewriting import edits_in
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
 from .alignment import Alignment, align, clashes, shapes_or_none

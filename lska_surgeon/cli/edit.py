@@ -8,8 +8,7 @@ from typing import Any
 from ..api import edit as api
 from ..reports import render
 from . import say
-from .options import command
-from .presentation import DELIVERY, FIX, QUIET, STRICT, Presentation, formats
+from .options import DELIVERY, FIX, QUIET, STRICT, Presentation, command, formats
 
 
 @command(api.insert, *DELIVERY, *formats("text", "json", "github"))

@@ -8,8 +8,7 @@ import click
 
 from ..api import environment as api
 from . import say
-from .options import command
-from .presentation import DECLARATION, FORCE, WRITE, Presentation, formats
+from .options import DECLARATION, FORCE, WRITE, Presentation, command, formats
 
 
 @command(api.blocks, WRITE, DECLARATION, FORCE, *formats("text", "json"), metavars={"source": "[FILE]"})

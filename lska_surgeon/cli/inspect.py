@@ -8,8 +8,7 @@ import click
 
 from ..api import inspect as api
 from . import say
-from .options import command
-from .presentation import (
+from .options import (
     DRAW_FORM,
     EXIT_CODE,
     FIGURE,
@@ -24,6 +23,7 @@ from .presentation import (
     TEXTCONV,
     TOP,
     Presentation,
+    command,
     formats,
 )
 

@@ -17,8 +17,9 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, BinaryIO, NoReturn, cast
+from typing import IO, Any, BinaryIO, NoReturn, cast
 
 import click
 
@@ -50,6 +51,17 @@ def report(text: str, *, err: bool = False, nl: bool = True) -> None:
 def content(data: bytes) -> None:
     """What a file holds, on standard output as it is."""
     click.echo(data, nl=False)
+
+
+def bar(items: Iterator[Any], what: str, total: int) -> Iterator[Any]:
+    """The items, with a progress bar on a terminal."""
+    if not sys.stderr.isatty() or total < 2:
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, what, total, console=Console(stderr=True), transient=True)
 
 
 def prepare_streams() -> None:

@@ -8,9 +8,7 @@ from typing import Any
 
 from ..api import weights as api
 from . import say
-from .options import command
-from .presentation import DELIVERY, FORCE, Presentation, formats
-from .progress import bar
+from .options import DELIVERY, FORCE, Presentation, command, formats
 
 
 @command(api.graft, *DELIVERY, *formats("text", "json"), metavars={"images": "DIR|FILE|YAML"})
@@ -34,7 +32,7 @@ def graft(how: Presentation, **asked: Any) -> None:
     """
     where = {name: asked[name] for name in ("checkpoint", "at", "into", "k", "op", "dilation", "output")}
     how.check(api.graft_target(**where))
-    how.deliver(api.graft(**asked, track=None if how.quiet else bar))
+    how.deliver(api.graft(**asked, track=None if how.quiet else say.bar))
 
 
 @command(api.ungraft, *DELIVERY, *formats("text", "json"))

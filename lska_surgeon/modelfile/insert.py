@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,7 +126,7 @@ def in_words(sites: Sequence[SitePlan]) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class PlannedInsertion(Result):
+class Insertion(Result):
     """An insertion, worked out; nothing is written before `write`.
 
     Attributes:
@@ -138,6 +138,7 @@ class PlannedInsertion(Result):
         sites: the edits, by row of the variant.
         output: the file to be; None for standard output.
         notes: what the user should be told.
+        drawn: draws base and variant as HTML, where a notebook is to show it.
     """
 
     schema: ClassVar[int] = 2
@@ -149,6 +150,7 @@ class PlannedInsertion(Result):
     sites: tuple[SitePlan, ...]
     output: Path | None
     notes: tuple[str, ...]
+    drawn: Callable[[Model, Model], str] | None = field(default=None, compare=False)
 
     @property
     def before(self) -> str:
@@ -213,6 +215,10 @@ class PlannedInsertion(Result):
         }
         return Report(done, (done, Table(COLUMNS, [site.cells() for site in self.sites]), self.diff), self.notes, data)
 
+    def _repr_html_(self) -> str:
+        drawing = f"{self.drawn(self.base, self.variant)}\n" if self.drawn else ""
+        return drawing + super()._repr_html_()
+
     def write(self, path: str | os.PathLike[str] | None = None, force: bool = False) -> Path:
         """Write the variant; under another name than `output` it is worked out anew, for a name may say the scale.
 
@@ -236,7 +242,7 @@ class PlannedInsertion(Result):
 
 def plan_insert(
     base: Model, placement: Placement, *, resolve: bool = False, output: str | None = None, verify: bool = True
-) -> PlannedInsertion:
+) -> Insertion:
     """Work out an insertion into a base that is read already, as one does that plans many.
 
     Args:
@@ -275,7 +281,7 @@ def plan_insert(
                 reread(text, rewrite.after)
     if verify:
         notes += _notes_on_removal(text, rewrite)
-    return PlannedInsertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
+    return Insertion(base, placement, resolve, text, rewrite, site_plans, target, tuple(notes))
 
 
 def _notes_on_removal(text: str, rewrite: Rewrite) -> list[str]:

@@ -19,7 +19,7 @@ from ..core.operators import OP_BLOCKS, other_ops
 from ..core.shapes import Shape, settings_problems, shapes_of, size_problem, width_problem
 from ..errors import DocumentError, GraphError, TargetError
 from .document import Document, RowError
-from .record import edits_in
+from .rewriting import edits_in
 from .sources import STDIN, Source, find_source, scale_in_name
 from .text import content_of, decoded
 

@@ -18,8 +18,7 @@ from ..reports import Report, Result, ToldCosts
 from ..wording import numbers, plural, printable
 from .document import Document
 from .model import Model, base_name, family_notes, model_of, read_source
-from .record import EditRecord, read_record, undone
-from .rewriting import reread, rewrite_text, unpin_scale
+from .rewriting import EditRecord, read_record, reread, rewrite_text, undone, unpin_scale
 from .sources import STDIN, Source, scale_in_name
 from .text import unified_diff
 

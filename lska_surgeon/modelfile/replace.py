@@ -24,8 +24,7 @@ from ..wording import clean, numbers, plural, printable
 from .document import AFTER_ROW, Document, format_value
 from .insert import SitePlan
 from .model import Model, family_notes, load, model_of, read_source, stem_with_scale
-from .record import read_record, with_record
-from .rewriting import pin_scale, reread, rewrite_text, splice
+from .rewriting import pin_scale, read_record, reread, rewrite_text, splice, with_record
 from .sources import STDIN
 from .text import Span, line_end, newline_at, unified_diff
 

@@ -13,7 +13,7 @@ from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import RecipeError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.insert import PlannedInsertion, plan_insert
+from ..modelfile.insert import Insertion, plan_insert
 from ..modelfile.model import Model, load, name_fields, variant_stem
 from ..modelfile.replace import EditedModel, GraphEdit, edited_stem, plan_changes
 from ..modelfile.sources import STDIN
@@ -67,7 +67,7 @@ class Variant:
 
     wanted: Wanted
     base: Model
-    plan: PlannedInsertion | EditedModel
+    plan: Insertion | EditedModel
     file: str
 
     @property
@@ -118,13 +118,13 @@ class Variant:
     def params_added(self) -> int | None:
         """Parameters of its operators, where these are all that its base has not; None where that is not known."""
         insertion = None if self.wanted.edits else self.plan
-        return insertion.params_added if isinstance(insertion, PlannedInsertion) else None
+        return insertion.params_added if isinstance(insertion, Insertion) else None
 
     def cost(self, costs: CostCache) -> VariantCost:
         """The base's count plus the operators', in closed form or counted; where a width is not known, the whole's."""
         base = costs.of(self.base_text)
         params, macs = self.params_added, None
-        if isinstance(self.plan, PlannedInsertion) and not self.wanted.edits:
+        if isinstance(self.plan, Insertion) and not self.wanted.edits:
             macs = self.plan.macs_added(*costs.imgsz)
         if params is not None and macs is not None:
             if base is None:
@@ -242,9 +242,7 @@ def _placement(wanted: Wanted) -> Placement:
     return Placement(wanted.at, wanted.op, wanted.k, wanted.dilation, wanted.gated)
 
 
-def _insert(
-    recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True
-) -> PlannedInsertion | EditedModel:
+def _insert(recipe: Recipe, base: Model, wanted: Wanted, file: str, *, verify: bool = True) -> Insertion | EditedModel:
     output = str(recipe.folder / file)
     if wanted.edits:
         edited = _edited(recipe, wanted, base, output)

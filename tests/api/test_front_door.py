@@ -19,7 +19,7 @@ import lska_surgeon as ls
 from lska_surgeon import api
 from lska_surgeon.api.verb import kinds_of
 from lska_surgeon.cli.main import COMMANDS, GROUPS, main
-from lska_surgeon.cli.presentation import PresentationOption
+from lska_surgeon.cli.options import PresentationOption
 
 VERBS = [name for name in ls.__all__ if inspect.isfunction(getattr(ls, name))]
 

@@ -19,7 +19,7 @@ from lska_surgeon.ablation.launch import Event, ended
 from lska_surgeon.ablation.records import Attempt, read_record, write_record
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.api import experiments
-from lska_surgeon.cli import progress as screen_of
+from lska_surgeon.cli import experiments as screen_of
 
 
 def test_a_dry_run_starts_nothing_and_shows_every_run(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
         Event("running", run, "cpu", "epoch 2/3"),
         Event("failed", run, "cpu", "no labels"),
     ]
-    monkeypatch.setattr(screen_of, "EVERY", 0.0)
+    monkeypatch.setattr(screen_of, "_EVERY", 0.0)
     for quiet, lines in (
         (
             False,
@@ -75,7 +75,7 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
             for event in events:
                 progress(event)
         assert capsys.readouterr().err.splitlines() == lines
-    monkeypatch.setattr(screen_of, "EVERY", 300.0)
+    monkeypatch.setattr(screen_of, "_EVERY", 300.0)
     with screen_of.Progress(False) as progress:
         for event in events[:3]:
             progress(event)

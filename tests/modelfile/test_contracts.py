@@ -24,7 +24,7 @@ from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import TargetError
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.insert import PlannedInsertion
+from lska_surgeon.modelfile.insert import Insertion
 from lska_surgeon.modelfile.remove import plan_remove
 from lska_surgeon.modelfile.sources import stock_models
 
@@ -138,7 +138,7 @@ def unpinned(text: str) -> str:
 
 def check_contracts(
     path: Path, at: tuple[str, ...], places: list[Place], *, scale: str | None = None, output: str | None = None
-) -> PlannedInsertion:
+) -> Insertion:
     """Contracts 1, 2, 3 and 5 on one insertion, as far as they concern the text."""
     base = path.read_bytes()
     plan = plan_insert(str(path), Placement(at), scale=scale, output=output)

@@ -23,7 +23,7 @@ from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost.shapes_only import ShapesOnly
 from lska_surgeon.modelfile.document import Document
-from lska_surgeon.modelfile.insert import PlannedInsertion
+from lska_surgeon.modelfile.insert import Insertion
 from lska_surgeon.modelfile.sources import stock_models
 from lska_surgeon.nn import Operator
 from lska_surgeon.yolo.build import build
@@ -142,7 +142,7 @@ def in_family(model: str, name: str) -> str:
     return name.replace(".yaml", "-world.yaml") if "-world" in model else name
 
 
-def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: bool = False) -> PlannedInsertion:
+def full_plan(model: str, scaling: Scaling, output: str | None = None, resolve: bool = False) -> Insertion:
     """A variant with one operator at every place that has a name; each model and scale has another operator."""
     ops = list(OP_BLOCKS)
     op = ops[(MODELS.index(model) + scalings_of(model).index(scaling)) % len(ops)]

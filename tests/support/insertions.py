@@ -16,6 +16,6 @@ def plan_insert(
     resolve: bool = False,
     output: str | None = None,
     blocks: BlockTable = STOCK,
-) -> insert.PlannedInsertion:
+) -> insert.Insertion:
     """Work out an insertion; `base` and `scale` as `insert` takes them."""
     return insert.plan_insert(load(base, scale, blocks=blocks), placement, resolve=resolve, output=output)
