@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import click
 
 from ..api import experiments as api
 from ..reports import render
-from ..wording import message
 from . import say
 from .main import NamingGroup
 from .options import (
@@ -138,68 +134,6 @@ def variants(how: Presentation, **asked: Any) -> int:
     return int(done.failed)
 
 
-#: Seconds between two lines on a run in a log.
-_EVERY = 300.0
-
-
-class Progress:
-    """Is called with events of an ablation and shows them on stderr."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.live: Any = None
-        if not quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(stderr=True, highlight=False, markup=False)
-            self.live = Live(console=console, transient=True, redirect_stderr=True)
-        self.running: dict[str, str] = {}
-        self.logged: dict[str, float] = {}
-
-    def __enter__(self) -> Progress:
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self.live is not None:
-            self.live.update("")
-            self.live.stop()
-
-    def __call__(self, event: Any) -> None:
-        if event.kind == "round":
-            if not self.quiet:
-                self._say(f"Round {event.text}")
-            return
-        name = f"{event.run.name}, {event.run.data}"
-        if event.kind in ("started", "running"):
-            self.running[name] = f"{name} on {event.device}: {event.text or 'starting'}"
-            if event.kind == "running":
-                self._log(name)
-        else:
-            self.running.pop(name, None)
-        if self.live is not None:
-            self.live.update("\n".join(self.running.values()))
-        if event.kind in ("failed", "killed") or (event.kind != "running" and not self.quiet):
-            end = f": {event.text}" if event.text else f" on {event.device}"
-            self._say(f"{event.kind.capitalize()} {name}{end}")
-
-    def _say(self, text: str) -> None:
-        """A line that stays, above those that are drawn again: whoever draws them has to write it."""
-        if self.live is None:
-            say.line(text, err=True)
-        else:
-            self.live.console.print(message(text), soft_wrap=True, emoji=False)
-
-    def _log(self, name: str) -> None:
-        """A line on a run from time to time, where nobody watches."""
-        now = time.monotonic()
-        if self.live is None and not self.quiet and now - self.logged.setdefault(name, now) >= _EVERY:
-            self.logged[name] = now
-            self._say(f"Running {self.running[name]}")
-
-
 @command(api.ablate, DRY_RUN, QUIET_BUT_DRY, *formats("text", "json"))
 def ablate(how: Presentation, recipe: str, **asked: Any) -> int:
     """Train every variant of RECIPE, and its bases, with every seed, and go on where an earlier call stopped.
@@ -220,7 +154,7 @@ def ablate(how: Presentation, recipe: str, **asked: Any) -> int:
         how.show(api.ablate(recipe, **asked, dry_run=True).report())
         return 0
     try:
-        with Progress(how.quiet) as progress:
+        with say.Progress(how.quiet) as progress:
             status = api.ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
         far = api.progress_of(recipe, asked["folder"])

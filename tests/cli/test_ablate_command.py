@@ -19,7 +19,7 @@ from lska_surgeon.ablation.launch import Event, ended
 from lska_surgeon.ablation.records import Attempt, read_record, write_record
 from lska_surgeon.ablation.runs import plan_ablation
 from lska_surgeon.api import experiments
-from lska_surgeon.cli import experiments as screen_of
+from lska_surgeon.cli import say as screen_of
 
 
 def test_a_dry_run_starts_nothing_and_shows_every_run(tmp_path: Path) -> None:
