@@ -20,7 +20,10 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[2]
 RELEASES = ("8.0.200", "8.1.0", "8.2.0", "8.3.0")
 #: Those of summer 2024; the first torch with an allow-list for loading checkpoints safely is among them.
-OF_THEIR_TIME = ("torch==2.4.1", "torchvision==0.19.1", "numpy==1.26.4", "pandas==2.2.3", "setuptools<81", "onnx<1.18")
+OF_THEIR_TIME = (
+    *("torch==2.4.1", "torchvision==0.19.1", "numpy==1.26.4", "pandas==2.2.3", "scipy==1.14.1", "matplotlib==3.9.2"),
+    *("opencv-python==4.10.0.84", "pillow==10.4.0", "onnx==1.16.2", "setuptools<81"),
+)
 OF_TODAY = ("torch", "torchvision", "numpy")
 MODEL = "yolov8n.yaml"
 
@@ -47,7 +50,9 @@ def made(folder: Path, packages: tuple[str, ...]) -> list[str]:
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    constraints = folder / "constraints.txt"  # else what a release asks for brings newer ones in
+    constraints.write_text("\n".join(packages), encoding="utf-8")
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
     subprocess.run([*pip, *packages], check=True)
     return pip
 
