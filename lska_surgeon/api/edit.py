@@ -77,10 +77,10 @@ def insert(
 
     placement = placement_of(at, op, k, dilation, gated)
     model = load(as_name(base), scale, blocks=table_of(blocks))
-    if not unchecked and not model.source.is_stock:
-        from ..checks.check import refuse_broken
+    if not unchecked:
+        from ..checks.refusal import refuse_broken
 
-        refuse_broken(model.source, model.text, model.blocks)
+        refuse_broken(model.source, model.written)
     plan = plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
     return dataclasses.replace(plan, drawn=_drawn)
 
@@ -207,10 +207,10 @@ def _edited(
     from ..modelfile.replace import plan_changes
 
     model = load(as_name(base), scale, blocks=table)
-    if not unchecked and not model.source.is_stock:
-        from ..checks.check import refuse_broken
+    if not unchecked:
+        from ..checks.refusal import refuse_broken
 
-        refuse_broken(model.source, model.text, model.blocks)
+        refuse_broken(model.source, model.written)
     plan = plan_changes(model, changes, name_or_none(output), _features)
     if imgsz is None:
         return plan

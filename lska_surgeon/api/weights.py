@@ -25,8 +25,8 @@ from ..errors import (
 from ..files import no_file, target_path
 from ..grafting.images import images_to_fit
 from ..grafting.input_files import check_words, pixels_of
-from ..modelfile.model import variant_stem
-from ..modelfile.sources import find_source, means_yaml, refuse_yaml
+from ..modelfile.model import read_source, variant_stem
+from ..modelfile.sources import means_yaml, refuse_yaml
 from ..yolo.command import fetch_weights
 from ..yolo.environment import import_offline, in_one_line
 from .verb import Blocks, PathLike, as_name, checkpoint_from, listed, look_at, name_or_none, table_of, verb
@@ -116,11 +116,10 @@ def graft(
         pixels_of(Path(image))
     if into is not None:
         look_at(into, "yaml", table)
-        source = find_source(as_name(into))
-        if not unchecked and not source.is_stock:
-            from ..checks.check import refuse_broken
+        if not unchecked:
+            from ..checks.refusal import refuse_broken
 
-            refuse_broken(source, blocks=table)
+            refuse_broken(*read_source(as_name(into), bad_rows=[], blocks=table))
     import_offline()  # here, for it takes seconds and no error above should wait for it
     from ..grafting.fitting import lesson_from
     from ..grafting.graft import graft as graft_planned

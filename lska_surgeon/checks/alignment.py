@@ -84,9 +84,10 @@ class Alignment:
 def align(layers: Sequence[Layer]) -> Alignment | None:
     """The alignment with the stock model that the rows resemble most; None when there is none to compare with."""
     best: Alignment | None = None
+    ours = [AlignedRow(layer, len(layers) - 1) for layer in layers]
     for name in _candidates(layers):
         stock = stock_graph(name)
-        alignment = _align_with(stock, layers) if stock else None
+        alignment = _align_with(stock, ours, layers[0]) if stock else None
         if alignment and (best is None or alignment.confidence > best.confidence):
             best = alignment
         if best and best.confidence == 1.0:  # none is better
@@ -103,10 +104,8 @@ def _candidates(layers: Sequence[Layer]) -> list[str]:
     return sorted(scores, key=lambda name: (-scores[name], len(name), name))[:_CANDIDATES]
 
 
-def _align_with(stock: Graph, layers: Sequence[Layer]) -> Alignment:
-    ours = [AlignedRow(layer, len(layers) - 1) for layer in layers]
-    theirs = [AlignedRow(layer, len(stock) - 1, _width_factor(stock[0], layers[0])) for layer in stock]
-
+def _align_with(stock: Graph, ours: Sequence[AlignedRow], first: Layer) -> Alignment:
+    theirs = [AlignedRow(layer, len(stock) - 1, _width_factor(stock[0], first)) for layer in stock]
     like = likenesses(theirs, ours, AlignedRow.likeness)
     rows = align_rows(like, [_MISSING] * len(theirs), [row.cost_of_insertion for row in ours])
     likeness = {old: like[old][new] for old, new in rows.items()}
@@ -151,12 +150,11 @@ def _graph_of(name: str, path: Path) -> Graph | None:
     starts = {match[1]: match.start() for match in _SECTION.finditer(text)}
     layers: list[Layer] = []
     for match in _ROW.finditer(text):
-        row = _flow(match[1])
-        frm = as_from(row[0]) if len(row) == 4 else None
-        if frm is None or not isinstance(row[2], str) or not isinstance(row[3], list):
+        row = _row(match[1])
+        if row is None:
             return None
         section = "head" if match.start() > starts.get("head", len(text)) else "backbone"
-        layers.append(Layer(len(layers), section, frm, row[1], row[2], tuple(row[3])))
+        layers.append(Layer(len(layers), section, *row))
     try:
         return Graph(tuple(layers), name=name)
     except GraphError:
@@ -165,6 +163,16 @@ def _graph_of(name: str, path: Path) -> Graph | None:
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
+
+
+@cache
+def _row(text: str) -> tuple[int | tuple[int, ...], int, str, tuple[Any, ...]] | None:
+    """From, repeats, block and arguments of a row; None where it is written in another way."""
+    row = _flow(text)
+    frm = as_from(row[0]) if len(row) == 4 else None
+    if frm is None or not isinstance(row[2], str) or not isinstance(row[3], list):
+        return None
+    return frm, row[1], row[2], tuple(row[3])
 
 
 def _flow(text: str) -> list[Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from ..core.blocks import STOCK, BlockTable
-from ..errors import BrokenBaseError
+from ..modelfile.document import Document
 from ..modelfile.model import read_source, scale_note
-from ..modelfile.sources import STDIN, Source, find_source
+from ..modelfile.sources import Source
 from . import rules_arguments, rules_rows, rules_wiring
 from .context import Context, Rule
 from .findings import ERROR, WARNING, CheckedFile, Correction, Finding, corrected_text
@@ -98,17 +97,12 @@ def check_file(name: str, blocks: BlockTable = STOCK, rules: Collection[str] = C
         DocumentError: there is no such file, or it is no model YAML.
         GraphError: it has no rows.
     """
-    if name == STDIN:
-        source, document = read_source(name, bad_rows=[], blocks=blocks)
-        return check_source(source, document.text, blocks, rules)
-    return check_source(find_source(name), blocks=blocks, rules=rules)
+    return checked(*read_source(name, bad_rows=[], blocks=blocks), rules)
 
 
-def check_source(
-    source: Source, text: str | None = None, blocks: BlockTable = STOCK, rules: Collection[str] = CODES
-) -> CheckedFile:
-    """The same for a source, or for a text in its place."""
-    subject = Context(source, text, blocks).likeliest
+def checked(source: Source, document: Document, rules: Collection[str] = CODES) -> CheckedFile:
+    """The same of what was read."""
+    subject = Context(source, document).likeliest
     findings = _broken_rules(subject, rules)
     if "ignore[" in subject.document.text:
         from .ignores import without_ignored  # here, for few files have such comments
@@ -135,30 +129,10 @@ def _choices(subject: Context, findings: Sequence[Finding]) -> Iterator[str]:
         yield corrected_text(subject.document, [*findings, subject.finding(0, "", None, *fixes)])
 
 
-def refuse_broken(source: Source, text: str | None = None, blocks: BlockTable = STOCK) -> None:
-    """Refuse a model YAML in which `check` finds an error, before anything is put into it.
-
-    Args:
-        source: the file.
-        text: its text, where it was read already.
-        blocks: the table that says what the rows' blocks are.
-
-    Raises:
-        BrokenBaseError: it does; the message tells the first and how many there are.
-    """
-    errors = [finding for finding in check_source(source, text, blocks).findings if finding.severity == ERROR]
-    if errors:
-        first, more = errors[0], f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise BrokenBaseError(
-            f"{source.name} is wrong as it is, and an edit would keep that: line {first.line}, {first.text}"
-            f"{more}; see lska-surgeon check {source.path} --fix, or go on with --unchecked"
-        )
-
-
 def _broken_rules(subject: Context, rules: Collection[str]) -> list[Finding]:
     """What some of the rules find."""
     return [
-        replace(finding, rule=rule.code, severity=finding.severity or rule.severity)
+        finding._replace(rule=rule.code, severity=finding.severity or rule.severity)
         for rule in RULES
         if rule.code in rules
         for function in rule.functions

@@ -8,12 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..core.blocks import STOCK, BlockTable
 from ..core.graph import Layer, Scaling, consumers_of, outputs_of, role_of, scaling_of
 from ..core.parts import as_backbone, unsaid_backbone
 from ..core.shapes import Shape, stride_argument
 from ..errors import GraphError
-from ..modelfile.document import BAD_ROW, Document, RowError
+from ..modelfile.document import BAD_ROW, Document
 from ..modelfile.rewriting import edits_in
 from ..modelfile.sources import Source
 from ..modelfile.text import line_end, line_number
@@ -48,29 +47,16 @@ class Context:
 
     Args:
         source: the file.
-        text: what to take for its text; None reads it.
-        blocks: the table that says what the rows' blocks are.
+        document: what it says, bad rows included.
         unsaid_backbone: the row that by the numbers is a whole backbone, though nothing but this table says so.
 
     Raises:
-        DocumentError: it is no model YAML.
         GraphError: it has no rows.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        text: str | None = None,
-        blocks: BlockTable = STOCK,
-        unsaid_backbone: Layer | None = None,
-    ) -> None:
-        self.source, self.blocks, self.unsaid_backbone = source, blocks, unsaid_backbone
-        self.bad_rows: list[RowError] = []
-        if text is None:
-            self.document = Document.read(source.path, bad_rows=self.bad_rows, blocks=blocks)
-        else:
-            self.document = Document(text, source.path.name, self.bad_rows, blocks=blocks)
-        self.layers = self.document.layers
+    def __init__(self, source: Source, document: Document, unsaid_backbone: Layer | None = None) -> None:
+        self.source, self.document, self.unsaid_backbone = source, document, unsaid_backbone
+        self.bad_rows, self.layers = document.bad_rows, document.layers
         if not self.layers:
             raise GraphError(f"{self.document.name} has no rows under backbone and head")
 
@@ -82,7 +68,8 @@ class Context:
             return self
         whole = unsaid_backbone(self.layers)
         row = whole or first
-        other = Context(self.source, self.document.text, row.blocks, row)
+        counted = Document(self.document.text, self.document.name, [], blocks=row.blocks)
+        other = Context(self.source, counted, row)
         return other if whole or other.cost + _TO_BE_BELIEVED < self.cost else self
 
     @property
@@ -146,7 +133,8 @@ class Context:
             return Verdict()
         comments = {layer.index: self.document.comment_index(layer.index) for layer in self.layers}
         numbers = {index: comment[0] for index, comment in comments.items() if comment}
-        return infer(self.layers, numbers, self.alignment, self.alignment.ratios if self.alignment else {})
+        of_stock = self.alignment.ratios if self.alignment else {}
+        return infer(self.layers, numbers, self.alignment, of_stock, explain=self.unsaid_backbone is not None)
 
     @cached_property
     def corrected_layers(self) -> list[Layer]:

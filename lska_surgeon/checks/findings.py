@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import DocumentError, TargetError
 from ..files import planned_target, write_text
@@ -19,8 +19,7 @@ from ..wording import counted, message
 ERROR, WARNING = "error", "warning"
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(NamedTuple):
     """A value to write into a file: as a source or an argument of a row, into its index comment, or as a setting.
 
     Attributes:
@@ -45,8 +44,7 @@ class Correction:
         return self.row, self.slot, self.arg, self.setting
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One error, or what looks like one.
 
     Attributes:
@@ -256,7 +254,10 @@ class CheckedFiles(Result):
             "stock": file.stock,
             "errors": file.count(ERROR),
             "warnings": file.count(WARNING),
-            "findings": [asdict(finding) for finding in file.findings],
+            "findings": [
+                {**finding._asdict(), "corrections": [one._asdict() for one in finding.corrections]}
+                for finding in file.findings
+            ],
             "notes": list(file.notes),
             **({"diff": file.diff} if self.with_diffs else {}),
         }

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from ..core.blocks import STOCK, Block, blocks_here, is_parsed
-from ..installed.names import class_facts, installed_tasks, of_installed, parsed_names, stock_modules, torch_layers
+from ..installed.names import (
+    class_facts,
+    installed_tasks,
+    of_installed,
+    parsed_names,
+    stock_modules,
+    torch_layers,
+    torch_stamp,
+)
 from ..installed.package import installed_package
 
 #: Likeness (see `difflib`) from which on an unknown name is nearly a known one: one letter of eight.
@@ -31,23 +41,55 @@ def is_unknown(block: Block) -> bool:
     if block.custom or block.is_operator or prefix not in ("", "nn") or (prefix and block.is_known):
         return False
     if not prefix:
-        return not (block.is_attention or "ours" in block.traits) and is_parsed(name) is False
+        return not (block.is_attention or "ours" in block.traits) and _is_parsed(name) is False
     known = torch_layers()
     return known is not None and name not in known
 
 
+@of_installed
+def _is_parsed(name: str) -> bool | None:
+    return is_parsed(name)
+
+
+def kept(question: str, ask: Callable[[], Any], of_torch: bool, *kinds: type) -> Any:
+    """The answer to a question on the installed Ultralytics, of one of some kinds, asked where nobody has before.
+
+    Args:
+        question: the question.
+        ask: gives the answer.
+        of_torch: whether torch's files say it, too.
+        kinds: of what kind it is.
+    """
+    from ..core.installed_parser import of_kind, parser_here  # here, for few rows need it
+
+    parser = parser_here()
+    if parser is None:
+        return ask()
+    return parser.kept(f"{question} of {torch_stamp()}" if of_torch else question, ask, of_kind(*kinds))
+
+
+@of_installed
 def is_stock_but_not_parsed(block: str) -> bool:
     """True for a block that Ultralytics ships and its parser does not know, such as CBAM."""
-    known = known_blocks()
-    return known is not None and block not in known and block in stock_modules()
+
+    def ask() -> bool:
+        known = known_blocks()
+        return known is not None and block not in known and block in stock_modules()
+
+    found: bool = kept(f"shipped {block}", ask, False, bool)
+    return found
 
 
 @of_installed
 def nearest(block: str) -> str | None:
     """The known block whose name an unknown one is nearly, or None when none is that near."""
+    found: str | None = kept(f"nearest {block}", lambda: _nearest(block), True, str, type(None))
+    return found
+
+
+def _nearest(block: str) -> str | None:
     name = block.rpartition(".")[2]
-    layers = {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
-    blocks = {known.lower(): known for known in sorted(known_blocks() or ()) if _may_be_block(known)}
+    layers, blocks = _layers(), _blocks()
     candidates = layers if block.startswith("nn.") else blocks
     if name.lower() in layers:
         return layers[name.lower()]
@@ -61,8 +103,21 @@ def nearest(block: str) -> str | None:
     return next((candidates[one] for one in near if _is_block(candidates[one])), None)
 
 
+@of_installed
+def _layers() -> dict[str, str]:
+    """Torch's, by their names in small letters."""
+    return {known.lower(): f"nn.{known}" for known in torch_layers() or () if known[0].isupper()}
+
+
+@of_installed
+def _blocks() -> dict[str, str]:
+    """What may be blocks, by their names in small letters."""
+    return {known.lower(): known for known in sorted(known_blocks() or ()) if _may_be_block(known)}
+
+
 def _is_stock(name: str) -> bool:
-    return name in _ours() or STOCK[name].is_known or name.startswith("nn.")
+    row = STOCK.rows.get(name)
+    return name in _ours() or (row is not None and row.is_known) or name.startswith("nn.")
 
 
 def _may_be_block(name: str) -> bool:

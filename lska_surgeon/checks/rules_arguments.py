@@ -10,17 +10,17 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.alignment import is_width
-from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed
+from ..core.blocks import ATTENTION, SOURCE_WIDTH, SourceWidth, is_parsed, names_attention
 from ..core.graph import IMAGE, Layer, yolov5_problem
 from ..core.operators import read_attention
 from ..errors import KernelError
-from ..installed.names import constructor, is_installed, of_installed, torch_stamp
+from ..installed.names import constructor, is_installed, of_installed
 from ..modelfile.document import BAD_ROW, format_value
 from ..wording import clean, counted, numbers
 from .alignment import stock_blocks, stock_graph
 from .context import Context
 from .findings import ERROR, WARNING, Correction, Finding
-from .known import is_unknown
+from .known import is_unknown, kept
 from .rules_rows import lacks_text
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ _SMALLEST_WIDTH = 16
 def arguments(subject: Context) -> Iterator[Finding]:
     """An error where the row can't be built; a warning where it can, with what the parser adds in a wrong place."""
     stock = subject.alignment.stock if subject.alignment else ()
-    known = {(layer.block, len(layer.args)) for layer in stock}  # what Ultralytics' own model has, its parser takes
+    # What Ultralytics' own model has, its parser takes; and so it does what it takes in another row.
+    known = {(layer.block, len(layer.args)) for layer in stock}
     for layer in subject.layers:
         # Other rules say what a row needs that lacks a text, or has anchors.
         elsewhere = lacks_text(subject, layer) or yolov5_problem(layer.block, layer.args) is not None
@@ -52,6 +53,8 @@ def arguments(subject: Context) -> Iterator[Finding]:
             continue
         faults = {letter: fault_in(block, len(args), letter) for letter in subject.letters}
         letter, fault = next(filter(itemgetter(1), faults.items()), (None, None))
+        if fault is None:
+            known.add((block, len(args)))
         taken = taken_by(block, letter) if fault else None
         # With texts, lists or True in their places the parser may build it all the same.
         if fault and taken and _fault_of_row(block, args, letter) not in (None, _NOT_KNOWN):
@@ -247,8 +250,6 @@ def _is_attention_of_ones_own(layer: Layer) -> bool:
         return own.like == ATTENTION and not own.channels_first
     if len(layer.raw_sources) != 1 or not is_unknown(layer.kind):
         return False
-    from ..declarations.guess import names_attention  # here, for few rows need it
-
     return names_attention(layer.block)
 
 
@@ -300,10 +301,17 @@ def built_from(block: str, given: int, letter: str | None) -> tuple[Probe, ...]:
 @of_installed
 def begins_with_source(block: str) -> bool:
     """Whether a row's first argument is what the class believes to be the width of its source, whatever that has."""
-    wanted = constructor(block)
-    from ..declarations.guess import WIDTH  # here, for only an error needs it
+    found: bool = kept(f"begins {block}", lambda: _begins_with_source(block), False, bool)
+    return found
 
-    if wanted is None or not wanted.required or "." in block or not WIDTH.fullmatch(wanted.parameters[0]):
+
+def _begins_with_source(block: str) -> bool:
+    wanted = constructor(block)
+    if wanted is None or not wanted.required or "." in block:
+        return False
+    from ..declarations.guess import WIDTH  # here, for few rows need it
+
+    if not WIDTH.fullmatch(wanted.parameters[0]):
         return False
     ways = built_from(block, wanted.required, None)
     return bool(ways) and all(way.words[:1] == ("0",) for way in ways)
@@ -319,14 +327,8 @@ def _has_own_width(block: str) -> bool:
 
 @of_installed
 def _fault(block: str, given: int, letter: str | None) -> str | None:
-    from ..core.installed_parser import of_kind, parser_here  # here, for few rows need it
-
-    parser = parser_here()
-    if parser is None:
-        return _read_fault(block, given, letter)
-    whose = f" of {torch_stamp()}" if "." in block else ""  # what is kept is of Ultralytics' files
-    question, kind = f"fault {block} {given} {letter}{whose}", of_kind(str, type(None))
-    found: str | None = parser.kept(question, lambda: _read_fault(block, given, letter), kind)
+    question = f"fault {block} {given} {letter}"
+    found: str | None = kept(question, lambda: _read_fault(block, given, letter), "." in block, str, type(None))
     return found
 
 

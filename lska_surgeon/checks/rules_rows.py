@@ -248,7 +248,7 @@ def activations(subject: Context) -> Iterator[Finding]:
     """
     document = subject.document
     text = document.settings.get("activation")
-    problem = activation_problem(text, subject.blocks) if isinstance(text, str) and text else None
+    problem = activation_problem(text, document.blocks) if isinstance(text, str) and text else None
     if problem is not None:
         severity, message, fixed = problem
         is_sure = severity == ERROR and fixed is not None and document.value_span("activation") is not None

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -288,15 +288,22 @@ _ROLES_BY_NAME = (
     ("down", r"down|aconv|focus|stem|spd|patchmerging|patchembed"),
     ("conv", r"conv"),
 )
+# `MyAttention`, `CoordAtt`, `GAM_Attn`; and those that people know by their letters.
+_ATTENTION = r"(?:Att|(?:^|_)att)(?:n|ention)?(?![a-z])|^(?:SE|ECA|EMA|CA|SA|BAM|CBAM|GAM|NAM|SimAM|ELA|MLCA|CPCA)$"
 
 
 #: What a declaration says of the width that comes out, by that which `like` gives: c, 4*c, c/2, 256.
 WIDTH_RULE = re.compile(r"(?:(?P<times>[1-9]\d{0,4}) ?\* ?)?c(?: ?(?P<sign>[*/]) ?(?P<by>[1-9]\d{0,4}))?|[1-9]\d{0,4}")
 
 
-@dataclass(frozen=True)
 class SourceWidth:
-    """Stands in a declaration's arguments for the width of what a row reads."""
+    """Stands in a declaration's arguments for the width of what a row reads; all are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SourceWidth)
+
+    def __hash__(self) -> int:
+        return hash(SourceWidth)
 
     def __repr__(self) -> str:
         return "c2"
@@ -575,7 +582,7 @@ class BlockTable:
     def __getitem__(self, name: str) -> Block:
         """The row of a block; of one that is not known, a row that says so, and what its name speaks of."""
         found = self._custom.get(name) or self._of_parser(name) or self.rows.get(name)
-        return found or Block(name, _role_by_name(name), plain=name)
+        return found or _unknown(name)
 
     def __iter__(self) -> Iterator[Block]:
         yield from self._custom.values()
@@ -636,8 +643,7 @@ class BlockTable:
 
     def _row_of(self, module: CustomModule) -> Block:
         name = module.name
-        unknown = Block(name, _role_by_name(name), plain=name)
-        like = self.rows.get(name, unknown) if module.has_parser else self.rows[module.like]
+        like = self.rows.get(name, _unknown(name)) if module.has_parser else self.rows[module.like]
         stride = like.stride if module.stride is None else ("fixed", module.stride)
         return replace(like, name=name, stride=stride, op=None, other=None, custom=module, packed=module.packed)
 
@@ -661,7 +667,12 @@ def is_parsed(name: str) -> bool | None:
     from .installed_parser import parser_here
 
     parser = parser_here()
-    return (parser.tasks if is_told else parser).has(name) if parser else None
+    return parser.has(name) if parser else None
+
+
+def names_attention(name: str) -> bool:
+    """Whether a block's name says that it is an attention."""
+    return bool(re.search(_ATTENTION, name))
 
 
 def scale_numbers() -> tuple[str, ...]:
@@ -672,6 +683,11 @@ def scale_numbers() -> tuple[str, ...]:
 
 def _has_rules(package: Package) -> bool:
     return package.version == RELEASE and not package.is_fork
+
+
+@cache
+def _unknown(name: str) -> Block:
+    return Block(name, _role_by_name(name), plain=name)
 
 
 def _role_by_name(name: str) -> str:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 #: More than a project's models ask for; then it begins anew.
 _MOST = 5000
-_READER = (str(Path(__file__).parents[1] / "installed"), str(Path(__file__).parent))
+_OURS = Path(__file__).parents[1]
+_READER = [str(_OURS / room) for room in ("installed", "core", "declarations", "modelfile", "checks", "checks/wiring")]
 
 
 class ParsedLayer(NamedTuple):

@@ -16,7 +16,17 @@ from dataclasses import replace
 from itertools import product
 
 from ..core.alignment import is_width
-from ..core.blocks import ADD, ATTENTION, BACKBONE, SOURCE_WIDTH, STOCK, VERBATIM, CustomModule, Declarations
+from ..core.blocks import (
+    ADD,
+    ATTENTION,
+    BACKBONE,
+    SOURCE_WIDTH,
+    STOCK,
+    VERBATIM,
+    CustomModule,
+    Declarations,
+    names_attention,
+)
 from ..core.graph import IMAGE, Graph, Layer, Scaling, role_of
 from ..core.shapes import shapes_of
 from .find import LIKES
@@ -24,10 +34,6 @@ from .find import LIKES
 _MOST_TOGETHER = 5  # blocks whose strides are tried together: 3 for each
 _MOST_ROWS = 100_000  # that all tries together look at
 _PLACE = "my_blocks:{name}"
-# `MyAttention`, `CoordAtt`, `GAM_Attn`; and those that people know by their letters.
-_ATTENTION = re.compile(
-    r"(?:Att|(?:^|_)att)(?:n|ention)?(?![a-z])|^(?:SE|ECA|EMA|CA|SA|BAM|CBAM|GAM|NAM|SimAM|ELA|MLCA|CPCA)$"
-)
 #: What rows that stand for no more than a name may do to the stride, the likeliest first.
 _STRIDES = {"up": (0.5, 1.0, 2.0), "down": (2.0, 1.0, 0.5)}
 
@@ -56,11 +62,6 @@ def like_by_name(name: str) -> str | None:
         if name.startswith(one) or one in parts:
             return one
     return None
-
-
-def names_attention(name: str) -> bool:
-    """Whether a block's name says that it is an attention."""
-    return bool(_ATTENTION.search(name))
 
 
 def _width_before(row: Layer, graph: Graph) -> int | None:

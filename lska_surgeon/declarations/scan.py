@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.blocks import ADD, ATTENTION, SOURCE_WIDTH, STOCK, CustomModule
+from ..core.blocks import ADD, ATTENTION, SOURCE_WIDTH, STOCK, CustomModule, names_attention
 from ..core.graph import Layer, role_of
 from ..errors import DeclarationError
 from ..files import no_file, read_within
 from ..installed.imports import forgotten_imports, import_problems
 from ..wording import clean, few
 from .find import LIKES, name_problem, split_target
-from .guess import WIDTH, WIDTH_OUT, like_by_name, names_attention
+from .guess import WIDTH, WIDTH_OUT, like_by_name
 
 #: Ultralytics' own largest module has a tenth of it; Python's parser takes a hundred times as much memory.
 _MOST_BYTES = 2**20

@@ -13,9 +13,9 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from .released import MODELS, SOURCES
 
@@ -25,8 +25,7 @@ _VERSION = re.compile(r"^__version__\s*(?::[^=\n]+)?=\s*[\"']([^\"']+)", re.MULT
 _ROW = re.compile(r"\n[ \t]*- (\[.*\])[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """The Ultralytics that is imported here.
 
     Attributes:

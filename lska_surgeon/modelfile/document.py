@@ -224,6 +224,11 @@ class Document:
             raise NotAModelError(f"{path} is not a model YAML: none has more than {MOST_BYTES:,} bytes")
         return cls(decoded(content, name or path.name), name or path.name, bad_rows, blocks=blocks)
 
+    @property
+    def bad_rows(self) -> Sequence[RowError]:
+        """Rows and settings that can't be read."""
+        return self._bad_rows or ()
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The rows as layers, their sources unchecked."""

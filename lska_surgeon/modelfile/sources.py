@@ -93,7 +93,8 @@ def stock_models() -> Mapping[str, Path]:
 @cache
 def _models_in(folder: Path) -> Mapping[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.yaml")):
+    paths = (Path(root, name) for root, _, names in os.walk(folder) for name in names if name.endswith(".yaml"))
+    for path in sorted(paths):
         found.setdefault(path.name, path)
     return found
 
@@ -112,7 +113,9 @@ def _released(fork: Package, models: tuple[tuple[str, Path], ...]) -> Mapping[st
     from ..core.installed_parser import parser_here, words_in  # here, for only a fork has models that are not released
 
     parser = parser_here()
-    stamps = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in models]
+    stamps = [
+        (name, found.st_size, found.st_mtime_ns) for name, found in ((name, os.stat(path)) for name, path in models)
+    ]
     names = parser.kept(f"released {stamps}", ask, words_in) if parser else ask()
     return {name: path for name, path in models if name in names}
 

@@ -199,10 +199,10 @@ def _load(recipe: Recipe, wanted: Wanted, unchecked: bool) -> Model:
     place = "base"
     try:
         base = load(wanted.base, None, recipe.folder, blocks=recipe.blocks)
-        if not unchecked and not base.source.is_stock:
-            from ..checks.check import refuse_broken
+        if not unchecked:
+            from ..checks.refusal import refuse_broken
 
-            refuse_broken(base.source, blocks=base.blocks)
+            refuse_broken(base.source, base.written)
         if wanted.scale is None:
             return base
         place = "scale"

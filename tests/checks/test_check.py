@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from support.insertions import plan_insert
 
 import lska_surgeon
-from lska_surgeon.checks import ERROR, check_file, corrected_text
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
-from lska_surgeon.checks.check import RULES
+from lska_surgeon.checks.check import RULES, check_file
+from lska_surgeon.checks.findings import ERROR, corrected_text
 from lska_surgeon.checks.known import is_slip, nearest
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.graph import Layer, scaling_of
@@ -272,7 +272,7 @@ def test_a_forks_own_blocks_are_known(tmp_path: Path) -> None:
         text = text.replace(old, old.replace("C2f", f"Gate{number}"))
     (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
     script = (
-        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        f"sys.path[:0] = [{str(tmp_path)!r}]\nfrom lska_surgeon.checks.check import check_file\n"
         "checked = check_file('my.yaml')\nprint(checked.stock, [f.message for f in checked.findings])"
     )
     done = fresh(script, tmp_path)

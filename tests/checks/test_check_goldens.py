@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from support.cases import CASES, OUTPUT, read_case
 
-from lska_surgeon.checks import RULES
+from lska_surgeon.checks.check import RULES
 from lska_surgeon.checks.known import is_unknown
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from test_check import fork, fresh, run
 
-from lska_surgeon.checks import ERROR, check_file
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
+from lska_surgeon.checks.check import check_file
+from lska_surgeon.checks.findings import ERROR
 from lska_surgeon.checks.rules_arguments import begins_with_source, built_from, fault_in, taken_by
 from lska_surgeon.checks.rules_rows import activation_problem
 from lska_surgeon.core.blocks import STOCK
@@ -179,7 +180,7 @@ def reported_by_fork(folder: Path, parser: str, *rows: str) -> list[str]:
     text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[{len(rows)}], 1, Detect, [nc]]\n"
     (folder / "my.yaml").write_text(text, encoding="utf-8")
     done = fresh(
-        f"sys.path[:0] = [{str(folder)!r}]\nfrom lska_surgeon.checks import check_file\n"
+        f"sys.path[:0] = [{str(folder)!r}]\nfrom lska_surgeon.checks.check import check_file\n"
         "[print(one.row, one.message) for one in check_file('my.yaml').findings if one.rule == 'arguments']",
         folder,
     )

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from support.insertions import plan_insert
 from support.shapes import surgeon, write_checkpoint, write_network
 
-from lska_surgeon.checks import check_file
+from lska_surgeon.checks.check import check_file
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.blocks import STOCK
 from lska_surgeon.core.graph import Graph, Layer, Scaling

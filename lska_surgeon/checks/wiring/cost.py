@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.graph import IMAGE
@@ -532,6 +533,11 @@ class WiringReading(NamedTuple):
     slips: tuple[str, ...] = ()
 
 
+def cheapest(cost: WiringCost, wiring: Wiring, several: Sequence[Fitted]) -> tuple[float, Fitted]:
+    """What a wiring costs where any of several stride ratios may hold, and those under which it does."""
+    return min(((cost.of(wiring, fitted.ratios) + fitted.cost, fitted) for fitted in several), key=itemgetter(0))
+
+
 def guess_with_stock(net: WiredRows, of_stock: Mapping[int, float]) -> Ratios:
     """The guess, but for rows of unknown ratio the stock model's where one of its rows stood in their place."""
     unknown = {i for i, effect in enumerate(net.effects) if effect.ratio is None and len(net.numbers[i]) == 1}
@@ -592,3 +598,21 @@ def solve(net: WiredRows, wiring: Wiring, start: Ratios, weights: Mapping[str, f
         follows = before * ratio if before and len(sources) == 1 and not isinstance(ratio, str) else before
         known.append(after or follows)
     return Fitted(tuple(ratios), len(off) * weights["kind"] / 2)
+
+
+def first_ratios(cost: WiringCost, of_stock: Mapping[int, float]) -> list[Fitted]:
+    """The ratios to begin with: the guess with the stock model's, the guess alone, both fitted to the rows as written.
+
+    Args:
+        cost: what speaks against a wiring.
+        of_stock: row -> the ratio of the stock model's row in whose place it stands.
+    """
+    net = cost.net
+    alike, written = guess_with_stock(net, of_stock), net.written
+    by_stock, by_guess = (fit(cost, written, Fitted(start, 0.0))[1] for start in (alike, net.guess))
+    solved = solve(net, written, alike, cost.weights)
+    fitted = fit(cost, written, solved)[1] if solved else None
+    kept: dict[object, Fitted] = {}
+    for one in filter(None, (Fitted(alike, 0.0), fitted, Fitted(net.guess, 0.0), by_stock, by_guess)):
+        kept.setdefault(one.ratios, one)
+    return list(kept.values())

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.graph import Layer, role_of
 from ..alignment import Alignment
-from .cost import HARD, WEIGHTS, Broken, Expected, Fitted, WiringCost, WiringReading, expected_numbers, guess_with_stock
+from .cost import (
+    HARD,
+    WEIGHTS,
+    Broken,
+    Expected,
+    Fitted,
+    WiringCost,
+    WiringReading,
+    cheapest,
+    expected_numbers,
+    first_ratios,
+    guess_with_stock,
+)
 from .network import Slot, WiredRows, Wiring
 
 if TYPE_CHECKING:
@@ -17,6 +29,8 @@ if TYPE_CHECKING:
 #: How much cheaper a reading has to be than the rows as written; than the next reading, and than one within a run; and
 #: how near to the best a reading is that has to agree on what is wrong.
 CLEARLY, NEXT, IN_RUN, LIKELY = 1.2, 0.6, 0.3, 1.0
+#: What it takes to believe the likeliest story: no reading but the rows as written costs less.
+LEAST = 0.4
 #: The same two for the next reading, where comments are to be corrected as well.
 NEAR_FOR_COMMENTS, NEAR_IN_RUN = 1.25, 0.25
 _ALIKE = 0.85
@@ -26,12 +40,12 @@ _WHOLE_COST, _MOST_OF_WRITTEN, _LESS_OF_WRITTEN = 3.0, 0.6, 0.3
 #: What says no more of another row: a guess at what a block does, and a row that may be unread on purpose.
 _DOUBTFUL = frozenset(("named_clash", "unread"))
 _OF_THE_ROW = _DOUBTFUL | {"output_inside", "reads_upsample", "reads_fusion"}
-#: What it takes, where no reading is whole, to call numbers wrong.
+#: What it takes, where no reading is whole, to call numbers wrong; and in any case.
 _SOME = frozenset(("unread", "output_inside", "reads_upsample", "unlike_same_stock", "unlike_sure_stock"))
+_ANY = HARD | _SOME | {"reads_fusion"}
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is wrong with the wiring of a network.
 
     Attributes:
@@ -46,10 +60,10 @@ class Verdict:
     """
 
     wrong: tuple[Slot, ...] = ()
-    fixes: Mapping[Slot, int] = field(default_factory=dict)
+    fixes: Mapping[Slot, int] = MappingProxyType({})
     best: WiringReading | None = None
     rivals: tuple[WiringReading, ...] = ()
-    expected: Mapping[Slot, Expected] = field(default_factory=dict)
+    expected: Mapping[Slot, Expected] = MappingProxyType({})
     broken: tuple[Broken, ...] = ()
     renumber: bool = False
 
@@ -60,6 +74,7 @@ def infer(
     alignment: Alignment | None,
     of_stock: Mapping[int, float],
     weights: Mapping[str, float] = WEIGHTS,
+    explain: bool = False,
 ) -> Verdict:
     """The verdict on a network.
 
@@ -69,6 +84,7 @@ def infer(
         alignment: the stock model that the rows resemble, or None.
         of_stock: row -> the stride ratio of the stock model's row in whose place it stands.
         weights: term -> what it costs.
+        explain: whether `best` is to be the cheapest reading also where nothing is wrong.
     """
     net = WiredRows(layers, comments, alignment)
     if net.size < 4 or not net.slots:
@@ -81,17 +97,19 @@ def infer(
     if net.size > _MOST_ROWS:
         as_is = WiringReading(cost.of(net.written, net.guess), 0.0, net.written, Fitted(net.guess, 0.0))
         return Verdict(best=as_is, expected=expected, broken=_broken(cost, as_is))
-    from .search import Search, first_ratios  # here, for most files are right
-
     ratios = first_ratios(cost, of_stock)
-    if _is_rebuilt(cost, min(ratios, key=lambda fitted: cost.of(net.written, fitted.ratios) + fitted.cost).ratios):
+    if _is_rebuilt(cost, cheapest(cost, net.written, ratios)[1].ratios):
         cost = WiringCost(net, {}, weights)
+    price, fitted = cheapest(cost, net.written, ratios)
+    as_is = WiringReading(price, 0.0, net.written, fitted)
+    broken = _broken(cost, as_is)
+    if price < CLEARLY or not (explain or _may_be_wrong(net, price, broken)):
+        return Verdict(best=as_is, expected=expected, broken=broken)
+    from .search import Search  # here, for most files are right
+
     search = Search(cost, ratios)
-    if search.as_written.cost < CLEARLY:
-        as_is = search.as_written
-        return Verdict(best=as_is, expected=expected, broken=_broken(cost, as_is))
     search.run()
-    return replace(_decide(search), expected=expected)
+    return _decide(search)._replace(expected=expected)
 
 
 def _as_it_stands(cost: WiringCost, of_stock: Mapping[int, float]) -> WiringReading | None:
@@ -102,6 +120,15 @@ def _as_it_stands(cost: WiringCost, of_stock: Mapping[int, float]) -> WiringRead
         if price < CLEARLY:
             return WiringReading(price, 0.0, net.written, Fitted(ratios, 0.0))
     return None
+
+
+def _may_be_wrong(net: WiredRows, price: float, broken: Sequence[Broken]) -> bool:
+    """Whether any reading could make a number wrong: soft evidence never does, nor what is hardly more than a story.
+
+    Where comments tell what was done, a story may cost less than it takes to believe it.
+    """
+    stale = sum(number != row for row, number in net.comments.items())
+    return any(one.term in _ANY for one in broken) and (stale > 1 or price - LEAST >= CLEARLY)
 
 
 def _broken(cost: WiringCost, reading: WiringReading) -> tuple[Broken, ...]:
@@ -146,14 +173,14 @@ def _decide(search: Search) -> Verdict:
         if not facts and hard and hard <= _DOUBTFUL:
             rows = {one.row for one in terms if one.term in _OF_THE_ROW}
             wrong = tuple(slot for slot in wrong if slot[0] in rows)
-        return replace(unexplained, wrong=wrong, rivals=choices if wrong or facts else ())
-    if not broken & (HARD | _SOME | {"reads_fusion"}):
+        return unexplained._replace(wrong=wrong, rivals=choices if wrong or facts else ())
+    if not broken & _ANY:
         return unexplained
     least = _least_change(search, best, as_best, ranked)
     fixes = {(i, j): least.wiring[i][j] for i, j in numbers if least.wiring[i][j] != net.written[i][j]}
     renumber = _is_told_by_comments(net, least, ranked)
     told = least._replace(story=best.story)  # what was done is told by the likeliest
-    return replace(unexplained, wrong=wrong or tuple(fixes), fixes=fixes, best=told, renumber=renumber)
+    return unexplained._replace(wrong=wrong or tuple(fixes), fixes=fixes, best=told, renumber=renumber)
 
 
 def _is_told_by_comments(net: WiredRows, best: WiringReading, ranked: Sequence[WiringReading]) -> bool:

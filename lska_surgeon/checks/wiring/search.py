@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...core.graph import MAY_BE_ATTENTION
-from .cost import Fitted, WiringCost, WiringReading, fit, guess_with_stock, solve
+from .cost import Fitted, WiringCost, WiringReading, cheapest, fit, solve
 from .network import Slot, WiredRows, Wiring
 from .stories import Story, stories
 
@@ -66,11 +66,7 @@ class Search:
     def price(self, wiring: Wiring) -> tuple[float, Fitted]:
         """What a wiring costs, and the ratios under which it does."""
         if wiring not in self._prices:
-            cost = self.cost.of
-            self._prices[wiring] = min(
-                ((cost(wiring, fitted.ratios) + fitted.cost, fitted) for fitted in self.ratios),
-                key=lambda pair: pair[0],
-            )
+            self._prices[wiring] = cheapest(self.cost, wiring, self.ratios)
         return self._prices[wiring]
 
     def is_hopeless(self, belief: float) -> bool:
@@ -341,21 +337,3 @@ class Search:
         solved = solve(self.net, wiring, self.ratios[0].ratios, self.cost.weights)
         starts = [self.ratios[0], *([solved] if solved else [])]
         return min((fit(self.cost, wiring, start) for start in starts), key=lambda pair: pair[0])[1]
-
-
-def first_ratios(cost: WiringCost, of_stock: Mapping[int, float]) -> list[Fitted]:
-    """The ratios to begin with: the guess with the stock model's, the guess alone, both fitted to the rows as written.
-
-    Args:
-        cost: what speaks against a wiring.
-        of_stock: row -> the ratio of the stock model's row in whose place it stands.
-    """
-    net = cost.net
-    alike, written = guess_with_stock(net, of_stock), net.written
-    by_stock, by_guess = (fit(cost, written, Fitted(start, 0.0))[1] for start in (alike, net.guess))
-    solved = solve(net, written, alike, cost.weights)
-    fitted = fit(cost, written, solved)[1] if solved else None
-    kept: dict[object, Fitted] = {}
-    for one in filter(None, (Fitted(alike, 0.0), fitted, Fitted(net.guess, 0.0), by_stock, by_guess)):
-        kept.setdefault(one.ratios, one)
-    return list(kept.values())
