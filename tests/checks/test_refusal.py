@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,31 @@ def test_what_insert_wrote_is_a_base_again(at: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     ls.insert("yolov8n.yaml", at).write("yolov8n-once.yaml")
     assert ls.insert("yolov8n-once.yaml", "sppf").write().is_file()
+
+
+#: Inserts, and tells whether `check` was asked.
+INSERT = """
+import sys
+from lska_surgeon.cli.main import main
+try:
+    main(["insert", "yolov8n-mine.yaml", "--at", "neck", "--force", "-o", "out.yaml"])
+finally:
+    print("lska_surgeon.checks.check" in sys.modules)
+"""
+
+
+def test_that_a_file_was_right_is_kept_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only a declaration says now what a block is."""
+    monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "cache"))
+
+    def inserted(text: str) -> tuple[int, str]:
+        (tmp_path / "yolov8n-mine.yaml").write_text(text, encoding="utf-8")
+        done = subprocess.run([sys.executable, "-c", INSERT], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()[-1]
+
+    right = STOCK.replace("SPPF", "MyPool")
+    assert [inserted(right), inserted(right)] == [(0, "True"), (0, "False")]
+    assert inserted(right.replace("[[-1, 12], 1, Concat", "[[-1, 11], 1, Concat")) == (2, "True")
+    declared = '[blocks.MyPool]\nclass = "my_pools:MyPool"\nlike = "C2f"\n'
+    (tmp_path / "lska-surgeon.toml").write_text(declared, encoding="utf-8")
+    assert inserted(right) == (0, "True")
