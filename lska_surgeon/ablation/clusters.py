@@ -17,10 +17,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..declarations.find import for_children
 from ..errors import AblationError, needs
@@ -56,11 +57,12 @@ def check_ray() -> None:
         raise needs("ray", what="a Ray cluster")
 
 
-def train_on_ray(ablation: Ablation, runs: Sequence[Run], address: str, report: Report) -> None:
-    """Train runs as Ray tasks, a GPU each, or a CPU where the cluster has no GPU.
+@contextmanager
+def ray_cluster(address: str) -> Iterator[Cluster]:
+    """A Ray cluster, joined for as long as runs are trained there.
 
     Raises:
-        AblationError: the cluster can't be reached.
+        AblationError: it can't be reached.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
@@ -74,22 +76,44 @@ def train_on_ray(ablation: Ablation, runs: Sequence[Run], address: str, report: 
             ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _no_cluster(address, error_in_one_line(error)) from error
-    gpus = ray.cluster_resources().get("GPU", 0)
-    wants: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": 1, "num_gpus": 0}
-    task = ray.remote(max_retries=_RETRIES, **wants)(_run)
-    folder = str(ablation.recipe.folder.absolute())
-    device = [] if gpus else ["--device", "cpu"]
-    told = for_children()
-    before = {str(run.folder): _attempts(run) for run in runs}
-    running = {task.remote([*command(str(run.folder)), *device], folder, told): run for run in runs}
     try:
-        with redirect_stdout(sys.stderr):  # what Ray itself tells of dead nodes is no result
-            _watch(ray, running, before, report)
+        yield Cluster(ray)
     finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
         if mine:
             ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that was joined."""
+
+    ray: Any
+
+    @property
+    def _device(self) -> Literal["GPU", "CPU"]:
+        return "GPU" if self.ray.cluster_resources().get("GPU", 0) else "CPU"
+
+    @property
+    def free(self) -> int:
+        """How many runs it can train at once now, and always one, for which there may be a wait."""
+        return max(1, int(self.ray.available_resources().get(self._device, 0)))
+
+    def train(self, ablation: Ablation, runs: Sequence[Run], report: Report) -> None:
+        """Train runs as Ray tasks, a GPU each, or a CPU where the cluster has no GPU."""
+        gpus = self._device == "GPU"
+        wants: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": 1, "num_gpus": 0}
+        task = self.ray.remote(max_retries=_RETRIES, **wants)(_run)
+        folder = str(ablation.recipe.folder.absolute())
+        device = [] if gpus else ["--device", "cpu"]
+        told = for_children()
+        before = {str(run.folder): _attempts(run) for run in runs}
+        running = {task.remote([*command(str(run.folder)), *device], folder, told): run for run in runs}
+        try:
+            with redirect_stdout(sys.stderr):  # what Ray itself tells of dead nodes is no result
+                _watch(self.ray, running, before, report)
+        finally:
+            for reference in running:
+                self.ray.cancel(reference, force=True)
 
 
 def _watch(ray: Any, running: dict[Any, Run], before: dict[str, int], report: Report) -> None:
@@ -211,6 +235,11 @@ def _split(options: str) -> tuple[str, str]:
     return (shlex.join(rest) if limit else options.strip()), limit
 
 
+def at_once(options: str) -> int:
+    """How many tasks run at once, as far as the options say it; else 1."""
+    return int(_split(options)[1][1:] or 1)
+
+
 def script(ablation: Ablation, runs: Sequence[Run | RunStatus], options: str, listed: str | None = None) -> str:
     """The job script: one task of the array for each run; "" where there is none.
 
@@ -267,6 +296,8 @@ def list_of(runs: Sequence[Run | RunStatus]) -> str:
 def submit_round(ablation: Ablation, options: str, *, retry: bool = False, renew: bool = False) -> str:
     """Count what is complete, submit an array of the next round, and a job behind it that does the same again.
 
+    A round has as many seeds as keep so many jobs busy as the options let run at once, with `--array=%4`; else one.
+
     Returns:
         What sbatch answered.
 
@@ -275,7 +306,7 @@ def submit_round(ablation: Ablation, options: str, *, retry: bool = False, renew
     """
     begin(ablation)
     rounds = settle(ablation, (), retry=retry)
-    runs = to_train(rounds.next_runs(), retry=retry, renew=renew)
+    runs = to_train(rounds.next_runs(at_once(options)), retry=retry, renew=renew)
     often = [run for run in runs if _attempts(run) >= _DEATHS]
     if often:
         name = often[0].name

@@ -30,6 +30,7 @@ from .status import changed
 PLAN = "sequential.json"
 _SIMULATED, _FEWER_FLIPS = 100, 1024
 _LONGEST = 500  # seeds; beyond, nobody trains
+_WIDEST = 4  # units of a round, however many devices there are; with more, little is left that a decision could save
 _Value = Optional[float]
 _WHY = "what was seen may have led to it, and then 5% is no longer promised"
 
@@ -107,22 +108,27 @@ class Rounds:
         return [one for one in self.ablation.networks if one in open_ or (one.role != VARIANT and one.base in bases)]
 
     def next_runs(self, at_once: int = 1) -> list[Run]:
-        """The runs that the next decision needs, and those of the units behind it, so that no device is idle."""
+        """The runs that the next decision needs, and those of units behind it, so that no device is idle."""
         if self.over:
             return []
-        start, each = self.course.units, len(self._trained_with(self.course.units))
-        units = range(start, min(len(self.units), start + max(1, -(-at_once // each))))
-        runs = self._runs
-        return [runs[self.units[unit], one.name] for unit in units for one in self._trained_with(unit)]
+        first = self._with(self.course.units)
+        if all(run.state == FAILED for run in first):  # it has to be known why before anything goes on
+            return first
+        wide = min(_WIDEST, max(1, -(-at_once // len(first))))
+        units = range(self.course.units, min(len(self.units), self.course.units + wide))
+        return [run for unit in units for run in self._with(unit)]
+
+    def _with(self, unit: int) -> list[Run]:
+        """The runs of a unit, counted from 0, as far as it is decided."""
+        return [self._runs[self.units[unit], one.name] for one in self._trained_with(unit)]
 
     @cached_property
     def _runs(self) -> dict[tuple[tuple[str, int], str], Run]:
         return {((run.data, run.seed), run.network.name): run for run in self.ablation.runs}
 
-    @property
-    def part(self) -> Ablation:
+    def part(self, at_once: int = 1) -> Ablation:
         """The ablation with the runs that were trained, or are next."""
-        following = {run.folder for run in self.next_runs()}
+        following = {run.folder for run in self.next_runs(at_once)}
         kept = [run for run in self.ablation.runs if run.folder in following or run.state in (DONE, FAILED, RUNNING)]
         return replace(self.ablation, runs=tuple(kept))
 

@@ -134,7 +134,7 @@ def ablate(
     from ..ablation.runs import plan_ablation
 
     ablation = plan_ablation(Path(recipe), None if folder is None else Path(folder), table_of(blocks))
-    from ..ablation.clusters import check_ray, check_slurm, script, submit, submit_round, train_on_ray
+    from ..ablation.clusters import at_once, check_ray, check_slurm, ray_cluster, script, submit, submit_round
     from ..ablation.launch import check_arguments, find_devices, read_devices, to_train, train_here, train_in_rounds
     from ..ablation.records import DONE
     from ..ablation.rounds import rounds_of
@@ -151,33 +151,32 @@ def ablate(
         check_images(ablation, left)
     check_starts(ablation, left)
     if dry_run:
-        at_once = 1 if ray or slurm is not None else len(read_devices(devices) if devices else find_devices(None))
-        status = _far(ablation, at_once, retry=retry, renew=renew)
+        here = read_devices(devices) if devices else find_devices(None)
+        wide = len(here) if ray is None and slurm is None else at_once(slurm or "")
+        status = _far(ablation, wide, retry=retry, renew=renew)
         return status if slurm is None else status.with_script(script(ablation, status.left, slurm))
-    report, at_once = report or (lambda event: None), 1
+    report = report or (lambda event: None)
     if slurm is not None:
         check_slurm()
         if rounds is not None:
-            return _far(ablation).with_note(submit_round(ablation, slurm, retry=retry, renew=renew))
-        note = submit(ablation, to_train(runs, retry=retry, renew=renew), slurm)
-        return _far(ablation).with_note(note)
+            note = submit_round(ablation, slurm, retry=retry, renew=renew)
+        else:
+            note = submit(ablation, to_train(runs, retry=retry, renew=renew), slurm)
+        return _far(ablation, at_once(slurm)).with_note(note)
+
+    def train_all(train: Callable[[Sequence[Run]], Any], wide: int) -> AblationStatus:
+        if rounds is None:
+            train(to_train(runs, retry=retry, renew=renew))
+        else:
+            train_in_rounds(ablation, train, wide, report, retry=retry, renew=renew)
+        return _far(ablation)
+
     if ray is not None:
         check_ray()
-
-        def train(some: Sequence[Run]) -> None:
-            train_on_ray(ablation, some, ray, report)
-    else:
-        here = find_devices(devices)
-        at_once = len(here)
-
-        def train(some: Sequence[Run]) -> None:
-            train_here(ablation, some, here, report)
-
-    if rounds is None:
-        train(to_train(runs, retry=retry, renew=renew))
-    else:
-        train_in_rounds(ablation, train, at_once, report, retry=retry, renew=renew)
-    return _far(ablation)
+        with ray_cluster(ray) as cluster:
+            return train_all(lambda some: cluster.train(ablation, some, report), cluster.free)
+    here = find_devices(devices)
+    return train_all(lambda some: train_here(ablation, some, here, report), len(here))
 
 
 def _far(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bool = False) -> AblationStatus:
@@ -188,7 +187,7 @@ def _far(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bo
     rounds = rounds_of(ablation)
     if rounds is None:
         return status_of(ablation, devices, retry=retry, renew=renew)
-    status = status_of(rounds.part, devices, retry=retry, renew=renew)
+    status = status_of(rounds.part(devices), devices, retry=retry, renew=renew)
     for note in (
         *([rounds.sentence] if rounds.counted else []),
         *rounds.notes,

@@ -254,6 +254,19 @@ def test_where_every_training_of_a_seed_fails_it_stops(tmp_path: Path, trained: 
     assert len(trained["runs"]) == 5 + 26
 
 
+def test_a_round_has_four_seeds_at_most_and_none_follows_one_that_failed(
+    tmp_path: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(tmp_path / "a", TEXT)
+    monkeypatch.setattr(launch, "find_devices", lambda asked: tuple(map(str, range(50))))
+    trained["train"] = lambda run: fail(run) if run.seed == 2 else done(run)
+    ls.ablate(recipe)
+    assert sorted({seed for _, seed in trained["runs"]}) == [0, 1, 2, 3]
+    trained["train"] = done
+    ls.ablate(recipe, retry=True)
+    assert max(seed for _, seed in trained["runs"]) == 7
+
+
 def test_runs_that_were_there_count_and_that_is_told(tmp_path: Path, trained: dict[str, Any]) -> None:
     recipe = write_recipe(tmp_path / "a", TEXT)
     for run in plan_ablation(recipe).runs[:12]:

@@ -380,7 +380,9 @@ def test_slurm_runs_every_run_of_the_array(tmp_path: Path, monkeypatch: pytest.M
     shown = surgeon("ablate", recipe, "--slurm", "-p gpu -t 8:00:00", "--dry-run")
     assert "#SBATCH --array=0-1\n" in shown.output
     assert "#SBATCH -p gpu -t 8:00:00\n" in shown.output
-    assert surgeon("ablate", recipe, "--slurm", "").exit_code == 2  # no sbatch here
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert surgeon("ablate", recipe, "--slurm", "").exit_code == 2  # no sbatch here
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     done = surgeon("ablate", recipe, "--slurm", "-p gpu")
     assert done.exit_code == 0, done.output
