@@ -55,7 +55,7 @@ class Panels:
     """The panels of one table: of costs for each data set, and over kernel sizes where there are several."""
 
     def __init__(self, results: TableOfRuns) -> None:
-        self.results, self.numbers = results, results.series
+        self.results, self.looks = results, results.looks
         names = results.runtimes
         #: Runtime -> what stands below its panel; None for GFLOPs, where no time was measured.
         self.units: dict[str | None, str] = {None: "GFLOPs"}
@@ -94,7 +94,7 @@ class Panels:
         lines: dict[tuple[str, str], list[tuple[int, TableRow]]] = {}
         for row in rows:
             if kind := self.results.kind(row):
-                lines.setdefault(self.results.series_of(row), []).append((kind.k, row))
+                lines.setdefault(self.looks.groups[row.network], []).append((kind.k, row))
         curves = [sorted(line, key=lambda pair: pair[0]) for line in lines.values() if len(line) > 1]
         beside = [0.4 * (at - (len(curves) - 1) / 2) for at in range(len(curves))]  # each other, to see every bar
         placed: list[_Placed] = [(row, None, "") for row in rows if row.role == BASE]
@@ -106,7 +106,7 @@ class Panels:
     def _series(self, placed: Sequence[_Placed], joined: bool = False) -> list[Series]:
         """Bases first, so that their lines lie below all points; of one that stands nowhere, the line alone."""
         bases: list[Series] = []
-        others: dict[tuple[str, str], list[tuple[TableRow, Point]]] = {}
+        others: dict[int, list[tuple[TableRow, Point]]] = {}
         for row, x, label in placed:
             found = self.results.metrics_of(row)
             if row.role == BASE:
@@ -114,10 +114,10 @@ class Panels:
                 bases.append(Series(self._name(row), [point], base=True))
             elif x is not None:
                 point = Point(x, found.mean, label, spread=found.sd)
-                others.setdefault(self.results.series_of(row), []).append((row, point))
+                others.setdefault(self.looks.number(row.network), []).append((row, point))
         return bases + [
-            Series(self._legend(mine[0][0]), [point for _, point in mine], self.numbers[key], joined)
-            for key, mine in others.items()
+            Series(self.looks.legend(mine[0][0].network), [point for _, point in mine], number, joined)
+            for number, mine in others.items()
         ]
 
     def _plot(
@@ -128,14 +128,5 @@ class Panels:
         return Plot(self.results.label(data) if len(self.results.data) > 1 else "", series, x, y, ticks)
 
     def _name(self, row: TableRow) -> str:
-        own = self.results.labels.get(row.network)
+        own = self.looks.own(row.network)
         return own or (f"{row.network} (base)" if row.role == BASE else row.network)
-
-    def _legend(self, row: TableRow) -> str:
-        """The network, or what several have in common that differ in kernel size alone."""
-        one = self.results.series_of(row)
-        if len({other.network for other in self.results.rows if self.results.series_of(other) == one}) == 1:
-            return self.results.label(row.network)
-        several = len({other.base for other in self.results.rows}) > 1
-        name = self.results.label(one[1])
-        return f"{self.results.label(row.base)}: {name}" if several else name

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from ..recipes.variants import Kind
+from ..recipes.variants import Kind, Looks, Shown
 from .outcomes import KnownCosts, Outcome
-from .runs import LARGER, VARIANT
+from .runs import BASE, LARGER, VARIANT
 from .statistics import Comparison
 
 #: Metrics that a table shows, where the runs have them, in this order.
@@ -147,13 +148,9 @@ class TableOfRuns:
             return self.kinds.get(row.network)
         return Kind(row.base, (named[1] + named[3],), "", int(named[2]))
 
-    def series_of(self, row: TableRow) -> tuple[str, str]:
-        """What has one colour: all of one base that differ in kernel size alone, or this one network."""
-        kind = self.kind(row)
-        return row.base, kind.family if kind else row.network
-
-    @property
-    def series(self) -> dict[tuple[str, str], int]:
-        """What has a colour -> its number: base after base, larger bases last, as in the report of a recipe."""
-        rows = [row for role in (VARIANT, LARGER) for row in self.rows if row.role == role]
-        return {name: number for number, name in enumerate(dict.fromkeys(map(self.series_of, rows)))}
+    @cached_property
+    def looks(self) -> Looks:
+        """How its networks look."""
+        rows = [row for role in (BASE, VARIANT, LARGER) for row in self.rows if row.role == role]
+        shown = dict.fromkeys(Shown(row.network, row.base, self.kind(row), row.network) for row in rows)
+        return Looks(tuple(shown), self.labels)

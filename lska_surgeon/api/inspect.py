@@ -263,6 +263,7 @@ def curves(
     k: int | Sequence[int] = SIZES,
     imgsz: int | tuple[int, int] = 640,
     scale: str | None = None,
+    recipe: PathLike | None = None,
     blocks: Blocks = None,
 ) -> Curves:
     """Parameters and GFLOPs that operators add, against their kernel size, exactly, from the closed forms.
@@ -277,13 +278,14 @@ def curves(
         k: which kernel sizes; may be given several times.
         imgsz: size of the image in pixels, one number for a square or (height, width).
         scale: scale, where the model's name does not say it.
+        recipe: give the figure the colours and names that networks of this recipe have in its other figures.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
         The points; `print` shows a table, `write("curves.svg")` draws the figure.
 
     Raises:
-        SurgeonError: no such model, position, operator or kernel size.
+        SurgeonError: no such model, position, operator or kernel size, or the recipe can't be read or followed.
 
     Example:
         >>> import lska_surgeon as ls
@@ -300,7 +302,13 @@ def curves(
         tuple(dict.fromkeys(listed(k))),
         size_of(imgsz),
     )
-    return Curves(opened.name, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)
+    drawn = Curves(opened.name, ats, size, curve_points(opened, ats, size, ops, sizes), opened.notes)
+    if recipe is None:
+        return drawn
+    from ..recipes.recipe import read_recipe
+    from ..recipes.variants import looks_of
+
+    return replace(drawn, looks=looks_of(read_recipe(Path(recipe), table_of(blocks))))
 
 
 @verb

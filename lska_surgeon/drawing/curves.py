@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..cost.closed_form import CurvePoint
 from ..files import as_path
+from ..recipes.variants import Looks
 from ..reports import Report, Result, Sheet, Table
 from ..wording import decimals
 from .plots import Plot, Point, Series, draw_plot, inline, legible, plotting, save
@@ -24,6 +25,7 @@ class Curves(Result):
         imgsz: height and width of the image, pixels.
         points: operator after operator, small kernels first.
         notes: what the user should know.
+        looks: of the networks of a recipe; what is none of them looks like none of them.
     """
 
     model: str
@@ -31,6 +33,7 @@ class Curves(Result):
     imgsz: tuple[int, int]
     points: tuple[CurvePoint, ...]
     notes: tuple[str, ...] = ()
+    looks: Looks = field(default_factory=Looks)
 
     def report(self) -> Report:
         """The points as a table; GFLOPs are 2 x GMACs."""
@@ -88,10 +91,9 @@ class Curves(Result):
         """The figure, inside of `plotting`."""
         drawn = figure.Figure(figsize=(7.5, 3.0), layout="constrained")
         axes = drawn.subplots(1, 2)
-        operators = dict.fromkeys(point.op for point in self.points)
         plots = self.plots(
             lambda point, y: Point(point.k, y),
-            {op: number for number, op in enumerate(operators)},
+            self.looks,
             ("kernel size", "added parameters (millions)", "added GFLOPs"),
         )
         handles = [draw_plot(axis, plot, log=log) for axis, plot in zip(axes, plots)]
@@ -100,21 +102,20 @@ class Curves(Result):
         drawn.suptitle(legible(title), fontsize=10)
         return drawn
 
-    def plots(
-        self, place: Callable[[CurvePoint, float], Point], numbers: dict[str, int], words: Sequence[str]
-    ) -> list[Plot]:
+    def plots(self, place: Callable[[CurvePoint, float], Point], looks: Looks, words: Sequence[str]) -> list[Plot]:
         """Parameters and GFLOPs, each against the kernel size.
 
         Args:
             place: makes the point in a plot of what an operator costs and of the height at which it stands.
-            numbers: operator -> number of its series.
+            looks: how networks look.
             words: what the axes are called: of kernel sizes, of parameters in millions, of GFLOPs.
         """
         title, sizes = f"{self.model}: {', '.join(self.at)}", sorted({point.k for point in self.points})
         heights: Sequence[Callable[[CurvePoint], float]] = (lambda p: p.params / 1e6, lambda p: p.gflops)
+        ops = looks.of_operators(self.model, self.at, dict.fromkeys(point.op for point in self.points))
         plots = []
-        for name, height in zip(words[1:], heights):
-            lines = {op: [place(p, height(p)) for p in self.points if p.op == op] for op in numbers}
-            series = [Series(op, lines[op], number, joined=True) for op, number in numbers.items()]
-            plots.append(Plot(title, series, words[0], name, sizes, zero=True))
+        for axis, height in zip(words[1:], heights):
+            lines = {op: [place(p, height(p)) for p in self.points if p.op == op] for op in ops}
+            series = [Series(name, lines[op], number, joined=True) for op, (number, name) in ops.items()]
+            plots.append(Plot(title, series, words[0], axis, sizes, zero=True))
         return plots

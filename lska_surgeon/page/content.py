@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..cost.closed_form import CurvePoint
 from ..drawing.curves import Curves
 from ..drawing.plots import Plot, Point, Series
-from ..recipes.variants import Kind
+from ..recipes.variants import Kind, Looks, Shown
 from ..reports import Table
 from ..wording import decimals
 
@@ -33,6 +32,7 @@ class PageNetwork:
         kind: what it has, where that is one kernel size throughout.
         drawing: the network as SVG, or None.
         notes: what the reader should know.
+        title: what tables and figures call it, unless the recipe says otherwise; "" for its name.
     """
 
     name: str
@@ -47,15 +47,11 @@ class PageNetwork:
     kind: Kind | None = None
     drawing: str | None = None
     notes: Sequence[str] = ()
+    title: str = ""
 
     @property
     def is_base(self) -> bool:
         return self.name == self.base
-
-    @property
-    def series(self) -> tuple[str, str]:
-        """What has one colour: all of one base that differ in kernel size alone, or this one network."""
-        return self.base, self.kind.family if self.kind else self.name
 
     @property
     def gflops(self) -> float | None:
@@ -158,11 +154,12 @@ class Page:
         return list(dict.fromkeys(network.base for network in self.networks))
 
     @property
-    def series(self) -> dict[tuple[str, str], int]:
-        """What has a colour -> its number: base after base, larger bases last, as in the figure of `results`."""
-        ordered = [one for base in self.bases for one in self.networks if one.base == base and not one.is_base]
-        ordered.sort(key=lambda network: not network.edits)
-        return {name: number for number, name in enumerate(dict.fromkeys(network.series for network in ordered))}
+    def looks(self) -> Looks:
+        """How its networks look."""
+        ordered = [one for base in self.bases for one in self.networks if one.base == base]
+        ordered.sort(key=lambda one: not (one.is_base or one.edits))
+        shown = (Shown(one.name, one.base, one.kind, one.title or one.name) for one in ordered)
+        return Looks(tuple(shown), self.results.labels if self.results else {})
 
 
 #: What a network costs, as a number and in words; None where that is not known.
@@ -180,8 +177,7 @@ class Charts:
 
     def __init__(self, page: Page, words: Mapping[str, str], anchors: Mapping[str, str]) -> None:
         self.page, self.words, self.anchors = page, words, anchors
-        self.labels = page.results.labels if page.results else {}
-        self.numbers = page.series
+        self.looks = page.looks
 
     def networks(self) -> Iterator[Plot]:
         """For each base accuracy against cost and kernel size; parameters against GFLOPs where nothing was trained."""
@@ -208,7 +204,7 @@ class Charts:
                 label = _more(name or f"{point.op}, k {point.k}", point.params, point.gflops)
                 return Point(point.k, height, label, self.anchors[name] if name else None)
 
-            yield from curves.plots(place, self._numbers_of(curves), words)
+            yield from curves.plots(place, self.looks, words)
 
     def _params(self, base: str, networks: Sequence[PageNetwork]) -> Iterator[Plot]:
         """Of whole networks where these are known, else of what each has more than its base."""
@@ -226,7 +222,7 @@ class Charts:
             return Point(gflops, params / 1e6, label, self.anchors[network.name])
 
         x, y = ("gflops", "params") if whole else ("gflops_more", "params_more")
-        series = self._grouped(networks, place)
+        series = self._grouped(base, networks, place)
         yield from self._plot("plot_costs", base, "", series, self.words[x], f"{self.words[y]} (M)")
 
     def _scores(
@@ -236,7 +232,7 @@ class Charts:
             known = cost(network)
             return None if known is None else self._scored(network, data, *known)
 
-        yield from self._plot(title, base, data, self._grouped(networks, place), unit)
+        yield from self._plot(title, base, data, self._grouped(base, networks, place), unit)
 
     def _sizes(self, base: str, data: str, networks: Sequence[PageNetwork]) -> Iterator[Plot]:
         """Accuracy against kernel size, a line for each operator at each position."""
@@ -249,31 +245,30 @@ class Charts:
         if not sizes:
             return
         beside = sizes[0] - 0.12 * (sizes[-1] - sizes[0])  # a base has no size: it stands before the first
-        name = self.words["base_row"]
-        own = [self._scored(network, data, beside, name) for network in networks if network.is_base]
-        series = [Series(name, own, base=True)]
-        for name, line in lines.items():
-            points = [self._scored(network, data, k, f"k {k}") for k, network in line]
-            series.append(Series(self.labels.get(name, name), points, self.numbers[line[0][1].series], joined=True))
+        own = [self._scored(network, data, beside, self.words["base_row"]) for network in networks if network.is_base]
+        series = [Series(self._base(base), own, base=True)]
+        for line in lines.values():
+            points, first = [self._scored(network, data, k, f"k {k}") for k, network in line], line[0][1].name
+            series.append(Series(self.looks.legend(first), points, self.looks.number(first), joined=True))
         yield from self._plot("kernel_plot", base, data, series, self.words["kernel"], ticks=sizes)
 
-    def _grouped(self, networks: Sequence[PageNetwork], place: Callable[[PageNetwork], Point | None]) -> list[Series]:
+    def _grouped(
+        self, base: str, networks: Sequence[PageNetwork], place: Callable[[PageNetwork], Point | None]
+    ) -> list[Series]:
         """The base, then what has the same operator at the same positions."""
         placed = [(network, point) for network in networks if (point := place(network)) is not None]
-        series = [Series(self.words["base_row"], [point for network, point in placed if network.is_base], base=True)]
-        for key in dict.fromkeys(network.series for network, _ in placed if not network.is_base):
-            mine = [(network, point) for network, point in placed if network.series == key and not network.is_base]
-            first = mine[0][0]
-            name = first.kind.family if first.kind else first.edits or self.words["larger"]
-            series.append(Series(self.labels.get(name, name), [point for _, point in mine], self.numbers[key]))
-        return series
+        own = [point for network, point in placed if network.is_base]
+        groups: dict[int, list[tuple[str, Point]]] = {}
+        for network, point in placed:
+            if not network.is_base:
+                groups.setdefault(self.looks.number(network.name), []).append((network.name, point))
+        return [Series(self._base(base), own, base=True)] + [
+            Series(self.looks.legend(mine[0][0]), [point for _, point in mine], number)
+            for number, mine in groups.items()
+        ]
 
-    def _numbers_of(self, curves: Curves) -> dict[str, int]:
-        """The numbers of what stands on the page too, and of the other operators the next ones."""
-        others = count(max(self.numbers.values(), default=-1) + 1)
-        families = {point.op: Kind(curves.model, curves.at, point.op, 0).family for point in curves.points}
-        known = {op: self.numbers.get((curves.model, family)) for op, family in families.items()}
-        return {op: next(others) if number is None else number for op, number in known.items()}
+    def _base(self, name: str) -> str:
+        return self.looks.own(name) or self.words["base_row"]
 
     def _scored(self, network: PageNetwork, data: str, x: float, where: str) -> Point:
         score = network.scores[data]

@@ -200,7 +200,8 @@ def _with_trainings(page: Page, recipe: Recipe, costs: CostCache, images: Path |
     known = known_latencies(ablation)
     missing += [] if known.seconds else [Missing("latency", measure, known.damaged)]
     seconds = {names[name]: measured for name, measured in known.seconds.items()}
-    networks = [replace(network, latency=seconds.get(network.name, {})) for network in networks]
+    titles = {name: title for title, name in names.items()}
+    networks = [replace(one, latency=seconds.get(one.name, {}), title=titles.get(one.name, "")) for one in networks]
     checkpoints = _checkpoints(runs, trainings.metric, names) if trainings else {}
     fields: tuple[FieldImage, ...] = ()
     seen = ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.surgery import Placement, edits_for
 from ..cost.cache import CostCache, Counted, ModelText, sha256
@@ -35,6 +37,79 @@ class Kind:
     def family(self) -> str:
         """What it is without its size: `lska, neck`."""
         return ", ".join(filter(None, (self.op, *self.at)))
+
+
+class Shown(NamedTuple):
+    """A network that figures show.
+
+    Attributes:
+        name: by which it is asked for.
+        base: the name of its base; its own of a base.
+        kind: what it has, where that is one kernel size throughout.
+        title: what it is called where the user calls it nothing.
+    """
+
+    name: str
+    base: str
+    kind: Kind | None
+    title: str
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How networks look, which is decided here for every figure and page: by what stands in a recipe, in its order.
+
+    What differs in kernel size alone looks alike: one number, for colour, marker and line, and one name.
+
+    Attributes:
+        networks: all of them, those last that are no variants.
+        labels: title, or family of networks -> what the user calls it.
+    """
+
+    networks: tuple[Shown, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[str, str]]:
+        """Name of a network that is no base -> its base, and what has one look with it."""
+        others = [one for one in self.networks if one.name != one.base]
+        return {one.name: (one.base, one.kind.family if one.kind else one.name) for one in others}
+
+    @cached_property
+    def numbers(self) -> dict[tuple[str, str], int]:
+        """What has one look -> its number."""
+        return {group: number for number, group in enumerate(dict.fromkeys(self.groups.values()))}
+
+    def number(self, name: str) -> int:
+        """The number of a network's look."""
+        return self.numbers[self.groups[name]]
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        return {one.name: one.title for one in self.networks}
+
+    def own(self, name: str) -> str | None:
+        """What the user calls a network."""
+        return self.labels.get(self._titles[name])
+
+    def legend(self, name: str) -> str:
+        """What stands for a network in a legend: its name, or what several have in common that look alike."""
+        base, family = group = self.groups[name]
+        alone = list(self.groups.values()).count(group) == 1
+        if alone and (own := self.own(name) or (family not in self.labels and self._titles[name])):
+            return own
+        several = len({base for base, _ in self.numbers}) > 1
+        called = f"{self.own(base) or self._titles[base]}: " if several else ""
+        return called + self.labels.get(family, family)
+
+    def of_operators(self, base: str, at: tuple[str, ...], ops: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """Operator at positions -> number and name: of what is shown its own, of others the next that are free."""
+        others, found = count(len(self.numbers)), {}
+        for op in ops:
+            family = Kind(base, at, op, 0).family
+            number = self.numbers.get((base, family))
+            found[op] = next(others) if number is None else number, self.labels.get(family, op)
+        return found
 
 
 @dataclass(frozen=True)
@@ -149,6 +224,19 @@ class Variant:
                 return None
             params, macs = params + site.operators.count * each[0], macs + site.operators.count * each[1]
         return params, macs
+
+
+def looks_of(recipe: Recipe) -> Looks:
+    """How the variants of a recipe look.
+
+    Raises:
+        RecipeError: as for `plan_variants`.
+    """
+    variants = plan_variants(recipe)
+    bases = list(dict.fromkeys(one.base_name for one in variants))
+    ordered = sorted(variants, key=lambda one: bases.index(one.base_name))
+    shown = (Shown(one.file, one.base_name, one.kind, one.file) for one in ordered)
+    return Looks(tuple(shown), recipe.experiment.labels if recipe.experiment else {})
 
 
 def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, ...]:

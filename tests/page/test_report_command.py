@@ -14,8 +14,10 @@ from support.ablations import EIGHT, experiment, latencies, neck_gains, write_re
 from support.fresh import fresh
 
 import lska_surgeon as ls
+from lska_surgeon.ablation.figure import Panels
 from lska_surgeon.ablation.outcomes import keep_latencies
 from lska_surgeon.ablation.runs import plan_ablation
+from lska_surgeon.drawing.plots import COLOURS
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.page.content import Page
 from lska_surgeon.recipes.variants import Kind
@@ -83,23 +85,31 @@ def test_drawings_have_the_classes_of_the_data_that_are_trained_on(tmp_path: Pat
         ]
 
 
-def test_one_network_has_one_colour_in_all_plots_and_in_the_figure(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "project", neck_gains, SIZES.replace("at: [neck, sppf]", "at: [sppf, neck]"))
+def test_one_network_looks_alike_in_every_plot_and_figure(tmp_path: Path) -> None:
+    text = SIZES.replace("at: [neck, sppf]", "at: [sppf, neck]")
+    text += "include: [{base: tiny.yaml, edits: C3k2 at neck}]\n"
+    text += "labels: {'lska, neck': In the neck, tiny: Tiny, tiny-c3k2-neck: With C3k2}\n"
+    recipe = experiment(tmp_path / "project", neck_gains, text)
     page, table = ls.report(recipe), ls.results(recipe)
-    assert list(page.content.series.values()) == list(table.series.values()) == [0, 1]
-    assert (
-        [name for _, name in page.content.series] == [name for _, name in table.series] == ["lska, sppf", "lska, neck"]
-    )
-    for name, number in (("sppf", 0), ("neck", 1)):
-        link = rf'<a href="#n-variants-tiny-lska-{name}-k7-yaml" aria.*\s*<title>.*\s*(?:<g>\s*)?<path.*?var\(--(\w+)'
+    wanted = {"lska, sppf": 0, "In the neck": 1, "With C3k2": 2}
+    for looks in (page.content.looks, table.looks):
+        assert {looks.legend(name): looks.number(name) for name in looks.groups} == wanted
+    costs, _ = Panels(table).plots()
+    assert {one.name: one.number for one in costs.series} == {"Tiny": 0, **wanted}
+    for number, at in enumerate(("sppf", "neck")):
+        link = rf'<a href="#n-variants-tiny-lska-{at}-k7-yaml" aria.*\s*<title>.*\s*(?:<g>\s*)?<path.*?var\(--(\w+)'
         assert re.findall(link, page.html) == [f"s{number}"] * 4  # GFLOPs, kernel size, and both curves of costs
-
-
-def test_plots_call_networks_as_the_recipe_does(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "project", neck_gains, f"{SIZES}labels: {{'lska, neck': In the neck}}\n")
-    legends = re.findall(r"text-anchor: start[^>]*>([^<]*)</text>", ls.report(recipe).html)
-    assert "lska, neck" not in legends
-    assert legends.count("In the neck") == legends.count("lska, sppf") == 2  # against cost, and over kernel sizes
+    legends = re.findall(r"text-anchor: start[^>]*>([^<]*)</text>", page.html)
+    assert [legends.count(name) for name in ("Tiny", *wanted, "lska, neck")] == [2, 2, 4, 0, 0]
+    drawn = ls.curves(recipe.with_name("tiny.yaml"), "neck", op=["lka", "lska"], recipe=recipe)
+    assert drawn.looks.of_operators(drawn.model, drawn.at, ["lka", "lska"]) == {
+        "lka": (3, "lka"),
+        "lska": (1, "In the neck"),
+    }
+    drawn.write(tmp_path / "curves.svg")
+    svg = (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert svg.count(">In the neck<") == 1
+    assert (COLOURS[1] in svg, COLOURS[0] in svg) == (True, False)
 
 
 def test_results_of_an_ablation_with_their_spread(tmp_path: Path) -> None:
