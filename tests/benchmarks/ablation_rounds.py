@@ -2,13 +2,16 @@
 
 Run by hand; each goes on where it was stopped, and ends with its table:
 
-    python tests/benchmarks/ablation_rounds.py FOLDER same     # three variants that change nothing but chance
-    python tests/benchmarks/ablation_rounds.py FOLDER worse    # a base with noise in it: one variant is without
+    python tests/benchmarks/ablation_rounds.py FOLDER same            # three variants that change nothing but chance
+    python tests/benchmarks/ablation_rounds.py FOLDER worse           # a base with noise in it: one variant is without
+    python tests/benchmarks/ablation_rounds.py FOLDER same detect     # the same with a detector
+    python tests/benchmarks/ablation_rounds.py FOLDER worse detect    # whose base has noise in its neck
 
-All data are generated: 360 images of 32 pixels, squares and circles on noise, 160 of them to train on. The networks are
-classifiers of three convolutions. `Jitter` multiplies its map by one, give or take 0.01%, while it is trained, and so
-moves the stream of random numbers from which the images are drawn, too: with more of it or less, a network is the same
-but for chance. `Noise` adds noise that is four times as strong as the map.
+All data are generated. The classifiers are three convolutions, on 360 images of 32 pixels, squares and circles on
+noise, 160 of them to train on; the detector and its images are those of ablation_same.py. `Jitter` multiplies its map
+by one, give or take 0.01%, while it is trained, and so moves the stream of random numbers from which a classifier's
+images are drawn, too: with more of it or less, a network is the same but for chance. `Noise` adds noise that is four
+times as strong as the map.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import ablation_same as detector
 import cv2
 import numpy as np
 
@@ -42,7 +46,8 @@ class Noise(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 4 * x.std() * torch.randn_like(x)
 '''
-NETWORK = """\
+NETWORKS = {
+    "classify": """\
 nc: 2
 backbone:
   - [-1, 1, Conv, [8, 3, 2]] # 0
@@ -53,17 +58,44 @@ backbone:
   - [-1, 1, Jitter, []] # 5
 head:
   - [-1, 1, Classify, [nc]] # 6
-"""
+""",
+    "detect": detector.NETWORK[: detector.NETWORK.index("head:")]
+    + """\
+  - [-1, 1, FIRST, []] # 6
+head:
+  - [-1, 1, nn.Upsample, [None, 2, nearest]] # 7
+  - [[-1, 2], 1, Concat, [1]] # 8
+  - [-1, 1, C2f, [32]] # 9
+  - [-1, 1, FIRST, []] # 10
+  - [-1, 1, Jitter, []] # 11
+  - [[11, 6], 1, Detect, [nc]] # 12
+""",
+}
 RECIPE = """\
-base: tiny-cls.yaml
+base: BASE.yaml
 matrix: {edits: [EDITS]}
-imgsz: 32
-train: {data: shapes, imgsz: 32, batch: 8, optimizer: AdamW, warmup_epochs: 0, plots: false, workers: 0, MORE}
+imgsz: SIZE
+train: {data: DATA, imgsz: SIZE, batch: 8, optimizer: AdamW, plots: false, workers: 0, MORE}
 sequential: true
 """
+#: The block at first, what is done to it, and how it is trained.
 ASKED = {
-    "same": ("Jitter", "remove 5, [remove 5, remove 3], [remove 5, remove 3, remove 1]", "epochs: 8, lr0: 0.003"),
-    "worse": ("Noise", "remove 1, remove 3", "epochs: 16, lr0: 0.006"),
+    ("classify", "same"): (
+        "Jitter",
+        "remove 5, [remove 5, remove 3], [remove 5, remove 3, remove 1]",
+        "epochs: 8, lr0: 0.003, warmup_epochs: 0",
+    ),
+    ("classify", "worse"): ("Noise", "remove 1, remove 3", "epochs: 16, lr0: 0.006, warmup_epochs: 0"),
+    ("detect", "same"): (
+        "Jitter",
+        "remove 11, [remove 11, remove 10], [remove 11, remove 10, remove 6]",
+        "epochs: 16, lr0: 0.005, warmup_epochs: 1, mosaic: 0",
+    ),
+    ("detect", "worse"): (
+        "Noise",
+        "[remove 10, remove 6], remove 11",
+        "epochs: 16, lr0: 0.005, warmup_epochs: 1, mosaic: 0",
+    ),
 }
 
 
@@ -84,19 +116,26 @@ def write_data(folder: Path) -> None:
         cv2.imwrite(str(place / f"{number}.png"), pixels)
 
 
-def main(folder: Path, which: str) -> None:
+def main(folder: Path, which: str, task: str = "classify") -> None:
     """Train what decides, and show it."""
     if not (folder / "recipe.yaml").exists():
-        write_data(folder / "shapes")
-        first, edits, more = ASKED[which]
+        if task == "detect":
+            detector.write_data(folder)
+        else:
+            write_data(folder / "shapes")
+        first, edits, more = ASKED[task, which]
+        base, data, size = (
+            ("tiny-cls", "shapes", SIDE) if task == "classify" else ("tiny", "shapes.yaml", detector.SIDE)
+        )
+        recipe = RECIPE.replace("EDITS", edits).replace("MORE", more).replace("DATA", data).replace("BASE", base)
         declared = (
             f'[blocks.{name}]\nclass = "my_blocks:{name}"\nlike = "attention"\n' for name in ("Jitter", "Noise")
         )
         for name, text in {
             "my_blocks.py": BLOCKS,
             "lska-surgeon.toml": "\n".join(declared),
-            "tiny-cls.yaml": NETWORK.replace("FIRST", first),
-            "recipe.yaml": RECIPE.replace("EDITS", edits).replace("MORE", more),
+            f"{base}.yaml": NETWORKS[task].replace("FIRST", first),
+            "recipe.yaml": recipe.replace("SIZE", str(size)),
         }.items():
             (folder / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "lska_surgeon"]
@@ -105,4 +144,4 @@ def main(folder: Path, which: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), sys.argv[2])
+    main(Path(sys.argv[1]).absolute(), *sys.argv[2:])
