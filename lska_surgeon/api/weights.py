@@ -25,7 +25,7 @@ from ..errors import (
 from ..files import no_file, target_path
 from ..grafting.images import images_to_fit
 from ..grafting.input_files import check_words, pixels_of
-from ..modelfile.model import read_source, variant_stem
+from ..modelfile.model import load, read_source, stem_at, variant_stem
 from ..modelfile.sources import means_yaml, refuse_yaml
 from ..yolo.command import fetch_weights
 from ..yolo.environment import import_offline, in_one_line
@@ -47,6 +47,7 @@ def graft(
     at: str | Iterable[str] = (),
     *,
     into: PathLike | None = None,
+    scale: str | None = None,
     k: int | None = None,
     op: str | None = None,
     dilation: int | None = None,
@@ -72,7 +73,9 @@ def graft(
         checkpoint: path of a .pt, a Checkpoint, a loaded `YOLO` object, or the module in it; none of them is changed.
         at: where; may be given several times. Each as for `insert`.
         into: a YAML to graft into instead of `at`: a variant, or any other network, which gets what fits of the
-            weights. Its rows say `k`, `op` and `dilation`.
+            weights. Its rows say `k`, `op` and `dilation`, its name may say a scale, as in yolo11l.yaml; one that says
+            none is taken at the checkpoint's.
+        scale: scale of `into`, where its name does not say it.
         k: kernel size in pixels of the map, where a position gives none of its own: 7, 11, 23, 35, 41 or 53, any odd
             one with `dilation`; 23 by default.
         op: one of lska, lska-trivial, lka, lka-trivial, strip, dilated-reparam, lska-attention; cbam, timm:NAME, or an
@@ -104,7 +107,7 @@ def graft(
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
     ats, table = listed(at), table_of(blocks)
-    target = graft_target(checkpoint, ats, into=into, k=k, op=op, dilation=dilation, output=output)
+    target = graft_target(checkpoint, ats, into=into, scale=scale, k=k, op=op, dilation=dilation, output=output)
     files = _images_for(start, into, {"images": images, "steps": steps, "seed": seed})
     placement = None if into else placement_of(ats, op or "lska", k, dilation)
     if placement is not None:
@@ -116,6 +119,8 @@ def graft(
         pixels_of(Path(image))
     if into is not None:
         look_at(into, "yaml", table)
+        if scale:
+            load(as_name(into), scale, blocks=table)
         if not unchecked:
             from ..checks.refusal import refuse_broken
 
@@ -132,7 +137,7 @@ def graft(
     else:
         from ..grafting.into import plan_graft_into
 
-        plan = plan_graft_into(base, str(into), table, past=start == "past")
+        plan = plan_graft_into(base, str(into), table, scale=scale, past=start == "past")
     done = graft_planned(
         plan,
         identity=init == "identity",
@@ -167,6 +172,7 @@ def graft_target(
     at: Iterable[str],
     *,
     into: PathLike | None = None,
+    scale: str | None = None,
     k: int | None = None,
     op: str | None = None,
     dilation: int | None = None,
@@ -184,8 +190,13 @@ def graft_target(
     given = [name for name, value in (("k", k), ("op", op), ("dilation", dilation)) if into and value is not None]
     if given:
         raise ArgumentError(f"--{given[0]} belongs to --at: the rows of --into {into} say theirs")
+    if scale and not into:
+        raise ArgumentError(f"--scale {scale} is for --into YAML: a network that is built already has its scale")
     stem = _stem_of(checkpoint)
-    stem = f"{stem}-{Path(into).stem}" if into else variant_stem(stem, placement_of(at, op or "lska", k, dilation))
+    if into:
+        stem = f"{stem}-{stem_at(as_name(into), scale)}"
+    else:
+        stem = variant_stem(stem, placement_of(at, op or "lska", k, dilation))
     return target_path(name_or_none(output) or f"{stem}.pt", ".pt")
 
 

@@ -56,7 +56,7 @@ def kernel_sizes(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def scales(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The scales of the model that stands on the line; all that there are where none does yet."""
-    named = [model for name in ("base", "model") for model in listed(ctx.params.get(name))]
+    named = [model for name in ("base", "model", "into") for model in listed(ctx.params.get(name))]
     of_models = filter(None, map(_scales_of, filter(None, [*named, *ctx.args])))  # in args behind an open option
     return [CompletionItem(scale) for scale in next(of_models, list("nsmlx")) if scale.startswith(incomplete)]
 

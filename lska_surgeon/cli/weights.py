@@ -27,10 +27,11 @@ def graft(how: Presentation, **asked: Any) -> None:
       lska-surgeon graft best.pt --at neck --op cbam
       lska-surgeon graft best.pt --into my-variant.yaml -o grafted.pt
       lska-surgeon graft best.pt --into my-p2.yaml --init default
+      lska-surgeon graft yolo11m.pt --into yolo11l.yaml --init default
       lska-surgeon graft best.pt --into my-neck.yaml --start fit --images my-data.yaml
       lska-surgeon graft best.pt --into my-block.yaml --start past
     """
-    where = {name: asked[name] for name in ("checkpoint", "at", "into", "k", "op", "dilation", "output")}
+    where = {name: asked[name] for name in ("checkpoint", "at", "into", "scale", "k", "op", "dilation", "output")}
     how.check(api.graft_target(**where))
     how.deliver(api.graft(**asked, track=None if how.quiet else say.bar))
 

@@ -39,6 +39,10 @@ class Scaling(NamedTuple):
         """A row's repeats after depth scaling."""
         return max(round(min(n, _FAR) * self.depth), 1) if n > 1 else n
 
+    def is_like(self, other: Scaling) -> bool:
+        """Whether both scale alike, under whatever letters; not all files say how wide the widest may be."""
+        return (self.depth, self.width) == (other.depth, other.width)
+
 
 def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scaling:
     """The scaling that Ultralytics takes for a scale; without a letter, the first of `scales`.
@@ -65,6 +69,15 @@ def scaling_of(settings: Mapping[str, Any], letter: str | None = None) -> Scalin
         raise GraphError(f"scale {letter} is {entry}: it needs [depth, width, max_channels]")
     _refuse_absurd(f"scale {letter}", entry[:2])
     return Scaling(letter, *map(float, entry[:3]))
+
+
+def built_scaling(yaml: Mapping[str, Any]) -> Scaling:
+    """The scaling that a model dictionary was built at.
+
+    Raises:
+        GraphError: as for `scaling_of`.
+    """
+    return scaling_of(yaml, yaml.get("scale") or None)
 
 
 def _multiple(settings: Mapping[str, Any], key: str) -> float:

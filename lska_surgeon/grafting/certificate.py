@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,8 @@ SEED = 0
 #: Numbers in images for which waking further threads takes longer than it saves.
 _SMALL = 2**18
 Calls = Mapping[str, Call]
-#: Run -> what is compared: outputs by their number, or the maps that the output layer reads by stride and number.
-Outputs = dict[str, dict[tuple[int, ...], Tensor]]
+#: What is compared: outputs by their number, or the maps that the output layer reads by stride and number.
+Tensors = Mapping[tuple[int, ...], Tensor]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Certificate:
     Attributes:
         runs: run ("eval 64x96", "train 96x64", "eval bus.jpg") -> max |Δ| over every tensor that the model gave.
         skipped: mode -> why the model would not run in it, before the surgery as after.
-        strides: where the output layer is another one, whose outputs nothing can be compared with: those of the maps
-            that both read, which were compared in place of outputs.
+        strides: where the output layer is another one: those of the maps that both read, which were compared in place
+            of outputs; none where these have no shape in common.
         proof: what is known of each row.
     """
 
@@ -55,7 +55,7 @@ class Certificate:
 
     @property
     def max_delta(self) -> float:
-        """The largest of all; NaN where the outputs' shapes or NaNs differ."""
+        """The largest of all; NaN where the outputs' shapes or NaNs differ; infinite where nothing can be compared."""
         deltas = list(self.runs.values())
         return math.nan if any(map(math.isnan, deltas)) else max(deltas, default=math.nan)
 
@@ -69,6 +69,8 @@ class Certificate:
         """What was compared."""
         if self.strides is None:
             return "all outputs"
+        if not self.strides:
+            return "the output layers read no map of the same stride and width"
         strides = " and ".join(filter(None, [", ".join(map(str, self.strides[:-1])), str(self.strides[-1])]))
         return f"the map{plural(self.strides)} at stride{plural(self.strides)} {strides} that the output layer reads"
 
@@ -87,6 +89,9 @@ class Certificate:
         skipped = "".join(f"; {mode} mode not run: {why}" for mode, why in self.skipped.items())
         if self.problem:
             return f"{self.problem}{skipped}"
+        if self.strides == ():
+            runs = ", ".join(self.runs)
+            return f"certificate: the product gives numbers ({runs}){skipped}; nothing can be compared: {self.what}"
         delta = f"{self.max_delta:g}" if self.max_delta else "0.0"
         return f"certificate: max |Δ| {delta} of {self.what} in float32 ({', '.join(self.runs)}){skipped}"
 
@@ -126,20 +131,14 @@ def certify(
         proving: proves each row of what comes out of it, from what the layers took and gave before and after.
 
     Raises:
-        CheckpointError: the model does not run any more, or both output layers have no map to compare.
+        CheckpointError: the model does not run any more.
     """
 
     def run(side: int) -> Certificate:
         model, operate = surgery()
         return _certify(model, operate, {**_random_images(model, side, stride), **(more or {})}, by_level, proving)
 
-    found = on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
-    if found.strides == ():
-        raise CheckpointError(
-            "nothing can be compared: the two output layers read no map of the same stride and width; give a network "
-            "at the scale of the checkpoint, with a level that it has too"
-        )
-    return found
+    return on_the_smallest(run, ran=lambda certificate: "eval" not in certificate.skipped)
 
 
 def _certify(
@@ -150,10 +149,10 @@ def _certify(
     proving: Callable[[nn.Module, Calls, Calls], Proof] | None,
 ) -> Certificate:
     with recorded(model) as calls:
-        before, skipped = _outputs(model, images, by_level)
+        before, skipped = _runs(model, images)
     product = operate(model) or model
     with recorded(product) as calls_after:
-        after, skipped_after = _outputs(product, images, by_level)
+        after, skipped_after = _runs(product, images)
     for name in set(skipped_after) - set(skipped):
         raise CheckpointError(f"after the surgery the model does not run ({name}): {skipped_after[name]}")
     proof = None
@@ -162,16 +161,20 @@ def _certify(
         with quiet(), evaluated(product), as_many_threads_as_pay(first):  # as when it was recorded, for the last bit
             proof = proving(product, calls, calls_after)
     if not by_level:
-        return Certificate({name: _delta(before[name], after[name]) for name in before}, skipped, proof=proof)
+        deltas = {name: _delta(run.outputs, after[name].outputs) for name, run in before.items()}
+        return Certificate(deltas, skipped, proof=proof)
+    if any(run.is_finite and not after[name].is_finite for name, run in before.items()):
+        return Certificate(dict.fromkeys(before, math.nan), skipped, proof=proof)
     both = {
         key
-        for name, maps in before.items()
-        for key, one in maps.items()
-        if key in after[name] and after[name][key].shape == one.shape
+        for name, run in before.items()
+        for key, one in run.maps.items()
+        if key in after[name].maps and after[name].maps[key].shape == one.shape
     }
-    kept = [{name: {key: of[name][key] for key in both} for name in before} for of in (before, after)]
     strides = tuple(sorted({stride for stride, _ in both}))
-    return Certificate({name: _delta(kept[0][name], kept[1][name]) for name in before}, skipped, strides, proof)
+    maps = [{name: {key: of[name].maps[key] for key in both} for name in before} for of in (before, after)]
+    deltas = {name: _delta(maps[0][name], maps[1][name]) if both else math.inf for name in before}
+    return Certificate(deltas, skipped, strides, proof)
 
 
 def _random_images(model: nn.Module, side: int, stride: int) -> dict[str, Tensor]:
@@ -209,8 +212,20 @@ def image_from(path: Path, model: nn.Module, stride: int = 0, longest: int = 640
     return torch.from_numpy(rgb).float().div(255)[None]
 
 
-def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> tuple[Outputs, dict[str, str]]:
-    outputs: Outputs = {}
+class _Run(NamedTuple):
+    """What a model gave for an image, and what its output layer read."""
+
+    outputs: Tensors
+    maps: Tensors
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all that it gave are numbers."""
+        return all(bool(one.isfinite().all()) for one in self.outputs.values())
+
+
+def _runs(model: nn.Module, images: Mapping[str, Tensor]) -> tuple[dict[str, _Run], dict[str, str]]:
+    runs: dict[str, _Run] = {}
     read: list[Tensor] = []
 
     def note(layer: nn.Module, inputs: Any) -> None:
@@ -227,14 +242,15 @@ def _outputs(model: nn.Module, images: Mapping[str, Tensor], by_level: bool) -> 
                 try:
                     with as_many_threads_as_pay(image):
                         given = list(tensors_in(model(image.clone())))
-                    found = _by_stride(read, image) if by_level else {(n,): tensor for n, tensor in enumerate(given)}
-                    outputs[f"{mode} {name}"] = {key: tensor.clone() for key, tensor in found.items()}
+                    outputs: Tensors = {(n,): tensor.clone() for n, tensor in enumerate(given)}
+                    maps = {key: tensor.clone() for key, tensor in _by_stride(read, image).items()}
+                    runs[f"{mode} {name}"] = _Run(outputs, maps)
                 except Exception as error:
                     skipped[mode] = error_in_one_line(error)
     hook.remove()
     for module, training in mode_before.items():
         module.training = training
-    return outputs, skipped
+    return runs, skipped
 
 
 @contextmanager
@@ -248,7 +264,7 @@ def as_many_threads_as_pay(image: Tensor) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _by_stride(maps: Sequence[Tensor], image: Tensor) -> dict[tuple[int, ...], Tensor]:
+def _by_stride(maps: Sequence[Tensor], image: Tensor) -> Tensors:
     found: dict[tuple[int, ...], Tensor] = {}
     for one in maps:
         stride = round(image.shape[-1] / one.shape[-1])
@@ -268,7 +284,7 @@ def _same_statistics(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(saved[name])
 
 
-def _delta(before: Mapping[tuple[int, ...], Tensor], after: Mapping[tuple[int, ...], Tensor]) -> float:
+def _delta(before: Tensors, after: Tensors) -> float:
     if {key: tensor.shape for key, tensor in before.items()} != {key: tensor.shape for key, tensor in after.items()}:
         return math.nan
     worst = 0.0

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..checkpoints.checkpoint import Product
 from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BYPASS, STOCK, BlockTable
-from ..core.graph import Layer
+from ..core.graph import Layer, built_scaling
 from ..core.operators import OtherOperator, read_any_attention
 from ..core.surgery import RECORD, Rewrite, naming_notes, remove, stacking_notes
 from ..errors import ChangedOutputsError, CheckpointError, SurgeonError
@@ -167,8 +167,15 @@ def graft(
     if plan.lost and exact:
         lost = few([f"{index} ({plan.rewrite.before[index].block})" for index in plan.lost], _MOST_LISTED)
         where = f"{plan.rewrite.after.name} has no row for layer {lost} of {checkpoint.path}"
-        problem = f"{where}, so it can't predict the same"
-        raise ChangedOutputsError(f"{problem}; add --init default to graft what fits and drop the rest", problem)
+        own, taken = (built_scaling(graph.settings) for graph in (plan.rewrite.before, plan.rewrite.after))
+        scales, instead = "", ""
+        if taken.letter and not own.is_like(taken):
+            scales = f", for it is at scale {taken.letter}" + (f" and not at {own.letter}" if own.letter else "")
+            if own.letter in plan.yaml["scales"] and plan.rewrite.before.layers != plan.rewrite.after.layers:
+                instead = f", or --scale {own.letter} to take it at that"
+        problem = f"{where}{scales}, so it can't predict the same"
+        advice = f"add --init default to graft what fits and drop the rest{instead}"
+        raise ChangedOutputsError(f"{problem}; {advice}", problem)
     stride = coarsest_stride(plan.rewrite.after)
     more = {} if image is None else {image.name: image_from(image, checkpoint.needed_model(), stride)}
     widths: list[int | None] = []

@@ -31,17 +31,17 @@ from torch import Tensor, nn
 from ..checkpoints.contents import Checkpoint
 from ..core.alignment import is_width
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import IMAGE, Graph, Layer, graph_of, scaling_of, yaml_of
+from ..core.graph import IMAGE, Graph, Layer, built_scaling, graph_of, scaling_of, yaml_of
 from ..core.operators import read_attention
 from ..core.parts import Site
 from ..core.shapes import channels_in, shapes_of
 from ..core.surgery import Edit, Rewrite, remove
 from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document
-from ..modelfile.model import read_source
+from ..modelfile.model import read_source, stem_at
 from ..modelfile.remove import rows_of_operators
 from ..modelfile.rewriting import pinned_scale
-from ..modelfile.sources import Source, with_scale
+from ..modelfile.sources import Source
 from ..nn.first_run import evaluated, on_the_smallest
 from ..wording import numbers, plural
 from ..yolo.build import build, layers_of, refuse_code, refuse_sizes
@@ -51,7 +51,7 @@ from .matching import Likeness, match, places_of, twins
 from .plan import GraftPlan, model_in
 from .recording import Call, called_on_a_large_map, gives, recorded, strides_of, tensors_in
 from .starts import PastRow, expected, lead_past
-from .transplant import Carry
+from .transplant import Carry, moved_rows
 from .units import Fit, Make, fit, fit_output, plain_class, same_levels, shares_forward
 
 #: What a checkpoint's architecture keeps whatever the variant's file says.
@@ -81,7 +81,7 @@ class Target:
 
 
 def plan_graft_into(
-    checkpoint: Checkpoint, variant: str, blocks: BlockTable = STOCK, *, past: bool = False
+    checkpoint: Checkpoint, variant: str, blocks: BlockTable = STOCK, *, scale: str | None = None, past: bool = False
 ) -> GraftPlan:
     """Plan a graft into a variant that somebody wrote; a state dict alone will do, when its base is the variant
     without its operators.
@@ -90,32 +90,41 @@ def plan_graft_into(
         checkpoint: what is grafted.
         variant: a path or a stock name.
         blocks: the table.
+        scale: that of the variant; None takes the one that its name says, else the checkpoint's.
         past: put a bypass behind each new row in whose place another was read that is still there.
 
     Raises:
         SurgeonError: the variant can't be read or built, the checkpoint's network is not in it, or there is nothing to
             lead past.
     """
-    refuse_sizes(variant, blocks)
+    refuse_sizes(variant, blocks, scale)
     if checkpoint.model is None:
         checkpoint = _with_model(checkpoint, variant, blocks)
     model = model_in(checkpoint, blocks)
     trained = checkpoint.float_model()
     known = (model.graph, checkpoint.yaml or {}, trained)
-    target = find_target(variant, *known, trust=checkpoint.trusted, past=past)
+    target = find_target(variant, *known, scale=scale, trust=checkpoint.trusted, past=past)
     return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes, target.past)
 
 
 def find_target(
-    name: str, base: Graph, base_yaml: Mapping[str, Any], model: nn.Module, *, trust: bool = False, past: bool = False
+    name: str,
+    base: Graph,
+    base_yaml: Mapping[str, Any],
+    model: nn.Module,
+    *,
+    scale: str | None = None,
+    trust: bool = False,
+    past: bool = False,
 ) -> Target:
-    """Align a network with a variant YAML, at the scale of it that fits best.
+    """Align a network with a variant YAML.
 
     Args:
         name: the variant, a path or a stock name.
         base: the network's graph.
         base_yaml: the model dictionary that it was built from.
         model: the network itself, in float32, evaluating.
+        scale: that of the variant; None takes the one that its name says, else the network's, else what fits best.
         trust: build what runs more than layers.
         past: put a bypass behind each new row in whose place another was read that is still there.
 
@@ -125,12 +134,14 @@ def find_target(
     source, document = read_source(name, blocks=base.blocks)
     if not trust:
         refuse_code(_yaml_at(document, {}, None), document.name, document.blocks)
-    yaml = _yaml_that_fits(source, document, base_yaml, model, trust)
+    yaml = _yaml_that_fits(document, base_yaml, scale or source.scale, model, trust)
+    if "yaml_file" in yaml and not built_scaling(base_yaml).is_like(built_scaling(yaml)):
+        yaml["yaml_file"] = f"{stem_at(source.name, yaml.get('scale'))}.yaml"  # by which Ultralytics calls it
     alignment = _Alignment(base, base_yaml, model, graph_of(yaml, document.name, base.blocks), yaml, trust)
     target = alignment.target()
-    if not target.rewrite.index_map or not _has_tensors(model, target.rewrite):
+    if not _has_tensors(model, target):
         raise CheckpointError(f"nothing of {base.name} fits into {name}: it is another network; give a variant of it")
-    notes = _scale_notes(source, document, yaml, base.name)
+    notes = tuple(_scale_notes(source, document, yaml, base))
     if not target.lost and not _is_changed(target):
         at = f", at scale {yaml['scale']} as {base.name} is," if notes else ""
         raise CheckpointError(
@@ -148,9 +159,12 @@ def _untrained(rewrite: Rewrite) -> Iterator[str]:
             yield f"row {row.index} ({row.block}) starts untrained: Ultralytics downloads its weights, graft does not"
 
 
-def _has_tensors(model: nn.Module, rewrite: Rewrite) -> bool:
-    """Whether anything that was trained stands in the variant."""
-    return any(any(True for _ in model.model[index].parameters()) for index in rewrite.index_map)
+def _has_tensors(model: nn.Module, target: Target) -> bool:
+    """Whether anything that was trained stands in the variant; what decodes boxes never is, and fits everything."""
+    moved = moved_rows(target.rewrite, target.carry)
+    return any(any(True for _ in model.model[index].parameters()) for index in moved) or any(
+        ".dfl." not in name and not name.endswith(".num_batches_tracked") for name in target.carry.tensors
+    )
 
 
 def _is_changed(target: Target) -> bool:
@@ -166,34 +180,37 @@ def _is_changed(target: Target) -> bool:
     )
 
 
-def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
-    """What to say where the file asks, by its name or by what `insert` wrote in it, for another scale than the
-    checkpoint has.
-    """
+def _scale_notes(source: Source, document: Document, yaml: Mapping[str, Any], base: Graph) -> Iterator[str]:
+    """What to say where the product has another scale than the checkpoint, or than the file was written for."""
     taken, pinned = yaml.get("scale"), pinned_scale(document)
-    asks = source.scale or pinned
-    if not asks or not isinstance(yaml.get("scales"), Mapping) or taken == asks:
-        return ()
-    so = f"and {checkpoint} has scale {taken}, so the graft has scale {taken}"
-    if not source.scale:
-        return (f"{source.name} was written for scale {asks}, which stands first in its scales, {so}",)
-    fitting = with_scale(source.name, str(taken))
-    advice = f": as {fitting} the file would build it" if fitting else ""
-    return (f"{source.name} asks by its name for scale {source.scale}, {so}{advice}",)
+    if taken not in document.scales:
+        return
+    own = built_scaling(base.settings)
+    here = f"{base.name} has scale {own.letter}" if own.letter else f"{base.name} has another scale"
+    if not own.is_like(scaling_of(yaml, taken)):
+        yield f"{source.name} is taken at scale {taken}, and {here}: what has the same shapes in both is carried"
+    elif pinned not in (None, taken) and not source.scale:
+        yield (
+            f"{source.name} was written for scale {pinned}, which stands first in its scales, and {here}, so the graft "
+            f"has scale {taken}; --scale {pinned} takes the file's"
+        )
 
 
 def _yaml_that_fits(
-    source: Source, document: Document, base_yaml: Mapping[str, Any], model: nn.Module, trust: bool
+    document: Document, base_yaml: Mapping[str, Any], asked: str | None, model: nn.Module, trust: bool
 ) -> dict[str, Any]:
-    """The variant at the scale whose tensors are most like the network's; its own scale, where the file has that.
+    """The variant at the scale that is asked for; else at the network's own, where the file has that; else at the one
+    whose tensors are most like the network's.
 
     Raises:
         SurgeonError: the variant does not build at any.
     """
-    yamls = [_yaml_at(document, base_yaml, scale) for scale in _scales(source.scale, base_yaml, document.settings)]
-    own = scaling_of(base_yaml, base_yaml.get("scale") or None)
+    own = built_scaling(base_yaml)
+    if asked in document.scales:
+        return _yaml_at(document, base_yaml, asked)
+    yamls = [_yaml_at(document, base_yaml, scale) for scale in _scales(own.letter, document.settings)]
     for yaml in yamls:
-        if len(yamls) == 1 or scaling_of(yaml, yaml.get("scale"))[1:3] == own[1:3]:
+        if len(yamls) == 1 or own.is_like(scaling_of(yaml, yaml.get("scale"))):
             return yaml
     here = Counter(tensor.shape for tensor in model.state_dict().values())
     found: list[tuple[float, dict[str, Any]]] = []
@@ -215,12 +232,12 @@ def _numbers_in(shapes: Counter[torch.Size]) -> int:
     return sum(shape.numel() * count for shape, count in shapes.items())
 
 
-def _scales(named: str | None, base_yaml: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str | None]:
-    """Scales to try: the checkpoint's, the file name's, then every other of the file."""
+def _scales(own: str | None, settings: Mapping[str, Any]) -> list[str | None]:
+    """Scales to try: the checkpoint's, then every other of the file."""
     scales = settings.get("scales")
     if not isinstance(scales, Mapping):
         return [None]
-    return [scale for scale in dict.fromkeys([base_yaml.get("scale"), named, *scales]) if scale in scales]
+    return [scale for scale in dict.fromkeys([own, *scales]) if scale in scales]
 
 
 def _yaml_at(document: Document, base_yaml: Mapping[str, Any], scale: str | None) -> dict[str, Any]:
@@ -557,14 +574,14 @@ def _built(base: Graph, variant: Graph, yaml: Mapping[str, Any], trust: bool, ow
     try:
         return build(dict(yaml), called=variant.name, trust=trust)
     except BuildError:
-        scales = [scaling_of(graph.settings, graph.settings.get("scale") or None) for graph in (base, variant)]
+        scales = [built_scaling(graph.settings) for graph in (base, variant)]
         if not own_release or len({(scaling.depth, scaling.width, scaling.max_channels) for scaling in scales}) > 1:
             raise
         return None
 
 
 def _strides_by_rules(graph: Graph) -> list[float | None]:
-    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
+    scaling = built_scaling(graph.settings)
     return [shape.stride for shape in shapes_of(graph, scaling)]
 
 

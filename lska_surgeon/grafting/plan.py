@@ -12,7 +12,7 @@ from torch import nn
 from .. import __version__
 from ..checkpoints.contents import Checkpoint
 from ..core.blocks import STOCK, BlockTable
-from ..core.graph import Graph, Layer, scaling_of, yaml_of
+from ..core.graph import Graph, Layer, built_scaling, yaml_of
 from ..core.operators import OP_BLOCKS, read_attention
 from ..core.shapes import shapes_of
 from ..core.surgery import RECORD, Placement, Rewrite, edits_for, insert
@@ -132,8 +132,7 @@ def plan_graft(checkpoint: Checkpoint, placement: Placement, blocks: BlockTable 
 
 def coarsest_stride(graph: Graph) -> int:
     """The largest stride of a network's maps, as far as its rows say."""
-    scaling = scaling_of(graph.settings, graph.settings.get("scale") or None)
-    return int(max((shape.stride or 1 for shape in shapes_of(graph, scaling)), default=1))
+    return int(max((shape.stride or 1 for shape in shapes_of(graph, built_scaling(graph.settings))), default=1))
 
 
 def model_in(checkpoint: Checkpoint, blocks: BlockTable = STOCK) -> Model:

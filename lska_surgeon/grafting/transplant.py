@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.graph import IMAGE, Graph, Layer, scaling_of, yaml_of
+from ..core.graph import IMAGE, Graph, Layer, built_scaling, yaml_of
 from ..core.operators import read_attention
 from ..core.shapes import channels_in
 from ..core.surgery import Rewrite
@@ -191,7 +191,7 @@ def _built(rewrite: Rewrite, yaml: Mapping[str, Any], filled: set[int], trust: b
 def _operator_row(rewrite: Rewrite, widths: Sequence[int | None], yaml: Mapping[str, Any], row: Layer) -> nn.Module:
     attention = read_attention(row)
     assert attention is not None
-    width, scaling = width_of_row(rewrite, row, widths, yaml), scaling_of(yaml, yaml.get("scale") or None)
+    width, scaling = width_of_row(rewrite, row, widths, yaml), built_scaling(yaml)
     operators = [build_operator(attention.kernel, width) for _ in range(max(scaling.repeats(row.repeats), 1))]
     built = nn.Sequential(*operators) if len(operators) > 1 else operators[0]
     built.type = _type(operators[0])

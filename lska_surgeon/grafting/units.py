@@ -3,7 +3,8 @@
 1. A layer moves whole where both are the same: classes, settings, tensors; a host row may have its operator besides.
 2. Else parts of it move, where both compute alike: they share one `forward` (C3k2 inherits C2f's), their settings and
    their parts without tensors are the same. What has tensors of its own and no parts, such as a convolution and its
-   norm, moves together with its neighbours of the same parent, or not at all.
+   norm, moves together with its neighbours of the same parent, or not at all. Of repeats, the first stand for the
+   first.
 3. Else all of it moves, in order, or nothing. Whether it computes the same, no tensor says: that has to be proven.
 4. Of output layers, branches move: those for one level to where that level is read; what else reads levels directly
    where the other reads the same; and nothing that another task alone has.
@@ -111,9 +112,12 @@ class Fit:
 def fit(here: nn.Module, there: nn.Module) -> Fit:
     """Cases 2 and 3 for a layer and a built row."""
     found = Fit()
-    found.why = _alike(here, there)
+    (path, first), (other_path, other) = _first_repeats(here, there)
+    found.why = _alike(first, other)
     if found.why is None:
-        _parts(here, there, "", "", found)
+        _parts(first, other, path, other_path, found)
+        if path != other_path:
+            found.why = found.why or "it is repeated in one of the two alone"
         return found
     units = [list(_units(module)) for module in (here, there)]
     if plain_class(here) is not plain_class(there) and units[0] and len(units[0]) == len(units[1]):
@@ -123,6 +127,16 @@ def fit(here: nn.Module, there: nn.Module) -> Fit:
         if not trial.why and len(trial.tensors) == len(here.state_dict()) == len(there.state_dict()):
             return trial
     return found
+
+
+def _first_repeats(here: nn.Module, there: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Both as they are; where one of them alone is repeated, a list, the first of that in its place."""
+    lists = [type(one) is nn.Sequential and len(one) > 1 for one in (here, there)]
+    if lists[0] == lists[1]:
+        return [("", here), ("", there)]
+    firsts = [("0", one.get_submodule("0")) if listed else ("", one) for one, listed in zip((here, there), lists)]
+    alike = plain_class(firsts[0][1]) is plain_class(firsts[1][1])
+    return firsts if alike else [("", here), ("", there)]
 
 
 def fit_output(

@@ -236,12 +236,16 @@ def _in_a_name(at: str) -> str:
 
 def stem_with_scale(base: Model) -> str:
     """The base's name with its scale: `yolov8s`."""
-    source, scale = base.source, base.asked_scale
-    stem = Path(source.name).stem
-    if scale is None or source.scale == scale:
+    return stem_at(base.source.name, base.asked_scale)
+
+
+def stem_at(name: str, scale: str | None) -> str:
+    """The stem of a model's name at a scale that was asked for; None for the one that the name says."""
+    stem, said = Path(name).stem, scale_in_name(name)
+    if scale in (None, said):
         return stem
-    if source.scale:
-        return re.sub(rf"(yolo(?:e-)?v?\d+){source.scale}", rf"\g<1>{scale}", stem, count=1)
+    if said:
+        return re.sub(rf"(yolo(?:e-)?v?\d+){said}", rf"\g<1>{scale}", stem, count=1)
     with_letter = re.sub(r"(yolo(?:e-)?v?\d+)", rf"\g<1>{scale}", stem, count=1)
     return with_letter if scale_in_name(f"{with_letter}.yaml") == scale else f"{stem}-{scale}"
 

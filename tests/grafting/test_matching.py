@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,9 @@ from torch import Tensor, nn
 
 import lska_surgeon as ls
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from lska_surgeon.checkpoints.contents import Checkpoint
+from lska_surgeon.checkpoints.contents import Checkpoint, checkpoint_of
 from lska_surgeon.core.surgery import Placement
-from lska_surgeon.errors import BuildError, CheckpointError, KernelError, SurgeonError
+from lska_surgeon.errors import BuildError, ChangedOutputsError, CheckpointError, KernelError, SurgeonError
 from lska_surgeon.grafting.graft import Graft, graft, ungraft
 from lska_surgeon.grafting.into import plan_graft_into
 from lska_surgeon.grafting.plan import plan_graft
@@ -220,8 +223,6 @@ def test_a_variant_that_adds_nothing_is_refused(base: Checkpoint, tmp_path: Path
     with pytest.raises(CheckpointError, match=r"has nothing that base\.pt has not: there is no operator") as caught:
         grafted_into(base, variant, identity=identity)
     assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(CheckpointError, match=r"yolov8s-mine\.yaml, at scale n as base\.pt is, has nothing that base"):
-        grafted_into(base, write(tmp_path, stock(), "yolov8s-mine.yaml"), identity=identity)
     first = graft(plan_graft(base, Placement(("sppf",), "lska", 7)))
     write_checkpoint(tmp_path / "first.pt", first.data)
     yaml = inserted(stock(), [-1, 1, "LSKA", ["c2", 7]])
@@ -346,35 +347,12 @@ def test_a_wrong_network(base: Checkpoint, name: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_scale_that_fits_is_found(base: Checkpoint, tmp_path: Path) -> None:
-    """Whatever the name says: the checkpoint's own scale counts."""
+def test_the_checkpoints_own_scale_is_taken_where_the_name_says_none(base: Checkpoint, tmp_path: Path) -> None:
     yaml = inserted(stock(), [-1, 1, "LSKA", [11]])
-    check(base, grafted_into(base, write(tmp_path, yaml, "yolov8s-mine.yaml")), shift_at=10)
-    renamed = {**yaml, "scales": {"t": SCALES["n"], "s": SCALES["s"]}}
+    check(base, grafted_into(base, write(tmp_path, yaml, "yolo-v8s.yaml")), shift_at=10)  # no scale for Ultralytics
+    renamed = {**yaml, "scales": {"s": SCALES["s"], "t": SCALES["n"]}}
     after = check(base, grafted_into(base, write(tmp_path, renamed, "mine.yaml")), shift_at=10)
     assert after.yaml["scale"] == "t"
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("yolov8s-mine.yaml", "as yolov8n-mine.yaml the file would build it"),
-        ("yolo-v8s.yaml", None),  # Ultralytics reads no scale from such a name
-        ("yolov8n-mine.yaml", None),
-        ("mine.yaml", None),
-    ],
-)
-def test_a_name_that_asks_for_another_scale_is_told(
-    base: Checkpoint, tmp_path: Path, name: str, says: str | None
-) -> None:
-    done = grafted_into(base, write(tmp_path, inserted(stock(), [-1, 1, "LSKA", [11]]), name))
-    told = [note for note in done.notes if "asks by its name" in note]
-    if says is None:
-        assert told == []
-        return
-    assert len(told) == 1
-    assert told[0].startswith(f"{name} asks by its name for scale s, and base.pt has scale n")
-    assert says in told[0]
 
 
 def test_a_file_that_was_pinned_to_another_scale_is_told(base: Checkpoint, tmp_path: Path) -> None:
@@ -387,15 +365,83 @@ def test_a_file_that_was_pinned_to_another_scale_is_told(base: Checkpoint, tmp_p
 
 TOLD = (
     "mine.yaml was written for scale s, which stands first in its scales, and base.pt has scale n, so the graft has "
-    "scale n"
+    "scale n; --scale s takes the file's"
 )
 
 
-def test_another_scale_alone_does_not_fit(base: Checkpoint, tmp_path: Path) -> None:
-    yaml = inserted(stock(), [-1, 1, "LSKA", [11]])
-    yaml["scales"] = {"s": SCALES["s"]}
-    with pytest.raises(CheckpointError, match="no row for layer 0"):
-        grafted_into(base, write(tmp_path, yaml, "yolov8s-mine.yaml"))
+def test_another_scale_is_taken_where_it_is_asked_for(base: Checkpoint, tmp_path: Path) -> None:
+    """By the name's letter, or by `--scale`; a certificate says so where no map can be compared."""
+    named = write(tmp_path, inserted(stock(), [-1, 1, "LSKA", [11]]), "yolov8s-mine.yaml")
+    says = r"for it is at scale s and not at n, so it can't predict the same; .* or --scale n to take it at that$"
+    with pytest.raises(ChangedOutputsError, match=says):
+        grafted_into(base, named)
+    check(base, graft(plan_graft_into(base, named, scale="n")), shift_at=10)
+    with pytest.raises(
+        ChangedOutputsError, match=r"at scale s and not at n, so it can't predict the same; [^;]* the rest$"
+    ):
+        grafted_into(base, write(tmp_path, stock(), "yolov8s.yaml"))  # at scale n there is nothing to graft
+    done = grafted_into(base, named, identity=False)
+    assert done.model.yaml["scale"] == "s"
+    assert done.notes[0].startswith("yolov8s-mine.yaml is taken at scale s, and base.pt has scale n")
+    assert done.certificate.line.endswith("the output layers read no map of the same stride and width")
+    assert done.certificate.as_dict()["max_delta"] is None
+    proof = done.certificate.proof
+    assert proof is not None
+    assert 0 < proof.shares["part"] < 0.2
+    assert sum(proof.shares.values()) == pytest.approx(1)
+    assert {row.state for row in proof.rows if row.block in ("Conv", "C2f", "SPPF")} == {"refused"}
+    assert done.sources == _same_units(base.state_dict, done.model.state_dict(), {22: 23})
+    t.outputs(done.model)
+
+
+@pytest.mark.parametrize(("family", "letters"), [("yolov8", "dl"), ("yolo11", "md")])
+def test_units_of_the_same_widths_are_carried_to_another_depth(tmp_path: Path, family: str, letters: str) -> None:
+    scales = {"l": [0.33, 0.125, 1024], "m": [0.5, 0.125, 1024], "d": [1.0, 0.125, 1024]}
+    yaml = t.yaml_of(family, scales=scales, scale=letters[0])
+    base = checkpoint_of(t.trained_model({**yaml, "yaml_file": f"{family}{letters[0]}.yaml"}))
+    path = write(tmp_path, {**yaml, "scale": letters[1]}, "mine.yaml")
+    done = graft(plan_graft_into(base, path, scale=letters[1]), identity=False)
+    own = {index: index for index in range(len(done.model.model))}
+    assert done.sources == _same_units(base.state_dict, done.model.state_dict(), own)
+    assert done.model.yaml["yaml_file"] == "mine-d.yaml" if letters[1] == "d" else "mine-l.yaml"
+    rows = done.certificate.proof.rows if done.certificate.proof else ()
+    assert {row.state for row in rows if row.block in ("C2f", "C3k2", "A2C2f")} == {"part"}
+    assert {row.state for row in rows[:2]} == {"exact"}
+    assert {row.state for row in rows[2:] if row.block in ("Conv", "SPPF")} == {"proven"}
+    assert math.isfinite(done.certificate.max_delta)
+
+
+def _same_units(before: Mapping[str, Tensor], after: Mapping[str, Tensor], rows: Mapping[int, int]) -> dict[str, str]:
+    """What has to be carried: tensor -> tensor, where a convolution and its norm have the same shapes."""
+
+    def units(tensors: Mapping[str, Tensor], where: Mapping[int, int]) -> dict[str, dict[str, tuple[str, torch.Size]]]:
+        found: dict[str, dict[str, tuple[str, torch.Size]]] = {}
+        for name, tensor in tensors.items():
+            row, tail = int(name.split(".")[1]), name.split(".", 2)[2]
+            if row in where:
+                unit = re.sub(r"(?:(?:^|\.)(?:conv|bn))?\.?\w+$", "", tail)
+                found.setdefault(f"{where[row]}.{unit}", {})[tail] = name, tensor.shape
+        return found
+
+    here, there = units(before, rows), units(after, {row: row for row in rows.values()})
+    same = [
+        unit
+        for unit in here.keys() & there.keys()
+        if {tail: shape for tail, (_, shape) in here[unit].items()}
+        == {tail: shape for tail, (_, shape) in there[unit].items()}
+    ]
+    return {there[unit][tail][0]: name for unit in same for tail, (name, _) in here[unit].items()}
+
+
+def test_a_row_that_is_repeated_keeps_its_first(base: Checkpoint, tmp_path: Path) -> None:
+    once = grafted_into(base, write(tmp_path, inserted(stock(), [-1, 1, "Bottleneck", [1024]])), identity=False)
+    twice = write(tmp_path, inserted(stock(), [-1, 6, "Bottleneck", [1024]]), "yolov8n-twice.yaml")
+    write_checkpoint(tmp_path / "once.pt", once.data)
+    done = grafted_into(read_checkpoint(tmp_path / "once.pt"), twice, identity=False)
+    assert done.sources["model.10.0.cv1.conv.weight"] == "model.10.cv1.conv.weight"
+    assert {name for name in done.new if name.startswith("model.10.")} == {
+        name for name in done.model.state_dict() if name.startswith("model.10.1.")
+    }
 
 
 @pytest.mark.parametrize(

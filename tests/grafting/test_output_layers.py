@@ -91,10 +91,9 @@ def test_output_layers_without_a_level_in_common(base: Path, tmp_path: Path) -> 
     yaml = t.yaml_of("yolov8n")
     detect = yaml["head"][-1]
     into = variant(tmp_path, "yolov8n", head=[[2, 1, "Conv", [64, 3, 1]], [[10, 0], *detect[1:]]])
-    refused = grafted(base, into, "--unchecked")
-    assert refused.exit_code == 2
-    assert "read no map of the same stride" in refused.stderr
-    assert not (tmp_path / "out.pt").exists()
+    done = grafted(base, into, "--unchecked")
+    assert done.exit_code == 0, done.output
+    assert "nothing can be compared: the output layers read no map of the same stride and width" in done.stdout
 
 
 def test_training_says_how_to_start_from_another_network(base: Path, tmp_path: Path) -> None:
