@@ -365,14 +365,13 @@ def export(
         CheckpointError: the checkpoint can't be read, or does not run.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
-    from ..exporting.target import check_asked, format_named
+    from ..exporting.target import Asked, format_named
 
-    asked_format, images = format_named(format), None if check is None else Path(check)
+    images, given = None if check is None else Path(check), None if data is None else as_name(data)
+    size = None if imgsz is None else size_of(imgsz)
+    asked = Asked(format_named(format), half, int8, given, size, images, most, fold, conf, tolerance)
     target = export_target(checkpoint, format, int8=int8, output=output)
-    given = None if data is None else as_name(data)
-    check_asked(
-        asked_format, half=half, int8=int8, data=given, images=images, tolerance=tolerance, confident=conf, most=most
-    )
+    asked.check()
     if base is not None and images is None:
         raise ArgumentError("--base stands beside the checkpoint in the table of --check: add that, or drop --base")
     for source in (checkpoint, base):
@@ -383,12 +382,9 @@ def export(
             check_words([f"data={given}"], model=_stem_of(checkpoint))
         except TrainingError as error:
             raise ArgumentError(str(error).replace("data=", "--data ", 1)) from error
-    size = None if imgsz is None else size_of(imgsz)
     import_offline()  # here, for it takes seconds and no error above should wait for it
-    from ..exporting.export import Asked
     from ..exporting.export import export as export_read
 
-    asked = Asked(asked_format, half, int8, given, size, images, most, fold, conf, tolerance)
     beside = None if base is None else checkpoint_from(base, trust)
     done = export_read(checkpoint_from(checkpoint, trust), asked, beside, blocks=table_of(blocks))
     return replace(done, output=target)

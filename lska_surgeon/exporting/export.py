@@ -49,7 +49,7 @@ from ..yolo.build import task_of
 from .compare import KINDS, Head, compare
 from .fold import Fold, fold_
 from .metadata import KEY
-from .target import Format, place
+from .target import Asked, Format, place
 
 _BASE = "without operators"
 _NOISE = 2  # images of noise, to tell what folding changed where there are no others
@@ -208,39 +208,6 @@ def _check_data(check: Check) -> dict[str, Any]:
         "f1": {"0.5": check.f1[0], "0.9": check.f1[1]},
         "broken": list(check.broken),
     }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of an export.
-
-    Attributes:
-        format: what to export to.
-        half, int8: the precision; neither for fp32.
-        data: what to calibrate int8 with, as Ultralytics takes it.
-        imgsz: height and width, pixels; None for the checkpoint's own.
-        images: images to prove it on; None for no proof.
-        most: images at most.
-        fold: fold what can be.
-        confident: the least score of a prediction that counts.
-        tolerance: what may be lost of F1.
-    """
-
-    format: Format
-    half: bool = False
-    int8: bool = False
-    data: str | None = None
-    imgsz: tuple[int, int] | None = None
-    images: Path | None = None
-    most: int = 100
-    fold: bool = False
-    confident: float = 0.25
-    tolerance: float = 0.05
-
-    @property
-    def precision(self) -> str:
-        """In words."""
-        return "fp16" if self.half else "int8" if self.int8 else "fp32"
 
 
 def export(checkpoint: Checkpoint, asked: Asked, base: Checkpoint | None, *, blocks: BlockTable) -> Export:

@@ -7,6 +7,7 @@ every byte. What is read is bounded.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -167,8 +168,6 @@ def _varint(file: IO[bytes]) -> int:
 
 def _entry(content: bytes) -> dict[int, str]:
     """The texts in a message, by the number of their field."""
-    import io
-
     file, told = io.BytesIO(content), {}
     for number in (1, 2):
         file.seek(0)

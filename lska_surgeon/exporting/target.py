@@ -33,6 +33,77 @@ class Format:
     runtime: Runtime | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an export.
+
+    Attributes:
+        format: what to export to.
+        half, int8: the precision; neither for fp32.
+        data: what to calibrate int8 with, as Ultralytics takes it.
+        imgsz: height and width, pixels; None for the checkpoint's own.
+        images: images to prove it on; None for no proof.
+        most: images at most.
+        fold: fold what can be.
+        confident: the least score of a prediction that counts.
+        tolerance: what may be lost of F1.
+    """
+
+    format: Format
+    half: bool = False
+    int8: bool = False
+    data: str | None = None
+    imgsz: tuple[int, int] | None = None
+    images: Path | None = None
+    most: int = 100
+    fold: bool = False
+    confident: float = 0.25
+    tolerance: float = 0.05
+
+    @property
+    def precision(self) -> str:
+        """In words."""
+        return "fp16" if self.half else "int8" if self.int8 else "fp32"
+
+    def check(self) -> None:
+        """Refuse what can't be exported or checked.
+
+        Raises:
+            ArgumentError: arguments do not go together, or one is out of range.
+            SurgeonError: a package is missing, or there are no images.
+        """
+        format, runtime = self.format.name, self.format.runtime
+        if self.half and self.int8:
+            raise ArgumentError("--half and --int8 are two precisions: give one of them")
+        if self.half and format == "torchscript":
+            raise ArgumentError("--half of torchscript is for GPUs, and this exports on the CPU: drop --half")
+        if self.int8 and format in _WITHOUT_INT8:
+            raise ArgumentError(f"Ultralytics exports no --int8 for {format}: drop it, or take --half")
+        calibrates = self.int8 and format not in _WEIGHTS_ALONE
+        if calibrates and self.data is None:
+            example = "add --data FILE.yaml (for a classifier a folder)"
+            raise ArgumentError(f"--int8 needs images to calibrate with: {example}")
+        if self.data is not None and not calibrates:
+            why = f"{format} quantizes weights alone" if self.int8 else "there is no --int8"
+            raise ArgumentError(f"--data is what --int8 is calibrated with, and {why}: drop --data")
+        if self.most < 1:
+            raise ArgumentError(f"--most {self.most} is out of range: give 1 or more images")
+        if not 0 < self.confident < 1:
+            raise ArgumentError(f"--conf {self.confident:g} is out of range: give a score between 0 and 1")
+        if not 0 <= self.tolerance <= 1:
+            raise ArgumentError(f"--tolerance {self.tolerance:g} is out of range: give 0 to 1, the F1 that may be lost")
+        if self.images is not None and runtime is None:
+            known = ", ".join(one.name for one in RUNTIMES.values() if one is not TORCH)
+            raise ArgumentError(f"nothing here runs {format}, so it can't be checked: drop --check; it takes {known}")
+        if runtime is not None and (self.images is not None or runtime is not COREML):  # exported where it does not run
+            what = "--check of" if runtime is COREML and self.images is not None else "--format"
+            problem = runtime.problem(export=True, what=f"{what} {format}")
+            if problem:
+                raise SurgeonError(problem)
+        if self.images is not None:
+            images_in(self.images, "--check")
+
+
 def format_named(name: str) -> Format:
     """The format of that name, or of the runtime of that name.
 
@@ -46,54 +117,6 @@ def format_named(name: str) -> Format:
     if name.lower() in known:
         return Format(name.lower(), known[name.lower()])
     raise ArgumentError(f"no format {name!r}{did_you_mean(name, list(known))}: there are {', '.join(known)}")
-
-
-def check_asked(
-    asked: Format,
-    *,
-    half: bool,
-    int8: bool,
-    data: object,
-    images: Path | None,
-    most: int,
-    tolerance: float,
-    confident: float,
-) -> None:
-    """Refuse what can't be exported or checked.
-
-    Raises:
-        ArgumentError: arguments do not go together, or one is out of range.
-        SurgeonError: a package is missing, or there are no images.
-    """
-    if half and int8:
-        raise ArgumentError("--half and --int8 are two precisions: give one of them")
-    if half and asked.name == "torchscript":
-        raise ArgumentError("--half of torchscript is for GPUs, and this exports on the CPU: drop --half")
-    if int8 and asked.name in _WITHOUT_INT8:
-        raise ArgumentError(f"Ultralytics exports no --int8 for {asked.name}: drop it, or take --half")
-    calibrates = int8 and asked.name not in _WEIGHTS_ALONE
-    if calibrates and data is None:
-        raise ArgumentError("--int8 needs images to calibrate with: add --data FILE.yaml (for a classifier a folder)")
-    if data is not None and not calibrates:
-        why = f"{asked.name} quantizes weights alone" if int8 else "there is no --int8"
-        raise ArgumentError(f"--data is what --int8 is calibrated with, and {why}: drop --data")
-    if most < 1:
-        raise ArgumentError(f"--most {most} is out of range: give 1 or more images")
-    if not 0 < confident < 1:
-        raise ArgumentError(f"--conf {confident:g} is out of range: give a score between 0 and 1")
-    if not 0 <= tolerance <= 1:
-        raise ArgumentError(f"--tolerance {tolerance:g} is out of range: give 0 to 1, the F1 that may be lost")
-    runtime = asked.runtime
-    if images is not None and runtime is None:
-        known = ", ".join(one.name for one in RUNTIMES.values() if one is not TORCH)
-        raise ArgumentError(f"nothing here runs {asked.name}, so it can't be checked: drop --check; it takes {known}")
-    if runtime is not None and (images is not None or runtime is not COREML):  # which is exported where it does not run
-        what = "--check of" if runtime is COREML and images is not None else "--format"
-        problem = runtime.problem(export=True, what=f"{what} {asked.name}")
-        if problem:
-            raise SurgeonError(problem)
-    if images is not None:
-        images_in(images, "--check")
 
 
 def target_of(checkpoint: Path, asked: Format, *, int8: bool, output: str | None) -> Path:
