@@ -24,6 +24,7 @@ from ..modelfile.diff import RowDifference, compare
 from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Annotation, Part, Report, Result, Strong, Table
+from .cost import amounts
 from .limits import DESIGNS, SIZES
 
 _COUNTED = "counted by fvcore, fused, eval mode"
@@ -167,8 +168,7 @@ class Difference(RowDifference, Result):
         """A table of what each costs, where both were counted."""
         if not self.costs.totals:
             return ()
-        amounts = zip(self.names, self.costs.totals)
-        rows = [(name, f"{params:,}", f"{macs / 1e9:.3f}", f"{2 * macs / 1e9:.3f}") for name, (params, macs) in amounts]
+        rows = [(name, *amounts(*total)) for name, total in zip(self.names, self.costs.totals)]
         return (Table(("model", "params", "GMACs", "GFLOPs"), rows, range(1, 4)),)
 
     def report(self) -> Report:

@@ -340,7 +340,12 @@ class Costs(Result):
 
 
 def _totals(cost: Cost) -> Sequence[str]:
-    return cost.name, f"{cost.params:,}", f"{cost.gmacs:.3f}", f"{cost.gflops:.3f}", f"{cost.layers:,}"
+    return cost.name, *amounts(cost.params, cost.macs), f"{cost.layers:,}"
+
+
+def amounts(params: int, macs: int) -> tuple[str, str, str]:
+    """Parameters, GMACs and GFLOPs, as tables show them."""
+    return f"{params:,}", f"{macs / 1e9:.3f}", f"{2 * macs / 1e9:.3f}"
 
 
 def _in_words(totals: Sequence[str]) -> str:

@@ -137,8 +137,7 @@ class Latencies(Result):
     @property
     def against_itself(self) -> str:
         """The ratio of the first model to itself, with its interval."""
-        ratio, low, high = self.again
-        return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
+        return " ".join(_ratio_cells(*self.again))
 
     @property
     def quiet(self) -> bool:
@@ -149,7 +148,7 @@ class Latencies(Result):
     def cells(self) -> list[tuple[str, ...]]:
         """The rows of the table."""
         return [
-            (row.name, f"{row.median * 1e3:.2f}", f"{row.p95 * 1e3:.2f}", f"{row.ratio:.3f}", _interval(row))
+            (row.name, f"{row.median * 1e3:.2f}", f"{row.p95 * 1e3:.2f}", *_ratio_cells(row.ratio, row.low, row.high))
             for row in self.rows
         ]
 
@@ -193,11 +192,12 @@ class Measurements(Result):
             "measurements": [one.report().data for one in self.all],
             "left_out": list(self.left_out),
         }
-        return Report("; ".join(map(_summary, self.all)), parts, [f"left out: {why}" for why in self.left_out], data)
+        summary = "; ".join(f"{one.how['runtime']}: {one.report().summary}" for one in self.all)
+        return Report(summary, parts, [f"left out: {why}" for why in self.left_out], data)
 
 
-def _summary(measured: Latencies) -> str:
-    return f"{measured.how['runtime']}: {measured.report().summary}"
+def _ratio_cells(ratio: float, low: float, high: float) -> tuple[str, str]:
+    return f"{ratio:.3f}", f"[{low:.3f}, {high:.3f}]"
 
 
 def _parts(measured: Sequence[Latencies]) -> list[Any]:
@@ -215,10 +215,6 @@ def _parts(measured: Sequence[Latencies]) -> list[Any]:
         parts.append(Table(("ratio", *names), side_by_side, range(1, len(names) + 1)))
     told = [(one.runtime, one.precision, one.against_itself, "" if one.quiet else _TOO_NOISY) for one in measured]
     return [*parts, Table(("runtime", "precision", "the first model against itself", ""), told), measured[0].where()]
-
-
-def _interval(row: Latency) -> str:
-    return f"[{row.low:.3f}, {row.high:.3f}]"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, Optional, TypedDict
 
 from ..cost.cache import Amount, CostCache, Counted, sha256
+from ..cost.cost import amounts
 from ..errors import RecipeError
 from ..files import open_to_read, parse_json, read_within
 from ..reports import Sheet, Table, markdown, markdown_text
@@ -180,7 +181,7 @@ def _dump(content: Mapping[str, Any]) -> str:
 def _amounts(cost: VariantCost | Counted | None) -> tuple[str, str, str]:
     if cost is None or cost.params is None or cost.macs is None:
         return _UNKNOWN, _UNKNOWN, _UNKNOWN
-    return f"{cost.params:,}", f"{cost.macs / 1e9:.3f}", f"{2 * cost.macs / 1e9:.3f}"
+    return amounts(cost.params, cost.macs)
 
 
 def _differences(cost: VariantCost) -> tuple[str, str]:
