@@ -46,9 +46,8 @@ from ..yolo.code_guard import unsafe_architecture
 from ..yolo.environment import import_offline
 from . import allowlist, container
 from .allowlist import adopting
-from .contents import Checkpoint, Globals, is_ultralytics_model, tensors_in
+from .contents import Checkpoint, Globals, WrongTypeError, is_ultralytics_model, refuse_wrong_types, tensors_in
 from .pickle_audit import AuditBudget, GlobalRule, MissingGlobal, PickleAudit, TooLarge
-from .typed import WrongTypeError, refuse_wrong_types
 
 _MOST_LISTED = 8  # names in a message; the exception has them all
 _YOLOV5 = ("models.yolo.", "models.common.", "models.experimental.")

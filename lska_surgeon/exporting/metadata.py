@@ -102,7 +102,7 @@ def read_export(path: Path, runtime: Runtime) -> ExportedFile:
 
 def _record(text: Any) -> dict[str, Any]:
     """Our record; nothing where it is none that we write."""
-    from ..checkpoints.typed import is_record  # here, for it imports torch
+    from ..checkpoints.contents import is_record  # here, for it imports torch
 
     try:
         record = json.loads(text) if isinstance(text, str) else None
