@@ -12,21 +12,16 @@ from ..files import as_path, check_target, replace_all
 from ..reports import Report, Result, Table
 from ..wording import did_you_mean
 
-SCHEMA, BLOCKS_SCHEMA, MODEL_SCHEMA = "recipe.schema.json", "blocks.schema.json", "model.schema.json"
+SCHEMA = "recipe.schema.json"
 #: What each describes.
-_SCHEMAS = {SCHEMA: "recipes", BLOCKS_SCHEMA: "declared blocks", MODEL_SCHEMA: "model YAMLs"}
+_SCHEMAS = {SCHEMA: "recipes", "blocks.schema.json": "declared blocks", "model.schema.json": "model YAMLs"}
 #: What stands in a CI file where the user's own repository has to.
 UNNAMED = "git+https://github.com/OWNER/lska-surgeon"
+_RECIPES = ("kernel-ablation", "position-ablation", "designs", "ablation", "recommended")
 #: Name -> (file, where a copy goes by default).
 _TEMPLATES = {
-    "kernel-ablation": ("kernel-ablation.yaml", "kernel-ablation.yaml"),
-    "position-ablation": ("position-ablation.yaml", "position-ablation.yaml"),
-    "designs": ("designs.yaml", "designs.yaml"),
-    "ablation": ("ablation.yaml", "ablation.yaml"),
-    "recommended": ("recommended.yaml", "recommended.yaml"),
-    "recipe-schema": (SCHEMA, SCHEMA),
-    "blocks-schema": (BLOCKS_SCHEMA, BLOCKS_SCHEMA),
-    "model-schema": (MODEL_SCHEMA, MODEL_SCHEMA),
+    **{name: (f"{name}.yaml", f"{name}.yaml") for name in _RECIPES},
+    **{f"{file.partition('.')[0]}-schema": (file, file) for file in _SCHEMAS},
     "github": ("github-workflow.yml", ".github/workflows/lska-variants.yml"),
     "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
     "pre-commit": ("pre-commit-config.yaml", ".pre-commit-config.yaml"),
