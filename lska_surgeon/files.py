@@ -146,6 +146,16 @@ def read_within(path: Path, most: int = MOST_BYTES) -> bytes:
     return content
 
 
+def sha256_of(file: IO[bytes]) -> str:
+    """SHA-256 of an open file, from where it stands to its end, in hexadecimal."""
+    import hashlib  # here, for it takes 2 ms
+
+    digest = hashlib.sha256()
+    for block in iter(lambda: file.read(1 << 20), b""):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def read_json(path: Path, kind: type[Kind]) -> Kind:
     """A JSON file that this package wrote.
 

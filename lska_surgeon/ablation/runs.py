@@ -11,7 +11,6 @@ Everything lies in one folder, `ablation/RECIPE` beside the recipe unless told o
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 import shlex
@@ -25,7 +24,7 @@ from typing import Any
 from ..core.blocks import STOCK, BlockTable
 from ..cost.cache import CostCache, Counted, ModelText, sha256
 from ..errors import AblationError, RecipeError, TrainingError
-from ..files import no_file, write_text
+from ..files import no_file, sha256_of, write_text
 from ..grafting.input_files import data_problem, file_arguments
 from ..modelfile.model import Model, load, stem_with_scale
 from ..modelfile.rewriting import pin_scale
@@ -397,11 +396,8 @@ def _file_hash(path: Path) -> str:
 
 @cache
 def _hash(path: Path, size: int, changed: int) -> str:
-    content = hashlib.sha256()
     with path.open("rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
-            content.update(part)
-    return content.hexdigest()
+        return sha256_of(file)
 
 
 def _hash_of(path: Path) -> str:

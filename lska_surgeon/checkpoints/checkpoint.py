@@ -20,7 +20,6 @@ Ultralytics' own loader and parser stand behind one door, `open_network`, which 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import pickle
 import threading
@@ -37,7 +36,7 @@ from torch import nn
 from ..core.shapes import numbers_in
 from ..declarations.find import active_blocks, active_declarations, split_target, untrusted
 from ..errors import TRUSTING, CheckpointError, SurgeonError, UnsafeCheckpointError
-from ..files import planned_target, write_whole
+from ..files import planned_target, sha256_of, write_whole
 from ..modelfile.text import LARGEST
 from ..reports import Result
 from ..wording import a_value, clean, first_line
@@ -82,7 +81,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, stand_
                 f"pip install -U {packages}{adopting(path, names.missing)}"
             )
         _refuse_format(path, kind, names, trust)
-        digest = _sha256(file)
+        file.seek(0)
+        digest = sha256_of(file)
         file.seek(0)
         data = (
             _load_trusted(path, file, adopting(path, (*names.refused, *names.missing)))
@@ -423,14 +423,6 @@ def _load_pickle(file: IO[bytes], **options: Any) -> Any:
 
 
 _PICKLE = SimpleNamespace(__name__="pickle", Unpickler=_TrustingUnpickler, load=_load_pickle)
-
-
-def _sha256(file: IO[bytes]) -> str:
-    file.seek(0)
-    digest = hashlib.sha256()
-    for block in iter(lambda: file.read(1 << 20), b""):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ import msgspec
 from ..core.blocks import BlockTable
 from ..core.operators import TIMM, AnyOperator, OtherOperator
 from ..errors import SurgeonError, needs
-from ..files import cache_folder, for_a_while, open_to_read, read_within, write_whole
+from ..files import cache_folder, for_a_while, open_to_read, read_within, sha256_of, write_whole
 from ..modelfile.sources import Source, find_source, scale_in_name
 from ..modelfile.text import LARGEST
 from ..yolo.environment import importing, is_own_process
@@ -45,7 +45,6 @@ _SOURCES = {
     "ultralytics": ("nn/**/*.py", "utils/torch_utils.py"),
     __package__.partition(".")[0]: ("nn/*.py", "yolo/build.py", "cost/count.py", "cost/shapes_only.py"),
 }
-_CHUNK = 2**20
 #: Parameters or multiply-accumulates, where a file says them.
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST)]
 Kind = TypeVar("Kind")
@@ -273,11 +272,8 @@ def _digest_of_file(source: Source, blocks: BlockTable) -> str | None:
             return _digest(read_within(source.path), blocks)
         if blocks.declarations.blocks:
             return None
-        digest = hashlib.sha256()
         with open_to_read(source.path) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return sha256_of(file)
     except OSError:  # whoever counts says what is wrong
         return None
 
