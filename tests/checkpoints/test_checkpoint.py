@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import os
 import pickle
 import subprocess
@@ -295,52 +296,39 @@ def test_a_class_that_this_release_lacks_is_not_called_unsafe(tmp_path: Path) ->
 # Other files
 
 
-def legacy(path: Path) -> Path:
-    return save(path, {"weight": torch.zeros(2)}, _use_new_zipfile_serialization=False)
-
-
-def torchscript(path: Path) -> Path:
-    torch.jit.trace(nn.Conv2d(3, 1, 1), torch.zeros(1, 3, 4, 4)).save(str(path))
-    return path
-
-
-def of(content: bytes) -> Callable[[Path], Path]:
-    def write(path: Path) -> Path:
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
-def zip_of(member: str) -> Callable[[Path], Path]:
-    def write(path: Path) -> Path:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(member, b"x")
-        return path
-
-    return write
+def zip_of(member: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(member, b"x")
+    return content.getvalue()
 
 
 SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 FILES = {
-    "empty": (of(b""), "is empty (0 bytes)"),
+    "empty": (b"", "is empty (0 bytes)"),
     "JPEG": (
-        of(b"\xff\xd8\xff\xe0" + bytes(40)),
+        b"\xff\xd8\xff\xe0" + bytes(40),
         "not a checkpoint but a JPEG image: give a .pt that Ultralytics or torch.save wrote",
     ),
-    "PNG": (of(b"\x89PNG\r\n\x1a\n" + bytes(40)), "not a checkpoint but a PNG image"),
-    "gzip": (of(b"\x1f\x8b\x08" + bytes(40)), "a gzip archive: unpack it first"),
-    "HDF5": (of(b"\x89HDF\r\n\x1a\n" + bytes(40)), "an HDF5 file"),
-    "ONNX": (of(b"\x08\x08\x12\x07pytorch\x1a\x052.4.1"), "an ONNX model: use the .pt"),
-    "safetensors": (of(SAFETENSORS), "a safetensors file"),
-    "text": (of(b"nc: 80\n"), "not a checkpoint but a text file"),
-    "long text": (of("é".encode() * 5000), "a text file"),
-    "web page": (of(b"\n<!DOCTYPE html><html>"), "a web page"),
-    "LFS pointer": (of(b"version https://git-lfs.github.com/spec/v1\noid"), "git lfs pull"),
-    "noise": (of(bytes(range(256))), "a file of another kind: give a .pt"),
-    "plain pickle": (of(pickle.dumps({"a": 1}, protocol=4)), "a plain pickle, not written by torch.save"),
-    "legacy": (legacy, "the format of torch before 1.6"),
-    "TorchScript": (torchscript, "a TorchScript export"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(40), "not a checkpoint but a PNG image"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(40), "a gzip archive: unpack it first"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.1", "an ONNX model: use the .pt"),
+    "safetensors": (SAFETENSORS, "a safetensors file"),
+    "text": (b"nc: 80\n", "not a checkpoint but a text file"),
+    "long text": ("é".encode() * 5000, "a text file"),
+    "web page": (b"\n<!DOCTYPE html><html>", "a web page"),
+    "LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    "noise": (bytes(range(256)), "a file of another kind: give a .pt"),
+    "plain pickle": (pickle.dumps({"a": 1}, protocol=4), "a plain pickle, not written by torch.save"),
+    "legacy": (
+        lambda path: save(path, {"weight": torch.zeros(2)}, _use_new_zipfile_serialization=False),
+        "the format of torch before 1.6",
+    ),
+    "TorchScript": (
+        lambda path: torch.jit.trace(nn.Conv2d(3, 1, 1), torch.zeros(1, 3, 4, 4)).save(str(path)),
+        "a TorchScript export",
+    ),
     "NumPy archive": (zip_of("a.npy"), "a zip archive that torch.save did not write (with a.npy): give a .pt"),
     "foreign zip": (zip_of("folder/a.txt"), "a zip archive that torch.save did not write"),
     "protocol 4": (lambda path: save(path, {"a": torch.zeros(1)}, pickle_protocol=4), "has pickle protocol 4"),
@@ -349,8 +337,13 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_names_other_files(kind: str, tmp_path: Path) -> None:
-    write, said = FILES[kind]
-    assert said in str(refusal(write(tmp_path / "x.pt")))
+    content, said = FILES[kind]
+    path = tmp_path / "x.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+    assert said in str(refusal(path))
 
 
 def test_names_a_missing_file_and_fetches_nothing(

@@ -34,9 +34,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setenv("LSKA_SURGEON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "is_own_process", lambda: True)
-    monkeypatch.setattr(
-        count, "count_source", lambda name, *rest, **more: (names.append(name), original(name, *rest, **more))[1]
-    )
+    monkeypatch.setattr(count, "count_source", noted)
     return names
 
 

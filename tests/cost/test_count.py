@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,15 +24,7 @@ from lska_surgeon.yolo.build import build
 from lska_surgeon.yolo.environment import import_offline, quiet
 
 #: The table in Ultralytics' documentation of YOLOv8, GFLOPs at 640 pixels.
-PUBLISHED = {"n": 8.7, "s": 28.6, "m": 78.9, "l": 165.2, "x": 257.8}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+PUBLISHED = {"n": 8.7, "m": 78.9, "x": 257.8}
 
 
 def stock(name: str) -> nn.Module:
@@ -59,7 +50,7 @@ def test_yolov8s_has_the_numbers_that_ultralytics_prints() -> None:
     assert fused.flops == 2 * fused.macs == 28_607_539_200
 
 
-@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolov8n-seg.yaml", "yolov10n.yaml", "yolov8n-cls.yaml"])
+@pytest.mark.parametrize("name", ["yolov8n-seg.yaml", "yolov10n.yaml"])
 def test_params_and_gradients_are_those_of_model_info(name: str) -> None:
     model = stock(name)
     with quiet():
@@ -85,10 +76,15 @@ def plain_fvcore(model: nn.Module, imgsz: tuple[int, int], batch: int) -> tuple[
         return dict(analysis.by_operator()), by_module, dict(analysis.unsupported_ops())
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
 @pytest.mark.parametrize(
-    "name",
-    ["yolov8n.yaml", "yolov8n-seg.yaml", "yolo11n.yaml", "yolov8n-world.yaml", "yolov8n-rtdetr.yaml"],
+    ("name", "fuse"),
+    [
+        ("yolov8n.yaml", False),
+        ("yolov8n-seg.yaml", True),
+        ("yolo11n.yaml", True),
+        ("yolov8n-world.yaml", True),
+        ("yolov8n-rtdetr.yaml", False),
+    ],
 )
 def test_counts_are_those_of_fvcore_on_a_real_forward_pass(name: str, fuse: bool) -> None:
     model = stock(name)

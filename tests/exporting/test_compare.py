@@ -10,7 +10,7 @@ import torch
 from ultralytics.utils.metrics import batch_probiou
 
 from lska_surgeon.cost import latency
-from lska_surgeon.exporting.compare import Head, compare, overlaps, predictions
+from lska_surgeon.exporting.compare import Deviation, Head, compare, overlaps, predictions
 
 SIZE = (64, 64)
 DETECT = Head("detect", 2, SIZE)
@@ -23,18 +23,22 @@ def columns(*rows: tuple[float, ...]) -> list[np.ndarray]:
     return [np.array([*rows, *empty], np.float32).T[None]]
 
 
+def compared(first: list[np.ndarray], second: list[np.ndarray], head: Head = DETECT) -> Deviation:
+    difference = compare(head, first, second, 0.25)
+    assert difference is not None
+    return difference
+
+
 def test_the_same_outputs_do_not_differ() -> None:
     found = columns((20, 20, 10, 10, 0.9, 0.1), (50, 50, 10, 10, 0.1, 0.8))
-    difference = compare(DETECT, found, found, 0.25)
-    assert difference is not None
+    difference = compared(found, found)
     assert difference.values == {"boxes": 0.0, "scores": 0.0}
     assert (difference.found, difference.same) == ((2, 2), (2, 2))
 
 
 def test_a_box_that_moved_is_one_at_half_and_another_at_nine_tenths() -> None:
     first = columns((20, 20, 10, 10, 0.9, 0.1))
-    difference = compare(DETECT, first, columns((22, 20, 10, 10, 0.9, 0.1)), 0.25)
-    assert difference is not None
+    difference = compared(first, columns((22, 20, 10, 10, 0.9, 0.1)))
     assert difference.values["boxes"] == 2
     assert difference.same == (1, 0)
 
@@ -42,8 +46,7 @@ def test_a_box_that_moved_is_one_at_half_and_another_at_nine_tenths() -> None:
 def test_a_box_of_another_class_or_that_is_gone_is_none() -> None:
     first = columns((20, 20, 10, 10, 0.9, 0.1))
     for other in ((20, 20, 10, 10, 0.1, 0.9), (20, 20, 10, 10, 0.1, 0.1)):
-        difference = compare(DETECT, first, columns(other), 0.25)
-        assert difference is not None
+        difference = compared(first, columns(other))
         assert difference.same == (0, 0)
         assert difference.values["scores"] == pytest.approx(0.8)
 
@@ -51,15 +54,13 @@ def test_a_box_of_another_class_or_that_is_gone_is_none() -> None:
 def test_what_suppression_would_hide_is_seen() -> None:
     """The weaker of two boxes that are all but the same goes, and with it all that is wrong with it."""
     first = columns((20, 20, 10, 10, 0.9, 0.1), (20, 20, 10, 10, 0.5, 0.1))
-    difference = compare(DETECT, first, columns((20, 20, 10, 10, 0.9, 0.1), (20, 20, 9, 10, 0.5, 0.1)), 0.25)
-    assert difference is not None
+    difference = compared(first, columns((20, 20, 10, 10, 0.9, 0.1), (20, 20, 9, 10, 0.5, 0.1)))
     assert difference.same == (1, 1)
     assert difference.values["boxes"] == 1
 
 
 def test_where_nothing_is_confident_scores_alone_are_told() -> None:
-    difference = compare(DETECT, columns((20, 20, 10, 10, 0.1, 0)), columns((30, 20, 10, 10, 0.2, 0)), 0.25)
-    assert difference is not None
+    difference = compared(columns((20, 20, 10, 10, 0.1, 0)), columns((30, 20, 10, 10, 0.2, 0)))
     assert difference.values == {"scores": pytest.approx(0.1)}
 
 
@@ -71,8 +72,7 @@ def test_another_shape_and_no_numbers_can_not_be_compared(other: np.ndarray) -> 
 def test_rows_that_a_network_picked_may_come_in_any_order() -> None:
     head = Head("detect", 2, SIZE, form="rows")
     rows = np.array([[10, 10, 20, 20, 0.9, 0], [40, 40, 60, 60, 0.8, 1], [0, 0, 1, 1, 0.0, 0]], np.float32)
-    difference = compare(head, [rows[None]], [rows[None, [1, 0, 2]]], 0.25)
-    assert difference is not None
+    difference = compared([rows[None]], [rows[None, [1, 0, 2]]], head)
     assert difference.values == {"boxes": 0.0, "scores": 0.0}
     assert difference.same == (2, 2)
 
@@ -89,36 +89,30 @@ def test_turned_boxes_overlap_as_ultralytics_has_it_and_half_a_turn_is_none() ->
     theirs = batch_probiou(torch.tensor(boxes), torch.tensor(boxes)).numpy()
     assert np.abs(overlaps(boxes, boxes) - theirs).max() < 0.01  # which adds a little to each root
     head = Head("obb", 1, SIZE)
-    difference = compare(head, columns((20, 20, 10, 4, 0.9, 0.1)), columns((20, 20, 10, 4, 0.9, 0.1 + math.pi)), 0.25)
-    assert difference is not None
+    difference = compared(columns((20, 20, 10, 4, 0.9, 0.1)), columns((20, 20, 10, 4, 0.9, 0.1 + math.pi)), head)
     assert difference.values["angles"] == pytest.approx(0, abs=1e-4)
     assert difference.same == (1, 1)
 
 
 def test_keypoints_and_masks() -> None:
     head = Head("pose", 1, SIZE, (2, 3))
-    difference = compare(
-        head, columns((20, 20, 10, 10, 0.9, 5, 5, 1, 6, 6, 1)), columns((20, 20, 10, 10, 0.9, 5, 8, 1, 6, 6, 0)), 0.25
-    )
-    assert difference is not None
+    first = columns((20, 20, 10, 10, 0.9, 5, 5, 1, 6, 6, 1))
+    difference = compared(first, columns((20, 20, 10, 10, 0.9, 5, 8, 1, 6, 6, 0)), head)
     assert difference.values["keypoints"] == 3
     prototype = np.ones((1, 1, 16, 16), np.float32)
     half = prototype.copy()
     half[..., :8] = -1
     box = columns((32, 32, 64, 64, 0.9, 1.0))
-    difference = compare(Head("segment", 1, SIZE), [*box, prototype], [*box, half], 0.25)
-    assert difference is not None
+    difference = compared([*box, prototype], [*box, half], Head("segment", 1, SIZE))
     assert difference.values["masks"] == 0.5
 
 
 def test_a_classifier_and_maps_of_another_task() -> None:
     one, other = np.array([[0.7, 0.3]]), np.array([[0.4, 0.6]])
-    difference = compare(Head("classify", 2, SIZE), [one], [other], 0.25)
-    assert difference is not None
+    difference = compared([one], [other], Head("classify", 2, SIZE))
     assert difference.values == {"probabilities": pytest.approx(0.3)}
     assert (difference.found, difference.same) == ((1, 1), (0, 0))
-    difference = compare(Head("depth", 0, SIZE), [10 * one], [10 * one + 0.7], 0.25)
-    assert difference is not None
+    difference = compared([10 * one], [10 * one + 0.7], Head("depth", 0, SIZE))
     assert difference.values == {"values": pytest.approx(0.1)}
 
 
@@ -127,6 +121,5 @@ def test_suppression_leaves_what_ultralytics_leaves() -> None:
     boxes = np.concatenate([rng.uniform(10, 50, (200, 2)), rng.uniform(10, 30, (200, 2))], 1)
     output = np.concatenate([boxes, rng.uniform(0, 1, (200, 2)) ** 2], 1).T[None].astype(np.float32)
     kept = latency._function()(torch.tensor(output), conf_thres=0.25, iou_thres=0.7, max_time_img=10)[0]
-    difference = compare(DETECT, [output], [output], 0.25)
-    assert difference is not None
+    difference = compared([output], [output])
     assert difference.found[0] == len(kept) > 20

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.saved import outputs, same
 from support.shapes import surgeon, write_checkpoint
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
@@ -27,12 +28,6 @@ def network(base: Path, *at: str, op: str = "lska") -> Any:
     return read_checkpoint(base.parent / "graft.pt").float_model()
 
 
-def outputs(model: Any) -> torch.Tensor:
-    with torch.no_grad():
-        found: torch.Tensor = model(torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)))[0]
-    return found
-
-
 @pytest.mark.parametrize("op", ["strip", "lska-attention"])
 @pytest.mark.parametrize("at", [("neck",), ("residual", "sppf-inner")], ids=["rows", "hosts"])
 def test_the_identity_is_taken_out_wherever_it_stands(base: Path, op: str, at: tuple[str, ...]) -> None:
@@ -42,7 +37,7 @@ def test_the_identity_is_taken_out_wherever_it_stands(base: Path, op: str, at: t
     assert len(folds) == count > 0
     assert all(fold.gone for fold in folds)
     assert not list(named_operators(model))
-    assert torch.equal(outputs(model), before)
+    assert same(outputs(model), before)
 
 
 def test_a_constant_gate_becomes_a_scale_per_channel(base: Path) -> None:
@@ -53,7 +48,7 @@ def test_a_constant_gate_becomes_a_scale_per_channel(base: Path) -> None:
     (fold,) = fold_(model)
     assert fold.line == "row 9: lska k7 made a scale per channel, for its gate is constant"
     assert not list(named_operators(model))
-    assert torch.equal(outputs(model), before)
+    assert same(outputs(model), before)
 
 
 def test_the_gate_inside_of_an_attention_block_is_folded_and_the_block_stays(base: Path) -> None:
@@ -64,7 +59,7 @@ def test_the_gate_inside_of_an_attention_block_is_folded_and_the_block_stays(bas
     before = outputs(model)
     (fold,) = fold_(model)
     assert fold.line.startswith("row 9 (spatial_gating_unit): lska k7 made a scale")
-    assert torch.equal(outputs(model), before)
+    assert same(outputs(model), before)
 
 
 def test_a_gated_operator_goes_while_its_gates_are_closed(base: Path) -> None:
@@ -72,7 +67,7 @@ def test_a_gated_operator_goes_while_its_gates_are_closed(base: Path) -> None:
     before = outputs(model)
     (fold,) = fold_(model)
     assert fold.line == "row 9: gated cbam taken out, for it is the identity"
-    assert torch.equal(outputs(model), before)
+    assert same(outputs(model), before)
 
 
 @pytest.mark.parametrize("op", ["lska", "cbam", "lska-attention"])

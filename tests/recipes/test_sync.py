@@ -218,7 +218,6 @@ KILLED = """
 import os, pathlib, sys
 from lska_surgeon import files
 from lska_surgeon.cli.main import main
-from lska_surgeon.cli.main import main
 steps = []
 def counted(step):
     def run(*names):
@@ -451,9 +450,10 @@ def test_without_a_cache_counting_says_that_it_needs_torch(tmp_path: Path, monke
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_verify_builds_every_variant(jobs: int) -> None:
+    write("base: yolov8n.yaml\nmatrix: {at: [sppf, neck], k: 7}\n")
     ok("variants recipe.yaml")
     done = ok(f"variants recipe.yaml --check --verify build --jobs {jobs}")
-    assert done == "recipe.yaml: 8 variants, 8 built and run, all up to date\n"
+    assert done == "recipe.yaml: 2 variants, 2 built and run, all up to date\n"
 
 
 def test_verify_names_what_does_not_build_and_nothing_is_written() -> None:
