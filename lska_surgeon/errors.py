@@ -6,9 +6,10 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from .wording import as_parameters, message
+from .wording import as_parameters, error_in_one_line, message
 
 #: This distribution's name. It is installed, so pip looks for it nowhere and adds what it asks for and is missing.
 DISTRIBUTION = "lska-surgeon"
@@ -32,6 +33,17 @@ class SurgeonError(Exception):
     def as_typed(self) -> str:
         """The message as the command line shows it: one line, whatever names stand in it."""
         return message(super().__str__())
+
+
+@contextmanager
+def telling(kind: type[SurgeonError], problem: str) -> Iterator[None]:
+    """Tell whatever somebody else's code raises as a problem of a kind, in one line with what it says."""
+    try:
+        yield
+    except SurgeonError:
+        raise
+    except Exception as error:
+        raise kind(f"{problem}: {error_in_one_line(error)}") from error
 
 
 class ArgumentError(SurgeonError):

@@ -194,11 +194,6 @@ def _loader(*, screened: bool) -> Iterator[None]:
 def write_checkpoint(path: str | os.PathLike[str], data: Mapping[str, Any], *, force: bool = False) -> None:
     """Write a checkpoint, whole or not at all; the same data give the same bytes, whatever the path.
 
-    Args:
-        path: the target.
-        data: what to store, as `torch.save` stores it.
-        force: replace a file that is there.
-
     Raises:
         TargetError: the file is there and `force` is off, the target is no place for a file, or the system refuses.
     """

@@ -319,11 +319,7 @@ class WrongTypeError(Exception):
 
 
 def refuse_wrong_types(data: Mapping[str, Any], model: nn.Module | None) -> None:
-    """Look through what a file holds.
-
-    Args:
-        data: the dictionary.
-        model: the network in it; None for tensors alone.
+    """Look through the dictionary that a file holds, and the network in it; None for tensors alone.
 
     Raises:
         WrongTypeError: something has another type than what Ultralytics or torch writes there.
@@ -355,10 +351,7 @@ def _look(where: str, values: Mapping[str, Any], wanted: Mapping[str, tuple[Call
 def _refuse_modules(module: nn.Module, name: str, sizes: dict[int, int]) -> int:
     """Look through what torch keeps of a module and of all in it; returns how many these are, written out.
 
-    Args:
-        module: the module.
-        name: where it is.
-        sizes: of the modules that were looked through already, by id; 0 for those that contain this one.
+    `sizes` has those that were looked through already, by id; 0 for those that contain this one.
     """
     if id(module) in sizes:
         if not sizes[id(module)]:

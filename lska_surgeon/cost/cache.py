@@ -173,12 +173,7 @@ class CostCache:
         return self.used[key][1]
 
     def of_operator(self, operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int] | None:
-        """Parameters and multiply-accumulates of one operator: in closed form, else counted once.
-
-        Args:
-            operator: which.
-            channels: its width.
-            sides: height and width of the map that it reads.
+        """Parameters and MACs of an operator on a map of `sides` (height, width): in closed form, else counted once.
 
         Raises:
             SurgeonError: it can't be built or counted.

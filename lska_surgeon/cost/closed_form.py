@@ -61,17 +61,11 @@ def curve_points(
     ops: Sequence[str] = DESIGNS,
     sizes: Sequence[int] = SIZES,
 ) -> tuple[CurvePoint, ...]:
-    """A point for each operator and kernel size.
-
-    Args:
-        base: the network.
-        at: positions; a kernel size of their own (`neck@11`) has no place here.
-        imgsz: height and width of the image, pixels.
-        ops: operators.
-        sizes: kernel sizes.
+    """A point for each operator and kernel size, on an image of `imgsz` (height, width) pixels.
 
     Raises:
-        PositionError: a position matches nothing, or a width or a map's size is not known there.
+        PositionError: a position matches nothing or has a kernel size of its own (`neck@11`), or a width or a map's
+            size is not known there.
         KernelError: an operator does not have a size.
     """
     other = next((op for op in ops if op not in OP_BLOCKS), None)

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from ..core.operators import AnyOperator, OtherOperator
+from ..errors import telling
 from ..modelfile.sources import find_source, is_checkpoint
 from ..wording import error_in_one_line, plural
 from ..yolo.build import build
@@ -97,10 +98,7 @@ def count_source(
 def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int]) -> tuple[int, int]:
     """Parameters and multiply-accumulates of one operator alone, as they count in a network that it is put into.
 
-    Args:
-        operator: which.
-        channels: its width.
-        sides: height and width of the map that it reads.
+    It reads a map of so many channels, of `sides` (height, width).
 
     Raises:
         BuildError: it can't be built.
@@ -123,11 +121,9 @@ def count_operator(operator: AnyOperator, channels: int, sides: tuple[int, int])
                 alone.fuse(verbose=False)
                 return _analyze(alone.model, torch.zeros(1, channels, *sides))
 
-        try:
+        where = f"{channels} channels of {sides[0]}x{sides[1]}"
+        with telling(CostError, f"{operator.op} can't be counted on {where}"):
             counted, _ = _in_a_thread(analyze)
-        except Exception as error:
-            where = f"{channels} channels of {sides[0]}x{sides[1]}"
-            raise CostError(f"{operator.op} can't be counted on {where}: {error_in_one_line(error)}") from error
     params = sum(parameter.numel() for parameter in module.parameters())
     return params + gates, sum(round(macs) for macs in counted[""].values())
 

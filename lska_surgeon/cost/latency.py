@@ -219,13 +219,7 @@ def _parts(measured: Sequence[Latencies]) -> list[Any]:
 
 @dataclass(frozen=True)
 class _Started:
-    """A model that runs in a runtime.
-
-    Attributes:
-        name: as the user gave it.
-        running: what runs it.
-        run: what is timed.
-    """
+    """A model that runs in a runtime; `run` is what is timed."""
 
     name: str
     running: Running

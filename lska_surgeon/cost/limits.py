@@ -138,12 +138,7 @@ class Budget:
         return replace(self, **found)
 
     def excess(self, params: int, macs: int, base_params: int, base_macs: int) -> list[str]:
-        """One text for each limit that a variant is above.
-
-        Args:
-            params, macs: the variant's.
-            base_params, base_macs: its base's.
-        """
+        """One text for each limit that a variant of a base is above."""
         from fractions import Fraction
 
         texts = []
@@ -178,10 +173,6 @@ class FolderModels:
 
 def models_in(folder: Path, blocks: BlockTable) -> FolderModels:
     """The model YAMLs and checkpoints of a folder; what lies in folders below it, and hidden files, do not count.
-
-    Args:
-        folder: the folder.
-        blocks: the table that says what the rows' blocks are.
 
     Raises:
         DocumentError: there is none; the message says what to give.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -36,6 +36,7 @@ from ..errors import (
     TrainingError,
     extra_of,
     needs,
+    telling,
 )
 from ..files import planned_path
 from ..grafting.graft import ungraft
@@ -43,7 +44,7 @@ from ..grafting.images import READABLE, images_in, letterboxed
 from ..grafting.trainers import refuse_fetching, sealed
 from ..insight.look import noise
 from ..reports import Report, Result, Table
-from ..wording import counted, error_in_one_line, few
+from ..wording import counted, few
 from ..yolo import exported as exporter
 from ..yolo.build import task_of
 from .compare import KINDS, Head, compare
@@ -211,13 +212,7 @@ def _check_data(check: Check) -> dict[str, Any]:
 
 
 def export(checkpoint: Checkpoint, asked: Asked, base: Checkpoint | None, *, blocks: BlockTable) -> Export:
-    """Export a checkpoint, and prove it.
-
-    Args:
-        checkpoint: the checkpoint.
-        asked: how.
-        base: the network to show beside it; None takes the checkpoint's own without operators, where there is one.
-        blocks: the table that says what the rows' blocks are.
+    """Export a checkpoint, and prove it beside a base: without one, beside its own network without operators.
 
     Raises:
         SurgeonError: Ultralytics does not export it, a runtime does not run it, or there are no images.
@@ -354,13 +349,6 @@ def _outputs(given: Any) -> list[ndarray]:
     return [np.asarray(part.cpu() if isinstance(part, torch.Tensor) else part) for part in parts if part is not None]
 
 
-def _run(network: Callable[[torch.Tensor], Any], pixels: torch.Tensor, what: str) -> list[ndarray]:
-    try:
-        return _outputs(network(pixels))
-    except Exception as error:
-        raise CheckpointError(f"can't run {what}: {error_in_one_line(error)}") from error
-
-
 def _moved(before: nn.Module, after: nn.Module, image: torch.Tensor) -> float:
     """How far the outputs of one network are from another's, all places of all maps."""
     found = []
@@ -380,8 +368,10 @@ def _checked(
     found, same, broken = np.zeros(2, int), np.zeros(2, int), []
     with _exporting(deepcopy(model), picks) as network:
         for image, pixels in images.items():
-            outputs = _run(network, pixels, f"{name} on {image} in torch")
-            given = _run(running, pixels.contiguous(), f"{name} on {image} in {running.runtime.name}")
+            with telling(CheckpointError, f"can't run {name} on {image} in torch"):
+                outputs = _outputs(network(pixels))
+            with telling(CheckpointError, f"can't run {name} on {image} in {running.runtime.name}"):
+                given = _outputs(running(pixels.contiguous()))
             difference = compare(head, outputs, given, confident)
             if difference is None:
                 broken.append(image)

@@ -76,11 +76,7 @@ class ExportedFile(Result):
 
 
 def read_export(path: Path, runtime: Runtime) -> ExportedFile:
-    """Read what an exported file says of itself.
-
-    Args:
-        path: the file or folder.
-        runtime: what it is for, by its name.
+    """Read what an exported file or folder, which is for a runtime by its name, says of itself.
 
     Raises:
         DamagedExportError: it can't be read, or is damaged.

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from ..core.graph import IMAGE
 from ..core.shapes import channels_in
-from ..errors import CheckpointError, SurgeonError
+from ..errors import CheckpointError, telling
 from ..files import MOST_IMAGE_BYTES, read_within
 from ..nn.first_run import evaluated
-from ..wording import error_in_one_line, shown
+from ..wording import shown
 from ..yolo.environment import quiet
 from .certificate import as_many_threads_as_pay
 from .images import READABLE, images_from
@@ -191,21 +191,10 @@ def fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, tr
     Raises:
         CheckpointError: one of the two can't be run on such images.
     """
-    with _running(plan, lesson), as_many_threads_as_pay(lesson.images[:1]):
+    at = "x".join(map(str, lesson.images.shape[2:]))
+    problem = f"{plan.checkpoint.path} can't be fitted on images of {at}"
+    with telling(CheckpointError, problem), as_many_threads_as_pay(lesson.images[:1]):
         return _fit(plan, base, product, lesson, track)
-
-
-@contextmanager
-def _running(plan: GraftPlan, lesson: Lesson) -> Iterator[None]:
-    """Whatever a network that does not run raises, in one line."""
-    try:
-        yield
-    except SurgeonError:
-        raise
-    except Exception as error:
-        at = "x".join(map(str, lesson.images.shape[2:]))
-        problem = f"{plan.checkpoint.path} can't be fitted on images of {at}: {error_in_one_line(error)}"
-        raise CheckpointError(problem) from error
 
 
 def _fit(plan: GraftPlan, base: nn.Module, product: nn.Module, lesson: Lesson, track: Track) -> FitResult:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
 from ..core.shapes import channels_in
 from ..cost.shapes_only import stride_of, trained_model
-from ..errors import CheckpointError, PositionError, SurgeonError
+from ..errors import CheckpointError, PositionError, telling
 from ..files import as_path, told_apart
 from ..grafting.images import READABLE, Image, images_from, images_in
 from ..nn import named_operators
 from ..reports import Report, Result, Table
-from ..wording import error_in_one_line, few
+from ..wording import few
 from .measure import SHARES, OperatorChange, ReceptiveField, operator_changes, receptive_fields
 
 _NOISE = 8
@@ -130,7 +129,7 @@ def look(
         if paths and not readable:
             notes.append(f"{name} reads {channels} channels, which no image has: looked through noise instead")
         shown = {**{image.name: image for image in mine}, **shown}
-        with _running(checkpoint, imgsz):
+        with telling(CheckpointError, f"{checkpoint.path} can't be run on an image of {imgsz}x{imgsz}"):
             if gates:
                 changes[name] = tuple(operator_changes(model, mine))
             else:
@@ -166,18 +165,6 @@ def _refuse_unfit(name: str, checkpoint: Checkpoint, imgsz: int, gates: bool) ->
     if imgsz % stride:
         more = imgsz + stride - imgsz % stride
         raise PositionError(f"--imgsz {imgsz} is no multiple of {name}'s stride {stride}: take one, such as {more}")
-
-
-@contextmanager
-def _running(checkpoint: Checkpoint, imgsz: int) -> Iterator[None]:
-    """Whatever a network that does not run raises, in one line."""
-    try:
-        yield
-    except SurgeonError:
-        raise
-    except Exception as error:
-        at = f"an image of {imgsz}x{imgsz}"
-        raise CheckpointError(f"{checkpoint.path} can't be run on {at}: {error_in_one_line(error)}") from error
 
 
 def _layers(

@@ -233,11 +233,8 @@ class _Content(_AnySchema):
 def read_owned(recipe: Recipe, wanted: Collection[str]) -> Owned | None:
     """What the recipe's index on disk says; None when there is none.
 
-    An index that the recipe wrote under another name counts too, and is a file of the recipe's itself.
-
-    Args:
-        recipe: the recipe.
-        wanted: the files that it asks for, relative to its folder.
+    An index that the recipe wrote under another name counts too, and is a file of the recipe's itself. `wanted` are the
+    files that it asks for, relative to its folder.
 
     Raises:
         RecipeError: the index can't be read, or it, or a file that is asked for, is another recipe's.

@@ -256,11 +256,6 @@ def sync(options: SyncOptions, blocks: BlockTable = STOCK, track: Track | None =
     2. A check never counts: costs are those of the index. So it needs no torch.
     3. A variant that does not build stops all writing. One over the budget does not: it is what was asked for.
 
-    Args:
-        options: what to do.
-        blocks: the table of blocks that the recipe and its bases are read by.
-        track: shows how far it is.
-
     Raises:
         SurgeonError: the recipe, a base, the index or a file that is in the way; nothing was written.
     """
@@ -332,13 +327,7 @@ def _over_budget(index: Index) -> Iterator[tuple[str, str]]:
 
 
 def _mismatches(index: Index, owned: Owned | None, left: Mapping[str, str]) -> list[Mismatch]:
-    """All files that are not as the recipe asks for them, the index and its table included.
-
-    Args:
-        index: the index to be.
-        owned: what the index on disk says.
-        left: hash by file, of those that are left over.
-    """
+    """All files that are not as the recipe asks for them, the index and its table, and those left over included."""
     findings = []
     for file, text in _texts_of(index).items():
         there = _read(index.recipe.folder / file)

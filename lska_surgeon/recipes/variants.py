@@ -240,13 +240,9 @@ def looks_of(recipe: Recipe) -> Looks:
 
 
 def plan_variants(recipe: Recipe, *, unchecked: bool = False) -> tuple[Variant, ...]:
-    """Every variant that a recipe asks for, in its order, without costs.
+    """Every variant that a recipe asks for, in its order, without costs; `unchecked`, on bases with errors too.
 
     The texts are not read again: that is for `read_again`, once it is known which of them will be written.
-
-    Args:
-        recipe: the recipe.
-        unchecked: go on where `check` finds errors in a base.
 
     Raises:
         RecipeError: a base can't be read or is wrong, a position matches nothing, two variants want one file; with

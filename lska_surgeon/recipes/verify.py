@@ -14,9 +14,8 @@ from ..core.blocks import STOCK, BlockTable, Declarations
 from ..core.shapes import channels_in
 from ..cost.cache import ModelText
 from ..declarations.find import announce, building_with, telling_children
-from ..errors import BuildError, SurgeonError, without_trust
+from ..errors import BuildError, SurgeonError, telling, without_trust
 from ..files import for_a_while
-from ..wording import error_in_one_line
 from ..yolo.build import build
 from ..yolo.environment import import_offline
 from .variants import Variant
@@ -108,11 +107,8 @@ def _run(model_text: ModelText) -> int:
     from ..yolo.environment import quiet
 
     model = _build(model_text).eval()
-    try:
-        with torch.no_grad(), quiet():
-            on_the_smallest(lambda side: model(torch.zeros(1, channels_in(model.yaml), side, side)))
-    except Exception as error:
-        raise BuildError(f"builds, and does not run: {error_in_one_line(error)}") from error
+    with telling(BuildError, "builds, and does not run"), torch.no_grad(), quiet():
+        on_the_smallest(lambda side: model(torch.zeros(1, channels_in(model.yaml), side, side)))
     return _params(model)
 
 
