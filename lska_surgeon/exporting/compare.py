@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy import ndarray
 
 #: Of two boxes of one class that overlap by more, suppression leaves one; as Ultralytics predicts.
@@ -190,34 +191,19 @@ def overlaps(first: ndarray, second: ndarray) -> ndarray:
     Source of ProbIoU: Murrugarra-Llerena et al., "Probabilistic Intersection-over-Union for Training and Evaluation of
     Oriented Object Detectors", arXiv 2106.06072; Ultralytics measures turned boxes with it.
     """
-    one, other = first[:, None], second[None]
+    overlap: ndarray
     if first.shape[1] == 5:
-        return _turned_overlaps(one, other)
+        from ultralytics.utils.metrics import batch_probiou  # here, for releases without turned boxes have none
+
+        overlap = batch_probiou(torch.from_numpy(first), torch.from_numpy(second)).numpy()
+        return overlap
+    one, other = first[:, None], second[None]
     low = np.maximum(one[..., :2] - one[..., 2:] / 2, other[..., :2] - other[..., 2:] / 2)
     high = np.minimum(one[..., :2] + one[..., 2:] / 2, other[..., :2] + other[..., 2:] / 2)
     shared = (high - low).clip(0).prod(-1)
     union = one[..., 2:].prod(-1) + other[..., 2:].prod(-1) - shared
-    overlap: ndarray = shared / np.maximum(union, 1e-9)
+    overlap = shared / np.maximum(union, 1e-9)
     return overlap
-
-
-def _turned_overlaps(one: ndarray, other: ndarray) -> ndarray:
-    (a, b, c), (a2, b2, c2) = _spread(one), _spread(other)
-    own = np.sqrt((a * b - c**2).clip(0) * (a2 * b2 - c2**2).clip(0))
-    a, b, c = a + a2, b + b2, c + c2
-    x, y = one[..., 0] - other[..., 0], one[..., 1] - other[..., 1]
-    whole = (a * b - c**2).clip(1e-9)
-    distance = (a * y**2 + b * x**2) / whole / 4 - c * x * y / whole / 2
-    distance = distance + np.log(whole / (4 * own + 1e-9) + 1e-9) / 2
-    overlap: ndarray = 1 - np.sqrt(1 - np.exp(-distance.clip(0)))
-    return overlap
-
-
-def _spread(boxes: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """The covariance of a turned box taken for a Gaussian."""
-    a, b = boxes[..., 2] ** 2 / 12, boxes[..., 3] ** 2 / 12
-    cos, sin = np.cos(boxes[..., 4]), np.sin(boxes[..., 4])
-    return a * cos**2 + b * sin**2, a * sin**2 + b * cos**2, (a - b) * cos * sin
 
 
 def _differences(ours: Predictions, theirs: Predictions) -> dict[str, float]:

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -190,16 +191,8 @@ def _in_mnn(path: Path) -> dict[str, Any]:
     """The text of JSON that Ultralytics hands over; in a flatbuffer its length stands before it."""
     start = b'{"description": '
     with open_to_read(path) as file:
-        at, before = 0, b""
-        while True:
-            block = file.read(2**20)
-            if not block:
-                raise ValueError("no metadata")
-            found = (before + block).find(start)
-            if found >= 0:
-                break
-            at, before = at + len(block), block[-len(start) :]
-        begin = at - len(before) + found
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            begin = content.find(start)
         if begin < 4:
             raise ValueError("no metadata")
         file.seek(begin - 4)
