@@ -25,7 +25,6 @@ from ..modelfile.model import Model, load
 from ..modelfile.sources import find_source, is_checkpoint
 from ..reports import Annotation, Part, Report, Result, Strong, Table
 from .cost import amounts
-from .limits import DESIGNS, SIZES
 
 _COUNTED = "counted by fvcore, fused, eval mode"
 
@@ -55,11 +54,7 @@ class CurvePoint:
 
 
 def curve_points(
-    base: Model,
-    at: Sequence[str],
-    imgsz: tuple[int, int],
-    ops: Sequence[str] = DESIGNS,
-    sizes: Sequence[int] = SIZES,
+    base: Model, at: Sequence[str], imgsz: tuple[int, int], ops: Sequence[str], sizes: Sequence[int]
 ) -> tuple[CurvePoint, ...]:
     """A point for each operator and kernel size, on an image of `imgsz` (height, width) pixels.
 
