@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,9 @@ CARRIERS = {
 }
 
 
-@pytest.mark.parametrize("function", [*RUNS, *FETCHES])
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize(
+    ("carrier", "function"), [*product(CARRIERS, [SYSTEM]), *product(["root"], [*RUNS[1:], *FETCHES])]
+)
 @pytest.mark.usefixtures("armed")
 def test_refuses_by_name_and_runs_nothing(carrier: str, function: str, marker: Path, tmp_path: Path) -> None:
     path = CARRIERS[carrier](tmp_path / "hostile.pt", payload(function, marker))
