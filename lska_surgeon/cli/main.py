@@ -6,7 +6,6 @@ The commands of a group live in the module of its name, which is imported only w
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import os
 import sys
@@ -189,8 +188,6 @@ class SurgeonGroup(NamingGroup):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         prepare_streams()
-        if args is None:  # a process of our own: few commands make as many objects as are worth looking through
-            gc.set_threshold(100_000)
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
