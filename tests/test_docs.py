@@ -310,7 +310,8 @@ def test_recipes_of_ablations_are_read(tmp_path: Path) -> None:
 
 def drawn_from_the_page(folder: Path) -> Path:
     """The figure of the page's last recipe and of the table below it."""
-    recipe = write_recipe(folder / "page", [text for _, text in blocks(ABLATION, "yaml")][-1])
+    text = [text for _, text in blocks(ABLATION, "yaml")][-1]
+    recipe = write_recipe(folder / "page", text.replace("data: shapes.yaml", "data: shapes/data.yaml"))
     rows = []
     for line in re.findall(r"^\| (tiny.*) \|$", (ROOT / ABLATION).read_text(encoding="utf-8"), re.MULTILINE):
         name, params, gflops, _, accuracy, *_ = line.split(" | ")

@@ -21,6 +21,8 @@ _POINTS = 8
 _MARKER = 4.0  # points
 _LINE = 0.17  # inches, of a line of text below the panels
 _LETTERS = 52  # in a line of text as wide as a column
+#: Cost -> what stands below its panel, where that is not its name.
+_BELOW = {"params": "parameters (millions)"}
 #: A row, where it stands, and what is written beside it.
 _Placed = tuple[TableRow, Optional[float], str]
 
@@ -56,19 +58,16 @@ class Panels:
 
     def __init__(self, results: TableOfRuns) -> None:
         self.results, self.looks = results, results.looks
-        names = results.runtimes
-        #: Runtime -> what stands below its panel; None for GFLOPs, where no time was measured.
-        self.units: dict[str | None, str] = {None: "GFLOPs"}
-        if names:
-            self.units = {name: f"ms for one image{f' in {name}' if len(names) > 1 else ''}" for name in names}
+        #: Cost -> what stands below its panel.
+        self.units = {name: _BELOW.get(name, name.replace("ms", "ms for one image")) for name in results.shown_costs}
 
     def plots(self) -> Iterator[Plot]:
         """One below the other."""
         for data in self.results.data:
             rows = [row for row in self.results.rows if row.data == data and self.results.metric in row.metrics]
             kinds = [self.results.kind(row) for row in rows]
-            for runtime, unit in self.units.items():
-                costs = [(row, self._cost(row, runtime), f"{kind.k}" if kind else "") for row, kind in zip(rows, kinds)]
+            for cost, unit in self.units.items():
+                costs = [(row, self._cost(row, cost), f"{kind.k}" if kind else "") for row, kind in zip(rows, kinds)]
                 yield self._plot(data, rows, self._series(costs), unit)
             yield from self._kernels(data, rows)
 
@@ -80,14 +79,12 @@ class Panels:
             if self.results.metric not in row.metrics:
                 told.append(f"{where} ({', '.join(f'{number} {why}' for why, number in row.unfinished.items())})")
             elif unknown := [name for name in self.units if self._cost(row, name) is None]:
-                there = f" in {', '.join(filter(None, unknown))}" if len(self.units) > 1 else ""
-                told.append(f"{where} ({'no GFLOPs' if None in unknown else f'no latency{there}'})")
+                told.append(f"{where} (no {', '.join(unknown)})")
         return textwrap.wrap(legible(f"Not shown: {', '.join(told)}"), _LETTERS) if told else []
 
-    def _cost(self, row: TableRow, runtime: str | None) -> float | None:
-        if runtime is None:
-            return row.costs.gflops
-        return row.seconds[runtime] * 1e3 if runtime in row.seconds else None
+    def _cost(self, row: TableRow, name: str) -> float | None:
+        cost = self.results.costs[name](row)
+        return cost if cost is None or name != "params" else cost / 1e6
 
     def _kernels(self, data: str, rows: Sequence[TableRow]) -> Iterator[Plot]:
         """The paper's figure, for one's own data: accuracy over kernel size, a curve for each position."""

@@ -22,7 +22,6 @@ from .outcomes import (
     KnownCosts,
     KnownLatencies,
     Outcome,
-    columns,
     left_out,
     main_metric,
     named_seeds,
@@ -197,10 +196,10 @@ class Results(TableOfRuns, Result):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows, every column."""
-        several, times = len(self.data) > 1, columns(self.runtimes)
+        several, costs = len(self.data) > 1, self.costs
         warned = any(row.warnings for row in self.rows)
         digits = decimals((row.costs.gflops for row in self.rows), _DIGITS)
-        header = ["network", *(["data"] if several else []), "params", "GFLOPs", *(name for _, name in times)]
+        header = ["network", *(["data"] if several else []), *costs]
         tested = [] if self.sequential else ["p", "p (adjusted)"]
         header += [*self.names, self._difference, f"95% interval{self._stopping}", *tested, "seeds", "verdict"]
         header += ["warnings"] if warned else []
@@ -208,10 +207,8 @@ class Results(TableOfRuns, Result):
         for row in self.rows:
             one, total = row.comparison, len(row.values) + sum(row.unfinished.values())
             cells = [self._name(row), *([self.label(row.data)] if several else [])]
-            cells.append(_cell(row.costs.params, ",d"))
-            cells.append(_cell(row.costs.gflops, f".{digits}f"))
-            seconds = (row.seconds.get(runtime) for runtime, _ in times)
-            cells += [_cell(one and one * 1e3, ".2f") for one in seconds]
+            forms = {"params": ",d", "GFLOPs": f".{digits}f"}
+            cells += [_cell(cost(row), forms.get(name, ".2f")) for name, cost in costs.items()]
             for name in self.names:
                 cells.append((Strong if name in row.best else str)(_metric(row.metrics.get(name))))
             cells.append(_cell(one.mean if one else None, "+.4f"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from ..recipes.variants import Kind, Looks, Shown
-from .outcomes import KnownCosts, Outcome
+from .outcomes import KnownCosts, Outcome, columns
 from .runs import BASE, LARGER, VARIANT
 from .statistics import Comparison
 
@@ -93,6 +93,7 @@ class TableOfRuns:
         notes: what one has to know to read the numbers.
         resolution: what the seeds can resolve.
         columns: those that are shown, by name; none for all.
+        axes: the costs that the figure shows accuracy against; none for latency where it was measured, else GFLOPs.
         headings: column -> what stands above it in place of its name.
         labels: network, data or family -> what to call it where it is shown.
         kinds: network -> what it has, where that is one kernel size throughout.
@@ -107,6 +108,7 @@ class TableOfRuns:
     notes: tuple[str, ...] = ()
     resolution: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
     headings: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -122,6 +124,21 @@ class TableOfRuns:
     def runtimes(self) -> list[str]:
         """Where latency was measured."""
         return list(dict.fromkeys(name for row in self.rows for name in row.seconds))
+
+    @property
+    def costs(self) -> dict[str, Callable[[TableRow], float | None]]:
+        """Column of costs -> what a row has there."""
+
+        def milliseconds(runtime: str) -> Callable[[TableRow], float | None]:
+            return lambda row: row.seconds[runtime] * 1e3 if runtime in row.seconds else None
+
+        times = {name: milliseconds(runtime) for runtime, name in columns(self.runtimes)}
+        return {"params": lambda row: row.costs.params, "GFLOPs": lambda row: row.costs.gflops, **times}
+
+    @property
+    def shown_costs(self) -> tuple[str, ...]:
+        """Those that the figure shows accuracy against."""
+        return self.axes or tuple(name for _, name in columns(self.runtimes)) or ("GFLOPs",)
 
     @property
     def names(self) -> tuple[str, ...]:

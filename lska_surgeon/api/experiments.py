@@ -217,6 +217,7 @@ def results(
     folder: PathLike | None = None,
     costs: bool = True,
     columns: str | Sequence[str] = (),
+    axes: str | Sequence[str] = (),
     blocks: Blocks = None,
 ) -> Results:
     """The table of an ablation, or of plain runs of Ultralytics.
@@ -230,6 +231,8 @@ def results(
         folder: of a recipe, where its runs are; by default ablation/RECIPE beside it.
         costs: count parameters and GFLOPs of networks where they are not known yet.
         columns: show these columns only, in this order: network,params,p; or under headings of yours: AP-small=small,p.
+        axes: what the figure shows accuracy against, a panel each, of params, GFLOPs and the columns of ms; by default
+            ms where latency was measured, else GFLOPs.
         blocks: declaration of your custom modules; by default the nearest lska-surgeon.toml.
 
     Returns:
@@ -257,7 +260,7 @@ def results(
         plain = _plain_runs(sources, epoch, base)
         known, notes = plain.costs(table_of(blocks)) if costs else ({}, ())
         name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
-        return _shown(tabulate(name, plain.outcomes, known, metric=metric, resolve=effect, notes=notes), columns)
+        return _shown(tabulate(name, plain.outcomes, known, metric=metric, resolve=effect, notes=notes), columns, axes)
     if base is not None:
         raise ArgumentError("the bases stand in the recipe: leave --base out, or give folders with runs")
     ablation = plan_ablation(sources[0], None if folder is None else Path(folder), table_of(blocks))
@@ -282,7 +285,7 @@ def results(
         advice=f": see lska-surgeon ablate {ablation.words} --dry-run",
         rounds=rounds,
     )
-    return replace(_shown(table, columns), labels=ablation.experiment.labels, kinds=ablation.kinds)
+    return replace(_shown(table, columns, axes), labels=ablation.experiment.labels, kinds=ablation.kinds)
 
 
 def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainRuns:
@@ -294,12 +297,16 @@ def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainR
     return plain_runs(folders, epoch, base)
 
 
-def _shown(table: Results, columns: str | Sequence[str]) -> Results:
-    """The table with the columns that were chosen, each of which there is."""
+def _shown(table: Results, columns: str | Sequence[str], axes: str | Sequence[str]) -> Results:
+    """The table with the columns that were chosen, and the axes of its figure, each of which there is."""
     parts = [name.rpartition("=") if "=" in name else (name, "", name) for name in split(columns)]
     names, headings = tuple(name.strip() for name, _, _ in parts), {name.strip(): own.strip() for name, _, own in parts}
-    chosen = replace(table, columns=names, headings=headings)
+    chosen = replace(table, columns=names, headings=headings, axes=tuple(dict.fromkeys(split(axes))))
     chosen.table()
+    for name in chosen.axes:
+        if name not in chosen.costs:
+            known = ", ".join(chosen.costs)
+            raise ArgumentError(f"no axis {name!r}: there are {known}, and ms where latency --recipe measured it")
     return chosen
 
 

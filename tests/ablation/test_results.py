@@ -416,13 +416,17 @@ def test_the_figure_fits_a_column_names_its_base_and_what_it_does_not_show(tmp_p
 
     recipe = experiment(tmp_path / "a", score)
     recipe.write_text(recipe.read_text(encoding="utf-8") + "labels: {tiny: The base}\n", encoding="utf-8")
-    found = ls.results(recipe)
+    shown = surgeon("results", recipe, "--axes", "watts")
+    told = "Error: no axis 'watts': there are params, GFLOPs, and ms where latency --recipe measured it ("
+    assert (shown.exit_code, shown.output.startswith(told)) == (2, True)
+    found = ls.results(recipe, axes=["GFLOPs", "params"])
+    assert [plot.x for plot in Panels(found).plots()] == ["GFLOPs", "parameters (millions)"]
     with plotting(8) as figure:
         made = drawn(found, figure)
         assert made.get_size_inches()[0] == 3.35
         assert {text.get_fontsize() for text in made.findobj(Text) if text.get_text()} == {8}
         words = [text.get_text() for text in made.findobj(Text)]
-        assert words.count("The base") == 2  # at its line, and in the legend
+        assert words.count("The base") == 3  # at its lines, and in the legend
         assert "tiny-lska-neck-k7" in words
         assert "Not shown: tiny-lska-sppf-k7 (8 waiting)" in words
     ls.results(experiment(tmp_path / "b", neck_gains), costs=False).write(tmp_path / "x.svg")
