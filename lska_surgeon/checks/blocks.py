@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 
 from ..core.blocks import (
@@ -144,7 +145,10 @@ class Inventory(Result):
                 (block.name, "lska-surgeon", "attention" if block.is_operator else block.plain, "lska_surgeon.nn")
                 for block in ours
             ),
-            *((block.name, "fork", _like_of_fork(block), where) for block, where in blocks_of_fork()),
+            *(
+                (block.name, whose, _like_of_fork(block), where)
+                for block, whose, where in sorted(blocks_of_fork(), key=itemgetter(1))
+            ),
             *((name, "stock", name, "ultralytics") for name in stock_likes()),
         ]
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..core.blocks import STOCK, Block, blocks_here, is_parsed
+from ..core.parser_rules import OTHERS
 from ..installed.names import (
     class_facts,
     installed_tasks,
@@ -132,15 +133,23 @@ def _is_block(name: str) -> bool:
     return _is_stock(name) or (is_layer and tasks is not None and facts is not None and facts.file != tasks.file.path)
 
 
-def blocks_of_fork() -> list[tuple[Block, str]]:
-    """The blocks of a fork that are no stock ones, each with the file that has it; none of a release."""
+def blocks_of_fork() -> list[tuple[Block, str, str]]:
+    """The blocks of a fork that have no stock row, each with whose it is and the file that has it; none of a release.
+
+    A release has classes, too, that its parser has no rule for.
+    """
     package, table, tasks = installed_package(), blocks_here(), installed_tasks()
     if package is None or not package.is_fork or tasks is None:
         return []
     names = sorted(name for name in tasks.names if name not in STOCK.rows or STOCK[name].is_ours)
     found = [(table[name], tasks.class_of(name)) for name in names]
+    modules = tasks.path.with_name("modules")
     return [
-        (block, str(there.source.path.relative_to(tasks.files.root.parent)))
+        (
+            block,
+            "stock" if block.name in OTHERS.split() and there.source.path.parent == modules else "fork",
+            str(there.source.path.relative_to(tasks.files.root.parent)),
+        )
         for block, there in found
         if there and there.source and (block.packed or (_may_be_block(block.name) and _is_block(block.name)))
     ]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 #: The release that was read.
 RELEASE = "8.4.190"
+#: Classes among its modules that its parser finds and has no rule for.
+OTHERS = "Conv2 LRPCHead RepConv RepVGGDW"
 # NAME WIDTH LETTERS ARGUMENTS
 RULES = """
 A2C2f              scaled   nsm,lx   c1 c2 n *1
