@@ -105,7 +105,7 @@ class Cluster:
         task = self.ray.remote(max_retries=_RETRIES, **wants)(_run)
         folder = str(ablation.recipe.folder.absolute())
         device = [] if gpus else ["--device", "cpu"]
-        told = for_children()
+        told = for_children(ablation.recipe.blocks)
         before = {str(run.folder): _attempts(run) for run in runs}
         running = {task.remote([*command(str(run.folder)), *device], folder, told): run for run in runs}
         try:
@@ -265,7 +265,7 @@ def script(ablation: Ablation, runs: Sequence[Run | RunStatus], options: str, li
         f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
         "#SBATCH --requeue",
         *([f"#SBATCH {options}"] if options else []),
-        *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in for_children(ablation.recipe.blocks).items()),
         "# A task whose node fails is queued again and goes on where it stopped; one that is done ends at once.",
         f'exec {shlex.join(command(listed))} --index "$SLURM_ARRAY_TASK_ID"',
     ]
@@ -332,7 +332,7 @@ def _submit_next(ablation: Ablation, options: str, after: str) -> str:
         f"#SBATCH --output={shlex.quote(str(folder_of_jobs / '%j-next.txt'))}",
         f"#SBATCH --chdir={shlex.quote(str(ablation.recipe.folder.absolute()))}",
         *([f"#SBATCH {rest}"] if (rest := _split(options)[0]) else []),
-        *(f"export {name}={shlex.quote(value)}" for name, value in for_children().items()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in for_children(ablation.recipe.blocks).items()),
         f"exec {shlex.join([*words, '--slurm', options])}",
     ]
     path = folder_of_jobs / f"{time.strftime('%Y%m%d-%H%M%S')}-next.sh"

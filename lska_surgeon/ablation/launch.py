@@ -182,7 +182,7 @@ def _start(ablation: Ablation, run: Run, device: str) -> subprocess.Popen[bytes]
         return subprocess.Popen(
             [*command(str(run.folder)), "--parent", str(os.getpid()), "--device", device],
             cwd=ablation.recipe.folder,
-            env={**os.environ, **for_children()},
+            env={**os.environ, **for_children(ablation.recipe.blocks)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -31,7 +31,7 @@ from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.contents import Checkpoint, checkpoint_of
 from ..core.blocks import BlockTable
 from ..core.surgery import RECORD
-from ..declarations.find import active_blocks
+from ..declarations.find import find_blocks
 from ..errors import AblationError, ChangedOutputsError, CheckpointError, SurgeonError, without_trust
 from ..grafting.graft import graft
 from ..grafting.input_files import missing_images, with_settings
@@ -99,7 +99,7 @@ class _Training:
             Unusable: not from this state.
             SurgeonError: as `train_run`.
         """
-        start = Start.of(self.folder, self.record.role, self.record.task, active_blocks())
+        start = Start.of(self.folder, self.record.role, self.record.task, find_blocks())
 
         def prepare(network: Any) -> None:
             network.add_callback("on_train_start", lambda trainer: self._begin(trainer, start))

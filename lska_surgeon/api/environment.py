@@ -141,8 +141,8 @@ def doctor(
             raise SurgeonError(f"doctor takes models only to try every step with them: {typed}")
         return diagnose()
     chosen = subjects(names)
-    with building_with(find_blocks(near=names)):
-        return replace(diagnose(), attempts=attempts(chosen, tell or (lambda attempt: None)))
+    table = find_blocks(near=names)
+    return replace(diagnose(), attempts=attempts(chosen, tell or (lambda attempt: None), table))
 
 
 @verb

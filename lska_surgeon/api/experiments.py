@@ -197,13 +197,13 @@ def _far(ablation: Ablation, devices: int = 1, *, retry: bool = False, renew: bo
     return status
 
 
-def progress_of(recipe: PathLike, folder: PathLike | None = None) -> str:
+@verb
+def progress_of(recipe: PathLike, folder: PathLike | None = None, *, blocks: Blocks = None) -> str:
     """How far an ablation is that was stopped, at once: without the trials of a dry run."""
     from ..ablation.runs import plan_ablation
-    from ..declarations.find import active_blocks
 
     where = None if folder is None else Path(folder)
-    return _far(plan_ablation(Path(recipe), where, active_blocks())).summary()
+    return _far(plan_ablation(Path(recipe), where, table_of(blocks))).summary()
 
 
 @verb

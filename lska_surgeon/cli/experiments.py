@@ -157,7 +157,7 @@ def ablate(how: Presentation, recipe: str, **asked: Any) -> int:
         with say.Progress(how.quiet) as progress:
             status = api.ablate(recipe, **asked, report=progress)
     except KeyboardInterrupt:
-        far = api.progress_of(recipe, asked["folder"])
+        far = api.progress_of(recipe, asked["folder"], blocks=asked["blocks"])
         say.line(f"Stopped. {far}; go on with: {_again(click.get_current_context())}", err=True)
         return 130
     report = status.report()

@@ -481,13 +481,13 @@ def untrusted(declarations: Declarations) -> str:
     )
 
 
-def for_children() -> dict[str, str]:
-    """What the environment of a process has to say, so that the declarations of this one hold there.
+def for_children(blocks: BlockTable) -> dict[str, str]:
+    """What the environment of a process has to say, so that the declarations of a table hold there.
 
     Raises:
         DeclarationError: they were found, but not vouched for; the process might take them for its own.
     """
-    declarations = active_declarations()
+    declarations = blocks.declarations
     if declarations.path is None:
         return {}
     if not declarations.trusted:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from ..core.blocks import BlockTable
 from ..core.parts import NAMES
 from ..declarations.find import for_children
 from ..files import parse_json
@@ -146,12 +147,12 @@ class _Outcome:
 class _Bench:
     """A folder in which steps are tried with one model, and what came of those that were."""
 
-    def __init__(self, folder: Path, values: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, values: Mapping[str, str], blocks: BlockTable) -> None:
         self.folder = folder
         self.values = {"folder": str(folder), "at": "neck", **values}
         self.results: dict[str, str] = {}
         places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-        self.environment = {**os.environ, **for_children(), **_environment(folder), "PYTHONPATH": places}
+        self.environment = {**os.environ, **for_children(blocks), **_environment(folder), "PYTHONPATH": places}
 
     def attempt(self, step: Step) -> TriedStep:
         """Try a step, where what it needs was right."""
@@ -272,19 +273,22 @@ def write_checkpoint(model: str, target: str) -> None:
     import_module("torch").serialization.save(content, target)
 
 
-def attempts(models: Sequence[Subject], tell: Callable[[TriedStep], object]) -> tuple[TriedStep, ...]:
+def attempts(
+    models: Sequence[Subject], tell: Callable[[TriedStep], object], blocks: BlockTable
+) -> tuple[TriedStep, ...]:
     """Try every step with each model.
 
     Args:
         models: the models.
         tell: is called with each attempt when it has ended.
+        blocks: the table whose custom modules hold for them.
     """
     with tempfile.TemporaryDirectory(prefix="lska-surgeon-") as name:
         folder = Path(name).resolve()
         data = write_data(folder)
         done: list[TriedStep] = []
         for model, name in zip(models, write_models(folder, models)):
-            bench = _Bench(folder, {"model": name, "stem": Path(name).stem, "data": data[model.task]})
+            bench = _Bench(folder, {"model": name, "stem": Path(name).stem, "data": data[model.task]}, blocks)
             for step in STEPS:
                 done.append(bench.attempt(step))
                 tell(done[-1])
