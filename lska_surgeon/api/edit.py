@@ -76,11 +76,7 @@ def insert(
     from ..modelfile.insert import plan_insert
 
     placement = placement_of(at, op, k, dilation, gated)
-    model = load(as_name(base), scale, blocks=table_of(blocks))
-    if not unchecked:
-        from ..checks.refusal import refuse_broken
-
-        refuse_broken(model.source, model.written)
+    model = _base(base, scale, unchecked, table_of(blocks))
     plan = plan_insert(model, placement, resolve=resolve, output=name_or_none(output))
     return dataclasses.replace(plan, drawn=_drawn)
 
@@ -195,6 +191,16 @@ def levels(
     return _edited(base, changes, scale, unchecked, output, size, table_of(blocks))
 
 
+def _base(base: PathLike, scale: str | None, unchecked: bool, table: BlockTable) -> Model:
+    """The model to edit; one in which `check` finds an error is refused."""
+    model = load(as_name(base), scale, blocks=table)
+    if not unchecked:
+        from ..checks.refusal import refuse_broken
+
+        refuse_broken(model.source, model.written)
+    return model
+
+
 def _edited(
     base: PathLike,
     changes: Sequence[GraphEdit],
@@ -206,11 +212,7 @@ def _edited(
 ) -> EditedModel:
     from ..modelfile.replace import plan_changes
 
-    model = load(as_name(base), scale, blocks=table)
-    if not unchecked:
-        from ..checks.refusal import refuse_broken
-
-        refuse_broken(model.source, model.written)
+    model = _base(base, scale, unchecked, table)
     plan = plan_changes(model, changes, name_or_none(output), _features)
     if imgsz is None:
         return plan
@@ -339,16 +341,21 @@ def check(
         raise ArgumentError("- is standard input, which can be read once: give the other as a file")
     if build and STDIN in names:
         raise ArgumentError("--build needs files: save standard input to one, and give that")
-    if isinstance(model, (str, os.PathLike)):
-        return _checked(names[0], build, trust, table, rules)
+    from ..checks.check import check_file
     from ..checks.findings import CheckedFiles
 
+    def checked(name: str) -> CheckedFile:
+        file = check_file(name, table, rules)
+        return _built(file, trust) if build and file.ok else file
+
+    if isinstance(model, (str, os.PathLike)):
+        return checked(names[0])
     files: list[CheckedFile] = []
     unread: dict[str, str] = {}
     others = 0
     for name in names:
         try:
-            files.append(_checked(name, build, trust, table, rules))
+            files.append(checked(name))
         except BuildError:
             raise  # there is no Ultralytics to build anything with
         except SurgeonError as error:
@@ -386,13 +393,6 @@ def _rules(select: list[str], ignore: list[str]) -> list[str]:
     if not left:
         raise ArgumentError("--select and --ignore leave no rule to apply: drop one of them")
     return left
-
-
-def _checked(name: str, build: bool, trust: bool, table: BlockTable, rules: list[str]) -> CheckedFile:
-    from ..checks.check import check_file
-
-    checked = check_file(name, table, rules)
-    return _built(checked, trust) if build and checked.ok else checked
 
 
 def _built(checked: CheckedFile, trust: bool) -> CheckedFile:

@@ -12,7 +12,6 @@ from ..files import target_path
 from .verb import Blocks, PathLike, listed, name_or_none, split, table_of, verb
 
 if TYPE_CHECKING:
-    from ..ablation.plain import PlainRuns
     from ..ablation.results import Results
     from ..ablation.runs import Ablation, Run
     from ..ablation.status import AblationStatus
@@ -257,7 +256,12 @@ def results(
     from ..ablation.runs import plan_ablation
 
     if len(sources) > 1 or sources[0].is_dir():
-        plain = _plain_runs(sources, epoch, base)
+        missing = [str(path) for path in sources if not path.is_dir()]
+        if missing:
+            raise AblationError(f"{missing[0]} is not a folder: give one recipe, or folders with runs")
+        from ..ablation.plain import plain_runs
+
+        plain = plain_runs(sources, epoch, base)
         known, notes = plain.costs(table_of(blocks)) if costs else ({}, ())
         name, notes = ", ".join(map(str, sources)), (*plain.notes, *notes)
         return _shown(tabulate(name, plain.outcomes, known, metric=metric, resolve=effect, notes=notes), columns, axes)
@@ -286,15 +290,6 @@ def results(
         rounds=rounds,
     )
     return replace(_shown(table, columns, axes), labels=ablation.experiment.labels, kinds=ablation.kinds)
-
-
-def _plain_runs(folders: Sequence[Path], epoch: str, base: str | None) -> PlainRuns:
-    from ..ablation.plain import plain_runs
-
-    missing = [str(path) for path in folders if not path.is_dir()]
-    if missing:
-        raise AblationError(f"{missing[0]} is not a folder: give one recipe, or folders with runs")
-    return plain_runs(folders, epoch, base)
 
 
 def _shown(table: Results, columns: str | Sequence[str], axes: str | Sequence[str]) -> Results:

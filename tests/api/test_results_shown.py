@@ -59,14 +59,10 @@ def as_json(words: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("what", SAME)
-def test_to_dict_is_what_the_command_writes(what: str) -> None:
+def test_json_is_the_command_s_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
     verb, words = SAME[what]
-    assert json.loads(json.dumps(verb().to_dict())) == as_json(words)
-
-
-@pytest.mark.parametrize("what", SAME)
-def test_a_notebook_shows_tables_and_a_terminal_plain_text(what: str) -> None:
-    result = SAME[what][0]()
+    result = verb()
+    assert json.loads(json.dumps(result.to_dict())) == as_json(words)
     shown = result._repr_html_()
     page = Cells(shown.partition("</svg>\n</div>")[2] or shown)
     assert page.tags <= {"table", "tr", "th", "td", "pre"}

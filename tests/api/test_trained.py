@@ -201,15 +201,6 @@ def test_a_dry_run_fails_where_the_real_one_would(words: str, folder: Path) -> N
     assert "is already there" in real.output or "there is no directory nowhere" in real.output
 
 
-def test_a_note_about_a_name_is_told_where_there_is_none(folder: Path) -> None:
-    written = ls.insert("yolov8s-world.yaml", "neck").write()
-    done = CliRunner().invoke(main, ["remove", str(written), "-o", "-"])
-    assert "Note: ultralytics builds this as YOLO-World only under a name with -world in it\n" in done.output
-    assert ls.remove(written, output="-").notes == (
-        "ultralytics builds this as YOLO-World only under a name with -world in it",
-    )
-
-
 @pytest.mark.slow
 def test_train_gives_the_folders_of_its_runs(folder: Path) -> None:
     path = ls.graft(write_checkpoint(folder), "sppf", output="g.pt").write()

@@ -82,22 +82,6 @@ def test_a_log_gets_plain_lines_and_quiet_only_failures(
     assert capsys.readouterr().err == "Started tiny, seed 0, shapes on cpu\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--devices", "cpu", "--ray", "auto"], "--devices, --ray and --slurm each say where to train: give one"),
-        (["--devices", "x"], "'x' is no device: give the numbers of GPUs, such as 0,1, or cpu"),
-        (["--devices", ""], "Invalid value for '--devices': it is empty"),
-    ],
-)
-def test_errors_are_one_line_and_start_nothing(words: list[str], message: str, tmp_path: Path) -> None:
-    result = surgeon("ablate", write_recipe(tmp_path / "a"), *words)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert result.output.count("\n") == 1
-    assert not (tmp_path / "a" / "ablation").exists()
-
-
 def test_what_was_noticed_of_a_training_is_told_when_it_ends_and_afterwards(tmp_path: Path) -> None:
     text = "stopped after 1 of 3 epochs"
     recipe = experiment(tmp_path / "a", neck_gains)

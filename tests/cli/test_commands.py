@@ -106,6 +106,8 @@ def test_family_that_a_name_has_to_say_is_told_where_none_is_known() -> None:
     run("insert yolov8s-world.yaml --at neck")
     refused = run("remove yolov8s-world-lska-neck-k23.yaml -o base.yaml")
     assert refused.stderr.startswith("Error: ultralytics would build base.yaml as a plain model by its name")
+    note = "Note: ultralytics builds this as YOLO-World only under a name with -world in it\n"
+    assert run("remove yolov8s-world-lska-neck-k23.yaml -o -").stderr == note
     assert run("remove yolov8s-world-lska-neck-k23.yaml").exit_code == 0
 
 

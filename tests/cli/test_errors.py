@@ -31,6 +31,9 @@ ERRORS = {
     "insert yolov8s.yaml --at neck -o x-v1.2": (
         "x-v1.2 does not end in .yaml, by which Ultralytics would know it: try -o x-v1.2.yaml"
     ),
+    "insert yolov8n.yaml --at neck -o out.YAML": (
+        "out.YAML does not end in .yaml, by which Ultralytics would know it: try -o out.yaml"
+    ),
     "insert yolov8s.yaml --at neck -o ''": "Invalid value for '-o' / '--output': it is empty",
     "insert yolov8s.yaml --at neck --at ''": "Invalid value for '--at': it is empty (see lska-surgeon insert --help)",
     "insert yolov8s.yaml --at NECK": "no position 'NECK' (did you mean neck?): there are backbone, ",
@@ -129,7 +132,6 @@ ERRORS = {
         "operators into a model YAML, and graft FILE.pt --into y.yaml puts a checkpoint into one"
     ),
     "graft tiny.yaml": "tiny.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt",
-    "graft tiny.yaml --at neck": "tiny.yaml is a YAML by its name, and this takes a trained checkpoint: give its .pt",
     "graft base.pt --at neck -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
     "graft base.pt --at neck --into x.yaml": (
         "say where: --at POSITION (such as --at neck), or --into VARIANT.yaml; one of the two"
@@ -150,13 +152,8 @@ ERRORS = {
     "graft model.onnx --at neck": (
         "model.onnx is not a checkpoint but an ONNX model: use the .pt that it was exported from"
     ),
-    "graft weights.pt --at neck": (
-        "weights.pt holds tensors without a model: flops counts the YAML that they belong to, and "
-        "lska-surgeon graft weights.pt --into YAML puts them into a variant of it"
-    ),
     "ungraft base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
     "ungraft base.pt": "base.pt has no LSKA to remove: of its 10 rows none is an operator or a host",
-    "ungraft weights.pt": "weights.pt holds tensors without a model",
     "adopt base.pt -o -": "a .pt can't go to standard output: give a file name, such as -o out.pt",
     "templates recommended": (
         "recommended is a template: lska-surgeon templates show recommended prints it, and lska-surgeon "
@@ -166,6 +163,8 @@ ERRORS = {
     "variants recipe.yaml": (
         "can't read the index variants/index.json: it is no text in UTF-8: move it away, and write the variants anew"
     ),
+    "ablate recipe.yaml --devices cpu --ray auto": "--devices, --ray and --slurm each say where to train: give one",
+    "ablate recipe.yaml --devices ''": "Invalid value for '--devices': it is empty",
     "ablate recipe.yaml --devices '²'": "'²' is no device: give the numbers of GPUs, such as 0,1, or cpu",
     "ablate recipe.yaml --devices -1": "'-1' is no device: give the numbers of GPUs, such as 0,1, or cpu",
     "ablate recipe.yaml --devices 0,00": "device 0 is there twice, and one training runs on each: give it once",
@@ -190,6 +189,20 @@ ERRORS = {
         ("insert yolov8s.pt --at neck", "remove yolov8s.pt", "check yolov8s.pt", "positions yolov8s.pt"),
         "yolov8s.pt is a checkpoint, and this takes a model YAML: graft puts LSKA into a checkpoint, ungraft "
         "takes it out, and inspect shows what it holds",
+    ),
+    **dict.fromkeys(
+        ("flops weights.pt", "graft weights.pt --at neck", "ungraft weights.pt", "train weights.pt data=coco8.yaml"),
+        "weights.pt holds tensors without a model: flops counts the YAML that they belong to, and "
+        "lska-surgeon graft weights.pt --into YAML puts them into a variant of it",
+    ),
+    **dict.fromkeys(
+        ("inspect y.YML", "ungraft y.YML"),
+        "y.YML is a YAML by its name, and this takes a trained checkpoint: give its .pt; insert puts operators into a "
+        "model YAML, and graft FILE.pt --into y.YML puts a checkpoint into one",
+    ),
+    **dict.fromkeys(
+        ("graft base.pt --at neck -o out.PT", "ungraft base.pt -o out.PT"),
+        "out.PT does not end in .pt, by which Ultralytics would know it: try -o out.pt",
     ),
     **dict.fromkeys(
         ("variants tiny.yaml", "ablate tiny.yaml", "results tiny.yaml", "report tiny.yaml"),

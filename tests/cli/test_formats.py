@@ -97,19 +97,6 @@ def test_format_json_is_the_same_as_json() -> None:
     assert run("positions yolov8n.yaml --format json").output == run("positions yolov8n.yaml --json").output
 
 
-@pytest.mark.parametrize("words", ["insert yolov8n.yaml --at neck", f"remove {VARIANT}"])
-def test_two_texts_for_standard_output_are_refused(words: str) -> None:
-    result = run(f"{words} -o - --json")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: the file and --format json both go to standard output: give -o a file name")
-
-
-def test_two_formats_are_refused() -> None:
-    result = run("check x.yaml --json --format github")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: --json is short for --format json: drop it, or --format github")
-
-
 def test_findings_stand_at_their_lines_on_github() -> None:
     Path("wrong.yaml").write_text(
         Path(VARIANT).read_text(encoding="utf-8").replace("[[16, 19, 22], 1, Detect", "[[16, 19, 21], 1, Detect"),

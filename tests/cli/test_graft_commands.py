@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import trained as t
+from support.shapes import graft
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.core.surgery import RECORD
@@ -31,6 +32,11 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def trained_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return t.finished(tmp_path_factory.mktemp("trained") / "things.pt", t.trained())
+
+
+@pytest.fixture(scope="module")
+def grafted_file(trained_file: Path) -> Path:
+    return graft(trained_file, "sppf@11", to="grafted.pt")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +75,7 @@ def refused(run: Run, folder: Path, *words: str) -> str:
     return result.err
 
 
-def test_graft_says_what_it_did(run: Run, folder: Path) -> None:
+def test_graft_says_what_it_did_and_ungraft_gives_the_original_back(run: Run, folder: Path) -> None:
     original = (folder / "things.pt").read_bytes()
     result = run("graft", "things.pt", "--at", "neck", "--at", "sppf", "--k", "7")
     tensors = len(t.load(folder / "things.pt")["model"].state_dict())
@@ -83,6 +89,13 @@ def test_graft_says_what_it_did(run: Run, folder: Path) -> None:
     before, after = (t.load(folder / name)["model"] for name in ("things.pt", "things-lska-neck-sppf-k7.pt"))
     assert len(t.assert_carried(before, after)) == 50
     assert t.same_predictions(before, after)
+    back = run("ungraft", "things-lska-neck-sppf-k7.pt", "-o", "back.pt")
+    assert back.code == 0
+    assert "Wrote back.pt: 50 operator tensors removed" in back.out
+    assert "max |Δ| 0.0" in back.out
+    after = t.load(folder / "back.pt")["model"]
+    assert t.assert_carried(before, after) == []
+    assert after.yaml == before.yaml
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, folder: Path) -> None:
@@ -112,11 +125,10 @@ def test_json(run: Run, folder: Path) -> None:
     assert files(folder) == {"things.pt", "out.pt"}
 
 
-def test_quiet_is_quiet_but_in_a_dry_run(run: Run) -> None:
+def test_quiet_is_quiet_but_in_a_dry_run(run: Run, grafted_file: Path) -> None:
     assert run("graft", "things.pt", "--at", "sppf", "-q") == Result(0, "", "")
     assert "Would write g.pt" in run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q", "--dry-run").out
-    run("graft", "things.pt", "--at", "sppf", "-o", "g.pt", "-q")
-    assert "Would write g-ungrafted.pt" in run("ungraft", "g.pt", "-q", "--dry-run").out
+    assert "Would write grafted-ungrafted.pt" in run("ungraft", str(grafted_file), "-q", "--dry-run").out
 
 
 def test_init_default_says_that_the_outputs_moved(run: Run, folder: Path) -> None:
@@ -134,10 +146,6 @@ def test_an_existing_file_is_refused_without_force(run: Run, folder: Path) -> No
     assert "out.pt is already there" in refused(run, folder, "graft", "things.pt", "--at", "sppf", "-o", "out.pt")
     assert run("graft", "things.pt", "--at", "sppf", "-o", "out.pt", "--force").code == 0
     assert RECORD in t.load(folder / "out.pt")
-    default = "things-lska-sppf-k23.pt"
-    (folder / default).write_bytes(b"precious")
-    assert f"{default} is already there" in refused(run, folder, "graft", "things.pt", "--at", "sppf")
-    assert "already there" in refused(run, folder, "ungraft", "out.pt", "-o", default)
 
 
 def test_image(run: Run, folder: Path) -> None:
@@ -149,20 +157,8 @@ def test_image(run: Run, folder: Path) -> None:
     assert "eval bus.png" in result.out
 
 
-def test_there_and_back(run: Run, folder: Path) -> None:
-    assert run("graft", "things.pt", "--at", "neck", "-o", "grafted.pt").code == 0
-    result = run("ungraft", "grafted.pt")
-    assert result.code == 0
-    assert "Wrote grafted-ungrafted.pt: 40 operator tensors removed" in result.out
-    assert "max |Δ| 0.0" in result.out
-    before, after = (t.load(folder / name)["model"] for name in ("things.pt", "grafted-ungrafted.pt"))
-    assert t.assert_carried(before, after) == []
-    assert after.yaml == before.yaml
-
-
-def test_ungraft_of_a_trained_graft(run: Run, folder: Path) -> None:
-    run("graft", "things.pt", "--at", "sppf", "-o", "grafted.pt", "-q")
-    data = t.load(folder / "grafted.pt")
+def test_ungraft_of_a_trained_graft(run: Run, folder: Path, grafted_file: Path) -> None:
+    data = t.load(grafted_file)
     next(operator for _, operator in named_operators(data["model"].model)).conv1.bias.data += 0.5
     t.save(folder / "trained.pt", data)
     assert "--lossy" in refused(run, folder, "ungraft", "trained.pt", "-o", "back.pt")
@@ -174,12 +170,12 @@ def test_ungraft_of_a_trained_graft(run: Run, folder: Path) -> None:
     assert t.assert_carried(t.load(folder / "things.pt")["model"], t.load(folder / "back.pt")["model"]) == []
 
 
-def test_inspect(run: Run, folder: Path) -> None:
+def test_inspect(run: Run, folder: Path, grafted_file: Path) -> None:
     plain = run("inspect", "things.pt")
     assert plain.code == 0
     assert "none recorded" in plain.out
     assert "thing 0, thing 1, thing 2" in plain.out
-    run("graft", "things.pt", "--at", "sppf@11", "-o", "grafted.pt", "-q")
+    (folder / "grafted.pt").write_bytes(grafted_file.read_bytes())
     text = run("inspect", "grafted.pt").out
     digest = hashlib.sha256((folder / "things.pt").read_bytes()).hexdigest()
     assert f"base things.pt (SHA-256 {digest})" in text

@@ -6,10 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from support.shapes import NETWORK, surgeon, write_checkpoint
-
-from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 
 #: Commands that read a checkpoint, `{}`.
 READ_A_CHECKPOINT = ("flops --imgsz 64 {}", "inspect {}", "graft {} --at neck --dry-run")
@@ -45,31 +42,6 @@ def test_checkpoint_in_capitals(suffix: str) -> None:
         assert refusal(command.format(f"base{suffix}")).startswith(told)
     assert surgeon("diff", f"base{suffix}", "yolov8n.yaml").exit_code == 0
     assert refusal(f"train base{suffix} data=coco8.yaml").startswith("Error: ultralytics ")
-
-
-@pytest.mark.parametrize("name", ["out.PT", "out.Pt"])
-def test_a_checkpoint_is_not_written_under_a_name_that_ultralytics_does_not_know(name: str) -> None:
-    told = f"Error: {name} does not end in .pt, by which Ultralytics would know it: try -o out.pt"
-    assert refusal(f"graft base.pt --at neck -o {name}") == told
-    assert refusal(f"ungraft base.pt -o {name}") == told
-    assert refusal("insert yolov8n.yaml --at neck -o out.YAML").endswith("try -o out.yaml")
-
-
-@pytest.mark.parametrize("command", ["flops {}", "ungraft {}", "graft {} --at neck", "train {} data=coco8.yaml"])
-def test_tensors_without_a_model_get_advice_that_every_command_can_follow(command: str) -> None:
-    torch.save(read_checkpoint("base.pt").state_dict, "tensors.pt")
-    assert refusal(command.format("tensors.pt")) == (
-        "Error: tensors.pt holds tensors without a model: flops counts the YAML that they belong to, and "
-        "lska-surgeon graft tensors.pt --into YAML puts them into a variant of it"
-    )
-
-
-@pytest.mark.parametrize("command", ["inspect {}", "ungraft {}", "graft {} --at neck"])
-def test_a_yaml_in_place_of_a_checkpoint(command: str) -> None:
-    Path("mine.YML").write_text(NETWORK, encoding="utf-8")
-    assert refusal(command.format("mine.YML")).endswith(
-        "insert puts operators into a model YAML, and graft FILE.pt --into mine.YML puts a checkpoint into one"
-    )
 
 
 def test_a_model_without_a_scale_gets_no_option_that_the_command_lacks() -> None:
