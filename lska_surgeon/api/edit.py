@@ -194,7 +194,7 @@ def levels(
 def _base(base: PathLike, scale: str | None, unchecked: bool, table: BlockTable) -> Model:
     """The model to edit; one in which `check` finds an error is refused."""
     model = load(as_name(base), scale, blocks=table)
-    if not unchecked:
+    if not unchecked and not model.source.is_stock:
         from ..checks.refusal import refuse_broken
 
         refuse_broken(model.source, model.written)
