@@ -26,7 +26,7 @@ from typing import Any, Literal
 from ..declarations.find import for_children
 from ..errors import AblationError, needs
 from ..files import write_text
-from ..wording import clean, error_in_one_line, number_in, one_line
+from ..wording import clean, counted, error_in_one_line, number_in, one_line
 from .launch import Event, Report, ended, to_train
 from .records import read_record
 from .rounds import begin, settle
@@ -357,7 +357,7 @@ def submit(ablation: Ablation, runs: Sequence[Run], options: str) -> str:
     listed, path = folder / f"{stamp}-runs.txt", folder / f"{stamp}.sh"
     write_text(listed, list_of(runs), force=True)
     write_text(path, script(ablation, runs, options, str(listed)), force=True)
-    return f"{_sbatch(path)} ({len(runs)} runs, {path})"
+    return f"{_sbatch(path)} ({counted(len(runs), 'run')}, {path})"
 
 
 def _sbatch(path: Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import AblationError, TargetError
 from ..files import as_path, check_target, write_text
 from ..reports import Report, Result, Sheet, Strong, Table, render
-from ..wording import Listed, Said, counted, decimals, did_you_mean, some
+from ..wording import Listed, Said, counted, decimals, did_you_mean, plural, some
 from . import statistics
 from .outcomes import (
     NOT_MEASURED,
@@ -290,8 +290,8 @@ def tabulate(
     if not there and rounds is not None:
         raise AblationError(Said("{name}: no round is complete yet{advice}", name=name, advice=advice))
     if not there:
-        form = "{name}: none of {number} runs is done yet{advice}"
-        raise AblationError(Said(form, name=name, number=len(outcomes), advice=advice))
+        form = "{name}: none of {number} run{s} is done yet{advice}"
+        raise AblationError(Said(form, name=name, number=len(outcomes), s=plural(outcomes), advice=advice))
     chosen = metric or main_metric(there) or there[0]
     if chosen not in there:
         listed = ", ".join(name for name in there if ":" not in name)  # all but what is of one class
@@ -491,9 +491,9 @@ def _notes(
         states = Listed(
             Said("{number} {state}", number=number, state=Said(state)) for state, number in unfinished.items()
         )
-        number, form = sum(unfinished.values()), "{number} of {of} runs {are} not in these numbers: {states}"
+        number, form = sum(unfinished.values()), "{number} of {of} run{s} {are} not in these numbers: {states}"
         are = "is" if number == 1 else "are"
-        notes.append(Said(form, number=number, of=len(outcomes), are=are, states=states))
+        notes.append(Said(form, number=number, of=len(outcomes), s=plural(outcomes), are=are, states=states))
     if unfinished[NOT_MEASURED]:
         number, form = unfinished[NOT_MEASURED], "{metric} is not measured in {number} run{s}; if older: {anew}"
         notes.append(Said(form, metric=metric, number=number, s="" if number == 1 else "s", anew=_ANEW))

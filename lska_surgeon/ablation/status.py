@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..reports import Part, Report, Result, Table
-from ..wording import one_line, printable
+from ..wording import counted, one_line, printable
 from .outcomes import Outcome, outcomes_of, warnings_of
 from .records import DONE, FAILED, INTERRUPTED, RUNNING, STALE, UNREADABLE, WAITING, read_epochs, read_record
 from .runs import Ablation, Run
@@ -97,7 +97,7 @@ class AblationStatus(Result):
         """`recipe.yaml: 9 runs: 3 done, 6 waiting; about 2 h left`."""
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
         left = "" if self.seconds_left is None else f"; about {_duration(self.seconds_left)} left"
-        return f"{self.recipe.name}: {len(self.runs)} runs: {counts}{left}"
+        return f"{self.recipe.name}: {counted(len(self.runs), 'run')}: {counts}{left}"
 
     def report(self) -> Report:
         """A table of the runs, how many are in which state, and the job script of a dry run."""

@@ -40,7 +40,7 @@ from ..grafting.train import run_trainer
 from ..grafting.trainers import SurgeonTrainer
 from ..modelfile.sources import CHECKPOINT_SUFFIXES, find_source
 from ..recipes.recipe import DEFAULT, ELSEWHERE, IDENTITY
-from ..wording import number_in
+from ..wording import counted, number_in
 from ..yolo.build import build, layers_of
 from ..yolo.environment import import_offline, quiet
 from . import loggers, resuming
@@ -385,7 +385,9 @@ def other_network(checkpoint: Path | Checkpoint, model: Path) -> str | None:
             return f"row {index} ({type(one).__name__}) reads {_sources(other)} where {_sources(one)} was asked for"
         if _shapes(one) != _shapes(other):
             return f"row {index} ({type(one).__name__}) has other tensors than were asked for"
-    return None if len(wanted) == len(rows) else f"it has {len(rows)} rows where {len(wanted)} were asked for"
+    return (
+        None if len(wanted) == len(rows) else f"it has {counted(len(rows), 'row')} where {len(wanted)} were asked for"
+    )
 
 
 def _wrong_network(folder: Path, model: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ..core.shapes import settings_problems
 from ..core.surgery import RECORD
 from ..errors import CheckpointError, SurgeonError
 from ..reports import Report, Result
-from ..wording import a_value, clean, few, plural, printable
+from ..wording import a_value, clean, counted, few, plural, printable
 from ..yolo.environment import import_offline
 from .allowlist import StandIn
 from .pickle_audit import MOST_UNFOLDED
@@ -181,10 +181,10 @@ class Checkpoint(Result):
         lines = {key: value for key, value in data.items() if key not in ("schema", "surgery", "globals")}
         lines["names"] = f"{listed}, ... ({len(names)})" if len(names) > _MOST_NAMES else listed or None
         lines["merging"] = _merging_in_words(data["merging"])
-        lines["pickle"] = list(self.refused) or f"{len(self.globals.allowed)} globals, all on the allow-list"
+        lines["pickle"] = list(self.refused) or f"{counted(len(self.globals.allowed), 'global')}, all on the allow-list"
         text = [f"{key:<12} {printable(_cell(value))}" for key, value in lines.items() if value not in (None, [])]
         what = f"{type(model).__name__}, " if model is not None else ""
-        summary = f"{self.path}: {self.kind}, {what}{len(state)} tensors"
+        summary = f"{self.path}: {self.kind}, {what}{counted(len(state), 'tensor')}"
         return Report(summary, ("\n".join([*text, f"{'surgery':<12} {surgery_in_words(self.surgery)}"]),), data=data)
 
     def _merging(self) -> dict[str, Any] | None:
@@ -238,7 +238,11 @@ def surgery_in_words(record: Any, depth: int = 0) -> str:
         return "none recorded"
     edits = ", ".join(_edit_in_words(edit) for edit in record.get("edits", []))
     lines = [f"lska-surgeon {record.get('version')}, base {record.get('base')} (SHA-256 {record.get('base_sha256')})"]
-    lines.append(edits or f"into a variant, where rows came: {few(list(map(str, record.get('inserted') or [])))}")
+    if edits:
+        lines.append(edits)
+    into = record.get("into")
+    if isinstance(into, dict) or not edits:
+        lines.append(_target_in_words(into if isinstance(into, dict) else {}, record.get("inserted") or []))
     certificate, tensors = record.get("certificate"), record.get("tensors")
     if isinstance(tensors, dict):
         lines.append(", ".join(f"{key} {value}" for key, value in tensors.items()))
@@ -264,6 +268,13 @@ def surgery_in_words(record: Any, depth: int = 0) -> str:
     if isinstance(earlier, dict) and depth < _MOST_GRAFTS:
         lines.append(f"before that: {surgery_in_words(earlier, depth + 1)}")
     return f"\n{'':<13}".join(lines)
+
+
+def _target_in_words(into: Mapping[str, Any], rows: Sequence[Any]) -> str:
+    """`into yolov8n-p2.yaml (add p2, from yolov8n.yaml), where rows came: 16, 17`."""
+    done = f" ({'; '.join(map(str, into['edits']))})" if isinstance(into.get("edits"), list) and into["edits"] else ""
+    came = f", where row{plural(rows)} came: {few(list(map(str, rows)))}" if rows else ""
+    return f"into {into.get('file', 'a variant')}{done}{came}"
 
 
 def _edit_in_words(edit: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ from ..files import as_path, check_target, read_within, replace_all, write_text
 from ..modelfile.document import Document
 from ..modelfile.sources import find_source
 from ..reports import Report, Result, Table
-from ..wording import clean, few, printable
+from ..wording import clean, counted, few, printable
 from .known import blocks_of_fork, is_unknown, known_blocks
 
 _MOST_USERS = 3
@@ -200,7 +200,7 @@ class Inventory(Result):
     def copied(self) -> str:
         """What is written beside the declaration; nothing for none."""
         folder = next(iter(self.files), "").partition("/")[0]
-        return f", and {len(self.files)} files of the fork's classes into {folder}" if folder else ""
+        return f", and {counted(len(self.files), 'file')} of the fork's classes into {folder}" if folder else ""
 
 
 def _declared_in(path: Path) -> Mapping[str, CustomModule]:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..errors import GraphError
 from ..wording import few
-from .blocks import BACKBONE, Block, BlockTable, HostRow, packed_maps
+from .blocks import BACKBONE, BYPASS, Block, BlockTable, HostRow, packed_maps
 from .graph import IMAGE, SECTIONS, Graph, Layer, Scaling, consumers_of, counted_layers, packed_row, role_of
 from .shapes import Shape, effect_of, shapes_of, strides_of
 
@@ -233,8 +233,11 @@ class Parts:
         return tuple(index for index in sorted(sites) if self.graph[index].section == "head")
 
     def is_fusion(self, layer: Layer) -> bool:
-        """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place."""
-        if layer in self.graph.outputs or not self._is_one_map(layer):
+        """Whether a row joins several maps of one size: a Concat, or whatever its author has in that place.
+
+        A bypass does not: it stands for the new row that it lets in.
+        """
+        if layer in self.graph.outputs or layer.block == BYPASS or not self._is_one_map(layer):
             return False
         if layer.kind.is_fusion:
             return True

@@ -146,7 +146,10 @@ class Figure(NamedTuple):
     @property
     def counts(self) -> str:
         """How much stands in it, in words."""
-        return Said("{rows} rows and {connections} connections", rows=len(self.nodes) - 1, connections=len(self.edges))
+        rows, connections = len(self.nodes) - 1, len(self.edges)
+        s, ends = ("" if count == 1 else "s" for count in (rows, connections))
+        form = "{rows} row{s} and {connections} connection{ends}"
+        return Said(form, rows=rows, s=s, connections=connections, ends=ends)
 
     def told(self, say: Callable[[str], str]) -> Figure:
         """The same in other words, as another language has them."""
@@ -228,7 +231,11 @@ class Content:
         """
         if layer == self.graph.output:
             classes = self.classes or self.model.classes
-            return Said("{classes} classes", classes=classes) if isinstance(classes, int) else Said("output")
+            return (
+                Said("{classes} class{es}", classes=classes, es="" if classes == 1 else "es")
+                if isinstance(classes, int)
+                else Said("output")
+            )
         widths = _widths_of_list(layer)
         if widths:
             return " × ".join([widths, *self._sides(layer)])

@@ -11,7 +11,7 @@ from ..cost.closed_form import CurvePoint
 from ..files import as_path
 from ..recipes.variants import Looks
 from ..reports import Report, Result, Sheet, Table
-from ..wording import decimals
+from ..wording import counted, decimals
 from .plots import Plot, Point, Series, draw_plot, inline, legible, plotting, save
 
 
@@ -51,7 +51,7 @@ class Curves(Result):
             "notes": notes,
         }
         return Report(
-            f"{self.model}: what {len(self.points)} operators at {', '.join(self.at)} would cost",
+            f"{self.model}: what {counted(len(self.points), 'operator')} at {', '.join(self.at)} would cost",
             (Table(("operator", "k", "added parameters", "added GFLOPs"), rows, (1, 2, 3)),),
             notes,
             data,

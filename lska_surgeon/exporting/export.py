@@ -223,7 +223,7 @@ def export(checkpoint: Checkpoint, asked: Asked, base: Checkpoint | None, *, blo
     lost = checkpoint.not_finite()
     if lost:
         raise CheckpointError(
-            f"{checkpoint.path} has {len(lost)} tensors that are not finite ({lost[0]}): export another"
+            f"{checkpoint.path} has {counted(len(lost), 'tensor')} not finite ({lost[0]}): export another"
         )
     shown = _images(checkpoint, model, size, asked)
     product, folds, delta = model, [], None

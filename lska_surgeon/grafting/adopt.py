@@ -48,7 +48,7 @@ from ..nn import (
 )
 from ..nn.operators import LSKA, OPERATORS, Operator, PaperOperator
 from ..reports import Report, Table
-from ..wording import clean, numbers, plural
+from ..wording import clean, counted, numbers, plural
 from ..yolo.build import layers_of
 
 _LAYER = ("i", "f", "type", "np")  # what `parse_model` hangs on a layer
@@ -133,7 +133,7 @@ class Adoption(Product):
 
     def report(self) -> Report:
         """What became of each class, and whether the outputs are the original's."""
-        line = f"{self.output or 'no file'}: {self.tensors} tensors, each the original's"
+        line = f"{self.output or 'no file'}: {counted(self.tensors, 'tensor')}, each the original's"
         cells = [(part.origin, part.block, part.operator, numbers(part.layers), part.assumed) for part in self.adopted]
         lines = [line, *(f"  {part.line}" for part in self.adopted)]
         compared = "not compared with outputs of the original: --image and --against do that"

@@ -125,8 +125,9 @@ class Graft(Product):
         if start.get("by") != "fit":
             return
         yield (
-            f"fitted on {start['images']} images of {start['imgsz']}x{start['imgsz']}, in {start['steps']} steps, seed "
-            f"{start['seed']}; errors are those of {start['held_out']} others, relative to what is to come out"
+            f"fitted on {counted(start['images'], 'image')} of {start['imgsz']}x{start['imgsz']}, in "
+            f"{counted(start['steps'], 'step')}, seed {start['seed']}; errors are those of "
+            f"{counted(start['held_out'], 'other')}, relative to what is to come out"
         )
         reasons: dict[str, list[str]] = {}
         for path, reason in start["refused"].items():
@@ -339,8 +340,9 @@ def _notes(plan: GraftPlan, model: nn.Module) -> tuple[str, ...]:
         notes.append(f"trusted although not on the allow-list: {', '.join(checkpoint.refused)}")
     lost = checkpoint.not_finite()
     if lost:
+        count, are = counted(len(lost), "tensor"), "is" if len(lost) == 1 else "are"
         notes.append(
-            f"{len(lost)} tensors of {checkpoint.path} are not finite ({lost[0]}): it predicts nothing, "
+            f"{count} of {checkpoint.path} {are} not finite ({lost[0]}): it predicts nothing, "
             "so equal outputs say nothing of the graft"
         )
     if checkpoint.data.get("optimizer") is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import SurgeonError
 from ..files import MOST_IMAGE_BYTES, read_within
 from ..modelfile.sources import YAML_SUFFIXES
+from ..wording import counted
 from .input_files import named_for_training
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def images_to_fit(path: Path) -> list[Path]:
     """
     found = images_named(path)
     if len(found) < FEWEST:
-        raise ImageError(f"{len(found)} images in {path} are too few to fit anything on: give {FEWEST} or more")
+        here = counted(len(found), "image")
+        raise ImageError(f"{path} has {here}, too few to fit anything on: give {FEWEST} or more")
     return found
 
 

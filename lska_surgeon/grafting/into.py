@@ -40,7 +40,7 @@ from ..errors import BuildError, CheckpointError, SurgeonError
 from ..modelfile.document import Document
 from ..modelfile.model import read_source, stem_at
 from ..modelfile.remove import rows_of_operators
-from ..modelfile.rewriting import pinned_scale
+from ..modelfile.rewriting import edits_in, pinned_scale
 from ..modelfile.sources import Source
 from ..nn.first_run import evaluated, on_the_smallest
 from ..wording import numbers, plural
@@ -70,6 +70,7 @@ class Target:
         carry: what goes into rows that are built anew.
         notes: what the user should know.
         past: the rows that lead past what is new.
+        into: the variant's file, and what its records say was done in it.
     """
 
     yaml: dict[str, Any]
@@ -78,6 +79,7 @@ class Target:
     carry: Carry
     notes: tuple[str, ...] = ()
     past: tuple[PastRow, ...] = ()
+    into: Mapping[str, Any] | None = None
 
 
 def plan_graft_into(
@@ -104,7 +106,9 @@ def plan_graft_into(
     trained = checkpoint.float_model()
     known = (model.graph, checkpoint.yaml or {}, trained)
     target = find_target(variant, *known, scale=scale, trust=checkpoint.trusted, past=past)
-    return GraftPlan(checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes, target.past)
+    return GraftPlan(
+        checkpoint, target.rewrite, target.yaml, target.lost, target.carry, target.notes, target.past, target.into
+    )
 
 
 def find_target(
@@ -149,7 +153,8 @@ def find_target(
             f"lska-surgeon insert wrote, or put one in with lska-surgeon graft {base.name} --at neck"
         )
     notes = (*notes, *_untrained(target.rewrite), *target.notes)  # which speak of the file's rows
-    return replace(alignment.led_past(target) if past else target, notes=notes)
+    into = {"file": source.name, "edits": edits_in(document.text)}
+    return replace(alignment.led_past(target) if past else target, notes=notes, into=into)
 
 
 def _untrained(rewrite: Rewrite) -> Iterator[str]:

@@ -28,7 +28,7 @@ from .transplant import Carry, layer_of, moved_name, moved_rows
 #: What a record says of an edit; `row` is that of the product.
 _EDIT = ("at", "layer", "row", "inside", "op", "k", "d", "gated")
 #: What the record in a model's YAML, which survives training, says.
-_IN_SHORT = ("base", "base_sha256", "edits", "inserted", "lost", "start", "version", "blocks")
+_IN_SHORT = ("base", "base_sha256", "edits", "into", "inserted", "lost", "start", "version", "blocks")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class GraftPlan:
         carry: what goes into rows that are built anew; None where every row that is kept is its layer.
         notes: what the user should know.
         past: the rows that lead past what is new.
+        into: the target's file, and what was done in it; None for a graft at positions.
     """
 
     checkpoint: Checkpoint
@@ -52,6 +53,7 @@ class GraftPlan:
     carry: Carry | None = None
     notes: tuple[str, ...] = ()
     past: tuple[PastRow, ...] = ()
+    into: Mapping[str, Any] | None = None
 
     @property
     def moved(self) -> dict[int, int]:
@@ -166,6 +168,7 @@ def record_of(
         "base": checkpoint.path.name,
         "base_sha256": checkpoint.sha256,
         "edits": [{key: edit[key] for key in _EDIT if key in edit} for edit in edits],
+        **({"into": dict(plan.into)} if plan.into else {}),
         "inserted": list(rewrite.inserted),
         **({"lost": list(plan.lost)} if plan.lost else {}),
         "index_map": rewrite.index_map_by_name,

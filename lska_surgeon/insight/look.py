@@ -18,7 +18,7 @@ from ..files import as_path, told_apart
 from ..grafting.images import READABLE, Image, images_from, images_in
 from ..nn import named_operators
 from ..reports import Report, Result, Table
-from ..wording import few
+from ..wording import counted, few
 from .measure import SHARES, OperatorChange, ReceptiveField, operator_changes, receptive_fields
 
 _NOISE = 8
@@ -48,7 +48,7 @@ class Insight(Result):
     def report(self) -> Report:
         """The tables; in data the figures, without the maps."""
         models = dict.fromkeys([*(field.model for field in self.fields), *self.changes])
-        summary = f"{', '.join(models)}, seen through {len(self.images)} images of {self.imgsz}x{self.imgsz}"
+        summary = f"{', '.join(models)}, seen through {counted(len(self.images), 'image')} of {self.imgsz}x{self.imgsz}"
         changes = [(model, change) for model, changes in self.changes.items() for change in changes]
         fields = Table(_HEADER, [_field_cells(field) for field in self.fields], range(2, len(_HEADER)))
         gates = Table(_GATES_HEADER, [_change_cells(*change) for change in changes], range(2, 6))
@@ -158,8 +158,8 @@ def _refuse_unfit(name: str, checkpoint: Checkpoint, imgsz: int, gates: bool) ->
     lost = checkpoint.not_finite()
     if lost:
         raise CheckpointError(
-            f"{checkpoint.path} has {len(lost)} tensors that are not finite ({lost[0]}), so nothing comes through it: "
-            "take a checkpoint from before the training diverged"
+            f"{checkpoint.path} has {counted(len(lost), 'tensor')} not finite ({lost[0]}), so nothing comes through "
+            "it: take a checkpoint from before the training diverged"
         )
     stride = stride_of(model)
     if imgsz % stride:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..core.blocks import BlockTable
-from ..core.graph import SECTIONS, packed_row
+from ..core.graph import IMAGE, SECTIONS, packed_row
 from ..core.levels import add_level, drop_levels
 from ..core.positions import rows_at
 from ..core.replacing import ShapedGraph, remove_rows, replace_rows, swap_backbone
@@ -30,6 +30,8 @@ from .text import Span, line_end, newline_at, unified_diff
 
 #: The columns of the table of rows.
 COLUMNS = ("row", "block", "args", "was", "channels", "stride", "read by")
+#: The stride of the level whose map masks are made of, twice as fine, for Ultralytics to validate them.
+_OF_MASKS = 8
 _LIBRARY = re.compile(r"(torchvision|timm):.+", re.IGNORECASE)
 _MODEL = re.compile(rf".*\.ya?ml\Z|{_LIBRARY.pattern}", re.IGNORECASE)
 #: How the models of a library start.
@@ -269,7 +271,7 @@ def plan_changes(
     notes += [pinned.note] if pinned.note else []
     reread(pinned.text, model.graph)
     whole = Rewrite(base.graph, model.graph, origin)
-    notes += _note_on_output(whole)
+    notes += [*_note_on_output(whole), *_note_on_masks(whole, base)]
     return EditedModel(
         *(base, tuple(changes), pinned.text, whole, target, tuple(dict.fromkeys(notes))),
         again=lambda path: plan_changes(base, changes, path, features),
@@ -372,6 +374,22 @@ def _note_on_output(rewrite: Rewrite) -> list[str]:
     row = f"row {output.index} ({output.block})"
     of = f"depth-wise convolutions with {after[0]}" if after else f"plain convolutions without {before[0]}"
     return [f"Ultralytics builds the class branches of {row} of {of}: trained ones do not fit"]
+
+
+def _note_on_masks(rewrite: Rewrite, model: Model) -> list[str]:
+    """What to say of an output layer whose masks Ultralytics' validation does not take: it knows stride 4 alone."""
+    output, shapes = rewrite.after.output, shapes_of(rewrite.after, model.scaling)
+    strides = [shapes[source].stride for source in output.sources if source != IMAGE]
+    if output.kind.model != "SegmentationModel" or not strides or strides[0] in (None, _OF_MASKS):
+        return []
+    row, first = f"row {output.index} ({output.block})", f"P{int(strides[0] or 1).bit_length() - 1}"
+    remedy = "keep P3"
+    if _OF_MASKS in strides:
+        at = strides.index(_OF_MASKS)
+        order = [output.sources[at], *output.sources[:at], *output.sources[at + 1 :]]
+        remedy = f"to train it, write {order}, P3 first, with # lska-surgeon: ignore[source]"
+    stops = f"masks come from the first source of {row}, and Ultralytics' validation stops where that is {first}"
+    return [f"{stops}: {remedy}"]
 
 
 def _notes(change: GraphEdit, rewrite: Rewrite, model: Model) -> list[str]:

@@ -98,7 +98,7 @@ class _Writer:
         if len(before.raw_sources) != len(after.raw_sources) or isinstance(before.frm, tuple) != isinstance(
             after.frm, tuple
         ):
-            self._put(self._first_column(before.index), format_value(after.frm), before.index)
+            self._put(*self._first_column(before.index, after.frm), before.index)
         else:
             for span, old, new in zip(row.raw_sources, before.raw_sources, after.raw_sources):
                 if old != new:
@@ -118,22 +118,27 @@ class _Writer:
         else:
             self._renumber(before.index, after.index)
 
-    def _first_column(self, index: int) -> Span:
-        """The first column with its brackets.
+    def _first_column(self, index: int, frm: int | tuple[int, ...]) -> tuple[Span, str]:
+        """The first column with its brackets, or its dashes, and what it is to be, written as it was.
 
         Raises:
-            DocumentError: it is a list with a line for each source.
+            DocumentError: there are comments between its sources.
         """
         row, text = self.document.rows[index], self.document.text
         first, last = row.raw_sources[0].start, row.raw_sources[-1].end
         if not isinstance(self.document.layers[index].frm, tuple):
-            return Span(first, last)
+            return Span(first, last), format_value(frm)
         opening = re.search(r"\[[ \t]*\Z", text[:first])
         closing = re.match(r"[ \t]*,?[ \t]*\]", text[last:])
-        if opening is None or closing is None:
+        if opening is not None and closing is not None:
+            return Span(opening.start(), last + closing.end()), format_value(frm)
+        dash = re.search(r"-[ \t]+\Z", text[:first])
+        if dash is None or not re.fullmatch(r"(?:-?\d+|-(?=\s)|\s)+", text[first:last]):
             where = f"{self.document.name}, line {self.document.line_of(index)} (row {index})"
-            raise DocumentError(f"{where} lists its sources on lines of their own: write them as [15, 18, 21]")
-        return Span(opening.start(), last + closing.end())
+            raise DocumentError(f"{where} has more than numbers in its list of sources: write them as [15, 18, 21]")
+        between = re.search(r"\r?\n[ \t]*", text[first:last])
+        items = (f"- {source}" for source in frm) if isinstance(frm, tuple) and between else ()
+        return Span(dash.start(), last), (between[0] if between else "").join(items) or format_value(frm)
 
     def _relabel(self, index: int, comment: str) -> None:
         """Give a row another comment, if it has a line to itself."""

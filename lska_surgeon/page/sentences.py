@@ -137,8 +137,8 @@ CHINESE = {
     "{network}: {note}": "{network}：{note}",
     # Of all runs.
     "{name}: no round is complete yet{advice}": "{name}：还没有一轮是完整的",
-    "{name}: none of {number} runs is done yet{advice}": "{name}：{number} 个运行里还没有一个做完",
-    "{number} of {of} runs {are} not in these numbers: {states}": "{of} 个运行里有 {number} 个未计入：{states}",
+    "{name}: none of {number} run{s} is done yet{advice}": "{name}：{number} 个运行里还没有一个做完",
+    "{number} of {of} run{s} {are} not in these numbers: {states}": "{of} 个运行里有 {number} 个未计入：{states}",
     "{number} {state}": "{number} 个{state}",
     "waiting": "等待中",
     "running": "正在运行",
@@ -242,12 +242,12 @@ CHINESE = {
     "the verdict is that of all data together, each scaled by its own spread":
     "结论是所有数据集合起来的，各按自己的波动缩放",
     # Of drawings. A space behind a full stop or comma is where a line may end.
-    "{rows} rows and {connections} connections": "{rows} 行，{connections} 条连接",
+    "{rows} row{s} and {connections} connection{ends}": "{rows} 行，{connections} 条连接",
     "{row} reads {source}": "{row} 读取 {source}",
     "{title}; in {name} it read {read}": "{title}；在 {name} 里读取的是 {read}",
     "one source less": "少一个来源",
     "scale {letter}": "尺寸 {letter}",
-    "{classes} classes": "{classes} 个类别",
+    "{classes} class{es}": "{classes} 个类别",
     "output": "输出",
     "no map": "不是特征图",
     "a list of maps": "一组特征图",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.blocks import STOCK, BlockTable
 from ..core.graph import NO_HEAD, AbsurdScaleError, Graph, Layer, Scaling, as_from, graph_of, scaling_of, yolov5_problem
-from ..core.shapes import channels_in, settings_problems, shapes_of, size_problem, width_problem
+from ..core.shapes import channels_in, numbers_in, settings_problems, shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
 from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError, UnsafeModelError
 from ..modelfile.document import Document, RowError
@@ -25,6 +25,11 @@ from .environment import import_offline, in_one_line, quiet
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Parameters of a network, at most: 4 GB in float32; the largest backbone of torchvision has two thirds of it.
+MOST_PARAMETERS = 1_000_000_000
+#: Of a row: its width times its repeats times its largest other argument.
+_MUCH = 2**15
 
 
 def build(
@@ -152,6 +157,7 @@ def open_parser(name: str, *, trust: bool = False) -> Iterator[ModuleType]:
     def screen(yaml: Mapping[str, Any], blocks: BlockTable) -> None:
         refuse_code(yaml, name, blocks)
         _refuse_sizes_in(yaml, name, blocks)
+        _refuse_weight(yaml, name, blocks)
 
     activation = tasks.Conv.default_act
     before = SCREEN.set(None if trust else screen)
@@ -214,14 +220,49 @@ def refuse_sizes(name: str | Path, blocks: BlockTable, scale: str | None = None)
 
 def _refuse_sizes_in(yaml: Mapping[str, Any], name: str, blocks: BlockTable) -> None:
     """The same of a model dictionary, as far as its rows can be read: a checkpoint stores one that nobody has seen."""
+    scale = yaml.get("scale")
+    layers = _rows_in(yaml, blocks)
+    _refuse_absurd(name, yaml, str(scale) if scale else None, layers, lambda: graph_of(yaml, name, blocks))
+
+
+def _rows_in(yaml: Mapping[str, Any], blocks: BlockTable) -> list[Layer]:
     layers: list[Layer] = []
     rows = [(section, row) for section in ("backbone", "head") for row in yaml.get(section) or ()]
     for index, (section, row) in enumerate(rows):
         with suppress(TypeError, ValueError, OverflowError, IndexError):  # Ultralytics will say what is wrong with it
             frm = as_from(row[0]) or -1
             layers.append(Layer(index, section, frm, int(row[1]), str(row[2]), tuple(row[3]), blocks))
-    scale = yaml.get("scale")
-    _refuse_absurd(name, yaml, str(scale) if scale else None, layers, lambda: graph_of(yaml, name, blocks))
+    return layers
+
+
+def _refuse_weight(yaml: Mapping[str, Any], name: str, blocks: BlockTable) -> None:
+    """Refuse a model dictionary that would take gigabytes; where numbers in it are large, it is counted without any.
+
+    Raises:
+        GraphError: it has too many parameters; the message names the row with the most.
+    """
+    torch = importlib.import_module("torch")
+    rows = _rows_in(yaml, blocks)
+    if torch.empty(0).device.type == "meta" or not any(map(_may_be_heavy, rows)):
+        return
+    try:
+        layers = layers_of(yaml, name)
+    except BuildError:  # which the build will tell
+        return
+    counts = [sum(one.numel() for one in layer.parameters()) for layer in layers]
+    if sum(counts) > MOST_PARAMETERS:
+        worst = counts.index(max(counts))
+        row = f" ({rows[worst].block} {list(rows[worst].args)})" if worst < len(rows) else ""
+        raise GraphError(
+            f"{name}: row {worst}{row} would have {counts[worst]:,} parameters: a network may have "
+            f"{MOST_PARAMETERS:,} in all; is one of its arguments a number of another kind?"
+        )
+
+
+def _may_be_heavy(row: Layer) -> bool:
+    """Whether its width, times its repeats, times what an expansion may be, is far from what networks have."""
+    width, *others = [abs(one) for one in numbers_in(row.plain_args)] or [0]
+    return width * max(row.repeats, 1) * max([1, *others]) > _MUCH
 
 
 def _refuse_absurd(

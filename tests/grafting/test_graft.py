@@ -540,7 +540,7 @@ def test_rows_that_are_no_operators_are_not_called_so(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "  new: row 6 (C2f), at the random init of such layers\n" in done.stdout
     assert "operator row" not in done.stdout
-    assert "into a variant, where rows came: 6\n" in shapes.surgeon("inspect", tmp_path / "out.pt").stdout
+    assert "into more.yaml, where row came: 6\n" in shapes.surgeon("inspect", tmp_path / "out.pt").stdout
 
 
 def test_outputs_that_can_not_be_compared_are_no_certificate() -> None:

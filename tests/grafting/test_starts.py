@@ -121,7 +121,7 @@ def test_what_can_not_be_asked_for(base: Path, data: Path, tmp_path: Path) -> No
         ([*fit, "--images", data, "--steps", "0"], "steps 0 is out of range: give 1 to 100,000"),
         ([*fit, "--images", data, "--seed", "-1"], "seed -1 is out of range: give 0 to 4,294,967,295"),
         ([*fit, "--images", tmp_path / "none"], f"no folder {tmp_path / 'none'}: give a folder of images"),
-        ([*fit, "--images", few], f"3 images in {few} are too few to fit anything on: give 4 or more"),
+        ([*fit, "--images", few], f"{few} has 3 images, too few to fit anything on: give 4 or more"),
         ([*fit, "--images", bad], "can't be read as an image: take it out of the folder"),
         ([*fit, "--images", into], f"{into} names no images to train on: give its path, or the folder of images"),
         (["--into", variant(tmp_path / "few"), "--start", "fit", "--images", data], "has nothing that"),
@@ -224,6 +224,9 @@ def test_an_added_level_leaves_the_others_as_they_were(base: Path, tmp_path: Pat
     assert carried.certificate.proof is not None
     assert carried.certificate.proof.shares["exact"] < proof.shares["exact"] / 1.5
     assert set(done.sources.values()) == set(carried.sources.values())
+    (tmp_path / "past.yaml").write_text(pyyaml.safe_dump(dict(done.model.yaml), sort_keys=False))
+    named = ls.positions(tmp_path / "past.yaml").named
+    assert [site.layer for site in named["neck"]] == [12, 15, 18, 21, 25, 28]  # 21 is new, and 22 its bypass
 
 
 def test_where_there_is_nothing_to_lead_past(base: Path, tmp_path: Path) -> None:

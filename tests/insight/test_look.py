@@ -122,7 +122,7 @@ def test_weights_that_are_not_finite_are_named_and_nothing_is_drawn(tmp_path: Pa
     for words in ([], ["--gates"]):
         result = shapes.surgeon("erf", path, tmp_path / "nan.pt", "--imgsz", 64, "-o", tmp_path / "a.png", *words)
         assert result.exit_code == 2
-        assert "nan.pt has 1 tensors that are not finite (model.4.conv.weight)" in result.stderr
+        assert "nan.pt has 1 tensor not finite (model.4.conv.weight)" in result.stderr
         assert result.stderr.count("\n") == 1
         assert not (tmp_path / "a.png").exists()
     result = shapes.surgeon("graft", tmp_path / "nan.pt", "--at", "after:2", "-o", tmp_path / "b.pt")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from support import builds
 from support import yaml_oracle as oracle
@@ -394,6 +395,32 @@ def test_costs_are_those_that_are_counted() -> None:
     assert back.to_dict()["costs"]["after"] == before
     assert f"{after['params']:,} -> {before['params']:,} params, " in str(back)
     assert ls.levels("yolov8n.yaml", drop="p5").to_dict()["costs"] is None
+
+
+@pytest.mark.parametrize("change", [{"add": "p2"}, {"drop": ["p4", "p5"]}, {"add": "p6"}], ids=str)
+def test_sources_on_lines_of_their_own_stay_there(change: dict[str, Any]) -> None:
+    document = load("yolov8n.yaml").written
+    rows = {section: yaml.safe_load(document.text)[section] for section in ("backbone", "head")}
+    text = yaml.safe_dump({**document.settings, **rows}, sort_keys=False, default_flow_style=False)
+    Path("lines-n.yaml").write_text(text)
+    done = ls.levels("lines-n.yaml", **change, scale="n", output="more-n.yaml")
+    theirs = ls.levels("yolov8n.yaml", **change)
+    assert [(x.sources, x.block, x.args) for x in done.variant.graph] == [
+        (x.sources, x.block, x.args) for x in theirs.variant.graph
+    ]
+    if len(done.variant.graph.output.sources) > 1:
+        assert re.search(r"^- - - \d+\n    - \d+\n(    - \d+\n)+  - 1\n  - Detect$", done.text, re.M)
+    assert ls.remove(done.write(), output="-").text == text
+
+
+def test_masks_that_ultralytics_does_not_validate_are_told() -> None:
+    said = "masks come from the first source of row {}, and Ultralytics' validation stops where that is {}: {}"
+    two = said.format(
+        "28 (Segment)", "P2", "to train it, write [21, 18, 24, 27], P3 first, with # lska-surgeon: ignore[source]"
+    )
+    assert two in ls.levels("yolov8n-seg.yaml", add="p2", output="two-n.yaml").notes
+    assert said.format("22 (Segment)", "P4", "keep P3") in ls.levels("yolov8n-seg.yaml", drop="p3").notes
+    assert not any(note.startswith("masks") for note in ls.levels("yolov8n-seg.yaml", drop="p5").notes)
 
 
 def test_a_file_says_of_itself_what_was_done() -> None:

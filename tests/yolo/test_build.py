@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "wide": MODEL.replace(FIRST, FIRST.replace("[16", "[99999999999")),
         "forward": MODEL.replace("[[1, 2], 1, Concat", "[[1, 9], 1, Concat"),
         "round": "nc: 2\nbackbone: &a\n  - *a\nhead:\n  - *a\n",
+        "heavy": MODEL.replace("Conv, [16, 3, 1]", "C3k2, [512, True, 200]"),
         "alias": MODEL.replace(FIRST, "&row " + FIRST).replace("  - [-1, 1, Conv, [16, 3, 2]]\n", "  - *row\n"),
         "twice": MODEL + "nc: 2\n",
     }
@@ -103,6 +105,12 @@ def test_a_source_that_looks_forward_is_reported_as_positions_tells_it() -> None
 def test_build_refuses_what_the_commands_refuse(name: str) -> None:
     with pytest.raises(GraphError, match=f"^{name}.yaml: row "):
         build(f"{name}.yaml")
+
+
+def test_a_row_of_too_many_parameters_is_refused_before_any_memory_is_taken() -> None:
+    said = surgeon("check", "--build", "heavy.yaml").output
+    row = r"row 2 \(C3k2 \[512, True, 200\]\) would have \d+,\d{3},\d{3},\d{3} parameters: a network may have "
+    assert re.search(f"{row}1,000,000,000 in all", said)
 
 
 @pytest.mark.parametrize("name", ["good", "alias", "twice"])
