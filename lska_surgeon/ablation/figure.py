@@ -120,8 +120,9 @@ class Panels:
     def _plot(
         self, data: str, rows: Sequence[TableRow], series: Sequence[Series], x: str, ticks: Sequence[float] = ()
     ) -> Plot:
-        seeds = max((self.results.metrics_of(row).n for row in rows), default=0)
-        y = f"{self.results.metric}\nmean ± s.d. of {seeds} seeds" if seeds > 1 else self.results.metric
+        counts = sorted({self.results.metrics_of(row).n for row in rows} or {0})
+        seeds = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+        y = f"{self.results.metric}\nmean ± s.d. of {seeds} seeds" if counts[-1] > 1 else self.results.metric
         return Plot(self.results.label(data) if len(self.results.data) > 1 else "", series, x, y, ticks)
 
     def _name(self, row: TableRow) -> str:
