@@ -6,13 +6,15 @@ ENVIRONMENT is a virtual environment that has lska-surgeon, the running one by d
 `before=../old/.venv after=.venv`, each is measured beside rivals of its own. All take turns, so that a slow spell of
 the machine hits all; what counts is the median of the ratios, round by round, of the time on the clock and of the
 processor's. The first round, which warms caches, does not count. With `--warm` what was read of a fork before counts as
-read; `--model` takes another network than yolov8s for the commands that need no torch.
+read; `--model` takes another network than yolov8s for the commands that need no torch, one of a release's or a file's
+path without its ending.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -113,12 +115,15 @@ def main() -> None:
         name, _, path = text.rpartition("=")
         environments[name or Path(path).name] = Path(path).absolute()
     light = [command._replace(warm=asked.warm) for command in COMMANDS if command.rival is IMPORTS]
-    light = [one._replace(words=tuple(word.replace("yolov8s", asked.model) for word in one.words)) for one in light]
+    own, model = Path(f"{asked.model}.yaml"), Path(asked.model).name
+    light = [one._replace(words=tuple(word.replace("yolov8s", model) for word in one.words)) for one in light]
     rest = [command for command in COMMANDS if command.rival is not IMPORTS]
     commands = [command for command in (*light, *rest) if command.name.startswith(tuple(asked.only.split(",")))]
     ratios: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder, first = Path(name), next(iter(environments.values()))
+        if own.is_file():
+            shutil.copy(own, folder)
         if any(command.rival is not IMPORTS for command in commands):
             took([str(first / "bin/python"), "-c", MAKE], folder, folder)
         took([str(first / "bin/lska-surgeon"), *light[0].words], folder, folder)
