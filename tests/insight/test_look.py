@@ -135,7 +135,7 @@ def test_a_network_of_one_channel_sees_images_in_grey(tmp_path: Path) -> None:
     found = lska_surgeon.erf(grey, images=colours(tmp_path), imgsz=64)
     (image,) = found.images
     assert found.notes == ()
-    assert repr(found) == "<Insight reading.pt, seen through 1 images of 64x64>"
+    assert repr(found) == "<Insight reading.pt, seen through 1 image of 64x64>"
     assert image.tensor.shape == (1, 1, 64, 64)
     left, right = (float(image.tensor[..., 32, column]) for column in (8, 56))
     assert (left, right) == pytest.approx((0.114, 0.299), abs=0.01)  # what ITU-R BT.601 makes of blue and of red
