@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 from support.ablations import RECIPE, write_recipe
-from support.saved import finished, save
+from support.saved import finished
 from support.shapes import surgeon, write_checkpoint, write_data, write_network
+from support.trained import save
 from torch import Tensor
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 import torch
 from support.hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_zip
-from support.saved import YAMLS, finished, outputs, refusal, same, save, trained, variant_yaml
+from support.saved import YAMLS, finished, outputs, refusal, trained, variant_yaml
+from support.trained import equal, save
 from torch import nn
 
 from lska_surgeon.checkpoints.allowlist import lookup
@@ -66,7 +67,7 @@ def test_reads_what_ultralytics_writes(task: str, models: dict[str, nn.Module], 
         assert found.state_dict[key].dtype == value.dtype
         assert torch.equal(found.state_dict[key], value)
     plain = torch.serialization.load(path, weights_only=False)["model"]
-    assert same(outputs(found.float_model()), outputs(plain.float().eval()))
+    assert equal(outputs(found.float_model()), outputs(plain.float().eval()))
     assert next(found.model.parameters()).dtype == torch.float16  # the stored one stays as it is
 
 
@@ -110,7 +111,7 @@ def test_reads_a_fused_model(tmp_path: Path) -> None:
         fused.fuse(verbose=False)
     path = save(tmp_path / "fused.pt", finished(fused))
     assert "builtins.getattr" in globals_of(path).allowed  # `forward` is `forward_fuse` in it
-    assert same(outputs(read_checkpoint(path).float_model()), outputs(fused))
+    assert equal(outputs(read_checkpoint(path).float_model()), outputs(fused))
 
 
 def test_reads_a_function_of_a_layer(models: dict[str, nn.Module], tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def test_reads_the_blocks_of_a_graft(tmp_path: Path) -> None:
     model = build_model(variant_yaml())
     found = read_checkpoint(save(tmp_path / "variant.pt", finished(model)))
     assert "lska_surgeon.nn.LSKA" in globals_of(found.path).allowed
-    assert same(outputs(found.float_model()), outputs(model.eval()))
+    assert equal(outputs(found.float_model()), outputs(model.eval()))
 
 
 def test_a_graft_loads_where_ultralytics_itself_is_restricted(tmp_path: Path) -> None:

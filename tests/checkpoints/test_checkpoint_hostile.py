@@ -18,7 +18,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from support.hostile import build, call, create, mapping, name, pickle_of, tensor, text, write_tar, write_zip
-from support.saved import finished, refusal, save, trained
+from support.saved import finished, refusal, trained
+from support.trained import save
 
 from lska_surgeon.checkpoints.allowlist import lookup
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.forks import STYLES, Fork, make_fork
+from support.forks import Fork, make_fork
 
 from lska_surgeon.checks.check import check_file
 from lska_surgeon.cli.main import main
@@ -75,13 +75,6 @@ def test_a_forks_own_variant_is_no_stock_model(tmp_path: Path, monkeypatch: pyte
         assert check_file(str(tmp_path / "mine.yaml"), blocks_here()).stock == "yolov8.yaml"
         assert not find_source("yolov8-fold.yaml").is_stock
         assert find_source("yolov8n.yaml").is_stock
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_no_style_makes_check_speak(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = make_fork(tmp_path / "fork", style)
-    with one.imported(monkeypatch):
-        assert not check_file(str(one.yaml), blocks_here()).findings
 
 
 def test_the_blocks_that_are_known_are_those_of_the_fork_too(inside: Fork) -> None:

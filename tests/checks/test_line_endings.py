@@ -72,9 +72,13 @@ def test_rows_are_those_of_pyyaml(ending: str) -> None:
     assert document.comment_index(21) is not None
 
 
-@pytest.mark.parametrize("tool", ["git apply -", "patch --binary -p1"])
-@pytest.mark.parametrize("final", ["with", "without"])
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    ("ending", "final", "tool"),
+    [
+        *((ending, final, "git apply -") for ending in ENDINGS for final in ("with", "without")),
+        *((ending, "without", "patch --binary -p1") for ending in ("LF", "CRLF", "mixed")),
+    ],
+)
 def test_the_fix_applies(ending: str, final: str, tool: str) -> None:
     if shutil.which(tool.split()[0]) is None:
         pytest.skip(f"needs {tool.split()[0]}")
@@ -87,6 +91,6 @@ def test_the_fix_applies(ending: str, final: str, tool: str) -> None:
     path = Path("my-yolov8s.yaml")
     path.write_bytes(wrong.encode().replace(comment, b"\xb8\xbd"))  # in GBK
     fixed = CliRunner().invoke(main, ["check", "my-yolov8s.yaml", "--fix"])
-    assert fixed.exit_code == 1
+    assert (fixed.exit_code, fixed.stderr.splitlines()[-1]) == (1, "1 file: 1 error, 1 warning")
     subprocess.run(tool.split(), input=fixed.stdout_bytes, check=True, capture_output=True)
     assert path.read_bytes() == right.encode().replace(comment, b"\xb8\xbd")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_check import fork, fresh, run
+from test_check import fresh, run
 
 from lska_surgeon.checks.alignment import stock_blocks, stock_graph
 from lska_surgeon.checks.check import check_file
@@ -172,9 +172,14 @@ GATES = ["c, k", "*args", "c, k, s=1", "c, k, s", "c, k, s", "c, k, s", "c, k, s
 
 def reported_by_fork(folder: Path, parser: str, *rows: str) -> list[str]:
     """What `check` says of arguments in a fork with seven blocks of its own, each built from what `GATES` says."""
-    fork(folder, parser)
+    nn, models = (folder / "ultralytics" / Path(part) for part in ("nn", "cfg/models"))
+    nn.mkdir(parents=True)
+    models.mkdir(parents=True)
+    (folder / "ultralytics" / "__init__.py").write_text("raise ImportError('never to be imported')\n")
+    (nn / "tasks.py").write_text(parser)
+    (models / "yolov8.yaml").write_bytes(stock_models()["yolov8.yaml"].read_bytes())
     gates = [f"class Gate{n}:\n    def __init__(self, {args}): ...\n" for n, args in enumerate(GATES, start=1)]
-    (folder / "ultralytics" / "nn" / "gates.py").write_text("".join(gates), encoding="utf-8")
+    (nn / "gates.py").write_text("".join(gates), encoding="utf-8")
     lines = "".join(f"- [-1, 1, {row}]\n" for row in ("Conv, [8]", *rows))
     scales = "scales:\n  n: [1, 1, 1024]\n  m: [1, 1, 1024]\n"
     text = f"nc: 1\n{scales}backbone:\n{lines}head:\n- [[{len(rows)}], 1, Detect, [nc]]\n"

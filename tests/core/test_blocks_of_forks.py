@@ -155,7 +155,7 @@ def test_a_forks_own_class_comes_before_ours_of_its_name(
         assert blocks["LKA"].is_operator
 
 
-@pytest.mark.parametrize("style", [style for style in STYLES if style not in ("pyramid", "own")])
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "pyramid"])
 def test_commands_know_a_forks_blocks(style: str, forks: Mapping[str, Fork], monkeypatch: pytest.MonkeyPatch) -> None:
     """And find no fault in its models."""
     fork = forks[style]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from support import trained as t
 from support.insertions import plan_insert
-from support.saved import outputs, same
+from support.saved import outputs
 
 from lska_surgeon.checkpoints.checkpoint import globals_of, read_checkpoint, write_checkpoint
 from lska_surgeon.core.surgery import Placement
@@ -53,7 +53,7 @@ def test_it_is_read_and_written_as_it_was_stored(real: Path, tmp_path: Path) -> 
     assert (globals_of(real).refused, globals_of(real).missing) == ((), ())
     tasks = import_offline()
     load: Any = getattr(tasks, "load_checkpoint", None) or tasks.attempt_load_one_weight
-    assert same(outputs(checkpoint.float_model()), outputs(load(str(real))[0]))
+    assert t.equal(outputs(checkpoint.float_model()), outputs(load(str(real))[0]))
     write_checkpoint(tmp_path / "again.pt", checkpoint.data)
     again = read_checkpoint(tmp_path / "again.pt")
     assert again.data.keys() == checkpoint.data.keys()

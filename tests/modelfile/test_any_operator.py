@@ -30,8 +30,7 @@ def written(name: str, text: str = NETWORK) -> str:
     return name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", ["cbam", "EMA", "timm:lambda"])
 def test_what_is_inserted_is_removed_byte_for_byte(op: str) -> None:
     texts = {
         "lines.yaml": NETWORK,

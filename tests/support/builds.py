@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lska_surgeon.core.graph import Scaling, scaling_of
 from lska_surgeon.core.operators import OP_BLOCKS
-from lska_surgeon.core.positions import named_sites
+from lska_surgeon.core.positions import NAMES, named_sites
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.cost.shapes_only import ShapesOnly
@@ -58,8 +58,8 @@ def scalings_of(model: str) -> tuple[Scaling, ...]:
 
 @cache
 def sweep(model: str) -> tuple[Scaling, ...]:
-    """The scales worth trying: all, or the last where another model differs in its output layer alone."""
-    return scalings_of(model) if has_its_own_body(model) else scalings_of(model)[-1:]
+    """The scales worth trying: n, m and x, or the last where another model differs in its output layer alone."""
+    return scalings_of(model)[::2] if has_its_own_body(model) else scalings_of(model)[-1:]
 
 
 @cache
@@ -67,6 +67,10 @@ def has_its_own_body(model: str) -> bool:
     """False for a model that differs from one before it in the list in its output layer alone."""
     body = document_of(model).layers[:-1]
     return all(document_of(other).layers[:-1] != body for other in MODELS[: MODELS.index(model)])
+
+
+#: Every body once, and each kind of output layer: those that are built, which takes longer than to read and to write.
+BUILT = [model for model in MODELS if model in SOME or has_its_own_body(model)]
 
 
 @cache
@@ -80,7 +84,7 @@ def positions_of(model: str) -> dict[str, tuple[int, ...]]:
 def in_full(model: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """`--at` values that put operators at every named position, each place once and each position with a kernel size
     of its own; the second half goes inside of layers."""
-    sizes = dict(zip(("backbone", "sppf", "neck", "head", "residual", "sppf-inner"), (7, 11, 23, 35, 41, 53)))
+    sizes = dict(zip(NAMES, (7, 11, 23, 35, 41, 53)))
     taken: set[int] = set()
     behind, inside = [], []
     for name, layers in positions_of(model).items():
@@ -198,12 +202,12 @@ class Built:
 
 
 @cache
-def built(model: str, position: str | None, folder: Path) -> Built:
-    """A stock model at its first scale, with LSKA at one position or as it is, built and run on a small image."""
+def built(model: str, at: tuple[str, ...], folder: Path) -> Built:
+    """A stock model at its first scale, with LSKA at positions or as it is, built and run on a small image."""
     letter = scalings_of(model)[0].letter
-    if position is None:
+    if not at:
         return _run(str(stock_models()[model]), letter, 0)
-    plan = plan_insert(str(stock_models()[model]), Placement((position,), k=7), scale=letter)
+    plan = plan_insert(str(stock_models()[model]), Placement(at), scale=letter)
     assert plan.output is not None
     assert plan.params_added is not None
     path = folder / plan.output.name

@@ -1,8 +1,7 @@
-"""Small checkpoints as Ultralytics writes them, and how to compare models; for the tests alone."""
+"""Small checkpoints as Ultralytics writes them, and what reading a file refuses; for the tests alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from torch import nn
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.errors import CheckpointError
 from lska_surgeon.yolo.build import build
+
+from .trained import tensors_in
 
 YAMLS = {
     "detect": "yolov8n.yaml",
@@ -52,20 +53,13 @@ def variant_yaml() -> dict[str, Any]:
     }
 
 
-def save(path: Path, data: Any, **options: Any) -> Path:
-    torch.serialization.save(data, path, **options)
-    return path
-
-
 def outputs(model: nn.Module) -> list[torch.Tensor]:
     """Every tensor that comes out of a model, for the same seeded input."""
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return list(_tensors(model(image)))
-
-
-def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
-    return len(left) == len(right) > 0 and all(map(torch.equal, left, right))
+        found = list(tensors_in(model(image)))
+    assert found
+    return found
 
 
 def refusal(path: Path, *, trust: bool = False) -> CheckpointError:
@@ -75,11 +69,3 @@ def refusal(path: Path, *, trust: bool = False) -> CheckpointError:
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     return caught.value
-
-
-def _tensors(found: Any) -> Iterator[torch.Tensor]:
-    if isinstance(found, torch.Tensor):
-        yield found
-    elif isinstance(found, (dict, list, tuple)):
-        for value in found.values() if isinstance(found, dict) else found:
-            yield from _tensors(value)

@@ -83,8 +83,8 @@ def in_training(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def save(path: Path, data: Any) -> Path:
-    torch.serialization.save(data, path)
+def save(path: Path, data: Any, **options: Any) -> Path:
+    torch.serialization.save(data, path, **options)
     return path
 
 
