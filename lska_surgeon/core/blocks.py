@@ -722,7 +722,8 @@ def _stock() -> Iterator[Block]:
             source_width=more.get("in", "1"),
             takes_repeats="n" in given,
         )
-        yield from map(_private, filter(_is_named_by_us, [block]))
+        if block.is_ours and not block.handwritten:
+            yield _private(block)
         yield from _with_hosts(block)
 
 
@@ -734,10 +735,6 @@ def _with_hosts(block: Block) -> Iterator[Block]:
         yield from (host, _private(host))
         for ending in block.host.also:
             yield replace(block, name=block.name + ending, is_host=True, handwritten=True)
-
-
-def _is_named_by_us(block: Block) -> bool:
-    return block.is_ours and not block.handwritten
 
 
 def _private(block: Block) -> Block:

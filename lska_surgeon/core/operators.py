@@ -493,8 +493,7 @@ def _read_host(kind: Block, args: list[Any], blocks: BlockTable) -> Attention:
         raise UnknownOperatorError(f"{wanted} none: it is read as a class of your own with that name")
     if set(spec) - {"op", "k", "d"} or "k" not in spec:
         raise KernelError(f"{wanted} {{{', '.join(f'{k}: {v}' for k, v in spec.items())}}}")
-    op = spec.get("op", "lska")
-    kernel = _kernel_of_row(kind.name, op if isinstance(op, str) else str(op), spec["k"], spec.get("d"))
+    kernel = _kernel_of_row(kind.name, str(spec.get("op", "lska")), spec["k"], spec.get("d"))
     return Attention(kernel, kind.plain, tuple(args))
 
 

@@ -133,7 +133,7 @@ def resolve_at(at: At, graph: Graph, shapes: Sequence[Shape]) -> tuple[Site, ...
     picked = _narrow(at, sites, graph, shapes)
     for site in picked:
         _must_give_a_map(at.asked, graph, site.layer)
-    return tuple(_site(at, *site_key) for site_key in ((s.layer, s.consumer, s.inside) for s in picked))
+    return tuple(_site(at, site.layer, site.consumer, site.inside) for site in picked)
 
 
 def named_sites(graph: Graph, shapes: Sequence[Shape]) -> dict[str, tuple[Site, ...]]:

@@ -79,9 +79,7 @@ def replace_rows(
             rows.append(made[span.start])
         elif layer.index not in inside:
             rows.append(layer.index)
-    rewrite = assemble(graph, rows, now)
-    _refuse_misfits(model, rewrite, {span.start: span[-1] for span in spans})
-    return rewrite
+    return _refuse_misfits(model, assemble(graph, rows, now), {span.start: span[-1] for span in spans})
 
 
 def remove_rows(model: ShapedGraph, rows: Sequence[int]) -> Rewrite:
@@ -129,8 +127,7 @@ def swap_backbone(model: ShapedGraph, donor: ShapedGraph) -> Rewrite:
         made[layer.index] = NewRow(SECTIONS[0], sources, repeats, layer.block, args, at)
     rows: list[Ref] = [*made.values(), *(layer.index for layer in graph if layer.section != SECTIONS[0])]
     rewrite = assemble(graph, rows, lambda source, _: made[levels[source]] if source in levels else source)
-    refuse_unbuildable(model, rewrite)
-    return rewrite
+    return refuse_unbuildable(model, rewrite)
 
 
 # One row for others.
@@ -293,15 +290,11 @@ class _Words:
             return self.before
         if word == "k":
             args = self.last.args
-            sizes = (
-                [args[1]] if self.last.kind.role in ("conv", "down") and len(args) > 2 and self.ratio == args[2] else []
-            )
-            return sizes[0] if sizes and isinstance(sizes[0], int) and sizes[0] % 2 else 3
+            has_size = self.last.kind.role in ("conv", "down") and len(args) > 2 and self.ratio == args[2]
+            return args[1] if has_size and isinstance(args[1], int) and args[1] % 2 else 3
         if word in ("s", "u"):
             ratio = self.ratio if word == "s" else 1 / self.ratio
-            if ratio < 1 or ratio != int(ratio):
-                return 1
-            return int(ratio)
+            return int(ratio) if ratio >= 1 and ratio == int(ratio) else 1
         if re.fullmatch(r"[A-Za-z_][\w.]*", word) and word not in ("True", "False"):
             return word  # None too: so YAML reads it, and the parser evaluates it
         try:
@@ -395,7 +388,7 @@ def _shape_in_words(shape: Shape) -> str:
     return f"{channels} channels at stride {'?' if shape.stride is None else f'{shape.stride:g}'}"
 
 
-def _refuse_misfits(model: ShapedGraph, rewrite: Rewrite, ends: Mapping[int, int]) -> None:
+def _refuse_misfits(model: ShapedGraph, rewrite: Rewrite, ends: Mapping[int, int]) -> Rewrite:
     """Refuse new rows that give something else than the rows in whose place they stand."""
     after = shapes_of(rewrite.after, model.scaling)
     for start, end in ends.items():
@@ -411,7 +404,7 @@ def _refuse_misfits(model: ShapedGraph, rewrite: Rewrite, ends: Mapping[int, int
         widths = old.kind.is_fusion or len(old.raw_sources) > 1 or None in (here.channels, before.channels)
         if not strides or not (widths or here.channels == before.channels):
             raise MisfitError(f"{_needs(model, range(start, end + 1))}, and {layer.block} {_shape_in_words(here)}")
-    refuse_unbuildable(model, rewrite)
+    return refuse_unbuildable(model, rewrite)
 
 
 def refuse_unbuildable(model: ShapedGraph, rewrite: Rewrite) -> Rewrite:

@@ -132,11 +132,7 @@ def test_what_a_class_says_of_itself_is_in_its_row(
         STYLES["set"],
         classes="from ultralytics.nn.modules import C2f, Detect\n\n\nclass Twice(C2f):\n    pass\n\n\n"
         "class MyHead(Detect):\n    pass\n",
-        edit=lambda text: (
-            STYLES["set"]
-            .edit(edited(("    import ast\n", "    import ast\n"))(text))
-            .replace("import Twice", "import MyHead, Twice")
-        ),
+        edit=lambda text: STYLES["set"].edit(text).replace("import Twice", "import MyHead, Twice"),
     )
     with make_fork(tmp_path / "fork", style).imported(monkeypatch):
         blocks = blocks_here()
