@@ -207,7 +207,7 @@ WRONG = {
     "nc: true": "nc is True, and has to be the number of classes, such as nc: 80",
     "nc: 0": "nc is 0, and has to be the number of classes, such as nc: 80",
     "scales: n": "scales is 'n', and has to be a mapping of letters, such as scales: {n: [0.33, 0.25, 1024]}",
-    "depth_multiple: x": "depth_multiple is 'x', and has to be a number, such as depth_multiple: 0.33",
+    "depth_multiple: -1": "depth_multiple is -1, and has to be a number, such as depth_multiple: 0.33",
     "width_multiple: [1]": "width_multiple is [1], and has to be a number, such as width_multiple: 0.25",
     "max_channels: 1k": "max_channels is '1k', and has to be a number, such as max_channels: 1024",
     "ch: three": "ch is 'three', and has to be the number of the image's channels, such as ch: 3",
@@ -245,7 +245,7 @@ def test_every_command_says_it_in_one_line(command: str) -> None:
         assert HUGE in refused(*COMMANDS[command])
     if command in ("remove", "blocks"):  # which read the rows alone
         return
-    for setting in ("nc: 1000 classes", "scales: n", "depth_multiple: x", "kpt_shape: 17", "reg_max: none"):
+    for setting in ("nc: 1000 classes", "scales: n", "depth_multiple: -1", "kpt_shape: 17", "reg_max: none"):
         with_setting(setting)
         assert WRONG[setting] in refused(*COMMANDS[command])
 
