@@ -258,9 +258,8 @@ def test_without_ultralytics_rows_and_strides_are_still_checked(tmp_path: Path) 
 
 
 @pytest.fixture
-def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def wrong() -> str:
     """A file with one wrong number and one stale comment."""
-    monkeypatch.chdir(tmp_path)
     text = variant("yolov8s.yaml", "sppf").replace("[[16, 19, 22], 1", "[[16, 19, 21], 1").replace("# 13\n", "# 12\n")
     Path("my-yolov8s.yaml").write_text(text, encoding="utf-8")
     return "my-yolov8s.yaml"

@@ -21,8 +21,7 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Fork:
 
 
 @pytest.fixture
-def inside(fork: Fork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Fork]:
-    monkeypatch.chdir(tmp_path)
+def inside(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fork]:
     with fork.imported(monkeypatch):
         yield fork
 

@@ -24,8 +24,7 @@ NEWER = ("A2C2f", "Index", "OBB", "TorchVision")
 
 
 @pytest.mark.parametrize("path", sorted((CASES / "check").iterdir()), ids=lambda path: path.stem)
-def test_golden(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
     command, given, expected = read_case(f"check/{path.stem}")
     _, program, *words = command.split()
     assert program == "lska-surgeon"
@@ -52,9 +51,8 @@ def test_help_and_docs_list_the_rules() -> None:
 
 
 @pytest.mark.parametrize("page", [f"{rule.code}{ending}" for rule in RULES for ending in (".md", ".zh-CN.md")])
-def test_the_page_of_a_rule_shows_what_check_says(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_a_rule_shows_what_check_says(page: str) -> None:
     """Its file breaks the rule with the very words that it shows, and breaks it no longer once it is edited so."""
-    monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "rules" / page).read_text(encoding="utf-8")
     code, (command,) = page.partition(".")[0], re.findall(r"^`lska-surgeon (check .*?)`", text, re.MULTILINE)
     given, said, edits = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("yaml", "text", "diff"))

@@ -43,11 +43,6 @@ def written(text: str, ending: str) -> str:
     return "".join(line.rstrip("\n") + next(one) for line in text.splitlines(keepends=True))
 
 
-@pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def found(text: str) -> list[tuple[int, str, str]]:
     Path("my-yolov8s.yaml").write_bytes(text.encode())
     findings = check_file("my-yolov8s.yaml").findings

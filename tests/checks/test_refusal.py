@@ -26,8 +26,7 @@ BROKEN = {
 
 
 @pytest.fixture(params=BROKEN)
-def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(tmp_path)
+def base(request: pytest.FixtureRequest) -> str:
     Path("yolov8n-mine.yaml").write_text(BROKEN[request.param], encoding="utf-8")
     return "yolov8n-mine.yaml"
 
@@ -64,8 +63,7 @@ def test_graft_refuses_to_graft_into_it_before_anything_is_loaded(base: str) -> 
 
 
 @pytest.mark.parametrize("at", ["neck", "backbone", "residual"])
-def test_what_insert_wrote_is_a_base_again(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_insert_wrote_is_a_base_again(at: str) -> None:
     ls.insert("yolov8n.yaml", at).write("yolov8n-once.yaml")
     assert ls.insert("yolov8n-once.yaml", "sppf").write().is_file()
 

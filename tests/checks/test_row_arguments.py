@@ -248,8 +248,7 @@ def test_an_activation_is_reported_exactly_where_it_is_not_built(text: str) -> N
 
 
 @pytest.mark.parametrize("written", ["ReLU", '"ReLU"', "'ReLU'"])
-def test_an_activation_is_fixed_as_it_is_quoted(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_an_activation_is_fixed_as_it_is_quoted(written: str) -> None:
     rows = "backbone:\n- [-1, 1, Conv, [16, 3, 2]]\nhead:\n- [[0], 1, Detect, [nc]]\n"
     Path("my.yaml").write_text(f"activation: {written} # mine\nnc: 1\n{rows}", encoding="utf-8")
     result = run("my.yaml", "--fix")

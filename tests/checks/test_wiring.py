@@ -98,8 +98,7 @@ head:
 """
 
 
-def test_where_several_readings_are_as_likely_a_person_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_where_several_readings_are_as_likely_a_person_chooses() -> None:
     Path("net.yaml").write_text(AMBIGUOUS, encoding="utf-8")
     result = CliRunner().invoke(main, ["check", "net.yaml"])
     assert result.exit_code == 1

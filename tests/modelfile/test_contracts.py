@@ -5,8 +5,9 @@ Wiring is judged by `yaml_oracle`, which reads files as Ultralytics does and kno
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from support.insertions import plan_insert
 
 from lska_surgeon.core.blocks import STOCK as TABLE
 from lska_surgeon.core.graph import scaling_of
-from lska_surgeon.core.positions import NAMES, named_sites
+from lska_surgeon.core.positions import named_sites
 from lska_surgeon.core.shapes import shapes_of
 from lska_surgeon.core.surgery import Placement
 from lska_surgeon.errors import TargetError
@@ -167,7 +168,7 @@ def test_stock_model_keeps_the_contracts_at_each_position(name: str, tmp_path: P
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_model_keeps_the_contracts_at_all_positions_together(name: str, tmp_path: Path) -> None:
     text = stock_models()[name].read_bytes().decode("utf-8")
-    at, places = at_once(stock_models()[name])
+    at, places = tuple(itertools.chain(*builds.in_full(name))), places_in_full(name)
     for style, styled in text_styles(text).items():
         path = tmp_path / builds.in_family(name, f"{style}.yaml")
         path.write_bytes(as_bytes(styled))
@@ -176,19 +177,15 @@ def test_stock_model_keeps_the_contracts_at_all_positions_together(name: str, tm
         check_lines(styled, plan.text, {place.source for place in places if place.inside})
 
 
-def at_once(path: Path) -> tuple[tuple[str, ...], list[Place]]:
-    """All named positions in one request, each site named once; positions differ in their kernel size."""
-    sizes = dict(zip(NAMES, (7, 11, 23, 35, 41, 53)))
-    chosen: list[str] = []
-    places: dict[tuple[int, int | None, bool], Place] = {}
-    for position, sites in positions_of(path).items():
-        fresh = [site for site in sites if (site.source, site.consumer, site.inside) not in places]
-        places.update(
-            {(s.source, s.consumer, s.inside): Place(s.source, s.consumer, s.inside, sizes[position]) for s in fresh}
-        )
-        if fresh:
-            chosen.append(f"{position}:{','.join(str(site.source) for site in fresh)}@{sizes[position]}")
-    return tuple(chosen), list(places.values())
+def places_in_full(name: str) -> list[Place]:
+    """The places of `builds.in_full`."""
+    named = positions_of(stock_models()[name])
+    places: list[Place] = []
+    for at in itertools.chain(*builds.in_full(name)):
+        position, layers, k = re.fullmatch(r"([a-z-]+)(?::([\d,]+))?@(\d+)", at).groups()  # type: ignore[union-attr]
+        chosen = [place for place in named[position] if not layers or str(place.source) in layers.split(",")]
+        places += [replace(place, kernel=int(k)) for place in chosen]
+    return places
 
 
 def text_styles(text: str) -> dict[str, str]:
