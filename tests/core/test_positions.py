@@ -151,6 +151,7 @@ ALL_NAMES = "there are backbone, sppf, neck, head, residual, sppf-inner, after:S
         ("NECK", f"no position 'NECK' (did you mean neck?): {ALL_NAMES}"),
         ("nekc,sppf", f"can't read --at 'nekc,sppf': {GRAMMAR}"),
         ("neck,p3,p4", "can't read --at 'neck,p3,p4': write --at neck:p3,p4"),
+        ("neck : p3", "can't read --at 'neck : p3': write --at neck:p3"),
         (f"neck@{'1' * 5000}", quoted(f"can't read --at 'neck@{'1' * 5000}': {GRAMMAR}")),
         ("nek", f"no position 'nek' (did you mean neck?): {ALL_NAMES}"),
         ("tail", f"no position 'tail': {ALL_NAMES}"),
