@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.blocks import BlockTable
 from ..core.surgery import check_placement, placement_of
-from ..cost.limits import size_of
 from ..declarations.find import telling_children
 from ..errors import (
     ArgumentError,
@@ -365,6 +364,7 @@ def export(
         CheckpointError: the checkpoint can't be read, or does not run.
         UnsafeCheckpointError: it names what is not on the allow-list.
     """
+    from ..cost.limits import size_of
     from ..exporting.target import Asked, format_named
 
     images, given = None if check is None else Path(check), None if data is None else as_name(data)

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stdout, 
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -32,12 +32,12 @@ from ..core.blocks import ADD, ATTENTION, STOCK, VERBATIM, BlockTable, CustomMod
 from ..core.graph import Layer
 from ..core.shapes import custom_row_problem, stride_ratio
 from ..declarations.find import announce, split_target, untrusted
-from ..declarations.scan import forgotten_width
 from ..errors import BuildError, DeclarationError
-from ..installed.imports import problem_behind
-from ..installed.parse_model import ParsedRow
 from ..wording import a_value, clean, first_line
 from .first_run import MAP_SIDES, evaluated, on_the_smallest
+
+if TYPE_CHECKING:
+    from ..installed.parse_model import ParsedRow
 
 #: The stock block whose treatment by the parser is that of "add": the width is that of one source.
 _LIKE_ADD = "CBFuse"
@@ -138,6 +138,8 @@ def _import_class(block: CustomModule, folder: Path, where: str) -> type[nn.Modu
         with users_code():
             cls = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+        from ..installed.imports import problem_behind  # here, for only an error needs it
+
         text = folder.joinpath(*module.split(".")).with_suffix(".py")
         hint = problem_behind(error, text) if isinstance(error, (ImportError, NameError)) else None
         because = f" ({hint})" if hint else ""
@@ -421,6 +423,8 @@ def _what_else(mark: Mark) -> str:
         taken = list(inspect.signature(mark.cls).parameters.values())
     except (TypeError, ValueError):
         return ""
+    from ..declarations.scan import forgotten_width  # here, for only an error needs it
+
     names = [one.name if one.default is one.empty else f"{one.name}={one.default!r}" for one in taken]
     file = block.target.rpartition(":")[0]
     folder = mark.row.blocks.declarations.path

@@ -25,7 +25,7 @@ from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -34,17 +34,18 @@ from ultralytics.nn import modules
 from ..core.blocks import ADD, BYPASS, STOCK, BlockTable, CustomModule, Declarations
 from ..core.graph import SECTIONS, Layer, as_from, graph_of, scaling_of
 from ..core.operators import AnyOperator, Attention, host_spec, read_attention
-from ..core.parsed import parsed_row
 from ..core.shapes import shapes_of
 from ..core.surgery import RECORD
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
-from ..installed.parse_model import ParsedRow
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
 from .bypass import Bypass
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, row_as_parsed, stand_ins
 from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
+
+if TYPE_CHECKING:
+    from ..installed.parse_model import ParsedRow
 
 _TASKS = "ultralytics.nn.tasks"
 _MARK = "_lska_surgeon"
@@ -268,6 +269,8 @@ def _width_of(d: Any, index: int, blocks: BlockTable) -> int | None:
 
 def _parsed_row(d: Any, index: int, blocks: BlockTable) -> ParsedRow:
     """What the parser that a declaration names makes of a row."""
+    from ..core.parsed import parsed_row  # here, for few declarations name one
+
     graph, name = graph_of(d, "the model", blocks), _block_of([*_rows(d)][index][1])
     row = parsed_row(index, graph.layers, graph.settings, scaling_of(d, d.get("scale")))
     problem = f"layer {index}: {blocks.declarations.parser}, by which {name} is declared,"

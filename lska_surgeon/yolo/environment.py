@@ -19,7 +19,6 @@ from types import ModuleType, TracebackType
 
 from ..errors import BuildError, DeclarationError, needs
 from ..installed.package import NAME, Package, installed_package
-from ..installed.pitfalls import missing_modules
 from ..wording import clean, one_line
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -140,6 +139,8 @@ def _missing(name: str, module: str) -> str:
     fork = _fork(name)
     if fork is None or module == name:
         return str(needs(name) if module == name else needs(module, what=name))
+    from ..installed.pitfalls import missing_modules  # here, for only an error needs it
+
     missing = [one for one in missing_modules(fork.root) if one.name == module.partition(".")[0]]
     if missing:
         return f"{missing[0].problem}: {missing[0].remedy}"
