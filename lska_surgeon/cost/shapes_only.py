@@ -22,18 +22,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional, init
 from torch.overrides import TorchFunctionMode
 
-from ..checkpoints.contents import Checkpoint
 from ..core.blocks import BlockTable
 from ..core.shapes import Shape, channels_in
 from ..errors import CheckpointError
 from ..modelfile.model import Model, stored_model
+
+if TYPE_CHECKING:  # for it imports Ultralytics, of which a count says first what it lacks
+    from ..checkpoints.contents import Checkpoint
 
 _SIDE = 256  # of the image that widths are measured on: any stride up to 256 leaves a map
 _OF_TWO = frozenset({torch.Tensor.add, torch.Tensor.mul})
