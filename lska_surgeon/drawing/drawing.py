@@ -19,8 +19,7 @@ from ..modelfile.sources import CHECKPOINT_SUFFIXES, STDIN, YAML_SUFFIXES, find_
 from ..reports import Report, Result
 from ..wording import Listed, Said, clean, did_you_mean
 from .content import NEW, REWIRED, Content, Edge, Figure, FigureNode
-from .images import svg_of
-from .scene import Scene, scene_of
+from .images import Scene, scene_of, svg_of
 
 #: Ending -> what it is; the first is the default.
 FORMATS = {"svg": "SVG", "md": "Mermaid in Markdown", "dot": "Graphviz' DOT", "png": "PNG", "pdf": "PDF"}
