@@ -1,12 +1,15 @@
-"""README and docs: what they tell users to type exists and works as written, from top to bottom of each page."""
+"""README, docs and examples: what they tell users to type works as written; the notebook runs, and the site builds."""
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from support import shapes
 from support.ablations import write_recipe
 from support.forks import Fork, make_fork
 from support.insertions import plan_insert
+from support.light import full_environment
 
 import lska_surgeon
 from lska_surgeon.ablation.outcomes import KnownCosts
@@ -192,13 +196,16 @@ def test_every_page_is_linked_from_readme() -> None:
 
 @pytest.mark.parametrize("page", TRANSLATED)
 def test_both_languages_say_the_same(page: str) -> None:
-    """Commands and figures are equal; comments behind commands may be in the reader's language."""
+    """Commands and figures are equal, and comments in the reader's language; the first lines lead to each other."""
     other = page.replace(".md", ".zh-CN.md")
     for language in ("bash", "python", "yaml", "toml"):
-        one = [commands(text) if language == "bash" else _code(text) for _, text in blocks(page, language)]
-        two = [commands(text) if language == "bash" else _code(text) for _, text in blocks(other, language)]
+        read = commands if language == "bash" else _code
+        one, two = ([read(text) for _, text in blocks(name, language)] for name in (page, other))
         assert one == two
     assert _figures(page) == _figures(other)
+    first = [(ROOT / one).read_text(encoding="utf-8").splitlines()[0] for one in (page, other)]
+    english, chinese = Path(page).name, Path(other).name
+    assert first == [f"English | [简体中文]({chinese})", f"[English]({english}) | 简体中文"]
 
 
 def _code(text: str) -> list[str]:
@@ -214,13 +221,6 @@ def _figures(page: str) -> list[str]:
 def test_readme_is_short() -> None:
     for readme in READMES:
         assert len((ROOT / readme).read_text(encoding="utf-8").splitlines()) <= 160
-
-
-@pytest.mark.parametrize("page", TRANSLATED)
-def test_the_languages_lead_to_each_other(page: str) -> None:
-    english, chinese = Path(page), Path(page.replace(".md", ".zh-CN.md"))
-    first = [(ROOT / one).read_text(encoding="utf-8").splitlines()[0] for one in (english, chinese)]
-    assert first == [f"English | [简体中文]({chinese.name})", f"[English]({english.name}) | 简体中文"]
 
 
 @pytest.mark.parametrize("readme", READMES)
@@ -403,3 +403,87 @@ def test_the_table_of_forks_has_a_column_for_every_step_and_says_why_one_is_not_
     assert words <= {"right", "not", "tried", REFUSED, UNABLE}
     for word in words & {REFUSED, UNABLE}:
         assert f" {word}: " in table
+
+
+# The examples: what their pages say to type works from top to bottom, and the notebook runs.
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    return tmp_path / "examples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tutorial", "own-module", "ablation"])
+def test_an_example_runs_from_top_to_bottom(name: str, examples: Path) -> None:
+    ((_, typed),) = blocks(f"examples/{name}/README.md", "bash")
+    recipe = examples / "ablation" / "recipe.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("epochs: 30", "epochs: 1"), encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", typed],
+        cwd=examples / name,
+        env=full_environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    if name == "ablation":
+        assert "nothing learned" in done.stdout  # in one epoch
+
+
+def test_every_example_is_listed_in_both_languages() -> None:
+    for page in ("README.md", "README.zh-CN.md"):
+        text = (EXAMPLES / page).read_text(encoding="utf-8")
+        found = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
+        assert set(re.findall(r"\]\(([\w-]+)/README", text)) == found
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="needs nbclient")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
+    pytest.importorskip("ipykernel", reason="needs ipykernel")
+    notebook = nbformat.read(examples / "notebook.ipynb", as_version=4)
+    monkeypatch.setenv("PATH", full_environment()["PATH"])
+    nbformat.validate(notebook)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(examples)}}).execute()
+    shown = [str(output) for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert any("certificate: max |Δ| 0.0 of all outputs" in text for text in shown)
+    assert any("<svg" in text for text in shown)
+
+
+# The site: it builds, every link in it leads somewhere, and it loads nothing from elsewhere.
+
+
+def build_site(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("material", reason="needs mkdocs-material")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(root / "mkdocs.yml"), "-d", str(folder)]
+    return subprocess.run(words, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+
+
+def test_the_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = build_site(ROOT, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(list((ROOT / "docs").rglob("*.md")))
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^\">]*", text)
+        assert loaded == [], page
+
+
+def test_a_link_that_leads_nowhere_stops_it(tmp_path: Path) -> None:
+    for name in ("docs", "packaging", "light"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("mkdocs.yml", "README.md", "README.zh-CN.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    with (tmp_path / "docs" / "check.md").open("a", encoding="utf-8") as page:
+        page.write("\n[nowhere](nowhere.md)\n")
+    done = build_site(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert "nowhere.md" in done.stderr

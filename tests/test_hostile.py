@@ -2,7 +2,7 @@
 
 `FILES` has a row for each kind of file: where it lies in a small project, and the commands that read it. `ATTACKS` has
 a row for each attack: a function that is given the path of the file, with what belongs there still in place, and puts
-something else there. Each attack meets each command that reads its kind. To add one, add a row: nothing else.
+something else there. Each attack meets the commands that read its kind. To add one, add a row: nothing else.
 
 What is asked of a command:
 
@@ -357,12 +357,20 @@ ATTACKS = {
         None,
     ),
 }
+#: What one function refuses in one way, as it does the named pipe, half a record and Latin-1, which meet each command;
+#: it is enough that these meet one command of each kind of file.
+ALIKE = {
+    *("socket", "endless device", "link to itself"),
+    *("nothing", "other bytes", "nested lists", "nested mappings", "nested value"),
+    *("no number", "endless number", "long number"),
+    *("UTF-16", "one long field", "open quote", "many columns", "zeros"),
+}
 CASES = [
     pytest.param(kind, attack, command, id=f"{kind}-{called}-{command}")
     for kind, file in FILES.items()
     for called, attack in ATTACKS.items()
     if kind in attack.kinds
-    for command in file.commands
+    for command in file.commands[: 1 if called in ALIKE else None]
 ]
 
 

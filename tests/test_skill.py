@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,14 +68,6 @@ def outputs(name: str) -> torch.Tensor:
 
 def same(one: str, other: str) -> bool:
     return torch.equal(outputs(one), outputs(other))
-
-
-def reads_behind(name: str, block: str, reader: str) -> bool:
-    """Whether the last row of a block reads the row of another."""
-    found = rows(name)
-    at = max(index for index, row in enumerate(found) if row[2] == reader)
-    sources = found[at][0] if isinstance(found[at][0], list) else [found[at][0]]
-    return any(found[source if source >= 0 else at + source][2] == block for source in sources)
 
 
 TASKS = {
@@ -199,18 +192,22 @@ TASKS = {
 }
 
 
-def bring() -> None:
-    """The files that the tasks speak of."""
-    here = Path()
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the tasks speak of."""
+    here = tmp_path_factory.mktemp("given")
     shapes.write_data(here)
     shapes.graft(shapes.write_checkpoint(here), "neck")
-    Path("variant.yaml").write_text(shapes.NETWORK.replace("C2f, [16]] # 8", "C3k2, [16]] # 8"), encoding="utf-8")
-    assert shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", "edited.yaml", "--scale", "n").exit_code == 0
+    (here / "variant.yaml").write_text(shapes.NETWORK.replace("C2f, [16]] # 8", "C3k2, [16]] # 8"), encoding="utf-8")
+    done = shapes.surgeon("insert", "yolov8n.yaml", "--at", "neck", "-o", here / "edited.yaml", "--scale", "n")
+    assert done.exit_code == 0
     text = stock_models()["yolov8.yaml"].read_text(encoding="utf-8")
     behind = text.index("\n", text.index("[-1, 3, C2f, [256]]"))
-    Path("stale.yaml").write_text(f"{text[:behind]}\n  - [-1, 1, LSKA, [c2, 23]]{text[behind:]}", encoding="utf-8")
-    shutil.copytree(ROOT / "tests" / "projects" / "own_blocks" / "nets", "nets")
-    shutil.copy(ROOT / "tests" / "projects" / "own_blocks" / "my_blocks.py", "my_blocks.py")
+    stale = f"{text[:behind]}\n  - [-1, 1, LSKA, [c2, 23]]{text[behind:]}"
+    (here / "stale.yaml").write_text(stale, encoding="utf-8")
+    shutil.copytree(ROOT / "tests" / "projects" / "own_blocks" / "nets", here / "nets")
+    shutil.copy(ROOT / "tests" / "projects" / "own_blocks" / "my_blocks.py", here)
+    return here
 
 
 def typed(line: str) -> None:
@@ -223,16 +220,16 @@ def typed(line: str) -> None:
         if target:
             Path(target).write_text(result.stdout, encoding="utf-8")
         if patched:
-            import subprocess
-
             done = subprocess.run(shlex.split(patched), input=result.stdout, text=True, capture_output=True)
             assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_is_solved_with_what_the_skill_says(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_task_is_solved_with_what_the_skill_says(
+    name: str, given: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
-    bring()
+    shutil.copytree(given, tmp_path, dirs_exist_ok=True)
     task = TASKS[name]
     with pytest.raises(Exception):  # noqa: B017, PT011 # nothing is solved before
         assert task.right()

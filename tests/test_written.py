@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from support.ablations import RECIPE, experiment, neck_gains, pretend
+from support.ablations import RECIPE, experiment, neck_gains, pretend, write_recipe
 from support.cells import Cells
 
 import lska_surgeon as ls
@@ -31,8 +31,7 @@ from lska_surgeon.cli import say
 from lska_surgeon.cli.main import main
 from lska_surgeon.drawing.content import BACKBONE, OUTPUT, PLAIN, Edge, Figure, FigureNode
 from lska_surgeon.drawing.flowcharts import dot_of, markdown_of
-from lska_surgeon.drawing.images import svg_of
-from lska_surgeon.drawing.scene import scene_of
+from lska_surgeon.drawing.images import scene_of, svg_of
 from lska_surgeon.errors import SurgeonError
 from lska_surgeon.reports import Annotation, Report, Strong, Table
 from lska_surgeon.wording import clean, printable, visible
@@ -157,6 +156,13 @@ def test_html_shows_every_cell(rows: list[tuple[str, ...]]) -> None:
     assert page.cells == ["a", "b", "c", *(printable(cell) for row in rows for cell in row)]
 
 
+@each_table
+def test_a_pipe_gets_a_line_for_each_row(rows: list[tuple[str, ...]]) -> None:
+    text = reports.drawn([Table(rows[0], rows)])
+    assert_seen(text)
+    assert text.count("\n") == 1 + len(rows)
+
+
 class Terminal:
     """What stands in for `sys.stdout`."""
 
@@ -164,31 +170,66 @@ class Terminal:
         return True
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-@each_table
-def test_a_terminal_gets_no_control_characters(rows: list[tuple[str, ...]], terminal: bool) -> None:
+def on_a_terminal(window: int, table: Table) -> tuple[str, list[str]]:
+    """The table as a terminal of that width shows it, without colours, and the columns that are left out."""
     with pytest.MonkeyPatch.context() as patch:
-        if terminal:
-            patch.setattr(sys, "stdout", Terminal())
-            patch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((60, 24)))
-        text = reports.drawn([Table(rows[0], rows)])
-    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    if terminal:  # which no CI job's runner reads
-        assert text.replace("\n", "").isprintable()
-    else:
-        assert_seen(text)
-        assert text.count("\n") == 1 + len(rows)
+        patch.setattr(sys, "stdout", Terminal())
+        patch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((window, 24)))
+        text = re.sub(r"\x1b\[[0-9;]*m", "", reports.drawn([table]))
+    body, _, note = text.partition("\n\nLeft out, for the window is too narrow: ")
+    return body, note.removesuffix(" (`| cat` shows all).").split(", ") if note else []
+
+
+@each_table
+def test_a_terminal_gets_no_control_characters(rows: list[tuple[str, ...]]) -> None:
+    body, _ = on_a_terminal(60, Table(rows[0], rows))
+    assert body.replace("\n", "").isprintable()
+
+
+COSTS = Table(
+    ("model", "params", "GMACs", "GFLOPs", "layers"),
+    [
+        ("yolov8s-lska-neck-k35.yaml", "11,618,944", "14.913", "29.826", "183"),
+        ("  difference", "+452,224 (+4.1%)", "+0.594", "+1.188 (+4.1%)", "+20"),
+    ],
+    range(1, 5),
+)
+
+
+@pytest.mark.parametrize(("window", "left_out"), [(45, ["GFLOPs", "layers"]), (60, [])])
+def test_where_the_window_is_too_narrow_columns_go_from_the_right_and_are_named(
+    window: int, left_out: list[str]
+) -> None:
+    body, named = on_a_terminal(window, COSTS)
+    assert named == left_out
+    assert max(map(len, body.splitlines())) <= window
+
+
+WORDS = st.text("ab,.:-漢 ", max_size=25)  # wide characters take two columns
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 6).flatmap(lambda n: st.lists(st.tuples(*[WORDS] * n), max_size=4)),
+    st.sampled_from((20, 40, 60, 80, 120)),
+)
+@example(rows=COSTS.rows, window=20)
+def test_any_words_stay_whole_in_any_window(rows: list[tuple[str, ...]], window: int) -> None:
+    header = tuple(f"column{index}" for index in range(len(rows[0]) if rows else 3))
+    body, left_out = on_a_terminal(window, Table(header, rows))
+    count = len(header) - len(left_out)
+    assert left_out == [*header[count:]]
+    shown = body.split()
+    for row in (header, *rows):
+        assert all(word in shown for cell in row[:count] for word in printable(cell).split())
 
 
 @pytest.mark.parametrize(
     ("cell", "whole"), [("0.4023 ± 0.0760", True), ("[+0.0093, +0.1171]", True), ("two words", False)]
 )
-def test_a_number_with_its_spread_never_folds(cell: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    for window in range(24, 60):
-        monkeypatch.setattr("shutil.get_terminal_size", lambda *_, window=window, **__: os.terminal_size((window, 24)))
-        text = reports.drawn([Table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))])
-        assert not whole or cell in re.sub(r"\x1b\[[0-9;]*m", "", text), window
+def test_a_number_with_its_spread_never_folds(cell: str, whole: bool) -> None:
+    table = Table(["network", "a", "b"], [["some words that fold well", cell, cell]], (1, 2))
+    assert all(cell in on_a_terminal(window, table)[0] for window in range(24, 60)) == whole
 
 
 @each_table
@@ -207,6 +248,38 @@ def test_an_annotation_is_one_line_of_its_own(message: str, name: str) -> None:
     assert properties.startswith("file=")
     assert properties.count(",") == 1
     assert said.replace("%0A", "\n").replace("%25", "%") == "\n".join(map(printable, message.split("\n")))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "line"),
+    [
+        (Annotation("notice", "all well"), "::notice::all well"),
+        (
+            Annotation("error", "no layer 31", "source", "a/b.yaml", 3),
+            "::error file=a/b.yaml,line=3,title=source::no layer 31",
+        ),
+        (Annotation("error", "50%: a, b\nc\n"), "::error::50%25: a, b%0Ac%0A"),
+        (Annotation("error", "a\r\x1b[2J\n::error::b", "a\nb"), r"::error title=a\nb::a\r\x1b[2J%0A\x3a:error::b"),
+        (Annotation("error", "m", "a", "c:\\x,y%.yaml"), r"::error file=c%3A\x%2Cy%25.yaml,title=a::m"),
+        (Annotation("notice", "%0A"), "::notice::%250A"),
+    ],
+)
+def test_an_annotation_for_github_is_one_line(annotation: Annotation, line: str) -> None:
+    assert reports.render(Report("", annotations=[annotation]), "github") == line
+
+
+def test_latex_has_minus_signs_and_no_ligatures() -> None:
+    texts = {"50%_a&b": r"50\%\_a\&b", "-0.5": "$-0.5$", "a--b": "a-{}-b"}
+    assert {text: reports.latex_text(text) for text in texts} == texts
+
+
+def test_notes_stand_in_every_document() -> None:
+    report = Report("all", notes=["a <b>", "c_d"])
+    assert reports.render(report, "text") == "all"
+    assert reports.render(report, "md") == "all\n\n- a &lt;b>\n- c_d"
+    assert "% a <b>\n% c_d\n" in reports.render(report, "latex")
+    assert "<li>a &lt;b&gt;</li>" in reports.render(report, "html")
+    assert reports.render(Report("a & b"), "github") == "::notice title=lska-surgeon::a & b"
 
 
 def figure_of(texts: tuple[str, ...]) -> Figure:
@@ -392,16 +465,17 @@ def test_commands_say_nothing_past_the_one_place() -> None:
         assert path.samefile(say.__file__) or said in ([], ["err=True"]), path
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_what_strangers_runs_say_stays_in_its_cell(text: str, tmp_path: Path) -> None:
-    name = text.replace("/", "").strip()
-    for seed, other in enumerate((name, "b", "b")):
-        run = tmp_path / f"run{seed}"
-        run.mkdir()
-        args = {"model": f"{other}.yaml", "data": f"{name}.yaml", "seed": seed, "epochs": 1, "note": text * (seed + 1)}
-        (run / "args.yaml").write_text(json.dumps(args), encoding="utf-8")
-        pretend(run, None, [{"metrics/mAP50-95(B)": 0.5 + seed / 100}])
+def test_what_strangers_runs_say_stays_in_its_cell(tmp_path: Path) -> None:
+    names = dict.fromkeys(text.replace("/", "").strip() for text in HOSTILE)
+    for at, name in enumerate(names):
+        for seed, other in enumerate((name, "b", "b")):
+            run = tmp_path / f"run{at}-{seed}"
+            run.mkdir()
+            args = {"model": f"{other}.yaml", "data": f"{name}.yaml", "seed": seed, "epochs": 1}
+            (run / "args.yaml").write_text(json.dumps({**args, "note": name * (seed + 1)}), encoding="utf-8")
+            pretend(run, None, [{"metrics/mAP50-95(B)": 0.5 + seed / 100}])
     found = ls.results(tmp_path, costs=False)
+    assert len(found.rows) == 2 * len(names)
     for form in ("table", "md", "latex", "csv", "json", "html"):
         shown = reports.render(found.report(), form)
         assert_seen(shown)
@@ -427,16 +501,18 @@ def test_what_strangers_runs_say_stays_in_its_cell(text: str, tmp_path: Path) ->
     ET.parse(tmp_path / "figure.svg")
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_what_records_of_cells_say_stays_in_its_line(text: str, tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "a", lambda name, seed: [0.5 + seed / 100], RECIPE, notes={"NaN": text, text: text})
-    for name, state in (("neck", "failed"), ("sppf", "done")):
-        (cell,) = [one for one in plan_ablation(recipe).runs if name in one.network.name and one.seed == 0]
+@pytest.mark.parametrize("texts", [HOSTILE[at::3] for at in range(3)], ids=range(3))
+def test_what_records_of_cells_say_stays_in_its_line(texts: tuple[str, ...], tmp_path: Path) -> None:
+    """Each text in the records of runs of its own: one that failed, and one that is done."""
+    recipe = write_recipe(tmp_path / "a", RECIPE.replace("[0, 1, 2]", str([*range(len(texts))])))
+    for cell in plan_ablation(recipe).runs:
+        text, failed = texts[cell.seed], "neck" in cell.network.name
+        pretend(cell.folder, None, [{"metrics/mAP50-95(B)": 0.5 + cell.seed / 100}])
         record = {
             **msgspec.to_builtins(cell.record()),
-            "state": state,
+            "state": "failed" if failed else "done",
             "error": {"text": text * 100},
-            "notes": {text: text},
+            "notes": {"NaN": text, text: text},
         }
         (cell.folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     for words in (

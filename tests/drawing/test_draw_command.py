@@ -1,21 +1,26 @@
-"""`draw` as a user meets it: files of each format, errors in one line, the same bytes each time, and no torch."""
+"""`draw` as a user meets it: files of each format, of YAMLs and checkpoints, errors in one line, the same bytes."""
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+import torch
+from click.testing import Result
 from PIL import Image
-from support import images
+from support import images, trained
 from support.fresh import fresh
+from support.insertions import plan_insert
+from support.shapes import surgeon
 
 import lska_surgeon as ls
-from lska_surgeon.cli.main import main
+from lska_surgeon.checkpoints.checkpoint import read_checkpoint
+from lska_surgeon.core.graph import graph_of
+from lska_surgeon.core.surgery import Placement
 from lska_surgeon.drawing import images as formats
 from lska_surgeon.drawing.drawing import Drawing
 from lska_surgeon.errors import SurgeonError
@@ -25,9 +30,7 @@ VARIANT = "yolov8s-lska-neck-k35.yaml"
 
 
 def run(words: str) -> Result:
-    # click kept the two streams apart only if asked, until 8.2 made it the only way.
-    apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
-    return CliRunner(**apart).invoke(main, shlex.split(words), prog_name="lska-surgeon")
+    return surgeon(*shlex.split(words))
 
 
 def variant() -> None:
@@ -84,23 +87,17 @@ DIGESTS = """
 import hashlib, lska_surgeon as ls
 for model, variant in (("yolov9e.yaml", None), ("yolo11s.yaml", None), ("yolov5s.yaml", "yolov8s.yaml")):
     image = ls.draw(model, variant, positions=model == "yolo11s.yaml")
-    for form in FORMS:
+    for form in ("svg", "md", "dot", "png", "pdf"):
         print(model, form, hashlib.sha256(image.content(form)).hexdigest())
 """
 
 
-def test_text_formats_are_the_same_bytes_in_every_process() -> None:
-    code = DIGESTS.replace("FORMS", "('svg', 'md', 'dot')")
-    first, *others = (fresh(code, PYTHONHASHSEED=seed, TZ=zone) for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo")))
-    assert len(first.splitlines()) == 9
-    assert others == [first]
-
-
-@pytest.mark.slow
-def test_png_and_pdf_are_the_same_bytes_in_every_process() -> None:
-    code = DIGESTS.replace("FORMS", "('png', 'pdf')")
-    one = fresh(code, PYTHONHASHSEED="0", SOURCE_DATE_EPOCH="1")
-    assert fresh(code, PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1700000000") == one
+def test_every_format_is_the_same_bytes_in_every_process() -> None:
+    """Whatever the hashes, the day and the user's own settings of matplotlib."""
+    first = fresh(DIGESTS, PYTHONHASHSEED="0", TZ="UTC", SOURCE_DATE_EPOCH="1")
+    Path("matplotlibrc").write_text("savefig.bbox: tight\nfont.size: 20\n", encoding="utf-8")
+    again = fresh(DIGESTS, PYTHONHASHSEED="7", TZ="Asia/Tokyo", SOURCE_DATE_EPOCH="1700000000")
+    assert (again, len(first.splitlines())) == (first, 15)
 
 
 def test_where_a_screen_is_dark_every_box_line_and_text_has_a_colour_of_its_own() -> None:
@@ -207,3 +204,81 @@ def test_a_chart_beyond_the_sites_limits_is_refused() -> None:
     assert "GitHub shows at most 500 and 50,000: draw it as SVG, with -o FILE.svg" in result.stderr
     assert not Path("long.md").exists()
     assert run("draw long.yaml").exit_code == 0
+
+
+# Checkpoints drawn.
+
+
+def widths(model: Any) -> dict[str, str]:
+    """What each layer really gives for an image of 64 pixels, as an image says it."""
+    found: dict[str, str] = {}
+    for layer in list(model.model)[:-1]:
+        layer.register_forward_hook(
+            lambda module, inputs, out: found.update({f"row-{module.i}": " × ".join(map(str, out.shape[1:]))})
+        )
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, 64, 64))
+    return found
+
+
+def test_checkpoint_is_drawn_with_the_widths_that_it_has(tmp_path: Path) -> None:
+    model = trained.trained()
+    model.yaml["nc"] = 80  # as a YAML says that nobody edited
+    path = trained.finished(tmp_path / "best.pt", model)
+    drawing = ls.draw(path, imgsz=64)
+    image = images.read(drawing.svg)
+    images.assert_sound(image, graph_of(model.yaml, "best.pt"))
+    real = widths(trained.load(path)["model"].float())
+    assert {name: image.lines(name)[1] for name in real} == real
+    assert drawing.output == Path("best.svg")
+    assert image.lines("row-22")[1] == "3 classes"  # those that it was trained for
+
+
+def test_widths_that_no_rule_knows_are_measured(tmp_path: Path) -> None:
+    yaml = trained.yaml_of("yolov8n", scales={"n": [0.33, 0.125, 1024]})
+    yaml["backbone"][9] = [-1, 1, "nn.Conv2d", [128, 128, 2, 2]]  # a block that the rules do not know, halving the map
+    yaml["head"][0] = [-1, 1, "nn.Upsample", [None, 4, "nearest"]]
+    yaml["head"][10] = [[-1, 8], 1, "Concat", [1]]
+    model = trained.trained_model(yaml)
+    path = trained.finished(tmp_path / "own.pt", model)
+    image = images.read(ls.draw(path, imgsz=64).svg)
+    real = widths(trained.load(path)["model"].float())
+    assert real["row-9"] == "128 × 1 × 1"
+    assert {name: image.lines(name)[1] for name in real} == real
+
+
+def test_graft_beside_its_base(tmp_path: Path) -> None:
+    base = trained.finished(tmp_path / "base.pt", trained.trained())
+    graft = tmp_path / "graft.pt"
+    done = surgeon("graft", base, "--at", "neck", "--k", 7, "-o", graft)
+    assert done.exit_code == 0, done.output
+    image = images.read(ls.draw(base, graft, imgsz=64).svg)
+    operators = [name for name, style in image.styles.items() if style == "operator"]
+    assert operators == ["row-13", "row-17", "row-21", "row-25"]
+    dashed = {name.rpartition("-")[0] for name, style in image.styles.items() if style == "rewired"}
+    assert dashed == {
+        "edge-13-14", "edge-13-19", "edge-17-18", "edge-17-26", "edge-21-22", "edge-21-26", "edge-25-26"
+    }  # fmt: skip
+
+
+def test_read_checkpoints_and_insertions_are_drawn_too(tmp_path: Path) -> None:
+    path = trained.finished(tmp_path / "best.pt", trained.trained())
+    assert ls.draw(read_checkpoint(path)).svg == ls.draw(path).svg
+    insertion = plan_insert("yolov8s.yaml", Placement(("neck",), k=35))
+    Path("yolov8s-lska-neck-k35.yaml").write_text(insertion.text, encoding="utf-8")
+    drawing = ls.draw("yolov8s.yaml", insertion)
+    assert drawing.svg == ls.draw("yolov8s.yaml", "yolov8s-lska-neck-k35.yaml").svg
+    assert drawing.output == Path("yolov8s-lska-neck-k35.svg")
+
+
+def test_what_holds_no_network_is_told(tmp_path: Path) -> None:
+    tensors = trained.save(tmp_path / "tensors.pt", trained.trained().state_dict())
+    with pytest.raises(SurgeonError, match="holds tensors without a model, so it has no rows"):
+        ls.draw(tensors)
+    path = trained.finished(tmp_path / "best.pt", trained.trained())
+    with pytest.raises(SurgeonError, match="scale 's' is for a model YAML"):
+        ls.draw(path, scale="s")
+    with pytest.raises(SurgeonError, match="int can't be drawn"):
+        ls.draw(3)
+    with pytest.raises(SurgeonError, match="is not a size"):
+        ls.draw("yolov8s.yaml", imgsz=(64, 0))

@@ -78,11 +78,8 @@ def test_drawings_have_the_classes_of_the_data_that_are_trained_on(tmp_path: Pat
     for names, said in (("names: {0: a, 1: b, 2: c, 3: d, 4: e}", "5 classes"), ("nc: 7", "7 classes")):
         own = re.sub(r"(?m)^(names|nc):.*\n(?:[ -].*\n)*", "", data)
         (recipe.parent / "shapes" / "data.yaml").write_text(f"{own}\n{names}\n", encoding="utf-8")
-        assert [row.drawing.count(f">{said}<") for row in ls.report(recipe).content.networks if row.drawing] == [
-            1,
-            1,
-            1,
-        ]
+        drawings = [row.drawing or "" for row in ls.report(recipe).content.networks]
+        assert [drawing.count(f">{said}<") for drawing in drawings] == [1, 1, 1]
 
 
 def test_one_network_looks_alike_in_every_plot_and_figure(tmp_path: Path) -> None:
@@ -152,13 +149,6 @@ def test_latency_where_it_was_measured(tmp_path: Path) -> None:
     (ablation.folder / "latency.json").write_text("{", encoding="utf-8")
     (damaged,) = [one for one in ls.report(recipe).content.missing if one.what == "latency"]
     assert "latency.json" in damaged.reason
-
-
-def test_what_is_half_there_is_shown_and_said(tmp_path: Path) -> None:
-    recipe = experiment(tmp_path / "project", lambda name, seed: neck_gains(name, seed) if seed < 2 else [], SIZES)
-    report = ls.report(recipe).content
-    assert "30 of 40 runs are not in these numbers: 30 waiting" in report.results.notes
-    assert [row.scores["shapes"].n for row in report.networks] == [2] * 5
 
 
 @pytest.mark.parametrize(
@@ -309,10 +299,6 @@ def test_a_command_and_its_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_costs_and_images_it_needs_no_torch(tmp_path: Path) -> None:
-    for text in (PLAIN, SIZES):
-        recipe = recipe_in(tmp_path / ("train" if "train" in text else "plain"), text)
-        code = (
-            f"import sys, lska_surgeon as ls; ls.report({str(recipe)!r}).html; "
-            "print({'torch', 'ultralytics'} & set(sys.modules))"
-        )
-        assert fresh(code) == "set()\n"
+    recipes = [str(recipe_in(tmp_path / name, text)) for name, text in (("plain", PLAIN), ("train", SIZES))]
+    pages = f"import sys, lska_surgeon as ls; pages = [ls.report(recipe).html for recipe in {recipes}]; "
+    assert fresh(f"{pages}print({{'torch', 'ultralytics'}} & {{*sys.modules}})") == "set()\n"
