@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .network import WiredRows
 
 #: What believing a story costs.
-STORY_COSTS: Mapping[str, float] = {
+COSTS: Mapping[str, float] = {
     "attention in": 0.5,
     "narrow in": 0.8,
     "block in": 1.1,
@@ -69,17 +69,17 @@ class Story(NamedTuple):
     edit: AuthorEdit
 
 
-def stories(net: WiredRows, costs: Mapping[str, float] = STORY_COSTS) -> list[Story]:
+def stories(net: WiredRows) -> list[Story]:
     """Every story that changes what some number means, the cheapest of those that mean the same."""
     numbers = sorted({net.numbers[i][j] for i, j in net.slots if net.numbers[i][j] >= 0})
     kept: dict[tuple[int | None, ...], Story] = {}
     comments = Comments(net)
-    for cost, mapping, edit in _all(net, comments, costs, numbers):
+    for cost, mapping, edit in _all(net, comments, numbers):
         agree = comments.agree(edit, net)
         if agree:
-            cost, edit = min(cost, comments.cost(costs)), edit._replace(commented=True)
+            cost, edit = min(cost, comments.cost), edit._replace(commented=True)
         elif agree is False and not edit.evidence:
-            cost += costs["against comments"]
+            cost += COSTS["against comments"]
         rows = tuple(map(mapping, numbers))
         if rows != tuple(numbers) and (rows not in kept or kept[rows].cost > cost):
             kept[rows] = Story(cost, dict(zip(numbers, rows)), edit)
@@ -89,21 +89,21 @@ def stories(net: WiredRows, costs: Mapping[str, float] = STORY_COSTS) -> list[St
 _Told = tuple[float, Map, AuthorEdit]
 
 
-def _all(net: WiredRows, comments: Comments, costs: Mapping[str, float], numbers: Sequence[int]) -> Iterator[_Told]:
+def _all(net: WiredRows, comments: Comments, numbers: Sequence[int]) -> Iterator[_Told]:
     there = _in_stock_too(net)
     for rows in _insertions(net):
-        adjacent = costs["adjacent in"] if len(rows) > 1 and not all(net.refines[i] for i in rows) else 0
-        cost = _cost_of_insertion(net, rows, costs) + costs["in stock too"] * len(there.intersection(rows))
+        adjacent = COSTS["adjacent in"] if len(rows) > 1 and not all(net.refines[i] for i in rows) else 0
+        cost = _cost_of_insertion(net, rows) + COSTS["in stock too"] * len(there.intersection(rows))
         yield cost + adjacent, _by_insertion(net, rows), AuthorEdit(tuple(rows))
     highest = min(max(net.size, numbers[-1]), net.size + _MOST_GONE)  # that a row had with those that are gone
     for count in range(1, _MOST_GONE + 1):
-        cost = costs["row gone"] + costs["more gone"] * (count - 1)
+        cost = COSTS["row gone"] + COSTS["more gone"] * (count - 1)
         for before in range(1, highest + 1):
             yield cost, _by_deletion(before, count), AuthorEdit(gone=(count, before))
     if net.alignment is not None:
-        yield costs["sure stock" if net.alignment.is_sure else "stock"], _by_stock(net), AuthorEdit(evidence="stock")
-    yield from _by_comments(net, comments, costs)
-    yield from _by_copied_head(net, costs)
+        yield COSTS["sure stock" if net.alignment.is_sure else "stock"], _by_stock(net), AuthorEdit(evidence="stock")
+    yield from _by_comments(net, comments)
+    yield from _by_copied_head(net)
 
 
 def _insertions(net: WiredRows) -> Iterator[list[int]]:
@@ -135,11 +135,11 @@ def _unique(lists: Iterable[list[int]]) -> list[list[int]]:
     return [list(key) for key in dict.fromkeys(map(tuple, lists))]
 
 
-def _cost_of_insertion(net: WiredRows, rows: Sequence[int], costs: Mapping[str, float]) -> float:
+def _cost_of_insertion(net: WiredRows, rows: Sequence[int]) -> float:
     first = rows[0]
     kind = "attention in" if net.refines[first] else "narrow in" if net.narrows[first] else "block in"
-    more = sum(costs["more attention in" if net.refines[i] else "more in"] for i in rows[1:])
-    return costs[kind] + more
+    more = sum(COSTS["more attention in" if net.refines[i] else "more in"] for i in rows[1:])
+    return COSTS[kind] + more
 
 
 def _in_stock_too(net: WiredRows) -> set[int]:
@@ -186,17 +186,17 @@ def _by_stock(net: WiredRows) -> Map:
     return row
 
 
-def _by_comments(net: WiredRows, comments: Comments, costs: Mapping[str, float]) -> Iterator[_Told]:
+def _by_comments(net: WiredRows, comments: Comments) -> Iterator[_Told]:
     """What the comments call rows; between two, the offset of the one before is carried on."""
     if not comments.tell:
         return
-    cost = comments.cost(costs)
+    cost = comments.cost
     for rows in comments.insertions(net):
         yield cost, _by_insertion(net, rows), AuthorEdit(tuple(rows), evidence="comments")
     yield cost, comments.row, AuthorEdit(evidence="comments")
 
 
-def _by_copied_head(net: WiredRows, costs: Mapping[str, float]) -> Iterator[_Told]:
+def _by_copied_head(net: WiredRows) -> Iterator[_Told]:
     """A head from a network whose backbone has another length: numbers move by as much, levels stand for levels."""
     start = next((i for i, layer in enumerate(net.layers) if layer.section == "head"), 0)
     highest = max(net.numbers[net.last], default=0)
@@ -207,7 +207,7 @@ def _by_copied_head(net: WiredRows, costs: Mapping[str, float]) -> Iterator[_Tol
         if border < 1 or not 0 < len(below) <= len(ends) or abs(shift) > _MOST_SHIFT:
             continue
         for levels in combinations(ends, len(below)):
-            yield costs["head copied"], _by_levels(dict(zip(below, levels)), shift), AuthorEdit(head=shift)
+            yield COSTS["head copied"], _by_levels(dict(zip(below, levels)), shift), AuthorEdit(head=shift)
 
 
 def _by_levels(levels: Mapping[int, int], shift: int) -> Map:
@@ -231,9 +231,10 @@ class Comments:
         ordered = [number for _, number in sorted((i, number) for number, i in self.row_of.items())]
         self.tell = sum(number != i for number, i in self.row_of.items()) >= 2 and ordered == self._numbered
 
-    def cost(self, costs: Mapping[str, float]) -> float:
+    @property
+    def cost(self) -> float:
         """What it takes to believe them."""
-        return costs["comments" if len(self.row_of) > 0.4 * self._size else "few comments"]
+        return COSTS["comments" if len(self.row_of) > 0.4 * self._size else "few comments"]
 
     def row(self, number: int) -> int:
         """The row that a number means; between two comments, the offset of the one before is carried on."""
