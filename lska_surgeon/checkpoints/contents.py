@@ -145,7 +145,9 @@ class Checkpoint(Result):
         Raises:
             CheckpointError: the file holds a state dict only.
         """
-        model = deepcopy(self.needed_model()).float().eval()
+        original = self.needed_model()
+        numbers = (one for one in (*original.parameters(), *original.buffers()) if one.is_floating_point())
+        model = deepcopy(original, {id(one): _in_float32(one) for one in numbers}).eval()
         for module in model.modules():
             if isinstance(module, nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
                 module.recompute_scale_factor = None  # files from before torch 1.11 have none
@@ -203,6 +205,12 @@ def _merging_in_words(merging: Mapping[str, Any] | None) -> str | None:
         return None
     what = f"the kernels of {merging['operators']} operator{'s' if merging['operators'] > 1 else ''}"
     return f"fuse() merges {what}: max |Δ| {merging['max_delta']:.1e}, of {merging['max']:.3g} that they give for noise"
+
+
+def _in_float32(tensor: Tensor) -> Tensor:
+    """A copy, at once in that precision."""
+    copied = tensor.detach().to(torch.float32, copy=True)
+    return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
 
 
 def _is_finite(tensor: Tensor) -> bool:
