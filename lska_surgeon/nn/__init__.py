@@ -24,8 +24,6 @@ from .blocks import (
     RepNCSPELAN4LSKA,
     attach,
 )
-from .bypass import Bypass
-from .features import TimmFeatures
 from .operators import (
     CBAM,
     LKA,
@@ -44,6 +42,7 @@ from .operators import (
     named_operators,
 )
 from .parsing import register
+from .rows import Bypass, TimmFeatures
 
 __all__ = [
     "BLOCK_CLASSES",

@@ -22,9 +22,8 @@ from ..core.blocks import STOCK
 from ..core.graph import Layer
 from ..core.operators import AnyOperator, Kernel, OtherOperator, read_attention, resolve_kernel
 from ..errors import BuildError, KernelError
-from .bypass import Bypass
-from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, DilatedKernels, Operator, Plain, build_operator, named_operators
+from .rows import Bypass, TimmFeatures
 
 
 class LackingBlock(nn.Module):

@@ -78,6 +78,12 @@ class PaperOperator(Operator):
     def _build(self, dim: int, kernel: Kernel) -> None:
         raise NotImplementedError
 
+
+class Gate(PaperOperator):
+    """An operator of the form x * conv1(context(x)), with a depth-wise context and a 1x1 convolution."""
+
+    conv1: nn.Conv2d
+
     def init_identity_(self: SomeOperator) -> SomeOperator:
         """Make the operator return its input exactly, leave the depth-wise convolutions at random, return self.
 
@@ -86,15 +92,6 @@ class PaperOperator(Operator):
         itself infinite, or one that overflows half precision on its way, gives NaN (at random init the paper's chains
         amplify less than a hundredfold).
         """
-        raise NotImplementedError
-
-
-class Gate(PaperOperator):
-    """An operator of the form x * conv1(context(x)), with a depth-wise context and a 1x1 convolution."""
-
-    conv1: nn.Conv2d
-
-    def init_identity_(self: SomeOperator) -> SomeOperator:
         conv1: nn.Conv2d = self.conv1
         nn.init.zeros_(conv1.weight)
         nn.init.ones_(conv1.bias)

@@ -39,10 +39,9 @@ from ..core.surgery import RECORD
 from ..declarations.find import active_blocks
 from ..errors import BuildError, DeclarationError, SurgeonError
 from .blocks import BLOCK_CLASSES, HOST_CLASSES, attach
-from .bypass import Bypass
 from .declared import RowOfOne, declared_classes, marked_row, refuse_untrusted, row_as_parsed, stand_ins
-from .features import TimmFeatures
 from .operators import OPERATORS, OTHER_CLASSES, Operator, build_operator, named_operators
+from .rows import Bypass, TimmFeatures
 
 if TYPE_CHECKING:
     from ..installed.parse_model import ParsedRow

@@ -99,6 +99,6 @@ def _of_torchvision(model: str, tasks: ModuleType) -> _RowOfMaps:
 
 
 def _of_timm(model: str) -> _RowOfMaps:
-    from ..nn.features import TimmFeatures
+    from ..nn.rows import TimmFeatures
 
     return _RowOfMaps(TimmFeatures.__name__, (model,), lambda: TimmFeatures(model), False)

@@ -1,13 +1,16 @@
-"""Whole backbones of timm as one row, which gives all maps of a model; an Index behind it takes one.
+"""Rows that are no operator and no host: one that joins two maps by a gate, and whole backbones of timm.
 
-Ultralytics has such a row for torchvision's models, `TorchVision`, and none for timm's. Nothing is fetched here: a
-model starts untrained. Its tensors keep the names that timm gives them, behind `m.`.
+By the first, what is new in a network starts beside what was there, and grows into it. The second gives all maps of a
+model; an Index behind it takes one. Ultralytics has such a row for torchvision's models, `TorchVision`, and none for
+timm's. Nothing is fetched here: a model starts untrained. Its tensors keep the names that timm gives them, behind `m.`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import BuildError, needs
@@ -15,6 +18,30 @@ from ..wording import did_you_mean, first_line
 
 #: What timm hangs on a network for whoever asks, and the network itself does not need.
 _NOTES = ("feature_info", "pretrained_cfg", "default_cfg", "pretrained_model_args", "_traits")
+
+
+class Bypass(nn.Module):
+    """old + gate * (new - old) of two maps of one shape, with one gate per channel, which starts closed, at 0.
+
+    So it gives the old map, bit for bit, wherever both are finite. The gate's gradient is new - old times that of the
+    output, which is not 0 from the first step on; the rows behind the new map learn from the second.
+
+    Args:
+        channels: widths of the two maps.
+
+    Raises:
+        BuildError: they are not two of one width.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        if len(channels) != 2 or len(set(channels)) != 1:
+            raise BuildError(f"it joins two maps of one width, and reads {', '.join(map(str, channels))} channels")
+        self.gate = nn.Parameter(torch.zeros(channels[0]))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        old, new = maps
+        return old + self.gate.view(1, -1, 1, 1) * (new - old)
 
 
 class TimmFeatures(nn.Module):
