@@ -15,8 +15,7 @@ from ..errors import BuildError, SurgeonError, missing_package
 from ..yolo import command
 from ..yolo.autoload import AutoloadStatus, disable, enable, status
 from ..yolo.doctor import Diagnosis, diagnose
-from ..yolo.trial import TriedStep, attempts
-from ..yolo.trial_folder import subjects
+from ..yolo.trial import TriedStep, attempts, subjects
 from .verb import Blocks, PathLike, as_name, listed, log_warning, name_or_none, table_of, verb
 
 

@@ -21,7 +21,7 @@ from ..errors import BuildError, DeclarationError, needs
 from ..installed.package import NAME, Package, installed_package
 from ..wording import clean, one_line
 
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def is_own_process() -> bool:
@@ -176,7 +176,7 @@ def in_one_line(error: BaseException) -> str:
 
 def first_paragraph(error: BaseException) -> str:
     """The first paragraph of an exception's message, in one line and without colours: what is wrong."""
-    return one_line(_COLOUR.sub("", str(error).strip().split("\n\n")[0]))
+    return one_line(COLOUR.sub("", str(error).strip().split("\n\n")[0]))
 
 
 def _layer_of(traceback: TracebackType | None) -> tuple[str, str]:

@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 
 from lska_surgeon.api import environment
 from lska_surgeon.cli.main import main
-from lska_surgeon.yolo import trial, trial_folder
+from lska_surgeon.yolo import trial
 from lska_surgeon.yolo.doctor import Diagnosis
-from lska_surgeon.yolo.trial_folder import subjects
+from lska_surgeon.yolo.trial import subjects
 
 #: In the place of Python: ends as $PLAYED says of the words, and is Python itself for all that is no trial's.
 _PLAYER = """#!{python} -SE
@@ -151,7 +151,7 @@ def test_models_without_try_are_refused_and_so_is_what_is_no_model(tmp_path: Pat
 
 
 def test_without_ultralytics_a_model_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_folder, "stock_models", dict)
+    monkeypatch.setattr(trial, "stock_models", dict)
     done = CliRunner().invoke(main, ["doctor", "--try"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: trying every step without naming a model needs ultralytics, which is not ")
