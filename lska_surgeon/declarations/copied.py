@@ -21,6 +21,7 @@ from typing import NamedTuple, Union
 
 from ..core.blocks import STOCK
 from ..files import read_within
+from ..installed.pitfalls import OFTEN, REQUIRED
 
 _PACKAGE = "ultralytics"
 _TASKS = f"{_PACKAGE}.nn.tasks"
@@ -29,14 +30,6 @@ _MOST_BYTES = 2**22  # of a file; the largest of a fork's that is known has a tw
 _DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BUILTIN = frozenset(dir(builtins))
-#: Where Python's packages are found under another name than they are imported by.
-_INSTALLED_AS = {
-    "pywt": "PyWavelets",
-    "cv2": "opencv-python",
-    "PIL": "pillow",
-    "yaml": "PyYAML",
-    "skimage": "scikit-image",
-}
 
 
 class _Outside(NamedTuple):
@@ -465,7 +458,7 @@ class Copies:
         copy.imports[meaning.statement] = None
         known = (_PACKAGE, "torch", "torchvision", "numpy", *getattr(sys, "stdlib_module_names", ()))
         if meaning.package not in known:
-            self.packages[meaning.package] = _INSTALLED_AS.get(meaning.package, meaning.package)
+            self.packages[meaning.package] = {**REQUIRED, **OFTEN}.get(meaning.package, meaning.package)
 
     def _called(self, file: _File) -> str:
         """What a copy is called: as its file, and where two are called so, with the folder in front."""

@@ -164,14 +164,14 @@ class _Reader:
         for key in content:
             if key != "blocks":
                 hint = did_you_mean(key, ["blocks"])
-                raise self._bad("", key, f"no field {clean(key)!r} here{hint}: there is blocks")
+                raise self.bad("", key, f"no field {clean(key)!r} here{hint}: there is blocks")
         blocks = content.get("blocks", {})
         if not isinstance(blocks, dict):
-            raise self._bad("", "blocks", "it is a table: write [blocks.NAME], and its fields below")
+            raise self.bad("", "blocks", "it is a table: write [blocks.NAME], and its fields below")
         found = {name: self._block(name, fields) for name, fields in blocks.items()}
         parsers = {block.like: name for name, block in found.items() if block.has_parser}
         if len(parsers) > 1:
-            raise self._bad([*parsers.values()][-1], "like", f"one parser says what rows are, and not {len(parsers)}")
+            raise self.bad([*parsers.values()][-1], "like", f"one parser says what rows are, and not {len(parsers)}")
         return found
 
     def _content(self) -> Mapping[str, Any]:
@@ -186,161 +186,175 @@ class _Reader:
         tools = content.get("tool", {})
         ours = tools.get("lska-surgeon", {}) if isinstance(tools, dict) else {}
         if not isinstance(ours, dict):
-            raise self._bad("", "lska-surgeon", "it is a table: write [tool.lska-surgeon.blocks.NAME]")
+            raise self.bad("", "lska-surgeon", "it is a table: write [tool.lska-surgeon.blocks.NAME]")
         return ours
 
     def _block(self, name: str, fields: Any) -> CustomModule:
         problem = name_problem(name, fields.get("like") if isinstance(fields, dict) else None)
         if problem:
-            raise self._bad(name, "", problem)
+            raise self.bad(name, "", problem)
         if not isinstance(fields, dict):
-            raise self._bad(name, "", 'it is a table with the fields class and like, such as class = "my_blocks:EMA"')
+            raise self.bad(name, "", 'it is a table with the fields class and like, such as class = "my_blocks:EMA"')
         for key in fields:
             if key not in FIELDS:
                 problem = f"no field {clean(key)!r} here{did_you_mean(key, FIELDS)}: there are {', '.join(FIELDS)}"
-                raise self._bad(name, key, problem)
-        like = self._like(name, fields)
+                raise self.bad(name, key, problem)
+        return _Fields(self, name, fields).block()
+
+    def bad(self, block: str, key: str, problem: str) -> DeclarationError:
+        field = ".".join(filter(None, [f"blocks.{clean(block)}" if block else "", clean(key)]))
+        return DeclarationError(f"{self.path}, line {_line_of(self.text, block, key)}, {self.prefix}{field}: {problem}")
+
+
+class _Fields:
+    """The fields of one block, whose names are all known."""
+
+    def __init__(self, reader: _Reader, name: str, fields: Mapping[str, Any]) -> None:
+        self.reader, self.name, self.fields = reader, name, fields
+        self.like = self._like()
+
+    def block(self) -> CustomModule:
         return CustomModule(
-            name,
-            self._target(name, fields),
-            like,
-            self._channels(name, fields, like),
-            self._stride(name, fields, like),
-            self._maps(name, fields, like),
-            self._width(name, fields, like),
-            self._args(name, fields, like),
-            self._drop(name, fields),
-            self._replace(name, fields, like),
+            self.name,
+            self._target(),
+            self.like,
+            self._channels(),
+            self._stride(),
+            self._maps(),
+            self._width(),
+            self._args(),
+            self._drop(),
+            self._replace(),
         )
 
-    def _target(self, name: str, fields: Mapping[str, Any]) -> str:
-        target = self._word(name, fields, "class", 'such as "my_blocks:EMA" or "path/to/file.py:EMA"')
+    def _bad(self, key: str, problem: str) -> DeclarationError:
+        return self.reader.bad(self.name, key, problem)
+
+    def _target(self) -> str:
+        target = self._word("class", 'such as "my_blocks:EMA" or "path/to/file.py:EMA"')
         found = re.match(_FILE_CLASS, target.replace("\\", "/"), re.ASCII)
         if found is None and re.match(_MODULE_CLASS, target, re.ASCII):
             return target
         if found is None:
             problem = f"{clean(target)!r} is neither module:Class nor path/to/file.py:Class"
-            raise self._bad(name, "class", problem)
-        return f"{self._file(name, 'class', found['file'], target)}:{found['cls']}"
+            raise self._bad("class", problem)
+        return f"{self._file('class', found['file'], target)}:{found['cls']}"
 
-    def _file(self, name: str, key: str, path: str, said: str) -> PurePosixPath:
+    def _file(self, key: str, path: str, said: str) -> PurePosixPath:
         """A file of Python's in the declaration's folder."""
         file = PurePosixPath(path)
-        folder = self.path.resolve().parent
+        declared = self.reader.path
+        folder = declared.resolve().parent
         if file.is_absolute() or ".." in file.parts or folder not in (folder / file).resolve().parents:
-            problem = f"{clean(said)!r} leaves the folder of {self.path.name}: name a file in it, or module:Class"
-            raise self._bad(name, key, problem)
+            problem = f"{clean(said)!r} leaves the folder of {declared.name}: name a file in it, or module:Class"
+            raise self._bad(key, problem)
         if not all(re.match(_NAME, part, re.ASCII) for part in file.with_suffix("").parts):
             problem = f"{clean(said)!r} can't be imported: name its folders and file as Python names modules"
-            raise self._bad(name, key, problem)
+            raise self._bad(key, problem)
         return file
 
-    def _like(self, name: str, fields: Mapping[str, Any]) -> str:
+    def _like(self) -> str:
         allowed = "attention (keeps the shape), add, Concat, whole-backbone, or a stock block such as C2f or Conv"
-        like = self._word(name, fields, "like", allowed)
+        like = self._word("like", allowed)
         if like.endswith(".py"):
-            self._file(name, "like", like, like)
+            self._file("like", like, like)
             return like
         if like not in LIKES:
             problem = f"nothing known is {clean(like)!r}{did_you_mean(like, LIKES)}: it is {allowed}"
-            raise self._bad(name, "like", problem)
+            raise self._bad("like", problem)
         return like
 
-    def _channels(self, name: str, fields: Mapping[str, Any], like: str) -> bool:
-        if "channels" not in fields:
+    def _channels(self) -> bool:
+        if "channels" not in self.fields:
             return False
-        if fields["channels"] not in ("first", "none"):
-            raise self._bad(name, "channels", f"{shown(fields['channels'])} is neither 'first' nor 'none'")
-        if like not in VERBATIM:
-            problem = f"a block that is like {like} gets its widths as {like} does: drop channels"
-            raise self._bad(name, "channels", problem)
-        return bool(fields["channels"] == "first")
+        if self.fields["channels"] not in ("first", "none"):
+            raise self._bad("channels", f"{shown(self.fields['channels'])} is neither 'first' nor 'none'")
+        if self.like not in VERBATIM:
+            problem = f"a block that is like {self.like} gets its widths as {self.like} does: drop channels"
+            raise self._bad("channels", problem)
+        return bool(self.fields["channels"] == "first")
 
-    def _stride(self, name: str, fields: Mapping[str, Any], like: str) -> float | None:
-        if "stride" not in fields:
+    def _stride(self) -> float | None:
+        if "stride" not in self.fields:
             return None
-        value = fields["stride"]
+        value = self.fields["stride"]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not (0 < value <= 64) or math.log2(value) % 1:
             problem = f"{shown(value)} is not stride out over stride in: a power of two, such as 0.5, 1 or 2"
-            raise self._bad(name, "stride", problem)
-        if like in LIKES and STOCK[like].is_output:
-            raise self._bad(name, "stride", f"a block that is like {like} gives no map: drop stride")
-        if like == BACKBONE:
-            raise self._bad(name, "stride", "a backbone gives several maps: write strides = [4, 8, 16, 32]")
+            raise self._bad("stride", problem)
+        if self.like in LIKES and STOCK[self.like].is_output:
+            raise self._bad("stride", f"a block that is like {self.like} gives no map: drop stride")
+        if self.like == BACKBONE:
+            raise self._bad("stride", "a backbone gives several maps: write strides = [4, 8, 16, 32]")
         return float(value)
 
-    def _maps(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[PackedMap, ...]:
-        if like != BACKBONE:
-            for key in _OF_BACKBONES.intersection(fields):
-                raise self._bad(name, key, f"it counts as one layer, being like {like}: drop {key}")
+    def _maps(self) -> tuple[PackedMap, ...]:
+        if self.like != BACKBONE:
+            for key in _OF_BACKBONES.intersection(self.fields):
+                raise self._bad(key, f"it counts as one layer, being like {self.like}: drop {key}")
             return ()
-        layers = fields.get("layers", _USUAL_LAYERS)
+        layers = self.fields.get("layers", _USUAL_LAYERS)
         if type(layers) is not int or not 2 <= layers <= _MOST_LAYERS:
-            raise self._bad(name, "layers", f"{shown(layers)} is not how many layers it counts as: 2 to {_MOST_LAYERS}")
-        strides, widths = self._numbers(name, fields, "strides", layers), self._numbers(name, fields, "widths", layers)
+            raise self._bad("layers", f"{shown(layers)} is not how many layers it counts as: 2 to {_MOST_LAYERS}")
+        strides, widths = self._numbers("strides", layers), self._numbers("widths", layers)
         if any(math.log2(stride) % 1 for stride in strides) or list(strides) != sorted(strides):
             problem = f"{shown(list(strides))} are no strides of maps: powers of two, such as [4, 8, 16, 32]"
-            raise self._bad(name, "strides", problem)
+            raise self._bad("strides", problem)
         return packed_maps(layers, strides, widths)
 
-    def _numbers(self, name: str, fields: Mapping[str, Any], key: str, most: int) -> tuple[int, ...]:
-        values = fields.get(key, [])
+    def _numbers(self, key: str, most: int) -> tuple[int, ...]:
+        values = self.fields.get(key, [])
         if not isinstance(values, list) or not all(type(one) is int and 0 < one <= MOST_CHANNELS for one in values):
-            raise self._bad(name, key, f"{shown(values)} is no list of whole numbers, one for each map")
+            raise self._bad(key, f"{shown(values)} is no list of whole numbers, one for each map")
         if len(values) > most:
-            raise self._bad(name, key, f"{len(values)} numbers for what counts as {most} layers: one for each map")
+            raise self._bad(key, f"{len(values)} numbers for what counts as {most} layers: one for each map")
         return tuple(values)
 
-    def _width(self, name: str, fields: Mapping[str, Any], like: str) -> str | None:
-        if "width" not in fields:
+    def _width(self) -> str | None:
+        if "width" not in self.fields:
             return None
-        width = str(fields["width"])
-        if isinstance(fields["width"], bool) or not WIDTH_RULE.fullmatch(width):
-            problem = f"{shown(fields['width'])} is no width: it is c, the width that comes in, such as '4*c' or 'c/2'"
-            raise self._bad(name, "width", f"{problem}, or a number")
-        self._of_verbatim(name, "width", like, "says its width in its rows")
-        return width
+        value = self.fields["width"]
+        if isinstance(value, bool) or not WIDTH_RULE.fullmatch(str(value)):
+            problem = f"{shown(value)} is no width: it is c, the width that comes in, such as '4*c' or 'c/2'"
+            raise self._bad("width", f"{problem}, or a number")
+        self._of_verbatim("width", "says its width in its rows")
+        return str(value)
 
-    def _args(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[Any, ...]:
-        if "args" not in fields:
+    def _args(self) -> tuple[Any, ...]:
+        if "args" not in self.fields:
             return ()
-        if not isinstance(fields["args"], list):
-            raise self._bad(name, "args", f"{shown(fields['args'])} is not a list of arguments, such as [[20, 20]]")
-        self._of_verbatim(name, "args", like, "has its arguments in its rows")
-        return tuple(SOURCE_WIDTH if value == _SOURCE_WIDTH else value for value in fields["args"])
+        if not isinstance(self.fields["args"], list):
+            raise self._bad("args", f"{shown(self.fields['args'])} is not a list of arguments, such as [[20, 20]]")
+        self._of_verbatim("args", "has its arguments in its rows")
+        return tuple(SOURCE_WIDTH if value == _SOURCE_WIDTH else value for value in self.fields["args"])
 
-    def _drop(self, name: str, fields: Mapping[str, Any]) -> tuple[int, ...]:
-        places = fields.get("drop", [])
+    def _drop(self) -> tuple[int, ...]:
+        places = self.fields.get("drop", [])
         if not isinstance(places, list) or not all(map(_is_place, places)) or len(set(places)) < len(places):
             problem = f"{shown(places)} is not a list of places of arguments, counted from 0, such as [0]"
-            raise self._bad(name, "drop", problem)
+            raise self._bad("drop", problem)
         return tuple(places)
 
-    def _replace(self, name: str, fields: Mapping[str, Any], like: str) -> tuple[tuple[int, Any], ...]:
-        values = fields.get("replace", {})
+    def _replace(self) -> tuple[tuple[int, Any], ...]:
+        values = self.fields.get("replace", {})
         if not isinstance(values, dict) or not all(key.isdecimal() and _is_place(int(key)) for key in values):
             problem = "is not a table from places of arguments, counted from 0, to values, such as { 0 = 'c2' }"
-            raise self._bad(name, "replace", f"{shown(values)} {problem}")
+            raise self._bad("replace", f"{shown(values)} {problem}")
         if _SOURCE_WIDTH in values.values():
-            self._of_verbatim(name, "replace", like, "gets its widths from the parser")
+            self._of_verbatim("replace", "gets its widths from the parser")
         found = {int(key): SOURCE_WIDTH if value == _SOURCE_WIDTH else value for key, value in values.items()}
         return tuple(sorted(found.items()))
 
-    def _of_verbatim(self, name: str, key: str, like: str, does: str) -> None:
-        if like not in VERBATIM:
-            raise self._bad(name, key, f"a block that is like {like} {does}: drop {key}")
+    def _of_verbatim(self, key: str, does: str) -> None:
+        if self.like not in VERBATIM:
+            raise self._bad(key, f"a block that is like {self.like} {does}: drop {key}")
 
-    def _word(self, name: str, fields: Mapping[str, Any], key: str, allowed: str) -> str:
-        if key not in fields:
-            raise self._bad(name, "", f"it needs {key}: {allowed}")
-        if not isinstance(fields[key], str):
-            raise self._bad(name, key, f"{shown(fields[key])} is not a word in quotes: {allowed}")
-        return str(fields[key])
-
-    def _bad(self, block: str, key: str, problem: str) -> DeclarationError:
-        field = ".".join(filter(None, [f"blocks.{clean(block)}" if block else "", clean(key)]))
-        return DeclarationError(f"{self.path}, line {_line_of(self.text, block, key)}, {self.prefix}{field}: {problem}")
+    def _word(self, key: str, allowed: str) -> str:
+        if key not in self.fields:
+            raise self._bad("", f"it needs {key}: {allowed}")
+        if not isinstance(self.fields[key], str):
+            raise self._bad(key, f"{shown(self.fields[key])} is not a word in quotes: {allowed}")
+        return str(self.fields[key])
 
 
 def _is_place(value: Any) -> bool:
