@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from .package import root_of
+
 _MOST_FILES, _MOST_BYTES = 3000, 2**20
 _ENDINGS = tuple(importlib.machinery.all_suffixes())
 #: What snippets use without importing it.
@@ -70,7 +72,7 @@ def forgotten_imports(tree: ast.Module) -> list[str]:
 
 def _from_ultralytics(name: str) -> str | None:
     """The import of a name that the blocks' own modules of Ultralytics have; snippets are mostly parts of those."""
-    root = _root("ultralytics")
+    root = root_of("ultralytics")
     for module in ("", ".conv", ".block", ".head", ".transformer"):
         file = _place(root, ["nn", "modules", *module.split(".")]) if root else None
         if file and name in (_bound(file) or ()):
@@ -105,7 +107,7 @@ def _problem(one: Import, folder: Path) -> str | None:
     top, *parts = one.module.split(".")
     if _place(folder, [top]) or _place(Path.cwd(), [top]):
         return None
-    root = _root(top)
+    root = root_of(top)
     if root is None:
         return None if _is_there(top) else f"{line}, which is not here: install what has {top}, or take the line out"
     module = _place(root, parts)
@@ -133,7 +135,7 @@ def _problem_of_neighbour(one: Import, line: str, folder: Path) -> str | None:
         return None
     name = one.module.lstrip(".")
     for package in _ULTRALYTICS:
-        root = _root("ultralytics")
+        root = root_of("ultralytics")
         there = ".".join(filter(None, (package, name)))
         module = _place(root, there.split(".")[1:]) if root else None
         if root and module and not _missing(one.names, module, root.parent):
@@ -146,16 +148,6 @@ def _is_there(top: str) -> bool:
         return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return False
-
-
-def _root(top: str) -> Path | None:
-    """The folder of an installed package; None for a module that is one file, or for none."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else None
 
 
 def _place(folder: Path, parts: Sequence[str]) -> Path | None:

@@ -550,8 +550,9 @@ class Interpreter:
         for part in node.keywords:
             more = None if part.arg else self.value(part.value, env)
             keywords.update(more if isinstance(more, dict) else {})
-        if name in _SPECIAL:
-            return _SPECIAL[name](self, env, *args)
+        special = getattr(self, f"call_{name}", None)
+        if special is not None:
+            return special(env, *args)
         function = self.value(node.func, env)
         if function == Token("ast.literal_eval"):
             return ast.literal_eval(args[0])
@@ -654,7 +655,7 @@ class Interpreter:
 
     # Functions that are known by their name.
 
-    def _eval(self, env: Variables, text: Any, *more: Any) -> Any:
+    def call_eval(self, env: Variables, text: Any, *more: Any) -> Any:
         """What a text means, which may be one of the row's."""
         if not isinstance(text, str):
             return UNKNOWN if is_opaque(text) else text
@@ -666,7 +667,7 @@ class Interpreter:
                 raise NameError(name)
         return self.value(said, env)
 
-    def _isinstance(self, env: Variables, value: Any, kinds: Any) -> Any:
+    def call_isinstance(self, env: Variables, value: Any, kinds: Any) -> Any:
         kinds = kinds if isinstance(kinds, tuple) else (kinds,)
         if is_list_of_widths(value):
             return list in kinds
@@ -676,38 +677,29 @@ class Interpreter:
             return type in kinds and isinstance(value, Token)
         return isinstance(value, kinds)
 
-    def _issubclass(self, env: Variables, value: Any, kinds: Any) -> Any:
+    def call_issubclass(self, env: Variables, value: Any, kinds: Any) -> Any:
         return UNKNOWN
 
-    def _hasattr(self, env: Variables, value: Any, name: Any) -> Any:
+    def call_hasattr(self, env: Variables, value: Any, name: Any) -> Any:
         if isinstance(value, Token) and name == "__name__":
             return True
         return True if isinstance(value, Built) and name in value.attributes else UNKNOWN
 
-    def _getattr(self, env: Variables, owner: Any, name: Any, *default: Any) -> Any:
+    def call_getattr(self, env: Variables, owner: Any, name: Any, *default: Any) -> Any:
         if isinstance(owner, Token) and isinstance(name, str):
             return self._of_token(owner, name)
         if isinstance(owner, Built) and isinstance(name, str) and name in owner.attributes:
             return owner.attributes[name]
         return default[0] if default and not is_opaque(owner) else UNKNOWN
 
-    def _import(self, env: Variables, name: Any, *more: Any) -> Any:
+    def call___import__(self, env: Variables, name: Any, *more: Any) -> Any:
         return Token(name) if isinstance(name, str) else UNKNOWN
 
-    def _print(self, env: Variables, *args: Any) -> None:
+    def call_print(self, env: Variables, *args: Any) -> None:
         return None
 
-
-_SPECIAL: dict[str | None, Callable[..., Any]] = {
-    "eval": Interpreter._eval,
-    "isinstance": Interpreter._isinstance,
-    "issubclass": Interpreter._issubclass,
-    "hasattr": Interpreter._hasattr,
-    "getattr": Interpreter._getattr,
-    "__import__": Interpreter._import,
-    "print": Interpreter._print,
-    "make_divisible": lambda self, env, *args: _made_divisible(*args),
-}
+    def call_make_divisible(self, env: Variables, *args: Any) -> Any:
+        return _made_divisible(*args)
 
 
 def _made_divisible(value: Any, divisor: Any = 8) -> Any:

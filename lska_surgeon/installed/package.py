@@ -7,11 +7,9 @@ those of a release: by the checksums of the releases that are known here, else b
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -44,10 +42,6 @@ class Package(NamedTuple):
     def tasks(self) -> Path:
         """Where its parser is."""
         return self.root / "nn" / "tasks.py"
-
-    def holds(self, file: str | os.PathLike[str]) -> bool:
-        """Whether a file is one of its own."""
-        return self.root.resolve() in Path(file).resolve().parents
 
     def is_released_model(self, text: str) -> bool:
         """Whether a model YAML of its `cfg/models` is one of a release, whatever else this package has there."""
@@ -130,9 +124,9 @@ def _look(root: Path, files: tuple[tuple[str, int, int], ...]) -> tuple[str | No
 def _is_released(root: Path) -> bool:
     if digest_of(root) in SOURCES.split():
         return True
-    listed = _listed(root.resolve())
-    return listed is not None and all(
-        listed.get(file.relative_to(root).as_posix()) == _digest(_content(file)) for file in _sources(root)
+    listed = listed_files(root, of_index=True)
+    return bool(listed) and all(
+        listed.get(file.relative_to(root).as_posix()) == digest(_content(file)) for file in _sources(root)
     )
 
 
@@ -146,25 +140,25 @@ def digest_of(root: Path) -> str:
     return f"{size:x}-{found:08x}"
 
 
-def _listed(root: Path) -> dict[str, str] | None:
-    """What pip has installed there from an index: file, from the package's folder -> digest; None where it has not."""
-    for record in root.parent.glob(f"{NAME}-*.dist-info/RECORD"):
-        if record.with_name("direct_url.json").exists():  # it came from a folder or a repository, as a fork does
+def listed_files(root: Path, *, of_index: bool = False) -> dict[str, str]:
+    """What pip has installed there: file, from the package's folder -> digest; nothing where it has not.
+
+    Args:
+        root: the package's folder.
+        of_index: leave out what came from a folder or a repository, as a fork does.
+    """
+    for record in root.resolve().parent.glob(f"{NAME}-*.dist-info/RECORD"):
+        if of_index and record.with_name("direct_url.json").exists():
             continue
         lines = [line.rsplit(",", 2) for line in _content(record).decode("utf-8", errors="replace").splitlines()]
-        found = dict(_digests(line for line in lines if len(line) == 3))
+        known = (line for line in lines if len(line) == 3 and line[0].startswith(f"{NAME}/"))
+        found = {file[len(NAME) + 1 :]: value[len("sha256=") :] for file, value, _ in known}
         if "nn/tasks.py" in found:
             return found
-    return None
+    return {}
 
 
-def _digests(lines: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
-    for file, digest, _ in lines:
-        if file.startswith(f"{NAME}/") and digest.startswith("sha256="):
-            yield file[len(NAME) + 1 :], digest[len("sha256=") :]
-
-
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
     """As RECORD has it."""
     import base64  # here, for only a release that is not known needs it
     import hashlib

@@ -25,10 +25,11 @@ MODULES = frozenset(
 
 #: What is an `nn.Module` of Ultralytics' and no layer: whole networks, and what loads one from wherever it is told to.
 _NO_LAYERS = frozenset(
-    (
-        "nn.tasks.BaseModel nn.tasks.Ensemble nn.autobackend.AutoBackend nn.text_model.TextModel engine.model.Model "
-        "nn.distill_model.DistillationModel"
-    ).split()
+    f"ultralytics.{name}"
+    for name in (
+        *("nn.tasks.BaseModel", "nn.tasks.Ensemble", "nn.autobackend.AutoBackend", "nn.text_model.TextModel"),
+        *("engine.model.Model", "nn.distill_model.DistillationModel"),
+    )
 )
 
 #: Of an `activation`; the longest that torch has, with all its arguments, is a tenth of it.
@@ -69,8 +70,7 @@ def unsafe_architecture(yaml: Mapping[str, Any], blocks: BlockTable = STOCK) -> 
 
 def is_layer_class(cls: Any) -> bool:
     """Whether a class is a layer: an `nn.Module` that loads nothing and is no whole network of Ultralytics'."""
-    ancestors = getattr(cls, "__mro__", ())
-    names = {f"{one.__module__}.{one.__qualname__}".partition(".")[2] for one in ancestors if _is_ultralytics(one)}
+    names = {f"{one.__module__}.{one.__qualname__}" for one in getattr(cls, "__mro__", ())}
     return _is_module(cls) and not names & _NO_LAYERS
 
 
@@ -124,10 +124,6 @@ def _is_layer(block: str) -> bool:
         return _is_torch_module(getattr(nn, block[3:], None))
     cls = vars(module_named("ultralytics.nn.tasks")).get(block)
     return cls is None or is_layer_class(cls)
-
-
-def _is_ultralytics(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] == "ultralytics"
 
 
 def _is_torch_module(cls: Any) -> bool:

@@ -6,8 +6,6 @@ Ultralytics, for nothing else tells whether they work together.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import SurgeonError, needs
-from ..installed.package import NAME, Package, installed_package, to_import_it
+from ..installed.package import NAME, Package, digest, installed_package, listed_files, to_import_it
 from ..installed.pitfalls import MissingModule, missing_modules, onnx_exports, trapz_calls, unsafe_loads
 from ..modelfile.sources import stock_models
 from ..reports import Part, Report, Result, Table
@@ -198,23 +196,6 @@ def _missing(module: MissingModule) -> Trap:
     return Trap("missing", f"{module.problem}: {when}", module.remedy)
 
 
-def _installed_files() -> dict[Path, str]:
-    """The Python files that came with Ultralytics -> their digests; empty when not known."""
-    try:
-        files = importlib.metadata.distribution(NAME).files or []
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    return {
-        Path(str(file.locate())).resolve(): file.hash.value
-        for file in files
-        if file.hash and file.hash.mode == "sha256" and file.parts[0] == NAME and file.suffix == ".py"
-    }
-
-
-def _digest(path: Path) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
-
-
 def _settings() -> Iterator[Trap]:
     """Ultralytics writes its settings on import."""
     folder = _settings_folder()
@@ -267,14 +248,15 @@ def _imports(package: Package) -> Iterator[Trap]:
 
 def _of_files(package: Package, listed: str | None) -> Iterator[str]:
     """Files that are not what pip has installed, such as a tasks.py that somebody pasted LSKA into."""
-    installed = _installed_files()
-    if package.root.resolve() / "__init__.py" not in installed:
+    root, installed = package.root.resolve(), listed_files(package.root)
+    if not installed:
         if listed and listed != package.version:
             first = f"PYTHONPATH or a .pth file puts {package.root.parent} first"
             yield f"pip lists {NAME} {listed}, which is not what is imported: {first}"
         return
-    changed = [path for path, digest in installed.items() if path.is_file() and digest != _digest(path)]
-    added = [path for path in sorted(package.root.resolve().glob("nn/**/*.py")) if path not in installed]
+    files = {root / name: value for name, value in installed.items() if name.endswith(".py")}
+    changed = [path for path, value in files.items() if path.is_file() and digest(path.read_bytes()) != value]
+    added = [path for path in sorted(root.glob("nn/**/*.py")) if path not in files]
     names = [path.name for path in (*changed, *added)]
     if names:
         named = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
