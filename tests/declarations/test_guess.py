@@ -244,9 +244,3 @@ def test_what_could_not_be_read_is_not_written(bare: Path) -> None:
     assert not Path("lska-surgeon.toml").exists()
     Path("lska.py").write_text("class LSKA(nn.Module): ...\n")
     assert run("blocks", "lska.py").stdout.startswith('[blocks.MyLSKA]\nclass = "lska.py:LSKA"\n')
-
-
-def test_a_project_file_gets_the_tables_that_are_read_there(bare: Path) -> None:
-    Path("pyproject.toml").unlink(missing_ok=True)
-    run("blocks", "my_blocks.py", "-o", "pyproject.toml")
-    assert "C2fFaster" in read_declarations(Path("pyproject.toml"), trusted=True).blocks

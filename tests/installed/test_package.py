@@ -14,15 +14,20 @@ from support.released import written
 
 from lska_surgeon.cli.main import main
 from lska_surgeon.installed import released
-from lska_surgeon.installed.package import digest_of, installed_package
+from lska_surgeon.installed.package import Package, digest_of, installed_package
 
 NET = "nc: 3\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"
 
 
-def test_a_release_is_one_and_nothing_is_said_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def imported() -> Package:
     package = installed_package()
     assert package is not None
+    return package
+
+
+def test_a_release_is_one_and_nothing_is_said_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = imported()
     assert (package.version, package.is_fork) == (importlib.metadata.version("ultralytics"), False)
     assert not package.notes
 
@@ -32,19 +37,15 @@ def test_a_release_without_a_list_of_its_files_is_known_by_its_digest(
 ) -> None:
     """A clone, or a folder that somebody copied, also with the line ends of Windows."""
     fork = make_fork(tmp_path / "clone")
-    release = installed_package()
-    assert release is not None
+    release = imported()
     tasks = fork.package / "nn" / "tasks.py"
     tasks.write_bytes(release.tasks.read_bytes().replace(b"\n", b"\r\n"))
     monkeypatch.setattr("lska_surgeon.installed.package.SOURCES", digest_of(release.root))
     with fork.imported(monkeypatch):
-        package = installed_package()
-        assert package is not None
+        package = imported()
         assert (package.root, package.version, package.is_fork) == (fork.package, VERSION, False)
         tasks.write_bytes(tasks.read_bytes() + b"# mine\n")
-        changed = installed_package()
-        assert changed is not None
-        assert changed.is_fork
+        assert imported().is_fork
 
 
 def test_a_fork_is_said_once_with_its_own_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +65,7 @@ def test_a_copy_that_is_not_the_one_imported_is_named(tmp_path: Path, monkeypatc
     fork = make_fork(tmp_path / "fork")
     (fork.root / "net.yaml").write_text(NET, encoding="utf-8")
     monkeypatch.chdir(fork.root)
-    package = installed_package()
-    assert package is not None
+    package = imported()
     assert package.passed_over == fork.package
     line = f"./ultralytics is not what is imported, that is ultralytics {package.version} at {package.root}: type "
     assert CliRunner().invoke(main, ["positions", "net.yaml"]).stderr == (
@@ -80,25 +80,18 @@ def test_a_copy_that_is_not_the_one_imported_is_named(tmp_path: Path, monkeypatc
 
 def test_a_file_changed_in_place_makes_a_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the list of files that pip left."""
-    release = installed_package()
-    assert release is not None
+    release = imported()
     fork = make_fork(tmp_path / "site-packages", version=str(release.version))
     record = next(release.root.resolve().parent.glob("ultralytics-*.dist-info/RECORD"))
     about = fork.root / record.parent.name
     about.mkdir()
     (about / "RECORD").write_bytes(record.read_bytes())
     with fork.imported(monkeypatch):
-        package = installed_package()
-        assert package is not None
-        assert package.is_fork
+        assert imported().is_fork
         (fork.package / "nn" / "tasks.py").write_bytes(release.tasks.read_bytes())
-        package = installed_package()
-        assert package is not None
-        assert not package.is_fork
+        assert not imported().is_fork
         (fork.package / "nn" / "modules" / "mine.py").touch()
-        package = installed_package()
-        assert package is not None
-        assert package.is_fork
+        assert imported().is_fork
 
 
 def test_what_pip_installed_from_a_repository_is_a_fork_though_its_list_is_right(
@@ -107,25 +100,21 @@ def test_what_pip_installed_from_a_repository_is_a_fork_though_its_list_is_right
     fork = make_fork(tmp_path / "site-packages")
     about = fork.root / "ultralytics-8.3.2.dist-info"
     about.mkdir()
-    digest = base64.urlsafe_b64encode(hashlib.sha256((fork.package / "nn" / "tasks.py").read_bytes()).digest())
-    lines = [f"ultralytics/nn/tasks.py,sha256={digest.decode().rstrip('=')},1"]
-    for file in (fork.package / "nn" / "modules").glob("*.py"):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest())
-        lines.append(f"ultralytics/nn/modules/{file.name},sha256={digest.decode().rstrip('=')},1")
+    lines = []
+    for file in (fork.package / "nn" / "tasks.py", *(fork.package / "nn" / "modules").glob("*.py")):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode().rstrip("=")
+        lines.append(f"{file.relative_to(fork.root).as_posix()},sha256={digest},1")
     (about / "RECORD").write_text("\n".join(lines), encoding="utf-8")
     (about / "direct_url.json").write_text('{"url": "https://example.org/fork"}', encoding="utf-8")
     with fork.imported(monkeypatch):
-        package = installed_package()
-        assert package is not None
-        assert package.is_fork
+        assert imported().is_fork
 
 
 def test_models_of_a_fork_are_stock_when_a_release_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fork = make_fork(tmp_path / "fork")
     models = fork.package / "cfg" / "models"
     with fork.imported(monkeypatch):
-        package = installed_package()
-        assert package is not None
+        package = imported()
         text = (models / "v8" / "yolov8.yaml").read_text(encoding="utf-8")
         assert package.is_released_model(text)
         assert package.is_released_model(text.replace("nc: 80", "nc: 3 # mine").replace("[-1, 3, C2f", "[-1,3,C2f"))
@@ -134,8 +123,7 @@ def test_models_of_a_fork_are_stock_when_a_release_has_them(tmp_path: Path, monk
 
 
 def test_the_digests_are_those_of_the_release(request: pytest.FixtureRequest) -> None:
-    package = installed_package()
-    assert package is not None
+    package = imported()
     text = written([package.root])
     if request.config.getoption("--update-blocks"):
         Path(released.__file__).write_text(text, encoding="utf-8")

@@ -222,6 +222,19 @@ def half(width, by=2):
 '''
 
 
+def parser_with(branches: str, folder: Path) -> ParserSource:
+    """The parser above with branches of its own, in a package."""
+    nn = folder / "ultralytics" / "nn"
+    nn.mkdir(parents=True)
+    for name, text in (("tasks", PARSER.format(branches=branches)), ("extra", EXTRA), ("tools", TOOLS)):
+        (nn / f"{name}.py").write_text(text, encoding="utf-8")
+    return ParserSource(nn / "tasks.py")
+
+
+def model_of(*rows: list[Any]) -> dict[str, Any]:
+    return {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": [*rows], "head": []}
+
+
 @pytest.mark.parametrize(
     ("branches", "row", "block", "width", "arguments"),
     [
@@ -246,13 +259,8 @@ def half(width, by=2):
 def test_it_follows_what_people_write(
     branches: str, row: str, block: str, width: Any, arguments: tuple[Any, ...], tmp_path: Path
 ) -> None:
-    nn = tmp_path / "ultralytics" / "nn"
-    nn.mkdir(parents=True)
-    for name, text in (("tasks", PARSER.format(branches=branches)), ("extra", EXTRA), ("tools", TOOLS)):
-        (nn / f"{name}.py").write_text(text, encoding="utf-8")
     args = [9] if "args[0]" in branches else []
-    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": [[-1, 1, row, args]], "head": []}
-    (found,) = ParserSource(nn / "tasks.py").read(model)
+    (found,) = parser_with(branches, tmp_path).read(model_of([-1, 1, row, args]))
     if width is None:
         assert isinstance(found.refused, TypeError)
         return
@@ -262,15 +270,9 @@ def test_it_follows_what_people_write(
 
 
 def test_a_backbone_of_timm_is_a_list_and_counts_as_five(tmp_path: Path) -> None:
-    nn = tmp_path / "ultralytics" / "nn"
-    nn.mkdir(parents=True)
     timm = "if isinstance(m, str):\n            m = timm.create_model(m, features_only=True)\n"
-    text = PARSER.format(branches=f"{timm}            c2 = m.feature_info.channels()")
-    for name, content in (("tasks", text), ("extra", EXTRA), ("tools", TOOLS)):
-        (nn / f"{name}.py").write_text(content, encoding="utf-8")
-    rows = [[-1, 1, "resnet18", []], [-1, 1, "Base", []], [3, 1, "Base", []]]
-    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": rows, "head": []}
-    source = ParserSource(nn / "tasks.py")
+    source = parser_with(f"{timm}            c2 = m.feature_info.channels()", tmp_path)
+    model = model_of([-1, 1, "resnet18", []], [-1, 1, "Base", []], [3, 1, "Base", []])
     first, behind, at = source.read(model)
     assert (first.counts, behind.counts, behind.width) == (5, 1, UNKNOWN)
     first, behind, at = source.read(model, told={0: [64, 128, 256, 512]})
@@ -278,14 +280,8 @@ def test_a_backbone_of_timm_is_a_list_and_counts_as_five(tmp_path: Path) -> None
 
 
 def test_a_row_that_may_be_refused_is_not_known_and_the_others_are(tmp_path: Path) -> None:
-    nn = tmp_path / "ultralytics" / "nn"
-    nn.mkdir(parents=True)
-    text = PARSER.format(branches="if m is Base: c2 = 7 if asks(m) else args[0]")
-    for name, content in (("tasks", text), ("extra", EXTRA), ("tools", TOOLS)):
-        (nn / f"{name}.py").write_text(content, encoding="utf-8")
-    rows = [[-1, 1, "Wide", []], [-1, 1, "Base", []], [0, 1, "Wide", []]]
-    model = {"scales": {"n": [1, 1, 99]}, "scale": "n", "backbone": rows, "head": []}
-    source = ParserSource(nn / "tasks.py")
+    source = parser_with("if m is Base: c2 = 7 if asks(m) else args[0]", tmp_path)
+    model = model_of([-1, 1, "Wide", []], [-1, 1, "Base", []], [0, 1, "Wide", []])
     first, unknown, last = source.read(model)
     assert (first.width, unknown.width, last.width) == (3, UNKNOWN, 3)
     with pytest.raises(UnreadableParser, match="decides whether it refuses a row"):

@@ -107,11 +107,10 @@ def test_our_rows_build_on_an_untouched_parse_model(row: list[Any], kernel: tupl
     ],
     ids=str,
 )
-@pytest.mark.parametrize("scale", SCALES)
 def test_handwritten_operator_rows_get_their_sources_width(
-    row: list[Any], block: type, kernel: tuple[Any, ...], scale: str
+    row: list[Any], block: type, kernel: tuple[Any, ...]
 ) -> None:
-    model = build(model_of([-1, 1, "Conv", [256, 3, 2]], row), scale=scale)
+    model = build(model_of([-1, 1, "Conv", [256, 3, 2]], row), scale="x")
     layer = model.model[3]
     assert type(layer) is block
     assert layer.kernel == resolve_kernel(*kernel)
@@ -149,9 +148,9 @@ def plain_row(row: list[Any]) -> list[Any]:
     return [*row[:2], row[2].replace("LSKA", ""), row[3]]
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", ["n", "x"])
 @pytest.mark.parametrize(("row", "k"), HOST_ROWS, ids=lambda v: v[2] if isinstance(v, list) else f"k{v}")
-def test_host_rows_build_their_plain_block_plus_operators_at_every_scale(row: list[Any], k: int, scale: str) -> None:
+def test_host_rows_build_their_plain_block_plus_operators(row: list[Any], k: int, scale: str) -> None:
     if row[2] not in owned_names(tasks):
         pytest.skip(f"this ultralytics has no {row[2]}")
     base = build(model_of(plain_row(row)), scale=scale)

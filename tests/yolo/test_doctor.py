@@ -124,7 +124,7 @@ def test_old_package_however_its_name_is_written(site: Site, package: str, name:
     )
 
 
-@pytest.mark.parametrize(("version", "reported"), [("2.3.5", False), ("2.4.0", True), ("2.10.1", True)])
+@pytest.mark.parametrize(("version", "reported"), [("2.3.5", False), ("2.10.1", True)])
 def test_numpy_without_trapz(site: Site, version: str, reported: bool) -> None:
     site.install("numpy", version)
     found = site.traps()
