@@ -6,7 +6,7 @@ Every message is one line: what was asked, what was found, what is allowed, what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .wording import as_parameters, error_in_one_line, message
@@ -36,14 +36,16 @@ class SurgeonError(Exception):
 
 
 @contextmanager
-def telling(kind: type[SurgeonError], problem: str) -> Iterator[None]:
+def telling(
+    kind: type[SurgeonError], problem: str, words: Callable[[BaseException], str] = error_in_one_line
+) -> Iterator[None]:
     """Tell whatever somebody else's code raises as a problem of a kind, in one line with what it says."""
     try:
         yield
     except SurgeonError:
         raise
     except Exception as error:
-        raise kind(f"{problem}: {error_in_one_line(error)}") from error
+        raise kind(f"{problem}: {words(error)}") from error
 
 
 class ArgumentError(SurgeonError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from ..core.blocks import STOCK, BlockTable
 from ..core.graph import NO_HEAD, AbsurdScaleError, Graph, Layer, Scaling, as_from, graph_of, scaling_of, yolov5_problem
 from ..core.shapes import channels_in, numbers_in, settings_problems, shapes_of, size_problem, width_problem
 from ..declarations.find import active_blocks
-from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError, UnsafeModelError
+from ..errors import BuildError, EncodingError, EndlessError, GraphError, SurgeonError, UnsafeModelError, telling
 from ..modelfile.document import Document, RowError
 from ..modelfile.sources import Source, find_source
 from .environment import import_offline, in_one_line, quiet
@@ -67,7 +67,7 @@ def build(
     blocks = active_blocks()
     if not isinstance(source, dict):
         refuse_sizes(source, blocks, scale or named)
-    with nullcontext() if verbose else quiet():
+    with _telling(name), nullcontext() if verbose else quiet():
         tasks = import_offline()
         try:
             content = deepcopy(source) if isinstance(source, dict) else tasks.yaml_model_load(source)
@@ -80,13 +80,15 @@ def build(
             forbid_downloads(content)
             with open_parser(name, trust=trust):
                 model: nn.Module = _task_model(tasks, content, blocks)(content, verbose=verbose)
-        except SurgeonError:
-            raise
         except Exception as error:
-            if not isinstance(source, dict):
+            if not isinstance(source, dict) and not isinstance(error, SurgeonError):
                 _refuse_sources(source, blocks)
-            raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
+            raise
     return model
+
+
+def _telling(name: str) -> AbstractContextManager[None]:
+    return telling(BuildError, f"{name} does not build", in_one_line)
 
 
 def task_of(yaml: Mapping[str, Any]) -> str:
@@ -110,14 +112,9 @@ def layers_of(yaml: Mapping[str, Any], name: str, device: str = "meta", *, trust
         KernelError: a row asks for an operator that does not exist.
     """
     content = deepcopy(dict(yaml))
-    try:
-        with quiet(), open_parser(name, trust=trust) as tasks, _on(device):
-            forbid_downloads(content)
-            layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
-    except SurgeonError:
-        raise
-    except Exception as error:
-        raise BuildError(f"{name} does not build: {in_one_line(error)}") from error
+    with _telling(name), quiet(), open_parser(name, trust=trust) as tasks, _on(device):
+        forbid_downloads(content)
+        layers: nn.Sequential = tasks.parse_model(content, ch=channels_in(yaml), verbose=False)[0]
     return layers
 
 
