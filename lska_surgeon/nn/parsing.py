@@ -23,7 +23,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +157,7 @@ def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
             screen(d, blocks)
         with _PARSING:
             classes = _place(tasks, blocks.declarations, _custom_modules_in(d, blocks))
-            translated = _translate(d, owned_names(tasks), classes, blocks)
+            translated = _Translation(d, owned_names(tasks), classes, blocks)
             with stand_ins(tasks, translated.stand_ins):
                 built = original(translated.yaml, ch, verbose, *args, **kwargs)
         layers = built[0]
@@ -174,110 +173,95 @@ def _wrap(original: Callable[..., Any], tasks: Any) -> Callable[..., Any]:
     return parse_model
 
 
-@dataclass(frozen=True)
 class _Translation:
     """A model dictionary in the form that the original parses, and what is to be done afterwards.
 
     Attributes:
-        yaml: the dictionary; the one that was given where it has no row of ours.
+        yaml: the dictionary; the one that was given, which is never changed, where it has no row of ours.
         hosts: index of a layer -> its host block, and what to put into it.
         renamed: indices of the layers whose row names another class than the one that is built.
         stand_ins: stock blocks that custom modules stand behind.
     """
 
-    yaml: Any
-    hosts: dict[int, tuple[str, Attention]] = field(default_factory=dict)
-    renamed: set[int] = field(default_factory=set)
-    stand_ins: set[str] = field(default_factory=set)
+    def __init__(
+        self, d: Any, owned: Collection[str], classes: Mapping[str, type[nn.Module]], blocks: BlockTable
+    ) -> None:
+        self.yaml = self._given = d
+        self.hosts: dict[int, tuple[str, Attention]] = {}
+        self.renamed: set[int] = set()
+        self.stand_ins: set[str] = set()
+        ours = {name for name in owned if STOCK[name].is_attention}
+        if RECORD in d:
+            ours |= {name for name in map(_block_written_by_us, (row for _, row in _rows(d))) if name}
+            blocks = blocks.with_parser(None)
+        joins = {BYPASS} if BYPASS in owned or RECORD in d else set()
+        self._owned, self._blocks = owned, blocks
+        if not any(_block_of(row) in ours | joins or blocks.custom(_block_of(row)) for _, row in _rows(d)):
+            return
+        self.yaml = {**d, **{section: [] for section in SECTIONS}}
+        for index, (section, given) in enumerate(_rows(d)):
+            row, block = deepcopy(list(given)), _block_of(given)
+            if block in ours:
+                self._translate_ours(index, row)
+            elif blocks.custom(block):
+                refuse_untrusted(block, blocks.declarations)
+                self._translate_custom(index, section, row, blocks, classes[block])
+            elif block in joins:
+                self._translate_custom(index, section, row, _LIKE_CUSTOM, Bypass)
+            self.yaml[section].append(row)
 
+    def _translate_ours(self, index: int, row: list[Any]) -> None:
+        source, _, block, args = row
+        try:
+            attention = read_attention(Layer(index, "head", -1, 1, block, tuple(args), self._blocks))
+        except SurgeonError as error:
+            raise type(error)(f"layer {index}: {error}") from error
+        assert attention is not None
+        if attention.host is not None:
+            self.hosts[index] = (block, attention)
+            row[2:] = [attention.host, list(attention.host_args)]
+        elif not isinstance(source, int):
+            raise BuildError(f"layer {index}: {block} reads one source, found {source}; give a single index")
+        elif source != -1 or block not in self._owned or self._blocks[block].is_private:
+            self.renamed.add(index)
+            row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
+        elif attention.channels != "c2":
+            row[3] = list(attention.kernel.row_args)
 
-def _translate(
-    d: Any, owned: Collection[str], classes: Mapping[str, type[nn.Module]], blocks: BlockTable
-) -> _Translation:
-    """`d` with every row of ours and of custom modules translated; `d` itself is never changed."""
-    ours = {name for name in owned if STOCK[name].is_attention}
-    if RECORD in d:
-        ours |= {name for name in map(_block_written_by_us, (row for _, row in _rows(d))) if name}
-        blocks = blocks.with_parser(None)
-    joins = {BYPASS} if BYPASS in owned or RECORD in d else set()
-    if not any(_block_of(row) in ours | joins or blocks.custom(_block_of(row)) for _, row in _rows(d)):
-        return _Translation(d)
-    result = _Translation({**d, **{section: [] for section in SECTIONS}})
-    for index, (section, given) in enumerate(_rows(d)):
-        row, block = deepcopy(list(given)), _block_of(given)
-        if block in ours:
-            _translate_ours(result, index, row, blocks, block in owned)
-        elif blocks.custom(block) or block in joins:
-            asked = (partial(_width_of, d, index, blocks), partial(_parsed_row, d, index, blocks))
-            if blocks.custom(block):
-                _translate_custom(result, index, section, row, classes, blocks, *asked)
-            else:
-                _translate_custom(result, index, section, row, {block: Bypass}, _LIKE_CUSTOM, *asked)
-        result.yaml[section].append(row)
-    return result
+    def _translate_custom(
+        self, index: int, section: str, row: list[Any], blocks: BlockTable, cls: type[nn.Module]
+    ) -> None:
+        source, repeats, block, args = row
+        frm = as_from(source)
+        if frm is None:
+            raise BuildError(f"layer {index}: {block} reads {source}: from is a number or a list of them")
+        layer = Layer(index, section, frm, repeats, block, tuple(args), blocks)
+        if blocks.declarations.blocks[block].has_parser:
+            made = self._parsed_row(index, block)
+            row[1:] = [1 if made.modules == 1 else repeats, *row_as_parsed(layer, cls, made)]
+        else:
+            row[2:] = marked_row(layer, cls, partial(self._width_of, index))
+        self.renamed.add(index)
+        self.stand_ins.add(row[2])
 
+    def _width_of(self, index: int) -> int | None:
+        """The width of a layer, by the rows up to there."""
+        graph = graph_of(self._given, "the model", self._blocks)
+        return shapes_of(graph, scaling_of(self._given, self._given.get("scale")))[index].channels
 
-def _translate_ours(result: _Translation, index: int, row: list[Any], blocks: BlockTable, is_owned: bool) -> None:
-    source, _, block, args = row
-    try:
-        attention = read_attention(Layer(index, "head", -1, 1, block, tuple(args), blocks))
-    except SurgeonError as error:
-        raise type(error)(f"layer {index}: {error}") from error
-    assert attention is not None
-    if attention.host is not None:
-        result.hosts[index] = (block, attention)
-        row[2:] = [attention.host, list(attention.host_args)]
-    elif not isinstance(source, int):
-        raise BuildError(f"layer {index}: {block} reads one source, found {source}; give a single index")
-    elif source != -1 or not is_owned or blocks[block].is_private:
-        result.renamed.add(index)
-        row[2:] = [OperatorOfSource.__name__, ["ch", source, attention.kernel]]
-    elif attention.channels != "c2":
-        row[3] = list(attention.kernel.row_args)
+    def _parsed_row(self, index: int, block: str) -> ParsedRow:
+        """What the parser that a declaration names makes of a row."""
+        from ..core.parsed import parsed_row  # here, for few declarations name one
 
-
-def _translate_custom(
-    result: _Translation,
-    index: int,
-    section: str,
-    row: list[Any],
-    classes: Mapping[str, type[nn.Module]],
-    blocks: BlockTable,
-    width: Callable[[], int | None],
-    parsed: Callable[[], ParsedRow],
-) -> None:
-    source, repeats, block, args = row
-    refuse_untrusted(block, blocks.declarations)
-    frm = as_from(source)
-    if frm is None:
-        raise BuildError(f"layer {index}: {block} reads {source}: from is a number or a list of them")
-    layer = Layer(index, section, frm, repeats, block, tuple(args), blocks)
-    if blocks.declarations.blocks[block].has_parser:
-        made = parsed()
-        row[1:] = [1 if made.modules == 1 else repeats, *row_as_parsed(layer, classes[block], made)]
-    else:
-        row[2:] = marked_row(layer, classes[block], width)
-    result.renamed.add(index)
-    result.stand_ins.add(row[2])
-
-
-def _width_of(d: Any, index: int, blocks: BlockTable) -> int | None:
-    """The width of a layer, by the rows up to there."""
-    return shapes_of(graph_of(d, "the model", blocks), scaling_of(d, d.get("scale")))[index].channels
-
-
-def _parsed_row(d: Any, index: int, blocks: BlockTable) -> ParsedRow:
-    """What the parser that a declaration names makes of a row."""
-    from ..core.parsed import parsed_row  # here, for few declarations name one
-
-    graph, name = graph_of(d, "the model", blocks), _block_of([*_rows(d)][index][1])
-    row = parsed_row(index, graph.layers, graph.settings, scaling_of(d, d.get("scale")))
-    problem = f"layer {index}: {blocks.declarations.parser}, by which {name} is declared,"
-    if row is None:
-        raise BuildError(f"{problem} is no parser that can be read")
-    if row.refused:
-        raise BuildError(f"{problem} refuses it: {row.refused}")
-    return row
+        graph = graph_of(self._given, "the model", self._blocks)
+        scaling = scaling_of(self._given, self._given.get("scale"))
+        row = parsed_row(index, graph.layers, graph.settings, scaling)
+        problem = f"layer {index}: {self._blocks.declarations.parser}, by which {block} is declared,"
+        if row is None:
+            raise BuildError(f"{problem} is no parser that can be read")
+        if row.refused:
+            raise BuildError(f"{problem} refuses it: {row.refused}")
+        return row
 
 
 def _custom_modules_in(d: Any, blocks: BlockTable) -> set[str]:
