@@ -30,7 +30,6 @@ from typing import Any
 from torch import nn
 
 from ..declarations.find import active_declarations
-from ..nn.declared import project_class
 from ..yolo.code_guard import MODULES, imported_layer
 from ..yolo.environment import module_named
 from .pickle_audit import GlobalRule, MissingGlobal, attributes, empty
@@ -180,6 +179,8 @@ def lookup(name: str) -> GlobalRule | MissingGlobal | None:
 
 def _own_class(module: str, name: str) -> Any:
     """The layer of that own name of the Ultralytics that is imported, or of the user's project; None for neither."""
+    from ..nn.declared import project_class  # here, for it imports Ultralytics, which may be a fork that can't be
+
     return imported_layer(module, name) or project_class(module, name, active_declarations())
 
 
