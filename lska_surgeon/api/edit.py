@@ -141,7 +141,12 @@ def replace(
     comers = comers * len(places) if len(comers) == 1 else comers
     changes = [GraphEdit("replace", place, one, args, repeats) for place, one in zip(places, comers)]
     size = _size(imgsz, costs)
-    return _edited(base, changes, scale, unchecked, output, size, table_of(blocks))
+    plan = _edited(base, changes, scale, unchecked, output, size, table_of(blocks))
+    if args is not None:
+        from ..checks.refusal import refuse_bad_rows
+
+        refuse_bad_rows(plan)
+    return plan
 
 
 @verb

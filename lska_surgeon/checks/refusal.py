@@ -1,9 +1,13 @@
-"""Whether a model YAML is right before it is edited; that one was right is kept beside what was read of the parser."""
+"""Whether a model YAML is right before it is edited, and rows that somebody worded after that.
+
+That a file was right is kept beside what was read of the parser.
+"""
 
 from __future__ import annotations
 
-from ..errors import BrokenBaseError
+from ..errors import BrokenBaseError, MisfitError
 from ..modelfile.document import Document
+from ..modelfile.replace import EditedModel
 from ..modelfile.sources import Source
 from .known import kept
 
@@ -36,3 +40,18 @@ def refuse_broken(source: Source, document: Document) -> None:
 
     table = document.blocks
     kept(f"right {source.scale} {table.declarations.blocks} {table.parser is None}\n{document.text}", ask, True, bool)
+
+
+def refuse_bad_rows(plan: EditedModel) -> None:
+    """Refuse an edit in whose new rows `check` finds an error.
+
+    Raises:
+        MisfitError: it does; the message tells the first.
+    """
+    from .check import checked
+    from .findings import ERROR
+
+    findings = checked(plan.variant.source, plan.variant.written).findings
+    bad = next((one for one in findings if one.severity == ERROR and one.row in plan.new_rows), None)
+    if bad is not None:
+        raise MisfitError(f"--args gives a row that check refuses: {bad.text}")

@@ -128,8 +128,8 @@ class _Writer:
         first, last = row.raw_sources[0].start, row.raw_sources[-1].end
         if not isinstance(self.document.layers[index].frm, tuple):
             return Span(first, last), format_value(frm)
-        opening = re.search(r"\[[ \t]*\Z", text[:first])
-        closing = re.match(r"[ \t]*,?[ \t]*\]", text[last:])
+        opening = re.search(r"\[\s*\Z", text[:first])
+        closing = re.match(r"\s*,?\s*\]", text[last:])
         if opening is not None and closing is not None:
             return Span(opening.start(), last + closing.end()), format_value(frm)
         dash = re.search(r"-[ \t]+\Z", text[:first])

@@ -175,7 +175,8 @@ class Fields:
         node, limit = self._nodes[at], re.search(r"` >= (\d+)", text)
         wanted = name.partition(" | ")[0]
         if limit:
-            return self.bad(at, f"{_shown(node)} is below {limit[1]}".replace("'", ""))
+            problem = "is no number" if self._values[at] != self._values[at] else f"is below {limit[1]}"
+            return self.bad(at, f"{_shown(node)} {problem}".replace("'", ""))
         if wanted in _NOT and not meaning:
             return self.bad(at, f"{_shown(node)} {_NOT[wanted]}")
         if hasattr(info, "fields"):

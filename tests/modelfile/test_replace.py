@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import random
 import re
 import sys
@@ -212,6 +213,10 @@ ERRORS = [
         "at stride 4 where it gets stride 1, and GhostBottleneck takes strides up to 2",
     ),
     ("replace yolov8s.yaml --at neck --by C3 --args w/0", "can't read 'w/0' in --args"),
+    (
+        "replace yolov8s.yaml --at pool --by SPPF --args w,5,3,True,1",
+        "--args gives a row that check refuses: SPPF takes at most [width, k, n, shortcut], and is given [1024, 5, 3,",
+    ),
     ("replace yolov8s.yaml --at neck --by C3 --repeats 0", "--repeats 0 is out of range: a row has 1 to 1000"),
     (
         "replace yolov8s.yaml --at 1 --by Conv --repeats 6",
@@ -397,18 +402,26 @@ def test_costs_are_those_that_are_counted() -> None:
     assert ls.levels("yolov8n.yaml", drop="p5").to_dict()["costs"] is None
 
 
-@pytest.mark.parametrize("change", [{"add": "p2"}, {"drop": ["p4", "p5"]}, {"add": "p6"}], ids=str)
-def test_sources_on_lines_of_their_own_stay_there(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "of_json"),
+    [({"add": "p2"}, False), ({"drop": ["p4", "p5"]}, False), ({"add": "p6"}, True)],
+    ids=["p2", "p3 alone", "p6 in JSON"],
+)
+def test_sources_on_lines_of_their_own_stay_there(change: dict[str, Any], of_json: bool) -> None:
+    """Those of a block list; what JSON has in brackets over lines comes in one."""
     document = load("yolov8n.yaml").written
     rows = {section: yaml.safe_load(document.text)[section] for section in ("backbone", "head")}
-    text = yaml.safe_dump({**document.settings, **rows}, sort_keys=False, default_flow_style=False)
+    model = {**document.settings, **rows}
+    text = json.dumps(model, indent=1) if of_json else yaml.safe_dump(model, sort_keys=False, default_flow_style=False)
     Path("lines-n.yaml").write_text(text)
     done = ls.levels("lines-n.yaml", **change, scale="n", output="more-n.yaml")
     theirs = ls.levels("yolov8n.yaml", **change)
     assert [(x.sources, x.block, x.args) for x in done.variant.graph] == [
         (x.sources, x.block, x.args) for x in theirs.variant.graph
     ]
-    if len(done.variant.graph.output.sources) > 1:
+    if of_json:
+        assert re.search(r"^   \[\d+(, \d+)+\],\n   1,\n   \"Detect\"", done.text, re.M)
+    elif len(done.variant.graph.output.sources) > 1:
         assert re.search(r"^- - - \d+\n    - \d+\n(    - \d+\n)+  - 1\n  - Detect$", done.text, re.M)
     assert ls.remove(done.write(), output="-").text == text
 

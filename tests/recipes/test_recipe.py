@@ -204,6 +204,7 @@ ERRORS = [
             ("train:\n  data: [a.yaml,\n    a.yaml]", 4, ", train.data: it has a.yaml twice: keep one"),
             ("train: {data: a.yaml}\nseeds: 3", 4, ", seeds: it is a list of whole numbers, such as [0, 1, 2]"),
             ("train: {data: a.yaml}\nseeds: [0, -1]", 4, ", seeds: -1 is below 0"),
+            ("train: {data: a.yaml}\nsequential: {drop: .nan}", 4, ", sequential.drop: .nan is no number"),
             ("train: {data: a.yaml}\nseeds: []", 4, ", seeds: the list is empty"),
             ("train: {data: a.yaml}\ncontrols: small", 4, ", controls: 'small' is none of base, larger"),
             (
@@ -255,7 +256,7 @@ ERRORS = [
 BEYOND = re.compile(
     r"no (position|kernel|operator|limit|field \{)|odd number|several positions|does not fit|can start as|has braces|"
     r"it belongs to question|the seeds are listed|"
-    r"leaves|matches nothing|all of its|says how|is not YAML|base twice|base: yolov8m"
+    r"is no number|leaves|matches nothing|all of its|says how|is not YAML|base twice|base: yolov8m"
 )
 
 
