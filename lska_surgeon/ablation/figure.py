@@ -22,7 +22,7 @@ _MARKER = 4.0  # points
 _LINE = 0.17  # inches, of a line of text below the panels
 _LETTERS = 52  # in a line of text as wide as a column
 #: Cost -> what stands below its panel, where that is not its name.
-_BELOW = {"params": "parameters (millions)"}
+_BELOW = {"params": "parameters (millions)", "ms": "ms for one image"}
 #: A row, where it stands, and what is written beside it.
 _Placed = tuple[TableRow, Optional[float], str]
 
@@ -58,8 +58,8 @@ class Panels:
 
     def __init__(self, results: TableOfRuns) -> None:
         self.results, self.looks = results, results.looks
-        #: Cost -> what stands below its panel.
-        self.units = {name: _BELOW.get(name, name.replace("ms", "ms for one image")) for name in results.shown_costs}
+        costs = results.shown_costs  # and what stands below their panels
+        self.units = {name: _BELOW.get(name, name.replace("ms ", "ms for one image in ")) for name in costs}
 
     def plots(self) -> Iterator[Plot]:
         """One below the other."""
