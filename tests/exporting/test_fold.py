@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.saved import outputs, same
+from support.saved import outputs
 from support.shapes import surgeon, write_checkpoint
+from support.trained import equal
 
 from lska_surgeon.checkpoints.checkpoint import read_checkpoint
 from lska_surgeon.exporting.fold import fold_
@@ -37,7 +38,7 @@ def test_the_identity_is_taken_out_wherever_it_stands(base: Path, op: str, at: t
     assert len(folds) == count > 0
     assert all(fold.gone for fold in folds)
     assert not list(named_operators(model))
-    assert same(outputs(model), before)
+    assert equal(outputs(model), before)
 
 
 def test_a_constant_gate_becomes_a_scale_per_channel(base: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_constant_gate_becomes_a_scale_per_channel(base: Path) -> None:
     (fold,) = fold_(model)
     assert fold.line == "row 9: lska k7 made a scale per channel, for its gate is constant"
     assert not list(named_operators(model))
-    assert same(outputs(model), before)
+    assert equal(outputs(model), before)
 
 
 def test_the_gate_inside_of_an_attention_block_is_folded_and_the_block_stays(base: Path) -> None:
@@ -59,7 +60,7 @@ def test_the_gate_inside_of_an_attention_block_is_folded_and_the_block_stays(bas
     before = outputs(model)
     (fold,) = fold_(model)
     assert fold.line.startswith("row 9 (spatial_gating_unit): lska k7 made a scale")
-    assert same(outputs(model), before)
+    assert equal(outputs(model), before)
 
 
 def test_a_gated_operator_goes_while_its_gates_are_closed(base: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_gated_operator_goes_while_its_gates_are_closed(base: Path) -> None:
     before = outputs(model)
     (fold,) = fold_(model)
     assert fold.line == "row 9: gated cbam taken out, for it is the identity"
-    assert same(outputs(model), before)
+    assert equal(outputs(model), before)
 
 
 @pytest.mark.parametrize("op", ["lska", "cbam", "lska-attention"])

@@ -121,7 +121,7 @@ def outputs(model: nn.Module, mode: str = "eval", size: tuple[int, int] = (64, 6
 
 
 def equal(left: list[Tensor], right: list[Tensor]) -> bool:
-    return len(left) == len(right) and all(torch.equal(a, b) for a, b in zip(left, right))
+    return len(left) == len(right) > 0 and all(torch.equal(a, b) for a, b in zip(left, right))
 
 
 def same_predictions(left: nn.Module, right: nn.Module) -> bool:
