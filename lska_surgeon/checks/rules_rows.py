@@ -167,6 +167,7 @@ def modules(subject: Context) -> Iterator[Finding]:
     classes of the user's own that are put into Ultralytics before the model is built.
     """
     unknown = []
+    yield from _without_file(subject)
     first = {layer.block: layer.index for layer in reversed(subject.layers) if not _is_as_inserted(layer)}
     for block, index in first.items():
         if block == BAD_ROW or (subject.unsaid_backbone and index <= subject.unsaid_backbone.index):
@@ -191,6 +192,17 @@ def modules(subject: Context) -> Iterator[Finding]:
         message = f"the installed ultralytics knows no block {names}"
         suggestion = f"{them} must be registered before the model is built; lska-surgeon blocks {file} drafts "
         yield subject.finding(min(unknown)[0], message, f"{suggestion}{declarations}", severity=WARNING)
+
+
+def _without_file(subject: Context) -> Iterator[Finding]:
+    """Blocks that are declared as a class in a file that is not there; a warning, for it may be somewhere else."""
+    declared = subject.document.blocks.declarations
+    for block, index in {layer.block: layer.index for layer in reversed(subject.layers)}.items():
+        file, _, _ = declared.blocks[block].target.partition(":") if block in declared.blocks else ("", "", "")
+        if declared.path and file.endswith(".py") and not (declared.path.parent / file).is_file():
+            message = f"{declared.path.name} declares {block} as {clean(declared.blocks[block].target)}"
+            suggestion = f"there is no {clean(file)} beside it: put it there, or mend blocks.{block}.class"
+            yield subject.finding(index, message, suggestion, severity=WARNING)
 
 
 def _is_as_inserted(layer: Layer) -> bool:

@@ -66,3 +66,20 @@ def test_the_build_says_the_same(frm: int | tuple[int, ...], block: str, args: t
     with pytest.raises(BuildError) as refused:
         marked_row(Layer(3, "backbone", frm, 1, block, args, table), object, int)  # type: ignore[arg-type]
     assert str(refused.value).startswith(f"layer 3: {block} is declared like {BLOCKS[block].like}")
+
+
+def test_a_class_whose_file_is_gone_is_warned_of_once(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(TEXT.replace("ROW", "[-1, 1, Att, []]\n- [-1, 1, Att, []]").replace("[3, 4]", "[4, 5]"))
+    table = STOCK.with_blocks(
+        Declarations({"Att": CustomModule("Att", "nets/att.py:Att", "attention")}, tmp_path / "its.toml", trusted=True)
+    )
+    (warned,) = check_file(str(path), table).findings
+    assert (warned.rule, warned.severity, warned.line) == ("module", "warning", 6)
+    assert warned.text == (
+        "its.toml declares Att as nets/att.py:Att; there is no nets/att.py beside it: "
+        "put it there, or mend blocks.Att.class"
+    )
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "att.py").touch()
+    assert not check_file(str(path), table).findings
