@@ -293,7 +293,7 @@ _ATTENTION = r"(?:Att|(?:^|_)att)(?:n|ention)?(?![a-z])|^(?:SE|ECA|EMA|CA|SA|BAM
 
 
 #: What a declaration says of the width that comes out, by that which `like` gives: c, 4*c, c/2, 256.
-WIDTH_RULE = re.compile(r"(?:(?P<times>[1-9]\d{0,4}) ?\* ?)?c(?: ?(?P<sign>[*/]) ?(?P<by>[1-9]\d{0,4}))?|[1-9]\d{0,4}")
+WIDTH_RULE = r"(?:(?P<times>[1-9]\d{0,4}) ?\* ?)?c(?: ?(?P<sign>[*/]) ?(?P<by>[1-9]\d{0,4}))?|[1-9]\d{0,4}"
 
 
 class SourceWidth:
@@ -362,7 +362,7 @@ class CustomModule:
 
     def width_from(self, width: int | None) -> int | None:
         """The width out, from that which `like` gives."""
-        rule = WIDTH_RULE.fullmatch(self.width or "c")
+        rule = re.fullmatch(WIDTH_RULE, self.width or "c")
         assert rule is not None
         if "c" not in rule[0]:
             return int(rule[0])

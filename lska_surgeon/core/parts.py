@@ -25,9 +25,10 @@ from .blocks import BACKBONE, BYPASS, Block, BlockTable, HostRow, packed_maps
 from .graph import IMAGE, SECTIONS, Graph, Layer, Scaling, consumers_of, counted_layers, packed_row, role_of
 from .shapes import Shape, effect_of, shapes_of, strides_of
 
-_UP = re.compile(r"up(?!date)|carafe|dysample|eucb|transpose", re.IGNORECASE)
-_DOWN = re.compile(r"down|stem|^spd|to_?depth|patch(merg|emb)", re.IGNORECASE)
-_PICKS = re.compile(r"^(?:get|pick|select)[a-z_]*(?:index|layer|map|feature|output)|^index|index$", re.IGNORECASE)
+# What names tell of blocks that nobody has described; compiled when they are asked, for most files have no such block.
+_UP = r"(?i)up(?!date)|carafe|dysample|eucb|transpose"
+_DOWN = r"(?i)down|stem|^spd|to_?depth|patch(merg|emb)"
+_PICKS = r"(?i)^(?:get|pick|select)[a-z_]*(?:index|layer|map|feature|output)|^index|index$"
 _KERNELS = (1, 2, 3, 5, 7)
 _MOST_GUESSES = 64  # for each, all strides are worked out anew
 LEAST_WIDTH = 8  # the least that is a number of channels and not a kernel size or a stride
@@ -41,7 +42,7 @@ def guessed_ratio(layer: Layer, layers: Sequence[Layer]) -> float:
         layers: all rows of its file.
     """
     numbers = [x for x in layer.args if isinstance(x, (int, float)) and not isinstance(x, bool)]
-    if _UP.search(layer.block):
+    if re.search(_UP, layer.block):
         return 0.5
     if len(numbers) > 2 and numbers[0] >= LEAST_WIDTH and numbers[1] in _KERNELS and numbers[2] == 2:
         return 2.0
@@ -55,7 +56,7 @@ def guessed_ratio(layer: Layer, layers: Sequence[Layer]) -> float:
         and numbers[0] > _width_before(layer, layers)
     ):
         return 2.0
-    return 2.0 if _DOWN.search(layer.block) or layer.index == 0 else 1.0
+    return 2.0 if re.search(_DOWN, layer.block) or layer.index == 0 else 1.0
 
 
 def _stride_argument(layer: Layer, layers: Sequence[Layer]) -> int | None:
@@ -91,14 +92,14 @@ def picked_from(layers: Iterable[Layer]) -> dict[int, int]:
     for layer in layers:
         args = [arg[0] if isinstance(arg, list) and len(arg) == 1 else arg for arg in layer.args]
         small = [arg for arg in args if not (type(arg) is int and arg >= LEAST_WIDTH)]
-        alone = len(layer.args) == 1 or _PICKS.search(layer.block)
+        alone = len(layer.args) == 1 or re.search(_PICKS, layer.block)
         if alone and len(layer.raw_sources) == 1 and [type(arg) for arg in small] == [int] and not layer.kind.is_known:
             groups.setdefault((layer.sources[0], layer.block), []).append(layer)
     return {
         row.index: row.sources[0]
         for rows in groups.values()
         for row in rows
-        if _PICKS.search(row.block) or len({repr(other.args) for other in rows}) > 1
+        if re.search(_PICKS, row.block) or len({repr(other.args) for other in rows}) > 1
     }
 
 

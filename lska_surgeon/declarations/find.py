@@ -314,7 +314,7 @@ class _Fields:
         if "width" not in self.fields:
             return None
         value = self.fields["width"]
-        if isinstance(value, bool) or not WIDTH_RULE.fullmatch(str(value)):
+        if isinstance(value, bool) or not re.fullmatch(WIDTH_RULE, str(value)):
             problem = f"{shown(value)} is no width: it is c, the width that comes in, such as '4*c' or 'c/2'"
             raise self._bad("width", f"{problem}, or a number")
         self._of_verbatim("width", "says its width in its rows")

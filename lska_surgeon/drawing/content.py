@@ -182,7 +182,9 @@ class Content:
     @cached_property
     def edited(self) -> Mapping[int, str]:
         """Row -> `came` or `changed`, of what the file records but for operators."""
-        from ..modelfile.diff import compare  # here, for most files record nothing
+        if not self.model.edits:
+            return {}
+        from ..modelfile.diff import compare  # here, for most files record none
         from ..modelfile.remove import before_edits
 
         before = before_edits(self.model)

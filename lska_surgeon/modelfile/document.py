@@ -63,14 +63,14 @@ _NAMES = {
     "\u201c": ("a curly quote", 'a plain "'),
     "\u201d": ("a curly quote", 'a plain "'),
 }
-_ANY = re.compile(f"[{''.join(_NAMES)}]")
+_ANY = f"[{''.join(_NAMES)}]"
 #: Where any character may stand.
 _FREE = re.compile(r"""'[^'\n]*'|"[^"\n]*"|#[^\n]*""")
 
 
 def look_alike(text: str) -> str | None:
     """`has a full-width comma (U+FF0C): write a plain ,` of the first such character outside of quotes and comments."""
-    found = _ANY.search(_FREE.sub("", text))
+    found = re.search(_ANY, _FREE.sub("", text))
     if not found:
         return None
     name, plain = _NAMES[found.group()]
@@ -79,7 +79,7 @@ def look_alike(text: str) -> str | None:
 
 def first_look_alike(text: str) -> tuple[int, str] | None:
     """The first line, from 1, that has such a character, and what `look_alike` says of it."""
-    if not _ANY.search(text):
+    if text.isascii() or not re.search(_ANY, text):
         return None
     found = ((number, look_alike(line)) for number, line in enumerate(text.splitlines(), start=1))
     return next(((number, problem) for number, problem in found if problem), None)
