@@ -99,7 +99,7 @@ def _candidates(layers: Sequence[Layer]) -> list[str]:
     own = Counter(layer.block for layer in layers)
     scores = {}
     for name, blocks in stock_blocks().items():
-        common = sum((own & Counter(blocks)).values())
+        common = sum(min(number, blocks.count(block)) for block, number in own.items())
         scores[name] = common - 0.25 * max(len(blocks) - len(layers), 0) - 0.5 * (len(blocks) - common)
     return sorted(scores, key=lambda name: (-scores[name], len(name), name))[:_CANDIDATES]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, wraps
@@ -77,8 +78,8 @@ def installed_tasks() -> TasksFile | None:
 def tasks_in(path: Path) -> TasksFile | None:
     """That in a file; None where there is no file."""
     with suppress(OSError):
-        found = path.stat()
-        if os.access(path, os.R_OK) and path.is_file():
+        found = os.stat(path)
+        if os.access(path, os.R_OK) and stat.S_ISREG(found.st_mode):
             return _tasks_at(path, found.st_size, found.st_mtime_ns)
     return None
 

@@ -7,6 +7,7 @@ those of a release: by the checksums of the releases that are known here, else b
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 import zlib
@@ -62,10 +63,8 @@ def installed_package() -> Package | None:
     root = root_of(NAME)
     if root is None:
         return None
-    here = Path.cwd() / NAME
-    is_other = _is_package(here) and not (root.is_dir() and here.samefile(root))
-    files = tuple((file.as_posix(), *_stamp(file)) for file in (root / "__init__.py", *_sources(root)))
-    return Package(root, *_look(root, files), here if is_other else None)
+    is_other = _is_package(NAME) and not (root.is_dir() and root.samefile(NAME))
+    return Package(root, *_look(root, _stamps(str(root))), Path.cwd() / NAME if is_other else None)
 
 
 def notes_of_package() -> tuple[str, ...]:
@@ -76,11 +75,11 @@ def notes_of_package() -> tuple[str, ...]:
 
 def root_of(name: str) -> Path | None:
     """The folder of a package that Python would import; None where there is none."""
-    return _root_of(name, tuple(sys.path), sys.modules.get(name), Path.cwd() if "" in sys.path else None)
+    return _root_of(name, tuple(sys.path), sys.modules.get(name), os.getcwd() if "" in sys.path else None)
 
 
 @cache
-def _root_of(name: str, path: tuple[str, ...], module: object, folder: Path | None) -> Path | None:
+def _root_of(name: str, path: tuple[str, ...], module: object, folder: str | None) -> Path | None:
     """The same, while these are what it depends on."""
     try:
         spec = importlib.util.find_spec(name)
@@ -97,8 +96,8 @@ def to_import_it() -> str:
     return "python -m lska_surgeon in the place of lska-surgeon"
 
 
-def _is_package(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("__init__.py", "nn/tasks.py"))
+def _is_package(folder: str) -> bool:
+    return all(os.path.isfile(f"{folder}/{name}") for name in ("__init__.py", "nn/tasks.py"))
 
 
 def _sources(root: Path) -> list[Path]:
@@ -106,15 +105,21 @@ def _sources(root: Path) -> list[Path]:
     return [root / "nn" / "tasks.py", *sorted((root / "nn" / "modules").glob("*.py"))]
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _stamps(root: str) -> tuple[tuple[str, int, int], ...]:
+    """By what it is known that a package's files are the same as before; plain calls, for each command asks often."""
+    names = ["__init__.py", "nn/tasks.py"]
     with suppress(OSError):
-        found = file.stat()
-        return found.st_size, found.st_mtime_ns
-    return 0, 0
+        names += sorted(f"nn/modules/{name}" for name in os.listdir(f"{root}/nn/modules") if name.endswith(".py"))
+    stamps = []
+    for name in names:
+        with suppress(OSError):
+            found = os.stat(f"{root}/{name}")
+            stamps.append((name, found.st_size, found.st_mtime_ns))
+    return tuple(stamps)
 
 
 @cache
-def _look(root: Path, files: tuple[tuple[str, int, int], ...]) -> tuple[str | None, bool]:
+def _look(root: Path, stamps: tuple[tuple[str, int, int], ...]) -> tuple[str | None, bool]:
     """Version, and whether it is a fork, while its files are these."""
     text = _content(root / "__init__.py").decode("utf-8", errors="replace")
     version = _VERSION.search(text)
