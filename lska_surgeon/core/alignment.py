@@ -107,13 +107,11 @@ def _scores(like: Sequence[Sequence[float]], missing: Sequence[float], inserted:
     for cost in inserted:
         first.append(first[-1] + cost)
     score = [first]
-    for row, gone in zip(like, missing):
+    for row, gone in zip(like, missing):  # compared by hand within, for `max` takes twice as long
         above = score[-1]
         best = above[0] + gone
         here = [best]
-        for value, cost, both, without in zip(
-            row, inserted, above, above[1:]
-        ):  # compared by hand: `max` takes twice as long
+        for value, cost, both, without in zip(row, inserted, above, above[1:]):
             left, best = best + cost, both + value
             if without + gone > best:
                 best = without + gone
